@@ -1,0 +1,22 @@
+/** Sub-path → source of each public entry. package.json's `exports` must say the same: test/package/exports.test.ts proves it. */
+export const entries = {
+  index: 'src/index.ts',
+  auth: 'src/auth/index.ts',
+  rest: 'transports/rest.ts',
+  graphql: 'transports/graphql.ts',
+  'grpc-web': 'transports/grpc-web.ts',
+  sse: 'transports/sse.ts',
+  websocket: 'transports/websocket.ts',
+  testing: 'transports/testing.ts',
+} as const
+
+/** The two sides of `#platform`; package.json's `imports` picks one by condition. */
+export const platforms = {
+  'platform-node': 'transports/wire/platform/node.ts',
+  'platform-web': 'transports/wire/platform/web.ts',
+} as const
+
+export type Entry = keyof typeof entries
+
+/** What a consumer writes: `polywire`, `polywire/rest`, … */
+export const specifier = (entry: Entry): string => (entry === 'index' ? 'polywire' : `polywire/${entry}`)
