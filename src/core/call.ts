@@ -1,0 +1,124 @@
+import type { CallOptions } from './call-options.ts'
+import { Context } from './context.ts'
+import type { Credential } from './auth.ts'
+import type { OperationInfo } from './operation.ts'
+import type { Outbox } from './outbox.ts'
+import type { Scope } from './scope.ts'
+
+/** Request headers: names in lower case. */
+export type CallHeaders = Readonly<Record<string, string>>
+
+/** The fields of a Call that `with` may change. */
+export interface CallFields {
+  /** What the caller passed, after validation and adaptation. */
+  readonly input: unknown
+  /** The mutable half; another one for a hedge leg, a timed attempt or a re-open. */
+  readonly scope: Scope
+  readonly headers: CallHeaders
+  /** Monotonic ms by the client's clock; Infinity where nothing bounds it. */
+  readonly deadline: number
+  /** The remaining time goes on the wire: every unary call, a stream only for an absolute deadline. */
+  readonly isDeadlineSent: boolean
+  /** The first is 1. */
+  readonly attempt: number
+  /** Where a stream is to be opened again: the last cursor received. */
+  readonly cursor: string | undefined
+  /** A stream is being opened again: one attempt, no retry budget. */
+  readonly isReopen: boolean
+  /** Set by `auth`, applied to the wire by the transport, to its own origin only. */
+  readonly credential: Credential | undefined
+  readonly idempotencyKey: string | undefined
+  /** The server is known to honour the key, so that the call may be sent again. */
+  readonly isKeyHonoured: boolean
+  readonly context: Context
+}
+
+/** One invocation: the immutable half. A changed call is `call.with({ … })`. */
+export class Call implements CallFields {
+  readonly operation: OperationInfo
+  readonly options: CallOptions
+  /** Whose call it is: everything shared (sockets, refreshes, not-before …) is partitioned by it. */
+  readonly identity: string
+  /** Messages to send, on a channel, client or bidi stream. */
+  readonly outbox: Outbox | undefined
+  readonly input: unknown
+  readonly scope: Scope
+  readonly headers: CallHeaders
+  readonly deadline: number
+  readonly isDeadlineSent: boolean
+  readonly attempt: number
+  readonly cursor: string | undefined
+  readonly isReopen: boolean
+  readonly credential: Credential | undefined
+  readonly idempotencyKey: string | undefined
+  readonly isKeyHonoured: boolean
+  readonly context: Context
+
+  constructor(base: CallBase, changes: Partial<CallFields>) {
+    this.operation = base.operation
+    this.options = base.options
+    this.identity = base.identity
+    this.outbox = base.outbox
+    this.input = 'input' in changes ? changes.input : base.input
+    this.scope = changes.scope ?? base.scope
+    this.headers = changes.headers ?? base.headers
+    this.deadline = changes.deadline ?? base.deadline
+    this.isDeadlineSent = changes.isDeadlineSent ?? base.isDeadlineSent
+    this.attempt = changes.attempt ?? base.attempt
+    this.cursor = 'cursor' in changes ? changes.cursor : base.cursor
+    this.isReopen = changes.isReopen ?? base.isReopen
+    this.credential = 'credential' in changes ? changes.credential : base.credential
+    this.idempotencyKey = changes.idempotencyKey ?? base.idempotencyKey
+    this.isKeyHonoured = changes.isKeyHonoured ?? base.isKeyHonoured
+    this.context = changes.context ?? base.context
+  }
+
+  /** A call as the facade starts it. */
+  static start(base: CallStart): Call {
+    return new Call({ ...blank, ...base }, unchanged)
+  }
+
+  /** Ends with the call; made when first asked for. */
+  get signal(): AbortSignal {
+    return this.scope.signal
+  }
+
+  /** What is left until the deadline, in ms, never negative; Infinity where nothing bounds the call. */
+  get remainingMs(): number {
+    return this.deadline === Number.POSITIVE_INFINITY ? this.deadline : Math.max(0, this.deadline - this.scope.services.clock.now())
+  }
+
+  with(changes: Partial<CallFields>): Call {
+    return new Call(this, changes)
+  }
+
+  /** The same call with some headers more; a later one of the same name wins. Names must be in lower case. */
+  withHeaders(headers: CallHeaders): Call {
+    return new Call(this, { headers: { ...this.headers, ...headers } })
+  }
+}
+
+interface CallBase extends CallFields {
+  readonly operation: OperationInfo
+  readonly options: CallOptions
+  readonly identity: string
+  readonly outbox: Outbox | undefined
+}
+
+/** What the facade knows when a call starts. */
+export type CallStart = Pick<CallBase, 'operation' | 'options' | 'input' | 'scope' | 'headers'> & Partial<CallBase>
+
+const unchanged: Partial<CallFields> = {}
+const blank = {
+  identity: '',
+  outbox: undefined,
+  deadline: Number.POSITIVE_INFINITY,
+  isDeadlineSent: false,
+  attempt: 1,
+  cursor: undefined,
+  isReopen: false,
+  credential: undefined,
+  idempotencyKey: undefined,
+  isKeyHonoured: false,
+  context: Context.empty,
+} as const

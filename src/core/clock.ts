@@ -1,0 +1,42 @@
+/** A timer that can be cleared and, in Node, keeps the process alive or not. */
+export interface Timer {
+  clear(): void
+  /** Whether the process stays alive for it; without effect in browsers. */
+  hold(isHeld: boolean): void
+}
+
+/** Time and chance, in one place so that tests can drive both. */
+export interface Clock {
+  /** Monotonic milliseconds; deadlines, backoff and heartbeats use it, so a wall clock that jumps changes nothing. */
+  now(): number
+  /** Milliseconds since 1970; only to read dates that a server sends. */
+  wallNow(): number
+  /** Calls `run` once after `delayMs`, clamped to 2³¹−1 ms, above which a host timer would fire at once. */
+  setTimer(run: () => void, delayMs: number): Timer
+  /** A number in [0, 1). */
+  random(): number
+}
+
+/** The longest delay that a host timer can hold, in ms. */
+export const maxTimerMs = 2 ** 31 - 1
+
+/** The host's own time and chance. */
+export const systemClock: Clock = {
+  now: () => performance.now(),
+  wallNow: () => Date.now(),
+  setTimer(run, delayMs) {
+    const id = setTimeout(run, Math.min(Math.max(delayMs, 0), maxTimerMs)) as unknown as NodeTimer | number
+    return {
+      clear: () => clearTimeout(id as number),
+      hold: (isHeld) => {
+        if (typeof id === 'object') isHeld ? id.ref() : id.unref()
+      },
+    }
+  },
+  random: () => Math.random(),
+}
+
+interface NodeTimer {
+  ref(): void
+  unref(): void
+}

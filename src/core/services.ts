@@ -1,0 +1,10 @@
+import type { Clock } from './clock.ts'
+import type { DeadlineList } from './deadline-list.ts'
+import type { Telemetry } from './telemetry.ts'
+
+/** What all calls of one client share. */
+export interface Services {
+  readonly clock: Clock
+  readonly deadlines: DeadlineList
+  readonly telemetry: Telemetry | undefined
+}
