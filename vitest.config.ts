@@ -1,14 +1,25 @@
-import { defineConfig } from 'vitest/config'
+import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config'
 
 /** Tests run on the sources: `polywire/rest` and `#platform` resolve by the condition `polywire-source`. */
 const conditions = ['polywire-source', 'node', 'import', 'module', 'default']
 
+/** `npm test` runs sources and package; browser and soak have a script each. */
+const project = (name: string, include: string, options: object = {}): TestProjectInlineConfiguration => ({
+  extends: true,
+  test: { name, include: [include], ...options },
+})
+
 export default defineConfig({
   resolve: { conditions },
   ssr: { resolve: { conditions, externalConditions: conditions } },
+  oxc: { target: 'es2022' },
   test: {
-    include: ['test/**/*.test.ts'],
-    exclude: ['test/soak/**', 'test/browser/**', 'test/runtimes/**', 'test/docs/**', '**/node_modules/**'],
     testTimeout: 10_000,
+    projects: [
+      project('sources', 'test/**/*.test.ts', { exclude: ['test/{package,browser,soak}/**'] }),
+      project('package', 'test/package/**/*.test.ts', { globalSetup: 'scripts/build-if-stale.ts', testTimeout: 120_000 }),
+      project('browser', 'test/browser/**/*.test.ts', { globalSetup: 'scripts/chromium.ts', testTimeout: 60_000, hookTimeout: 60_000 }),
+      project('soak', 'test/soak/**/*.test.ts', { testTimeout: 20 * 60_000, hookTimeout: 60_000 }),
+    ],
   },
 })

@@ -1,0 +1,17 @@
+/** Finds a Chromium for test/browser and hands its path over as `inject('chromium')`; undefined: the tests skip themselves by name. */
+import { existsSync } from 'node:fs'
+import type { TestProject } from 'vitest/node'
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    chromium: string | undefined
+  }
+}
+
+const usual = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome', '/usr/bin/google-chrome-stable']
+
+export default function provideChromium(project: TestProject): void {
+  const chromium = [process.env.CHROMIUM, ...usual].find((path) => path !== undefined && existsSync(path))
+  if (chromium === undefined) console.warn('test/browser is skipped: no Chromium in the usual places; CHROMIUM=/path/to/it names one')
+  project.provide('chromium', chromium)
+}

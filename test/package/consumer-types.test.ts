@@ -1,0 +1,63 @@
+import { execFileSync } from 'node:child_process'
+import { cpSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type Project, projectWith, readManifest, root } from './support/packed.ts'
+
+/** Compilers called by path: both packages name their program `tsc`. */
+const compilers = { 'TypeScript 6': 'typescript', 'TypeScript 7': 'typescript7' }
+
+const strict = { strict: true, noEmit: true, target: 'es2022', types: [], skipLibCheck: false }
+const nodenext = { module: 'nodenext' }
+const bundler = { module: 'esnext', moduleResolution: 'bundler' }
+
+/** Each is a project of its own: what it compiles, and how little it has. `skipLibCheck` is off unless a peer needs it. */
+const consumers = {
+  'no DOM, no @types/node, no esnext.disposable': { file: 'bare.ts', options: { ...strict, ...nodenext, lib: ['es2022'] } },
+  'a bundler without DOM': { file: 'bare.ts', options: { ...strict, ...bundler, lib: ['es2022'] } },
+  'a browser app': { file: 'browser.ts', options: { ...strict, ...bundler, lib: ['es2022', 'dom', 'dom.iterable'] } },
+  'a Node program': { file: 'node.ts', options: { ...strict, ...nodenext, lib: ['es2023'], types: ['node'] } },
+  'a Node program with exactOptionalPropertyTypes and esnext': {
+    file: 'node.ts',
+    options: { ...strict, ...nodenext, lib: ['esnext'], types: ['node'], exactOptionalPropertyTypes: true },
+  },
+  'a publisher of a contract (declaration emit)': {
+    file: 'publisher.ts',
+    options: { ...strict, ...nodenext, lib: ['es2022', 'dom'], noEmit: false, declaration: true, emitDeclarationOnly: true, outDir: 'types' },
+  },
+}
+
+let project: Project
+beforeAll(() => {
+  project = projectWith(Object.keys(readManifest(root).peerDependencies ?? {}))
+  cpSync(join(root, 'test/types'), project.directory, { recursive: true })
+  for (const name of ['node', 'ws']) {
+    cpSync(join(root, 'node_modules/@types', name), join(project.directory, 'node_modules/@types', name), { recursive: true })
+  }
+  cpSync(join(root, 'node_modules/undici-types'), join(project.directory, 'node_modules/undici-types'), { recursive: true })
+}, 60_000)
+afterAll(() => project[Symbol.dispose]())
+
+function compile(compiler: string, file: string, compilerOptions: object): string {
+  const config = join(project.directory, `tsconfig.${compiler}.json`)
+  writeFileSync(config, JSON.stringify({ compilerOptions, files: [file] }))
+  try {
+    return execFileSync(process.execPath, [join(root, 'node_modules', compiler, 'bin/tsc'), '-p', config], {
+      cwd: project.directory,
+      encoding: 'utf8',
+    })
+  } catch (error) {
+    return (error as { stdout: string }).stdout
+  }
+}
+
+describe.each(Object.entries(compilers))('%s', (_, compiler) => {
+  test.each(Object.entries(consumers))('%s', (_, { file, options }) => {
+    expect(compile(compiler, file, options)).toBe('')
+  })
+
+  test('a fixture that is wrong is refused (the compiler does look)', () => {
+    writeFileSync(join(project.directory, 'wrong.ts'), "import { noSuchName } from 'polywire'\nexport { noSuchName }\n")
+    expect(compile(compiler, 'wrong.ts', { ...strict, ...nodenext, lib: ['es2022'] })).toContain('noSuchName')
+  })
+})

@@ -1,0 +1,49 @@
+import { globSync } from 'node:fs'
+import { basename } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { type Entry, entries, platforms, specifier } from '../../scripts/entries.ts'
+import { publishedManifest } from '../../scripts/manifest.ts'
+import { readManifest, root } from './support/packed.ts'
+
+const manifest = readManifest(root)
+const names = Object.keys(entries) as Entry[]
+
+test("package.json's exports are the entries of the build, with the same conditions each", () => {
+  const expected = names.map((entry) => {
+    const js = `./dist/${entry}.js`
+    const conditions = { deno: js, bun: js, workerd: js, browser: js, node: js, default: js }
+    const types = `./dist/${entry}.d.ts`
+    return [specifier(entry).replace('polywire', '.'), { 'polywire-source': `./${entries[entry]}`, types, ...conditions }]
+  })
+  // As text: the order of conditions is part of it.
+  const { './package.json': self, ...subPaths } = manifest.exports as Record<string, unknown>
+  expect(JSON.stringify(subPaths, null, 2)).toBe(JSON.stringify(Object.fromEntries(expected), null, 2))
+  expect(self).toBe('./package.json')
+})
+
+test("package.json's #platform is the web side everywhere but in Node", () => {
+  const web = './dist/platform-web.js'
+  const conditions = { deno: web, bun: web, workerd: web, browser: web, node: './dist/platform-node.js', default: web }
+  const expected = { '#platform': { 'polywire-source': `./${platforms['platform-node']}`, ...conditions } }
+  expect(JSON.stringify(manifest.imports)).toBe(JSON.stringify(expected))
+})
+
+test('every transport is an entry: the listing of transports/ is the feature list', () => {
+  const listed = globSync('transports/*.ts', { cwd: root }).map((file) => basename(file, '.ts'))
+  expect(names).toEqual(expect.arrayContaining(listed))
+})
+
+test('the published manifest has no condition of this repository and no scripts', () => {
+  const text = JSON.stringify(publishedManifest(manifest))
+  expect(text).not.toContain('polywire-source')
+  expect(text).not.toContain('devDependencies')
+  expect(text).not.toContain('"scripts"')
+})
+
+describe('exported names', () => {
+  test.each(names)('%s', async (entry) => {
+    const module = (await import(specifier(entry))) as Record<string, unknown>
+    const listed = Object.entries(module).map(([name, value]) => `${name}: ${typeof value}`)
+    expect(listed.sort()).toMatchSnapshot()
+  })
+})

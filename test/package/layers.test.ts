@@ -1,0 +1,87 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { afterEach, expect, test } from 'vitest'
+import { checkLayers } from '../../scripts/check-layers.ts'
+import { root } from './support/packed.ts'
+
+const trees: string[] = []
+afterEach(() => {
+  for (const tree of trees.splice(0)) rmSync(tree, { recursive: true })
+})
+
+/** What the check says about a tree of these files, as `file rule`. */
+function findings(files: Readonly<Record<string, string>>): string[] {
+  const tree = mkdtempSync(join(tmpdir(), 'polywire-layers-'))
+  trees.push(tree)
+  for (const [file, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(tree, file)), { recursive: true })
+    writeFileSync(join(tree, file), text)
+  }
+  return checkLayers(tree).map(({ file, rule }) => `${file} ${rule}`)
+}
+
+test('this repository keeps to its layers', () => {
+  expect(checkLayers(root)).toEqual([])
+})
+
+test.each([
+  ['src/core/call.ts', "import { retry } from '../interceptors/retry.ts'", 'layer'],
+  ['src/core/call.ts', "import { get } from '../../transports/rest.ts'", 'layer'],
+  ['src/core/call.ts', "import pRetry from 'p-retry'", 'library'],
+  ['src/core/call.ts', "import { readFile } from 'node:fs/promises'", 'library'],
+  ['src/core/call.ts', "import { engine } from '#platform'", 'library'],
+  ['src/core/call.ts', "export const load = () => import('undici')", 'library'],
+  ['src/core/call.ts', "export type Agent = import('undici').Agent", 'library'],
+  ['src/core/call.ts', "export * from '../client.ts'", 'layer'],
+  ['src/interceptors/retry.ts', "import { auth } from './auth.ts'", 'layer'],
+  ['src/interceptors/retry.ts', "import pRetry from 'p-retry'", 'library'],
+  ['src/interceptors/retry.ts', "import { send } from '../../transports/wire/http.ts'", 'layer'],
+  ['src/auth/index.ts', "import { retry } from '../interceptors/retry.ts'", 'layer'],
+  ['src/client.ts', "import { retry } from './interceptors/retry.ts'", 'layer'],
+  ['src/client.ts', "import { restTransport } from '../transports/rest.ts'", 'layer'],
+  ['src/contract.ts', "import { createClient } from './client.ts'", 'layer'],
+  ['src/index.ts', "export { restTransport } from '../transports/rest.ts'", 'layer'],
+  ['src/stray.ts', "import { Call } from './core/call.ts'", 'layer'],
+  ['transports/rest.ts', "import { sseTransport } from './sse.ts'", 'layer'],
+  ['transports/rest.ts', "import { retry } from '../src/interceptors/retry.ts'", 'layer'],
+  ['transports/rest.ts', "import { createClient } from '../src/client.ts'", 'layer'],
+  ['transports/rest.ts', "import { Agent } from 'undici'", 'library'],
+  ['transports/rest.ts', "import axios from 'axios'", 'library'],
+  ['transports/sse.ts', "import { createParser } from 'eventsource-parser'", 'library'],
+  ['transports/websocket.ts', "import WebSocket from 'isomorphic-ws'", 'library'],
+  ['transports/graphql.ts', "import { GraphQLClient } from 'graphql-request'", 'library'],
+  ['transports/rest.ts', "import { create } from '@bufbuild/protobuf'", 'library'],
+  ['transports/rest.ts', "import { createClient } from '@connectrpc/connect'", 'library'],
+  ['transports/wire/http.ts', "import { get } from '../rest.ts'", 'layer'],
+  ['transports/wire/http.ts', "import { retry } from '../../src/interceptors/retry.ts'", 'layer'],
+  ['transports/wire/http.ts', "import { request } from 'undici'", 'library'],
+  ['src/core/call.ts', 'export default class Call {}', 'default-export'],
+  ['transports/rest.ts', 'const rest = 1\nexport { rest as default }', 'default-export'],
+  ['src/core/call.ts', '// a line\n'.repeat(251), 'file-length'],
+  ['src/core/call.ts', `export function send() {\n${'  send()\n'.repeat(49)}}`, 'function-length'],
+  ['src/core/call.ts', `export class Call {\n  send = () => {\n${'    1\n'.repeat(49)}  }\n}`, 'function-length'],
+])('%s: %j is refused by %s', (file, text, rule) => {
+  expect(findings({ [file]: text })).toEqual([`${file} ${rule}`])
+})
+
+test('modules that load each other are refused; types may refer to each other', () => {
+  const a = (text: string) => ({ 'src/core/a.ts': text, 'src/core/b.ts': "import { c } from './c.ts'", 'src/core/c.ts': "export { a } from './a.ts'" })
+  expect(findings(a("import { b } from './b.ts'"))).toEqual(['src/core/a.ts cycle'])
+  expect(findings(a("import type { b } from './b.ts'"))).toEqual([])
+})
+
+test('what the table allows passes', () => {
+  expect(
+    findings({
+      'src/core/call.ts': "import { Scope } from './scope.ts'",
+      'src/interceptors/defaults.ts': "import { retry } from './retry.ts'",
+      'src/interceptors/retry.ts': "import { loop } from './retry-loop.ts'\nimport { Call } from '../core/call.ts'",
+      'src/interceptors/retry-loop.ts': "import pRetry from 'p-retry'",
+      'src/index.ts': "export { createClient } from './client.ts'\nexport { retry } from './interceptors/index.ts'",
+      'transports/rest.ts': "import { send } from './wire/http.ts'\nimport { Call } from '../src/core/call.ts'",
+      'transports/wire/platform/node.ts': "import { Agent } from 'undici'\nimport { hostname } from 'node:os'",
+      'transports/wire/gen/api.gen.ts': '// a line\n'.repeat(900),
+    }),
+  ).toEqual([])
+})
