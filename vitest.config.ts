@@ -17,8 +17,15 @@ export default defineConfig({
     testTimeout: 10_000,
     projects: [
       project('sources', 'test/**/*.test.ts', { exclude: ['test/{package,browser,soak}/**'] }),
-      project('package', 'test/package/**/*.test.ts', { globalSetup: 'scripts/build-if-stale.ts', testTimeout: 120_000 }),
-      project('browser', 'test/browser/**/*.test.ts', { globalSetup: 'scripts/chromium.ts', testTimeout: 60_000, hookTimeout: 60_000 }),
+      project('package', 'test/package/**/*.test.ts', {
+        globalSetup: 'scripts/build-if-stale.ts',
+        testTimeout: 120_000,
+      }),
+      project('browser', 'test/browser/**/*.test.ts', {
+        globalSetup: 'scripts/chromium.ts',
+        testTimeout: 60_000,
+        hookTimeout: 60_000,
+      }),
       project('soak', 'test/soak/**/*.test.ts', { testTimeout: 20 * 60_000, hookTimeout: 60_000 }),
     ],
   },

@@ -11,7 +11,10 @@ export default function buildIfStale(): void {
   // index.d.ts is what the build writes last: a build that was cut short counts as stale.
   if (modified('dist/index.d.ts') > newest) return
   try {
-    execFileSync(process.execPath, ['node_modules/tsup/dist/cli-default.js', '--silent'], { cwd: root, stdio: 'inherit' })
+    execFileSync(process.execPath, ['node_modules/tsup/dist/cli-default.js', '--silent'], {
+      cwd: root,
+      stdio: 'inherit',
+    })
   } catch {
     // All other tests still run: those of the package fail for want of dist/.
     rmSync(`${root}dist`, { recursive: true, force: true })

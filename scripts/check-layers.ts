@@ -27,7 +27,10 @@ export function checkLayers(root: string): Finding[] {
     const source = ts.createSourceFile(file, readFileSync(join(root, file), 'utf8'), ts.ScriptTarget.Latest, true)
     const imports = importsOf(source)
     const loaded = imports.filter((i) => i.specifier.startsWith('.') && !i.typeOnly)
-    graph.set(file, loaded.map((i) => resolve(file, i.specifier)))
+    graph.set(
+      file,
+      loaded.map((i) => resolve(file, i.specifier)),
+    )
     return [...imports.flatMap((i) => checkImport(file, i)), ...checkShape(file, source)]
   })
   return [...findings, ...cycles(graph)]
@@ -38,13 +41,27 @@ function checkImport(file: string, { specifier, line }: Import): Finding[] {
     const name = Object.keys(libraries).find((lib) => matchesGlob(specifier, lib) || specifier.startsWith(`${lib}/`))
     const rooms = name === undefined ? [] : (libraries[name] ?? [])
     if (rooms.some((glob) => matchesGlob(file, glob))) return []
-    return [{ file, line, rule: 'library', text: `may not import '${specifier}' (${rooms.length ? `only ${rooms.join(', ')} may` : 'not in the table'})` }]
+    return [
+      {
+        file,
+        line,
+        rule: 'library',
+        text: `may not import '${specifier}' (${rooms.length ? `only ${rooms.join(', ')} may` : 'not in the table'})`,
+      },
+    ]
   }
   const layer = layers.find((row) => matchesGlob(file, row.files))
   const target = resolve(file, specifier)
   const own = basename(file, extname(file))
   if (layer?.may.some((glob) => matchesGlob(target, glob.replace('{own}', own)))) return []
-  return [{ file, line, rule: 'layer', text: `may not import ${target} (${layer ? layer.why : 'no row for this file in scripts/layers.ts'})` }]
+  return [
+    {
+      file,
+      line,
+      rule: 'layer',
+      text: `may not import ${target} (${layer ? layer.why : 'no row for this file in scripts/layers.ts'})`,
+    },
+  ]
 }
 
 /** Line counts and default exports. */
@@ -52,13 +69,16 @@ function checkShape(file: string, source: ts.SourceFile): Finding[] {
   const findings: Finding[] = []
   const lineOf = (position: number): number => source.getLineAndCharacterOfPosition(position).line + 1
   const total = lineOf(source.end) - (source.text.endsWith('\n') ? 1 : 0)
-  if (total > limits.fileLines) findings.push({ file, line: 1, rule: 'file-length', text: `${total} lines, at most ${limits.fileLines}` })
+  if (total > limits.fileLines)
+    findings.push({ file, line: 1, rule: 'file-length', text: `${total} lines, at most ${limits.fileLines}` })
   visit(source, (node) => {
-    if (isDefaultExport(node)) findings.push({ file, line: lineOf(node.getStart()), rule: 'default-export', text: 'export by name' })
+    if (isDefaultExport(node))
+      findings.push({ file, line: lineOf(node.getStart()), rule: 'default-export', text: 'export by name' })
     if (!ts.isFunctionLike(node)) return
     const line = lineOf(node.getStart())
     const lines = lineOf(node.end) - line + 1
-    if (lines > limits.functionLines) findings.push({ file, line, rule: 'function-length', text: `${lines} lines, at most ${limits.functionLines}` })
+    if (lines > limits.functionLines)
+      findings.push({ file, line, rule: 'function-length', text: `${lines} lines, at most ${limits.functionLines}` })
   })
   return findings
 }
@@ -125,6 +145,10 @@ function visit(node: ts.Node, see: (node: ts.Node) => void): void {
 if (import.meta.main) {
   const findings = checkLayers(process.argv[2] ?? process.cwd())
   for (const { file, line, rule, text } of findings) console.error(`${file}:${line} ${rule}: ${text}`)
-  console.log(findings.length ? `${findings.length} findings; the table is scripts/layers.ts` : 'layers: every import keeps to scripts/layers.ts')
+  console.log(
+    findings.length
+      ? `${findings.length} findings; the table is scripts/layers.ts`
+      : 'layers: every import keeps to scripts/layers.ts',
+  )
   process.exitCode = findings.length ? 1 : 0
 }

@@ -8,10 +8,16 @@ declare module 'vitest' {
   }
 }
 
-const usual = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome', '/usr/bin/google-chrome-stable']
+const usual = [
+  '/usr/bin/chromium',
+  '/usr/bin/chromium-browser',
+  '/usr/bin/google-chrome',
+  '/usr/bin/google-chrome-stable',
+]
 
 export default function provideChromium(project: TestProject): void {
   const chromium = [process.env.CHROMIUM, ...usual].find((path) => path !== undefined && existsSync(path))
-  if (chromium === undefined) console.warn('test/browser is skipped: no Chromium in the usual places; CHROMIUM=/path/to/it names one')
+  if (chromium === undefined)
+    console.warn('test/browser is skipped: no Chromium in the usual places; CHROMIUM=/path/to/it names one')
   project.provide('chromium', chromium)
 }

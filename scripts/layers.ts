@@ -7,13 +7,25 @@
 export const layers: readonly { readonly files: string; readonly may: readonly string[]; readonly why: string }[] = [
   { files: 'src/core/**', may: ['src/core/**'], why: 'the core stands alone' },
   { files: 'src/interceptors/{index,defaults}.ts', may: ['src/core/**', 'src/interceptors/*'], why: 'the two lists' },
-  { files: 'src/interceptors/*', may: ['src/core/**', 'src/interceptors/{own}-*'], why: 'interceptors do not know each other' },
+  {
+    files: 'src/interceptors/*',
+    may: ['src/core/**', 'src/interceptors/{own}-*'],
+    why: 'interceptors do not know each other',
+  },
   { files: 'src/auth/**', may: ['src/core/**', 'src/auth/**'], why: 'token sources serve every transport' },
   { files: 'src/contract.ts', may: ['src/core/**'], why: 'the facade gets the rest as values' },
   { files: 'src/client.ts', may: ['src/core/**', 'src/contract.ts'], why: 'the facade gets the rest as values' },
-  { files: 'src/index.ts', may: ['src/core/**', 'src/interceptors/*', 'src/client.ts', 'src/contract.ts'], why: 'transports are sub-paths' },
+  {
+    files: 'src/index.ts',
+    may: ['src/core/**', 'src/interceptors/*', 'src/client.ts', 'src/contract.ts'],
+    why: 'transports are sub-paths',
+  },
   { files: 'transports/wire/**', may: ['src/core/**', 'transports/wire/**'], why: 'wire knows no protocol facade' },
-  { files: 'transports/*', may: ['src/core/**', 'transports/wire/**'], why: 'no transport knows another, or an interceptor' },
+  {
+    files: 'transports/*',
+    may: ['src/core/**', 'transports/wire/**'],
+    why: 'no transport knows another, or an interceptor',
+  },
 ]
 
 /** Each third-party library, and the few files that may name it: replacing one touches nothing else. Unlisted ones are refused. */
@@ -27,7 +39,11 @@ export const libraries: Readonly<Record<string, readonly string[]>> = {
   graphql: ['transports/wire/graphql-*.ts'],
   '@connectrpc/*': ['transports/grpc-web.ts', 'transports/wire/connect-*.ts'],
   '@bufbuild/*': ['transports/grpc-web.ts', 'transports/wire/connect-*.ts'],
-  'node:*': ['transports/wire/platform/node.ts', 'transports/wire/undici-{engine,agent}.ts', 'transports/wire/socket-driver-node.ts'],
+  'node:*': [
+    'transports/wire/platform/node.ts',
+    'transports/wire/undici-{engine,agent}.ts',
+    'transports/wire/socket-driver-node.ts',
+  ],
   '#platform': ['transports/*', 'transports/wire/**'],
 }
 

@@ -13,7 +13,10 @@ const bundler = { module: 'esnext', moduleResolution: 'bundler' }
 
 /** Each is a project of its own: what it compiles, and how little it has. `skipLibCheck` is off unless a peer needs it. */
 const consumers = {
-  'no DOM, no @types/node, no esnext.disposable': { file: 'bare.ts', options: { ...strict, ...nodenext, lib: ['es2022'] } },
+  'no DOM, no @types/node, no esnext.disposable': {
+    file: 'bare.ts',
+    options: { ...strict, ...nodenext, lib: ['es2022'] },
+  },
   'a bundler without DOM': { file: 'bare.ts', options: { ...strict, ...bundler, lib: ['es2022'] } },
   'a browser app': { file: 'browser.ts', options: { ...strict, ...bundler, lib: ['es2022', 'dom', 'dom.iterable'] } },
   'a Node program': { file: 'node.ts', options: { ...strict, ...nodenext, lib: ['es2023'], types: ['node'] } },
@@ -23,7 +26,15 @@ const consumers = {
   },
   'a publisher of a contract (declaration emit)': {
     file: 'publisher.ts',
-    options: { ...strict, ...nodenext, lib: ['es2022', 'dom'], noEmit: false, declaration: true, emitDeclarationOnly: true, outDir: 'types' },
+    options: {
+      ...strict,
+      ...nodenext,
+      lib: ['es2022', 'dom'],
+      noEmit: false,
+      declaration: true,
+      emitDeclarationOnly: true,
+      outDir: 'types',
+    },
   },
 }
 
@@ -32,9 +43,13 @@ beforeAll(() => {
   project = projectWith(Object.keys(readManifest(root).peerDependencies ?? {}))
   cpSync(join(root, 'test/types'), project.directory, { recursive: true })
   for (const name of ['node', 'ws']) {
-    cpSync(join(root, 'node_modules/@types', name), join(project.directory, 'node_modules/@types', name), { recursive: true })
+    cpSync(join(root, 'node_modules/@types', name), join(project.directory, 'node_modules/@types', name), {
+      recursive: true,
+    })
   }
-  cpSync(join(root, 'node_modules/undici-types'), join(project.directory, 'node_modules/undici-types'), { recursive: true })
+  cpSync(join(root, 'node_modules/undici-types'), join(project.directory, 'node_modules/undici-types'), {
+    recursive: true,
+  })
 }, 60_000)
 afterAll(() => project[Symbol.dispose]())
 

@@ -13,7 +13,10 @@ test("package.json's exports are the entries of the build, with the same conditi
     const js = `./dist/${entry}.js`
     const conditions = { deno: js, bun: js, workerd: js, browser: js, node: js, default: js }
     const types = `./dist/${entry}.d.ts`
-    return [specifier(entry).replace('polywire', '.'), { 'polywire-source': `./${entries[entry]}`, types, ...conditions }]
+    return [
+      specifier(entry).replace('polywire', '.'),
+      { 'polywire-source': `./${entries[entry]}`, types, ...conditions },
+    ]
   })
   // As text: the order of conditions is part of it.
   const { './package.json': self, ...subPaths } = manifest.exports as Record<string, unknown>

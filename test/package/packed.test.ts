@@ -16,17 +16,26 @@ afterAll(() => project[Symbol.dispose]())
 
 const installed = (): string => join(project.directory, 'node_modules/polywire')
 const node = (...args: string[]): string =>
-  execFileSync(process.execPath, args, { cwd: project.directory, encoding: 'utf8', env: { ...process.env, NODE_OPTIONS: '' } })
+  execFileSync(process.execPath, args, {
+    cwd: project.directory,
+    encoding: 'utf8',
+    env: { ...process.env, NODE_OPTIONS: '' },
+  })
 
 test('holds what it names, and nothing from this repository', () => {
   const paths = JSON.stringify(readManifest(installed())).match(/\.\/[\w./-]+/g) ?? []
   expect(paths.filter((path) => !existsSync(join(installed(), path)))).toEqual([])
   const files = globSync('**/*.*', { cwd: installed() })
-  expect(files.filter((file) => !/^dist\/[\w.-]+\.(js|js\.map|d\.ts)$/.test(file)).sort()).toEqual(['README.md', 'package.json'])
+  expect(files.filter((file) => !/^dist\/[\w.-]+\.(js|js\.map|d\.ts)$/.test(file)).sort()).toEqual([
+    'README.md',
+    'package.json',
+  ])
 })
 
 test('its types lean on nothing but what a consumer has', () => {
-  const text = globSync('dist/*.d.ts', { cwd: installed() }).map((file) => readFileSync(join(installed(), file), 'utf8'))
+  const text = globSync('dist/*.d.ts', { cwd: installed() }).map((file) =>
+    readFileSync(join(installed(), file), 'utf8'),
+  )
   expect(text.join('\n')).not.toMatch(/#platform|from 'node:|from 'undici|from 'ws'|\.ts'|reference types=/)
 })
 
@@ -49,5 +58,9 @@ test('importing every sub-path leaves no timer, socket or changed global behind'
     const changed = before.filter(([name, value]) => value !== 0 && globalThis[name] !== value).map(([name]) => name)
     console.log(JSON.stringify({ changed, symbols: Object.getOwnPropertySymbols(globalThis).length - symbols, alive: process.getActiveResourcesInfo() }))`
   const seen = JSON.parse(node('--input-type=module', '--eval', code)) as { alive: string[] }
-  expect({ ...seen, alive: seen.alive.filter((kind) => !/Pipe|TTY|FSReq/.test(kind)) }).toEqual({ changed: [], symbols: 0, alive: [] })
+  expect({ ...seen, alive: seen.alive.filter((kind) => !/Pipe|TTY|FSReq/.test(kind)) }).toEqual({
+    changed: [],
+    symbols: 0,
+    alive: [],
+  })
 })

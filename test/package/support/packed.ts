@@ -45,7 +45,8 @@ export function projectWith(peers: readonly string[]): Project {
   const installed = join(directory, 'node_modules/polywire')
   mkdirSync(installed, { recursive: true })
   execFileSync('tar', ['-xzf', tarball, '--strip-components=1', '-C', installed])
-  for (const name of [...Object.keys(readManifest(installed).dependencies ?? {}), ...peers]) copyPackage(name, directory)
+  for (const name of [...Object.keys(readManifest(installed).dependencies ?? {}), ...peers])
+    copyPackage(name, directory)
   writeFileSync(join(directory, 'package.json'), '{ "type": "module", "private": true }')
   return { directory, tarball, [Symbol.dispose]: () => rmSync(directory, { recursive: true, force: true }) }
 }

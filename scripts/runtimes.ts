@@ -1,0 +1,87 @@
+/**
+ * `npm run test:runtimes`: the sources' tests under the oldest and the newest Node, and the built package under every
+ * runtime. Runtimes come from the npm registry into .cache/, so that `npm ci` does not carry them; one that cannot be
+ * had on this platform is named as skipped.
+ */
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import buildIfStale from './build-if-stale.ts'
+import { root } from './compilers.ts'
+
+const { platform, arch } = process
+const cpu = arch === 'arm64' ? 'aarch64' : arch
+const denoTarget = platform === 'linux' ? `linux-${arch}-glibc` : `${platform}-${arch}`
+
+interface Runtime {
+  readonly name: string
+  /** A package that holds the binary and no install script. */
+  readonly from: string
+  readonly binary: string
+  readonly args?: readonly string[]
+  /** Runs the sources' tests too, not only the smoke test of the build. */
+  readonly tests?: boolean
+}
+
+const nodeRuntime = (version: string, tests: boolean): Runtime => ({
+  name: `Node ${version}`,
+  from: `node-${platform}-${arch}@${version}`,
+  binary: `node-${platform}-${arch}/bin/node`,
+  tests,
+})
+
+const runtimes: readonly Runtime[] = [
+  nodeRuntime('22.19.0', true),
+  nodeRuntime('22.23.3', false),
+  nodeRuntime('24.21.0', false),
+  nodeRuntime('26.10.0', true),
+  { name: 'Bun 1.4.5', from: `@oven/bun-${platform}-${cpu}@1.4.5`, binary: `@oven/bun-${platform}-${cpu}/bin/bun` },
+  {
+    name: 'Deno 2.9.6',
+    from: `@deno/${denoTarget}@2.9.6`,
+    binary: `@deno/${denoTarget}/deno`,
+    args: ['run', '--allow-all', '--node-modules-dir=manual'],
+  },
+]
+
+/** The path of its binary, or undefined when the registry or the platform has none. */
+function install({ name, from, binary }: Runtime): string | undefined {
+  const folder = join(root, '.cache/runtimes', name.replace(' ', '-'))
+  const path = join(folder, 'node_modules', binary)
+  if (!existsSync(path)) {
+    mkdirSync(folder, { recursive: true })
+    writeFileSync(join(folder, 'package.json'), '{ "private": true }')
+    spawnSync('npm', ['install', '--no-save', '--no-audit', '--no-fund', '--ignore-scripts', from], {
+      cwd: folder,
+      stdio: 'ignore',
+    })
+  }
+  return existsSync(path) ? path : undefined
+}
+
+let failures = 0
+function run(title: string, command: string, args: readonly string[]): void {
+  const { status, stdout, stderr } = spawnSync(command, args, { cwd: root, encoding: 'utf8' })
+  const ok = status === 0
+  console.log(`${ok ? '✓' : '✗'} ${title}${ok ? '' : `\n${stdout}${stderr}`}`)
+  for (const line of stdout.split('\n').filter((text) => /skipped|^ +Tests /.test(text)))
+    console.log(`  ${line.trim()}`)
+  if (!ok) failures += 1
+}
+
+buildIfStale()
+for (const runtime of runtimes) {
+  const binary = install(runtime)
+  if (binary === undefined) {
+    console.log(`- ${runtime.name} skipped: ${runtime.from} is not to be had for this platform`)
+    continue
+  }
+  run(`${runtime.name}: the built package`, process.execPath, [
+    'test/package/smoke/run.ts',
+    binary,
+    ...(runtime.args ?? []),
+  ])
+  if (runtime.tests)
+    run(`${runtime.name}: the tests`, binary, ['node_modules/vitest/vitest.mjs', 'run', '--project', 'sources'])
+}
+process.exitCode = failures === 0 ? 0 : 1
