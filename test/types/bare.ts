@@ -1,0 +1,53 @@
+// The barest consumer: no DOM, no @types/node, no `lib: esnext.disposable`, `skipLibCheck` off.
+import { type CallError, createClient, isCallError, type, type Unary } from 'polywire'
+import { bearerAuth } from 'polywire/auth'
+import { get, post, restTransport } from 'polywire/rest'
+import { events, sseTransport } from 'polywire/sse'
+import * as testing from 'polywire/testing'
+import { channel, websocketTransport } from 'polywire/websocket'
+
+interface User {
+  id: number
+  name: string
+}
+
+const client = createClient({
+  transports: {
+    rest: restTransport({ baseUrl: 'https://api.example.com/v1' }),
+    sse: sseTransport({ baseUrl: 'https://api.example.com/v1' }),
+    websocket: websocketTransport({ url: 'wss://rt.example.com/ws' }),
+  },
+  auth: bearerAuth(() => 'token'),
+  retry: { maxAttempts: 4 },
+  timeoutMs: 10_000,
+})
+
+const api = client.bind({
+  users: {
+    get: get('/users/{id}', { output: type<User>() }),
+    create: post('/users', { body: type<{ name: string }>(), output: type<User>() }),
+  },
+  watch: events('/orders/{id}/events', { placed: type<User>() }),
+  chat: channel('chat:{room}', { send: type<{ text: string }>(), receive: type<{ text: string }>() }),
+})
+
+export async function use(): Promise<string> {
+  const user: User = await api.users.get({ id: 42 })
+  const { message, attempts } = await api.users.create.reply({ name: user.name })
+  for await (const event of api.watch({ id: 7 })) {
+    const placed: 'placed' = event.type
+    return `${placed} ${event.data.name} ${attempts} ${message.id}`
+  }
+  const room = api.chat({ room: 'lobby' })
+  await room.send({ text: 'hi' })
+  await room[Symbol.asyncDispose]()
+  return Object.keys(testing).join()
+}
+
+export const codeOf = (error: unknown): CallError['code'] | undefined => (isCallError(error) ? error.code : undefined)
+
+// @ts-expect-error: the path has an {id}
+export const wrong = api.users.get({ name: 'Ada' })
+
+// What publishers write under isolatedDeclarations.
+export const find: Unary<{ id: number }, User> = api.users.get

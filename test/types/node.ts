@@ -1,0 +1,20 @@
+// A Node program: @types/node and no DOM.
+import { createClient, type } from 'polywire'
+import { graphqlTransport } from 'polywire/graphql'
+import { grpcWebTransport } from 'polywire/grpc-web'
+import { get, restTransport } from 'polywire/rest'
+
+const client = createClient({
+  transports: {
+    rest: restTransport({ baseUrl: process.env.BASE_URL ?? 'http://127.0.0.1', http: 'undici' }),
+    graphql: graphqlTransport({ url: 'http://127.0.0.1/graphql' }),
+    'grpc-web': grpcWebTransport({ baseUrl: 'http://127.0.0.1' }),
+  },
+})
+const api = client.bind({ get: get('/users/{id}', { output: type<{ name: string }>() }) })
+
+export async function use(controller: AbortController): Promise<string> {
+  const { name } = await api.get({ id: 1 }, { signal: controller.signal, headers: new Headers() })
+  await client.close()
+  return name
+}
