@@ -102,6 +102,8 @@ declare const fails: unique symbol
 export interface Fails<Bodies> {
   readonly [fails]: Bodies
 }
-type ErrorOf<Bodies> = { [S in keyof Bodies]: CallError & { readonly status: S; readonly body: Bodies[S] } }[keyof Bodies]
+type ErrorOf<Bodies> = {
+  [S in keyof Bodies]: CallError & { readonly status: S; readonly body: Bodies[S] }
+}[keyof Bodies]
 /** The errors that an operation declares. */
 export type DeclaredError<Bodies> = ErrorOf<Bodies>

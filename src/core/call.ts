@@ -1,6 +1,6 @@
+import type { Credential } from './auth.ts'
 import type { CallOptions } from './call-options.ts'
 import { Context } from './context.ts'
-import type { Credential } from './auth.ts'
 import type { OperationInfo } from './operation.ts'
 import type { Outbox } from './outbox.ts'
 import type { Scope } from './scope.ts'
@@ -15,10 +15,10 @@ export interface CallFields {
   /** The mutable half; another one for a hedge leg, a timed attempt or a re-open. */
   readonly scope: Scope
   readonly headers: CallHeaders
-  /** Monotonic ms by the client's clock; Infinity where nothing bounds it. */
+  /** Bounds this call, or this opening of a stream: monotonic ms by the client's clock; Infinity where nothing does. */
   readonly deadline: number
-  /** The remaining time goes on the wire: every unary call, a stream only for an absolute deadline. */
-  readonly isDeadlineSent: boolean
+  /** The deadline that goes on the wire: every unary call's, a stream's only where an absolute one bounds it; else Infinity. */
+  readonly wireDeadline: number
   /** The first is 1. */
   readonly attempt: number
   /** Where a stream is to be opened again: the last cursor received. */
@@ -45,7 +45,7 @@ export class Call implements CallFields {
   readonly scope: Scope
   readonly headers: CallHeaders
   readonly deadline: number
-  readonly isDeadlineSent: boolean
+  readonly wireDeadline: number
   readonly attempt: number
   readonly cursor: string | undefined
   readonly isReopen: boolean
@@ -63,7 +63,7 @@ export class Call implements CallFields {
     this.scope = changes.scope ?? base.scope
     this.headers = changes.headers ?? base.headers
     this.deadline = changes.deadline ?? base.deadline
-    this.isDeadlineSent = changes.isDeadlineSent ?? base.isDeadlineSent
+    this.wireDeadline = changes.wireDeadline ?? base.wireDeadline
     this.attempt = changes.attempt ?? base.attempt
     this.cursor = 'cursor' in changes ? changes.cursor : base.cursor
     this.isReopen = changes.isReopen ?? base.isReopen
@@ -83,9 +83,15 @@ export class Call implements CallFields {
     return this.scope.signal
   }
 
-  /** What is left until the deadline, in ms, never negative; Infinity where nothing bounds the call. */
+  /** Whether the remaining time goes on the wire. */
+  get isDeadlineSent(): boolean {
+    return this.wireDeadline !== Number.POSITIVE_INFINITY
+  }
+
+  /** What is left in ms, never negative, of the deadline that goes on the wire, else of the one that bounds this opening. */
   get remainingMs(): number {
-    return this.deadline === Number.POSITIVE_INFINITY ? this.deadline : Math.max(0, this.deadline - this.scope.services.clock.now())
+    const deadline = this.isDeadlineSent ? this.wireDeadline : this.deadline
+    return deadline === Number.POSITIVE_INFINITY ? deadline : Math.max(0, deadline - this.scope.services.clock.now())
   }
 
   with(changes: Partial<CallFields>): Call {
@@ -113,7 +119,7 @@ const blank = {
   identity: '',
   outbox: undefined,
   deadline: Number.POSITIVE_INFINITY,
-  isDeadlineSent: false,
+  wireDeadline: Number.POSITIVE_INFINITY,
   attempt: 1,
   cursor: undefined,
   isReopen: false,

@@ -28,7 +28,12 @@ function guarded(interceptor: Interceptor, next: Next, name: string): Next {
       })
     if (reply?.kind === 'unary' || reply?.kind === 'stream') return reply
     throw new CallError(
-      { code: 'internal', message: `the interceptor '${name}' returned no Reply: return what next(call) gives, or a Reply of your own`, phase: call.scope.root.phase, sent: call.scope.root.sent },
+      {
+        code: 'internal',
+        message: `the interceptor '${name}' returned no Reply: return what next(call) gives, or a Reply of your own`,
+        phase: call.scope.root.phase,
+        sent: call.scope.root.sent,
+      },
       call,
     )
   }
@@ -37,5 +42,8 @@ function guarded(interceptor: Interceptor, next: Next, name: string): Next {
 function explain(error: unknown, call: Call, name: string): unknown {
   if (isAnyCallError(error) || (call.scope.isAborted && error === call.scope.reason)) return error
   const { phase, sent } = call.scope.root
-  return new CallError({ code: 'internal', message: `the interceptor '${name}' threw: see cause`, phase, sent, cause: error }, call)
+  return new CallError(
+    { code: 'internal', message: `the interceptor '${name}' threw: see cause`, phase, sent, cause: error },
+    call,
+  )
 }

@@ -33,7 +33,18 @@ export interface ErrorOrigin {
 const brand: unique symbol = Symbol.for('polywire.CallError') as never
 const inspect = Symbol.for('nodejs.util.inspect.custom')
 /** What a server may have echoed a credential into: kept out of JSON, console and util.inspect. */
-const hidden = ['serverMessage', 'violations', 'details', 'problem', 'headers', 'trailers', 'body', 'cause', 'idempotencyKey', 'connection'] as const
+const hidden = [
+  'serverMessage',
+  'violations',
+  'details',
+  'problem',
+  'headers',
+  'trailers',
+  'body',
+  'cause',
+  'idempotencyKey',
+  'connection',
+] as const
 const rank: Record<Sent, number> = { no: 0, maybe: 1, yes: 2 }
 
 /**
@@ -107,12 +118,46 @@ export class CallError extends Error {
 
   /** The safe half, for logs. */
   toJSON(): Record<string, unknown> {
-    const { name, message, code, protocol, operation, status, phase, sent, isRetryable, retryAfterMs, attempt, failures, notRetried, requestId, reason } = this
-    return { name, message, code, protocol, operation, status, phase, sent, isRetryable, retryAfterMs, attempt, failures, notRetried, requestId, reason }
+    const {
+      name,
+      message,
+      code,
+      protocol,
+      operation,
+      status,
+      phase,
+      sent,
+      isRetryable,
+      retryAfterMs,
+      attempt,
+      failures,
+      notRetried,
+      requestId,
+      reason,
+    } = this
+    return {
+      name,
+      message,
+      code,
+      protocol,
+      operation,
+      status,
+      phase,
+      sent,
+      isRetryable,
+      retryAfterMs,
+      attempt,
+      failures,
+      notRetried,
+      requestId,
+      reason,
+    }
   }
 
   [inspect](): string {
-    const facts = Object.entries(this.toJSON()).filter(([key, value]) => value !== undefined && key !== 'name' && key !== 'message')
+    const facts = Object.entries(this.toJSON()).filter(
+      ([key, value]) => value !== undefined && key !== 'name' && key !== 'message',
+    )
     return `${this.stack ?? this.message}\n  ${facts.map(([key, value]) => `${key}: ${JSON.stringify(value)}`).join(', ')}`
   }
 }
@@ -139,5 +184,12 @@ export function withHistory(error: CallError, failures: readonly FailedAttempt[]
 /** An error as a line of another error's `failures`. */
 export function toFailedAttempt(error: CallError): FailedAttempt {
   const { attempt, code, status, phase, sent, reason } = error
-  return { attempt, code, phase, sent, ...(status !== undefined && { status }), ...(reason !== undefined && { reason }) }
+  return {
+    attempt,
+    code,
+    phase,
+    sent,
+    ...(status !== undefined && { status }),
+    ...(reason !== undefined && { reason }),
+  }
 }

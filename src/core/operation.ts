@@ -1,5 +1,6 @@
 import type { ServerStream, Unary } from './call-types.ts'
 import type { IdempotencyOption } from './idempotency.ts'
+import type { OutboxOptions } from './outbox.ts'
 import type { RetryOptions } from './retry-options.ts'
 import type { Schema } from './schema.ts'
 
@@ -35,6 +36,8 @@ export interface OperationInfo {
   readonly retry?: RetryOptions | false
   /** Brings the caller's input into the transport's shape, validated. Throws plain Violations through `check`. */
   readonly intake?: (input: unknown, check: Check) => unknown | Promise<unknown>
+  /** Validates what is sent on a duplex or client stream, message by message. */
+  readonly outgoing?: (message: unknown, check: Check) => unknown | Promise<unknown>
   /** Validates what came back, message by message. */
   readonly outlet?: (message: unknown, check: Check) => unknown | Promise<unknown>
   /** From `adapt`: the outermost conversion of input and of each message. */
@@ -44,6 +47,8 @@ export interface OperationInfo {
   readonly isReplayable?: (input: any) => boolean
   readonly errors?: { readonly [status: number]: Schema<any, any> }
   readonly paginate?: AnyPager
+  /** Bounds of what waits to be sent on a duplex. */
+  readonly outbox?: OutboxOptions
   /** A stream may be opened again after a drop. */
   readonly isResumable?: boolean
   readonly resume?: ResumeSpec
@@ -90,16 +95,24 @@ type CallOf<O> = O extends { readonly [call]: infer C } ? C : never
 /** The input of an operation. */
 export type InputOf<O> = CallOf<O> extends (...args: infer A) => unknown ? Exclude<A[0], undefined> : never
 /** What an operation gives: its message, or one message of its stream. */
-export type OutputOf<O> = CallOf<O> extends (...args: any[]) => infer R
-  ? R extends Promise<infer Out> ? Out : R extends AsyncIterable<infer Message> ? Message : never
-  : never
+export type OutputOf<O> =
+  CallOf<O> extends (...args: any[]) => infer R
+    ? R extends Promise<infer Out>
+      ? Out
+      : R extends AsyncIterable<infer Message>
+        ? Message
+        : never
+    : never
 
 /** The compiler's word for a transport that is not there. */
-export type MissingTransport<Via extends string> = `createClient({ transports }) has no '${Via}', which this operation needs`
+export type MissingTransport<Via extends string> =
+  `createClient({ transports }) has no '${Via}', which this operation needs`
 /** `unknown` where the transport is there. */
 export type Need<V extends string, Via extends string> = [V] extends [Via] ? unknown : MissingTransport<V>
 /** A contract's shape with a message wherever a transport is missing. */
-export type Missing<C, Via extends string> = { readonly [K in keyof C]: C[K] extends Operation<infer V> ? Need<V, Via> : Missing<C[K], Via> }
+export type Missing<C, Via extends string> = {
+  readonly [K in keyof C]: C[K] extends Operation<infer V> ? Need<V, Via> : Missing<C[K], Via>
+}
 
 /** How the pages of a list follow each other; made by `cursorPages`. */
 export interface AnyPager {
@@ -129,7 +142,10 @@ export function adapt<V extends string, I, O, I2 = I, O2 = O>(
   operation: Operation<V, ServerStream<I, O>>,
   by: { readonly input?: (input: I2) => I; readonly output?: (message: O) => O2 },
 ): Operation<V, ServerStream<I2, O2>>
-export function adapt(operation: unknown, by: { readonly input?: (input: any) => unknown; readonly output?: (message: any) => unknown }): never {
+export function adapt(
+  operation: unknown,
+  by: { readonly input?: (input: any) => unknown; readonly output?: (message: any) => unknown },
+): never {
   const info = operationInfo(operation)
   if (!info) throw new TypeError('adapt(operation, …) takes an operation made by a builder such as get() or rpc()')
   const inner = info.adapted

@@ -94,7 +94,8 @@ export class Outbox {
     this.#isClosed = true
     this.#closeReason = reason
     this.#lease?.release(reason)
-    for (const entry of this.#queued) entry.reject(entry.isWritten ? this.#errors.unknownOutcome(reason) : this.#errors.unsent(reason))
+    for (const entry of this.#queued)
+      entry.reject(entry.isWritten ? this.#errors.unknownOutcome(reason) : this.#errors.unsent(reason))
     this.#queued = []
     this.#bytes = 0
     this.#release()

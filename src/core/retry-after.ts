@@ -47,10 +47,21 @@ function toDecimal(value: string | null | undefined): number | undefined {
   return trimmed !== undefined && decimal.test(trimmed) ? Number(trimmed) : undefined
 }
 
-function toTime(year: number, monthName: string | undefined, day: string | undefined, clock: readonly (string | undefined)[]): number | undefined {
+function toTime(
+  year: number,
+  monthName: string | undefined,
+  day: string | undefined,
+  clock: readonly (string | undefined)[],
+): number | undefined {
   const month = months.indexOf(monthName ?? '')
   const [hour, minute, second] = clock.map(Number)
-  const isValid = month >= 0 && Number(day) >= 1 && Number(day) <= 31 && Number(hour) < 24 && Number(minute) < 60 && Number(second) <= 60
+  const isValid =
+    month >= 0 &&
+    Number(day) >= 1 &&
+    Number(day) <= 31 &&
+    Number(hour) < 24 &&
+    Number(minute) < 60 &&
+    Number(second) <= 60
   return isValid ? Date.UTC(year, month, Number(day), hour, minute, second) : undefined
 }
 

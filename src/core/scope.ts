@@ -1,6 +1,7 @@
-import type { Phase, Sent } from './failure.ts'
 import type { FailedAttempt } from './error.ts'
+import type { Phase, Sent } from './failure.ts'
 import type { Services } from './services.ts'
+import type { StreamState } from './stream-state.ts'
 
 type OnAbort = (reason: unknown) => void
 
@@ -21,10 +22,16 @@ export class Scope {
   reopens = 0
   /** Failed attempts before the current one (root only). */
   failures: FailedAttempt[] = []
+  /** The key of this call, for its reply (root only). */
+  idempotencyKey: string | undefined
   /** Where the attempt in flight is (root only). */
   phase: Phase = 'resolve'
   /** Whether any attempt can have reached the server (root only). */
   sent: Sent = 'no'
+  /** How the stream of this call stands (root only); told to {@link onStreamState}. */
+  streamState: StreamState = 'idle'
+  /** Who wants to know: the stream's handle (root only). */
+  onStreamState: ((state: StreamState) => void) | undefined
   #state: 'live' | 'aborted' | 'ended' = 'live'
   #isEnded = false
   #reason: unknown
@@ -74,6 +81,14 @@ export class Scope {
     if (root.sent === 'no' || sent === 'yes') root.sent = sent
   }
 
+  /** Publishes how the stream stands. */
+  setStreamState(state: StreamState): void {
+    const root = this.root
+    if (root.streamState === state || root.streamState === 'closed') return
+    root.streamState = state
+    root.onStreamState?.(state)
+  }
+
   /** Ends the call with `reason`: closes wire, sleeps and waits, and settles the caller. The first reason stands. */
   abort(reason: unknown): void {
     if (this.#state !== 'live') return
@@ -83,6 +98,7 @@ export class Scope {
     this.#onAbort = undefined
     if (listeners) for (const listener of listeners) listener?.(reason)
     this.#controller?.abort(reason)
+    this.end()
   }
 
   /** Calls `listener` on abort, at once if that has happened; returns what removes it. */
@@ -103,7 +119,7 @@ export class Scope {
     return register(this.#onEnd, listener)
   }
 
-  /** The call is over. Only the facade calls this, and who forked a scope. */
+  /** The call is over; after an abort, by itself. Only the facade calls this, and who forked a scope. */
   end(): void {
     if (this.#isEnded) return
     this.#isEnded = true

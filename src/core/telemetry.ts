@@ -16,7 +16,13 @@ export type TelemetryEvent =
   | { readonly type: 'retry'; readonly call: Call; readonly waitMs: number; readonly error: unknown }
   | { readonly type: 'refresh'; readonly call: Call }
   | { readonly type: 'reconnect'; readonly via: string; readonly waitMs: number; readonly error: unknown }
-  | { readonly type: 'resume'; readonly call: Call; readonly cursor: string | undefined; readonly waitMs: number; readonly error: unknown }
+  | {
+      readonly type: 'resume'
+      readonly call: Call
+      readonly cursor: string | undefined
+      readonly waitMs: number
+      readonly error: unknown
+    }
   | { readonly type: 'resumed'; readonly call: Call; readonly cursor: string | undefined }
   | { readonly type: 'state'; readonly call: Call; readonly state: StreamState }
   | { readonly type: 'warning'; readonly call: Call | undefined; readonly message: string }

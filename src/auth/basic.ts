@@ -1,0 +1,22 @@
+import type { Auth, Credential } from '../core/auth.ts'
+
+/** Who logs in. */
+export interface BasicAuthOptions {
+  readonly username: string
+  readonly password: string
+}
+
+/**
+ * Sends a user name and password with every attempt (RFC 7617, UTF-8).
+ *
+ * @throws {TypeError} when the user name holds a colon.
+ * @example
+ * createClient({ transports, auth: basicAuth({ username: 'me', password: secret }) })
+ */
+export function basicAuth({ username, password }: BasicAuthOptions): Auth {
+  if (username.includes(':')) throw new TypeError('basicAuth: a user name cannot hold a colon (RFC 7617)')
+  const bytes = new TextEncoder().encode(`${username}:${password}`)
+  const secret = btoa(String.fromCharCode(...bytes))
+  const credential: Credential = { headers: { authorization: `Basic ${secret}` }, secret }
+  return { name: 'basic', credential: () => credential }
+}

@@ -1,0 +1,53 @@
+import type { CallRunner } from './call-runner.ts'
+import { CallError } from './core/error.ts'
+import { type Contract, labelOperation, type OperationInfo, operationInfo } from './core/operation.ts'
+import { items, pages } from './core/pages.ts'
+
+/** Makes of one operation the function that users call. */
+export function bindOperation(info: OperationInfo, runner: CallRunner): object {
+  return labelOperation(callable(info, runner), info)
+}
+
+/**
+ * Makes of a contract the object that users hold: plain functions in plain objects, so that spies, console and `await`
+ * behave.
+ *
+ * @throws {CallError} `invalid_argument` when something in it is no operation, `failed_precondition` when an operation
+ * needs a transport that the client lacks or that speaks another protocol.
+ */
+export function bindContract(contract: Contract, runner: CallRunner, path = ''): object {
+  if (typeof contract !== 'object' || contract === null) throw noOperation(path || 'the contract')
+  const bound: Record<string, unknown> = {}
+  for (const [name, value] of Object.entries(contract)) {
+    const info = operationInfo(value)
+    const place = path ? `${path}.${name}` : name
+    if (info) runner.route(info, place)
+    const member = info ? bindOperation(info, runner) : bindContract(value as Contract, runner, place)
+    Object.defineProperty(bound, name, { value: member, enumerable: true, configurable: true, writable: true })
+  }
+  return bound
+}
+
+type AnyFunction = (...args: any[]) => unknown
+
+function callable(info: OperationInfo, runner: CallRunner): AnyFunction {
+  if (info.kind === 'server_stream' || info.kind === 'bidi_stream')
+    return (input, options) => runner.stream(info, input, options)
+  const unary: AnyFunction = (input, options) => runner.unary(info, input, options).then((reply) => reply.message)
+  const reply: AnyFunction = (input, options) => runner.unary(info, input, options)
+  if (!info.paginate) return Object.assign(unary, { reply })
+  return Object.assign(unary, {
+    reply,
+    pages: (input: unknown, options: any) => pages(info, unary as never, input, options),
+    items: (input: unknown, options: any) => items(info, unary as never, input, options),
+  })
+}
+
+function noOperation(place: string): CallError {
+  return new CallError({
+    code: 'invalid_argument',
+    message: `${place} is no operation: make it with a builder such as get() or rpc()`,
+    phase: 'resolve',
+    sent: 'no',
+  })
+}

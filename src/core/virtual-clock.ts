@@ -1,0 +1,72 @@
+import type { Clock } from './clock.ts'
+
+interface Pending {
+  readonly at: number
+  readonly run: () => void
+  isHeld: boolean
+}
+
+/** A clock that stands still until it is told to go on; see {@link virtualClock}. */
+export interface VirtualClock extends Clock {
+  /** Goes on by `ms`, running each timer at its time, and lets promises settle in between. */
+  advance(ms: number): Promise<void>
+  /** Timers that are set. */
+  readonly timers: number
+  /** The time until the next timer, in ms; undefined where none is set. */
+  readonly nextMs: number | undefined
+}
+
+/**
+ * Time and chance under a test's control.
+ *
+ * @param random - what `random()` gives. @defaultValue always 0.5
+ * @example
+ * const clock = virtualClock()
+ * const client = createClient({ transports, clock })
+ * await clock.advance(30_000)
+ */
+export function virtualClock(random: () => number = () => 0.5): VirtualClock {
+  const pending = new Set<Pending>()
+  let now = 0
+  const earliest = () =>
+    [...pending].reduce<Pending | undefined>((first, each) => (!first || each.at < first.at ? each : first), undefined)
+  return {
+    now: () => now,
+    wallNow: () => 1_700_000_000_000 + now,
+    random,
+    setTimer(run, delayMs) {
+      const timer: Pending = { at: now + Math.max(0, delayMs), run, isHeld: true }
+      pending.add(timer)
+      return {
+        clear: () => pending.delete(timer),
+        hold: (isHeld) => {
+          timer.isHeld = isHeld
+        },
+      }
+    },
+    async advance(ms) {
+      const until = now + ms
+      await settle()
+      for (let next = earliest(); next && next.at <= until; next = earliest()) {
+        now = Math.max(now, next.at)
+        pending.delete(next)
+        next.run()
+        await settle()
+      }
+      now = until
+      await settle()
+    },
+    get timers() {
+      return pending.size
+    },
+    get nextMs() {
+      const next = earliest()
+      return next && next.at - now
+    },
+  }
+}
+
+/** Long enough for chains of promises, without a timer of the host's. */
+async function settle(): Promise<void> {
+  for (let turn = 0; turn < 50; turn++) await Promise.resolve()
+}

@@ -1,0 +1,81 @@
+import type { Call } from '../core/call.ts'
+import { ours } from '../core/compose.ts'
+import { CallError, withHistory } from '../core/error.ts'
+import type { Interceptor } from '../core/interceptor.ts'
+
+/** Bounds of a call. */
+export interface DeadlineOptions {
+  /** Used where the caller says nothing; ms, Infinity for none. @defaultValue 30_000 */
+  readonly timeoutMs?: number | undefined
+}
+
+/**
+ * Bounds a unary call wholly, and one opening of a stream: waits, auth and retries included.
+ *
+ * An absolute `deadline` bounds streams too, and only then goes on their wire. All deadlines of a client share one
+ * timer. Throws a CallError `deadline_exceeded`.
+ *
+ * @example
+ * createClient({ transports, interceptors: () => [deadline({ timeoutMs: 5_000 }), retry()] })
+ */
+export function deadline({ timeoutMs: defaultMs = 30_000 }: DeadlineOptions = {}): Interceptor {
+  return ours(function deadline(call, next) {
+    const { clock } = call.scope.services
+    const now = clock.now()
+    const timeoutMs = call.options.timeoutMs ?? defaultMs
+    const absolute = toMonotonic(call, now)
+    if (typeof timeoutMs !== 'number' || Number.isNaN(timeoutMs) || Number.isNaN(absolute)) return refuse(call)
+    const at = Math.min(now + timeoutMs, absolute)
+    if (at <= now)
+      return Promise.reject(expired(call, 'the deadline had passed before the call began; nothing was sent'))
+    const isUnary = call.operation.kind === 'unary' || call.operation.kind === 'client_stream'
+    const bounded = call.with({ deadline: at, wireDeadline: isUnary ? at : absolute })
+    if (at === Number.POSITIVE_INFINITY) return next(bounded)
+    const disarm = arm(bounded, at)
+    if (isUnary) return next(bounded)
+    if (absolute !== Number.POSITIVE_INFINITY) arm(bounded, absolute)
+    return next(bounded).then((reply) => {
+      disarm()
+      return reply
+    })
+  })
+}
+
+function arm(call: Call, at: number): () => void {
+  const { scope } = call
+  const { deadlines } = scope.services
+  const armed = deadlines.add(at, () => scope.abort(expired(call, describe(call))))
+  const disarm = () => deadlines.remove(armed)
+  scope.onEnd(disarm)
+  return disarm
+}
+
+function describe(call: Call): string {
+  const { phase, attempts } = call.scope.root
+  const spent = attempts > 1 ? ` after ${attempts} attempts` : ''
+  return `the deadline passed in phase '${phase}'${spent}: raise timeoutMs, or see failures`
+}
+
+function expired(call: Call, message: string): CallError {
+  const { phase, sent, failures } = call.scope.root
+  return withHistory(new CallError({ code: 'deadline_exceeded', message, phase, sent }, call), failures)
+}
+
+function toMonotonic(call: Call, now: number): number {
+  const { deadline } = call.options
+  if (deadline === undefined) return Number.POSITIVE_INFINITY
+  const at = typeof deadline === 'number' ? deadline : deadline.getTime()
+  return now + (at - call.scope.services.clock.wallNow())
+}
+
+function refuse(call: Call): Promise<never> {
+  return Promise.reject(
+    new CallError(
+      {
+        code: 'invalid_argument',
+        message: 'timeoutMs and deadline must be numbers (ms), or deadline a valid Date; nothing was sent',
+      },
+      call,
+    ),
+  )
+}

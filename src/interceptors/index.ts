@@ -1,0 +1,7 @@
+export { auth } from './auth.ts'
+export { type DeadlineOptions, deadline } from './deadline.ts'
+export { defaultInterceptors } from './defaults.ts'
+export { type IdempotencyKeyOptions, idempotencyKey } from './idempotency-key.ts'
+export { resume } from './resume.ts'
+export { retry } from './retry.ts'
+export { attemptSpan, callSpan } from './telemetry.ts'

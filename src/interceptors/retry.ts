@@ -1,0 +1,203 @@
+import { attempt } from '../core/attempt.ts'
+import type { Call } from '../core/call.ts'
+import { ours } from '../core/compose.ts'
+import { CallError, failureOf, isAnyCallError, type NotRetried, toFailedAttempt, withHistory } from '../core/error.ts'
+import type { Interceptor, Next } from '../core/interceptor.ts'
+import { NotBefore } from '../core/not-before.ts'
+import type { Reply } from '../core/reply.ts'
+import { type Receipt, RetryBudget } from '../core/retry-budget.ts'
+import type { RetryOptions } from '../core/retry-options.ts'
+import { sleep } from '../core/sleep.ts'
+import { retryLoop } from './retry-loop.ts'
+
+const isBrowser = typeof (globalThis as { document?: unknown }).document !== 'undefined'
+/** How much of a server's wait may be added as jitter; ms. */
+const maxAddedJitterMs = 10_000
+
+type Settings = Required<Omit<RetryOptions, 'attemptTimeoutMs' | 'isRetryable' | 'budget'>> &
+  Pick<RetryOptions, 'attemptTimeoutMs' | 'isRetryable'>
+
+/**
+ * Sends a failed call again, where that is safe and may help: full jitter, Retry-After as a floor, a budget that keeps
+ * a dead server from being buried, one opening of a stream treated like a call.
+ *
+ * Safe is what is idempotent, provably not executed, or keyed with a key that the server is known to honour. The last
+ * error is thrown, with the earlier ones in `failures` and `notRetried` saying why it ended there.
+ *
+ * @param origin - whose budget it draws on; scheme, host and port.
+ * @example
+ * retry({ maxAttempts: 4 })
+ */
+export function retry(options: RetryOptions = {}, origin = ''): Interceptor {
+  const budget = options.budget === false ? undefined : new RetryBudget(options.budget)
+  let notBefore: NotBefore | undefined
+  return ours(function retry(call, next) {
+    if (call.isReopen) return next(call)
+    notBefore ??= new NotBefore(call.scope.services.clock)
+    return new Retrying(call, next, settingsOf(options, call), origin, budget, notBefore).run()
+  })
+}
+
+function settingsOf(options: RetryOptions, { options: own, operation }: Call): Settings {
+  const override = own.retry ?? operation.retry
+  const merged = override ? { ...options, ...override } : options
+  return {
+    maxAttempts: override === false ? 1 : (merged.maxAttempts ?? 3),
+    baseDelayMs: merged.baseDelayMs ?? (isBrowser ? 500 : 50),
+    throttleDelayMs: merged.throttleDelayMs ?? 1000,
+    maxDelayMs: merged.maxDelayMs ?? 20_000,
+    scope: merged.scope ?? 'operation',
+    attemptTimeoutMs: merged.attemptTimeoutMs,
+    isRetryable: merged.isRetryable,
+  } as Settings
+}
+
+/** One call, or one opening, and its attempts. */
+class Retrying {
+  readonly #call: Call
+  readonly #next: Next
+  readonly #settings: Settings
+  readonly #origin: string
+  readonly #budget: RetryBudget | undefined
+  readonly #notBefore: NotBefore
+  #attempt = 1
+  #waitMs = 0
+  #receipt: Receipt | undefined
+
+  constructor(
+    call: Call,
+    next: Next,
+    settings: Settings,
+    origin: string,
+    budget: RetryBudget | undefined,
+    notBefore: NotBefore,
+  ) {
+    this.#call = call
+    this.#next = next
+    this.#settings = settings
+    this.#origin = origin
+    this.#budget = budget
+    this.#notBefore = notBefore
+  }
+
+  run(): Promise<Reply> {
+    if (this.#notBefore.isEmpty) return this.#first()
+    const heldMs = this.#notBefore.remainingMs(this.#holdKey())
+    return heldMs > 0 ? this.#held(heldMs) : this.#first()
+  }
+
+  #first(): Promise<Reply> {
+    this.#call.scope.root.attempts = 1
+    return attempt(this.#call, this.#next, this.#settings.attemptTimeoutMs).then(
+      (reply) => this.#succeed(reply),
+      (error: unknown) => this.#again(error),
+    )
+  }
+
+  /** An earlier failure said when to come back: wait, each call with its own jitter. */
+  async #held(heldMs: number): Promise<Reply> {
+    const waitMs = heldMs + this.#addedJitter(heldMs)
+    if (!this.#fits(waitMs)) {
+      const message =
+        'the server asked earlier to be left alone for longer than this call may last: try again after retryAfterMs'
+      throw new CallError(
+        {
+          code: 'unavailable',
+          message,
+          phase: 'resolve',
+          sent: 'no',
+          isRetryable: true,
+          retryAfterMs: Math.ceil(heldMs),
+        },
+        this.#call,
+      )
+    }
+    await sleep(waitMs, this.#call.scope)
+    return this.#first()
+  }
+
+  /** Entered only after a first failure, so that a call that succeeds pays nothing for the loop. */
+  #again(error: unknown): Promise<Reply> {
+    if (!this.#decide(error)) return Promise.reject(error)
+    const { scope } = this.#call
+    return retryLoop(
+      async () => {
+        await sleep(this.#waitMs, scope)
+        scope.root.attempts = ++this.#attempt
+        return this.#succeed(
+          await attempt(this.#call.with({ attempt: this.#attempt }), this.#next, this.#settings.attemptTimeoutMs),
+        )
+      },
+      (failed) => this.#decide(failed),
+    )
+  }
+
+  #succeed(reply: Reply): Reply {
+    if (this.#budget && !this.#budget.isFull)
+      this.#budget.succeeded(this.#receipt?.keys ?? this.#keys(), this.#receipt?.paid ?? 0)
+    return reply
+  }
+
+  /** Whether to go on; notes the wait, or on the error why it ends here. */
+  #decide(error: unknown): boolean {
+    const { scope } = this.#call
+    if (!isAnyCallError(error) || scope.isOver) return false
+    if (error.retryAfterMs !== undefined) this.#notBefore.record(this.#holdKey(), error.retryAfterMs)
+    const isTransient = this.#settings.isRetryable?.(error) ?? error.isRetryable
+    const stop = isTransient
+      ? this.#obstacle(error)
+      : failureOf(error).isRetryForbidden
+        ? 'forbidden_by_server'
+        : undefined
+    if (!isTransient || stop) {
+      withHistory(error, scope.root.failures, stop)
+      return false
+    }
+    scope.root.failures.push(toFailedAttempt(error))
+    scope.services.telemetry?.event?.({ type: 'retry', call: this.#call, waitMs: Math.round(this.#waitMs), error })
+    return true
+  }
+
+  #obstacle(error: CallError): NotRetried | undefined {
+    const { operation, input, isKeyHonoured } = this.#call
+    const failure = failureOf(error)
+    if (this.#settings.maxAttempts <= 1) return 'disabled'
+    const isSafe = operation.isIdempotent || isKeyHonoured || error.sent === 'no' || failure.isUnexecuted
+    if (!isSafe) return 'not_idempotent'
+    if (operation.isReplayable && !operation.isReplayable(input)) return 'body_not_replayable'
+    if (this.#attempt >= this.#settings.maxAttempts) return 'attempts_exhausted'
+    this.#waitMs = this.#wait(error, failure.isThrottled === true)
+    if (!this.#fits(this.#waitMs)) return 'wait_exceeds_deadline'
+    this.#receipt ??= { keys: this.#keys(), paid: 0 }
+    if (this.#budget && !this.#budget.pay(this.#receipt, failure.isThrottled === true, failure.connection))
+      return 'budget_exhausted'
+    return undefined
+  }
+
+  #wait(error: CallError, isThrottled: boolean): number {
+    const { baseDelayMs, throttleDelayMs, maxDelayMs } = this.#settings
+    if (error.retryAfterMs !== undefined) return error.retryAfterMs + this.#addedJitter(error.retryAfterMs)
+    const ceiling = Math.min(maxDelayMs, (isThrottled ? throttleDelayMs : baseDelayMs) * 2 ** (this.#attempt - 1))
+    return this.#call.scope.services.clock.random() * ceiling
+  }
+
+  /** Added on top of a server's wait, never subtracted: clients told one date must not come back together. */
+  #addedJitter(waitMs: number): number {
+    return this.#call.scope.services.clock.random() * Math.min(waitMs / 2, maxAddedJitterMs)
+  }
+
+  #fits(waitMs: number): boolean {
+    return this.#call.scope.services.clock.now() + waitMs < this.#call.deadline
+  }
+
+  #keys(): Receipt['keys'] {
+    return [this.#origin, `${this.#call.operation.via} ${this.#call.operation.name}`]
+  }
+
+  #holdKey(): string {
+    const { operation, identity } = this.#call
+    return this.#settings.scope === 'origin'
+      ? `${this.#origin}\n${identity}`
+      : `${operation.via} ${operation.name}\n${identity}`
+  }
+}

@@ -1,0 +1,36 @@
+import { ours } from '../core/compose.ts'
+import type { Interceptor } from '../core/interceptor.ts'
+import type { Telemetry } from '../core/telemetry.ts'
+
+/** Tells the sink of each call: outermost, so that it sees the call once and with everything it cost. */
+export function callSpan(sink: Telemetry): Interceptor {
+  return ours(async function callSpan(call, next) {
+    const finish = sink.call?.(call)
+    if (!finish) return next(call)
+    try {
+      const reply = await next(call)
+      if (reply.kind === 'stream' || reply.finished) call.scope.onEnd(() => finish(call.scope.reason))
+      else finish()
+      return reply
+    } catch (error) {
+      finish(error)
+      throw error
+    }
+  })
+}
+
+/** Tells the sink of each attempt: innermost, so that it sees every send. */
+export function attemptSpan(sink: Telemetry): Interceptor {
+  return ours(async function attemptSpan(call, next) {
+    const finish = sink.attempt?.(call)
+    if (!finish) return next(call)
+    try {
+      const reply = await next(call)
+      finish()
+      return reply
+    } catch (error) {
+      finish(error)
+      throw error
+    }
+  })
+}
