@@ -11,6 +11,7 @@ import { root } from './compilers.ts'
 
 const { platform, arch } = process
 const cpu = arch === 'arm64' ? 'aarch64' : arch
+const workerdTarget = `${platform}-${arch === 'x64' ? '64' : arch}`
 const denoTarget = platform === 'linux' ? `linux-${arch}-glibc` : `${platform}-${arch}`
 
 interface Runtime {
@@ -41,6 +42,11 @@ const runtimes: readonly Runtime[] = [
     from: `@deno/${denoTarget}@2.9.6`,
     binary: `@deno/${denoTarget}/deno`,
     args: ['run', '--allow-all', '--node-modules-dir=manual'],
+  },
+  {
+    name: 'workerd 1.20261117.1',
+    from: `@cloudflare/workerd-${workerdTarget}@1.20261117.1`,
+    binary: `@cloudflare/workerd-${workerdTarget}/bin/workerd`,
   },
 ]
 

@@ -1,9 +1,10 @@
-/** Runs program.mjs under a runtime, against servers of its own: `node test/package/smoke/run.ts <runtime> [args…]`. */
+/** Runs program.mjs under a runtime, against servers of its own: `node test/package/smoke/run.ts <binary> [args…]`. */
 import { spawn } from 'node:child_process'
-import { cpSync } from 'node:fs'
+import { cpSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
+import { build } from 'esbuild'
 import { WebSocketServer } from 'ws'
 import { projectWith, root } from '../support/packed.ts'
 
@@ -33,12 +34,14 @@ sockets.on('connection', (socket) => {
 
 const [runtime = process.execPath, ...args] = process.argv.slice(2)
 using project = projectWith([])
-cpSync(join(root, 'test/package/smoke/program.mjs'), join(project.directory, 'program.mjs'))
+cpSync(join(root, 'test/package/smoke'), project.directory, { recursive: true })
 await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-const env = { ...process.env, PORT: String((server.address() as AddressInfo).port) }
-const child = spawn(runtime, [...args, 'program.mjs'], {
+const { port } = server.address() as AddressInfo
+const isWorkerd = basename(runtime) === 'workerd'
+if (isWorkerd) await prepareWorkerd(project.directory, port)
+const child = spawn(runtime, isWorkerd ? ['test', 'config.capnp'] : [...args, 'main.mjs'], {
   cwd: project.directory,
-  env,
+  env: { ...process.env, PORT: String(port) },
   stdio: 'inherit',
   timeout: 60_000,
 })
@@ -48,3 +51,20 @@ for (const socket of sockets.clients) socket.terminate()
 server.close()
 server.closeAllConnections()
 process.exitCode = status ?? 1
+
+/** workerd resolves no packages: what its users' tool does, bundling by the condition `workerd`, is done here. */
+async function prepareWorkerd(directory: string, port: number): Promise<void> {
+  const contents = `import { smoke } from './program.mjs'; export default { test: () => smoke(${port}) }`
+  await build({
+    stdin: { contents, resolveDir: directory },
+    outfile: join(directory, 'worker.js'),
+    bundle: true,
+    format: 'esm',
+    conditions: ['workerd', 'worker', 'browser'],
+    logLevel: 'error',
+  })
+  const worker = `(modules = [(name = "worker.js", esModule = embed "worker.js")], compatibilityDate = "2026-01-01")`
+  const services = `[(name = "main", worker = ${worker}), (name = "internet", network = (allow = ["public", "private", "local"]))]`
+  const config = `using Workerd = import "/workerd/workerd.capnp";\nconst config :Workerd.Config = (services = ${services});\n`
+  writeFileSync(join(directory, 'config.capnp'), config)
+}

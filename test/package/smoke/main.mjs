@@ -1,0 +1,3 @@
+import { smoke } from './program.mjs'
+
+await smoke(globalThis.process.env.PORT)
