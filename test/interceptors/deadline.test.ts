@@ -1,0 +1,107 @@
+import type { Call } from 'polywire'
+import { describe, expect, it } from 'vitest'
+import { memoryClient, streamOperation, unaryOperation } from '../support/memory-client.ts'
+
+describe('deadline', () => {
+  it('bounds a unary call wholly, says phase and whether it was sent, and leaves nothing armed', async () => {
+    const { client, clock } = memoryClient(() => new Promise(() => {}))
+    const pending = client.call(unaryOperation(), {}, { timeoutMs: 1000 })
+    const settled = pending.catch((error: unknown) => error)
+    await clock.advance(999)
+    await clock.advance(1)
+    expect(await settled).toMatchObject({
+      code: 'deadline_exceeded',
+      phase: 'headers',
+      sent: 'yes',
+      isRetryable: false,
+    })
+    expect(clock.timers).toBe(0)
+  })
+
+  it('has one timer however many calls', async () => {
+    const { client, clock } = memoryClient(() => new Promise(() => {}))
+    const calls = Array.from({ length: 1000 }, () => client.call(unaryOperation()).catch((e: unknown) => e))
+    await clock.advance(0)
+    expect(clock.timers).toBe(1)
+    await clock.advance(30_000)
+    expect((await Promise.all(calls)).every((e) => (e as { code: string }).code === 'deadline_exceeded')).toBe(true)
+  })
+
+  it('in the past sends nothing', async () => {
+    let sends = 0
+    const { client, clock } = memoryClient(() => ++sends)
+    for (const options of [
+      { timeoutMs: 0 },
+      { timeoutMs: -5 },
+      { deadline: clock.wallNow() - 1 },
+      { deadline: new Date(0) },
+    ]) {
+      await expect(client.call(unaryOperation(), {}, options)).rejects.toMatchObject({
+        code: 'deadline_exceeded',
+        sent: 'no',
+      })
+    }
+    expect(sends).toBe(0)
+  })
+
+  it('that is no number is refused', async () => {
+    const { client } = memoryClient(() => 1)
+    for (const options of [
+      { timeoutMs: Number.NaN },
+      { timeoutMs: '5' as never },
+      { deadline: new Date('nonsense') },
+    ]) {
+      await expect(client.call(unaryOperation(), {}, options)).rejects.toMatchObject({
+        code: 'invalid_argument',
+        sent: 'no',
+      })
+    }
+  })
+
+  it('shrinks from attempt to attempt, and goes on the wire of unary calls', async () => {
+    const seen: number[] = []
+    const { client, clock } = memoryClient(async (call) => {
+      seen.push(call.remainingMs)
+      expect(call.isDeadlineSent).toBe(true)
+      throw Object.assign(await Promise.resolve(failure(call)))
+    })
+    const settled = client.call(unaryOperation(), {}, { timeoutMs: 1000 }).catch((e: unknown) => e)
+    await clock.advance(500)
+    await settled
+    expect(seen).toEqual([1000, 975, 925])
+  })
+
+  it('bounds only the opening of a stream, unless it is absolute', async () => {
+    const calls: Call[] = []
+    const { client, clock } = memoryClient((call) => {
+      calls.push(call)
+      return (async function* () {
+        yield 1
+        await new Promise(() => {})
+      })()
+    })
+    const stream = client.call(streamOperation(), {}, { timeoutMs: 1000 })
+    await stream.opened
+    await clock.advance(5000)
+    expect(stream.state).toBe('open')
+    expect(calls[0]?.isDeadlineSent).toBe(false)
+    await stream.close()
+
+    const bounded = client.call(streamOperation(), {}, { timeoutMs: 1000, deadline: clock.wallNow() + 3000 })
+    await bounded.opened
+    expect(calls[1]?.isDeadlineSent).toBe(true)
+    expect(calls[1]?.remainingMs).toBe(3000)
+    const iterator = bounded[Symbol.asyncIterator]()
+    expect(await iterator.next()).toEqual({ value: 1, done: false })
+    const waiting = iterator.next().catch((e: unknown) => e)
+    await clock.advance(3000)
+    expect(await waiting).toMatchObject({ code: 'deadline_exceeded' })
+    expect(clock.timers).toBeLessThanOrEqual(1)
+  })
+})
+
+import { CallError } from 'polywire'
+
+function failure(call: Call): CallError {
+  return new CallError({ code: 'unavailable', message: 'down', isRetryable: true }, call)
+}

@@ -1,0 +1,259 @@
+import { CallError, type Failure, isCallError, type RetryOptions } from 'polywire'
+import { describe, expect, it } from 'vitest'
+import { memoryClient, unaryOperation } from '../support/memory-client.ts'
+
+const down: Failure = { code: 'unavailable', message: 'down', phase: 'headers', sent: 'maybe', isRetryable: true }
+
+function failing(
+  failures: (Partial<Failure> | undefined)[],
+  options: { retry?: RetryOptions | false; random?: () => number; timeoutMs?: number } = {},
+) {
+  const at: number[] = []
+  const made = memoryClient(
+    (call) => {
+      at.push(made.clock.now())
+      const failure = failures[Math.min(at.length, failures.length) - 1]
+      if (failure) throw new CallError({ ...down, ...failure }, call)
+      return 'ok'
+    },
+    {
+      ...(options.retry !== undefined && { retry: options.retry }),
+      ...(options.timeoutMs !== undefined && { timeoutMs: options.timeoutMs }),
+    },
+    options.random,
+  )
+  return { ...made, at }
+}
+
+async function settle<T>(
+  pending: Promise<T>,
+  clock: { advance(ms: number): Promise<void> },
+  ms = 120_000,
+): Promise<T | CallError> {
+  const settled = pending.catch((error: CallError) => error)
+  await clock.advance(ms)
+  return settled
+}
+
+describe('retry', () => {
+  it('sends a failed idempotent call again, with full jitter doubled each time, and throws the last error with the others', async () => {
+    const { client, clock, at } = failing([{}], { random: () => 0.5 })
+    const error = await settle(client.call(unaryOperation()), clock)
+    expect(at).toEqual([0, 25, 75])
+    expect(isCallError(error)).toBe(true)
+    expect(error).toMatchObject({ attempt: 3, notRetried: 'attempts_exhausted', sent: 'maybe' })
+    expect((error as CallError).failures).toEqual([
+      { attempt: 1, code: 'unavailable', phase: 'headers', sent: 'maybe' },
+      { attempt: 2, code: 'unavailable', phase: 'headers', sent: 'maybe' },
+    ])
+  })
+
+  it('caps the backoff before the jitter', async () => {
+    const { client, clock, at } = failing([{}], {
+      random: () => 0.999,
+      retry: { maxAttempts: 6, maxDelayMs: 100, budget: false },
+    })
+    await settle(client.call(unaryOperation()), clock)
+    const waits = at.slice(1).map((time, index) => time - (at[index] as number))
+    expect(waits.every((wait) => wait <= 100)).toBe(true)
+    expect(waits[0]).toBeCloseTo(49.95)
+    expect(waits[4]).toBeCloseTo(99.9)
+  })
+
+  it('counts maxAttempts with the first, and 1 means none', async () => {
+    const { client, clock, at } = failing([{}], { retry: { maxAttempts: 1 } })
+    expect(await settle(client.call(unaryOperation()), clock)).toMatchObject({ notRetried: 'disabled' })
+    expect(at).toHaveLength(1)
+  })
+
+  it('can be switched off for a client, an operation, a call', async () => {
+    const off = failing([{}], { retry: false })
+    await settle(off.client.call(unaryOperation()), off.clock)
+    expect(off.at).toHaveLength(1)
+    const { client, clock, at } = failing([{}])
+    await settle(client.call(unaryOperation({ retry: false })), clock)
+    await settle(client.call(unaryOperation(), {}, { retry: false }), clock)
+    expect(at).toHaveLength(2)
+  })
+
+  const safety: [
+    string,
+    Partial<Failure>,
+    { isIdempotent?: boolean; isReplayable?: () => boolean },
+    number,
+    string | undefined,
+  ][] = [
+    ['idempotent', {}, {}, 3, 'attempts_exhausted'],
+    ['not idempotent, perhaps executed', {}, { isIdempotent: false }, 1, 'not_idempotent'],
+    ['not idempotent, unsent', { sent: 'no', phase: 'connect' }, { isIdempotent: false }, 3, 'attempts_exhausted'],
+    [
+      'not idempotent, the server says unexecuted',
+      { isUnexecuted: true },
+      { isIdempotent: false },
+      3,
+      'attempts_exhausted',
+    ],
+    ['a body that is gone', {}, { isReplayable: () => false }, 1, 'body_not_replayable'],
+    ['the server forbids it', { isRetryForbidden: true }, {}, 1, 'forbidden_by_server'],
+    ['not transient', { isRetryable: false, code: 'not_found' }, {}, 1, undefined],
+  ]
+  it.each(safety)('%s', async (_name, failure, operation, attempts, notRetried) => {
+    const { client, clock, at } = failing([failure])
+    const error = await settle(client.call(unaryOperation(operation)), clock)
+    expect(at).toHaveLength(attempts)
+    expect((error as CallError).notRetried).toBe(notRetried)
+  })
+
+  it('sends a keyed call again only where the server is known to honour the key, with the same key', async () => {
+    const keys: (string | undefined)[] = []
+    const honoured = memoryClient((call) => {
+      keys.push(call.idempotencyKey)
+      throw new CallError(down, call)
+    })
+    await settle(honoured.client.call(unaryOperation({ isIdempotent: false, idempotency: 'stripe' })), honoured.clock)
+    expect(keys).toHaveLength(3)
+    expect(new Set(keys).size).toBe(1)
+    keys.length = 0
+    const error = await settle(
+      honoured.client.call(unaryOperation({ isIdempotent: false, isKeyedByDefault: true })),
+      honoured.clock,
+    )
+    expect(keys).toHaveLength(1)
+    expect(keys[0]).toMatch(/^[0-9a-f-]{36}$/)
+    expect((error as CallError).idempotencyKey).toBe(keys[0])
+  })
+
+  it('bounds one attempt by attemptTimeoutMs and tries again', async () => {
+    let sends = 0
+    const { client, clock } = memoryClient(() => (++sends < 2 ? new Promise(() => {}) : 'ok'), {
+      retry: { attemptTimeoutMs: 100 },
+    })
+    const pending = client.call(unaryOperation())
+    await clock.advance(99)
+    expect(sends).toBe(1)
+    await clock.advance(200)
+    expect(await pending).toBe('ok')
+  })
+
+  it('an abort wakes the wait at once, with the reason of the signal', async () => {
+    const { client, clock, at } = failing([{ retryAfterMs: 10_000 }])
+    const controller = new AbortController()
+    const pending = client.call(unaryOperation(), {}, { signal: controller.signal })
+    await clock.advance(5)
+    const reason = new Error('mine')
+    controller.abort(reason)
+    await expect(pending).rejects.toBe(reason)
+    await clock.advance(60_000)
+    expect(at).toHaveLength(1)
+    expect(clock.timers).toBe(0)
+  })
+})
+
+describe('Retry-After', () => {
+  it('is a floor with jitter on top', async () => {
+    for (const [random, expected] of [
+      [0, 2000],
+      [0.5, 2500],
+      [0.999, 2999],
+    ] as const) {
+      const { client, clock, at } = failing([{ retryAfterMs: 2000 }, undefined], { random: () => random })
+      await settle(client.call(unaryOperation()), clock)
+      expect(at[1]).toBeCloseTo(expected, 0)
+    }
+  })
+
+  it('that does not fit the deadline fails at once and says how long', async () => {
+    const { client, at, clock } = failing([{ retryAfterMs: 60_000 }])
+    await expect(client.call(unaryOperation())).rejects.toMatchObject({
+      retryAfterMs: 60_000,
+      notRetried: 'wait_exceeds_deadline',
+    })
+    expect(at).toEqual([0])
+    expect(clock.now()).toBe(0)
+  })
+
+  it('holds back later calls of the same operation, not of others', async () => {
+    const { client, clock, at } = failing([{ retryAfterMs: 5000 }, undefined], {
+      retry: { maxAttempts: 1 },
+      random: () => 0,
+    })
+    await settle(client.call(unaryOperation()), clock, 0)
+    const other = client.call(unaryOperation({ name: 'GET /other' }))
+    const same = client.call(unaryOperation())
+    await clock.advance(10_000)
+    expect(await other).toBe('ok')
+    expect(await same).toBe('ok')
+    expect(at).toEqual([0, 0, 5000])
+  })
+
+  it('holds back every operation of the origin with scope: origin', async () => {
+    const { client, clock, at } = failing([{ retryAfterMs: 5000 }, undefined], {
+      retry: { maxAttempts: 1, scope: 'origin' },
+      random: () => 0,
+    })
+    await settle(client.call(unaryOperation()), clock, 0)
+    const other = client.call(unaryOperation({ name: 'GET /other' }))
+    await clock.advance(10_000)
+    await other
+    expect(at).toEqual([0, 5000])
+  })
+})
+
+describe('the retry budget', () => {
+  it('keeps 100 calls of one operation to a dead server at 1.20 requests a call', async () => {
+    const { client, clock, at } = failing([{}])
+    const calls = Array.from({ length: 100 }, () => settle(client.call(unaryOperation()), clock, 0))
+    await clock.advance(60_000)
+    const errors = await Promise.all(calls)
+    expect(at.length).toBeLessThanOrEqual(120)
+    expect(at.length).toBeGreaterThan(110)
+    expect(errors.filter((error) => (error as CallError).notRetried === 'budget_exhausted').length).toBeGreaterThan(70)
+  })
+
+  it('keeps a whole dead origin at 1.35', async () => {
+    const { client, clock, at } = failing([{}])
+    const calls = Array.from({ length: 100 }, (_, n) =>
+      settle(client.call(unaryOperation({ name: `GET /${n}` })), clock, 0),
+    )
+    await clock.advance(60_000)
+    await Promise.all(calls)
+    expect(at.length).toBeLessThanOrEqual(135)
+  })
+
+  it('costs callers less than 1 % when 20 % of the attempts fail at random', async () => {
+    const seed = 20261122
+    const random = lcg(seed)
+    let failed = 0
+    const { client, clock } = memoryClient(
+      (call) => {
+        if (random() < 0.2) throw new CallError(down, call)
+        return 'ok'
+      },
+      {},
+      random,
+    )
+    for (let n = 0; n < 2000; n++) {
+      if (isCallError(await settle(client.call(unaryOperation()), clock, 200))) failed++
+    }
+    expect(failed / 2000, `seed ${seed}`).toBeLessThan(0.01 + 0.008) // 0.8 % fail thrice in a row, budget or not
+  })
+
+  it('pays a shared connection once, however many calls it carried', async () => {
+    const connection = {}
+    const { client, clock, at } = failing([{ connection }], {
+      retry: { maxAttempts: 2, budget: { operationTokens: 14 } },
+    })
+    const calls = Array.from({ length: 50 }, () => settle(client.call(unaryOperation()), clock, 0))
+    await clock.advance(60_000)
+    await Promise.all(calls)
+    expect(at).toHaveLength(100)
+  })
+})
+
+function lcg(seed: number): () => number {
+  let state = seed
+  return () => {
+    state = (state * 1664525 + 1013904223) % 2 ** 32
+    return state / 2 ** 32
+  }
+}
