@@ -13,6 +13,8 @@ import type { Interceptor } from './core/interceptor.ts'
 import type { OperationInfo } from './core/operation.ts'
 import { Outbox } from './core/outbox.ts'
 import { outboxErrors } from './core/outbox-errors.ts'
+import type { Plan } from './core/plan.ts'
+import type { UnaryReply } from './core/reply.ts'
 import type { Route } from './core/route.ts'
 import { runUnary } from './core/run-unary.ts'
 import { Scope } from './core/scope.ts'
@@ -34,12 +36,14 @@ export interface RunnerOptions {
 
 /** How long a closing duplex may still flush; ms. */
 const lingerMs = 1000
+const noOptions: CallOptions = Object.freeze({})
 
 /** Runs the calls of one client: routes them, starts their scopes, ends them. */
 export class CallRunner {
-  readonly #validate: ValidateMode
   readonly #services: Services
+  readonly #validate: ValidateMode
   readonly #routes = new Map<string, Route>()
+  readonly #plans = new WeakMap<OperationInfo, Plan>()
   readonly #live = new Set<Scope>()
   #closing: Promise<void> | undefined
 
@@ -60,57 +64,43 @@ export class CallRunner {
   /** The transport of an operation. */
   route(info: OperationInfo, place = info.name): Route {
     const route = this.#routes.get(info.via)
-    if (!route) throw this.#misfit(info, `createClient({ transports }) has no '${info.via}', which '${place}' needs`)
-    if (route.transport.protocol !== info.protocol) {
-      throw this.#misfit(
-        info,
-        `'${place}' speaks ${info.protocol}, but the transport '${info.via}' speaks ${route.transport.protocol}`,
-      )
-    }
-    return route
+    if (!route) throw misfit(info, `createClient({ transports }) has no '${info.via}', which '${place}' needs`)
+    if (route.transport.protocol === info.protocol) return route
+    const speaks = `but the transport '${info.via}' speaks ${route.transport.protocol}`
+    throw misfit(info, `'${place}' speaks ${info.protocol}, ${speaks}`)
   }
 
-  async unary(info: OperationInfo, input: unknown, options: CallOptions = {}): Promise<UnaryResult<unknown>> {
-    const scope = this.#begin(info, options)
-    let call: Call
-    let route: Route
-    try {
-      route = this.route(info)
-      call = this.#call(info, await this.#intake(info, input), options, scope, undefined, route)
-    } catch (error) {
-      scope.end()
-      throw error
-    }
-    const reply = await runUnary(call, route.chain)
-    const convert = this.#converter(info)
-    const message = convert ? await convert(reply.message) : reply.message
-    const { status, headers, trailers } = reply
-    const key = scope.idempotencyKey
-    return {
-      message,
-      status,
-      headers,
-      trailers,
-      attempts: Math.max(1, scope.attempts),
-      ...(key !== undefined && { idempotencyKey: key }),
-    }
+  /** Resolves with the message alone. */
+  message(info: OperationInfo, input: unknown, options?: CallOptions): Promise<unknown> {
+    return this.#unary(info, input, options, (reply, { convert }) => (convert ? convert(reply.message) : reply.message))
   }
 
-  stream(info: OperationInfo, input: unknown, options: CallOptions = {}): StreamHandle<unknown> {
+  /** Resolves with the message and what came with it. */
+  reply(info: OperationInfo, input: unknown, options?: CallOptions): Promise<UnaryResult<unknown>> {
+    return this.#unary(info, input, options, async (reply, { convert }, scope) => {
+      const message = convert ? await convert(reply.message) : reply.message
+      const { status, headers, trailers } = reply
+      const key = scope.idempotencyKey
+      const attempts = Math.max(1, scope.attempts)
+      return { message, status, headers, trailers, attempts, ...(key !== undefined && { idempotencyKey: key }) }
+    })
+  }
+
+  stream(info: OperationInfo, input: unknown, options: CallOptions = noOptions): StreamHandle<unknown> {
+    const plan = this.#plan(info)
     const scope = new Scope(this.#services)
     const outbox = info.kind === 'bidi_stream' ? new Outbox(outboxErrors({ operation: info }), info.outbox) : undefined
-    const check = info.outgoing && makeChecker('input', this.#mode(info), this.#services, { operation: info })
     return new StreamHandle({
       scope,
       outbox,
       lingerMs,
-      chain: (call) => this.route(info).chain(call),
+      chain: plan.route.chain,
       prepare: async () => {
         this.#follow(scope, info, options)
-        return this.#call(info, await this.#intake(info, input), options, scope, outbox, this.route(info))
+        return this.#call(plan, plan.intake ? await plan.intake(input) : input, options, scope, outbox)
       },
-      convert: this.#converter(info),
-      outgoing: check && ((message) => info.outgoing?.(message, check)),
+      convert: plan.convert,
+      outgoing: plan.outgoing,
     })
   }
 
@@ -120,73 +110,98 @@ export class CallRunner {
   }
 
   async #close(): Promise<void> {
-    for (const scope of [...this.#live])
-      scope.abort(
-        new CallError({
-          code: 'canceled',
-          message: 'the client was closed during the call',
-          phase: scope.phase,
-          sent: scope.sent,
-        }),
-      )
+    for (const scope of [...this.#live]) {
+      const { phase, sent } = scope
+      scope.abort(new CallError({ code: 'canceled', message: 'the client was closed during the call', phase, sent }))
+    }
     this.#services.deadlines.close()
     await Promise.all([...this.#routes.values()].map(({ transport }) => transport.close()))
   }
 
-  #begin(info: OperationInfo, options: CallOptions): Scope {
+  #unary<T>(
+    info: OperationInfo,
+    input: unknown,
+    options: CallOptions = noOptions,
+    finish: (reply: UnaryReply, plan: Plan, scope: Scope) => T | PromiseLike<T>,
+  ): Promise<T> {
     const scope = new Scope(this.#services)
-    this.#follow(scope, info, options)
-    return scope
+    try {
+      this.#follow(scope, info, options)
+      const plan = this.#plan(info)
+      const taken = plan.intake ? plan.intake(input) : input
+      const run = (ready: unknown): Promise<T> => {
+        const call = this.#call(plan, ready, options, scope, undefined)
+        return runUnary(call, plan.route.chain, (reply) => finish(reply, plan, scope))
+      }
+      if (!(taken instanceof Promise)) return run(taken)
+      return taken.then(run).catch((error: unknown) => {
+        scope.end()
+        throw error
+      })
+    } catch (error) {
+      scope.end()
+      return Promise.reject(error)
+    }
   }
 
   /** Ties a scope to the client's life and the caller's signal, with one listener that leaves with the call. */
   #follow(scope: Scope, info: OperationInfo, { signal }: CallOptions): void {
-    if (this.#closing) throw this.#misfit(info, 'the client is closed: make another one')
-    if (signal?.aborted) {
-      scope.end()
-      throw signal.reason
-    }
+    if (this.#closing) throw misfit(info, 'the client is closed: make another one')
+    if (signal?.aborted) throw signal.reason
     this.#live.add(scope)
-    scope.onEnd(() => this.#live.delete(scope))
-    if (!signal) return
+    if (!signal) {
+      scope.onEnd(() => this.#live.delete(scope))
+      return
+    }
     const onAbort = () => scope.abort(signal.reason)
     signal.addEventListener('abort', onAbort)
-    scope.onEnd(() => signal.removeEventListener('abort', onAbort))
+    scope.onEnd(() => {
+      this.#live.delete(scope)
+      signal.removeEventListener('abort', onAbort)
+    })
   }
 
-  #call(
-    info: OperationInfo,
-    input: unknown,
-    options: CallOptions,
-    scope: Scope,
-    outbox: Outbox | undefined,
-    { auth }: Route,
-  ): Call {
+  #call({ info, route }: Plan, input: unknown, options: CallOptions, scope: Scope, outbox: Outbox | undefined): Call {
     const headers = readHeaders(options.headers, { operation: info })
     const context = options.context ?? Context.empty
-    const identity = auth?.identity?.({ context, options }) ?? ''
-    return Call.start({ operation: info, options, input, scope, headers, outbox, context, identity })
+    const identity = route.auth?.identity ? route.auth.identity({ context, options }) : ''
+    return new Call({ operation: info, options, input, scope, headers, outbox, context, identity })
   }
 
-  #intake(info: OperationInfo, input: unknown): unknown | Promise<unknown> {
-    const adapted = info.adapted?.input ? info.adapted.input(input) : input
-    if (!info.intake) return adapted
-    return info.intake(adapted, makeChecker('input', this.#mode(info), this.#services, { operation: info }))
+  #plan(info: OperationInfo): Plan {
+    let plan = this.#plans.get(info)
+    if (!plan) {
+      plan = makePlan(info, this.route(info), info.validate ?? this.#validate, this.#services)
+      this.#plans.set(info, plan)
+    }
+    return plan
   }
+}
 
-  #converter(info: OperationInfo): ((message: unknown) => unknown | Promise<unknown>) | undefined {
-    const { outlet, adapted } = info
-    const adapt = adapted?.output
-    if (!outlet) return adapt
-    const check = makeChecker('output', this.#mode(info), this.#services, { operation: info })
-    return adapt ? async (message) => adapt(await outlet(message, check)) : (message) => outlet(message, check)
+function makePlan(info: OperationInfo, route: Route, mode: ValidateMode, services: Services): Plan {
+  const origin = { operation: info }
+  const input = makeChecker('input', mode, services, origin)
+  const output = makeChecker('output', mode, services, origin)
+  const { intake, outlet, outgoing } = info
+  return {
+    info,
+    route,
+    intake: chain(info.adapted?.input, intake && ((value) => intake(value, input))),
+    outgoing: outgoing && ((message) => outgoing(message, input)),
+    convert: chain(outlet && ((message) => outlet(message, output)), info.adapted?.output),
   }
+}
 
-  #mode(info: OperationInfo): ValidateMode {
-    return info.validate ?? this.#validate
-  }
+type Step = ((value: unknown) => unknown | Promise<unknown>) | undefined
 
-  #misfit(info: OperationInfo, message: string): CallError {
-    return new CallError({ code: 'failed_precondition', message, phase: 'resolve', sent: 'no' }, { operation: info })
+function chain(first: Step, then: Step): Step {
+  if (!first || !then) return first ?? then
+  return (value) => {
+    const between = first(value)
+    return between instanceof Promise ? between.then(then) : then(between)
   }
+}
+
+function misfit(info: OperationInfo, message: string): CallError {
+  return new CallError({ code: 'failed_precondition', message, phase: 'resolve', sent: 'no' }, { operation: info })
 }

@@ -1,4 +1,5 @@
 import type { CallRunner } from './call-runner.ts'
+import type { CallOptions } from './core/call-options.ts'
 import { CallError } from './core/error.ts'
 import { type Contract, labelOperation, type OperationInfo, operationInfo } from './core/operation.ts'
 import { items, pages } from './core/pages.ts'
@@ -31,15 +32,16 @@ export function bindContract(contract: Contract, runner: CallRunner, path = ''):
 type AnyFunction = (...args: any[]) => unknown
 
 function callable(info: OperationInfo, runner: CallRunner): AnyFunction {
-  if (info.kind === 'server_stream' || info.kind === 'bidi_stream')
+  if (info.kind === 'server_stream' || info.kind === 'bidi_stream') {
     return (input, options) => runner.stream(info, input, options)
-  const unary: AnyFunction = (input, options) => runner.unary(info, input, options).then((reply) => reply.message)
-  const reply: AnyFunction = (input, options) => runner.unary(info, input, options)
-  if (!info.paginate) return Object.assign(unary, { reply })
-  return Object.assign(unary, {
+  }
+  const message = (input: unknown, options?: CallOptions) => runner.message(info, input, options)
+  const reply = (input: unknown, options?: CallOptions) => runner.reply(info, input, options)
+  if (!info.paginate) return Object.assign(message, { reply })
+  return Object.assign(message, {
     reply,
-    pages: (input: unknown, options: any) => pages(info, unary as never, input, options),
-    items: (input: unknown, options: any) => items(info, unary as never, input, options),
+    pages: (input: unknown, options?: CallOptions) => pages(info, message, input, options),
+    items: (input: unknown, options?: CallOptions) => items(info, message, input, options),
   })
 }
 

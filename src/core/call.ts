@@ -54,28 +54,29 @@ export class Call implements CallFields {
   readonly isKeyHonoured: boolean
   readonly context: Context
 
-  constructor(base: CallBase, changes: Partial<CallFields>) {
+  /** @param base - another call, or what the facade starts one with. */
+  constructor(base: CallStart) {
     this.operation = base.operation
     this.options = base.options
     this.identity = base.identity
     this.outbox = base.outbox
-    this.input = 'input' in changes ? changes.input : base.input
-    this.scope = changes.scope ?? base.scope
-    this.headers = changes.headers ?? base.headers
-    this.deadline = changes.deadline ?? base.deadline
-    this.wireDeadline = changes.wireDeadline ?? base.wireDeadline
-    this.attempt = changes.attempt ?? base.attempt
-    this.cursor = 'cursor' in changes ? changes.cursor : base.cursor
-    this.isReopen = changes.isReopen ?? base.isReopen
-    this.credential = 'credential' in changes ? changes.credential : base.credential
-    this.idempotencyKey = changes.idempotencyKey ?? base.idempotencyKey
-    this.isKeyHonoured = changes.isKeyHonoured ?? base.isKeyHonoured
-    this.context = changes.context ?? base.context
+    this.input = base.input
+    this.scope = base.scope
+    this.headers = base.headers
+    this.deadline = base.deadline ?? Number.POSITIVE_INFINITY
+    this.wireDeadline = base.wireDeadline ?? Number.POSITIVE_INFINITY
+    this.attempt = base.attempt ?? 1
+    this.cursor = base.cursor
+    this.isReopen = base.isReopen ?? false
+    this.credential = base.credential
+    this.idempotencyKey = base.idempotencyKey
+    this.isKeyHonoured = base.isKeyHonoured ?? false
+    this.context = base.context ?? Context.empty
   }
 
   /** A call as the facade starts it. */
-  static start(base: CallStart): Call {
-    return new Call({ ...blank, ...base }, unchanged)
+  static start(base: Omit<CallStart, 'identity' | 'outbox'> & Partial<CallStart>): Call {
+    return new Call({ identity: '', outbox: undefined, ...base })
   }
 
   /** Ends with the call; made when first asked for. */
@@ -94,37 +95,28 @@ export class Call implements CallFields {
     return deadline === Number.POSITIVE_INFINITY ? deadline : Math.max(0, deadline - this.scope.services.clock.now())
   }
 
+  /** A changed copy; a field that is not named stays. */
   with(changes: Partial<CallFields>): Call {
-    return new Call(this, changes)
+    const copy: Mutable<Call> = new Call(this)
+    for (const name in changes) copy[name as keyof CallFields] = changes[name as keyof CallFields] as never
+    return copy
   }
 
   /** The same call with some headers more; a later one of the same name wins. Names must be in lower case. */
   withHeaders(headers: CallHeaders): Call {
-    return new Call(this, { headers: { ...this.headers, ...headers } })
+    return this.with({ headers: { ...this.headers, ...headers } })
   }
 }
 
-interface CallBase extends CallFields {
+type Mutable<T> = { -readonly [K in keyof T]: T[K] }
+
+/** What the facade knows when a call starts. */
+export interface CallStart extends Partial<CallFields> {
   readonly operation: OperationInfo
   readonly options: CallOptions
   readonly identity: string
   readonly outbox: Outbox | undefined
+  readonly input: unknown
+  readonly scope: Scope
+  readonly headers: CallHeaders
 }
-
-/** What the facade knows when a call starts. */
-export type CallStart = Pick<CallBase, 'operation' | 'options' | 'input' | 'scope' | 'headers'> & Partial<CallBase>
-
-const unchanged: Partial<CallFields> = {}
-const blank = {
-  identity: '',
-  outbox: undefined,
-  deadline: Number.POSITIVE_INFINITY,
-  wireDeadline: Number.POSITIVE_INFINITY,
-  attempt: 1,
-  cursor: undefined,
-  isReopen: false,
-  credential: undefined,
-  idempotencyKey: undefined,
-  isKeyHonoured: false,
-  context: Context.empty,
-} as const

@@ -8,28 +8,25 @@ import { discardReply, type UnaryReply } from './reply.ts'
  *
  * An abort or a deadline settles the caller at once, even if an interceptor ignores it; a reply that comes later is
  * closed on arrival.
+ *
+ * @param finish - makes of the reply what the caller gets.
  */
-export function runUnary(call: Call, chain: Next): Promise<UnaryReply> {
-  const { scope } = call
+export function runUnary<T>(call: Call, chain: Next, finish: (reply: UnaryReply) => T | PromiseLike<T>): Promise<T> {
   return new Promise((resolve, reject) => {
+    const { scope } = call
     scope.onAbort(reject)
     start(call, chain).then(
       (reply) => {
         if (scope.isOver) return discardReply(reply)
-        if (reply.kind !== 'unary') {
-          scope.end()
-          discardReply(reply)
-          return reject(
-            new CallError(
-              { code: 'internal', message: 'a stream came back for a unary call', phase: 'body', sent: 'yes' },
-              call,
-            ),
-          )
-        }
+        if (reply.kind !== 'unary') return refuse(call, reply, reject)
         // A body that is still to be read holds the call: deadline and abort reach it.
         if (reply.finished) reply.finished.then(endOf(call), endOf(call))
         else scope.end()
-        resolve(reply)
+        try {
+          resolve(finish(reply))
+        } catch (error) {
+          reject(error)
+        }
       },
       (error: unknown) => {
         const known = toKnownError(error, call)
@@ -58,6 +55,13 @@ export function toKnownError(error: unknown, call: Call): unknown {
     { code: 'unknown', message: 'an unexpected failure: see cause, and please report it', phase, sent, cause: error },
     call,
   )
+}
+
+function refuse(call: Call, reply: Parameters<typeof discardReply>[0], reject: (error: unknown) => void): void {
+  call.scope.end()
+  discardReply(reply)
+  const message = 'a stream came back for a unary call'
+  reject(new CallError({ code: 'internal', message, phase: 'body', sent: 'yes' }, call))
 }
 
 function endOf(call: Call): () => void {

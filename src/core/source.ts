@@ -1,10 +1,15 @@
+import type { Gap } from './gap.ts'
+import { Overflow, type OverflowOptions } from './overflow.ts'
+
 /** One message of a stream inside, on its way to the facade. */
 export interface Item {
   readonly message: unknown
-  /** Where the stream can be opened again after this message. */
+  /** Where the stream can be opened again after this message; empty where the server took its cursor back. */
   readonly cursor?: string | undefined
   /** Bytes on the wire, where known: a bound on what is queued. */
   readonly size?: number
+  /** The message is a {@link Gap}. */
+  readonly isGap?: true
 }
 
 /** Changes, drops (undefined) or passes an item; synchronous, so that many taps cost little. */
@@ -17,12 +22,16 @@ export type SourceEnd = { readonly kind: 'ended' } | { readonly kind: 'failed'; 
 export interface MessageSource {
   /** Everything that is queued; undefined when nothing is. */
   take(): Item[] | undefined
-  /** Resolves when there is something to take or the source is finished. */
+  /** Resolves when there is something to take or the source is finished; it may wake for nothing. */
   ready(): Promise<void>
   /** How it ended, once everything before has been taken. */
   readonly end: SourceEnd | undefined
+  /** The last cursor that has come in, that of skipped messages too; empty where the server took it back. */
+  readonly cursor: string | undefined
   /** Applied to what is queued and to all that follows, in order of registration. */
   tap(tap: Tap): void
+  /** Tells one listener when the producer ends or fails, at once, not only when the reader gets there. */
+  onSettled(listener: (end: SourceEnd) => void): void
   /** The reader leaves: closes the wire. */
   close(reason: unknown): void
 }
@@ -31,19 +40,25 @@ export interface MessageSource {
 export interface SourceOptions {
   /** The reader has left, or the source was overrun. Called once. */
   readonly onClose?: (reason: unknown) => void
-  /** More than the high-water mark is queued: stop reading the wire. */
+  /** More than a high-water mark is queued: stop reading the wire. */
   readonly onPause?: () => void
   /** It has been taken: go on. */
   readonly onResume?: () => void
   /** Items queued before `onPause`. @defaultValue 4_096 */
   readonly highWaterMark?: number
+  /** Bytes queued before `onPause`, by the items' sizes. @defaultValue 16 MiB */
+  readonly highWaterBytes?: number
+  /** What a full queue does where the wire cannot be paused. @defaultValue the queue is bounded by pausing only */
+  readonly overflow?: OverflowOptions
 }
 
 /** The receive queue of one attempt: pushed by a transport, taken in batches by the facade. */
 export class Source implements MessageSource {
   readonly #options: SourceOptions
-  readonly #highWaterMark: number
+  readonly #overflow: Overflow | undefined
   #queue: Item[] = []
+  #bytes = 0
+  #cursor: string | undefined
   #taps: Tap[] | undefined
   #settled: SourceEnd | undefined
   #isPaused = false
@@ -54,11 +69,15 @@ export class Source implements MessageSource {
 
   constructor(options: SourceOptions = {}) {
     this.#options = options
-    this.#highWaterMark = options.highWaterMark ?? 4096
+    this.#overflow = options.overflow && new Overflow(options.overflow)
   }
 
   get end(): SourceEnd | undefined {
     return this.#queue.length === 0 ? this.#settled : undefined
+  }
+
+  get cursor(): string | undefined {
+    return this.#cursor
   }
 
   get size(): number {
@@ -70,7 +89,6 @@ export class Source implements MessageSource {
     return this.#settled !== undefined
   }
 
-  /** Tells when the producer ends or fails, at once, not only when the reader gets there; resuming needs no pull. */
   onSettled(listener: (end: SourceEnd) => void): void {
     this.#onSettled = listener
     if (this.#settled) listener(this.#settled)
@@ -78,14 +96,28 @@ export class Source implements MessageSource {
 
   push(item: Item): void {
     if (this.#settled) return
-    const tapped = this.#taps ? applyTaps(this.#taps, item) : item
-    if (!tapped) return
-    this.#queue.push(tapped)
-    if (this.#queue.length >= this.#highWaterMark && !this.#isPaused) {
-      this.#isPaused = true
-      this.#options.onPause?.()
-    }
-    this.#notify()
+    this.#add(item)
+    this.#arrived()
+  }
+
+  /** Queues what one read of the wire brought: one wake-up for all of it. */
+  pushAll(items: readonly Item[]): void {
+    if (this.#settled || items.length === 0) return
+    for (const item of items) this.#add(item)
+    this.#arrived()
+  }
+
+  /** Queues the mark of lost messages where they would have stood. */
+  lose(gap: Gap): void {
+    this.push({ message: gap, isGap: true })
+  }
+
+  /** The stream can be opened again after `cursor`, though no message came with it. */
+  advance(cursor: string): void {
+    if (this.#settled) return
+    this.#cursor = cursor
+    const last = this.#queue.at(-1)
+    if (last) this.#queue[this.#queue.length - 1] = { ...last, cursor }
   }
 
   finish(): void {
@@ -100,11 +132,12 @@ export class Source implements MessageSource {
     const queue = this.#queue
     if (queue.length === 0) return undefined
     this.#queue = []
+    this.#bytes = 0
     if (this.#isPaused) {
       this.#isPaused = false
       if (!this.#settled) this.#options.onResume?.()
     }
-    return queue
+    return this.#overflow ? this.#overflow.taken(queue) : queue
   }
 
   ready(): Promise<void> {
@@ -130,6 +163,31 @@ export class Source implements MessageSource {
     if (!wasSettled) this.#options.onClose?.(reason)
   }
 
+  #add(item: Item): void {
+    const tapped = this.#taps ? applyTaps(this.#taps, item) : item
+    const cursor = tapped?.cursor ?? item.cursor
+    if (cursor !== undefined) this.#cursor = cursor
+    if (!tapped || this.#settled) return
+    if (this.#overflow) this.#addBounded(this.#overflow, tapped)
+    else this.#queue.push(tapped)
+    if (item.size !== undefined) this.#bytes += item.size
+  }
+
+  #addBounded(overflow: Overflow, item: Item): void {
+    if (overflow.add(this.#queue, item)) return
+    const error = overflow.overrun()
+    this.fail(error)
+    this.#options.onClose?.(error)
+  }
+
+  #arrived(): void {
+    if (this.#queue.length > 0) this.#notify()
+    const { highWaterMark = 4096, highWaterBytes = 1 << 24, onPause } = this.#options
+    if (this.#isPaused || (this.#queue.length < highWaterMark && this.#bytes < highWaterBytes)) return
+    this.#isPaused = true
+    if (!this.#settled) onPause?.()
+  }
+
   #settle(end: SourceEnd): void {
     if (this.#settled) return
     this.#settled = end
@@ -148,7 +206,8 @@ export class Source implements MessageSource {
 
 const resolved = Promise.resolve()
 
-function applyTaps(taps: readonly Tap[], item: Item): Item | undefined {
+/** Passes an item through taps, the first registered first. */
+export function applyTaps(taps: readonly Tap[], item: Item): Item | undefined {
   let current: Item | undefined = item
   for (const tap of taps) {
     current = tap(current)
