@@ -1,5 +1,5 @@
 import type { Gap } from './gap.ts'
-import { Overflow, type OverflowOptions } from './overflow.ts'
+import { type Bound, makeBound, type OverflowOptions } from './overflow.ts'
 
 /** One message of a stream inside, on its way to the facade. */
 export interface Item {
@@ -55,7 +55,7 @@ export interface SourceOptions {
 /** The receive queue of one attempt: pushed by a transport, taken in batches by the facade. */
 export class Source implements MessageSource {
   readonly #options: SourceOptions
-  readonly #overflow: Overflow | undefined
+  readonly #bound: Bound | undefined
   #queue: Item[] = []
   #bytes = 0
   #cursor: string | undefined
@@ -69,7 +69,7 @@ export class Source implements MessageSource {
 
   constructor(options: SourceOptions = {}) {
     this.#options = options
-    this.#overflow = options.overflow && new Overflow(options.overflow)
+    this.#bound = options.overflow && makeBound(options.overflow)
   }
 
   get end(): SourceEnd | undefined {
@@ -137,7 +137,7 @@ export class Source implements MessageSource {
       this.#isPaused = false
       if (!this.#settled) this.#options.onResume?.()
     }
-    return this.#overflow ? this.#overflow.taken(queue) : queue
+    return this.#bound ? this.#bound.taken(queue) : queue
   }
 
   ready(): Promise<void> {
@@ -168,16 +168,26 @@ export class Source implements MessageSource {
     const cursor = tapped?.cursor ?? item.cursor
     if (cursor !== undefined) this.#cursor = cursor
     if (!tapped || this.#settled) return
-    if (this.#overflow) this.#addBounded(this.#overflow, tapped)
+    if (this.#bound) this.#addBounded(this.#bound, tapped)
     else this.#queue.push(tapped)
     if (item.size !== undefined) this.#bytes += item.size
   }
 
-  #addBounded(overflow: Overflow, item: Item): void {
-    if (overflow.add(this.#queue, item)) return
-    const error = overflow.overrun()
+  #addBounded(bound: Bound, item: Item): void {
+    const error = this.#tryAdd(bound, item)
+    if (error === undefined) return
     this.fail(error)
     this.#options.onClose?.(error)
+  }
+
+  /** What the overrun fails with; a key function of the user's may throw. */
+  #tryAdd(bound: Bound, item: Item): unknown {
+    const toError = this.#options.overflow?.toError
+    try {
+      return bound.add(this.#queue, item) ? undefined : toError?.()
+    } catch (cause) {
+      return toError?.(cause)
+    }
   }
 
   #arrived(): void {
