@@ -20,15 +20,15 @@ export interface TokenRequest {
   readonly identity: string
 }
 
+type Renewed = string | BearerToken | undefined
+
 /** How tokens are renewed. */
 export interface BearerAuthOptions {
   /**
    * Renews after a token was refused: gives the new one, or nothing where `token()` gives it from then on. Runs once
    * for all calls that were refused with the same token, and is bound to none of them.
    */
-  readonly refresh?: (
-    request: TokenRequest,
-  ) => string | BearerToken | undefined | void | Promise<string | BearerToken | undefined | void>
+  readonly refresh?: (request: TokenRequest) => Renewed | Promise<Renewed> | Promise<void>
   /** A kept token is renewed this long before it ends; ms. @defaultValue 60_000 */
   readonly refreshBeforeMs?: number
   /** Whose token it is; two identities share nothing. @defaultValue one identity */

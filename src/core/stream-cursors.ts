@@ -1,0 +1,89 @@
+import { type Gap, gap } from './gap.ts'
+import type { OperationInfo } from './operation.ts'
+import { RecentCursors } from './recent-cursors.ts'
+import type { Item } from './source.ts'
+
+/**
+ * What the cursors of one stream say, over all its attempts: which messages are repeats, and where some are missing.
+ *
+ * Opaque cursors only tell repeats after a resume. Declared offsets (`cursors: 'offset'`: consecutive numbers, behind
+ * an optional `epoch:`) tell repeats and gaps at any time.
+ */
+export class StreamCursors {
+  readonly #isOffset: boolean
+  readonly #recent: RecentCursors
+  #last: Offset | undefined
+
+  constructor({ cursors }: Pick<OperationInfo, 'cursors'>, replayWindow: number) {
+    this.#isOffset = cursors === 'offset'
+    this.#recent = new RecentCursors(this.#isOffset ? 0 : replayWindow)
+  }
+
+  /** The stream has been opened again after its last cursor. */
+  resumed(): void {
+    this.#recent.startReplay()
+  }
+
+  /** The stream begins anew, without a cursor. */
+  clear(): void {
+    this.#recent.clear()
+    this.#last = undefined
+  }
+
+  /** What is new among `items`, with a gap wherever some are missing. */
+  sift(items: Item[]): Item[] {
+    if (this.#isOffset) return this.#siftOffsets(items)
+    if (this.#recent.isReplaying) return items.filter((item) => this.#isNew(item))
+    for (const item of items) if (item.cursor) this.#recent.add(item.cursor)
+    return items
+  }
+
+  #isNew({ cursor }: Item): boolean {
+    if (!cursor) return true
+    if (this.#recent.isRepeat(cursor)) return false
+    this.#recent.add(cursor)
+    return true
+  }
+
+  #siftOffsets(items: Item[]): Item[] {
+    const sifted: Item[] = []
+    for (const item of items) {
+      const next = item.cursor ? readOffset(item.cursor) : undefined
+      if (next) {
+        if (this.#isSeen(next)) continue
+        const missing = this.#missing(next, item.cursor)
+        if (missing) sifted.push({ message: missing, isGap: true })
+        this.#last = next
+      }
+      sifted.push(item)
+    }
+    return sifted
+  }
+
+  #isSeen({ epoch, offset }: Offset): boolean {
+    return this.#last !== undefined && this.#last.epoch === epoch && offset <= this.#last.offset
+  }
+
+  #missing({ epoch, offset, text }: Offset, to: string | undefined): Gap | undefined {
+    const last = this.#last
+    if (!last) return undefined
+    if (last.epoch !== epoch) return gap({ reason: 'epoch', from: last.text, to })
+    const lost = offset - last.offset - 1
+    return lost > 0 ? gap({ reason: 'offset', from: last.text, to: text, lost }) : undefined
+  }
+}
+
+interface Offset {
+  readonly epoch: string
+  readonly offset: number
+  readonly text: string
+}
+
+/** A safe integer behind an optional `epoch:`; anything else is no offset. */
+function readOffset(text: string): Offset | undefined {
+  const colon = text.lastIndexOf(':')
+  const digits = text.slice(colon + 1)
+  const offset = Number(digits)
+  const isOffset = digits !== '' && Number.isSafeInteger(offset) && offset >= 0
+  return isOffset ? { epoch: text.slice(0, Math.max(colon, 0)), offset, text } : undefined
+}
