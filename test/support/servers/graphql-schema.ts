@@ -1,0 +1,148 @@
+import { createSchema } from 'graphql-yoga'
+import { Feed } from './graphql-feed.ts'
+
+/** What the resolvers are given: who calls, as the server understood it. */
+export interface TestContext {
+  readonly token?: string | undefined
+}
+
+/** What the resolvers saw and did, for tests of what really ran. */
+export class Ledger {
+  /** Arguments of every mutation that ran. */
+  readonly created: string[] = []
+  /** Subscriptions whose source was left, by name. */
+  readonly left: string[] = []
+  /** What `Subscription.live` gives. */
+  readonly live = new Feed<{ readonly n: number }>()
+  readonly #waiting = new Set<() => void>()
+
+  /** Resolves when `condition` holds; looked at after each change. */
+  until(condition: () => boolean): Promise<void> {
+    if (condition()) return Promise.resolve()
+    return new Promise((resolve) => {
+      const look = () => {
+        if (!condition()) return
+        this.#waiting.delete(look)
+        resolve()
+      }
+      this.#waiting.add(look)
+    })
+  }
+
+  leave(name: string): void {
+    this.left.push(name)
+    this.changed()
+  }
+
+  changed(): void {
+    for (const look of [...this.#waiting]) look()
+  }
+}
+
+/** A resolver's error with a code, as GraphQL servers know it. */
+export function coded(code: string | number, extensions: Record<string, unknown> = {}): Error {
+  return Object.assign(new Error(`refused with ${code}`), { extensions: { code, ...extensions } })
+}
+
+const typeDefs = /* GraphQL */ `
+  type Query {
+    hello(name: String!): String!
+    echo(text: String): String
+    order(id: ID!): Order
+    viewer: Viewer
+    fail: String
+    failHard: String!
+    secret: String
+    coded(code: String!): String
+    limited: String
+  }
+  type Viewer { id: ID! name: String secret: String }
+  type Order { id: ID! total: Int }
+  type Mutation {
+    create(name: String!): Order!
+    createSecret: Order!
+    createThenFail(name: String!): Order!
+  }
+  type Subscription {
+    count(to: Int!, after: Int): Int!
+    live: Tick!
+    hanging: Int!
+    failing: Int
+    guarded: Int!
+    partly: Partly
+  }
+  type Tick { n: Int! }
+  type Partly { good: Int bad: Int }
+`
+
+/** The schema of all GraphQL test servers. */
+export function testSchema(ledger: Ledger) {
+  return createSchema<TestContext>({
+    typeDefs,
+    resolvers: {
+      Query: {
+        hello: (_root, { name }: { name: string }) => `Hello ${name}`,
+        echo: (_root, { text }: { text?: string }) => text ?? null,
+        order: (_root, { id }: { id: string }) => (id === 'none' ? null : { id, total: 7 }),
+        viewer: () => ({ id: '1', name: 'Ada' }),
+        fail: () => Promise.reject(new Error('it broke')),
+        failHard: () => Promise.reject(new Error('it broke hard')),
+        secret: (_root, _args, { token }) => guard(token, 'the secret'),
+        coded: (_root, { code }: { code: string }) => Promise.reject(coded(code)),
+        limited: () => Promise.reject(coded('THROTTLED', { retryAfter: 2 })),
+      },
+      Viewer: { secret: (_viewer, _args, { token }) => guard(token, 'the secret') },
+      Mutation: {
+        create: (_root, { name }: { name: string }) => record(ledger, name),
+        createSecret: (_root, _args, { token }) => guard(token, record(ledger, 'secret', token)),
+        createThenFail: (_root, { name }: { name: string }) => {
+          record(ledger, name)
+          throw coded('SERVICE_UNAVAILABLE')
+        },
+      },
+      Subscription: subscriptions(ledger),
+    },
+  })
+}
+
+function subscriptions(ledger: Ledger) {
+  const feed = (name: string, to: number, after = 0) => {
+    const numbers = Array.from({ length: Math.max(0, to - after) }, (_, index) => after + index + 1)
+    const source = new Feed<number>()
+    const listening = source.listen(() => ledger.leave(name), numbers)
+    if (name !== 'hanging') source.end()
+    return listening
+  }
+  const resolve = (n: number) => n
+  return {
+    count: {
+      subscribe: (_root: unknown, { to, after }: { to: number; after?: number }) => feed('count', to, after),
+      resolve,
+    },
+    live: { subscribe: () => ledger.live.listen(() => ledger.leave('live')), resolve: (tick: unknown) => tick },
+    hanging: { subscribe: () => feed('hanging', 0), resolve },
+    failing: {
+      subscribe: () => feed('failing', 3),
+      resolve: (n: number) => (n === 2 ? Promise.reject(new Error('the second broke')) : n),
+    },
+    guarded: {
+      subscribe: (_root: unknown, _args: unknown, { token }: TestContext) => guard(token, feed('guarded', 2)),
+      resolve,
+    },
+    partly: {
+      subscribe: () => feed('partly', 1),
+      resolve: (n: number) => ({ good: n, bad: () => Promise.reject(new Error('bad')) }),
+    },
+  }
+}
+
+function guard<T>(token: string | undefined, value: T): T {
+  if (token !== 'good') throw coded('UNAUTHENTICATED')
+  return value
+}
+
+function record(ledger: Ledger, name: string, token: string | undefined = 'good'): { id: string } {
+  if (token === 'good') ledger.created.push(name)
+  ledger.changed()
+  return { id: String(ledger.created.length) }
+}

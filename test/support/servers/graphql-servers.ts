@@ -1,0 +1,74 @@
+import { createServer, type IncomingMessage, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { ApolloServer } from '@apollo/server'
+import { startStandaloneServer } from '@apollo/server/standalone'
+import { createYoga } from 'graphql-yoga'
+import { Ledger, type TestContext, testSchema } from './graphql-schema.ts'
+
+/** A GraphQL server on 127.0.0.1. */
+export interface GraphQLServer extends AsyncDisposable {
+  readonly url: string
+  readonly ledger: Ledger
+  /** Headers of each request so far. */
+  readonly requests: IncomingMessage['headers'][]
+}
+
+const contextOf = (headers: IncomingMessage['headers']): TestContext => {
+  return { token: headers.authorization?.replace('Bearer ', '') }
+}
+
+/** graphql-yoga on node:http. */
+export async function startYoga(): Promise<GraphQLServer> {
+  const ledger = new Ledger()
+  const requests: IncomingMessage['headers'][] = []
+  const yoga = createYoga<{ req: IncomingMessage }>({
+    schema: testSchema(ledger) as never,
+    maskedErrors: false,
+    logging: false,
+    graphiql: false,
+    context: ({ req }) => contextOf(req.headers),
+  })
+  const server = createServer((request, response) => {
+    requests.push(request.headers)
+    void yoga(request, response)
+  })
+  const url = await listen(server)
+  return {
+    url: `${url}/graphql`,
+    ledger,
+    requests,
+    [Symbol.asyncDispose]: async () => {
+      await close(server)
+      await yoga.dispose()
+    },
+  }
+}
+
+/** Apollo Server, stand-alone. */
+export async function startApollo(): Promise<GraphQLServer> {
+  const ledger = new Ledger()
+  const requests: IncomingMessage['headers'][] = []
+  const apollo = new ApolloServer<TestContext>({
+    schema: testSchema(ledger) as never,
+    includeStacktraceInErrorResponses: false,
+  })
+  const { url } = await startStandaloneServer(apollo, {
+    listen: { port: 0, host: '127.0.0.1' },
+    context: async ({ req }) => {
+      requests.push(req.headers)
+      return contextOf(req.headers)
+    },
+  })
+  return { url, ledger, requests, [Symbol.asyncDispose]: () => apollo.stop() }
+}
+
+function listen(server: Server): Promise<string> {
+  return new Promise((resolve) => {
+    server.listen(0, '127.0.0.1', () => resolve(`http://127.0.0.1:${(server.address() as AddressInfo).port}`))
+  })
+}
+
+function close(server: Server): Promise<void> {
+  server.closeAllConnections()
+  return new Promise((resolve) => server.close(() => resolve()))
+}

@@ -1,0 +1,86 @@
+import type { Code } from '../../src/core/code.ts'
+import { type GraphQLErrorItem, isRecord } from './graphql-result.ts'
+
+/** What a code says of a call. */
+export interface Meaning {
+  readonly code: Code
+  readonly isRetryable?: true
+  readonly isThrottled?: true
+}
+
+const throttled: Meaning = { code: 'resource_exhausted', isRetryable: true, isThrottled: true }
+const unavailable: Meaning = { code: 'unavailable', isRetryable: true }
+
+/** `extensions.code` → meaning. Codes are conventions (Apollo, Hasura, Shopify, GitHub, NestJS), compared in upper case. */
+const byCode: Readonly<Record<string, Meaning>> = {
+  ...all(
+    { code: 'invalid_argument' },
+    'BAD_USER_INPUT',
+    'GRAPHQL_PARSE_FAILED',
+    'GRAPHQL_VALIDATION_FAILED',
+    'BAD_REQUEST',
+    'OPERATION_RESOLUTION_FAILURE',
+    'VALIDATION_FAILED',
+    'PARSE_FAILED',
+    'PERSISTED_QUERY_MISMATCH',
+  ),
+  ...all({ code: 'deadline_exceeded' }, 'OPERATION_TIMEOUT', 'TIMEOUT', 'DEADLINE_EXCEEDED'),
+  ...all({ code: 'not_found' }, 'NOT_FOUND', 'PERSISTED_QUERY_NOT_FOUND'),
+  ...all({ code: 'already_exists' }, 'ALREADY_EXISTS'),
+  ...all({ code: 'aborted' }, 'CONFLICT', 'ABORTED'),
+  ...all({ code: 'permission_denied' }, 'FORBIDDEN', 'ACCESS_DENIED', 'PERMISSION_DENIED'),
+  ...all({ code: 'unauthenticated' }, 'UNAUTHENTICATED', 'UNAUTHORIZED', 'INVALID_JWT'),
+  ...all(throttled, 'THROTTLED', 'RATE_LIMITED', 'RATE_LIMIT_EXCEEDED', 'TOO_MANY_REQUESTS'),
+  ...all({ code: 'resource_exhausted' }, 'PAYLOAD_TOO_LARGE', 'MAX_COST_EXCEEDED', 'RESOURCE_EXHAUSTED'),
+  ...all({ code: 'failed_precondition' }, 'PRECONDITION_FAILED', 'FAILED_PRECONDITION'),
+  ...all({ code: 'unimplemented' }, 'PERSISTED_QUERY_NOT_SUPPORTED', 'NOT_IMPLEMENTED', 'UNIMPLEMENTED'),
+  ...all({ code: 'internal' }, 'INTERNAL_SERVER_ERROR', 'INTERNAL_ERROR', 'INTERNAL', 'UNEXPECTED'),
+  ...all(unavailable, 'SERVICE_UNAVAILABLE', 'UNAVAILABLE'),
+}
+
+/** HTTP status → meaning, where no code says more: of the response, or where a server puts one among the extensions. */
+export const byStatus: Readonly<Record<number, Meaning>> = {
+  400: { code: 'invalid_argument' },
+  401: { code: 'unauthenticated' },
+  403: { code: 'permission_denied' },
+  404: { code: 'not_found' },
+  405: { code: 'unimplemented' },
+  408: unavailable,
+  409: { code: 'aborted' },
+  412: { code: 'failed_precondition' },
+  413: { code: 'resource_exhausted' },
+  415: { code: 'unimplemented' },
+  422: { code: 'invalid_argument' },
+  425: unavailable,
+  429: throttled,
+  500: { code: 'internal' },
+  501: { code: 'unimplemented' },
+  502: unavailable,
+  503: unavailable,
+  504: unavailable,
+}
+
+/** What one error means, by its code or by an HTTP status among its extensions; undefined where it says nothing known. */
+export function meaningOf(error: GraphQLErrorItem): Meaning | undefined {
+  const code = codeOf(error)
+  const known =
+    code === undefined ? undefined : (byCode[code.toUpperCase().replaceAll('-', '_')] ?? byStatus[Number(code)])
+  if (known) return known
+  const http = isRecord(error.extensions) ? error.extensions.http : undefined
+  return isRecord(http) && typeof http.status === 'number' ? byStatus[http.status] : undefined
+}
+
+function codeOf({ extensions, type }: GraphQLErrorItem): string | undefined {
+  const code = isRecord(extensions) && extensions.code !== undefined ? extensions.code : type
+  return typeof code === 'string' || typeof code === 'number' ? String(code) : undefined
+}
+
+/** The server's own code, only where it looks like one: it stands in logs. */
+export function reasonOf(error: GraphQLErrorItem): string | undefined {
+  const code = codeOf(error)
+  return code !== undefined && /^\w[\w-]{0,63}$/.test(code) ? code : undefined
+}
+
+function all(meaning: Meaning, ...codes: string[]): Record<string, Meaning> {
+  return Object.fromEntries(codes.map((code) => [code, meaning]))
+}

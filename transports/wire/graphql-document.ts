@@ -1,0 +1,144 @@
+/** What an operation of a document does. */
+export type GraphQLKind = 'query' | 'mutation' | 'subscription'
+
+/** One operation of a document, made ready once: what is sent, and what must be known of it. The same one each time. */
+export interface PreparedDocument {
+  readonly kind: GraphQLKind
+  /** Sent as `operationName`; undefined for an anonymous operation. */
+  readonly operationName: string | undefined
+  /** How many root fields it selects; Infinity where a fragment may bring more. */
+  readonly rootFields: number
+  /** The text, or the AST that is printed on first use. */
+  readonly source: string | object
+}
+
+/** Documents are few, but `client.call(query(text), …)` prepares one a call: the last ones are remembered. */
+const maxTexts = 1000
+const texts = new Map<string, readonly PreparedDocument[]>()
+const nodes = new WeakMap<object, readonly PreparedDocument[]>()
+
+/**
+ * Reads what an operation needs to know of its document: without parsing where it is a string.
+ *
+ * @param document - a string, a boxed String (TypedDocumentString) or a DocumentNode.
+ * @param operationName - says which, where the document holds several operations.
+ * @throws {TypeError} when the document holds no operation, or not the one that is asked for.
+ */
+export function prepareDocument(document: unknown, operationName?: string): PreparedDocument {
+  // A TypedDocumentString is a boxed String, perhaps of another realm.
+  const isText = Object.prototype.toString.call(document) === '[object String]'
+  if (!isText && !isDocumentNode(document)) {
+    throw new TypeError('a GraphQL document is a string, a TypedDocumentString or a DocumentNode')
+  }
+  const source = isText ? String(document) : (document as DocumentNode)
+  return choose(definitionsOf(source), operationName)
+}
+
+function definitionsOf(source: string | object): readonly PreparedDocument[] {
+  const known = typeof source === 'string' ? texts.get(source) : nodes.get(source)
+  if (known) return known
+  const found = typeof source === 'string' ? scan(source) : read(source as DocumentNode)
+  if (typeof source !== 'string') nodes.set(source, found)
+  else {
+    const oldest = texts.size >= maxTexts ? texts.keys().next().value : undefined
+    if (oldest !== undefined) texts.delete(oldest)
+    texts.set(source, found)
+  }
+  return found
+}
+
+function choose(definitions: readonly PreparedDocument[], operationName: string | undefined): PreparedDocument {
+  const [first, second] = definitions
+  if (!first) throw new TypeError('the GraphQL document holds no query, mutation or subscription')
+  if (operationName === undefined) {
+    if (!second) return first
+    const names = definitions.map((each) => `'${each.operationName ?? ''}'`).join(', ')
+    throw new TypeError(`the GraphQL document holds several operations: say which by operationName, one of ${names}`)
+  }
+  const chosen = definitions.find((each) => each.operationName === operationName)
+  if (!chosen) throw new TypeError(`the GraphQL document holds no operation '${operationName}'`)
+  return chosen
+}
+
+// One token: what may hide names (comments, strings, variables, directives), a spread, a name, a mark; the rest is skipped.
+const tokens =
+  /#[^\n\r]*|"""(?:[^"\\]|\\(?:""")?|"(?!""))*"""|"(?:\\.|[^"\\\n\r])*"|[@$][\s,]*\w+|(\.\.\.)|([_A-Za-z]\w*)|([{}()[\]:])/g
+
+/** The operations of a text, by its brackets; syntax errors are the server's to report. */
+function scan(text: string): PreparedDocument[] {
+  const scanner = new Scanner(text)
+  for (const [, spread, name, mark] of text.matchAll(tokens)) {
+    if (name) scanner.name(name)
+    else if (mark) scanner.mark(mark)
+    else if (spread) scanner.spread()
+  }
+  return scanner.found
+}
+
+class Scanner {
+  readonly #text: string
+  readonly found: PreparedDocument[] = []
+  #depth = 0
+  /** The names before the selection set: keyword, then name. */
+  #header: string[] = []
+  #rootFields = 0
+
+  constructor(text: string) {
+    this.#text = text
+  }
+
+  name(name: string): void {
+    if (this.#depth === 0) this.#header.push(name)
+    else if (this.#depth === 1) this.#rootFields++
+  }
+
+  spread(): void {
+    if (this.#depth === 1) this.#rootFields = Number.POSITIVE_INFINITY
+  }
+
+  mark(mark: string): void {
+    if (mark === ':') {
+      // What stood before it was an alias.
+      if (this.#depth === 1) this.#rootFields--
+    } else if ('{(['.includes(mark)) {
+      if (this.#depth === 0 && mark === '{') this.#rootFields = 0
+      this.#depth++
+    } else if (--this.#depth === 0 && mark === '}') this.#endDefinition()
+  }
+
+  #endDefinition(): void {
+    const [keyword = 'query', name] = this.#header
+    if (isKind(keyword))
+      this.found.push({ kind: keyword, operationName: name, rootFields: this.#rootFields, source: this.#text })
+    this.#header = []
+  }
+}
+
+function isKind(word: string): word is GraphQLKind {
+  return word === 'query' || word === 'mutation' || word === 'subscription'
+}
+
+interface DocumentNode {
+  readonly kind: 'Document'
+  readonly definitions: readonly {
+    readonly kind: string
+    readonly operation?: GraphQLKind
+    readonly name?: { readonly value: string } | undefined
+    readonly selectionSet?: { readonly selections: readonly { readonly kind: string }[] }
+  }[]
+}
+
+function isDocumentNode(value: unknown): value is DocumentNode {
+  const node = value as Partial<DocumentNode> | null | undefined
+  return typeof node === 'object' && node?.kind === 'Document' && Array.isArray(node.definitions)
+}
+
+function read(source: DocumentNode): PreparedDocument[] {
+  return source.definitions.flatMap(({ kind, operation, name, selectionSet }) => {
+    if (kind !== 'OperationDefinition' || !operation) return []
+    const selections = selectionSet?.selections ?? []
+    const isPlain = selections.every((selection) => selection.kind === 'Field')
+    const rootFields = isPlain ? selections.length : Number.POSITIVE_INFINITY
+    return [{ kind: operation, operationName: name?.value, rootFields, source }]
+  })
+}

@@ -1,0 +1,89 @@
+import {
+  type Check,
+  defineOperation,
+  type Operation,
+  type OperationInfo,
+  type ResumeSpec,
+} from '../../src/core/operation.ts'
+import { type Schema, validating } from '../../src/core/schema.ts'
+import { type GraphQLKind, type PreparedDocument, prepareDocument } from './graphql-document.ts'
+import type { GraphQLResult } from './graphql-result.ts'
+import type { ErrorPolicy, GraphQLSpec } from './graphql-types.ts'
+
+/** What the transport knows of an operation. */
+export interface GraphQLBinding {
+  readonly document: PreparedDocument
+  readonly policy: ErrorPolicy
+  readonly extensions: Readonly<Record<string, unknown>> | undefined
+}
+
+/** Every option of every kind of operation. */
+interface AnySpec extends GraphQLSpec {
+  readonly variables?: Schema<any, any>
+  readonly output?: Schema<any, any>
+  readonly resume?: ResumeSpec
+  readonly gaps?: 'fail' | 'yield'
+}
+
+/**
+ * Makes an operation of a document.
+ *
+ * @throws {TypeError} when the document holds no operation of this kind.
+ */
+export function graphqlOperation(kind: GraphQLKind, source: unknown, spec: AnySpec = {}): Operation<any, any> {
+  const document = prepareDocument(source, spec.operationName)
+  if (document.kind !== kind) {
+    const name = document.operationName ? ` '${document.operationName}'` : ''
+    throw new TypeError(`${kind}() was given a ${document.kind}${name}: make it with ${document.kind}()`)
+  }
+  const { errorPolicy: policy = 'none', extensions, variables, output, via = 'graphql' } = spec
+  const binding: GraphQLBinding = { document, policy, extensions }
+  const info: OperationInfo = {
+    name: `${kind} ${document.operationName ?? '(anonymous)'}`,
+    protocol: 'graphql',
+    via,
+    kind: kind === 'subscription' ? 'server_stream' : 'unary',
+    isIdempotent: spec.idempotent ?? kind !== 'mutation',
+    binding,
+    ...given(spec, 'idempotency', 'retry', 'validate', 'resume', 'gaps'),
+    ...(kind === 'subscription' && { isResumable: true }),
+    ...(validating(variables) && { intake: (input: unknown, check: Check) => check(variables as Schema, input) }),
+    ...(validating(output) && {
+      outlet: (message: unknown, check: Check) => checkData(output as Schema, policy, message, check),
+    }),
+  }
+  return defineOperation(info)
+}
+
+/** What the caller gets of a result that the policy lets pass. */
+export function messageOf(result: GraphQLResult, policy: ErrorPolicy): unknown {
+  const data = result.data ?? null
+  if (policy === 'all') {
+    const { errors = none, extensions } = result
+    if (result.errors) incomplete.add(errors)
+    return extensions ? { data, errors, extensions } : { data, errors }
+  }
+  if (result.errors && data) incomplete.add(data)
+  return data
+}
+
+const none: readonly never[] = Object.freeze([])
+/** Data (or its errors) of responses with errors: it lacks fields, so no schema can hold for it. */
+const incomplete = new WeakSet<object>()
+
+function checkData(schema: Schema, policy: ErrorPolicy, message: unknown, check: Check): unknown {
+  if (policy === 'all') {
+    const { data, errors, ...rest } = message as { data: unknown; errors: object }
+    if (data === null || incomplete.has(errors)) return message
+    return after(check(schema, data), (checked) => ({ data: checked, errors, ...rest }))
+  }
+  return message === null || incomplete.has(message as object) ? message : check(schema, message)
+}
+
+function after(value: unknown, then: (value: unknown) => unknown): unknown {
+  return value instanceof Promise ? value.then(then) : then(value)
+}
+
+function given<T extends object, K extends keyof T>(from: T, ...keys: K[]): Pick<T, K> {
+  return Object.fromEntries(keys.filter((key) => from[key] !== undefined).map((key) => [key, from[key]])) as Pick<T, K>
+}
