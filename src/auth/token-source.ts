@@ -82,7 +82,7 @@ export class TokenSource {
       if (current !== undefined && !held.refused.has(current)) return current
       telemetry?.event?.({ type: 'refresh', call })
       const request: TokenRequest = { reason: 'rejected', rejected: refused, identity: call.identity }
-      const given: Given | void = await (this.#options.refresh ?? this.#ask)(request)
+      const given = (await (this.#options.refresh ?? this.#ask)(request)) as Given
       const token = given === undefined ? await this.#now(held, call) : keep(held, given, clock)
       held.replacement = token !== undefined && held.refused.has(token) ? undefined : token
       held.failed = undefined

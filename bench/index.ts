@@ -1,0 +1,39 @@
+import { type Comparison, compare, type Measured } from './support/ab.ts'
+import { startServer } from './support/start-server.ts'
+
+interface Suite {
+  readonly comparisons: readonly Comparison[]
+  close(): Promise<void>
+}
+
+const isJson = process.argv.includes('--json')
+const only = process.argv.slice(2).filter((argument) => !argument.startsWith('--'))
+const rounds = process.argv.includes('--short') ? 5 : 31
+
+const suites: Record<string, (port: number) => Promise<Suite>> = {
+  rest: async (port) => (await import('./rest.ts')).rest(port, rounds),
+}
+
+const results: { title: string; measured: Measured[] }[] = []
+for (const [name, make] of Object.entries(suites)) {
+  if (only.length > 0 && !only.includes(name)) continue
+  const server = await startServer('./raw-server.ts')
+  const suite = await make(server.port)
+  for (const comparison of suite.comparisons) {
+    const measured = await compare(comparison)
+    results.push({ title: comparison.title, measured })
+    if (!isJson) print(comparison.title, measured)
+  }
+  await suite.close()
+  server.stop()
+}
+if (isJson) console.log(JSON.stringify({ node: process.version, rounds, results }, null, 2))
+
+function print(title: string, measured: readonly Measured[]): void {
+  console.log(`\n${title} (× ${measured[0]?.name}, calls per CPU second)`)
+  for (const { name, cpuUs, ratio, low, high } of measured) {
+    console.log(
+      `  ${name.padEnd(28)} ${cpuUs.toFixed(1).padStart(8)} µs CPU  ${ratio.toFixed(2).padStart(6)}×  (${low.toFixed(2)}–${high.toFixed(2)})`,
+    )
+  }
+}

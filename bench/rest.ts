@@ -1,0 +1,58 @@
+import { createClient, type } from 'polywire'
+import { bearerAuth } from 'polywire/auth'
+import { get, post, restTransport } from 'polywire/rest'
+import { request } from 'undici'
+import type { Comparison } from './support/ab.ts'
+import { lanes } from './support/ab.ts'
+
+interface User {
+  readonly id: number
+  readonly name: string
+}
+
+/** REST with the whole default chain on, against raw undici and the platform's fetch: calls per CPU second. */
+export function rest(port: number, rounds: number): { readonly comparisons: Comparison[]; close(): Promise<void> } {
+  const origin = `http://127.0.0.1:${port}`
+  const client = createClient({
+    transports: { rest: restTransport({ baseUrl: origin }) },
+    auth: bearerAuth(() => 'token'),
+  })
+  const api = client.bind({
+    get: get('/users/{id}', { output: type<User>() }),
+    post: post('/users', { body: type<{ name: string }>(), output: type<User>() }),
+  })
+  const headers = { authorization: 'Bearer token', accept: 'application/json' }
+  const body = () => JSON.stringify({ name: 'Ada Lovelace' })
+  const withBody = { ...headers, 'content-type': 'application/json' }
+  const compared = (
+    title: string,
+    width: number,
+    calls: number,
+    variants: Record<string, () => Promise<unknown>>,
+  ): Comparison => ({
+    title,
+    calls,
+    rounds,
+    variants: Object.entries(variants).map(([name, call]) => ({ name, run: lanes(width, call) })),
+  })
+  const gets = {
+    'undici.request': async () => (await request(`${origin}/users/42`, { headers })).body.json(),
+    polywire: () => api.get({ id: 42 }),
+    'global fetch': async () => (await fetch(`${origin}/users/42`, { headers })).json(),
+  }
+  const posts = {
+    'undici.request': async () =>
+      (await request(`${origin}/users`, { method: 'POST', headers: withBody, body: body() })).body.json(),
+    polywire: () => api.post({ name: 'Ada Lovelace' }),
+    'global fetch': async () =>
+      (await fetch(`${origin}/users`, { method: 'POST', headers: withBody, body: body() })).json(),
+  }
+  return {
+    comparisons: [
+      compared('REST GET, 16 at a time', 16, 300, gets),
+      compared('REST GET, 1 at a time', 1, 150, gets),
+      compared('REST POST, 16 at a time', 16, 300, posts),
+    ],
+    close: () => client.close(),
+  }
+}
