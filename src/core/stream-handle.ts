@@ -112,6 +112,7 @@ export class StreamHandle<Message> implements Duplex<unknown, Message>, AsyncIte
     const { outbox, scope, lingerMs } = this.#start
     if (outbox && this.#reply && !scope.isOver)
       await Promise.race([outbox.flushed(), sleep(lingerMs, scope).catch(() => {})])
+    this.#drop()
     this.#finish(undefined)
   }
 
@@ -232,9 +233,14 @@ export class StreamHandle<Message> implements Duplex<unknown, Message>, AsyncIte
 
   /** Abort, absolute deadline or the client's end: what is queued is dropped, a waiting `next()` wakes. */
   #fail(reason: unknown): void {
+    this.#drop()
+    this.#finish(reason)
+  }
+
+  /** Who has left, or was told that it is over, gets nothing more. */
+  #drop(): void {
     this.#batch = []
     this.#index = 0
-    this.#finish(reason)
   }
 
   #finish(error: unknown): void {

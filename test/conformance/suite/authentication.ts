@@ -1,0 +1,81 @@
+import { createContextKey } from 'polywire'
+import { bearerAuth } from 'polywire/auth'
+import { describe, expect, it } from 'vitest'
+import type { Harness } from '../support/harness.ts'
+import { failureOf, inWorld } from '../support/world.ts'
+
+const user = createContextKey('nobody')
+
+/** Tokens: refreshed once for all, never shared between identities. */
+export function authentication(harness: Harness): void {
+  const perRequest = harness.hasTokenPerRequest !== false
+
+  describe('auth', () => {
+    it('asks for the token of each attempt anew', () => {
+      let n = 0
+      return inWorld(harness, { skipsWaits: true, auth: bearerAuth(() => `token ${++n}`) }, async ({ api, peer }) => {
+        peer.plan({ do: 'refuse', as: harness.unavailable })
+        await api.read('fresh')
+        expect(peer.seen.map((seen) => seen.token)).toEqual(
+          perRequest ? ['token 1', 'token 2'] : ['token 1', 'token 1'],
+        )
+      })
+    })
+
+    it('refreshes once for 100 concurrent refusals, and replays each call once', () => {
+      let refreshes = 0
+      const refresh = async () => `new ${++refreshes}`
+      return inWorld(harness, { auth: bearerAuth(() => 'old', { refresh }) }, async ({ api, peer, events }) => {
+        peer.accept('new 1')
+        const texts = Array.from({ length: 100 }, (_, n) => `call ${n}`)
+        expect(await Promise.all(texts.map((text) => api.read(text)))).toEqual(texts)
+        expect(refreshes).toBe(1)
+        expect(events.filter((event) => event.type === 'refresh')).toHaveLength(1)
+        for (const text of texts) {
+          const tokens = peer.seen.filter((seen) => seen.text === text).map((seen) => seen.token)
+          expect(tokens).toEqual(perRequest ? ['old', 'new 1'] : ['new 1'])
+        }
+        expect(await api.read('later')).toBe('later')
+        expect(refreshes).toBe(1)
+      })
+    })
+
+    it('does not loop when the new token is refused, too', () => {
+      let refreshes = 0
+      const refresh = async () => `worthless ${++refreshes}`
+      return inWorld(harness, { auth: bearerAuth(() => 'old', { refresh }) }, async ({ api, peer }) => {
+        peer.accept('unknown to all')
+        expect(await failureOf(api.read('refused'))).toMatchObject({ code: 'unauthenticated', isRetryable: false })
+        expect(refreshes).toBe(1)
+        if (perRequest) expect(peer.seen.map((seen) => seen.token)).toEqual(['old', 'worthless 1'])
+      })
+    })
+
+    it('fails all calls of a failed refresh with its cause, after one try', () => {
+      let refreshes = 0
+      const cause = new Error('login expired')
+      const refresh = async () => {
+        refreshes++
+        throw cause
+      }
+      return inWorld(harness, { auth: bearerAuth(() => 'old', { refresh }) }, async ({ api, peer }) => {
+        peer.accept('unknown to all')
+        const errors = await Promise.all(Array.from({ length: 20 }, () => failureOf(api.read('refused'))))
+        for (const error of errors) expect(error).toMatchObject({ code: 'unauthenticated', cause })
+        expect(refreshes).toBe(1)
+      })
+    })
+
+    it('keeps two identities apart', () => {
+      const auth = bearerAuth(({ identity }) => `token of ${identity}`, {
+        identity: ({ context }) => context.get(user),
+      })
+      return inWorld(harness, { auth }, async ({ api, peer }) => {
+        const names = Array.from({ length: 40 }, (_, n) => (n % 2 ? 'ada' : 'grace'))
+        await Promise.all(names.map((name) => api.read(name, { context: user.with(name) })))
+        expect(peer.seen).toHaveLength(40)
+        for (const { text, token } of peer.seen) expect(token).toBe(`token of ${text}`)
+      })
+    })
+  })
+}

@@ -1,0 +1,13 @@
+/** Resolves once `condition` holds; looks whenever the event loop has turned. Vitest's own limit ends what never comes true. */
+export async function eventually(condition: () => boolean, what = condition.toString()): Promise<void> {
+  const start = performance.now()
+  while (!condition()) {
+    if (performance.now() - start > 8000) throw new Error(`never came true: ${what}`)
+    await new Promise((resolve) => setTimeout(resolve, 1))
+  }
+}
+
+/** Lets everything happen that is about to. */
+export async function turns(count = 5): Promise<void> {
+  for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve))
+}

@@ -1,0 +1,129 @@
+import { getEventListeners } from 'node:events'
+import { type Call, type Client, type ClientOptions, createClient, type TelemetryEvent } from 'polywire'
+import { type VirtualClock, virtualClock } from 'polywire/testing'
+import { expect } from 'vitest'
+import { eventually, turns } from './eventually.ts'
+import type { Api, Harness, Peer } from './harness.ts'
+
+/** Of a client in a test: everything but transports and time. */
+export interface WorldOptions extends Partial<Omit<ClientOptions<never>, 'transports' | 'clock' | 'telemetry'>> {
+  /** Where the client looks for the server instead of where it is. */
+  readonly origin?: string
+  /** The clock jumps over every wait that a policy announces. */
+  readonly skipsWaits?: boolean
+}
+
+/** One server, one client with the whole default chain, and a clock that stands still. */
+export class World {
+  readonly harness: Harness
+  readonly peer: Peer
+  readonly clock: VirtualClock
+  readonly client: Client<any>
+  readonly api: Api
+  readonly events: TelemetryEvent[] = []
+  /** Every attempt, as it went to the transport. */
+  readonly attempts: Call[] = []
+  readonly #signals: AbortSignal[] = []
+  readonly #skipsWaits: boolean
+
+  constructor(harness: Harness, peer: Peer, options: WorldOptions) {
+    const { origin = peer.origin, skipsWaits = false, ...rest } = options
+    this.harness = harness
+    this.peer = peer
+    this.#skipsWaits = skipsWaits
+    this.clock = virtualClock()
+    this.client = createClient({
+      ...rest,
+      transports: { [harness.protocol]: harness.transport(origin) },
+      clock: this.clock,
+      telemetry: {
+        attempt: (call) => {
+          this.attempts.push(call)
+          return undefined
+        },
+        event: (event) => this.#saw(event),
+      },
+    })
+    this.api = harness.api(this.client)
+  }
+
+  /** A controller whose signal must have no listener left in the end. */
+  controller(): AbortController {
+    const controller = new AbortController()
+    this.#signals.push(controller.signal)
+    return controller
+  }
+
+  /** The wait that a policy has announced, in ms. */
+  async announcedWait(): Promise<number> {
+    await eventually(() => this.events.some((event) => 'waitMs' in event), 'a wait is announced')
+    await turns()
+    return this.events.findLast((event) => 'waitMs' in event)?.waitMs ?? 0
+  }
+
+  /** Resolves when the attempt in flight has come to `phase`. */
+  reached(phase: string): Promise<void> {
+    return eventually(() => this.attempts.at(-1)?.scope.root.phase === phase, `phase ${phase}`)
+  }
+
+  /** Resolves when the server has seen `count` requests. */
+  served(count = 1): Promise<void> {
+    return eventually(() => this.peer.seen.length >= count, `${count} requests at the server`)
+  }
+
+  /** Resolves when the server is busy with nothing any more: the client has let go. */
+  released(): Promise<void> {
+    return eventually(() => this.peer.openExchanges === 0, 'the server is busy with nothing')
+  }
+
+  /** Resolves when a refresh of a token has begun. */
+  refreshing(): Promise<void> {
+    return eventually(() => this.events.some((event) => event.type === 'refresh'), 'a refresh')
+  }
+
+  /** Closes the client and looks for what it left behind. */
+  async leave(): Promise<void> {
+    await this.client.close()
+    await eventually(() => this.peer.openSockets === 0, 'no socket is open at the server')
+    await turns()
+    expect(this.clock.timers, 'timers left').toBe(0)
+    for (const signal of this.#signals) expect(getEventListeners(signal, 'abort'), 'listeners left').toEqual([])
+  }
+
+  #saw(event: TelemetryEvent): void {
+    this.events.push(event)
+    if (this.#skipsWaits && 'waitMs' in event) void turns().then(() => this.clock.advance(event.waitMs + 1))
+  }
+}
+
+/** Runs one test in a world of its own, and then looks for sockets, timers, listeners and rejections left behind. */
+export async function inWorld(
+  harness: Harness,
+  options: WorldOptions,
+  run: (world: World) => Promise<void>,
+): Promise<void> {
+  const unhandled: unknown[] = []
+  const note = (reason: unknown) => unhandled.push(reason)
+  process.on('unhandledRejection', note)
+  const peer = await harness.start()
+  const world = new World(harness, peer, options)
+  try {
+    await run(world)
+    await world.leave()
+    expect(unhandled, 'unhandled rejections').toEqual([])
+  } finally {
+    process.off('unhandledRejection', note)
+    await world.client.close()
+    await peer.close()
+  }
+}
+
+/** What a call rejected with; a call that resolves fails the test. */
+export async function failureOf(call: Promise<unknown>): Promise<any> {
+  const outcome = await call.then(
+    (value) => ({ value }),
+    (error: unknown) => ({ error }),
+  )
+  if ('value' in outcome) throw new Error(`resolved with ${JSON.stringify(outcome.value)} where it should fail`)
+  return outcome.error
+}
