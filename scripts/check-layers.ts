@@ -20,7 +20,7 @@ interface Import {
 export function checkLayers(root: string): Finding[] {
   const files = globSync('{src,transports}/**/*.ts', { cwd: root })
     .map((file) => file.replaceAll('\\', '/'))
-    .filter((file) => !/\/gen\/|\.gen\.ts$/.test(file))
+    .filter((file) => !/\/gen\/|\.(gen|d)\.ts$/.test(file))
     .sort()
   const graph = new Map<string, string[]>()
   const findings = files.flatMap((file) => {

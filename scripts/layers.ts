@@ -46,11 +46,7 @@ export const libraries: Readonly<Record<string, readonly string[]>> = {
   graphql: ['transports/wire/graphql-*.ts'],
   '@connectrpc/*': ['transports/grpc-web.ts', 'transports/wire/connect-*.ts'],
   '@bufbuild/*': ['transports/grpc-web.ts', 'transports/wire/connect-*.ts'],
-  'node:*': [
-    'transports/wire/platform/node.ts',
-    'transports/wire/undici-{engine,agent}.ts',
-    'transports/wire/socket-driver-node.ts',
-  ],
+  'node:*': ['transports/wire/platform/node.ts', 'transports/wire/{undici,socket-driver-node}*.ts'],
   '#platform': ['transports/*', 'transports/wire/**'],
 }
 
