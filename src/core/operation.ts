@@ -52,6 +52,8 @@ export interface OperationInfo {
   /** A stream may be opened again after a drop. */
   readonly isResumable?: boolean
   readonly resume?: ResumeSpec
+  /** What cursors are: opaque, or consecutive numbers (behind an optional `epoch:`), which tell repeats and gaps at any time. @defaultValue 'opaque' */
+  readonly cursors?: 'opaque' | 'offset'
   /** Lost messages: an item in the iterator, or the end of the stream. @defaultValue 'fail' */
   readonly gaps?: 'fail' | 'yield'
 }

@@ -7,9 +7,9 @@ export interface SpliceOwner {
   /** Repeats and gaps are told by these. */
   readonly cursors: StreamCursors
   /** Whether a gap ends the stream, and with what. */
-  readonly lossOf: (gap: Gap) => unknown
-  /** The reader has left, or messages are missing that must not be: close what is open or opening. */
-  readonly onClose: (reason: unknown) => void
+  readonly lossOf: (gap: Gap) => object | undefined
+  /** The stream is over, whatever ended it: close what is waiting or opening. Called once. */
+  readonly onEnd: (reason: unknown) => void
 }
 
 /** Messages left by earlier attempts above which no other attempt is opened before the reader has caught up. */
@@ -46,6 +46,10 @@ export class SpliceSource implements MessageSource {
     return this.#backlog.length === 0 ? this.#settled : undefined
   }
 
+  get isSettled(): boolean {
+    return this.#settled !== undefined
+  }
+
   /** The attempt that is attached, or was last, has brought something new. */
   get hasProgressed(): boolean {
     return this.#hasProgressed
@@ -65,7 +69,7 @@ export class SpliceSource implements MessageSource {
     const left = source.take()
     this.#received = source.cursor ?? this.#received
     this.#current = undefined
-    if (left) this.#backlog.push(...this.#admit(left))
+    if (left) this.#keep(this.#admit(left))
     this.#notify()
   }
 
@@ -77,17 +81,16 @@ export class SpliceSource implements MessageSource {
 
   /** Messages are missing here, or may be; ends the stream where that must not be. */
   lose(gap: Gap): void {
-    this.#backlog.push(...this.#enforce([{ message: gap, isGap: true }]))
+    this.#keep(this.#enforce([{ message: gap, isGap: true }]))
     this.#notify()
   }
 
   /** The stream is over, once what is left has been taken. */
   settle(end: SourceEnd): void {
-    if (this.#settled) return
-    this.#settled = end
-    this.#onRoom = undefined
-    this.#notify()
-    this.#onSettled?.(end)
+    const source = this.#current
+    this.detach()
+    this.#end(end)
+    source?.close(undefined)
   }
 
   /** Calls `run` once the reader is not far behind: at once, or when it has taken what is left. */
@@ -124,12 +127,12 @@ export class SpliceSource implements MessageSource {
 
   close(reason: unknown): void {
     this.#onSettled = undefined
-    const source = this.#current
-    this.#current = undefined
     this.#backlog = []
-    this.settle({ kind: 'ended' })
-    source?.close(reason)
-    this.#owner.onClose(reason)
+    this.#end({ kind: 'ended' }, reason)
+  }
+
+  #keep(items: Item[]): void {
+    this.#backlog = this.#backlog.length > 0 ? this.#backlog.concat(items) : items
   }
 
   #takeBacklog(): Item[] {
@@ -151,17 +154,24 @@ export class SpliceSource implements MessageSource {
   #enforce(items: Item[]): Item[] {
     for (let index = 0; index < items.length; index++) {
       const item = items[index] as Item
-      if (!item.isGap) continue
-      const error = this.#owner.lossOf(item.message as Gap)
-      if (error === undefined) continue
-      const source = this.#current
-      this.#current = undefined
-      this.settle({ kind: 'failed', error })
-      source?.close(error)
-      this.#owner.onClose(error)
+      const error = item.isGap && this.#owner.lossOf(item.message as Gap)
+      if (!error) continue
+      this.#end({ kind: 'failed', error }, error)
       return items.slice(0, index)
     }
     return items
+  }
+
+  #end(end: SourceEnd, reason?: unknown): void {
+    if (this.#settled) return
+    this.#settled = end
+    this.#onRoom = undefined
+    const source = this.#current
+    this.#current = undefined
+    source?.close(reason)
+    this.#notify()
+    this.#onSettled?.(end)
+    this.#owner.onEnd(reason)
   }
 
   #notify(): void {

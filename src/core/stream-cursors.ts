@@ -14,8 +14,10 @@ export class StreamCursors {
   readonly #recent: RecentCursors
   #last: Offset | undefined
 
-  constructor({ cursors }: Pick<OperationInfo, 'cursors'>, replayWindow: number) {
+  /** @param from - the cursor that the stream is first opened after. */
+  constructor({ cursors }: Pick<OperationInfo, 'cursors'>, replayWindow: number, from?: string) {
     this.#isOffset = cursors === 'offset'
+    this.#last = this.#isOffset && from ? readOffset(from) : undefined
     this.#recent = new RecentCursors(this.#isOffset ? 0 : replayWindow)
   }
 

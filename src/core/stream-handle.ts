@@ -63,7 +63,7 @@ export class StreamHandle<Message> implements Duplex<unknown, Message>, AsyncIte
   }
 
   get cursor(): string | undefined {
-    return this.#consumed
+    return this.#consumed || undefined
   }
 
   get continuity(): Continuity {
@@ -163,7 +163,8 @@ export class StreamHandle<Message> implements Duplex<unknown, Message>, AsyncIte
         )
       if (this.#isClosed) return discardReply(reply)
       this.#reply = reply
-      scope.setStreamState('open')
+      // Unless it has failed since, and resume is at work on it.
+      if (scope.streamState === 'connecting') scope.setStreamState('open')
     } catch (error) {
       const known = call ? toKnownError(error, call) : error
       this.#finish(known)
@@ -201,7 +202,11 @@ export class StreamHandle<Message> implements Duplex<unknown, Message>, AsyncIte
       this.#index = 0
     } else if (messages.end) {
       this.#finish(messages.end.kind === 'failed' ? messages.end.error : undefined)
-    } else await messages.ready()
+    } else {
+      // All that came is consumed: skipped messages too, whose cursors count.
+      this.#consumed = this.#delivered = messages.cursor ?? this.#delivered
+      await messages.ready()
+    }
   }
 
   #hand(item: Item): unknown {

@@ -14,7 +14,7 @@ export function defaultInterceptors(parts: ChainParts): readonly Interceptor[] {
     ...(telemetry?.call ? [callSpan(telemetry)] : []), //     sees one call, whatever it took
     deadline({ timeoutMs: parts.timeoutMs }), //              bounds everything inside, waits too
     idempotencyKey({ profile: transport.idempotency }), //    outside retry: the same key on every attempt
-    resume(), //                                              outside retry: a re-open is an opening of its own
+    resume({ timeoutMs: parts.timeoutMs }), //                outside retry: a re-open is an opening of its own
     ...(parts.retry === false ? [] : [retry(parts.retry, transport.origin)]),
     ...(parts.auth ? [auth(parts.auth)] : []), //             inside retry: a fresh credential for every attempt
     ...(telemetry?.attempt ? [attemptSpan(telemetry)] : []), // innermost: sees every send

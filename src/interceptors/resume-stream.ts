@@ -1,0 +1,242 @@
+import { Backoff, type BackoffOptions } from '../core/backoff.ts'
+import type { Call } from '../core/call.ts'
+import type { Timer } from '../core/clock.ts'
+import { CallError, failureOf, isAnyCallError, withHistory } from '../core/error.ts'
+import type { Gap } from '../core/gap.ts'
+import { HeaderMap } from '../core/header-map.ts'
+import type { Next } from '../core/interceptor.ts'
+import { openWithin } from '../core/open-within.ts'
+import { discardReply, type Reply, type StreamReply } from '../core/reply.ts'
+import { toKnownError } from '../core/run-unary.ts'
+import type { Scope } from '../core/scope.ts'
+import type { Item, SourceEnd } from '../core/source.ts'
+import { SpliceSource } from '../core/splice-source.ts'
+import { StreamCursors } from '../core/stream-cursors.ts'
+import { StreamLosses } from '../core/stream-losses.ts'
+
+/** How broken streams are opened again. */
+export interface ResumeOptions extends BackoffOptions {
+  /** Bounds each opening where the call says nothing; ms. @defaultValue 30_000 */
+  readonly timeoutMs?: number | undefined
+  /** Messages whose cursors are remembered, to drop what a server repeats after a resume; 0 for none. @defaultValue 1_024 */
+  readonly replayWindow?: number | undefined
+}
+
+/** Never two attempts within this; ms. */
+const floorMs = 100
+
+/**
+ * One stream over all its attempts. Its states, told to the call's scope:
+ *
+ *     open ──failure──▶ waiting ──backoff──▶ connecting ──opened──▶ open
+ *                          ▲                     │
+ *                          └──retryable failure──┘      anything else ──▶ over
+ */
+export class ResumingStream {
+  readonly #call: Call
+  readonly #next: Next
+  readonly #timeoutMs: number
+  readonly #backoff: Backoff
+  readonly #cursors: StreamCursors
+  readonly #losses: StreamLosses
+  readonly #splice: SpliceSource
+  #reply: StreamReply | undefined
+  /** Of the attempt that is opening or open; the first one runs in the call's own. */
+  #scope: Scope | undefined
+  #timer: Timer | undefined
+  #attemptedAt = Number.NEGATIVE_INFINITY
+  /** The cursor that the attempt under way was opened after. */
+  #sentCursor: string | undefined
+  #isOver = false
+  #setTrailers: (trailers: HeaderMap | Promise<HeaderMap>) => void = () => {}
+
+  constructor(call: Call, next: Next, options: ResumeOptions) {
+    this.#call = call
+    this.#next = next
+    this.#timeoutMs = call.options.timeoutMs ?? options.timeoutMs ?? 30_000
+    this.#backoff = new Backoff(call.scope.services.clock, options)
+    this.#cursors = new StreamCursors(call.operation, options.replayWindow ?? 1024, call.cursor)
+    this.#losses = new StreamLosses(call)
+    const lossOf = (gap: Gap) => this.#losses.errorOf(gap)
+    const onEnd = (reason: unknown) => this.#stop(reason)
+    this.#splice = new SpliceSource({ cursors: this.#cursors, lossOf, onEnd }, call.cursor)
+  }
+
+  /** Opens the stream; `retry` guards this opening. */
+  async open(): Promise<Reply> {
+    const reply = await this.#first()
+    if (reply.kind !== 'stream') return reply
+    this.#call.scope.onEnd(() => this.#splice.close(this.#call.scope.reason))
+    const trailers = new Promise<HeaderMap>((resolve) => {
+      this.#setTrailers = resolve
+    })
+    trailers.catch(() => {})
+    this.#opened(reply)
+    const { status, headers } = reply
+    const continuity = () => (this.#losses.isBroken || !this.#reply ? 'unknown' : this.#reply.continuity())
+    return { kind: 'stream', messages: this.#splice, status, headers, trailers, continuity }
+  }
+
+  async #first(): Promise<Reply> {
+    try {
+      return await this.#next(this.#attempted(this.#call))
+    } catch (error) {
+      if (!this.#isRefused(error)) throw error
+      // The cursor is of an earlier run, and the server has forgotten it.
+      const lost = this.#forget()
+      if (this.#isOver) throw lost
+      return this.#next(this.#attempted(this.#call.with({ cursor: undefined })))
+    }
+  }
+
+  #opened(reply: StreamReply): void {
+    this.#reply = reply
+    this.#backoff.opened()
+    this.#call.scope.setStreamState('open')
+    const { resume } = this.#call.operation
+    if (resume) reply.messages.tap((item) => this.#readCursor(item, resume.cursor))
+    this.#splice.attach(reply.messages)
+    reply.messages.onSettled((end) => this.#settled(end))
+  }
+
+  /** An attempt is over: what it has left stays in the queue, and a failure leads to the next one. */
+  #settled(end: SourceEnd): void {
+    this.#splice.detach()
+    this.#endAttempt()
+    if (this.#splice.hasProgressed) {
+      this.#backoff.progressed()
+      this.#losses.progressed()
+    }
+    if (end.kind === 'ended') this.#splice.settle(end)
+    else this.#failed(end.error)
+  }
+
+  #failed(error: unknown): void {
+    if (this.#isOver) return
+    if (this.#isRefused(error)) {
+      this.#forget()
+      this.#splice.whenRoom(() => this.#wait(error))
+    } else if (!isAnyCallError(error) || !error.isRetryable) this.#fail(toKnownError(error, this.#call))
+    else if (this.#backoff.isExhausted) this.#fail(withHistory(error, error.failures, 'attempts_exhausted'))
+    else this.#splice.whenRoom(() => this.#wait(error))
+  }
+
+  #wait(error: CallError): void {
+    if (this.#isOver) return
+    const { clock, telemetry } = this.#call.scope.services
+    const waitMs = this.#waitMs(error)
+    if (clock.now() + waitMs >= this.#call.wireDeadline) {
+      this.#fail(withHistory(error, error.failures, 'wait_exceeds_deadline'))
+      return
+    }
+    this.#call.scope.setStreamState('waiting')
+    const cursor = this.#splice.cursor || undefined
+    telemetry?.event?.({ type: 'resume', call: this.#call, cursor, waitMs: Math.round(waitMs), error })
+    this.#timer = clock.setTimer(() => this.#reopen(), waitMs)
+  }
+
+  /** A failed shared connection is waited for by its link: nobody sleeps twice. */
+  #waitMs(error: CallError): number {
+    const now = this.#call.scope.services.clock.now()
+    if (failureOf(error).connection) return Math.max(0, this.#attemptedAt + floorMs - now)
+    return this.#backoff.next(error.retryAfterMs)
+  }
+
+  #reopen(): void {
+    this.#timer = undefined
+    this.#call.scope.setStreamState('connecting')
+    this.#call.scope.root.reopens++
+    const scope = this.#call.scope.fork()
+    this.#scope = scope
+    Promise.resolve()
+      .then(() => openWithin(this.#attempted(this.#again(scope)), this.#next))
+      .then(
+        (reply) => this.#reopened(reply, scope),
+        (error: unknown) => {
+          if (this.#scope !== scope) return
+          this.#endAttempt()
+          this.#failed(error)
+        },
+      )
+  }
+
+  /** The call of the next attempt: through auth again, one attempt, a fresh opening deadline. */
+  #again(scope: Scope): Call {
+    const { wireDeadline, operation, input } = this.#call
+    const cursor = this.#splice.cursor || undefined
+    return this.#call.with({
+      scope,
+      cursor,
+      isReopen: true,
+      attempt: 1,
+      deadline: Math.min(scope.services.clock.now() + this.#timeoutMs, wireDeadline),
+      ...(operation.resume && cursor !== undefined && { input: operation.resume.apply(input, cursor) }),
+    })
+  }
+
+  #reopened(reply: Reply, scope: Scope): void {
+    if (this.#scope === scope && reply.kind === 'stream') this.#splicedIn(reply)
+    else discardReply(reply)
+  }
+
+  #splicedIn(reply: StreamReply): void {
+    const cursor = this.#sentCursor
+    if (cursor !== undefined) this.#cursors.resumed()
+    const lost = cursor === undefined ? this.#losses.unknown() : undefined
+    if (lost) this.#splice.lose(lost)
+    this.#call.scope.services.telemetry?.event?.({ type: 'resumed', call: this.#call, cursor })
+    this.#opened(reply)
+  }
+
+  #isRefused(error: unknown): error is CallError {
+    return this.#sentCursor !== undefined && isAnyCallError(error) && error.code === 'out_of_range'
+  }
+
+  /** The server does not know the cursor any more: without it from here, and what lies between is lost. */
+  #forget(): CallError | undefined {
+    const lost = this.#losses.notRecovered(this.#sentCursor)
+    this.#splice.forget()
+    this.#splice.lose(lost)
+    return this.#losses.errorOf(lost)
+  }
+
+  #readCursor(item: Item, cursorOf: (message: any) => string | number | undefined): Item {
+    if (item.isGap) return item
+    try {
+      const cursor = cursorOf(item.message)
+      return cursor === undefined ? item : { ...item, cursor: String(cursor) }
+    } catch (cause) {
+      const message = "the operation's resume.cursor threw: see cause"
+      this.#fail(new CallError({ code: 'internal', message, phase: 'stream', sent: 'yes', cause }, this.#call))
+      return item
+    }
+  }
+
+  #attempted(call: Call): Call {
+    this.#sentCursor = call.cursor
+    this.#attemptedAt = call.scope.services.clock.now()
+    this.#backoff.attempted()
+    return call
+  }
+
+  /** The stream is over; the reader still gets what is queued. */
+  #fail(error: unknown): void {
+    this.#splice.settle({ kind: 'failed', error })
+  }
+
+  /** Nothing is waiting, opening or open any more. */
+  #stop(reason: unknown): void {
+    this.#isOver = true
+    this.#timer?.clear()
+    this.#setTrailers(this.#reply?.trailers ?? HeaderMap.empty)
+    const scope = this.#scope
+    this.#scope = undefined
+    scope?.abort(reason)
+  }
+
+  #endAttempt(): void {
+    const scope = this.#scope
+    this.#scope = undefined
+    scope?.end()
+  }
+}
