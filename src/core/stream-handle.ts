@@ -8,7 +8,7 @@ import { discardReply, type StreamReply } from './reply.ts'
 import { start, toKnownError } from './run-unary.ts'
 import type { Scope } from './scope.ts'
 import { sleep } from './sleep.ts'
-import type { Item } from './source.ts'
+import { StreamReader } from './stream-reader.ts'
 import type { Continuity, StreamState } from './stream-state.ts'
 
 /** What a stream needs of the facade. */
@@ -26,31 +26,24 @@ export interface StreamStart {
   readonly lingerMs: number
 }
 
-const done: IteratorResult<never> = Object.freeze({ value: undefined, done: true }) as IteratorResult<never>
-
-/**
- * One stream as the user holds it: opens on first use, reads in batches inside and gives messages one by one, ends its
- * call's scope once.
- */
+/** One stream as the user holds it: opens on first use, is read once, ends its call's scope once. */
 export class StreamHandle<Message> implements Duplex<unknown, Message>, AsyncIterator<Message> {
   readonly #start: StreamStart
+  readonly #reader: StreamReader<Message>
+  readonly #observers = new Set<Observer<Message>>()
   #call: Call | undefined
   #opening: Promise<void> | undefined
   #reply: StreamReply | undefined
-  #batch: Item[] = []
-  #index = 0
-  /** Of the message handed out last; consumed when the next one is asked for. */
-  #delivered: string | undefined
-  #consumed: string | undefined
-  #pull: Promise<unknown> | undefined
   #isClosed = false
-  /** Failed, and nobody has been told yet. */
-  #failure: { readonly error: unknown } | undefined
-  readonly #observers = new Set<Observer<Message>>()
 
   constructor(start: StreamStart) {
     this.#start = start
-    start.scope.onAbort((reason) => this.#fail(reason))
+    this.#reader = new StreamReader({
+      open: () => this.#open(),
+      close: (error) => this.#finish(error),
+      convert: start.convert,
+    })
+    start.scope.onAbort((reason) => this.#finish(reason))
     start.scope.onStreamState = (state) => this.#tellState(state)
   }
 
@@ -63,7 +56,7 @@ export class StreamHandle<Message> implements Duplex<unknown, Message>, AsyncIte
   }
 
   get cursor(): string | undefined {
-    return this.#consumed || undefined
+    return this.#reader.cursor
   }
 
   get continuity(): Continuity {
@@ -75,16 +68,12 @@ export class StreamHandle<Message> implements Duplex<unknown, Message>, AsyncIte
   }
 
   next(): Promise<IteratorResult<Message>> {
-    if (this.#pull) return this.#queue(() => this.#advance())
-    this.#consumed = this.#delivered
-    const item = this.#batch[this.#index]
-    if (item === undefined || this.#start.convert) return this.#queue(() => this.#advance())
-    return Promise.resolve({ value: this.#hand(item) as Message, done: false })
+    return this.#reader.next()
   }
 
   async return(): Promise<IteratorResult<Message>> {
     await this.close()
-    return done
+    return { value: undefined, done: true }
   }
 
   async throw(error: unknown): Promise<IteratorResult<Message>> {
@@ -94,9 +83,9 @@ export class StreamHandle<Message> implements Duplex<unknown, Message>, AsyncIte
 
   async send(message: unknown, options?: SendOptions): Promise<void> {
     const { outbox, outgoing } = this.#start
-    if (!outbox) throw this.#error('failed_precondition', 'this stream only receives: nothing can be sent on it')
+    if (!outbox) throw this.#refusal('this stream only receives: nothing can be sent on it')
     const checked = outgoing ? await outgoing(message) : message
-    if (this.#isClosed) throw this.#error('failed_precondition', 'the channel is closed: the message was not sent')
+    if (this.#isClosed) throw this.#refusal('the channel is closed: the message was not sent')
     const sent = outbox.send(checked, options?.key)
     this.#open().catch((error: unknown) => outbox.close(error))
     return options?.signal ? untilAborted(sent, options.signal) : sent
@@ -110,9 +99,11 @@ export class StreamHandle<Message> implements Duplex<unknown, Message>, AsyncIte
   async close(): Promise<void> {
     if (this.#isClosed) return
     const { outbox, scope, lingerMs } = this.#start
-    if (outbox && this.#reply && !scope.isOver)
-      await Promise.race([outbox.flushed(), sleep(lingerMs, scope).catch(() => {})])
-    this.#drop()
+    if (outbox && this.#reply && !scope.isOver) {
+      const lingering = scope.fork()
+      await Promise.race([outbox.flushed(), sleep(lingerMs, lingering).catch(() => {})])
+      lingering.abort(undefined)
+    }
     this.#finish(undefined)
   }
 
@@ -149,22 +140,17 @@ export class StreamHandle<Message> implements Duplex<unknown, Message>, AsyncIte
 
   async #begin(): Promise<void> {
     const { scope, chain } = this.#start
-    if (this.#isClosed)
-      throw this.#error('failed_precondition', 'the stream is closed: call the operation again for another one')
+    if (this.#isClosed) throw this.#refusal('the stream is closed: call the operation again for another one')
     scope.setStreamState('connecting')
     let call: Call | undefined
     try {
       call = this.#call = await this.#start.prepare()
-      const reply = await Promise.race([start(call, chain), rejected(scope)])
-      if (reply.kind !== 'stream')
-        throw new CallError(
-          { code: 'internal', message: 'a single message came back for a stream', phase: 'headers', sent: 'yes' },
-          call,
-        )
+      const reply = await Promise.race([start(call, chain), aborted(scope)])
+      if (reply.kind !== 'stream') throw notAStream(call)
       if (this.#isClosed) return discardReply(reply)
       this.#reply = reply
-      // Unless it has failed since, and resume is at work on it.
-      if (scope.streamState === 'connecting') scope.setStreamState('open')
+      this.#reader.attach(reply.messages)
+      scope.setStreamState('open')
     } catch (error) {
       const known = call ? toKnownError(error, call) : error
       this.#finish(known)
@@ -172,105 +158,34 @@ export class StreamHandle<Message> implements Duplex<unknown, Message>, AsyncIte
     }
   }
 
-  /** One slow step after the other, however many `next()` are waiting. */
-  #queue(step: () => Promise<IteratorResult<Message>>): Promise<IteratorResult<Message>> {
-    const result = this.#pull ? this.#pull.then(step, step) : step()
-    this.#pull = result
-    const clear = () => {
-      if (this.#pull === result) this.#pull = undefined
-    }
-    result.then(clear, clear)
-    return result
-  }
-
-  async #advance(): Promise<IteratorResult<Message>> {
-    this.#consumed = this.#delivered
-    if (!this.#reply && !this.#isClosed) await this.#open().catch(() => {})
-    for (;;) {
-      const item = this.#batch[this.#index]
-      if (item !== undefined) return { value: await this.#convert(this.#hand(item)), done: false }
-      if (this.#failure) return this.#throwOnce()
-      if (this.#isClosed || !this.#reply) return done
-      await this.#refill(this.#reply)
-    }
-  }
-
-  async #refill({ messages }: StreamReply): Promise<void> {
-    const batch = messages.take()
-    if (batch) {
-      this.#batch = batch
-      this.#index = 0
-    } else if (messages.end) {
-      this.#finish(messages.end.kind === 'failed' ? messages.end.error : undefined)
-    } else {
-      // All that came is consumed: skipped messages too, whose cursors count.
-      this.#consumed = this.#delivered = messages.cursor ?? this.#delivered
-      await messages.ready()
-    }
-  }
-
-  #hand(item: Item): unknown {
-    this.#index++
-    if (item.cursor !== undefined) this.#delivered = item.cursor
-    if (this.#index === this.#batch.length) {
-      this.#batch = []
-      this.#index = 0
-    }
-    return item.message
-  }
-
-  async #convert(message: unknown): Promise<Message> {
-    const { convert } = this.#start
-    if (!convert || isGap(message)) return message as Message
-    try {
-      return (await convert(message)) as Message
-    } catch (error) {
-      this.#finish(undefined)
-      throw error
-    }
-  }
-
-  #throwOnce(): never {
-    const error = this.#failure?.error
-    this.#failure = undefined
-    throw error
-  }
-
-  /** Abort, absolute deadline or the client's end: what is queued is dropped, a waiting `next()` wakes. */
-  #fail(reason: unknown): void {
-    this.#drop()
-    this.#finish(reason)
-  }
-
-  /** Who has left, or was told that it is over, gets nothing more. */
-  #drop(): void {
-    this.#batch = []
-    this.#index = 0
-  }
-
+  /** The stream is over: by its end, its failure, the reader, an abort or the client; the first one stands. */
   #finish(error: unknown): void {
     if (this.#isClosed) return
     this.#isClosed = true
-    if (error !== undefined) this.#failure = { error }
-    this.#start.outbox?.close(error)
-    this.#reply?.messages.close(error)
-    this.#start.scope.setStreamState('closed')
-    this.#start.scope.end()
-    this.#start.scope.root.onStreamState = undefined
+    const { outbox, scope } = this.#start
+    outbox?.close(error)
+    this.#reader.finish(error)
+    scope.setStreamState('closed')
+    scope.end()
+    scope.onStreamState = undefined
   }
 
   #tellState(state: StreamState): void {
-    const { telemetry } = this.#start.scope.services
-    if (this.#call) telemetry?.event?.({ type: 'state', call: this.#call, state })
+    if (this.#call) this.#start.scope.services.telemetry?.event?.({ type: 'state', call: this.#call, state })
     for (const observer of this.#observers) observer.state?.(state)
   }
 
-  #error(code: 'failed_precondition', message: string): CallError {
-    return new CallError({ code, message, phase: 'resolve', sent: 'no' }, this.#call)
+  #refusal(message: string): CallError {
+    return new CallError({ code: 'failed_precondition', message, phase: 'resolve', sent: 'no' }, this.#call)
   }
 }
 
-function rejected(scope: Scope): Promise<never> {
+function notAStream(call: Call): CallError {
+  const message = 'a single message came back for a stream'
+  return new CallError({ code: 'internal', message, phase: 'headers', sent: 'yes' }, call)
+}
+
+function aborted(scope: Scope): Promise<never> {
   return new Promise((_resolve, reject) => scope.onAbort(reject))
 }
 

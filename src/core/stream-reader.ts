@@ -1,0 +1,126 @@
+import { isGap } from './gap.ts'
+import type { Item, MessageSource } from './source.ts'
+
+/** What the reader asks of the stream that it reads for. */
+export interface ReaderOwner {
+  /** Opens the stream; a failure has been noted with {@link StreamReader.finish} by then. */
+  open(): Promise<void>
+  /** The source has ended or failed, or a message could not be converted: closes the stream. */
+  close(error: unknown): void
+  /** From a wire message to what the user gets; undefined where nothing is to be done. */
+  readonly convert: ((message: unknown) => unknown | Promise<unknown>) | undefined
+}
+
+const done: IteratorResult<never> = Object.freeze({ value: undefined, done: true }) as IteratorResult<never>
+
+/** Takes messages in batches from a source and gives them one by one, with the cursor of what was consumed. */
+export class StreamReader<Message> {
+  readonly #owner: ReaderOwner
+  #source: MessageSource | undefined
+  #batch: Item[] = []
+  #index = 0
+  /** Of the message handed out last; consumed when the next one is asked for. */
+  #delivered: string | undefined
+  #consumed: string | undefined
+  /** The slow step in progress. */
+  #pull: Promise<unknown> | undefined
+  #isFinished = false
+  /** Failed, and nobody has been told yet. */
+  #failure: { readonly error: unknown } | undefined
+
+  constructor(owner: ReaderOwner) {
+    this.#owner = owner
+  }
+
+  get cursor(): string | undefined {
+    return this.#consumed
+  }
+
+  attach(source: MessageSource): void {
+    this.#source = source
+  }
+
+  /** Nothing more is read; an error is told once, by the next `next()`. */
+  finish(error: unknown): void {
+    if (this.#isFinished) return
+    this.#isFinished = true
+    this.#batch = []
+    this.#index = 0
+    if (error !== undefined) this.#failure = { error }
+    this.#source?.close(error)
+  }
+
+  next(): Promise<IteratorResult<Message>> {
+    if (this.#pull) return this.#queue()
+    this.#consumed = this.#delivered
+    const item = this.#batch[this.#index]
+    return item === undefined ? this.#queue() : this.#give(item)
+  }
+
+  /** One slow step after the other, however many `next()` are waiting. */
+  #queue(): Promise<IteratorResult<Message>> {
+    const step = () => this.#advance()
+    const result = this.#pull ? this.#pull.then(step, step) : step()
+    this.#pull = result
+    const clear = () => {
+      if (this.#pull === result) this.#pull = undefined
+    }
+    result.then(clear, clear)
+    return result
+  }
+
+  async #advance(): Promise<IteratorResult<Message>> {
+    this.#consumed = this.#delivered
+    if (!this.#source && !this.#isFinished) await this.#owner.open().catch(() => {})
+    for (;;) {
+      const item = this.#batch[this.#index]
+      if (item !== undefined) return this.#give(item)
+      if (this.#failure) return this.#throwOnce()
+      if (this.#isFinished || !this.#source) return done
+      await this.#refill(this.#source)
+    }
+  }
+
+  async #refill(source: MessageSource): Promise<void> {
+    const batch = source.take()
+    if (batch) {
+      this.#batch = batch
+      this.#index = 0
+    } else if (source.end) {
+      this.#owner.close(source.end.kind === 'failed' ? source.end.error : undefined)
+    } else await source.ready()
+  }
+
+  #give(item: Item): Promise<IteratorResult<Message>> {
+    this.#index++
+    if (item.cursor !== undefined) this.#delivered = item.cursor
+    if (this.#index === this.#batch.length) {
+      this.#batch = []
+      this.#index = 0
+    }
+    const { convert } = this.#owner
+    if (!convert || isGap(item.message)) return Promise.resolve({ value: item.message as Message, done: false })
+    return this.#converted(convert, item.message)
+  }
+
+  #converted(convert: (message: unknown) => unknown, message: unknown): Promise<IteratorResult<Message>> {
+    const refuse = (error: unknown): never => {
+      this.#owner.close(undefined)
+      throw error
+    }
+    try {
+      const value = convert(message)
+      if (!(value instanceof Promise)) return Promise.resolve({ value: value as Message, done: false })
+      return value.then((converted: Message) => ({ value: converted, done: false as const }), refuse)
+    } catch (error) {
+      this.#owner.close(undefined)
+      return Promise.reject(error)
+    }
+  }
+
+  #throwOnce(): never {
+    const error = this.#failure?.error
+    this.#failure = undefined
+    throw error
+  }
+}
