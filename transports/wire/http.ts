@@ -1,7 +1,7 @@
+import type { Phase, Sent } from '../../src/core/failure.ts'
 import type { HeaderMap } from '../../src/core/header-map.ts'
-import type { Scope } from '../../src/core/scope.ts'
 
-/** Makes the body anew for each attempt; called once a send. */
+/** Makes the body anew; called once a send, and once more where a redirect replays it. */
 export type BodyStream = () => AsyncIterable<Uint8Array> | ReadableStream<Uint8Array>
 
 /** What is sent: whole, or as a stream that is made anew for each send. */
@@ -10,18 +10,20 @@ export type HttpBody = string | Uint8Array | BodyStream
 /** One HTTP request, as plain data. */
 export interface HttpRequest {
   readonly method: string
-  /** Absolute. */
+  /** Absolute; where the engine is fetch, also relative to the page. */
   readonly url: string
   /** Names in lower case. */
   readonly headers: Readonly<Record<string, string>>
   /** Names of the headers above that carry a credential: never sent to another origin. */
-  readonly credentialHeaders?: readonly string[]
+  readonly credentialHeaders?: readonly string[] | undefined
   readonly body?: HttpBody | undefined
+  /** False where the stream of `body` can be made only once: a 307 or 308 is then a fault. @defaultValue true */
+  readonly isBodyReplayable?: boolean | undefined
   readonly fetchOptions?: FetchOptions | undefined
   readonly onUploadProgress?: ((transferredBytes: number) => void) | undefined
 }
 
-/** Options that go to a platform's fetch as they are. */
+/** Options that go to a platform's fetch as they are; the undici engine knows `redirect` alone. */
 export interface FetchOptions {
   readonly credentials?: 'omit' | 'same-origin' | 'include'
   readonly mode?: 'cors' | 'no-cors' | 'same-origin'
@@ -47,30 +49,44 @@ export interface HttpControl {
   cancel(): void
 }
 
-/** Where an engine reports to; every exchange ends with exactly one `onEnd` or `onError`, or by `cancel`. */
+/** Where an engine reports to; every exchange ends with exactly one `onEnd`, `onError` or `onAbort`, or by `cancel`. */
 export interface HttpSink {
   onHead(head: HttpHead, control: HttpControl): void
+  /** The bytes are the sink's to keep. */
   onData(bytes: Uint8Array): void
   onEnd(trailers: HeaderMap): void
-  /** A Failure-shaped CallError input is made by `transports/wire/http-failure.ts`; this is the raw cause and how far it came. */
+  /** The raw cause and how far it came; `faultToFailure` makes the words of an error of it. */
   onError(fault: HttpFault): void
+  /** The scope was aborted and the exchange is closed: saves a sink that must settle a listener of its own. */
+  onAbort?(reason: unknown): void
 }
 
 /** How an exchange broke. */
 export interface HttpFault {
-  readonly phase: 'resolve' | 'connect' | 'send' | 'headers' | 'body'
-  readonly sent: 'no' | 'maybe' | 'yes'
+  readonly phase: Phase
+  readonly sent: Sent
   /** What happened, for the message: `connection refused`, `connection reset` … */
   readonly what: string
-  /** Set where the request itself is at fault and must not be sent again. */
-  readonly code?: 'invalid_argument' | 'failed_precondition' | 'resource_exhausted'
+  /** What to do about it, for the message. */
+  readonly hint?: string | undefined
+  /** Set where sending the same again cannot help: the request, or the limit that it hit, has to change. */
+  readonly code?: 'invalid_argument' | 'failed_precondition' | 'resource_exhausted' | undefined
   readonly cause: unknown
 }
 
-/** One way of doing HTTP. `send` never throws; the scope's abort closes the exchange without a report. */
+/** The part of a call's Scope that an engine uses. */
+export interface HttpScope {
+  readonly isOver: boolean
+  /** Calls back on abort, at once if that has happened; returns what removes it. */
+  onAbort(listener: (reason: unknown) => void): () => void
+  mark(phase: Phase, sent: Sent): void
+}
+
+/** One way of doing HTTP. `send` never throws; the scope's abort closes the exchange without an `onError`. */
 export interface HttpEngine {
   readonly name: string
-  send(request: HttpRequest, sink: HttpSink, scope: Scope): void
+  send(request: HttpRequest, sink: HttpSink, scope: HttpScope): void
+  /** Closes what is idle and what is not; later sends fail. */
   close(): Promise<void>
 }
 
@@ -80,7 +96,12 @@ export type FetchLike = (url: string, init: Record<string, unknown>) => Promise<
 /** Which engine a transport uses; see `docs/transports.md`. */
 export interface HttpOptions extends FetchOptions {
   /** @defaultValue 'auto': a replaced `fetch` is used, else the platform's best engine. */
-  readonly http?: 'auto' | 'undici' | 'fetch' | FetchLike
+  readonly http?: 'auto' | 'undici' | 'fetch' | FetchLike | undefined
   /** An undici Dispatcher of your own (a Pool, a ProxyAgent, a MockAgent); always wins. Node only. */
-  readonly dispatcher?: object
+  readonly dispatcher?: object | undefined
+}
+
+/** What the engine of a platform is made of; `#platform` exports a `createHttpEngine` that takes it. */
+export interface EngineOptions {
+  readonly dispatcher?: object | undefined
 }

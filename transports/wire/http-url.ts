@@ -1,0 +1,43 @@
+/** A URL as a dispatcher wants it: `https://host:port` and the rest from the first slash. */
+export interface UrlParts {
+  readonly origin: string
+  readonly path: string
+}
+
+const plainOrigin = /^https?:\/\/(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::[0-9]+)?(?=\/)/
+const defaultPort = /^(?:http:.*:80|https:.*:443)$/
+/** What a URL parser would leave as it is: no fragment, nothing to be percent-encoded … */
+const plainPath = /^[\w\-.~!$&()*+,;=:@/?%]*$/
+/** … and no dot segments. */
+const dots = /\/\.|%2e/i
+
+/** Splits and normalises absolute URLs; parsing one costs 2 µs, and most need none. */
+export class UrlSplitter {
+  #origin = 'none'
+
+  /** @throws {TypeError} the URL is not absolute, not http(s), or holds a user name. */
+  split(url: string): UrlParts {
+    const origin = this.#originOf(url)
+    if (origin !== undefined) {
+      const path = url.slice(origin.length)
+      if (plainPath.test(path) && !dots.test(path)) return { origin, path }
+    }
+    return parse(url)
+  }
+
+  /** The last origin again is the common case, and the same string object is found faster in a map. */
+  #originOf(url: string): string | undefined {
+    if (url.startsWith(this.#origin) && url.charCodeAt(this.#origin.length) === 0x2f) return this.#origin
+    const origin = plainOrigin.exec(url)?.[0]
+    if (origin === undefined || defaultPort.test(origin)) return undefined
+    this.#origin = origin
+    return origin
+  }
+}
+
+function parse(url: string): UrlParts {
+  const { protocol, origin, pathname, search, username, password } = new URL(url)
+  if (protocol !== 'http:' && protocol !== 'https:') throw new TypeError('the URL is neither http nor https')
+  if (username || password) throw new TypeError('the URL holds a user name')
+  return { origin, path: pathname + search }
+}

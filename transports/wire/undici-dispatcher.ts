@@ -1,0 +1,70 @@
+/** What a dispatcher is asked to send; the part of undici's DispatchOptions that we use. */
+export interface DispatchOptions {
+  readonly origin: string
+  readonly path: string
+  readonly method: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string | Uint8Array | AsyncIterable<Uint8Array> | undefined
+}
+
+/** Steers one exchange, as undici 7 and 8 hand it to a handler. */
+export interface DispatchController {
+  abort(reason: Error): void
+  pause(): void
+  resume(): void
+}
+
+/** An undici Dispatcher of any version: the handler speaks the API of 7 and 8 and the older one. */
+export interface Dispatcher {
+  dispatch(options: DispatchOptions, handler: object): boolean
+}
+
+export function isDispatcher(value: unknown): value is Dispatcher {
+  return typeof value === 'object' && value !== null && typeof (value as Dispatcher).dispatch === 'function'
+}
+
+/** undici 8 and Node's own copy since Node 24. */
+const current = Symbol.for('undici.globalDispatcher.2')
+/** undici up to 7, and Node's own copy up to Node 22. */
+const legacy = Symbol.for('undici.globalDispatcher.1')
+type Globals = Record<symbol, unknown>
+
+/** Finds a global dispatcher that the user has set: a proxy, a MockAgent, an Agent with options; never the stock one. */
+export class GlobalDispatcher {
+  #seen: readonly [unknown, unknown] = [undefined, undefined]
+  #found: Dispatcher | undefined
+
+  /** Looked up at call time, since tests set and reset it. */
+  get(): Dispatcher | undefined {
+    const globals = globalThis as unknown as Globals
+    const candidates = [globals[current], globals[legacy]] as const
+    if (candidates[0] !== this.#seen[0] || candidates[1] !== this.#seen[1]) {
+      this.#seen = candidates
+      this.#found = candidates.find((each) => isDispatcher(each) && !isStock(each)) as Dispatcher | undefined
+    }
+    return this.#found
+  }
+}
+
+/** Node and undici make theirs by `new Agent()`, for the older API wrapped; every copy has classes of its own. */
+function isStock(dispatcher: Dispatcher): boolean {
+  const type = dispatcher.constructor
+  if (type.name === 'Dispatcher1Wrapper') return true
+  if (type.name !== 'Agent') return false
+  // `compose` gives a proxy of the Agent whose `dispatch` alone is another.
+  if (dispatcher.dispatch !== type.prototype.dispatch) return false
+  return !hasOptions(dispatcher)
+}
+
+/** Whether an Agent was made with any option: it keeps them under a symbol, plain defaults among them. */
+function hasOptions(agent: object): boolean {
+  const symbols = Object.getOwnPropertySymbols(agent)
+  const kept = (name: string): unknown => {
+    const symbol = symbols.find(({ description }) => description === name)
+    return symbol && (agent as Globals)[symbol]
+  }
+  const factory = kept('factory')
+  if (typeof factory === 'function' && factory.name !== 'defaultFactory') return true
+  const options = Object.values((kept('options') as object | undefined) ?? {})
+  return options.some((value) => value !== undefined && value !== Number.POSITIVE_INFINITY)
+}

@@ -1,0 +1,70 @@
+import { CallError } from '../../src/core/error.ts'
+import type { EngineOptions, HttpEngine, HttpRequest, HttpScope, HttpSink } from './http.ts'
+import { UrlSplitter } from './http-url.ts'
+import { OwnAgent } from './undici-agent.ts'
+import { GlobalDispatcher, isDispatcher } from './undici-dispatcher.ts'
+import { type Route, UndiciExchange } from './undici-exchange.ts'
+
+/**
+ * HTTP by undici's `dispatch`, with a handler of our own: no streams, no async resources, one object an exchange.
+ *
+ * Uses the given dispatcher, else a global one that the user has set, else an Agent of its own; sets none.
+ */
+export class UndiciEngine implements HttpEngine {
+  readonly name = 'undici'
+  readonly #isGiven: boolean
+  readonly #global = new GlobalDispatcher()
+  readonly #splitter = new UrlSplitter()
+  #foreign: Route | undefined
+  #own: Route | undefined
+  #isClosed = false
+
+  /** @throws {CallError} invalid_argument when `dispatcher` is none. */
+  constructor({ dispatcher }: EngineOptions = {}) {
+    this.#isGiven = dispatcher !== undefined
+    if (!this.#isGiven) return
+    if (!isDispatcher(dispatcher)) {
+      throw new CallError({
+        code: 'invalid_argument',
+        message: 'the option `dispatcher` has no method `dispatch`; pass an undici Dispatcher',
+      })
+    }
+    this.#foreign = { dispatcher, agent: undefined, splitter: this.#splitter }
+  }
+
+  send(request: HttpRequest, sink: HttpSink, scope: HttpScope): void {
+    new UndiciExchange(request, sink, scope, this.#route()).start()
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true
+    await this.#own?.agent?.close()
+  }
+
+  #route(): Route {
+    if (this.#isClosed) return closedRoute
+    if (this.#isGiven) return this.#foreign as Route
+    const dispatcher = this.#global.get()
+    if (dispatcher) {
+      if (this.#foreign?.dispatcher !== dispatcher)
+        this.#foreign = { dispatcher, agent: undefined, splitter: this.#splitter }
+      return this.#foreign
+    }
+    return (this.#own ??= this.#makeOwn())
+  }
+
+  #makeOwn(): Route {
+    const agent = new OwnAgent()
+    return { dispatcher: agent.dispatcher, agent, splitter: this.#splitter }
+  }
+}
+
+const closedRoute: Route = {
+  dispatcher: {
+    dispatch() {
+      throw Object.assign(new Error('closed'), { code: 'UND_ERR_CLOSED' })
+    },
+  },
+  agent: undefined,
+  splitter: new UrlSplitter(),
+}

@@ -1,0 +1,10 @@
+/** Deep imports of undici: its index would replace the global dispatcher, and with it what the built-in fetch does. */
+declare module 'undici/lib/dispatcher/agent.js' {
+  import { Agent } from 'undici'
+  export = Agent
+}
+
+declare module 'undici/lib/core/connect.js' {
+  import { buildConnector } from 'undici'
+  export = buildConnector
+}
