@@ -60,6 +60,9 @@ describe('extensions.code → code', () => {
     ['INTERNAL_SERVER_ERROR', 'internal', false],
     ['SERVICE_UNAVAILABLE', 'unavailable', true],
     ['503', 'unavailable', true],
+    ['1062', 'unknown', false],
+    ['200', 'unknown', false],
+    [500, 'internal', false],
     ['SOMETHING_ELSE', 'unknown', false],
     ['constructor', 'unknown', false],
     ['__proto__', 'unknown', false],
@@ -103,7 +106,7 @@ describe('extensions.code → code', () => {
       '403 permission_denied',
       '404 not_found',
       '405 unimplemented',
-      '408 unavailable again',
+      '408 deadline_exceeded again',
       '409 aborted',
       '413 resource_exhausted',
       '422 invalid_argument',
@@ -113,7 +116,7 @@ describe('extensions.code → code', () => {
       '502 unavailable again',
       '503 unavailable again',
       '504 unavailable again',
-      '507 internal',
+      '507 resource_exhausted',
       '294 unknown',
     ])
   })

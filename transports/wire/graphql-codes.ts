@@ -1,5 +1,6 @@
 import type { Code } from '../../src/core/code.ts'
 import { type GraphQLErrorItem, isRecord } from './graphql-result.ts'
+import { statusRow } from './http-status.ts'
 
 /** What a code says of a call. */
 export interface Meaning {
@@ -38,36 +39,25 @@ const byCode: Readonly<Record<string, Meaning>> = {
   ...all(unavailable, 'SERVICE_UNAVAILABLE', 'UNAVAILABLE'),
 }
 
-/** HTTP status → meaning, where no code says more: of the response, or where a server puts one among the extensions. */
-export const byStatus: Readonly<Record<number, Meaning>> = {
-  400: { code: 'invalid_argument' },
-  401: { code: 'unauthenticated' },
-  403: { code: 'permission_denied' },
-  404: { code: 'not_found' },
-  405: { code: 'unimplemented' },
-  408: unavailable,
-  409: { code: 'aborted' },
-  412: { code: 'failed_precondition' },
-  413: { code: 'resource_exhausted' },
-  415: { code: 'unimplemented' },
-  422: { code: 'invalid_argument' },
-  425: unavailable,
-  429: throttled,
-  500: { code: 'internal' },
-  501: { code: 'unimplemented' },
-  502: unavailable,
-  503: unavailable,
-  504: unavailable,
+/**
+ * What an HTTP status means where no code says more: of the response, or where a server puts one among the extensions.
+ *
+ * A 500 with a GraphQL body is a resolver's fault that another attempt meets again; a gateway's has no such body.
+ */
+export function meaningOfStatus(status: number): Meaning | undefined {
+  const isError = status >= 400 && status <= 599
+  if (!isError) return undefined
+  return status === 500 ? { code: 'internal' } : statusRow(status)
 }
 
 /** What one error means, by its code or by an HTTP status among its extensions; undefined where it says nothing known. */
 export function meaningOf(error: GraphQLErrorItem): Meaning | undefined {
   const code = codeOf(error)
   const known =
-    code === undefined ? undefined : (byCode[code.toUpperCase().replaceAll('-', '_')] ?? byStatus[Number(code)])
+    code === undefined ? undefined : (byCode[code.toUpperCase().replaceAll('-', '_')] ?? meaningOfStatus(Number(code)))
   if (known) return known
   const http = isRecord(error.extensions) ? error.extensions.http : undefined
-  return isRecord(http) && typeof http.status === 'number' ? byStatus[http.status] : undefined
+  return isRecord(http) && typeof http.status === 'number' ? meaningOfStatus(http.status) : undefined
 }
 
 function codeOf({ extensions, type }: GraphQLErrorItem): string | undefined {

@@ -1,6 +1,6 @@
 import type { Failure, Violation } from '../../src/core/failure.ts'
 import type { HeaderMap } from '../../src/core/header-map.ts'
-import { byStatus, type Meaning, meaningOf, reasonOf } from './graphql-codes.ts'
+import { type Meaning, meaningOf, meaningOfStatus, reasonOf } from './graphql-codes.ts'
 import type { PreparedDocument } from './graphql-document.ts'
 import { type GraphQLErrorItem, type GraphQLResult, hasData, isRecord } from './graphql-result.ts'
 import type { ErrorPolicy } from './graphql-types.ts'
@@ -91,9 +91,8 @@ function weigh(
     const meaning = meaningOf(error)
     return meaning ? [{ meaning, error }] : []
   })
-  const ofStatus = status >= 300 ? byStatus[status] : undefined
   const fallback = {
-    meaning: ofStatus ?? ({ code: status >= 500 ? 'internal' : 'unknown' } as const),
+    meaning: meaningOfStatus(status) ?? ({ code: 'unknown' } as const),
     error: errors[0] as GraphQLErrorItem,
   }
   return (

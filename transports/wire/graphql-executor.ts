@@ -48,8 +48,12 @@ async function run(
   { GraphQLClient }: Library,
   { url, document, rest, post, read, origin }: Execution,
 ): Promise<GraphQLResult> {
+  let ours: { readonly error: unknown } | undefined
   const fetch = async (_url: URL, { body }: { body: string }) => {
-    const text = await post(url, body)
+    const text = await post(url, body).catch((error: unknown) => {
+      ours = { error }
+      throw error
+    })
     return { ok: true, status: 200, headers: graphqlHeaders, text: () => text }
   }
   const client = new GraphQLClient(url, {
@@ -60,19 +64,12 @@ async function run(
     jsonSerializer: { stringify: () => '', parse: read },
   })
   try {
-    const { data, errors, extensions } = await client.rawRequest<GraphQLResult['data']>({ query: document.text })
-    return {
-      data,
-      ...(errors && { errors }),
-      ...(extensions !== undefined && { extensions: extensions as Record<string, unknown> }),
-    }
+    return (await client.rawRequest({ query: document.text })) as GraphQLResult
   } catch (error) {
+    if (ours) throw ours.error
+    if (isAnyCallError(error)) throw error
     // Its own errors quote what was sent and received: their text goes nowhere.
-    throw isAnyCallError(error)
-      ? error
-      : new CallError(
-          { code: 'internal', message: 'graphql-request failed: please report it', phase: 'send', sent: 'maybe' },
-          origin,
-        )
+    const message = 'graphql-request could not read the response: please report it'
+    throw new CallError({ code: 'internal', message, phase: 'body', sent: 'maybe' }, origin)
   }
 }

@@ -9,8 +9,8 @@ export interface GraphQLErrorItem {
 
 /** A well-formed GraphQL response: `errors` is left out where there are none. */
 export interface GraphQLResult {
-  /** `null` where execution failed as a whole, undefined where it did not begin. */
-  readonly data: Readonly<Record<string, unknown>> | null | undefined
+  /** `null` where execution failed as a whole, left out where it did not begin. */
+  readonly data?: Readonly<Record<string, unknown>> | null
   readonly errors?: readonly GraphQLErrorItem[]
   readonly extensions?: Readonly<Record<string, unknown>>
 }
@@ -29,11 +29,10 @@ export function toGraphQLResult(value: unknown): GraphQLResult | undefined {
   if (!isRecord(value)) return undefined
   const { data, errors, extensions } = value
   const list = Array.isArray(errors) ? errors.filter(isRecord) : isRecord(errors) ? [errors] : []
-  const isData = data === null || isRecord(data)
-  if (data !== undefined && !isData) return undefined
+  if (data !== undefined && data !== null && !isRecord(data)) return undefined
   if (list.length === 0 && !isRecord(data)) return undefined
   return {
-    data,
+    ...(data !== undefined && { data }),
     ...(list.length > 0 && { errors: list as readonly GraphQLErrorItem[] }),
     ...(isRecord(extensions) && { extensions }),
   }

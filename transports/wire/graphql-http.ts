@@ -1,0 +1,125 @@
+import type { Call, CallHeaders } from '../../src/core/call.ts'
+import { CallError } from '../../src/core/error.ts'
+import { HeaderMap } from '../../src/core/header-map.ts'
+import { type IdempotencyOption, idempotencyProfiles } from '../../src/core/idempotency.ts'
+import type { UnaryReply } from '../../src/core/reply.ts'
+import type { DeadlineWriter } from './deadline-header.ts'
+import { graphqlFailure } from './graphql-error.ts'
+import { execute } from './graphql-executor.ts'
+import { type GraphQLBinding, messageOf } from './graphql-operation.ts'
+import { type DocumentText, textOf } from './graphql-print.ts'
+import { readGraphQL } from './graphql-response.ts'
+import type { FetchOptions, HttpEngine } from './http.ts'
+import { type BufferedResponse, requestBuffered } from './http-collect.ts'
+import { toCallError } from './http-fault.ts'
+
+/** What the HTTP half of the transport is made of. */
+export interface GraphQLHttpOptions {
+  readonly engine: HttpEngine
+  /** Absolute, at the time of the call. */
+  readonly url: () => string
+  readonly headers: CallHeaders
+  readonly maxBodyBytes: number | undefined
+  readonly fetchOptions: FetchOptions | undefined
+  readonly deadlineWriter: DeadlineWriter | undefined
+  /** The transport's profile; an operation's own wins. */
+  readonly idempotency: IdempotencyOption | undefined
+}
+
+const protocolHeaders = {
+  accept: 'application/graphql-response+json, application/json;q=0.9',
+  'content-type': 'application/json',
+}
+
+/** Queries and mutations, each by one POST. */
+export class GraphQLHttp {
+  readonly #options: GraphQLHttpOptions
+  readonly #headers: CallHeaders
+
+  constructor(options: GraphQLHttpOptions) {
+    this.#options = options
+    this.#headers = { ...protocolHeaders, ...options.headers }
+  }
+
+  /** @throws {CallError} by the body, else by the HTTP status. */
+  send(call: Call): Promise<UnaryReply> {
+    const text = textOf((call.operation.binding as GraphQLBinding).document, call)
+    return text instanceof Promise ? text.then((printed) => this.#send(call, printed)) : this.#send(call, text)
+  }
+
+  async #send(call: Call, document: DocumentText): Promise<UnaryReply> {
+    const { document: prepared, policy } = call.operation.binding as GraphQLBinding
+    const wallNow = () => call.scope.services.clock.wallNow()
+    let response: BufferedResponse | undefined
+    const result = await execute({
+      url: this.#options.url(),
+      document,
+      origin: call,
+      rest: () => restOf(call, this.#options.idempotency),
+      post: async (url, body) => (response = await this.#post(call, url, body)).text(),
+      read: (text) => readGraphQL({ ...headOf(response), text }, call.idempotencyKey !== undefined, wallNow(), call),
+    })
+    const { status, headers } = headOf(response)
+    const failure =
+      result.errors && graphqlFailure({ result, document: prepared, policy, status, headers, wallNow: wallNow() })
+    if (failure) throw new CallError(failure, call)
+    return { kind: 'unary', message: messageOf(result, policy), status, headers, trailers: HeaderMap.empty }
+  }
+
+  #post(call: Call, url: string, body: string): Promise<BufferedResponse> {
+    const { engine, maxBodyBytes, fetchOptions, deadlineWriter } = this.#options
+    const { credential } = call
+    const headers = { ...this.#headers, ...call.headers, ...credential?.headers }
+    if (deadlineWriter && call.isDeadlineSent) {
+      const [name, value] = deadlineWriter(call.remainingMs)
+      headers[name] = value
+    }
+    const request = {
+      method: 'POST',
+      url: credential?.query ? withQuery(url, credential.query) : url,
+      headers,
+      credentialHeaders: credential?.headers && Object.keys(credential.headers),
+      body,
+      fetchOptions,
+    }
+    const sent = requestBuffered(engine, request, call.scope, maxBodyBytes === undefined ? undefined : { maxBodyBytes })
+    return sent.catch((error: unknown) => {
+      throw toCallError(error, call)
+    })
+  }
+}
+
+function headOf(response: BufferedResponse | undefined): Pick<BufferedResponse, 'status' | 'headers'> {
+  return response ?? { status: 200, headers: HeaderMap.empty }
+}
+
+/** The body beside the document. Variables that are no JSON are refused by name only: what they hold is secret. */
+function restOf(call: Call, profile: IdempotencyOption | undefined): string {
+  const { extensions } = call.operation.binding as GraphQLBinding
+  const keyed = extensionOfKey(call, call.operation.idempotency ?? profile)
+  const parts = { variables: call.input, extensions: keyed ? { ...extensions, ...keyed } : extensions }
+  try {
+    const json = JSON.stringify(parts)
+    return json === '{}' ? '' : `,${json.slice(1, -1)}`
+  } catch (cause) {
+    const message =
+      'the variables cannot be written as JSON (a bigint, or a cycle): convert them first; nothing was sent'
+    throw new CallError({ code: 'invalid_argument', message, phase: 'resolve', sent: 'no', cause }, call)
+  }
+}
+
+/** Where a profile puts the key into the body: GraphQL allows additions among the extensions alone. */
+function extensionOfKey(
+  { idempotencyKey }: Call,
+  profile: IdempotencyOption | undefined,
+): Record<string, string> | undefined {
+  if (!idempotencyKey || !profile) return undefined
+  const { place, name } = idempotencyProfiles[profile]
+  return place === 'body' ? { [name]: idempotencyKey } : undefined
+}
+
+function withQuery(url: string, query: Readonly<Record<string, string>>): string {
+  const target = new URL(url)
+  for (const [name, value] of Object.entries(query)) target.searchParams.set(name, value)
+  return target.href
+}
