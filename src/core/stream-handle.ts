@@ -150,7 +150,8 @@ export class StreamHandle<Message> implements Duplex<unknown, Message>, AsyncIte
       if (this.#isClosed) return discardReply(reply)
       this.#reply = reply
       this.#reader.attach(reply.messages)
-      scope.setStreamState('open')
+      // Unless it has failed since, and resume is at work on it.
+      if (scope.streamState === 'connecting') scope.setStreamState('open')
     } catch (error) {
       const known = call ? toKnownError(error, call) : error
       this.#finish(known)

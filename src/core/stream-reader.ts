@@ -33,7 +33,7 @@ export class StreamReader<Message> {
   }
 
   get cursor(): string | undefined {
-    return this.#consumed
+    return this.#consumed || undefined
   }
 
   attach(source: MessageSource): void {
@@ -88,7 +88,11 @@ export class StreamReader<Message> {
       this.#index = 0
     } else if (source.end) {
       this.#owner.close(source.end.kind === 'failed' ? source.end.error : undefined)
-    } else await source.ready()
+    } else {
+      // All that came is consumed: skipped messages too, whose cursors count.
+      this.#consumed = this.#delivered = source.cursor ?? this.#delivered
+      await source.ready()
+    }
   }
 
   #give(item: Item): Promise<IteratorResult<Message>> {

@@ -1,0 +1,621 @@
+import {
+  type ClientOptions,
+  createClient,
+  defineOperation,
+  isGap,
+  type Operation,
+  type OperationInfo,
+  resume,
+  type ServerStream,
+  type Stream,
+  type TelemetryEvent,
+} from 'polywire'
+import { afterEach, describe, expect, it } from 'vitest'
+import { manualClock } from '../support/manual-clock.ts'
+import { broken, ScriptedStreams } from '../support/scripted-streams.ts'
+
+const closers: (() => Promise<void>)[] = []
+afterEach(async () => {
+  for (const close of closers.splice(0)) await close()
+})
+
+function watch(changes: Partial<OperationInfo> = {}): Operation<'memory', ServerStream<{ since?: string }, any>> {
+  return defineOperation({
+    name: 'watch',
+    protocol: 'memory',
+    via: 'memory',
+    kind: 'server_stream',
+    isIdempotent: true,
+    isResumable: true,
+    binding: undefined,
+    ...changes,
+  })
+}
+
+function setup(
+  changes: Partial<OperationInfo> = {},
+  options: Partial<ClientOptions<never>> = {},
+  random?: () => number,
+) {
+  const clock = manualClock(random)
+  const server = new ScriptedStreams()
+  const events: TelemetryEvent[] = []
+  const client = createClient({
+    transports: { memory: server.transport },
+    clock,
+    telemetry: { event: (event) => events.push(event) },
+    ...options,
+  })
+  closers.push(() => client.close())
+  return {
+    clock,
+    server,
+    client,
+    events,
+    open: (call?: object) => client.call(watch(changes), {}, call as never) as Stream<any>,
+  }
+}
+
+/** Collects what comes, as strings; a failure is the last entry. */
+function collect(stream: Stream<any>): string[] {
+  const seen: string[] = []
+  stream.subscribe({
+    next: (message) => seen.push(String(message)),
+    gap: ({ reason, from, to, lost }) =>
+      seen.push(`gap ${reason} ${from}→${to}${lost === undefined ? '' : ` ${lost}`}`),
+    error: (error) => seen.push(`! ${(error as { code: string }).code}`),
+    end: () => seen.push('end'),
+    state: (state) => void seen.push(`[${state}]`),
+  })
+  return seen
+}
+
+describe('resume', () => {
+  it('opens a dropped stream again after the last cursor received, and splices', async () => {
+    const { clock, server, open } = setup()
+    const seen = collect(open())
+    await clock.advance(0)
+    server.push(1, 2)
+    server.drop()
+    await clock.advance(1000)
+    server.push(3)
+    await clock.advance(0)
+    expect(seen).toEqual(['[connecting]', '[open]', '[waiting]', '1', '2', '[connecting]', '[open]', '3'])
+    expect(server.cursors).toEqual([undefined, '2'])
+    expect(server.last.call).toMatchObject({ isReopen: true, attempt: 1 })
+  })
+
+  it('re-opens on failure, not on pull; the old queue comes before the new one', async () => {
+    const { clock, server, open } = setup()
+    const stream = open()
+    await stream.opened
+    server.push(1, 2, 3)
+    server.drop()
+    await clock.advance(1000)
+    expect(server.cursors).toEqual([undefined, '3'])
+    server.push(4)
+    const got: number[] = []
+    for await (const message of stream) {
+      got.push(message)
+      if (message === 4) break
+    }
+    expect(got).toEqual([1, 2, 3, 4])
+    expect(server.last.closed).toBe(true)
+  })
+
+  it('shows the consumed cursor, not the received one', async () => {
+    const { server, open } = setup()
+    const stream = open()
+    await stream.opened
+    server.push(1, 2)
+    const iterator = stream[Symbol.asyncIterator]()
+    await iterator.next()
+    expect(stream.cursor).toBeUndefined()
+    await iterator.next()
+    expect(stream.cursor).toBe('1')
+    const waiting = iterator.next()
+    await Promise.resolve()
+    expect(stream.cursor).toBe('2')
+    server.last.source.advance('9')
+    server.push(10)
+    await waiting
+    expect(stream.cursor).toBe('2')
+  })
+
+  it('commits the cursor of skipped messages once all before them is consumed', async () => {
+    const { clock, server, open } = setup()
+    const stream = open()
+    collect(stream)
+    await clock.advance(0)
+    server.push(1)
+    await clock.advance(0)
+    server.last.source.advance('7')
+    server.drop()
+    await clock.advance(1000)
+    expect(server.cursors).toEqual([undefined, '7'])
+    expect(stream.cursor).toBe('7')
+  })
+
+  it('keeps the cursor over an empty resume', async () => {
+    const { clock, server, open } = setup()
+    collect(open())
+    await clock.advance(0)
+    server.push(5)
+    for (let drops = 0; drops < 3; drops++) {
+      server.drop()
+      await clock.advance(10_000)
+    }
+    expect(server.cursors).toEqual([undefined, '5', '5', '5'])
+  })
+
+  it('opens without a cursor after the server has taken it back', async () => {
+    const { clock, server, open } = setup()
+    collect(open())
+    await clock.advance(0)
+    server.push(5)
+    server.last.source.advance('')
+    server.drop()
+    await clock.advance(1000)
+    expect(server.cursors).toEqual([undefined, undefined])
+  })
+
+  it('passes unary calls and streams that are not resumable', async () => {
+    const { clock, server, open } = setup({ isResumable: false })
+    const seen = collect(open())
+    await clock.advance(0)
+    server.push(1)
+    server.drop()
+    await clock.advance(60_000)
+    expect(seen.filter((each) => !each.startsWith('['))).toEqual(['1', '! unavailable'])
+    expect(server.attempts).toHaveLength(1)
+  })
+
+  it('ends with the stream', async () => {
+    const { clock, server, open } = setup()
+    const seen = collect(open())
+    await clock.advance(0)
+    server.push(1)
+    server.last.source.finish()
+    await clock.advance(60_000)
+    expect(seen.slice(2)).toEqual(['1', '[closed]', 'end'])
+    expect(clock.timers).toBe(0)
+  })
+})
+
+describe('what ends a stream', () => {
+  it.each([
+    'unauthenticated',
+    'permission_denied',
+    'not_found',
+    'invalid_argument',
+    'unimplemented',
+    'failed_precondition',
+    'resource_exhausted',
+  ] as const)('%s, behind the messages that came before it', async (code) => {
+    const { clock, server, open } = setup()
+    const seen = collect(open())
+    await clock.advance(0)
+    server.push(1, 2)
+    server.drop({ code, isRetryable: false })
+    await clock.advance(60_000)
+    expect(seen.filter((each) => !each.startsWith('['))).toEqual(['1', '2', `! ${code}`])
+    expect(server.attempts).toHaveLength(1)
+    expect(clock.timers).toBe(0)
+  })
+
+  it('a fatal answer to a re-open', async () => {
+    const { clock, server, open } = setup()
+    const seen = collect(open())
+    await clock.advance(0)
+    server.script.push(broken({ code: 'permission_denied', isRetryable: false }))
+    server.drop()
+    await clock.advance(1000)
+    expect(seen.at(-1)).toBe('! permission_denied')
+  })
+
+  it('maxAttempts in a row, with a terminal event and the reason', async () => {
+    const clock = manualClock()
+    const server = new ScriptedStreams()
+    const client = createClient({
+      transports: { memory: server.transport },
+      clock,
+      interceptors: () => [resume({ maxAttempts: 3 })],
+    })
+    closers.push(() => client.close())
+    const stream = client.call(watch())
+    await stream.opened
+    server.script.push(broken(), broken(), broken(), broken())
+    server.drop()
+    const failed = expect(stream[Symbol.asyncIterator]().next()).rejects.toMatchObject({
+      code: 'unavailable',
+      notRetried: 'attempts_exhausted',
+    })
+    await clock.advance(200_000)
+    await failed
+    expect(server.attempts).toHaveLength(4)
+  })
+
+  it('a wait that does not fit the absolute deadline, at once', async () => {
+    const { clock, server, open } = setup()
+    const seen = collect(open({ deadline: clock.wallNow() + 60_000 }))
+    await clock.advance(0)
+    server.drop({ retryAfterMs: 120_000 })
+    await clock.advance(0)
+    expect(seen.at(-1)).toBe('! unavailable')
+    expect(clock.now()).toBe(0)
+  })
+
+  it('the absolute deadline, while it waits', async () => {
+    const { clock, server, open } = setup()
+    const seen = collect(open({ deadline: clock.wallNow() + 700 }))
+    await clock.advance(0)
+    server.script.push('hang')
+    server.drop()
+    await clock.advance(700)
+    expect(seen.at(-1)).toBe('! deadline_exceeded')
+    expect(server.last.closed).toBe(true)
+  })
+
+  it('what the user functions of a declared resume throw, as internal', async () => {
+    const { clock, server, open } = setup({
+      resume: {
+        cursor: () => {
+          throw new Error('oops')
+        },
+        apply: (input) => input,
+      },
+    })
+    const seen = collect(open())
+    await clock.advance(0)
+    server.push(1)
+    await clock.advance(0)
+    expect(seen.at(-1)).toBe('! internal')
+    expect(server.last.closed).toBe(true)
+  })
+})
+
+describe('waits', () => {
+  it('spreads the first over U(0, 1 s), then doubles up to 30 s', async () => {
+    const { clock, server, open, events } = setup({}, {}, () => 0.999_999)
+    collect(open())
+    await clock.advance(0)
+    server.script.push(...Array.from({ length: 7 }, () => broken()))
+    server.drop()
+    await clock.advance(200_000)
+    expect(events.flatMap((event) => (event.type === 'resume' ? [event.waitMs] : []))).toEqual([
+      1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000,
+    ])
+  })
+
+  it('takes a hint as a floor with jitter on top', async () => {
+    const { clock, server, open, events } = setup({}, {}, () => 0.5)
+    collect(open())
+    await clock.advance(0)
+    server.drop({ retryAfterMs: 5000 })
+    await clock.advance(10_000)
+    expect(events).toContainEqual(expect.objectContaining({ type: 'resume', waitMs: 5500 }))
+  })
+
+  it.each([0, 9_999_999_999])('makes neither a storm nor an overflow of a hint of %d ms', async (retryAfterMs) => {
+    const { clock, server, open } = setup({}, {}, () => 0)
+    collect(open())
+    await clock.advance(0)
+    const times: number[] = [clock.now()]
+    for (let drops = 0; drops < 5; drops++) {
+      server.drop({ retryAfterMs })
+      expect(clock.nextMs).toBeLessThanOrEqual(2 ** 31 - 1)
+      await clock.advance(clock.nextMs ?? 0)
+      times.push(clock.now())
+    }
+    for (let index = 1; index < times.length; index++)
+      expect((times[index] as number) - (times[index - 1] as number)).toBeGreaterThanOrEqual(100)
+  })
+
+  it('does not sleep on what the socket link sleeps on', async () => {
+    const { clock, server, open } = setup()
+    collect(open())
+    await clock.advance(5000)
+    server.drop({ connection: {}, retryAfterMs: 10_000 })
+    await clock.advance(0)
+    expect(server.attempts).toHaveLength(2)
+  })
+
+  it('starts afresh after a message', async () => {
+    const { clock, server, open, events } = setup({}, {}, () => 0.999_999)
+    collect(open())
+    await clock.advance(0)
+    for (let drops = 0; drops < 3; drops++) {
+      server.push(drops)
+      server.drop()
+      await clock.advance(1000)
+    }
+    expect(events.flatMap((event) => (event.type === 'resume' ? [event.waitMs] : []))).toEqual([1000, 1000, 1000])
+  })
+
+  it('bounds each opening by a fresh timeout, and goes on', async () => {
+    const { clock, server, open } = setup({}, { timeoutMs: 3000 })
+    const seen = collect(open())
+    await clock.advance(60_000)
+    server.script.push('hang', 'open')
+    server.drop()
+    await clock.advance(10_000)
+    expect(server.attempts).toHaveLength(3)
+    expect(server.attempts[1]?.closed).toBe(true)
+    server.push(1)
+    await clock.advance(0)
+    expect(seen.at(-1)).toBe('1')
+  })
+
+  it('opens nothing more while the reader is a full queue behind', async () => {
+    const { clock, server, open } = setup()
+    const stream = open()
+    await stream.opened
+    server.push(...Array.from({ length: 5000 }, (_, n) => n))
+    server.drop()
+    await clock.advance(60_000)
+    expect(server.attempts).toHaveLength(1)
+    await stream[Symbol.asyncIterator]().next()
+    await clock.advance(1000)
+    expect(server.cursors).toEqual([undefined, '4999'])
+  })
+})
+
+describe('leaving', () => {
+  it.each(['waiting', 'connecting', 'open'] as const)('clears all while %s', async (state) => {
+    const { clock, server, open } = setup()
+    const stream = open()
+    collect(stream)
+    await clock.advance(0)
+    if (state === 'connecting') server.script.push('hang')
+    server.drop()
+    if (state !== 'waiting') await clock.advance(1000)
+    expect(stream.state).toBe(state)
+    await stream.close()
+    await clock.advance(60_000)
+    expect(stream.state).toBe('closed')
+    expect(clock.timers).toBe(0)
+    expect(server.listeners).toBe(0)
+    expect(server.attempts).toHaveLength(state === 'waiting' ? 1 : 2)
+  })
+
+  it('discards a reply that comes after the reader has left', async () => {
+    const { clock, server, client } = setup()
+    const late = createLate()
+    const stream = client.call(watch())
+    await stream.opened
+    const send = server.transport.send
+    Object.assign(server.transport, { send: async (call: never) => late.promise.then(() => send(call)) })
+    server.drop()
+    await clock.advance(1000)
+    await stream.close()
+    late.resolve()
+    await clock.advance(0)
+    expect(server.last.closed).toBe(true)
+  })
+})
+
+function createLate(): { promise: Promise<void>; resolve: () => void } {
+  let resolve = () => {}
+  const promise = new Promise<void>((done) => {
+    resolve = done
+  })
+  return { promise, resolve }
+}
+
+describe('repeats and gaps', () => {
+  it('drops what a server repeats after a resume', async () => {
+    const { clock, server, open } = setup()
+    const seen = collect(open())
+    await clock.advance(0)
+    server.push('a', 'b', 'c')
+    server.drop()
+    await clock.advance(1000)
+    server.push('b', 'c', 'd')
+    server.push('a')
+    await clock.advance(0)
+    expect(seen.filter((each) => !each.startsWith('['))).toEqual(['a', 'b', 'c', 'd'])
+  })
+
+  it('repeats rather than loses where messages share a cursor', async () => {
+    const { clock, server, open } = setup()
+    const seen = collect(open())
+    await clock.advance(0)
+    server.last.source.pushAll(['x', 'y'].map((message) => ({ message, cursor: 'same' })))
+    server.drop()
+    await clock.advance(1000)
+    server.last.source.push({ message: 'z', cursor: 'same' })
+    await clock.advance(0)
+    expect(seen.filter((each) => !each.startsWith('['))).toEqual(['x', 'y', 'z'])
+  })
+
+  it('looks for repeats only in a bounded window', async () => {
+    const { clock, server, open } = setup({}, { interceptors: () => [resume({ replayWindow: 4 })] })
+    const seen = collect(open())
+    await clock.advance(0)
+    server.push('a', 'b', 'c', 'd', 'e', 'f')
+    server.drop()
+    await clock.advance(1000)
+    server.push('a', 'f', 'g', 'h', 'e')
+    await clock.advance(0)
+    expect(seen.filter((each) => !each.startsWith('[')).slice(6)).toEqual(['a', 'g', 'h', 'e'])
+  })
+
+  it('tells repeats and gaps of declared offsets at any time', async () => {
+    const { clock, server, open } = setup({ cursors: 'offset', gaps: 'yield' })
+    const seen = collect(open())
+    await clock.advance(0)
+    server.push('1', '2', '2', '5')
+    server.drop()
+    await clock.advance(1000)
+    server.push('4', '5', '6')
+    await clock.advance(0)
+    expect(seen.filter((each) => !each.startsWith('['))).toEqual(['1', '2', 'gap offset 2→5 2', '5', '6'])
+  })
+
+  it('tells another epoch', async () => {
+    const { clock, server, open } = setup({ cursors: 'offset', gaps: 'yield' })
+    const stream = open()
+    const seen = collect(stream)
+    await clock.advance(0)
+    server.push('e1:1', 'e1:2', 'e2:1')
+    await clock.advance(0)
+    expect(seen.filter((each) => !each.startsWith('['))).toEqual(['e1:1', 'e1:2', 'gap epoch e1:2→e2:1', 'e2:1'])
+    expect(stream.continuity).toBe('unknown')
+  })
+
+  it('fails with data_loss behind what came before the gap, and closes the wire', async () => {
+    const { clock, server, open } = setup({ cursors: 'offset' })
+    const seen = collect(open())
+    await clock.advance(0)
+    server.push('1', '2', '5')
+    await clock.advance(60_000)
+    expect(seen.filter((each) => !each.startsWith('['))).toEqual(['1', '2', '! data_loss'])
+    expect(server.last.closed).toBe(true)
+    expect(server.attempts).toHaveLength(1)
+  })
+
+  it('finds a gap in what a dropped attempt has left', async () => {
+    const { clock, server, open } = setup({ cursors: 'offset' })
+    const stream = open()
+    await stream.opened
+    server.push('1', '5')
+    server.drop()
+    await clock.advance(60_000)
+    expect(await stream[Symbol.asyncIterator]().next()).toMatchObject({ value: '1' })
+    await expect(stream[Symbol.asyncIterator]().next()).rejects.toMatchObject({ code: 'data_loss' })
+    expect(server.attempts).toHaveLength(1)
+  })
+
+  it('never pretends: without cursors continuity is unknown, and a gap says so where gaps are wanted', async () => {
+    const { clock, server, open } = setup({ gaps: 'yield' })
+    server.continuity = 'unknown'
+    const stream = open()
+    const seen = collect(stream)
+    await clock.advance(0)
+    server.last.source.push({ message: 'a' })
+    server.drop()
+    await clock.advance(1000)
+    server.drop()
+    await clock.advance(10_000)
+    server.last.source.push({ message: 'b' })
+    await clock.advance(0)
+    expect(seen.filter((each) => !each.startsWith('['))).toEqual(['a', 'gap no_cursor undefined→undefined', 'b'])
+    expect(stream.continuity).toBe('unknown')
+  })
+
+  it('goes on without cursors where gaps are not declared', async () => {
+    const { clock, server, open } = setup()
+    const stream = open()
+    const seen = collect(stream)
+    await clock.advance(0)
+    server.last.source.push({ message: 'a' })
+    expect(stream.continuity).toBe('exact')
+    server.drop()
+    await clock.advance(1000)
+    server.last.source.push({ message: 'b' })
+    await clock.advance(0)
+    expect(seen.filter((each) => !each.startsWith('['))).toEqual(['a', 'b'])
+    expect(stream.continuity).toBe('unknown')
+  })
+
+  it('clears a cursor that the server has forgotten: a gap, then without it', async () => {
+    const { clock, server, open } = setup({ gaps: 'yield' })
+    const seen = collect(open())
+    await clock.advance(0)
+    server.push('a', 'b')
+    server.script.push(broken({ code: 'out_of_range', isRetryable: false }))
+    server.drop()
+    await clock.advance(5000)
+    server.push('y')
+    await clock.advance(0)
+    expect(server.cursors).toEqual([undefined, 'b', undefined])
+    expect(seen.filter((each) => !each.startsWith('['))).toEqual(['a', 'b', 'gap not_recovered b→undefined', 'y'])
+  })
+
+  it('fails with data_loss when the server has forgotten the cursor and gaps are not declared', async () => {
+    const { clock, server, open } = setup()
+    const seen = collect(open())
+    await clock.advance(0)
+    server.push('a')
+    server.script.push(broken({ code: 'out_of_range', isRetryable: false }))
+    server.drop()
+    await clock.advance(60_000)
+    expect(seen.at(-1)).toBe('! data_loss')
+    expect(server.attempts).toHaveLength(2)
+  })
+
+  it('an item that isGap recognises', async () => {
+    const { server, open } = setup({ cursors: 'offset', gaps: 'yield' })
+    const stream = open()
+    await stream.opened
+    server.push('1', '3')
+    const iterator = stream[Symbol.asyncIterator]()
+    await iterator.next()
+    const { value } = await iterator.next()
+    expect(isGap(value) && value).toMatchObject({ kind: 'gap', reason: 'offset', from: '1', to: '3', lost: 1 })
+  })
+})
+
+describe('a declared resume', () => {
+  it('reads the cursor in each message and applies it to the input', async () => {
+    const { clock, server, open } = setup({
+      isResumable: false,
+      resume: { cursor: (message: { n: number }) => message.n, apply: (input: object, since) => ({ ...input, since }) },
+    })
+    const stream = open()
+    await stream.opened
+    server.last.source.pushAll([{ message: { n: 1 } }, { message: { n: 2 } }])
+    server.drop()
+    await clock.advance(1000)
+    expect(server.last.call.input).toEqual({ since: '2' })
+    server.last.source.push({ message: { n: 3 } })
+    const iterator = stream[Symbol.asyncIterator]()
+    for (const n of [1, 2, 3]) expect((await iterator.next()).value).toEqual({ n })
+    expect(stream.cursor).toBe('2')
+    server.drop()
+    await clock.advance(1000)
+    expect(server.last.call.input).toEqual({ since: '3' })
+  })
+})
+
+describe('with auth and retry inside', () => {
+  it('asks for a credential at each opening, retries the first only', async () => {
+    let asked = 0
+    const { clock, server, open } = setup(
+      {},
+      { auth: { name: 'test', credential: () => ({ headers: { authorization: `${++asked}` } }) } },
+    )
+    server.script.push(broken())
+    collect(open())
+    await clock.advance(1000)
+    expect(server.attempts).toHaveLength(2)
+    server.script.push(broken())
+    server.drop()
+    await clock.advance(600)
+    expect(server.attempts).toHaveLength(3)
+    await clock.advance(5000)
+    expect(server.attempts.map(({ call }) => call.credential?.headers?.authorization)).toEqual(['1', '2', '3', '4'])
+  })
+})
+
+describe('10,000 reconnects', () => {
+  it('leave no listener, no timer and a flat list in the scope', async () => {
+    const { clock, server, open } = setup()
+    const stream = open()
+    let count = 0
+    stream.subscribe({ next: () => count++ })
+    await clock.advance(0)
+    for (let drops = 1; drops <= 10_000; drops++) {
+      server.push(drops)
+      server.drop()
+      await clock.advance(clock.nextMs ?? 0)
+      if (server.attempts.length > 10) server.attempts.splice(0, 9)
+    }
+    expect(count).toBe(10_000)
+    expect(server.listeners).toBe(1)
+    expect(clock.timers).toBeLessThanOrEqual(1)
+    await stream.close()
+    expect(server.listeners).toBe(0)
+    expect(clock.timers).toBeLessThanOrEqual(1)
+  })
+})
