@@ -1,8 +1,9 @@
 import { parse } from 'graphql'
-import { type CallError, createClient, isCallError, type } from 'polywire'
+import { type } from 'polywire'
 import { bearerAuth } from 'polywire/auth'
-import { type GraphQLTransportOptions, graphqlTransport, mutation, query, subscription } from 'polywire/graphql'
+import { mutation, query } from 'polywire/graphql'
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest'
+import { failureOf, graphqlClient } from '../support/graphql-client.ts'
 import { type GraphQLServer, startApollo, startYoga } from '../support/servers/graphql-servers.ts'
 
 const text = type<string | null>()
@@ -11,35 +12,15 @@ const hello = query('query Hello($name: String!) { hello(name: $name) }', {
   output: type<{ hello: string }>(),
 })
 
-/** A client of one server, closed with it. */
-function clientOf(url: string, options: Partial<GraphQLTransportOptions> & { readonly token?: () => string } = {}) {
-  const { token, ...rest } = options
-  return createClient({
-    transports: { graphql: graphqlTransport({ url, ...rest }) },
-    ...(token && { auth: bearerAuth(token) }),
-    retry: { baseDelayMs: 1, throttleDelayMs: 1 },
-  })
-}
-
-/** The CallError that a call ends with. */
-async function failureOf(call: Promise<unknown>): Promise<CallError> {
-  const error = await call.then(
-    (message) => expect.fail(`it succeeded: ${JSON.stringify(message)}`),
-    (reason: unknown) => reason,
-  )
-  if (!isCallError(error)) throw error
-  return error
-}
-
 describe.each([
   ['graphql-yoga', startYoga],
   ['Apollo Server', startApollo],
 ])('%s', (name, start) => {
   let server: GraphQLServer
-  let client: ReturnType<typeof clientOf>
+  let client: ReturnType<typeof graphqlClient>
   beforeAll(async () => {
     server = await start()
-    client = clientOf(server.url)
+    client = graphqlClient(server.url)
   })
   afterAll(async () => {
     await client.close()
@@ -138,10 +119,11 @@ describe.each([
   it('refreshes a refused credential once and replays, for queries and mutations', async () => {
     let refreshes = 0
     const auth = bearerAuth('old', { refresh: () => `${++refreshes && 'good'}` })
-    await using held = disposable(
-      createClient({ transports: { graphql: graphqlTransport({ url: server.url }) }, auth }),
-    )
-    expect(await held.client.call(query('{ secret }', { output: type<unknown>() }))).toEqual({ secret: 'the secret' })
+    await using own = graphqlClient(server.url, { auth })
+    expect(await own.call(query('{ secret }', { output: type<unknown>() }))).toEqual({ secret: 'the secret' })
+    const { length } = server.ledger.created
+    const created = mutation('mutation { createSecret { id } }', { output: type<unknown>() })
+    expect(await own.call(created)).toEqual({ createSecret: { id: String(length + 1) } })
     expect(refreshes).toBe(1)
   })
 
@@ -157,9 +139,3 @@ describe.each([
     })
   })
 })
-
-function disposable<C extends { close(): Promise<void> }>(client: C) {
-  return { client, [Symbol.asyncDispose]: () => client.close() }
-}
-
-void subscription

@@ -1,8 +1,10 @@
 import type { Call, CallHeaders } from '../../src/core/call.ts'
 import { CallError } from '../../src/core/error.ts'
+import type { Failure } from '../../src/core/failure.ts'
 import { HeaderMap } from '../../src/core/header-map.ts'
 import { type IdempotencyOption, idempotencyProfiles } from '../../src/core/idempotency.ts'
 import type { UnaryReply } from '../../src/core/reply.ts'
+import type { Scope } from '../../src/core/scope.ts'
 import type { DeadlineWriter } from './deadline-header.ts'
 import { graphqlFailure } from './graphql-error.ts'
 import { execute } from './graphql-executor.ts'
@@ -35,6 +37,8 @@ const protocolHeaders = {
 export class GraphQLHttp {
   readonly #options: GraphQLHttpOptions
   readonly #headers: CallHeaders
+  /** Mutations that may have run before their credential was refused: a replay must not run them twice. */
+  readonly #spent = new WeakMap<Scope, CallError>()
 
   constructor(options: GraphQLHttpOptions) {
     this.#options = options
@@ -43,6 +47,8 @@ export class GraphQLHttp {
 
   /** @throws {CallError} by the body, else by the HTTP status. */
   send(call: Call): Promise<UnaryReply> {
+    const spent = call.operation.isIdempotent ? undefined : this.#spent.get(call.scope.root)
+    if (spent) return Promise.reject(spent)
     const text = textOf((call.operation.binding as GraphQLBinding).document, call)
     return text instanceof Promise ? text.then((printed) => this.#send(call, printed)) : this.#send(call, text)
   }
@@ -62,8 +68,14 @@ export class GraphQLHttp {
     const { status, headers } = headOf(response)
     const failure =
       result.errors && graphqlFailure({ result, document: prepared, policy, status, headers, wallNow: wallNow() })
-    if (failure) throw new CallError(failure, call)
+    if (failure) throw this.#fail(failure, call)
     return { kind: 'unary', message: messageOf(result, policy), status, headers, trailers: HeaderMap.empty }
+  }
+
+  #fail(failure: Failure, call: Call): CallError {
+    const error = new CallError(failure, call)
+    if (failure.code === 'unauthenticated' && failure.isRetryForbidden) this.#spent.set(call.scope.root, error)
+    return error
   }
 
   #post(call: Call, url: string, body: string): Promise<BufferedResponse> {
