@@ -9,6 +9,14 @@ export type Progress = Pick<HttpFault, 'phase' | 'sent'>
 /** Nothing was written yet: the request waits for a connection. */
 export const unsent: Progress = { phase: 'connect', sent: 'no' }
 
+/** The call had ended before anything was started for it. */
+export const callOver: HttpFault = {
+  ...unsent,
+  what: 'the call is over',
+  code: 'failed_precondition',
+  cause: undefined,
+}
+
 type Row = Pick<HttpFault, 'what' | 'hint' | 'code'> & Partial<Progress>
 
 const isServerUp = 'Check the address and that the server is up'

@@ -1,7 +1,7 @@
 import { HeaderMap, type HeaderRecord } from '../../src/core/header-map.ts'
 import { slices, Upload } from './body-upload.ts'
 import type { HttpControl, HttpFault, HttpRequest, HttpScope, HttpSink } from './http.ts'
-import { classify, type Progress, unsent } from './http-fault.ts'
+import { callOver, classify, type Progress, unsent } from './http-fault.ts'
 import type { UrlSplitter } from './http-url.ts'
 import { followRedirect, isRedirect, locationOf, refuse } from './redirect.ts'
 import type { OwnAgent } from './undici-agent.ts'
@@ -59,6 +59,11 @@ export class UndiciExchange implements HttpControl {
   start(): void {
     this.#offAbort = this.#scope.onAbort((reason) => this.#aborted(reason))
     if (this.#state === 'over') return
+    if (this.#scope.isOver) {
+      this.#finish()
+      this.#sink.onError(callOver)
+      return
+    }
     this.#route.agent?.wait()
     try {
       const { method, url, headers, body, onUploadProgress } = this.#request

@@ -1,0 +1,190 @@
+import { HeaderMap } from '../../src/core/header-map.ts'
+import { Upload } from './body-upload.ts'
+import type { FetchLike, HttpControl, HttpFault, HttpRequest, HttpScope, HttpSink } from './http.ts'
+import { callOver, classify, type Progress, unsent } from './http-fault.ts'
+import {
+  addBody,
+  byteLength,
+  initOf,
+  pairsOf,
+  type ResponseLike,
+  redirectMode,
+  whatIsInvalid,
+  wholeOf,
+} from './http-fetch-init.ts'
+import { followRedirect, isRedirect, locationOf, refuse } from './redirect.ts'
+
+/** fetch does not say how far it came; only a known error code makes it sure that nothing was sent. */
+const unknown: Progress = { phase: 'connect', sent: 'maybe' }
+const answered: Progress = { phase: 'body', sent: 'yes' }
+
+/**
+ * One exchange over a fetch, redirects included. It owns its AbortController, so that nothing is left on a signal
+ * of the caller's.
+ */
+export class FetchExchange implements HttpControl {
+  readonly #sink: HttpSink
+  readonly #scope: HttpScope
+  readonly #fetch: FetchLike
+  readonly #abort = new AbortController()
+  #request: HttpRequest
+  #hops = 0
+  #isOver = false
+  #progress: Progress = unsent
+  #upload: Upload | undefined
+  #offAbort: (() => void) | undefined
+  /** Set while paused; the reader waits for it. */
+  #paused: Promise<void> | undefined
+  #unpause: (() => void) | undefined
+
+  constructor(request: HttpRequest, sink: HttpSink, scope: HttpScope, fetch: FetchLike) {
+    this.#request = request
+    this.#sink = sink
+    this.#scope = scope
+    this.#fetch = fetch
+  }
+
+  /** Never throws. */
+  start(): void {
+    this.#offAbort = this.#scope.onAbort((reason) => this.#aborted(reason))
+    if (this.#isOver) return
+    if (this.#scope.isOver) this.#report(callOver)
+    else this.#run().catch((error) => this.#fail(error))
+  }
+
+  pause(): void {
+    if (this.#isOver) return
+    this.#paused ??= new Promise((resolve) => {
+      this.#unpause = resolve
+    })
+  }
+
+  resume(): void {
+    this.#paused = undefined
+    this.#unpause?.()
+  }
+
+  cancel(): void {
+    if (this.#isOver) return
+    this.#finish()
+    this.#abort.abort()
+    this.#upload?.stop()
+  }
+
+  async #run(): Promise<void> {
+    let response = await this.#send()
+    while (!this.#isOver) {
+      const next = this.#redirected(response)
+      if (!next) return this.#answer(response)
+      discard(response)
+      this.#upload?.stop()
+      if ('what' in next) return this.#report(next)
+      this.#request = next
+      this.#hops++
+      response = await this.#send()
+    }
+    discard(response)
+  }
+
+  async #send(): Promise<ResponseLike> {
+    const { url, body, onUploadProgress } = this.#request
+    const init = initOf(this.#request, redirectMode(this.#request), this.#abort.signal)
+    if (typeof body === 'function') await addBody(init, (this.#upload = new Upload(body, onUploadProgress)))
+    else if (body !== undefined) await addBody(init, body)
+    if (this.#isOver) return {}
+    this.#progress = unknown
+    this.#scope.mark('connect', 'maybe')
+    return (await this.#fetch(url, init)) as ResponseLike
+  }
+
+  /** What follows on a redirect that fetch was told to leave to us. */
+  #redirected(response: ResponseLike): HttpRequest | HttpFault | undefined {
+    if (redirectMode(this.#request) !== 'ours') return undefined
+    // What browsers give instead of a redirect that they were told not to follow.
+    if (response?.type === 'opaqueredirect') return refuse('redirect while a credential header is set')
+    if (!isRedirect(response?.status ?? 0)) return undefined
+    const location = HeaderMap.from(pairsOf(response)).get('location')
+    if (location === null) return undefined
+    return followRedirect(this.#request, response.status as number, locationOf(location), this.#hops)
+  }
+
+  async #answer(response: ResponseLike): Promise<void> {
+    if (typeof response !== 'object' || response === null || response.type === 'error') return this.#report(noResponse)
+    const { body, onUploadProgress, url } = this.#request
+    if (onUploadProgress && body !== undefined && typeof body !== 'function') onUploadProgress(byteLength(body))
+    this.#progress = answered
+    this.#scope.mark('body', 'yes')
+    const status = response.status ?? (response.ok === false ? 500 : 200)
+    // Mocked responses have no URL.
+    this.#sink.onHead({ status, headers: HeaderMap.from(pairsOf(response)), url: response.url || url }, this)
+    const reader = response.body?.getReader?.()
+    if (reader) await this.#pump(reader)
+    else this.#data(await wholeOf(response))
+    if (this.#isOver) return
+    this.#finish()
+    this.#sink.onEnd(HeaderMap.empty)
+  }
+
+  async #pump(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<void> {
+    while (!this.#isOver) {
+      if (this.#paused) await this.#paused
+      const step = await reader.read()
+      if (step.done) return
+      this.#data(step.value)
+    }
+    // A replaced fetch need not heed our signal.
+    reader.cancel().catch(() => undefined)
+  }
+
+  #data(bytes: Uint8Array): void {
+    if (!this.#isOver && bytes.byteLength > 0) this.#sink.onData(bytes)
+  }
+
+  #aborted(reason: unknown): void {
+    if (this.#isOver) return
+    this.cancel()
+    this.#sink.onAbort?.(reason)
+  }
+
+  #fail(error: unknown): void {
+    if (this.#isOver) return
+    const failure = this.#upload?.failure
+    if (failure)
+      this.#report({
+        ...this.#progress,
+        what: 'the stream of the request body failed',
+        code: 'invalid_argument',
+        cause: failure.error,
+      })
+    else this.#report(this.#faultOf(error))
+  }
+
+  #faultOf(cause: unknown): HttpFault {
+    const what = this.#progress === answered ? undefined : whatIsInvalid(this.#request)
+    if (!what) return classify(cause, this.#progress)
+    return { phase: 'resolve', sent: 'no', what, code: 'invalid_argument', cause }
+  }
+
+  #report(fault: HttpFault): void {
+    if (this.#isOver) return
+    this.cancel()
+    this.#sink.onError(fault)
+  }
+
+  #finish(): void {
+    this.#isOver = true
+    this.#offAbort?.()
+    this.resume()
+  }
+}
+
+const noResponse: HttpFault = {
+  ...unknown,
+  what: 'fetch gave no response',
+  hint: 'Look at what replaced fetch',
+  cause: undefined,
+}
+
+function discard(response: ResponseLike): void {
+  response?.body?.cancel?.().catch(() => undefined)
+}

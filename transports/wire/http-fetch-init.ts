@@ -1,0 +1,124 @@
+import type { Upload } from './body-upload.ts'
+import type { HttpRequest } from './http.ts'
+import { hasSecretUnknownToFetch } from './redirect.ts'
+
+/** What is read of a Response; mocks often have less than the half of it. */
+export interface ResponseLike {
+  readonly status?: number
+  readonly ok?: boolean
+  readonly type?: string
+  readonly url?: string
+  readonly headers?: Iterable<readonly [string, string]> | Readonly<Record<string, string>>
+  readonly body?: { getReader?(): ReadableStreamDefaultReader<Uint8Array>; cancel?(): Promise<void> } | null
+  arrayBuffer?(): Promise<ArrayBuffer>
+  text?(): Promise<string>
+  json?(): Promise<unknown>
+}
+
+/** What fetch is called with. */
+export type Init = Record<string, unknown>
+
+const encoder = new TextEncoder()
+const empty = new Uint8Array(0)
+const passedOn = ['credentials', 'mode', 'cache', 'priority', 'keepalive'] as const
+
+/**
+ * Whether fetch may follow redirects by itself. In browsers it must, for no one else can see where they lead, except
+ * with a credential that it would carry to another origin; elsewhere we follow, by stricter rules than its own.
+ */
+export function redirectMode(request: HttpRequest): 'follow' | 'error' | 'manual' | 'ours' {
+  const asked = request.fetchOptions?.redirect ?? 'follow'
+  if (asked !== 'follow') return asked
+  return isBrowser() && !hasSecretUnknownToFetch(request) ? 'follow' : 'ours'
+}
+
+/** No option is named that was not asked for: workerd refuses some that it does not know. */
+export function initOf(request: HttpRequest, redirect: string, signal: AbortSignal): Init {
+  const init: Init = {
+    method: request.method,
+    headers: request.headers,
+    redirect: redirect === 'ours' ? 'manual' : redirect,
+    signal,
+  }
+  for (const name of passedOn) {
+    const value = request.fetchOptions?.[name]
+    if (value !== undefined) init[name] = value
+  }
+  return init
+}
+
+/** Adds the body to an init: as a stream where the platform can send one, else whole. */
+export async function addBody(init: Init, body: string | Uint8Array | Upload): Promise<void> {
+  if (typeof body === 'string' || body instanceof Uint8Array) init.body = body
+  else if (canSendStreams()) {
+    init.body = body.toStream()
+    init.duplex = 'half'
+  } else {
+    const chunks: Uint8Array<ArrayBuffer>[] = []
+    for await (const chunk of body) chunks.push(chunk as Uint8Array<ArrayBuffer>)
+    init.body = new Blob(chunks)
+  }
+}
+
+/** Headers of a response as pairs, whatever a mock calls its headers. */
+export function pairsOf({ headers = [] }: ResponseLike): Iterable<readonly [string, string]> {
+  return Symbol.iterator in headers ? headers : Object.entries(headers)
+}
+
+/** The body of a response that has no stream. */
+export async function wholeOf(response: ResponseLike): Promise<Uint8Array> {
+  if (response.body === null) return empty
+  if (response.arrayBuffer) return new Uint8Array(await response.arrayBuffer())
+  if (response.text) return encoder.encode(await response.text())
+  return response.json ? encoder.encode(JSON.stringify(await response.json())) : empty
+}
+
+export function byteLength(body: string | Uint8Array): number {
+  return typeof body === 'string' ? encoder.encode(body).byteLength : body.byteLength
+}
+
+/** For telling, after fetch has thrown a TypeError that may mean anything, whether the request was at fault. */
+export function whatIsInvalid({ url, headers }: HttpRequest): string | undefined {
+  const base = (globalThis as { location?: { href: string } }).location?.href
+  if (!URL.canParse(url, base)) return 'invalid URL'
+  const { protocol, username, password } = new URL(url, base)
+  if (username || password) return 'the URL holds a user name'
+  if (!/^(https?|data|blob|file):$/.test(protocol)) return 'the URL is neither http nor https'
+  const bad = Object.entries(headers).find(([name, value]) => !headerName.test(name) || !headerValue.test(value))
+  return bad && `invalid header ${JSON.stringify(bad[0])}`
+}
+
+const headerName = /^[!#$%&'*+\-.^_`|~\w]+$/
+// biome-ignore lint/suspicious/noControlCharactersInRegex: RFC 9110 §5.5 allows all bytes but these
+const headerValue = /^[^\0\r\n\u0100-\uffff]*$/
+
+/** jsdom in Node calls itself a browser too, and its fetch follows like one. */
+function isBrowser(): boolean {
+  return globalThis.navigator?.userAgent?.startsWith('Mozilla/') === true
+}
+
+let streamsKnown: boolean | undefined
+
+/** Browsers that know no streams there send the text `[object ReadableStream]`. */
+function canSendStreams(): boolean {
+  streamsKnown ??= trySendingStreams()
+  return streamsKnown
+}
+
+function trySendingStreams(): boolean {
+  let isDuplexRead = false
+  const init = {
+    method: 'POST',
+    body: new ReadableStream(),
+    get duplex() {
+      isDuplexRead = true
+      return 'half'
+    },
+  }
+  try {
+    const isText = new Request('https://localhost', init as RequestInit).headers.has('content-type')
+    return !isText && (isDuplexRead || !isBrowser())
+  } catch {
+    return false
+  }
+}

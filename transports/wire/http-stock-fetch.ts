@@ -1,0 +1,18 @@
+/** What all versions of Node's own `fetch` say of themselves, and nobody else's: it loads undici on its first call. */
+const stockText = /\bfetchImpl\(input, init\)|\blazyUndici\(\)/
+const known = new WeakMap<object, boolean>()
+
+/**
+ * Whether Node's own `fetch` was replaced: by msw, a spy, a polyfill, a framework.
+ *
+ * Told by its source text, for spies keep the name, and looked up at call time, for tests replace and restore it.
+ */
+export function isFetchReplaced(): boolean {
+  const fetch: unknown = globalThis.fetch
+  if (typeof fetch !== 'function') return false
+  const old = known.get(fetch)
+  if (old !== undefined) return old
+  const isReplaced = !stockText.test(Function.prototype.toString.call(fetch))
+  known.set(fetch, isReplaced)
+  return isReplaced
+}
