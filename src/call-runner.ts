@@ -1,11 +1,14 @@
+import { aborted } from './core/aborted.ts'
 import type { Auth } from './core/auth.ts'
 import { Call } from './core/call.ts'
 import type { CallOptions } from './core/call-options.ts'
 import type { UnaryResult } from './core/call-types.ts'
+import { checkOptions } from './core/check-options.ts'
 import { makeChecker, type ValidateMode } from './core/checker.ts'
 import { type Clock, systemClock } from './core/clock.ts'
 import { compose } from './core/compose.ts'
 import { Context } from './core/context.ts'
+import { badInput, badOutput, chain, guarded } from './core/conversion.ts'
 import { DeadlineList } from './core/deadline-list.ts'
 import { CallError } from './core/error.ts'
 import { readHeaders } from './core/headers-init.ts'
@@ -44,7 +47,7 @@ export class CallRunner {
   readonly #validate: ValidateMode
   readonly #routes = new Map<string, Route>()
   readonly #plans = new WeakMap<OperationInfo, Plan>()
-  readonly #live = new Set<Scope>()
+  readonly #live = new Map<Scope, OperationInfo>()
   #closing: Promise<void> | undefined
 
   constructor({ transports, auth, clock = systemClock, telemetry, validate = 'error', chainOf }: RunnerOptions) {
@@ -110,9 +113,10 @@ export class CallRunner {
   }
 
   async #close(): Promise<void> {
-    for (const scope of [...this.#live]) {
+    for (const [scope, operation] of [...this.#live]) {
       const { phase, sent } = scope
-      scope.abort(new CallError({ code: 'canceled', message: 'the client was closed during the call', phase, sent }))
+      const message = 'the client was closed during the call'
+      scope.abort(new CallError({ code: 'canceled', message, phase, sent }, { operation }))
     }
     this.#services.deadlines.close()
     await Promise.all([...this.#routes.values()].map(({ transport }) => transport.close()))
@@ -134,10 +138,12 @@ export class CallRunner {
         return runUnary(call, plan.route.chain, (reply) => finish(reply, plan, scope))
       }
       if (!(taken instanceof Promise)) return run(taken)
-      return taken.then(run).catch((error: unknown) => {
-        scope.end()
-        throw error
-      })
+      return Promise.race([taken, aborted(scope)])
+        .then(run)
+        .catch((error: unknown) => {
+          scope.end()
+          throw error
+        })
     } catch (error) {
       scope.end()
       return Promise.reject(error)
@@ -145,10 +151,12 @@ export class CallRunner {
   }
 
   /** Ties a scope to the client's life and the caller's signal, with one listener that leaves with the call. */
-  #follow(scope: Scope, info: OperationInfo, { signal }: CallOptions): void {
+  #follow(scope: Scope, info: OperationInfo, options: CallOptions): void {
+    if (options !== noOptions) checkOptions(options, { operation: info })
+    const { signal } = options
     if (this.#closing) throw misfit(info, 'the client is closed: make another one')
     if (signal?.aborted) throw signal.reason
-    this.#live.add(scope)
+    this.#live.set(scope, info)
     if (!signal) {
       scope.onEnd(() => this.#live.delete(scope))
       return
@@ -164,7 +172,7 @@ export class CallRunner {
   #call({ info, route }: Plan, input: unknown, options: CallOptions, scope: Scope, outbox: Outbox | undefined): Call {
     const headers = readHeaders(options.headers, { operation: info })
     const context = options.context ?? Context.empty
-    const identity = route.auth?.identity ? route.auth.identity({ context, options }) : ''
+    const identity = identityOf(info, route, context, options)
     return new Call({ operation: info, options, input, scope, headers, outbox, context, identity })
   }
 
@@ -183,22 +191,24 @@ function makePlan(info: OperationInfo, route: Route, mode: ValidateMode, service
   const input = makeChecker('input', mode, services, origin)
   const output = makeChecker('output', mode, services, origin)
   const { intake, outlet, outgoing } = info
+  const taken = chain(info.adapted?.input, intake && ((value) => intake(value, input)))
+  const given = chain(outlet && ((message) => outlet(message, output)), info.adapted?.output)
   return {
     info,
     route,
-    intake: chain(info.adapted?.input, intake && ((value) => intake(value, input))),
-    outgoing: outgoing && ((message) => outgoing(message, input)),
-    convert: chain(outlet && ((message) => outlet(message, output)), info.adapted?.output),
+    intake: guarded(taken, badInput, origin),
+    outgoing: guarded(outgoing && ((message) => outgoing(message, input)), badInput, origin),
+    convert: guarded(given, badOutput, origin),
   }
 }
 
-type Step = ((value: unknown) => unknown | Promise<unknown>) | undefined
-
-function chain(first: Step, then: Step): Step {
-  if (!first || !then) return first ?? then
-  return (value) => {
-    const between = first(value)
-    return between instanceof Promise ? between.then(then) : then(between)
+function identityOf(info: OperationInfo, { auth }: Route, context: Context, options: CallOptions): string {
+  if (!auth?.identity) return ''
+  try {
+    return auth.identity({ context, options })
+  } catch (cause) {
+    const message = 'auth.identity() threw: see cause; nothing was sent'
+    throw new CallError({ code: 'internal', message, phase: 'resolve', sent: 'no', cause }, { operation: info })
   }
 }
 

@@ -8,7 +8,7 @@ import { CallError } from './core/error.ts'
 import type { Interceptor } from './core/interceptor.ts'
 import { type Bound, type Contract, type Missing, type Need, type Operation, operationInfo } from './core/operation.ts'
 import type { RetryOptions } from './core/retry-options.ts'
-import type { Telemetry } from './core/telemetry.ts'
+import { harmless, type Telemetry } from './core/telemetry.ts'
 import type { Transport } from './core/transport.ts'
 
 /** What a client is made of. */
@@ -52,7 +52,8 @@ export function makeClient<T extends { readonly [via: string]: Transport }>(
   defaultChain: DefaultChain,
 ): Client<keyof T & string> {
   checkOptions(options)
-  const { transports, retry, timeoutMs, telemetry, interceptors, clock, validate } = options
+  const { transports, retry, timeoutMs, interceptors, clock, validate } = options
+  const telemetry = options.telemetry && harmless(options.telemetry)
   const chainOf = (auth: Auth | undefined, transport: Transport) => {
     const defaults = defaultChain({ auth, retry, timeoutMs, telemetry, transport })
     return typeof interceptors === 'function' ? interceptors(defaults) : [...(interceptors ?? []), ...defaults]

@@ -28,6 +28,8 @@ export class Scope {
   phase: Phase = 'resolve'
   /** Whether any attempt can have reached the server (root only). */
   sent: Sent = 'no'
+  /** What a stream failed with, where that was no abort (root only). */
+  failure: unknown
   /** How the stream of this call stands (root only); told to {@link onStreamState}. */
   streamState: StreamState = 'idle'
   /** Who wants to know: the stream's handle (root only). */

@@ -1,3 +1,4 @@
+import { aborted } from './aborted.ts'
 import type { Call } from './call.ts'
 import type { Duplex, Observer, SendOptions } from './call-types.ts'
 import { CallError } from './error.ts'
@@ -144,8 +145,11 @@ export class StreamHandle<Message> implements Duplex<unknown, Message>, AsyncIte
     scope.setStreamState('connecting')
     let call: Call | undefined
     try {
-      call = this.#call = await this.#start.prepare()
-      const reply = await Promise.race([start(call, chain), aborted(scope)])
+      call = this.#call = await Promise.race([this.#start.prepare(), aborted(scope)])
+      const opening = start(call, chain)
+      // A stream that opens after its call has ended is closed on arrival.
+      opening.then((late) => scope.isOver && discardReply(late)).catch(() => {})
+      const reply = await Promise.race([opening, aborted(scope)])
       if (reply.kind !== 'stream') throw notAStream(call)
       if (this.#isClosed) return discardReply(reply)
       this.#reply = reply
@@ -166,6 +170,7 @@ export class StreamHandle<Message> implements Duplex<unknown, Message>, AsyncIte
     const { outbox, scope } = this.#start
     outbox?.close(error)
     this.#reader.finish(error)
+    scope.failure = error
     scope.setStreamState('closed')
     scope.end()
     scope.onStreamState = undefined
@@ -184,10 +189,6 @@ export class StreamHandle<Message> implements Duplex<unknown, Message>, AsyncIte
 function notAStream(call: Call): CallError {
   const message = 'a single message came back for a stream'
   return new CallError({ code: 'internal', message, phase: 'headers', sent: 'yes' }, call)
-}
-
-function aborted(scope: Scope): Promise<never> {
-  return new Promise((_resolve, reject) => scope.onAbort(reject))
 }
 
 function untilAborted(sent: Promise<void>, signal: NonNullable<SendOptions['signal']>): Promise<void> {

@@ -1,7 +1,10 @@
 import type { Call } from './call.ts'
 import type { StreamState } from './stream-state.ts'
 
-/** What happens to a call, as it happens: the hook for logs, metrics and traces. Every member is optional. */
+/**
+ * What happens to a call, as it happens: the hook for logs, metrics and traces. Every member is optional; what one
+ * throws harms no call and is dropped.
+ */
 export interface Telemetry {
   /** A call starts; what is returned is called once when it is over, with its error if it failed. */
   call?(call: Call): ((error?: unknown) => void) | undefined
@@ -26,3 +29,22 @@ export type TelemetryEvent =
   | { readonly type: 'resumed'; readonly call: Call; readonly cursor: string | undefined }
   | { readonly type: 'state'; readonly call: Call; readonly state: StreamState }
   | { readonly type: 'warning'; readonly call: Call | undefined; readonly message: string }
+
+/** The same hook, whose failures reach no call. */
+export function harmless(telemetry: Telemetry): Telemetry {
+  const { call, attempt, event } = telemetry
+  const tolerant =
+    <A extends unknown[], R>(run: ((...args: A) => R) | undefined) =>
+    (...args: A): R | undefined => {
+      try {
+        return run?.apply(telemetry, args)
+      } catch {
+        return undefined
+      }
+    }
+  return {
+    ...(call && { call: (of) => tolerant(tolerant(call)(of)) }),
+    ...(attempt && { attempt: (of) => tolerant(tolerant(attempt)(of)) }),
+    ...(event && { event: tolerant(event) }),
+  }
+}

@@ -9,7 +9,8 @@ export function callSpan(sink: Telemetry): Interceptor {
     if (!finish) return next(call)
     try {
       const reply = await next(call)
-      if (reply.kind === 'stream' || reply.finished) call.scope.onEnd(() => finish(call.scope.reason))
+      if (reply.kind === 'stream' || reply.finished)
+        call.scope.onEnd(() => finish(call.scope.reason ?? call.scope.root.failure))
       else finish()
       return reply
     } catch (error) {

@@ -1,0 +1,128 @@
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo, Socket } from 'node:net'
+import type { Deed, Peer, Seen } from './harness.ts'
+import { Plan } from './plan.ts'
+
+/** What a half, an oversized or a nonsensical answer is made of. */
+export interface Wire {
+  readonly contentType: string
+  /** A whole answer that gives `text` back. */
+  readonly encode: (text: string) => string | Uint8Array
+  /** An answer that is none. */
+  readonly garbage: string | Uint8Array
+}
+
+/** The HTTP half of a peer: listens, counts, and breaks on demand what the real library on top of it would do well. */
+export class HttpGate implements Peer {
+  readonly #plan = new Plan()
+  readonly #sockets = new Set<Socket>()
+  readonly #wire: Wire
+  readonly server: Server
+
+  constructor(wire: Wire) {
+    this.#wire = wire
+    this.server = createServer({ keepAliveTimeout: 60_000 })
+    this.server.on('connection', (socket: Socket) => {
+      this.#sockets.add(socket)
+      socket.on('error', () => {})
+      socket.once('close', () => this.#sockets.delete(socket))
+    })
+  }
+
+  /** Listens, with the real library's listener behind it. */
+  async listen(listener: RequestListener): Promise<this> {
+    this.server.on('request', (request, response) => {
+      response.once('close', this.#plan.enter())
+      listener(request, response)
+    })
+    await new Promise<void>((resolve) => this.server.listen(0, '127.0.0.1', resolve))
+    return this
+  }
+
+  get origin(): string {
+    return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}`
+  }
+
+  get seen(): readonly Seen[] {
+    return this.#plan.seen
+  }
+
+  get openSockets(): number {
+    return this.#sockets.size
+  }
+
+  get openExchanges(): number {
+    return this.#plan.open
+  }
+
+  plan(...deeds: Deed[]): void {
+    this.#plan.add(deeds)
+  }
+
+  accept(token: string): void {
+    this.#plan.accept(token)
+  }
+
+  /**
+   * Takes the next deed for a request and does it where it is one of the wire; undefined then, and the library's
+   * handler must never answer.
+   */
+  async meet(request: IncomingMessage, response: ServerResponse, text: string, cursor?: string): Promise<Deed> {
+    const token = tokenOf(request)
+    const deed = this.#plan.take({ token, text, cursor })
+    if (this.#plan.refusesToken(token)) return { do: 'refuse', as: '401' }
+    return (await this.#breaks(deed, response)) ? new Promise<never>(() => {}) : deed
+  }
+
+  /** For what does not end with a response: counts an exchange; returns what ends it. */
+  enter(): () => void {
+    return this.#plan.enter()
+  }
+
+  /** For connections that speak no HTTP any more. */
+  take(seen: Omit<Seen, 'deed'>): Deed {
+    return this.#plan.take(seen)
+  }
+
+  refusesToken(token: string | undefined): boolean {
+    return this.#plan.refusesToken(token)
+  }
+
+  async close(): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy()
+    await new Promise<void>((resolve) => this.server.close(() => resolve()))
+  }
+
+  async #breaks(deed: Deed, response: ServerResponse): Promise<boolean> {
+    const { contentType, encode, garbage } = this.#wire
+    if (deed.do === 'hang') return true
+    if (deed.do === 'reset') {
+      response.socket?.resetAndDestroy()
+      return true
+    }
+    if (deed.do === 'garble') {
+      response.writeHead(200, { 'content-type': contentType }).end(garbage)
+      return true
+    }
+    if (deed.do !== 'stall' && deed.do !== 'cut') return false
+    const whole = Buffer.from(encode('half of this'))
+    response.writeHead(200, { 'content-type': contentType })
+    await written(response, whole.subarray(0, whole.length / 2))
+    // An RST may overtake bytes that the peer has not read yet: wait until they are its own.
+    if (deed.do === 'cut') setTimeout(() => response.socket?.resetAndDestroy(), 5)
+    return true
+  }
+}
+
+/** The bearer token of a request. */
+export function tokenOf({ headers }: IncomingMessage): string | undefined {
+  return headers.authorization?.replace(/^Bearer /, '')
+}
+
+/** Resolves when `bytes` have been handed to the system. */
+export function written(response: ServerResponse, bytes: string | Uint8Array): Promise<void> {
+  return new Promise((resolve) => {
+    response.write(bytes, () => resolve())
+    response.once('close', resolve)
+  })
+}
