@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, describe, expect, it } from 'vitest'
@@ -13,6 +13,8 @@ const programs = pages(root).flatMap((file) => programsOf(root, file))
 
 rmSync(folder, { recursive: true, force: true })
 mkdirSync(folder, { recursive: true })
+// What a user's own code generator would have written.
+cpSync(join(root, 'test/support/proto/gen/polywire/test/v1'), join(folder, 'gen'), { recursive: true })
 for (const { name, code } of programs) writeFileSync(join(folder, `${name}.ts`), `${code}\nexport {}\n`)
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
