@@ -1,0 +1,85 @@
+import { createParser, type EventSourceMessage, type EventSourceParser } from 'eventsource-parser'
+
+/** One event as it came: the type's default is `message`, an `id` is its own, never one that an earlier event left behind. */
+export interface ServerEvent {
+  readonly type: string
+  readonly data: string
+  readonly id?: string
+}
+
+/** What an event stream says, in order. */
+export interface EventStreamSink {
+  /** @param cursor - the last event id where this event, or a block without data before it, set it; empty where it was reset. */
+  onEvent(event: ServerEvent, cursor: string | undefined): void
+  /** Blocks without data moved the last event id; told after the events of the same bytes. */
+  onCursor(cursor: string): void
+  /** The reconnection time in ms, as the server wrote it: any number of digits. */
+  onRetry(ms: number): void
+  /** A comment, which servers send to show that they are alive. */
+  onComment(): void
+  /** An event is larger than `maxEventBytes`; nothing more is read. */
+  onOverflow(): void
+}
+
+const streaming = { stream: true } as const
+
+/**
+ * Reads the bytes of one response as an event stream: WHATWG HTML §9.2.5 and §9.2.6, whatever the boundaries of the
+ * chunks. The end of the bytes drops an event that no blank line has ended.
+ */
+export class EventStream {
+  readonly #sink: EventStreamSink
+  readonly #maxEventLength: number
+  readonly #parser: EventSourceParser
+  /** Takes away one byte order mark, and no second one. */
+  readonly #decoder = new TextDecoder()
+  /** The last event id, where no event has told it yet. */
+  #cursor: string | undefined
+  #isOverflown = false
+
+  /** @param maxEventBytes - bounds what one event may hold; counted in UTF-16 units, of which UTF-8 needs one to three bytes each. */
+  constructor(sink: EventStreamSink, maxEventBytes: number) {
+    this.#sink = sink
+    this.#maxEventLength = maxEventBytes
+    this.#parser = createParser({
+      onEvent: (event) => this.#event(event),
+      onId: (id) => {
+        this.#cursor = id
+      },
+      onRetry: (ms) => sink.onRetry(ms),
+      onComment: () => sink.onComment(),
+      onError: (error) => {
+        if (error.type === 'max-buffer-size-exceeded') this.#overflow()
+      },
+      maxBufferSize: maxEventBytes,
+    })
+    // A blank line says nothing, and keeps the parser from taking away a second byte order mark.
+    this.#parser.feed('\n')
+  }
+
+  /** Reads the next bytes; calls the sink before it returns. */
+  feed(bytes: Uint8Array): void {
+    if (this.#isOverflown) return
+    this.#parser.feed(this.#decoder.decode(bytes, streaming))
+    const cursor = this.#takeCursor()
+    if (cursor !== undefined) this.#sink.onCursor(cursor)
+  }
+
+  #event({ event = 'message', data, id }: EventSourceMessage): void {
+    if (data.length > this.#maxEventLength) this.#overflow()
+    if (this.#isOverflown) return
+    this.#sink.onEvent(id === undefined ? { type: event, data } : { type: event, data, id }, this.#takeCursor())
+  }
+
+  #takeCursor(): string | undefined {
+    const cursor = this.#cursor
+    this.#cursor = undefined
+    return cursor
+  }
+
+  #overflow(): void {
+    if (this.#isOverflown) return
+    this.#isOverflown = true
+    this.#sink.onOverflow()
+  }
+}
