@@ -8,6 +8,7 @@ export default defineConfig({
   splitting: true,
   sourcemap: true,
   clean: true,
+  removeNodeProtocol: false,
   external: ['#platform'],
   dts: { entry: { ...entries }, banner: '/// <reference lib="esnext.disposable" />' },
 })

@@ -80,9 +80,12 @@ async function bundle(code: string, without: readonly string[] = []): Promise<Bu
     target: 'es2022',
     write: false,
     metafile: true,
+    // Or esbuild would take `customConditions` from tsconfig.json, and with them the sources.
+    tsconfigRaw: '{}',
     logLevel: 'error',
+    logLimit: 3,
   }
-  const external = without.flatMap((name) => [name, `${name}/*`])
+  const external = ['node:*', ...without.flatMap((name) => [name, `${name}/*`])]
   const result = await build({ ...options, external, stdin: { contents: code, resolveDir: root }, absWorkingDir: root })
   const inputs = Object.keys(result.metafile?.inputs ?? {})
   const libraries = inputs
