@@ -37,7 +37,11 @@ export class UrlSplitter {
 
 function parse(url: string): UrlParts {
   const { protocol, origin, pathname, search, username, password } = new URL(url)
-  if (protocol !== 'http:' && protocol !== 'https:') throw new TypeError('the URL is neither http nor https')
-  if (username || password) throw new TypeError('the URL holds a user name')
+  if (protocol !== 'http:' && protocol !== 'https:') throw invalid('the URL is neither http nor https')
+  if (username || password) throw invalid('the URL holds a user name')
   return { origin, path: pathname + search }
+}
+
+function invalid(message: string): TypeError {
+  return Object.assign(new TypeError(message), { code: 'ERR_INVALID_URL' })
 }

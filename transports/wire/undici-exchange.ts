@@ -38,7 +38,7 @@ export class UndiciExchange implements HttpControl {
   readonly #route: Route
   readonly #hops: number
   #sink: HttpSink
-  #state: 'queued' | 'sent' | 'answered' | 'draining' | 'over' = 'queued'
+  #state: 'new' | 'queued' | 'sent' | 'answered' | 'draining' | 'over' = 'new'
   #progress: Progress = unsent
   #controller: DispatchController | undefined
   #upload: Upload | undefined
@@ -64,7 +64,9 @@ export class UndiciExchange implements HttpControl {
       this.#sink.onError(callOver)
       return
     }
+    this.#state = 'queued'
     this.#route.agent?.wait()
+    this.#scope.mark(unsent.phase, unsent.sent)
     try {
       const { method, url, headers, body, onUploadProgress } = this.#request
       const { origin, path } = this.#route.splitter.split(url)

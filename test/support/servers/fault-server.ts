@@ -62,9 +62,13 @@ export class Exchange {
 
   /** Resolves when the peer has room for more. */
   write(bytes: string | Uint8Array): Promise<void> {
+    if (this.response.write(bytes)) return Promise.resolve()
     return new Promise((resolve) => {
-      if (this.response.write(bytes)) resolve()
-      else this.response.once('drain', resolve).once('close', resolve)
+      const go = () => {
+        this.response.off('drain', go).off('close', go)
+        resolve()
+      }
+      this.response.on('drain', go).on('close', go)
     })
   }
 
