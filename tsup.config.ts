@@ -1,6 +1,13 @@
 import { defineConfig } from 'tsup'
 import { entries, platforms } from './scripts/entries.ts'
 
+/**
+ * Heads every declaration file, since the bundler of declarations drops what the sources say: the types compile for
+ * consumers without `lib: esnext.disposable`, and without DOM and @types/node (an empty interface merges with theirs).
+ */
+const banner = `/// <reference lib="esnext.disposable" />
+declare global { interface AbortSignal {} }`
+
 export default defineConfig({
   entry: { ...entries, ...platforms },
   format: 'esm',
@@ -10,5 +17,5 @@ export default defineConfig({
   clean: true,
   removeNodeProtocol: false,
   external: ['#platform'],
-  dts: { entry: { ...entries }, banner: '/// <reference lib="esnext.disposable" />' },
+  dts: { entry: { ...entries }, banner },
 })
