@@ -6,13 +6,17 @@ import { readHeaders } from '../src/core/headers-init.ts'
 import type { IdempotencyOption } from '../src/core/idempotency.ts'
 import type { Reply } from '../src/core/reply.ts'
 import type { Transport } from '../src/core/transport.ts'
+import { isCrossOrigin } from './wire/base-url.ts'
 import { type DeadlineHeader, deadlineWriter } from './wire/deadline-header.ts'
+import { fetchOptionsOf } from './wire/fetch-options.ts'
 import { GraphQLHttp } from './wire/graphql-http.ts'
 import { graphqlOperation } from './wire/graphql-operation.ts'
 import type { GraphQLBuilder, SubscriptionBuilder } from './wire/graphql-types.ts'
-import type { HttpOptions } from './wire/http.ts'
-import { UndiciEngine } from './wire/undici-engine.ts'
+import { readGraphQLUrl } from './wire/graphql-url.ts'
+import type { HttpEngine, HttpOptions } from './wire/http.ts'
+import { selectEngine } from './wire/http-engine.ts'
 
+export type { DeadlineHeader } from './wire/deadline-header.ts'
 export type {
   ErrorPolicy,
   GraphQLBuilder,
@@ -21,6 +25,7 @@ export type {
   PartialResult,
   SubscriptionBuilder,
   SubscriptionSpec,
+  SubscriptionTextSpec,
   TextSpec,
   TypedDocument,
 } from './wire/graphql-types.ts'
@@ -30,51 +35,71 @@ export interface GraphQLTransportOptions extends HttpOptions {
   /** The endpoint; in browsers it may be relative to the page. */
   readonly url: string
   /** Instead of the client's; `false` for none. */
-  readonly auth?: Auth | false
+  readonly auth?: Auth | false | undefined
   /** Sent with every request; names of the call win. */
-  readonly headers?: HeadersInit
-  /** How the server takes idempotency keys of mutations: naming a profile says that it honours them. */
-  readonly idempotency?: IdempotencyOption
-  /** A larger response is refused. @defaultValue unlimited */
-  readonly maxBodyBytes?: number
+  readonly headers?: HeadersInit | undefined
+  /** How the server takes idempotency keys of mutations: naming a profile says that it honours them. @defaultValue none is known to be honoured */
+  readonly idempotency?: IdempotencyOption | undefined
+  /** A larger response is refused with `resource_exhausted`; bytes after decompression. @defaultValue 67_108_864 (64 MiB) */
+  readonly maxBodyBytes?: number | undefined
   /** Tells the server how long the caller still waits. @defaultValue none */
-  readonly deadlineHeader?: DeadlineHeader
+  readonly deadlineHeader?: DeadlineHeader | undefined
+  /**
+   * In browsers, on a page of another origin: the further headers that the server allows. Content type, accept, auth
+   * and what the caller names are always sent; what interceptors add is left out.
+   *
+   * @defaultValue none
+   */
+  readonly crossOriginHeaders?: readonly string[] | undefined
 }
 
+/** A GraphQL transport, as `createClient` takes it. */
+export interface GraphQLTransport extends Transport<'graphql'> {
+  readonly origin: string
+  readonly idempotency?: IdempotencyOption | undefined
+}
+
+const defaultMaxBodyBytes = 64 * 1024 * 1024
+
 /**
- * GraphQL over HTTP, and subscriptions over `graphql-transport-ws`.
+ * A transport for GraphQL: queries and mutations over HTTP, subscriptions over `graphql-transport-ws`.
  *
- * @throws {CallError} `invalid_argument` when the url or another option is wrong.
+ * @throws {TypeError} where a URL is none that can be called; {@link CallError} `invalid_argument` for other options.
  * @example
  * const client = createClient({ transports: { graphql: graphqlTransport({ url: 'https://api.example.com/graphql' }) } })
  */
-export function graphqlTransport(
-  options: GraphQLTransportOptions,
-): Transport<'graphql'> & { readonly idempotency?: IdempotencyOption | undefined } {
-  return new GraphQLTransport(options)
+export function graphqlTransport(options: GraphQLTransportOptions): GraphQLTransport {
+  return new HttpGraphQLTransport(options)
 }
 
-class GraphQLTransport implements Transport<'graphql'> {
+class HttpGraphQLTransport implements GraphQLTransport {
   readonly protocol = 'graphql'
   readonly auth: Auth | false | undefined
   readonly idempotency: IdempotencyOption | undefined
   readonly origin: string
   readonly #http: GraphQLHttp
-  readonly #engine: UndiciEngine
+  readonly #engine: HttpEngine
 
   constructor(options: GraphQLTransportOptions) {
-    const { url, auth, idempotency, maxBodyBytes, headers } = options
+    const { auth, idempotency, maxBodyBytes = defaultMaxBodyBytes, crossOriginHeaders = [] } = options
+    const { href, origin } = readGraphQLUrl(options.url, 'url', ['https:', 'http:'])
     this.auth = auth
     this.idempotency = idempotency
-    this.origin = new URL(url).origin
-    this.#engine = new UndiciEngine()
+    this.origin = origin
+    this.#engine = selectEngine(options)
     this.#http = new GraphQLHttp({
       engine: this.#engine,
-      url: () => url,
-      headers: readHeaders(headers, { operation: { name: '', protocol: 'graphql', via: 'graphql' } }),
+      url: href,
+      headers: {
+        headers: readHeaders(options.headers, {
+          operation: { name: 'graphqlTransport()', protocol: 'graphql', via: 'graphql' },
+        }),
+        deadlineWriter: deadlineWriter(options.deadlineHeader),
+        isCrossOrigin: isCrossOrigin(origin),
+        crossOriginHeaders: crossOriginHeaders.map((name) => name.toLowerCase()),
+      },
       maxBodyBytes,
-      fetchOptions: undefined,
-      deadlineWriter: deadlineWriter(options.deadlineHeader),
+      fetchOptions: fetchOptionsOf(options),
       idempotency,
     })
   }

@@ -1,13 +1,13 @@
-import type { Call, CallHeaders } from '../../src/core/call.ts'
+import type { Call } from '../../src/core/call.ts'
 import { CallError } from '../../src/core/error.ts'
 import type { Failure } from '../../src/core/failure.ts'
 import { HeaderMap } from '../../src/core/header-map.ts'
 import { type IdempotencyOption, idempotencyProfiles } from '../../src/core/idempotency.ts'
 import type { UnaryReply } from '../../src/core/reply.ts'
 import type { Scope } from '../../src/core/scope.ts'
-import type { DeadlineWriter } from './deadline-header.ts'
 import { graphqlFailure } from './graphql-error.ts'
 import { execute } from './graphql-executor.ts'
+import { type GraphQLHeaderOptions, GraphQLHeaders } from './graphql-headers.ts'
 import { type GraphQLBinding, messageOf } from './graphql-operation.ts'
 import { type DocumentText, textOf } from './graphql-print.ts'
 import { readGraphQL } from './graphql-response.ts'
@@ -18,31 +18,25 @@ import { toCallError } from './http-fault.ts'
 /** What the HTTP half of the transport is made of. */
 export interface GraphQLHttpOptions {
   readonly engine: HttpEngine
-  /** Absolute, at the time of the call. */
-  readonly url: () => string
-  readonly headers: CallHeaders
-  readonly maxBodyBytes: number | undefined
+  /** Absolute. */
+  readonly url: string
+  readonly headers: GraphQLHeaderOptions
+  readonly maxBodyBytes: number
   readonly fetchOptions: FetchOptions | undefined
-  readonly deadlineWriter: DeadlineWriter | undefined
   /** The transport's profile; an operation's own wins. */
   readonly idempotency: IdempotencyOption | undefined
-}
-
-const protocolHeaders = {
-  accept: 'application/graphql-response+json, application/json;q=0.9',
-  'content-type': 'application/json',
 }
 
 /** Queries and mutations, each by one POST. */
 export class GraphQLHttp {
   readonly #options: GraphQLHttpOptions
-  readonly #headers: CallHeaders
+  readonly #headers: GraphQLHeaders
   /** Mutations that may have run before their credential was refused: a replay must not run them twice. */
   readonly #spent = new WeakMap<Scope, CallError>()
 
   constructor(options: GraphQLHttpOptions) {
     this.#options = options
-    this.#headers = { ...protocolHeaders, ...options.headers }
+    this.#headers = new GraphQLHeaders(options.headers)
   }
 
   /** @throws {CallError} by the body, else by the HTTP status. */
@@ -58,7 +52,7 @@ export class GraphQLHttp {
     const wallNow = () => call.scope.services.clock.wallNow()
     let response: BufferedResponse | undefined
     const result = await execute({
-      url: this.#options.url(),
+      url: this.#options.url,
       document,
       origin: call,
       rest: () => restOf(call, this.#options.idempotency),
@@ -79,22 +73,17 @@ export class GraphQLHttp {
   }
 
   #post(call: Call, url: string, body: string): Promise<BufferedResponse> {
-    const { engine, maxBodyBytes, fetchOptions, deadlineWriter } = this.#options
+    const { engine, maxBodyBytes, fetchOptions } = this.#options
     const { credential } = call
-    const headers = { ...this.#headers, ...call.headers, ...credential?.headers }
-    if (deadlineWriter && call.isDeadlineSent) {
-      const [name, value] = deadlineWriter(call.remainingMs)
-      headers[name] = value
-    }
     const request = {
       method: 'POST',
       url: credential?.query ? withQuery(url, credential.query) : url,
-      headers,
+      headers: this.#headers.make(call),
       credentialHeaders: credential?.headers && Object.keys(credential.headers),
       body,
       fetchOptions,
     }
-    const sent = requestBuffered(engine, request, call.scope, maxBodyBytes === undefined ? undefined : { maxBodyBytes })
+    const sent = requestBuffered(engine, request, call.scope, { maxBodyBytes })
     return sent.catch((error: unknown) => {
       throw toCallError(error, call)
     })

@@ -66,24 +66,35 @@ export interface TextSpec extends GraphQLSpec {
   readonly output: Schema<any, any>
 }
 
-/** What a subscription may say beside that. */
-interface Streamed<Message, Variables> {
-  /** How it continues after a drop; without, messages may be lost and `continuity` is `unknown`. */
-  readonly resume?: ResumeSpec<Message, Variables>
+/** What a subscription may say beside its document. */
+export interface SubscriptionSpec extends GraphQLSpec {
   /** Lost messages: an item in the iterator, or the end of the stream. @defaultValue 'fail' */
   readonly gaps?: 'fail' | 'yield'
+  /** How it continues after a drop; without, messages may be lost and `continuity` is `unknown`. */
+  readonly resume?: ResumeSpec<any, any>
 }
-type StreamedBy<R, V> =
-  | (Streamed<R, V> & { readonly errorPolicy?: 'none' })
-  | (Streamed<PartialResult<R>, V> & { readonly errorPolicy: 'all' })
-  | (Streamed<R | null, V> & { readonly errorPolicy: 'ignore' })
-
-/** What a subscription may say beside its document. */
-export type SubscriptionSpec<R, V> = GraphQLSpec & StreamedBy<R, V>
+/** The same for a plain string. */
+export interface SubscriptionTextSpec extends SubscriptionSpec, TextSpec {}
+/** Gives the functions of `resume` their parameters; the policy `E` is inferred before they are looked at. */
+interface Resumed<R, V, E extends ErrorPolicy = 'none'> {
+  readonly errorPolicy?: E
+  readonly resume?: ResumeSpec<ByPolicy<R>[E], V>
+}
 
 type VariablesOf<S> = S extends { readonly variables: Schema<infer V, any> } ? V : NoInput
 type OutputOf<S> = S extends { readonly output: Schema<any, infer O> } ? O : unknown
 type ViaOf<S> = S extends { readonly via: infer V extends string } ? V : 'graphql'
+
+declare const untyped: unique symbol
+interface Untyped {
+  readonly [untyped]: never
+}
+/** A text whose types are written as type arguments; `NoInfer` keeps them from being guessed from the context. */
+type TypedText<R> = [R] extends [Untyped]
+  ? 'a string says nothing of its types: add { variables, output }, or type arguments'
+  : string
+/** With type arguments nothing else can be inferred, so that nothing else may change a type. */
+type Plain<S> = Omit<S, 'via' | 'errorPolicy'> & { readonly via?: 'graphql'; readonly errorPolicy?: 'none' }
 
 /** Makes a unary operation of a document. */
 export interface GraphQLBuilder {
@@ -95,16 +106,24 @@ export interface GraphQLBuilder {
     document: string,
     spec: S,
   ): Operation<ViaOf<S>, Unary<VariablesOf<S>, Data<OutputOf<S>, S>>>
+  <R = Untyped, V = NoInput>(
+    document: TypedText<R>,
+    spec?: Plain<GraphQLSpec>,
+  ): Operation<'graphql', Unary<NoInfer<V>, NoInfer<R>>>
 }
 
 /** Makes a server stream of a document. */
 export interface SubscriptionBuilder {
-  <R, V, const S extends SubscriptionSpec<R, V> = {}>(
+  <R, V, const S extends SubscriptionSpec = {}, E extends ErrorPolicy = 'none'>(
     document: TypedDocument<R, V>,
-    spec?: S,
+    spec?: S & Resumed<R, V, E>,
   ): Operation<ViaOf<S>, ServerStream<V, Data<R, S>>>
-  <const S extends TextSpec & StreamedBy<any, any>>(
+  <const S extends SubscriptionTextSpec, E extends ErrorPolicy = 'none'>(
     document: string,
-    spec: S,
+    spec: S & Resumed<OutputOf<S>, VariablesOf<S>, E>,
   ): Operation<ViaOf<S>, ServerStream<VariablesOf<S>, Data<OutputOf<S>, S>>>
+  <R = Untyped, V = NoInput>(
+    document: TypedText<R>,
+    spec?: Plain<SubscriptionSpec> & Resumed<R, V>,
+  ): Operation<'graphql', ServerStream<NoInfer<V>, NoInfer<R>>>
 }
