@@ -101,6 +101,8 @@ const rows: Readonly<Record<string, Row>> = {
   },
 }
 
+/** Names what is wrong, never its value. */
+const invalidPart = /^invalid (?:request (?:path|method)|header key|[\w-]+ header)$/
 const tlsCode = /^(ERR_TLS_|ERR_SSL_|ERR_OSSL_|EPROTO$)/
 const certificateCode =
   /^(CERT_|CRL_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|HOSTNAME_MISMATCH|INVALID_CA|PATH_LENGTH_|ERR_TLS_CERT_)/
@@ -120,6 +122,7 @@ export function classify(error: unknown, progress: Progress): HttpFault {
 function rowOf(error: unknown, progress: Progress): Row {
   const code = codeOf(error)
   const row = rows[code]
+  if (row === invalid) return { ...row, what: invalidPart.exec(messageOf(error))?.[0] ?? row.what }
   if (row) return row
   if (certificateCode.test(code)) return certificate
   if (tlsCode.test(code)) return progress.sent === 'no' ? { what: 'TLS handshake failed' } : { what: 'TLS error' }

@@ -101,10 +101,13 @@ export class FetchExchange implements HttpControl {
   #redirected(response: ResponseLike): HttpRequest | HttpFault | undefined {
     if (redirectMode(this.#request) !== 'ours') return undefined
     // What browsers give instead of a redirect that they were told not to follow.
-    if (response?.type === 'opaqueredirect') return refuse('redirect while a credential header is set')
+    const isForbidden = this.#request.fetchOptions?.redirect === 'error'
+    if (response?.type === 'opaqueredirect')
+      return refuse(isForbidden ? 'redirect' : 'redirect while a credential header is set')
     if (!isRedirect(response?.status ?? 0)) return undefined
     const location = HeaderMap.from(pairsOf(response)).get('location')
     if (location === null) return undefined
+    if (isForbidden) return refuse('redirect')
     return followRedirect(this.#request, response.status as number, locationOf(location), this.#hops)
   }
 
