@@ -1,0 +1,178 @@
+import type { Auth } from '../src/core/auth.ts'
+import type { Call } from '../src/core/call.ts'
+import type { HeadersInit } from '../src/core/call-options.ts'
+import { HeaderMap } from '../src/core/header-map.ts'
+import { readHeaders } from '../src/core/headers-init.ts'
+import type { IdempotencyOption } from '../src/core/idempotency.ts'
+import type { Reply } from '../src/core/reply.ts'
+import type { Transport } from '../src/core/transport.ts'
+import { readBaseUrl } from './wire/base-url.ts'
+import type { Codecs } from './wire/codecs.ts'
+import { type DeadlineHeader, deadlineWriter } from './wire/deadline-header.ts'
+import { fetchOptionsOf } from './wire/fetch-options.ts'
+import type { HttpEngine, HttpOptions } from './wire/http.ts'
+import { openBody } from './wire/http-body.ts'
+import { type CollectOptions, requestBuffered } from './wire/http-collect.ts'
+import { selectEngine } from './wire/http-engine.ts'
+import { toCallError } from './wire/http-fault.ts'
+import type { QueryStyle } from './wire/query-string.ts'
+import type { RestBinding } from './wire/rest-operation.ts'
+import { progress, RestRequests } from './wire/rest-request.ts'
+import { isReply, readReply, responseError, type WholeResponse } from './wire/rest-response.ts'
+import { RestStream } from './wire/rest-stream.ts'
+
+export type { BlobLike, ByteStream } from './wire/byte-types.ts'
+export type { Codec, Codecs } from './wire/codecs.ts'
+export { type CursorPagesOptions, cursorPages, type Pager } from './wire/cursor-pages.ts'
+export type { DeadlineHeader } from './wire/deadline-header.ts'
+export { type Multipart, type MultipartFile, type MultipartValue, multipart } from './wire/multipart.ts'
+export { openapi } from './wire/openapi.ts'
+export type { ApiSpec, OpenApi, OpenApiCall, OpenApiNestedCall } from './wire/openapi-types.ts'
+export type { QueryStyle } from './wire/query-string.ts'
+export { del, del as delete, get, head, patch, post, put } from './wire/rest-builders.ts'
+export type { ResponseKind, RestBuilder, RestSpec } from './wire/rest-types.ts'
+
+/** Where a REST API is and how to talk to it. */
+export interface RestTransportOptions extends HttpOptions {
+  /** Paths are put behind it, its own path included. Absolute; in browsers it may be relative to the page. */
+  readonly baseUrl: string
+  /** Instead of the client's; `false` for none. */
+  readonly auth?: Auth | false | undefined
+  /** Sent with every request; names of the operation and the call win. */
+  readonly headers?: HeadersInit | undefined
+  /** Parameters of every request; those of the call win. */
+  readonly query?: Readonly<Record<string, unknown>> | undefined
+  /** How lists and nulls are written in queries. */
+  readonly queryStyle?: QueryStyle | undefined
+  /** How the server takes idempotency keys: naming a profile says that it honours them. @defaultValue none is known to be honoured */
+  readonly idempotency?: IdempotencyOption | undefined
+  /** A larger buffered body is refused with `resource_exhausted`; bytes after decompression. @defaultValue 67_108_864 (64 MiB) */
+  readonly maxBodyBytes?: number | undefined
+  /** Media types beside JSON, text, forms and multipart, or instead of them. */
+  readonly codecs?: Codecs | undefined
+  /** Tells the server how long the caller still waits. @defaultValue none */
+  readonly deadlineHeader?: DeadlineHeader | undefined
+  /**
+   * In browsers, on a page of another origin: the further headers that the server allows. Content type, accept, auth
+   * and what caller or operation name themselves are always sent; what interceptors add is left out.
+   *
+   * @defaultValue none
+   */
+  readonly crossOriginHeaders?: readonly string[] | undefined
+}
+
+/** A REST transport, as `createClient` takes it. */
+export interface RestTransport extends Transport<'rest'> {
+  readonly origin: string
+  readonly idempotency?: IdempotencyOption | undefined
+}
+
+const defaultMaxBodyBytes = 64 * 1024 * 1024
+
+/**
+ * A transport for REST over HTTP.
+ *
+ * @throws {TypeError} where `baseUrl` is no URL that can be called; {@link CallError} `invalid_argument` for other options.
+ * @example
+ * const client = createClient({ transports: { rest: restTransport({ baseUrl: 'https://api.example.com/v1' }) } })
+ */
+export function restTransport(options: RestTransportOptions): RestTransport {
+  return new HttpRestTransport(options)
+}
+
+class HttpRestTransport implements RestTransport {
+  readonly protocol = 'rest'
+  readonly origin: string
+  readonly auth: Auth | false | undefined
+  readonly idempotency: IdempotencyOption | undefined
+  readonly #engine: HttpEngine
+  readonly #requests: RestRequests
+  readonly #codecs: Codecs
+  readonly #collect: CollectOptions
+  readonly #isManualRedirect: boolean
+
+  constructor(options: RestTransportOptions) {
+    const { auth, idempotency, query, queryStyle = {}, codecs = {}, crossOriginHeaders = [] } = options
+    const base = readBaseUrl(options.baseUrl, 'restTransport')
+    const origin = { operation: { name: 'restTransport()', protocol: 'rest', via: 'rest' } }
+    this.origin = base.origin
+    this.auth = auth
+    this.idempotency = idempotency
+    this.#codecs = codecs
+    this.#collect = { maxBodyBytes: options.maxBodyBytes ?? defaultMaxBodyBytes }
+    this.#isManualRedirect = options.redirect === 'manual'
+    this.#requests = new RestRequests({
+      base,
+      headers: readHeaders(options.headers, origin),
+      query,
+      queryStyle,
+      codecs,
+      idempotency,
+      deadlineWriter: deadlineWriter(options.deadlineHeader),
+      crossOriginHeaders,
+      fetchOptions: fetchOptionsOf(options),
+    })
+    this.#engine = selectEngine(options)
+  }
+
+  send(call: Call): Promise<Reply> {
+    try {
+      const { response } = call.operation.binding as RestBinding
+      return response === 'stream' ? this.#open(call) : this.#request(call)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#engine.close()
+  }
+
+  #request(call: Call): Promise<Reply> {
+    const request = this.#requests.make(call)
+    return requestBuffered(this.#engine, request, call.scope, this.#collectFor(call)).then(
+      (response) => this.#settle(call, request.url, response),
+      (error: unknown) => {
+        throw toCallError(error, call)
+      },
+    )
+  }
+
+  #settle(call: Call, url: string, response: WholeResponse): Reply | Promise<Reply> {
+    if (isReply(response.status, this.#isManualRedirect)) return readReply(call, url, response, this.#codecs)
+    return responseError(call, response).then((error) => {
+      throw error
+    })
+  }
+
+  /** The reply's message is the body itself, which holds the call until it ends. */
+  async #open(call: Call): Promise<Reply> {
+    const request = this.#requests.make(call)
+    try {
+      const response = await openBody(this.#engine, request, call.scope)
+      const { status, headers, url, body } = response
+      if (!isReply(status, this.#isManualRedirect)) {
+        const bytes = await body.bytes(this.#collect.maxBodyBytes)
+        throw await responseError(call, { status, headers, url, body: bytes, trailers: HeaderMap.empty })
+      }
+      const message = new RestStream(call, response)
+      const finished = body.finished.then(() => undefined)
+      return {
+        kind: 'unary',
+        message,
+        status,
+        headers,
+        trailers: HeaderMap.empty,
+        finished,
+        discard: () => body.cancel(),
+      }
+    } catch (error) {
+      throw toCallError(error, call)
+    }
+  }
+
+  #collectFor({ options: { onDownloadProgress } }: Call): CollectOptions {
+    if (!onDownloadProgress) return this.#collect
+    return { ...this.#collect, onDownloadProgress: (bytes, total) => onDownloadProgress(progress(bytes, total)) }
+  }
+}

@@ -1,0 +1,56 @@
+/** Writes and reads one media type. */
+export interface Codec {
+  /** A body to send. */
+  readonly serialize?: (value: any) => string | Uint8Array
+  /** A body that came; `charset` is the one of its content type, `utf-8` where there is none. */
+  readonly parse?: (bytes: Uint8Array, charset: string) => unknown
+}
+
+/** By media type in lower case (`application/yaml`), or by its suffix (`+yaml`). JSON may be replaced, too. */
+export type Codecs = Readonly<Record<string, Codec>>
+
+const utf8 = new TextDecoder()
+
+/** The codec of a media type: the type's own, else its suffix's. */
+export function findCodec(codecs: Codecs, essence: string): Codec | undefined {
+  if (Object.hasOwn(codecs, essence)) return codecs[essence]
+  const suffix = essence.slice(essence.lastIndexOf('+'))
+  return suffix.startsWith('+') && Object.hasOwn(codecs, suffix) ? codecs[suffix] : undefined
+}
+
+/** `application/json` of `Application/JSON; charset=utf-8`; empty where there is no content type. */
+export function essenceOf(contentType: string | null | undefined): string {
+  if (!contentType) return ''
+  const end = contentType.indexOf(';')
+  return (end < 0 ? contentType : contentType.slice(0, end)).trim().toLowerCase()
+}
+
+/** Whether a media type is JSON: `application/json`, `text/json`, and all that ends in `+json`. */
+export function isJson(essence: string): boolean {
+  return essence === 'application/json' || essence.endsWith('+json') || essence === 'text/json'
+}
+
+/** Whether a media type is text that is no JSON. */
+export function isText(essence: string): boolean {
+  return (
+    essence.startsWith('text/') ||
+    essence.endsWith('+xml') ||
+    essence === 'application/xml' ||
+    essence === 'application/x-www-form-urlencoded'
+  )
+}
+
+/** The charset that a content type names, `utf-8` where it names none. */
+export function charsetOf(contentType: string | null | undefined): string {
+  return /;\s*charset\s*=\s*"?([^\s;"]+)/i.exec(contentType ?? '')?.[1] ?? 'utf-8'
+}
+
+/** Bytes as text; a charset that the platform does not know is read as UTF-8. A byte order mark goes. */
+export function decodeText(bytes: Uint8Array, charset = 'utf-8'): string {
+  if (/^utf-?8$/i.test(charset)) return utf8.decode(bytes)
+  try {
+    return new TextDecoder(charset).decode(bytes)
+  } catch {
+    return utf8.decode(bytes)
+  }
+}

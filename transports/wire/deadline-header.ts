@@ -1,0 +1,49 @@
+import { CallError } from '../../src/core/error.ts'
+import { grpcTimeout } from './grpc-timeout.ts'
+
+/**
+ * The request header that tells a server how long the caller will still wait.
+ *
+ * `grpc-timeout`: `1500m`. `connect-timeout-ms`: `1500`. `x-envoy`: `x-envoy-upstream-rq-timeout-ms: 1500`.
+ * `x-server-timeout`: seconds, as Google's HTTP APIs take it. Or a name and unit of your own.
+ */
+export type DeadlineHeader =
+  | 'grpc-timeout'
+  | 'connect-timeout-ms'
+  | 'x-envoy'
+  | 'x-server-timeout'
+  | { readonly name: string; readonly unit: 'ms' | 's' }
+
+/** Name and value for the remaining time in ms. */
+export type DeadlineWriter = (remainingMs: number) => readonly [name: string, value: string]
+
+/** Connect allows ten digits; nothing waits longer than 115 days. */
+const maxMs = 9_999_999_999
+
+/** @throws {CallError} `invalid_argument` where the profile is unknown. */
+export function deadlineWriter(profile: DeadlineHeader | undefined): DeadlineWriter | undefined {
+  if (profile === undefined) return undefined
+  const ms =
+    (name: string): DeadlineWriter =>
+    (remainingMs) => [name, String(wholeMs(remainingMs))]
+  const seconds =
+    (name: string): DeadlineWriter =>
+    (remainingMs) => [name, String(wholeMs(remainingMs) / 1000)]
+  if (profile === 'grpc-timeout') return (remainingMs) => ['grpc-timeout', grpcTimeout(remainingMs) ?? '']
+  if (profile === 'connect-timeout-ms') return ms(profile)
+  if (profile === 'x-envoy') return ms('x-envoy-upstream-rq-timeout-ms')
+  if (profile === 'x-server-timeout') return seconds(profile)
+  const { name, unit } = profile
+  if (typeof name !== 'string' || !/^[!#$%&'*+\-.^_`|~\w]+$/.test(name) || (unit !== 'ms' && unit !== 's')) {
+    throw new CallError({
+      code: 'invalid_argument',
+      message: `deadlineHeader is the name of a profile, or { name, unit: 'ms' | 's' }`,
+    })
+  }
+  return (unit === 's' ? seconds : ms)(name.toLowerCase())
+}
+
+/** Rounded up, so that a deadline that is nearly over is not sent as none. */
+function wholeMs(remainingMs: number): number {
+  return Math.min(Math.max(1, Math.ceil(remainingMs)), maxMs)
+}

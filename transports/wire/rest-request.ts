@@ -1,0 +1,218 @@
+import type { Call, CallHeaders } from '../../src/core/call.ts'
+import type { HeadersInit, Progress } from '../../src/core/call-options.ts'
+import { readHeaders } from '../../src/core/headers-init.ts'
+import { type IdempotencyOption, type IdempotencyProfile, idempotencyProfiles } from '../../src/core/idempotency.ts'
+import { type BaseUrl, isCrossOrigin } from './base-url.ts'
+import type { Codecs } from './codecs.ts'
+import type { DeadlineWriter } from './deadline-header.ts'
+import type { FetchOptions, HttpRequest } from './http.ts'
+import { encodeQuery, joinQuery, type QueryStyle } from './query-string.ts'
+import { refusal } from './refusal.ts'
+import { type EncodedBody, encodeBody } from './rest-body.ts'
+import { RestInput, type RestParts } from './rest-input.ts'
+import type { RestBinding } from './rest-operation.ts'
+
+/** What the requests of one transport have in common. */
+export interface RequestDefaults {
+  readonly base: BaseUrl
+  readonly headers: CallHeaders
+  readonly query: Readonly<Record<string, unknown>> | undefined
+  readonly queryStyle: QueryStyle
+  readonly codecs: Codecs
+  readonly idempotency: IdempotencyOption | undefined
+  readonly deadlineWriter: DeadlineWriter | undefined
+  readonly crossOriginHeaders: readonly string[]
+  readonly fetchOptions: FetchOptions | undefined
+}
+
+type Headers = Record<string, string>
+const none: Readonly<Record<string, never>> = Object.freeze({})
+/** Sent across origins whatever it costs: without them the call would be another one. */
+const protocolHeaders: readonly string[] = ['accept', 'content-type']
+
+/** Makes the HTTP requests of one transport. */
+export class RestRequests {
+  readonly #defaults: RequestDefaults
+  readonly #isCrossOrigin: boolean
+  readonly #defaultQuery: string
+  readonly #baseHeaders = new WeakMap<RestBinding, CallHeaders>()
+
+  constructor(defaults: RequestDefaults) {
+    this.#defaults = defaults
+    this.#isCrossOrigin = isCrossOrigin(defaults.base.origin)
+    this.#defaultQuery = defaults.query ? encodeQuery(defaults.query, defaults.queryStyle) : ''
+  }
+
+  /** @throws {CallError} `invalid_argument` when the call cannot be written. */
+  make(call: Call): HttpRequest {
+    const binding = call.operation.binding as RestBinding
+    const input = call.input as RestParts
+    const profile = this.#bodyProfile(call)
+    const headers = this.#headers(call, binding, input)
+    const encoded = this.#body(call, binding, input, headers, profile)
+    if (encoded.body === undefined) delete headers['content-type']
+    else {
+      headers['content-type'] = encoded.contentType as string
+      if (encoded.length !== undefined) headers['content-length'] = String(encoded.length)
+    }
+    return {
+      method: binding.method,
+      url: this.#url(call, binding, input, profile),
+      headers: this.#isCrossOrigin ? this.#safelisted(call, input, headers) : headers,
+      credentialHeaders: call.credential?.headers && Object.keys(call.credential.headers),
+      body: encoded.body,
+      isBodyReplayable: encoded.isReplayable,
+      fetchOptions: this.#defaults.fetchOptions,
+      onUploadProgress: uploadProgress(call, encoded),
+    }
+  }
+
+  #url(
+    call: Call,
+    { template, method }: RestBinding,
+    { params, query }: RestParts,
+    profile: IdempotencyProfile | undefined,
+  ): string {
+    const { base, query: defaults, queryStyle } = this.#defaults
+    let written = this.#defaultQuery
+    for (const _ in query) {
+      written = encodeQuery(defaults ? { ...defaults, ...query } : query, queryStyle, call)
+      break
+    }
+    if (isSearchParams(query)) written = joinQuery(written, encodeQuery(query))
+    if (profile && isBodiless(method) && call.idempotencyKey !== undefined)
+      written = joinQuery(written, encodeQuery({ [profile.name]: call.idempotencyKey }))
+    if (call.credential?.query) written = joinQuery(written, encodeQuery(call.credential.query, undefined, call))
+    const path = base.prefix + template.fill(params, call)
+    return written === '' ? path : `${path}${template.hasQuery ? '&' : '?'}${written}`
+  }
+
+  /** Later ones win: transport, operation, input, call, credential. */
+  #headers(call: Call, binding: RestBinding, input: RestParts): Headers {
+    const { headers: own } = input
+    const headers: Headers = {
+      ...this.#base(binding),
+      ...(own && readHeaders(textHeaders(own), call)),
+      ...call.headers,
+      ...call.credential?.headers,
+    }
+    const { deadlineWriter } = this.#defaults
+    if (deadlineWriter && call.isDeadlineSent) {
+      const [name, value] = deadlineWriter(call.remainingMs)
+      headers[name] = value
+    }
+    return headers
+  }
+
+  #base(binding: RestBinding): CallHeaders {
+    let base = this.#baseHeaders.get(binding)
+    if (!base) {
+      base = {
+        accept: binding.defaultAccept,
+        ...this.#defaults.headers,
+        ...(binding.accept && { accept: binding.accept }),
+        ...(binding.contentType && { 'content-type': binding.contentType }),
+      }
+      this.#baseHeaders.set(binding, base)
+    }
+    return base
+  }
+
+  #body(
+    call: Call,
+    { method }: RestBinding,
+    input: RestParts,
+    headers: Headers,
+    profile: IdempotencyProfile | undefined,
+  ): EncodedBody {
+    const { codecs, queryStyle } = this.#defaults
+    const encode = () => {
+      const body = profile && !isBodiless(method) ? withKey(input.body, profile.name, call) : input.body
+      return encodeBody(body, { contentType: headers['content-type'], codecs, queryStyle }, call)
+    }
+    return input instanceof RestInput ? input.encodeOnce(encode) : encode()
+  }
+
+  /** The profile of a key that stands not among the headers. */
+  #bodyProfile(call: Call): IdempotencyProfile | undefined {
+    if (call.idempotencyKey === undefined) return undefined
+    const named = call.operation.idempotency ?? this.#defaults.idempotency
+    const profile = named ? idempotencyProfiles[named] : undefined
+    return profile?.place === 'header' ? undefined : profile
+  }
+
+  /** What interceptors added is left out, where it would force a preflight that the server need not allow. */
+  #safelisted(call: Call, { headers: own }: RestParts, headers: Headers): Headers {
+    const { headers: base, crossOriginHeaders } = this.#defaults
+    const named = [
+      base,
+      own ?? none,
+      readHeaders(call.options.headers as HeadersInit | undefined),
+      call.credential?.headers ?? none,
+    ]
+    const allowed = new Set([
+      ...protocolHeaders,
+      ...crossOriginHeaders.map(lower),
+      ...named.flatMap((each) => Object.keys(each).map(lower)),
+    ])
+    const isKept = ([name, value]: [string, string]) =>
+      allowed.has(name) || (call.isKeyHonoured && value.includes(call.idempotencyKey as string))
+    return Object.fromEntries(Object.entries(headers).filter(isKept))
+  }
+}
+
+function isBodiless(method: string): boolean {
+  return method === 'GET' || method === 'HEAD' || method === 'DELETE'
+}
+
+/** The key as a member of the body; a body that can hold none would be sent again without protection. */
+function withKey(body: unknown, name: string, call: Call): unknown {
+  if (
+    body !== undefined &&
+    (typeof body !== 'object' ||
+      body === null ||
+      Array.isArray(body) ||
+      Object.prototype.toString.call(body) !== '[object Object]')
+  ) {
+    throw refusal(`the idempotency profile puts its key into the body, which must be an object then`, call)
+  }
+  return { [name]: call.idempotencyKey, ...(body as object | undefined) }
+}
+
+/** Dates as HTTP writes them, lists joined. */
+function textHeaders(headers: Readonly<Record<string, unknown>>): HeadersInit {
+  const text: Record<string, string> = {}
+  for (const [name, value] of Object.entries(headers)) {
+    if (value === undefined || value === null) continue
+    text[name] = value instanceof Date ? value.toUTCString() : Array.isArray(value) ? value.join(', ') : String(value)
+  }
+  return text
+}
+
+function uploadProgress(
+  { options: { onUploadProgress } }: Call,
+  { body, length }: EncodedBody,
+): ((transferredBytes: number) => void) | undefined {
+  if (!onUploadProgress || body === undefined) return undefined
+  const totalBytes =
+    length ??
+    (typeof body === 'string'
+      ? new TextEncoder().encode(body).byteLength
+      : body instanceof Uint8Array
+        ? body.byteLength
+        : undefined)
+  return (transferredBytes) => onUploadProgress(progress(transferredBytes, totalBytes))
+}
+
+/** As users get it. */
+export function progress(transferredBytes: number, totalBytes: number | undefined): Progress {
+  return totalBytes === undefined ? { transferredBytes } : { transferredBytes, totalBytes }
+}
+
+function isSearchParams(query: object): boolean {
+  return Object.prototype.toString.call(query) === '[object URLSearchParams]'
+}
+
+function lower(name: string): string {
+  return name.toLowerCase()
+}

@@ -1,0 +1,58 @@
+import type { Call } from '../../src/core/call.ts'
+import type { ByteStream } from './byte-types.ts'
+import type { OpenResponse } from './http-body.ts'
+import { announcedLength } from './http-collect.ts'
+import { toCallError } from './http-fault.ts'
+import { progress } from './rest-request.ts'
+
+/** The body of a reply as the user reads it: faults of the wire become CallErrors, progress is told. */
+export class RestStream implements ByteStream, AsyncIterator<Uint8Array, undefined> {
+  readonly #call: Call
+  readonly #body: OpenResponse['body']
+  readonly #totalBytes: number | undefined
+  #transferredBytes = 0
+
+  constructor(call: Call, { body, headers }: OpenResponse) {
+    this.#call = call
+    this.#body = body
+    this.#totalBytes = announcedLength(headers)
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this
+  }
+
+  async next(): Promise<IteratorResult<Uint8Array, undefined>> {
+    try {
+      const step = await this.#body.next()
+      if (!step.done) this.#transferredBytes += step.value.byteLength
+      if (!step.done) this.#call.options.onDownloadProgress?.(progress(this.#transferredBytes, this.#totalBytes))
+      return step
+    } catch (error) {
+      throw toCallError(error, this.#call)
+    }
+  }
+
+  async return(): Promise<IteratorResult<Uint8Array, undefined>> {
+    this.#body.cancel()
+    return { done: true, value: undefined }
+  }
+
+  async cancel(): Promise<void> {
+    this.#body.cancel()
+  }
+
+  toReadable(): ReadableStream<Uint8Array> {
+    return new ReadableStream<Uint8Array>(
+      {
+        pull: async (controller) => {
+          const step = await this.next()
+          if (step.done) controller.close()
+          else controller.enqueue(step.value)
+        },
+        cancel: () => this.cancel(),
+      },
+      { highWaterMark: 0 },
+    )
+  }
+}
