@@ -87,6 +87,9 @@ describe('the request', () => {
   test.each([
     ['a bigint', { id: 1n }],
     ['a cycle', cyclic()],
+    ['a file', { id: new Blob(['text']) }],
+    ['a list of files', { id: [new Blob(['text'])] }],
+    ['bytes', { id: new Uint8Array(2) }],
   ])('is not sent with %s among its variables', async (_what, variables) => {
     answer(reply(200, good))
     await using client = graphqlClient(url())

@@ -9,7 +9,10 @@ const credential = { headers: { authorization: 'Bearer t' } }
 
 describe('what the client says', () => {
   it('begins with the credential as payload', () => {
-    expect(frame(adapter.hello({ ref: 1, credential }))).toEqual({ type: 'connection_init', payload: { authorization: 'Bearer t' } })
+    expect(frame(adapter.hello({ ref: 1, credential }))).toEqual({
+      type: 'connection_init',
+      payload: { authorization: 'Bearer t' },
+    })
     expect(adapter.hello({ ref: 1, credential: undefined })).toBe('{"type":"connection_init"}')
   })
 
@@ -23,7 +26,9 @@ describe('what the client says', () => {
 
   it('subscribes and leaves by id', () => {
     const payload = { json: '{"query":"subscription { a }","variables":{"n":1}}' }
-    expect(adapter.subscribe({ ref: 1, topic: 'a"1', payload })).toBe(`{"id":"a\\"1","type":"subscribe","payload":${payload.json}}`)
+    expect(adapter.subscribe({ ref: 1, topic: 'a"1', payload })).toBe(
+      `{"id":"a\\"1","type":"subscribe","payload":${payload.json}}`,
+    )
     expect(adapter.unsubscribe({ topic: '7', subscription: 1 })).toBe('{"id":"7","type":"complete"}')
   })
 
@@ -34,7 +39,9 @@ describe('what the client says', () => {
   })
 
   it('can neither publish nor request', () => {
-    expect(() => adapter.publish({ topic: '1', subscription: 1, ref: 2, key: undefined, message: {}, isAcked: false })).toThrow('subscriptions only')
+    expect(() =>
+      adapter.publish({ topic: '1', subscription: 1, ref: 2, key: undefined, message: {}, isAcked: false }),
+    ).toThrow('subscriptions only')
   })
 })
 
@@ -42,10 +49,19 @@ describe('what the server says', () => {
   test.each([
     [{ type: 'connection_ack' }, { kind: 'ready' }],
     [{ type: 'connection_ack', payload: { a: 1 } }, { kind: 'ready' }],
-    [{ type: 'next', id: '1', payload: { data: { a: 1 } } }, { kind: 'data', topic: '1', message: { data: { a: 1 } } }],
-    [{ type: 'complete', id: '1' }, { kind: 'end', topic: '1' }],
+    [
+      { type: 'next', id: '1', payload: { data: { a: 1 } } },
+      { kind: 'data', topic: '1', message: { data: { a: 1 } } },
+    ],
+    [
+      { type: 'complete', id: '1' },
+      { kind: 'end', topic: '1' },
+    ],
     [{ type: 'ping' }, { kind: 'ping', payload: undefined }],
-    [{ type: 'ping', payload: { a: 1 } }, { kind: 'ping', payload: { a: 1 } }],
+    [
+      { type: 'ping', payload: { a: 1 } },
+      { kind: 'ping', payload: { a: 1 } },
+    ],
     [{ type: 'pong' }, { kind: 'pong' }],
     [{ type: 'ka' }, undefined],
     [{ type: 'something new', id: '1' }, undefined],
@@ -69,21 +85,33 @@ describe('what the server says', () => {
 
   it('in Hasura’s dialect refuses the connection', () => {
     const read = adapter.decode(JSON.stringify({ type: 'connection_error', payload: { message: 'bad token' } }))
-    expect(read).toMatchObject({ kind: 'error', failure: { code: 'unauthenticated' } })
-    expect(read).not.toHaveProperty('topic')
+    const verdict = { action: 'refresh-auth', failure: { code: 'unauthenticated', serverMessage: 'bad token' } }
+    expect(read).toMatchObject({ kind: 'goodbye', verdict })
   })
 
-  test.each(['', 'text', '[]', 'null', '{"type":"next"}', '{"type":"next","id":1}', '{"type":"complete"}', '{"type":"error"}'])(
-    'malformed: %s',
-    (text) => {
-      expect(() => adapter.decode(text)).toThrow()
-    },
-  )
+  test.each([
+    '',
+    'text',
+    '[]',
+    'null',
+    '{"type":"next"}',
+    '{"type":"next","id":1}',
+    '{"type":"complete"}',
+    '{"type":"error"}',
+  ])('malformed: %s', (text) => {
+    expect(() => adapter.decode(text)).toThrow()
+  })
 })
 
 describe('close codes', () => {
   const classify = (code: number, rest: Partial<SocketEnd> = {}) => {
-    const { action, failure, minDelayMs } = adapter.classifyClose({ code, reason: '', wasClean: true, phase: 'open', ...rest })
+    const { action, failure, minDelayMs } = adapter.classifyClose({
+      code,
+      reason: '',
+      wasClean: true,
+      phase: 'open',
+      ...rest,
+    })
     return `${code} ${action} ${failure.code}${failure.isRetryable ? ' retryable' : ''}${minDelayMs ? ` ≥ ${minDelayMs}` : ''}`
   }
 
@@ -118,7 +146,12 @@ describe('close codes', () => {
   })
 
   it('carry the code, and the reason only beside the message', () => {
-    const { failure } = adapter.classifyClose({ code: 4400, reason: 'Invalid message: secret', wasClean: true, phase: 'open' })
+    const { failure } = adapter.classifyClose({
+      code: 4400,
+      reason: 'Invalid message: secret',
+      wasClean: true,
+      phase: 'open',
+    })
     expect(failure).toMatchObject({ status: 4400, serverMessage: 'Invalid message: secret' })
     expect(failure.message).not.toContain('secret')
   })

@@ -2,7 +2,7 @@ import type { Call } from '../../src/core/call.ts'
 import { CallError } from '../../src/core/error.ts'
 import type { Failure } from '../../src/core/failure.ts'
 import { HeaderMap } from '../../src/core/header-map.ts'
-import { type IdempotencyOption, idempotencyProfiles } from '../../src/core/idempotency.ts'
+import type { IdempotencyOption } from '../../src/core/idempotency.ts'
 import type { UnaryReply } from '../../src/core/reply.ts'
 import type { Scope } from '../../src/core/scope.ts'
 import { graphqlFailure } from './graphql-error.ts'
@@ -10,6 +10,7 @@ import { execute } from './graphql-executor.ts'
 import { type GraphQLHeaderOptions, GraphQLHeaders } from './graphql-headers.ts'
 import { type GraphQLBinding, messageOf } from './graphql-operation.ts'
 import { type DocumentText, textOf } from './graphql-print.ts'
+import { requestRest } from './graphql-request-json.ts'
 import { readGraphQL } from './graphql-response.ts'
 import type { FetchOptions, HttpEngine } from './http.ts'
 import { type BufferedResponse, requestBuffered } from './http-collect.ts'
@@ -55,7 +56,7 @@ export class GraphQLHttp {
       url: this.#options.url,
       document,
       origin: call,
-      rest: () => restOf(call, this.#options.idempotency),
+      rest: () => requestRest(call, this.#options.idempotency),
       post: async (url, body) => (response = await this.#post(call, url, body)).text(),
       read: (text) => readGraphQL({ ...headOf(response), text }, call.idempotencyKey !== undefined, wallNow(), call),
     })
@@ -92,31 +93,6 @@ export class GraphQLHttp {
 
 function headOf(response: BufferedResponse | undefined): Pick<BufferedResponse, 'status' | 'headers'> {
   return response ?? { status: 200, headers: HeaderMap.empty }
-}
-
-/** The body beside the document. Variables that are no JSON are refused by name only: what they hold is secret. */
-function restOf(call: Call, profile: IdempotencyOption | undefined): string {
-  const { extensions } = call.operation.binding as GraphQLBinding
-  const keyed = extensionOfKey(call, call.operation.idempotency ?? profile)
-  const parts = { variables: call.input, extensions: keyed ? { ...extensions, ...keyed } : extensions }
-  try {
-    const json = JSON.stringify(parts)
-    return json === '{}' ? '' : `,${json.slice(1, -1)}`
-  } catch (cause) {
-    const message =
-      'the variables cannot be written as JSON (a bigint, or a cycle): convert them first; nothing was sent'
-    throw new CallError({ code: 'invalid_argument', message, phase: 'resolve', sent: 'no', cause }, call)
-  }
-}
-
-/** Where a profile puts the key into the body: GraphQL allows additions among the extensions alone. */
-function extensionOfKey(
-  { idempotencyKey }: Call,
-  profile: IdempotencyOption | undefined,
-): Record<string, string> | undefined {
-  if (!idempotencyKey || !profile) return undefined
-  const { place, name } = idempotencyProfiles[profile]
-  return place === 'body' ? { [name]: idempotencyKey } : undefined
 }
 
 function withQuery(url: string, query: Readonly<Record<string, string>>): string {

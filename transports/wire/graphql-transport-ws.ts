@@ -19,7 +19,10 @@ export interface SubscriptionPayload {
 }
 
 const refused = (what: string): CloseVerdict['failure'] => ({ code: 'unauthenticated', message: what })
-const fatal = (code: Failure['code'], what: string): CloseVerdict => ({ action: 'fatal', failure: { code, message: what } })
+const fatal = (code: Failure['code'], what: string): CloseVerdict => ({
+  action: 'fatal',
+  failure: { code, message: what },
+})
 const misuse = 'this is a fault of the client, please report it'
 
 /**
@@ -104,7 +107,13 @@ function decode(frame: WireFrame): Incoming | undefined {
       return { kind: 'ready' }
     case 'connection_error':
       // Hasura, outside of the sub-protocol: the init was refused.
-      return { kind: 'error', failure: { ...errorOf(payload), code: 'unauthenticated', isRetryable: false } }
+      return {
+        kind: 'goodbye',
+        verdict: {
+          action: 'refresh-auth',
+          failure: { ...errorOf(payload), code: 'unauthenticated', isRetryable: false },
+        },
+      }
     default:
       return undefined
   }
