@@ -24,7 +24,9 @@ export interface NoInput {
 }
 
 /** The input may be left out when every name in it is optional. */
-export type Args<In> = {} extends In ? [input?: In, options?: CallOptions] : [input: In, options?: CallOptions]
+export type Args<In> = {} extends In
+  ? [input?: In | undefined, options?: CallOptions | undefined]
+  : [input: In, options?: CallOptions | undefined]
 
 /** A call with one message each way. */
 export interface Unary<In, Out> {
@@ -73,8 +75,8 @@ export interface ServerStream<In, Message> {
 
 /** Many messages to the server, one back. */
 export interface ClientStream<In, Out> {
-  (messages: AsyncIterable<In> | Iterable<In>, options?: CallOptions): Promise<Out>
-  reply(messages: AsyncIterable<In> | Iterable<In>, options?: CallOptions): Promise<UnaryResult<Out>>
+  (messages: AsyncIterable<In> | Iterable<In>, options?: CallOptions | undefined): Promise<Out>
+  reply(messages: AsyncIterable<In> | Iterable<In>, options?: CallOptions | undefined): Promise<UnaryResult<Out>>
 }
 
 /** What one `send` may say. */

@@ -4,6 +4,7 @@ import { bearerAuth } from 'polywire/auth'
 import { memoryTransport, virtualClock } from 'polywire/testing'
 import { describe, expect, it } from 'vitest'
 import { memoryClient, streamOperation, unaryOperation } from '../support/memory-client.ts'
+import { collect } from './support/eventually.ts'
 import { failureOf } from './support/world.ts'
 
 /** Whatever a JavaScript caller passes: one CallError that says what to do, nothing sent, nothing left behind. */
@@ -267,7 +268,7 @@ describe("the user's own code at fault", () => {
       throw lost
     }
     const { client } = memoryClient(() => feed(), { telemetry: { call: () => (error) => void ends.push(error) } })
-    expect(await failureOf(Array.fromAsync(client.call(streamOperation())))).toBe(lost)
+    expect(await failureOf(collect(client.call(streamOperation())))).toBe(lost)
     for await (const _message of client.call(streamOperation())) break
     expect(ends).toEqual([lost, undefined])
   })

@@ -35,7 +35,7 @@ const statuses: readonly (readonly [status: number, code: Refusal['code'], isRet
   [520, 'unknown'],
 ]
 
-export const rest: Harness = {
+const rest: Harness = {
   protocol: 'rest',
   has: ['write'],
   start: startRestPeer,
@@ -54,4 +54,10 @@ export const rest: Harness = {
   garbled: { code: 'internal' },
 }
 
-describeTransport('rest', rest)
+describeTransport('rest over undici', rest)
+describeTransport('rest over fetch', {
+  ...rest,
+  isFetch: true,
+  waitingPhase: 'connect',
+  transport: (origin) => restTransport({ baseUrl: origin, maxBodyBytes: maxAnswerBytes, http: 'fetch' }),
+})

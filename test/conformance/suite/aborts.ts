@@ -1,6 +1,6 @@
 import { bearerAuth } from 'polywire/auth'
 import { describe, expect, it } from 'vitest'
-import { turns } from '../support/eventually.ts'
+import { eventually, turns } from '../support/eventually.ts'
 import type { Deed, Harness } from '../support/harness.ts'
 import { muteServer } from '../support/origins.ts'
 import { failureOf, inWorld, type World } from '../support/world.ts'
@@ -50,7 +50,10 @@ export function aborts(harness: Harness): void {
       const mute = await muteServer()
       const origin = `${harness.muteScheme ?? 'https'}://127.0.0.1:${mute.port}`
       try {
-        await inWorld(harness, { origin }, (world) => abortAt(world, () => world.reached('connect')))
+        await inWorld(harness, { origin }, (world) =>
+          abortAt(world, () => eventually(() => mute.openSockets > 0, 'a socket at the mute server')),
+        )
+        if (!harness.isFetch) await eventually(() => mute.openSockets === 0, 'no socket is open at the mute server')
       } finally {
         await mute.close()
       }

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { collect } from '../support/eventually.ts'
 import { type Harness, serverText } from '../support/harness.ts'
 import { failureOf, inWorld } from '../support/world.ts'
 
@@ -18,7 +19,7 @@ export function closing(harness: Harness): void {
     it.runIf(harness.has.includes('feed'))('during a stream ends it with canceled', () =>
       inWorld(harness, {}, async (world) => {
         const stream = world.api.feed?.()
-        const reading = failureOf(Array.fromAsync(stream ?? []))
+        const reading = failureOf(collect(stream))
         await world.reached('stream')
         await world.client.close()
         expect(await reading).toMatchObject({ code: 'canceled' })

@@ -1,7 +1,7 @@
 import type { Stream } from 'polywire'
 import { bearerAuth } from 'polywire/auth'
 import { describe, expect, it } from 'vitest'
-import { eventually } from '../support/eventually.ts'
+import { collect, eventually } from '../support/eventually.ts'
 import { type Api, feedLength, type Harness } from '../support/harness.ts'
 import { failureOf, inWorld } from '../support/world.ts'
 
@@ -77,7 +77,7 @@ export function streams(harness: Harness): void {
         await exits[exit]?.(stream)
         await world.released()
         expect(stream.state).toBe('closed')
-        expect(await Array.fromAsync(stream)).toEqual([])
+        expect(await collect(stream)).toEqual([])
       }),
     )
 
@@ -158,7 +158,7 @@ export function streams(harness: Harness): void {
         const controller = world.controller()
         const reason = new Error('the user left')
         const stream = feedOf(world.api)({ signal: controller.signal })
-        const reading = failureOf(Array.fromAsync(stream))
+        const reading = failureOf(collect(stream))
         await world.reached('stream')
         controller.abort(reason)
         expect(await reading).toBe(reason)
@@ -169,7 +169,7 @@ export function streams(harness: Harness): void {
       inWorld(harness, {}, async (world) => {
         const controller = world.controller()
         world.peer.plan({ do: 'drop', after: 2 })
-        const reading = failureOf(Array.fromAsync(feedOf(world.api)({ signal: controller.signal })))
+        const reading = failureOf(collect(feedOf(world.api)({ signal: controller.signal })))
         await world.announcedWait()
         controller.abort('left')
         expect(await reading).toBe('left')

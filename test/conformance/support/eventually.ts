@@ -2,7 +2,7 @@
 export async function eventually(condition: () => boolean, what = condition.toString()): Promise<void> {
   const start = performance.now()
   while (!condition()) {
-    if (performance.now() - start > 8000) throw new Error(`never came true: ${what}`)
+    if (performance.now() - start > 4000) throw new Error(`never came true: ${what}`)
     await new Promise((resolve) => setTimeout(resolve, 1))
   }
 }
@@ -10,4 +10,11 @@ export async function eventually(condition: () => boolean, what = condition.toSt
 /** Lets everything happen that is about to. */
 export async function turns(count = 5): Promise<void> {
   for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve))
+}
+
+/** Reads to the end. */
+export async function collect<T>(messages: AsyncIterable<T> | undefined): Promise<T[]> {
+  const collected: T[] = []
+  for await (const message of messages ?? []) collected.push(message)
+  return collected
 }

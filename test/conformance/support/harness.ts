@@ -96,6 +96,8 @@ export interface Harness {
   readonly cannot?: readonly Deed['do'][]
   /** The scheme of a server that accepts a connection and never speaks: TLS, so that connecting does not end. */
   readonly muteScheme?: 'http' | 'https'
+  /** The platform's fetch: it keeps idle connections for itself, and does not tell when it has connected. */
+  readonly isFetch?: boolean
   /** Credentials travel with every request, so that a refused one is sent again with the new one. @defaultValue true */
   readonly hasTokenPerRequest?: boolean
 }

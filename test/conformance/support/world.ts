@@ -84,7 +84,8 @@ export class World {
   /** Closes the client and looks for what it left behind. */
   async leave(): Promise<void> {
     await this.client.close()
-    await eventually(() => this.peer.openSockets === 0, 'no socket is open at the server')
+    await this.released()
+    if (!this.harness.isFetch) await eventually(() => this.peer.openSockets === 0, 'no socket is open at the server')
     await turns()
     expect(this.clock.timers, 'timers left').toBe(0)
     for (const signal of this.#signals) expect(getEventListeners(signal, 'abort'), 'listeners left').toEqual([])
