@@ -36,10 +36,12 @@ export class UrlSplitter {
 }
 
 function parse(url: string): UrlParts {
-  const { protocol, origin, pathname, search, username, password } = new URL(url)
+  const parsed = new URL(url)
+  parsed.hash = ''
+  const { protocol, origin, href, username, password } = parsed
   if (protocol !== 'http:' && protocol !== 'https:') throw invalid('the URL is neither http nor https')
   if (username || password) throw invalid('the URL holds a user name')
-  return { origin, path: pathname + search }
+  return { origin, path: href.slice(origin.length) }
 }
 
 function invalid(message: string): TypeError {
