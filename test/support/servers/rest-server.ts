@@ -22,6 +22,8 @@ export interface RestServer {
   readonly last: SeenRequest
   /** Answers the requests to come: one each, the last one for all that follow. */
   answer(...answers: Answer[]): void
+  /** Cuts the connection of the next request as soon as a part of its body has come. */
+  cutNextUpload(): void
   [Symbol.asyncDispose](): Promise<void>
 }
 
@@ -44,7 +46,15 @@ export async function startRestServer(): Promise<RestServer> {
   })
   const seen: SeenRequest[] = []
   let answers: Answer[] = [echo]
+  let isUploadCut = false
   takeAnyBody(app)
+  app.addHook('onRequest', (request, reply, done) => {
+    if (!isUploadCut) return done()
+    isUploadCut = false
+    seen.push({ method: request.method, url: request.raw.url ?? '', headers: {}, body: Buffer.alloc(0) })
+    reply.hijack()
+    request.raw.once('data', () => request.raw.socket.resetAndDestroy())
+  })
   app.setErrorHandler((error, _request, reply) => reply.code(500).send({ crashed: String(error) }))
   app.route({
     method: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'],
@@ -67,6 +77,9 @@ export async function startRestServer(): Promise<RestServer> {
     },
     answer(...next) {
       answers = next
+    },
+    cutNextUpload() {
+      isUploadCut = true
     },
     [Symbol.asyncDispose]: () => app.close(),
   }

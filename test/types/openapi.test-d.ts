@@ -1,0 +1,144 @@
+/** `openapi()` over a small description and over GitHub's. It passes when it compiles; nothing here runs. */
+import type { paths as GitHub } from '@octokit/openapi-types'
+import { createClient, isCallError } from 'polywire'
+import { openapi, restTransport } from 'polywire/rest'
+
+type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
+declare function same<A, B>(equal: Equal<A, B>): void
+
+interface Body<T> {
+  content: { 'application/json': T }
+}
+interface paths {
+  '/repos/{owner}': {
+    get: {
+      parameters: { path: { owner: string }; query?: { page?: number } }
+      responses: { 200: Body<{ full_name: string }>; 404: Body<{ message: string }> }
+    }
+    delete: { parameters: { path: { owner: string } }; responses: { 204: { content: never } } }
+    put?: never
+  }
+  '/repos/{owner}/file': {
+    delete: {
+      parameters: { path: { owner: string } }
+      requestBody: Body<{ sha: string }>
+      responses: { 200: Body<1>; 202: Body<2> }
+    }
+  }
+  '/bulk': {
+    post: {
+      parameters: { query: { page: number; size?: number } }
+      requestBody: Body<{ ids: string[] }>
+      responses: { 200: Body<1> }
+    }
+  }
+  '/vars/{name}': {
+    patch: {
+      parameters: { path: { name: string } }
+      requestBody: Body<{ name?: string }>
+      responses: { 204: { content: never } }
+    }
+  }
+  '/raw': { post: { requestBody?: { content: { 'text/plain': string } }; responses: { 200: Body<string> } } }
+  '/etag': {
+    get: {
+      parameters: { header?: { 'if-none-match'?: string } }
+      responses: { 200: Body<1>; 304: { content?: never } }
+    }
+  }
+  '/file': { post: { requestBody: { content: { 'application/octet-stream': Blob } }; responses: { 200: Body<1> } } }
+}
+
+const client = createClient({ transports: { rest: restTransport({ baseUrl: 'https://api.example.com' }) } })
+const gh = openapi<paths>()
+const api = client.bind({
+  repo: gh.get('/repos/{owner}'),
+  deleteRepo: gh.del('/repos/{owner}'),
+  removeRepo: gh.delete('/repos/{owner}'),
+  deleteFile: gh.del('/repos/{owner}/file', { body: '*' }),
+  bulk: gh.post('/bulk', { query: ['size', 'page'] }),
+  setVar: gh.patch('/vars/{name}', { shape: 'nested' }),
+  raw: gh.post('/raw', { shape: 'nested' }),
+  etag: gh.get('/etag', { shape: 'nested' }),
+  file: gh.post('/file', { shape: 'nested' }),
+})
+
+export async function small() {
+  const repo = await api.repo({ owner: 'a' })
+  same<typeof repo, { full_name: string }>(true)
+  await api.repo({ owner: 'a', page: 2 })
+  const nothing = await api.deleteRepo({ owner: 'a' })
+  same<typeof nothing, undefined>(true)
+  same<typeof api.deleteRepo, typeof api.removeRepo>(true)
+  const either = await api.deleteFile({ owner: 'a', sha: 's' })
+  same<typeof either, 1 | 2>(true)
+  const reply = await api.deleteFile.reply({ owner: 'a', sha: 's' })
+  if (reply.status === 202) same<typeof reply.message, 2>(true)
+  await api.bulk({ page: 1, ids: [] })
+  await api.setVar({ params: { name: 'old' }, body: { name: 'new' } })
+  await api.raw({ body: '# hi' })
+  await api.etag({ headers: { 'if-none-match': '"e"' } })
+  await api.etag()
+  await api.file({ body: new Blob() })
+  try {
+    await api.repo({ owner: 'a' })
+  } catch (error) {
+    if (isCallError(error, api.repo)) {
+      same<typeof error.status, 404>(true)
+      same<typeof error.body, { message: string }>(true)
+    }
+  }
+  // @ts-expect-error no such path
+  gh.get('/nope')
+  // @ts-expect-error no such verb on that path
+  gh.put('/repos/{owner}')
+  // @ts-expect-error the DELETE has a body: { body: '*' }
+  gh.del('/repos/{owner}/file')
+  // @ts-expect-error the POST has a query and a body: { query: ['page', 'size'] }
+  gh.post('/bulk')
+  // @ts-expect-error one of its query names is missing
+  gh.post('/bulk', { query: ['page'] })
+  // @ts-expect-error 'name' stands in the path and in the body: { shape: 'nested' }
+  gh.patch('/vars/{name}')
+  // @ts-expect-error a text cannot be flat: { shape: 'nested' }
+  gh.post('/raw')
+  // @ts-expect-error a file cannot be flat: { shape: 'nested' }
+  gh.post('/file')
+  // @ts-expect-error 'owner' is required
+  await api.repo({})
+  // @ts-expect-error another type
+  await api.repo({ owner: 1 })
+  // @ts-expect-error no 'elsewhere'
+  client.bind({ a: gh.get('/repos/{owner}', { via: 'elsewhere' }) })
+}
+
+export async function github() {
+  const github = openapi<GitHub>()
+  const api = client.bind({
+    repo: github.get('/repos/{owner}/{repo}'),
+    issues: github.get('/repos/{owner}/{repo}/issues'),
+    createIssue: github.post('/repos/{owner}/{repo}/issues'),
+    deleteFile: github.del('/repos/{owner}/{repo}/contents/{path}', { body: '*' }),
+    markdown: github.post('/markdown/raw', { shape: 'nested' }),
+    star: github.put('/user/starred/{owner}/{repo}'),
+  })
+  const repo = await api.repo({ owner: 'o', repo: 'r' })
+  same<typeof repo.full_name, string>(true)
+  const [issue] = await api.issues({ owner: 'o', repo: 'r', state: 'open', per_page: 100 })
+  same<NonNullable<typeof issue>['number'], number>(true)
+  const created = await api.createIssue({ owner: 'o', repo: 'r', title: 't' })
+  same<typeof created.html_url, string>(true)
+  const starred = await api.star({ owner: 'o', repo: 'r' })
+  same<typeof starred, undefined>(true)
+  try {
+    await api.repo({ owner: 'o', repo: 'r' })
+  } catch (error) {
+    if (isCallError(error, api.repo) && error.status === 404) same<typeof error.body.message, string | undefined>(true)
+  }
+  // @ts-expect-error no such state
+  await api.issues({ owner: 'o', repo: 'r', state: 'ajar' })
+  // @ts-expect-error 'repo' is required
+  await api.repo({ owner: 'o' })
+  // @ts-expect-error no such path
+  github.get('/repos/{owner}')
+}

@@ -1,0 +1,230 @@
+/** Usage and refusals of `polywire/rest`. It passes when it compiles; nothing here runs. */
+import {
+  type Api,
+  adapt,
+  createClient,
+  type HeaderMap,
+  type InputOf,
+  isCallError,
+  type OutputOf,
+  type Schema,
+  type Transport,
+  type,
+} from 'polywire'
+import { type ByteStream, cursorPages, del, get, head, multipart, patch, post, put, restTransport } from 'polywire/rest'
+import * as v from 'valibot'
+import { z } from 'zod'
+
+type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
+declare function same<A, B>(equal: Equal<A, B>): void
+declare const other: Transport
+
+interface User {
+  id: number
+  name: string
+}
+interface NewUser {
+  name: string
+  email?: string
+}
+/** Stands for a schema whose input and output differ. */
+declare const newUserSchema: Schema<{ name: string; age?: number }, { name: string; age: number }>
+declare const dateSchema: Schema<string, Date>
+
+const rest = restTransport({ baseUrl: 'https://api.example.com' })
+const client = createClient({ transports: { rest, billing: rest } })
+const small = createClient({ transports: { rest, sse: other } })
+const getUser = get('/users/{id}', {
+  output: type<User>(),
+  errors: { 404: type<{ gone: boolean }>(), 422: type<{ fields: string[] }>() },
+})
+
+const contract = {
+  users: {
+    get: getUser,
+    list: get('/users', {
+      query: type<{ status?: 'active' }>(),
+      output: type<User[]>(),
+      paginate: cursorPages({ next: 'cursor' }),
+    }),
+    search: get('/search', {
+      output: type<{ users: User[]; next?: string }>(),
+      paginate: cursorPages({ items: 'users', next: 'next' }),
+    }),
+    nullable: get('/search', {
+      output: type<{ users: User[] | null }>(),
+      paginate: cursorPages({ items: 'users', next: 'next' }),
+    }),
+    find: get('/find', {
+      output: type<{ a: { users: User[] } }>(),
+      paginate: cursorPages({ items: (page: { a: { users: User[] } }) => page.a.users, next: 'next' }),
+    }),
+    create: post('/users', { body: newUserSchema, output: dateSchema }),
+    both: post('/users/{id}', { input: type<{ id: number; name: string; dryRun?: boolean }>(), query: ['dryRun'] }),
+    nested: put('/users/{id}', { shape: 'nested', query: type<{ id?: string }>(), body: type<{ id: number }>() }),
+    ping: get('/ping'),
+    bill: get('/bills/{id}', { via: 'billing', output: type<User>() }),
+    head: head('/users/{id}'),
+    text: get('/text', { response: 'text' }),
+    bytes: get('/bytes', { response: 'bytes' }),
+    stream: get('/stream', { response: 'stream' }),
+    json: get('/json', { response: 'json' }),
+    said: get('/said', { response: 'text', output: type<'yes' | 'no'>() }),
+    zod: post('/zod/{id}', {
+      body: z.object({ at: z.coerce.date(), n: z.number().default(1) }),
+      output: z.object({ n: z.string().transform(Number) }),
+    }),
+    valibot: get('/valibot', {
+      query: v.object({ n: v.pipe(v.number(), v.minValue(1)), q: v.optional(v.string()) }),
+      output: v.pipe(v.string(), v.transform(Number)),
+    }),
+    upload: post('/files', { shape: 'nested', body: type<Blob | FormData | ReturnType<typeof multipart>>() }),
+    tuned: post('/tuned', {
+      idempotent: true,
+      idempotency: 'stripe',
+      retry: { maxAttempts: 5 },
+      validate: 'warn',
+      accept: 'application/vnd.a+json',
+      contentType: 'application/vnd.a+json',
+      body: type<NewUser>(),
+    }),
+  },
+}
+const api = client.bind(contract)
+
+export async function unary() {
+  const user = await api.users.get({ id: 42 }, { timeoutMs: 100 })
+  same<typeof user, User>(true)
+  const { message, attempts, headers } = await api.users.get.reply({ id: 42 })
+  same<typeof message, User>(true)
+  same<typeof attempts, number>(true)
+  same<typeof headers, HeaderMap>(true)
+  const created = await api.users.create({ name: 'x' })
+  same<typeof created, Date>(true)
+  await api.users.both({ id: 1, name: 'x', dryRun: true })
+  await api.users.nested({ params: { id: 1 }, body: { id: 2 } })
+  await api.users.ping()
+  await api.users.ping({}, { timeoutMs: 1 })
+  const called = await client.call(getUser, { id: 42 })
+  same<typeof called, User>(true)
+  const nothing = await api.users.ping()
+  same<typeof nothing, unknown>(true)
+  same<InputOf<typeof getUser>, { id: string | number | bigint }>(true)
+  same<OutputOf<typeof getUser>, User>(true)
+  same<Api<typeof contract>, typeof api>(true)
+  try {
+    await api.users.get({ id: 1 })
+  } catch (error) {
+    if (isCallError(error, api.users.get)) {
+      if (error.status === 404) same<typeof error.body, { gone: boolean }>(true)
+      else same<typeof error.body.fields, string[]>(true)
+    }
+  }
+  // @ts-expect-error 'id' is required
+  await api.users.get({})
+  // @ts-expect-error an input is required
+  await api.users.get()
+  // @ts-expect-error no such name
+  await api.users.get({ id: 1, nope: 2 })
+  // @ts-expect-error no such name, where nothing is to pass
+  await api.users.ping({ nope: 1 })
+  // @ts-expect-error 'id' is required through call, too
+  await client.call(getUser, {})
+  // @ts-expect-error no such name through call, either
+  await client.call(getUser, { id: 1, nope: 2 })
+  // @ts-expect-error the input type of the schema counts
+  await api.users.create({ name: 1 })
+  // @ts-expect-error the declared input types the path, too
+  await api.users.both({ id: '1', name: 'x' })
+  // @ts-expect-error no option of that name
+  await api.users.get({ id: 1 }, { timeout: 1 })
+}
+
+export async function kinds() {
+  same<Awaited<ReturnType<typeof api.users.text>>, string>(true)
+  same<Awaited<ReturnType<typeof api.users.bytes>>, Uint8Array>(true)
+  same<Awaited<ReturnType<typeof api.users.stream>>, ByteStream>(true)
+  same<Awaited<ReturnType<typeof api.users.json>>, unknown>(true)
+  same<Awaited<ReturnType<typeof api.users.said>>, 'yes' | 'no'>(true)
+  new Response((await api.users.stream()).toReadable())
+  await api.users.upload({ body: new Blob() })
+  await api.users.upload({
+    body: multipart({ a: 1, b: [new Blob(), 'x'], c: { content: 'x', filename: 'y' }, d: new Date() }),
+  })
+  await api.users.tuned({ name: 'x' })
+  // @ts-expect-error no such kind
+  get('/x', { response: 'xml' })
+  // @ts-expect-error no such profile
+  post('/x', { idempotency: 'mine' })
+  // @ts-expect-error no such shape
+  post('/x', { shape: 'round' })
+  // @ts-expect-error no part of a form
+  multipart({ a: { b: 1 } })
+}
+
+export async function schemas() {
+  const zod = await api.users.zod({ id: 1, at: new Date() })
+  same<typeof zod, { n: number }>(true)
+  const valibot = await api.users.valibot({ n: 1 })
+  same<typeof valibot, number>(true)
+  // @ts-expect-error the schema's input
+  await api.users.zod({ id: 1, at: new Date(), n: 'x' })
+  // @ts-expect-error 'n' is required
+  await api.users.valibot({ q: 'x' })
+}
+
+export async function pages() {
+  for await (const user of api.users.list.items({ status: 'active' })) same<typeof user, User>(true)
+  for await (const page of api.users.list.pages()) same<typeof page, User[]>(true)
+  for await (const user of api.users.search.items()) same<typeof user, User>(true)
+  for await (const user of api.users.nullable.items()) same<typeof user, User>(true)
+  for await (const user of api.users.find.items()) same<typeof user, User>(true)
+  // @ts-expect-error not declared
+  api.users.get.pages
+  // @ts-expect-error names no list
+  get('/x', { output: type<{ users: User[] }>(), paginate: cursorPages({ items: 'user', next: 'n' }) })
+  // @ts-expect-error the page itself is no list
+  get('/x', { output: type<{ users: User[] }>(), paginate: cursorPages({ next: 'n' }) })
+  // biome-ignore format: the refusal stands in one line
+  // @ts-expect-error another page
+  get('/x', { output: type<{ users: User[] }>(), paginate: cursorPages({ items: (page: { other: User[] }) => page.other, next: 'n' }) })
+  const hoisted = cursorPages({ items: 'user', next: 'n' })
+  // @ts-expect-error names no list, in a pager declared elsewhere
+  get('/x', { output: type<{ users: User[] }>(), paginate: hoisted })
+}
+
+export function refusals() {
+  small.bind({ a: { ok: getUser } })
+  // @ts-expect-error no 'billing'
+  small.bind({ bill: get('/x', { via: 'billing' }) })
+  const bill = { bill: get('/x', { via: 'billing' }) }
+  // @ts-expect-error no 'billing', in a contract declared elsewhere
+  small.bind(bill)
+  // @ts-expect-error no 'billing', through call
+  small.call(get('/x', { via: 'billing' }))
+  // @ts-expect-error no 'billing', behind adapt
+  small.bind({ a: adapt(get('/x', { via: 'billing' }), {}) })
+  // @ts-expect-error 'name' stands in the path and in the body
+  post('/users/{name}', { body: type<NewUser>() })
+  // @ts-expect-error 'id' stands in the path and in the query
+  del('/users/{id}', { query: type<{ id: string }>() })
+  // @ts-expect-error a query and a body: give one input and name the query keys
+  patch('/users', { body: type<NewUser>(), query: type<{ dryRun?: boolean }>() })
+  // @ts-expect-error 'dryRn' is no name of the input
+  post('/users', { input: type<NewUser & { dryRun?: boolean }>(), query: ['dryRn'] })
+  const spec = { body: type<NewUser>() }
+  // @ts-expect-error 'name' stands in the path and in the body, in a spec declared elsewhere
+  post('/users/{name}', spec)
+  // @ts-expect-error no transport without a baseUrl
+  restTransport({})
+}
+
+export async function swap() {
+  const bound = client.bind({ get: get('/users/{id}', { input: type<{ id: number }>(), output: type<User>() }) })
+  const wire = get('/v2/users/{key}', { output: type<{ data: User }>() })
+  const swapped = client.bind({
+    get: adapt(wire, { input: (input: { id: number }) => ({ key: input.id }), output: ({ data }) => data }),
+  })
+  const site: typeof bound = swapped
+  same<Awaited<ReturnType<typeof site.get>>, User>(true)
+}
