@@ -100,10 +100,15 @@ export class Source implements MessageSource {
     this.#arrived()
   }
 
-  /** Queues what one read of the wire brought: one wake-up for all of it. */
-  pushAll(items: readonly Item[]): void {
+  /**
+   * Queues what one read of the wire brought: one wake-up for all of it.
+   *
+   * @param size - bytes of them all, where the items do not say it one by one.
+   */
+  pushAll(items: readonly Item[], size = 0): void {
     if (this.#settled || items.length === 0) return
     for (const item of items) this.#add(item)
+    this.#bytes += size
     this.#arrived()
   }
 
@@ -150,7 +155,9 @@ export class Source implements MessageSource {
 
   tap(tap: Tap): void {
     ;(this.#taps ??= []).push(tap)
-    if (this.#queue.length > 0) this.#queue = this.#queue.map(tap).filter((item) => item !== undefined)
+    if (this.#queue.length === 0) return
+    this.#queue = this.#queue.map(tap).filter((item) => item !== undefined)
+    this.#cursor = this.#queue.findLast((item) => item.cursor !== undefined)?.cursor ?? this.#cursor
   }
 
   close(reason: unknown): void {

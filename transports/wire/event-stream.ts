@@ -31,8 +31,9 @@ export class EventStream {
   readonly #sink: EventStreamSink
   readonly #maxEventLength: number
   readonly #parser: EventSourceParser
-  /** Takes away one byte order mark, and no second one. */
-  readonly #decoder = new TextDecoder()
+  /** Node's TextDecoder takes away a second byte order mark where the first one was cut: that is done here. */
+  readonly #decoder = new TextDecoder('utf-8', { ignoreBOM: true })
+  #hasBegun = false
   /** The last event id, where no event has told it yet. */
   #cursor: string | undefined
   #isOverflown = false
@@ -60,9 +61,16 @@ export class EventStream {
   /** Reads the next bytes; calls the sink before it returns. */
   feed(bytes: Uint8Array): void {
     if (this.#isOverflown) return
-    this.#parser.feed(this.#decoder.decode(bytes, streaming))
+    const text = this.#decoder.decode(bytes, streaming)
+    this.#parser.feed(this.#hasBegun ? text : this.#begin(text))
     const cursor = this.#takeCursor()
     if (cursor !== undefined) this.#sink.onCursor(cursor)
+  }
+
+  /** Takes one byte order mark away. */
+  #begin(text: string): string {
+    this.#hasBegun = text !== ''
+    return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text
   }
 
   #event({ event = 'message', data, id }: EventSourceMessage): void {

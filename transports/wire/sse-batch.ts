@@ -1,0 +1,95 @@
+import type { Failure } from '../../src/core/failure.ts'
+import type { Item } from '../../src/core/source.ts'
+import type { EventStreamSink, ServerEvent } from './event-stream.ts'
+import { overflowFailure, unreadableFailure, untilFailure } from './sse-failure.ts'
+import type { SseLife } from './sse-life.ts'
+
+/** What the events of one stream mean. */
+export interface EventReader {
+  /** The message of an event; undefined where it is skipped. Throws where the data cannot be read. */
+  read(event: ServerEvent): unknown
+  /** How an event ends the stream, if it does: as its last message, or unseen. */
+  lastness?(event: ServerEvent): 'deliver' | 'drop' | undefined
+}
+
+/** What one read of the wire brought. */
+export interface ReadBatch {
+  readonly items: readonly Item[]
+  /** The last event id, where no item carries it. */
+  readonly cursor: string | undefined
+  /** The stream is over after the items. */
+  readonly end: { readonly failure: Failure | undefined } | undefined
+}
+
+/** Collects the messages of one read of the wire, so that a reader is woken once for all of them. */
+export class SseBatch implements EventStreamSink {
+  readonly #reader: EventReader
+  readonly #life: SseLife
+  readonly #maxEventBytes: number
+  readonly #onComment: () => void
+  #items: Item[] = []
+  #cursor: string | undefined
+  #end: ReadBatch['end']
+
+  constructor(
+    settings: { readonly reader: EventReader; readonly life: SseLife; readonly maxEventBytes: number },
+    onComment: () => void,
+  ) {
+    this.#reader = settings.reader
+    this.#life = settings.life
+    this.#maxEventBytes = settings.maxEventBytes
+    this.#onComment = onComment
+  }
+
+  take(): ReadBatch {
+    const batch = { items: this.#items, cursor: this.#cursor, end: this.#end }
+    if (this.#items.length > 0) this.#items = []
+    this.#cursor = undefined
+    return batch
+  }
+
+  onEvent(event: ServerEvent, cursor: string | undefined): void {
+    if (this.#end) return
+    try {
+      const last = this.#reader.lastness?.(event)
+      if (last !== undefined) this.#end = { failure: undefined }
+      if (cursor !== undefined) this.#cursor = cursor
+      if (last !== 'drop') this.#deliver(event)
+    } catch (cause) {
+      this.#end = { failure: untilFailure(cause) }
+    }
+  }
+
+  onCursor(cursor: string): void {
+    if (!this.#end) this.#cursor = cursor
+  }
+
+  onRetry(ms: number): void {
+    this.#life.reconnectMs = ms
+  }
+
+  onComment(): void {
+    if (this.#life.hasComments) return
+    this.#life.hasComments = true
+    this.#onComment()
+  }
+
+  onOverflow(): void {
+    this.#end ??= { failure: overflowFailure(this.#maxEventBytes) }
+  }
+
+  #deliver(event: ServerEvent): void {
+    let message: unknown
+    try {
+      message = this.#reader.read(event)
+    } catch (cause) {
+      this.#end = { failure: unreadableFailure(cause) }
+      return
+    }
+    if (message === undefined) return
+    this.#life.saw(event.id !== undefined)
+    const cursor = this.#cursor
+    this.#cursor = undefined
+    this.#items.push(cursor === undefined ? { message } : { message, cursor })
+  }
+}

@@ -1,0 +1,210 @@
+import type { Call } from '../../src/core/call.ts'
+import { CallError } from '../../src/core/error.ts'
+import type { Failure } from '../../src/core/failure.ts'
+import { HeaderMap } from '../../src/core/header-map.ts'
+import type { StreamReply } from '../../src/core/reply.ts'
+import { Source } from '../../src/core/source.ts'
+import { EventStream } from './event-stream.ts'
+import type { HttpControl, HttpEngine, HttpFault, HttpHead, HttpRequest, HttpSink } from './http.ts'
+import { join } from './http-collect.ts'
+import { faultToFailure } from './http-fault.ts'
+import { IdleWatch } from './idle-watch.ts'
+import { type EventReader, SseBatch } from './sse-batch.ts'
+import * as failures from './sse-failure.ts'
+import type { SseLife } from './sse-life.ts'
+
+/** How one event stream is read. */
+export interface SseSettings {
+  readonly reader: EventReader
+  readonly life: SseLife
+  /** Silence after which the connection is taken for dead; ms. Undefined: 45 s once a comment has come. */
+  readonly idleTimeoutMs: number | undefined
+  readonly maxEventBytes: number
+}
+
+/** Of the body of an error; the rest is left. */
+const maxErrorBytes = 65_536
+/** Servers send comments each 15 s or so, by the advice of the standard. */
+const defaultIdleMs = 45_000
+
+/**
+ * Opens an event stream; resolves when it is open.
+ *
+ * @throws {CallError} by the fault, the status or the content type; an abort rejects with its reason.
+ */
+export function openEventStream(
+  engine: HttpEngine,
+  request: HttpRequest,
+  call: Call,
+  settings: SseSettings,
+): Promise<StreamReply> {
+  return new Promise((resolve, reject) => {
+    engine.send(request, new SseExchange(call, settings, resolve, reject), call.scope)
+  })
+}
+
+/** One connection of an event stream: what an engine reports to. */
+class SseExchange implements HttpSink {
+  readonly #call: Call
+  readonly #settings: SseSettings
+  readonly #resolve: (reply: StreamReply) => void
+  readonly #reject: (reason: unknown) => void
+  #state: 'opening' | 'refused' | 'open' | 'over' = 'opening'
+  #head!: HttpHead
+  #control!: HttpControl
+  #source!: Source
+  #batch!: SseBatch
+  #stream!: EventStream
+  #idle!: IdleWatch
+  #setTrailers: (trailers: HeaderMap) => void = () => {}
+  #errorBody: Uint8Array[] = []
+  #errorSize = 0
+
+  constructor(
+    call: Call,
+    settings: SseSettings,
+    resolve: (reply: StreamReply) => void,
+    reject: (reason: unknown) => void,
+  ) {
+    this.#call = call
+    this.#settings = settings
+    this.#resolve = resolve
+    this.#reject = reject
+  }
+
+  onHead(head: HttpHead, control: HttpControl): void {
+    this.#head = head
+    this.#control = control
+    const kind = failures.kindOf(head)
+    if (kind === 'error') this.#state = 'refused'
+    else if (kind === 'wrong-type') this.#refuse(failures.wrongTypeFailure(head.headers))
+    else this.#open(kind === 'over')
+  }
+
+  onData(bytes: Uint8Array): void {
+    if (this.#state === 'open') this.#read(bytes)
+    else if (this.#state === 'refused') this.#collect(bytes)
+  }
+
+  onEnd(trailers: HeaderMap): void {
+    if (this.#state === 'refused') this.#refuseByStatus()
+    if (this.#state !== 'open') return
+    this.#setTrailers(trailers)
+    const { isResumable, resume } = this.#call.operation
+    const isAwaited = this.#settings.reader.lastness !== undefined
+    const isDrop = isAwaited || isResumable || resume !== undefined
+    this.#over(isDrop ? failures.endFailure(isAwaited) : undefined)
+  }
+
+  onError(fault: HttpFault): void {
+    if (this.#state === 'open') this.#over(failures.dropFailure(fault))
+    else if (this.#state === 'refused') this.#refuseByStatus()
+    else this.#refuse(faultToFailure(fault))
+  }
+
+  onAbort(reason: unknown): void {
+    const wasOpen = this.#state === 'open'
+    this.#leave()
+    if (wasOpen) this.#source.fail(reason)
+    else this.#reject(reason)
+  }
+
+  #open(isOver: boolean): void {
+    const { idleTimeoutMs, life, maxEventBytes } = this.#settings
+    this.#state = 'open'
+    this.#idle = new IdleWatch(this.#call.scope.services, () => this.#silent())
+    this.#batch = new SseBatch(this.#settings, () => this.#commented())
+    this.#stream = new EventStream(this.#batch, maxEventBytes)
+    this.#source = new Source({
+      onClose: () => this.#close(),
+      onPause: () => this.#pause(true),
+      onResume: () => this.#pause(false),
+    })
+    const idleMs = idleTimeoutMs ?? (life.hasComments ? defaultIdleMs : Number.POSITIVE_INFINITY)
+    if (Number.isFinite(idleMs)) this.#idle.start(idleMs)
+    this.#call.scope.mark('stream', 'yes')
+    const trailers = new Promise<HeaderMap>((resolve) => {
+      this.#setTrailers = resolve
+    })
+    const { status, headers } = this.#head
+    this.#resolve({
+      kind: 'stream',
+      messages: this.#source,
+      status,
+      headers,
+      trailers,
+      continuity: () => life.continuity,
+    })
+    if (isOver) this.#over(undefined)
+  }
+
+  #read(bytes: Uint8Array): void {
+    this.#idle.alive()
+    this.#stream.feed(bytes)
+    const { items, cursor, end } = this.#batch.take()
+    this.#source.pushAll(items, bytes.byteLength)
+    if (cursor !== undefined) this.#source.advance(cursor)
+    if (!end || this.#state !== 'open') return
+    this.#control.cancel()
+    this.#over(end.failure)
+  }
+
+  #commented(): void {
+    if (this.#settings.idleTimeoutMs === undefined) this.#idle.start(defaultIdleMs)
+  }
+
+  #pause(isPaused: boolean): void {
+    this.#idle.pause(isPaused)
+    if (isPaused) this.#control.pause()
+    else this.#control.resume()
+  }
+
+  #silent(): void {
+    if (this.#state !== 'open') return
+    this.#control.cancel()
+    this.#over(failures.idleFailure(this.#settings.idleTimeoutMs ?? defaultIdleMs))
+  }
+
+  /** The reader has left. */
+  #close(): void {
+    if (this.#state !== 'open') return
+    this.#leave()
+    this.#control.cancel()
+  }
+
+  /** Nothing more comes of this connection. */
+  #over(failure: Failure | undefined): void {
+    this.#leave()
+    if (failure) this.#source.fail(this.#error(failure))
+    else this.#source.finish()
+  }
+
+  #leave(): void {
+    if (this.#state === 'open') this.#idle.stop()
+    this.#state = 'over'
+    this.#setTrailers(HeaderMap.empty)
+  }
+
+  #collect(bytes: Uint8Array): void {
+    this.#errorBody.push(bytes)
+    this.#errorSize += bytes.byteLength
+    if (this.#errorSize > maxErrorBytes) this.#refuseByStatus()
+  }
+
+  #refuseByStatus(): void {
+    const { clock } = this.#call.scope.services
+    this.#refuse(failures.statusFailure(this.#head, join(this.#errorBody, this.#errorSize), clock.wallNow()))
+  }
+
+  #refuse(failure: Failure): void {
+    this.#leave()
+    this.#control?.cancel()
+    this.#reject(this.#error(failure))
+  }
+
+  /** The reconnection time that the server has named is a wait that it asks for. */
+  #error(failure: Failure): CallError {
+    const retryAfterMs = failure.isRetryable ? this.#settings.life.waitMs(failure.retryAfterMs) : failure.retryAfterMs
+    return new CallError(retryAfterMs === undefined ? failure : { ...failure, retryAfterMs }, this.#call)
+  }
+}

@@ -1,0 +1,85 @@
+import type { Failure } from '../../src/core/failure.ts'
+import type { HeaderMap } from '../../src/core/header-map.ts'
+import { decodeText, essenceOf, isJson } from './codecs.ts'
+import type { HttpFault, HttpHead } from './http.ts'
+import { httpFailure } from './http-error.ts'
+import { faultToFailure } from './http-fault.ts'
+
+/**
+ * Statuses after which a stream may be opened again. The standard knows none; these four are what a server or a gateway
+ * answers while it restarts or wants less load.
+ */
+const transient: readonly number[] = [429, 502, 503, 504]
+
+/** What the answer to the request for an event stream is. */
+export function kindOf({ status, headers }: HttpHead): 'stream' | 'over' | 'wrong-type' | 'error' {
+  if (status === 204) return 'over'
+  if (status !== 200) return 'error'
+  return essenceOf(headers.last('content-type')) === 'text/event-stream' ? 'stream' : 'wrong-type'
+}
+
+/** A status that is no event stream, with what could be read of its body. Pure. */
+export function statusFailure({ status, headers }: HttpHead, body: Uint8Array, wallNow: number): Failure {
+  const essence = essenceOf(headers.last('content-type'))
+  const failure = httpFailure({ status, headers, body: readBody(body, essence), essence, isKeyed: false }, wallNow)
+  if (status < 300)
+    return {
+      ...failure,
+      code: 'failed_precondition',
+      message: `the server answered ${status}: an event stream needs 200`,
+      isRetryable: false,
+    }
+  return { ...failure, isRetryable: failure.isRetryable === true && transient.includes(status) }
+}
+
+/** 200 with another content type. */
+export function wrongTypeFailure(headers: HeaderMap): Failure {
+  const message =
+    'the server answered 200 without content type text/event-stream: check the path, and what stands in between'
+  return { code: 'failed_precondition', message, phase: 'headers', sent: 'yes', status: 200, headers }
+}
+
+/** A connection that broke after the stream was open. */
+export function dropFailure(fault: HttpFault): Failure {
+  return { ...faultToFailure(fault, true), phase: 'stream', sent: 'yes' }
+}
+
+/** The body ended: for a stream that is meant to go on, that is a drop. */
+export function endFailure(isAwaited: boolean): Failure {
+  const message = isAwaited
+    ? "the server ended the event stream before the event that 'until' names"
+    : "the server ended the event stream; where that is its regular end, say by which event: until: '…'"
+  return { code: 'unavailable', message, phase: 'stream', sent: 'yes', isRetryable: true }
+}
+
+/** No byte for too long. */
+export function idleFailure(idleTimeoutMs: number): Failure {
+  const message = `no byte came within idleTimeoutMs (${idleTimeoutMs} ms): the connection is taken for dead`
+  return { code: 'unavailable', message, phase: 'stream', sent: 'yes', isRetryable: true }
+}
+
+export function overflowFailure(maxEventBytes: number): Failure {
+  const message = `an event is larger than maxEventBytes (${maxEventBytes}): raise it, or have the server send less at once`
+  return { code: 'resource_exhausted', message, phase: 'stream', sent: 'yes' }
+}
+
+export function unreadableFailure(cause: unknown): Failure {
+  const message = "the data of an event is no JSON: see cause, or declare data: 'text'"
+  return { code: 'data_loss', message, phase: 'stream', sent: 'yes', cause }
+}
+
+/** The operation's own function failed. */
+export function untilFailure(cause: unknown): Failure {
+  return { code: 'internal', message: "the function 'until' threw: see cause", phase: 'stream', sent: 'yes', cause }
+}
+
+function readBody(bytes: Uint8Array, essence: string): unknown {
+  if (bytes.byteLength === 0) return undefined
+  const text = decodeText(bytes)
+  if (!isJson(essence)) return text
+  try {
+    return JSON.parse(text)
+  } catch {
+    return text
+  }
+}

@@ -1,0 +1,29 @@
+import type { Continuity } from '../../src/core/stream-state.ts'
+
+/** What one event stream has learned over all its connections. */
+export class SseLife {
+  /** What the server last wrote as `retry:`; ms. */
+  reconnectMs: number | undefined
+  /** The server sends comments: silence means that the connection is dead. */
+  hasComments = false
+  #hasIds = false
+  #hasEventsWithoutId = false
+
+  /** An event was taken in. */
+  saw(hasId: boolean): void {
+    if (hasId) this.#hasIds = true
+    else this.#hasEventsWithoutId = true
+  }
+
+  /** Events without an id of their own come again after a resume, where the server gives others one. */
+  get continuity(): Continuity {
+    if (!this.#hasIds) return 'unknown'
+    return this.#hasEventsWithoutId ? 'at-least-once' : 'exact'
+  }
+
+  /** The longer of two waits, where there is one. */
+  waitMs(retryAfterMs: number | undefined): number | undefined {
+    if (this.reconnectMs === undefined) return retryAfterMs
+    return Math.max(this.reconnectMs, retryAfterMs ?? 0)
+  }
+}
