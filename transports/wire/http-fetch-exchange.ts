@@ -3,6 +3,7 @@ import { Upload } from './body-upload.ts'
 import type { FetchLike, HttpControl, HttpFault, HttpRequest, HttpScope, HttpSink } from './http.ts'
 import { callOver, classify, type Progress, unsent } from './http-fault.ts'
 import {
+  addBlob,
   addBody,
   byteLength,
   initOf,
@@ -87,9 +88,10 @@ export class FetchExchange implements HttpControl {
   }
 
   async #send(): Promise<ResponseLike> {
-    const { url, body, onUploadProgress } = this.#request
+    const { url, body, blob, onUploadProgress } = this.#request
     const init = initOf(this.#request, redirectMode(this.#request), this.#abort.signal)
-    if (typeof body === 'function') await addBody(init, (this.#upload = new Upload(body, onUploadProgress)))
+    if (body !== undefined && blob) addBlob(init, blob)
+    else if (typeof body === 'function') await addBody(init, (this.#upload = new Upload(body, onUploadProgress)))
     else if (body !== undefined) await addBody(init, body)
     if (this.#isOver) return {}
     this.#progress = unknown
@@ -113,8 +115,9 @@ export class FetchExchange implements HttpControl {
 
   async #answer(response: ResponseLike): Promise<void> {
     if (typeof response !== 'object' || response === null || response.type === 'error') return this.#report(noResponse)
-    const { body, onUploadProgress, url } = this.#request
-    if (onUploadProgress && body !== undefined && typeof body !== 'function') onUploadProgress(byteLength(body))
+    const { body, blob, onUploadProgress, url } = this.#request
+    if (onUploadProgress && body !== undefined && (blob || typeof body !== 'function'))
+      onUploadProgress(blob ? blob.size : byteLength(body as string))
     this.#progress = answered
     this.#scope.mark('body', 'yes')
     const status = response.status ?? (response.ok === false ? 500 : 200)

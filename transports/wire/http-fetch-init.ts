@@ -62,6 +62,13 @@ export async function addBody(init: Init, body: string | Uint8Array | Upload): P
   }
 }
 
+/** Adds a Blob to an init; fetch writes its length itself, and a second one beside it would be refused. */
+export function addBlob(init: Init, blob: Blob): void {
+  const { 'content-length': _, ...headers } = init.headers as Record<string, string>
+  init.headers = headers
+  init.body = blob
+}
+
 /** Headers of a response as pairs, whatever a mock calls its headers. */
 export function pairsOf({ headers = [] }: ResponseLike): Iterable<readonly [string, string]> {
   return Symbol.iterator in headers ? headers : Object.entries(headers)

@@ -17,6 +17,8 @@ export interface HttpRequest {
   /** Names of the headers above that carry a credential: never sent to another origin. */
   readonly credentialHeaders?: readonly string[] | undefined
   readonly body?: HttpBody | undefined
+  /** The same as `body`, where that is a Blob: a fetch sends it with its length, which browsers need on HTTP/1.1. */
+  readonly blob?: Blob | undefined
   /** False where the stream of `body` can be made only once: a 307 or 308 is then a fault. @defaultValue true */
   readonly isBodyReplayable?: boolean | undefined
   readonly fetchOptions?: FetchOptions | undefined

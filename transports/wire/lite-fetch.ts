@@ -99,7 +99,7 @@ class Lite implements LiteResponse {
     return this.#stream
   }
 
-  text(): Promise<string> {
+  async text(): Promise<string> {
     return this.#use().text()
   }
 
@@ -107,7 +107,7 @@ class Lite implements LiteResponse {
     return JSON.parse(await this.#use().text())
   }
 
-  bytes(): Promise<Uint8Array> {
+  async bytes(): Promise<Uint8Array> {
     return this.#use().bytes()
   }
 
