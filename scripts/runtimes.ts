@@ -67,7 +67,8 @@ function install({ name, from, binary }: Runtime): string | undefined {
 
 let failures = 0
 function run(title: string, command: string, args: readonly string[]): void {
-  const { status, stdout, stderr } = spawnSync(command, args, { cwd: root, encoding: 'utf8' })
+  const env = { ...process.env, POLYWIRE_NODES: nodes.join(':') }
+  const { status, stdout, stderr } = spawnSync(command, args, { cwd: root, env, encoding: 'utf8' })
   const ok = status === 0
   console.log(`${ok ? '✓' : '✗'} ${title}${ok ? '' : `\n${stdout}${stderr}`}`)
   for (const line of stdout.split('\n').filter((text) => /skipped|^ +Tests /.test(text)))
@@ -76,18 +77,14 @@ function run(title: string, command: string, args: readonly string[]): void {
 }
 
 buildIfStale()
-for (const runtime of runtimes) {
-  const binary = install(runtime)
-  if (binary === undefined) {
-    console.log(`- ${runtime.name} skipped: ${runtime.from} is not to be had for this platform`)
-    continue
+const installed = runtimes.map((runtime) => ({ ...runtime, path: install(runtime) }))
+/** Tests that start processes of their own take every Node at hand. */
+const nodes = installed.filter(({ name, path }) => name.startsWith('Node') && path).map(({ path }) => path)
+for (const { name, from, path, args = [], tests } of installed) {
+  if (path === undefined) console.log(`- ${name} skipped: ${from} is not to be had for this platform`)
+  else {
+    run(`${name}: the built package`, process.execPath, ['test/package/smoke/run.ts', path, ...args])
+    if (tests) run(`${name}: the tests`, path, ['node_modules/vitest/vitest.mjs', 'run', '--project', 'sources'])
   }
-  run(`${runtime.name}: the built package`, process.execPath, [
-    'test/package/smoke/run.ts',
-    binary,
-    ...(runtime.args ?? []),
-  ])
-  if (runtime.tests)
-    run(`${runtime.name}: the tests`, binary, ['node_modules/vitest/vitest.mjs', 'run', '--project', 'sources'])
 }
 process.exitCode = failures === 0 ? 0 : 1

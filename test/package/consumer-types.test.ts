@@ -41,7 +41,7 @@ const consumers = {
 let project: Project
 beforeAll(() => {
   project = projectWith(Object.keys(readManifest(root).peerDependencies ?? {}))
-  cpSync(join(root, 'test/types'), project.directory, { recursive: true })
+  cpSync(join(root, 'test/package/consumers'), project.directory, { recursive: true })
   for (const name of ['node', 'ws']) {
     cpSync(join(root, 'node_modules/@types', name), join(project.directory, 'node_modules/@types', name), {
       recursive: true,
