@@ -19,7 +19,7 @@ export async function startRestPeer(): Promise<HttpGate> {
     url: '/echo',
     async handler(request, reply) {
       const { text } = request.body ?? request.query
-      const deed = await gate.meet(request.raw, reply.raw, text)
+      const deed = await gate.meet(request.raw, text)
       if (deed.do === 'flood') return { text: 'x'.repeat(maxAnswerBytes) }
       if (deed.do === 'busy')
         return reply.code(503).header('retry-after', deed.retryAfterS).send({ message: serverText })

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { json } from 'node:stream/consumers'
 import { type Deed, feedLength, maxAnswerBytes, serverText } from '../support/harness.ts'
 import { HttpGate, written } from '../support/http-gate.ts'
 
@@ -18,9 +19,10 @@ export async function startSsePeer(): Promise<HttpGate> {
 
 async function answer(gate: HttpGate, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const url = new URL(request.url ?? '/', 'http://localhost')
-  const text = url.searchParams.get('text') ?? ''
+  const text =
+    request.method === 'POST' ? ((await json(request)) as { text: string }).text : (url.searchParams.get('text') ?? '')
   const cursor = request.headers['last-event-id']?.toString()
-  const deed = await gate.meet(request, response, text, cursor)
+  const deed = await gate.meet(request, text, cursor)
   if (deed.do === 'refuse' || deed.do === 'busy') return refuse(deed, response)
   response.writeHead(200, head)
   if (deed.do === 'flood') response.write(event('echo', { text: 'x'.repeat(maxAnswerBytes) }))

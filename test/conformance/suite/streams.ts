@@ -180,13 +180,13 @@ export function streams(harness: Harness): void {
     it('is not bounded by timeoutMs once it is open, but by an absolute deadline', () =>
       inWorld(harness, {}, async (world) => {
         const { api, clock } = world
-        const stream = feedOf(api)({ timeoutMs: 1000, deadline: clock.wallNow() + 60_000 })
+        const stream = feedOf(api)({ timeoutMs: 1000, deadline: clock.wallNow() + 9000 })
         const messages = stream[Symbol.asyncIterator]()
         for (const expected of all) expect((await messages.next()).value).toBe(expected)
         await clock.advance(5000)
         expect(stream.state).toBe('open')
         const rest = failureOf(messages.next())
-        await clock.advance(55_000)
+        await clock.advance(4000)
         expect(await rest).toMatchObject({ code: 'deadline_exceeded', phase: 'stream', sent: 'yes' })
         await world.released()
       }))

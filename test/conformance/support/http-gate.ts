@@ -16,6 +16,7 @@ export interface Wire {
 export class HttpGate implements Peer {
   readonly #plan = new Plan()
   readonly #sockets = new Set<Socket>()
+  readonly #responses = new WeakMap<IncomingMessage, ServerResponse>()
   readonly #wire: Wire
   readonly server: Server
 
@@ -33,6 +34,7 @@ export class HttpGate implements Peer {
   async listen(listener: RequestListener): Promise<this> {
     this.server.on('request', (request, response) => {
       response.once('close', this.#plan.enter())
+      this.#responses.set(request, response)
       listener(request, response)
     })
     await new Promise<void>((resolve) => this.server.listen(0, '127.0.0.1', resolve))
@@ -67,11 +69,17 @@ export class HttpGate implements Peer {
    * Takes the next deed for a request and does it where it is one of the wire; undefined then, and the library's
    * handler must never answer.
    */
-  async meet(request: IncomingMessage, response: ServerResponse, text: string, cursor?: string): Promise<Deed> {
+  async meet(request: IncomingMessage, text: string, cursor?: string): Promise<Deed> {
+    const response = this.responseTo(request)
     const token = tokenOf(request)
     const deed = this.#plan.take({ token, text, cursor })
     if (this.#plan.refusesToken(token)) return { do: 'refuse', as: '401' }
     return (await this.#breaks(deed, response)) ? new Promise<never>(() => {}) : deed
+  }
+
+  /** What libraries do not hand to their handlers. */
+  responseTo(request: IncomingMessage): ServerResponse {
+    return this.#responses.get(request) as ServerResponse
   }
 
   /** For what does not end with a response: counts an exchange; returns what ends it. */
@@ -121,8 +129,5 @@ export function tokenOf({ headers }: IncomingMessage): string | undefined {
 
 /** Resolves when `bytes` have been handed to the system. */
 export function written(response: ServerResponse, bytes: string | Uint8Array): Promise<void> {
-  return new Promise((resolve) => {
-    response.write(bytes, () => resolve())
-    response.once('close', resolve)
-  })
+  return new Promise((resolve) => response.write(bytes, () => resolve()))
 }
