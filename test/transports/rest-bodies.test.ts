@@ -146,6 +146,15 @@ describe.each(['undici', 'fetch'] as const)('what is sent by %s', (http) => {
     expect((read.get('empty') as File).size).toBe(0)
   })
 
+  it("the caller's length counts for a stream, and for nothing else", async () => {
+    const said = { 'content-length': '2' }
+    expect((await sent(() => 'ab', said, { http })).length).toBe('2')
+    for (const body of ['abc', { a: 1 }, new Blob(['abcd'])]) {
+      const { bytes, length } = await sent(body, said, { http })
+      expect(length).toBe(String(bytes.length))
+    }
+  })
+
   it('upload progress, up to the whole', async () => {
     for (const body of [
       'ä'.repeat(100_000),

@@ -13,6 +13,7 @@ export interface EncodedBody {
   readonly contentType: string | undefined
   /** Set where a stream's length is known. */
   readonly length?: number
+  readonly blob?: Blob
   readonly isReplayable: boolean
 }
 
@@ -78,7 +79,13 @@ function encodeBlob(blob: StreamableBlob, contentType: string | undefined): Enco
   const type = blob.type.startsWith('multipart/form-data;')
     ? blob.type
     : (contentType ?? (blob.type || 'application/octet-stream'))
-  return { body: () => blob.stream(), contentType: type, length: blob.size, isReplayable: true }
+  return {
+    body: () => blob.stream(),
+    blob: blob as unknown as Blob,
+    contentType: type,
+    length: blob.size,
+    isReplayable: true,
+  }
 }
 
 const started = new WeakSet<object>()

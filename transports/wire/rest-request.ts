@@ -50,17 +50,14 @@ export class RestRequests {
     const profile = this.#bodyProfile(call)
     const headers = this.#headers(call, binding, input)
     const encoded = this.#body(call, binding, input, headers, profile)
-    if (encoded.body === undefined) delete headers['content-type']
-    else {
-      headers['content-type'] = encoded.contentType as string
-      if (encoded.length !== undefined) headers['content-length'] = String(encoded.length)
-    }
+    describeBody(headers, encoded)
     return {
       method: binding.method,
       url: this.#url(call, binding, input, profile),
       headers: this.#isCrossOrigin ? this.#safelisted(call, input, headers) : headers,
       credentialHeaders: call.credential?.headers && Object.keys(call.credential.headers),
       body: encoded.body,
+      blob: encoded.blob,
       isBodyReplayable: encoded.isReplayable,
       fetchOptions: this.#defaults.fetchOptions,
       onUploadProgress: uploadProgress(call, encoded),
@@ -159,6 +156,15 @@ export class RestRequests {
       allowed.has(name) || (call.isKeyHonoured && value.includes(call.idempotencyKey as string))
     return Object.fromEntries(Object.entries(headers).filter(isKept))
   }
+}
+
+/** Content type and length as the body has them; the caller's own length counts for a stream alone. */
+function describeBody(headers: Headers, { body, contentType, length }: EncodedBody): void {
+  if (contentType !== undefined) headers['content-type'] = contentType
+  // Servers refuse an empty body that is said to be JSON.
+  else if (headers['content-type'] !== undefined) delete headers['content-type']
+  if (length !== undefined) headers['content-length'] = String(length)
+  else if (typeof body !== 'function' && headers['content-length'] !== undefined) delete headers['content-length']
 }
 
 function isBodiless(method: string): boolean {
