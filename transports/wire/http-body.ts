@@ -123,7 +123,8 @@ export class HttpBodyReader implements HttpSink, AsyncIterableIterator<Uint8Arra
     this.#opened({ status, headers, url, body: this })
   }
 
-  onData(bytes: Uint8Array): void {
+  onData(chunk: Uint8Array): void {
+    const bytes = plain(chunk)
     const waiting = this.#waiting
     if (waiting) {
       this.#waiting = undefined
@@ -171,4 +172,9 @@ export class HttpBodyReader implements HttpSink, AsyncIterableIterator<Uint8Arra
     if ('error' in end) waiting.reject(end.error)
     else waiting.resolve(over)
   }
+}
+
+/** No Node Buffer: its `slice` and `toString` are not those of a Uint8Array. */
+function plain(bytes: Uint8Array): Uint8Array {
+  return bytes.constructor === Uint8Array ? bytes : new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }

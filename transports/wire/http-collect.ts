@@ -4,10 +4,10 @@ import { HttpFaultError } from './http-fault.ts'
 
 /** A response with its whole body. */
 export interface BufferedResponse extends HttpHead {
-  /** In one piece; not copied where it came so. */
+  /** In one piece, and in a buffer of its own: never a Node Buffer, whose `slice` and `buffer` show foreign bytes. */
   readonly body: Uint8Array
   readonly trailers: HeaderMap
-  /** The body as UTF-8, without a byte order mark; decoded anew each time. */
+  /** The body as UTF-8, without a byte order mark; nothing is copied, and it is decoded anew each time. */
   text(): string
 }
 
@@ -41,7 +41,8 @@ class Collector implements HttpSink, BufferedResponse {
   url = ''
   headers!: HeaderMap
   trailers!: HeaderMap
-  body: Uint8Array = empty
+  #raw: Uint8Array = empty
+  #body: Uint8Array | undefined
   readonly #resolve: (response: BufferedResponse) => void
   readonly #reject: (error: unknown) => void
   readonly #options: CollectOptions
@@ -60,8 +61,13 @@ class Collector implements HttpSink, BufferedResponse {
     this.#options = options
   }
 
+  get body(): Uint8Array {
+    this.#body ??= this.#raw.buffer.byteLength === this.#size ? this.#raw : new Uint8Array(this.#raw)
+    return this.#body
+  }
+
   text(): string {
-    return decodeUtf8(this.body)
+    return decodeUtf8(this.#raw)
   }
 
   onHead(head: HttpHead, control: HttpControl): void {
@@ -75,8 +81,8 @@ class Collector implements HttpSink, BufferedResponse {
   onData(bytes: Uint8Array): void {
     this.#size += bytes.byteLength
     if (this.#chunks) this.#chunks.push(bytes)
-    else if (this.body === empty) this.body = bytes
-    else this.#chunks = [this.body, bytes]
+    else if (this.#raw === empty) this.#raw = bytes
+    else this.#chunks = [this.#raw, bytes]
     if (this.#options === noOptions) return
     const { maxBodyBytes, onDownloadProgress } = this.#options
     if (maxBodyBytes !== undefined && this.#size > maxBodyBytes) this.#refuse(maxBodyBytes)
@@ -85,7 +91,7 @@ class Collector implements HttpSink, BufferedResponse {
 
   onEnd(trailers: HeaderMap): void {
     this.trailers = trailers
-    if (this.#chunks) this.body = join(this.#chunks, this.#size)
+    if (this.#chunks) this.#raw = join(this.#chunks, this.#size)
     this.#chunks = undefined
     this.#resolve(this)
   }

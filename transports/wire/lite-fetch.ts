@@ -112,8 +112,8 @@ class Lite implements LiteResponse {
   }
 
   async arrayBuffer(): Promise<ArrayBuffer> {
-    const bytes = await this.#use().bytes()
-    return bytes.slice().buffer as ArrayBuffer
+    // A copy: the buffer below may hold what others received.
+    return new Uint8Array(await this.#use().bytes()).buffer
   }
 
   #use(): HttpBodyReader {
