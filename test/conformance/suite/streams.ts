@@ -51,8 +51,9 @@ export function streams(harness: Harness): void {
       await held.opened
     },
     unsubscribe: (stream) =>
-      new Promise<void>((resolve) => {
+      new Promise<void>((resolve, reject) => {
         const leave = stream.subscribe({
+          error: reject,
           next(message) {
             if (message !== 3) return
             leave()
