@@ -3,6 +3,7 @@
 export type { Client, ClientOptions } from './client.ts'
 // Interceptors
 export type { Auth, Credential } from './core/auth.ts'
+export type { BackoffOptions } from './core/backoff.ts'
 // For authors of transports
 export { Call, type CallFields } from './core/call.ts'
 // Calls
@@ -45,6 +46,7 @@ export {
   type OutputOf,
   type ResumeSpec,
 } from './core/operation.ts'
+export { conflate, type OverflowOptions, type OverflowPolicy } from './core/overflow.ts'
 export type { PathValue } from './core/path-names.ts'
 export type { Reply, StreamReply, UnaryReply } from './core/reply.ts'
 export type { RetryBudgetOptions, RetryOptions } from './core/retry-options.ts'
@@ -64,6 +66,7 @@ export {
   deadline,
   type IdempotencyKeyOptions,
   idempotencyKey,
+  type ResumeOptions,
   resume,
   retry,
 } from './interceptors/index.ts'

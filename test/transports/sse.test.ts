@@ -1,4 +1,4 @@
-import { type ClientOptions, createClient, type Stream, type TelemetryEvent, type } from 'polywire'
+import { type ClientOptions, createClient, type Interceptor, type Stream, type TelemetryEvent, type } from 'polywire'
 import { type EventsSpec, events, type SseTransportOptions, sseTransport } from 'polywire/sse'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { manualClock } from '../support/manual-clock.ts'
@@ -6,7 +6,9 @@ import { type SseAnswer, SseServer } from '../support/servers/sse-server.ts'
 
 const closers: (() => Promise<void>)[] = []
 let server: SseServer
+let engine: 'undici' | 'fetch' | 'auto' = 'auto'
 beforeEach(async () => {
+  engine = 'auto'
   server = await SseServer.start()
   closers.push(() => server.close())
 })
@@ -35,7 +37,7 @@ function open({ spec, transport, client: options, map = { message: type<string>(
     if (!stands) setTimeout(() => void clock.advance(event.waitMs + 1), 0)
   }
   const client = createClient({
-    transports: { sse: sseTransport({ baseUrl: server.origin, ...transport }) },
+    transports: { sse: sseTransport({ baseUrl: server.origin, http: engine, ...transport }) },
     clock,
     telemetry: { event },
     ...options,
@@ -74,7 +76,11 @@ async function probe(answers: readonly SseAnswer[], setup: Setup = {}) {
 const text = (...chunks: (string | Uint8Array)[]): SseAnswer => ({ chunks })
 const bytes = (...values: number[]) => Uint8Array.from(values)
 
-describe('the 23 cases of the survey', () => {
+describe.each(['undici', 'fetch'] as const)('the 23 cases of the survey, over %s', (http) => {
+  beforeEach(() => {
+    engine = http
+  })
+
   it('an id-only block advances the cursor', async () => {
     expect((await probe([text('id: 1\ndata: a\n\nid: 2\n\n')])).datas).toEqual(['a'])
     expect(server.lastEventIds).toEqual([undefined, '2'])
@@ -216,7 +222,7 @@ describe('the 23 cases of the survey', () => {
     const times: number[] = []
     const clock = manualClock(() => 0)
     const client = createClient({
-      transports: { sse: sseTransport({ baseUrl: server.origin }) },
+      transports: { sse: sseTransport({ baseUrl: server.origin, http: engine }) },
       clock,
       telemetry: {
         event: (event) => {
@@ -513,7 +519,11 @@ describe('POST', () => {
   })
 })
 
-describe('a connection', () => {
+describe.each(['undici', 'fetch'] as const)('a connection, over %s', (http) => {
+  beforeEach(() => {
+    engine = http
+  })
+
   it.each(['reset', 'end'] as const)('that ends by %s is opened again, nothing is lost', async (how) => {
     server.publish('a', 'b')
     const { stream } = open()
@@ -569,14 +579,25 @@ describe('a connection', () => {
   })
 
   it('is not read while its reader is slow, and not taken for dead then', async () => {
-    const chunk = `${Array.from({ length: 1000 }, (_, n) => `data: ${n} ${'x'.repeat(1000)}\n\n`).join('')}`
+    const chunk = Array.from({ length: 1000 }, (_, n) => `data: ${n} ${'x'.repeat(1000)}\n\n`).join('')
     server.plan({ chunks: Array.from({ length: 40 }, () => chunk), after: 'stay' })
-    const { stream, clock, seen } = open({ transport: { idleTimeoutMs: 1000 }, stands: true })
+    let received = 0
+    const counting: Interceptor = async (call, next) => {
+      const reply = await next(call)
+      if (reply.kind === 'stream') reply.messages.tap((item) => (++received > 0 ? item : undefined))
+      return reply
+    }
+    const interceptors = (defaults: readonly Interceptor[]) => [...defaults, counting]
+    const { stream, clock, seen } = open({
+      transport: { idleTimeoutMs: 1000 },
+      client: { interceptors },
+      stands: true,
+    })
     await stream.opened
-    await server.until(() => server.requests.length === 1)
-    await new Promise((resolve) => setTimeout(resolve, 50))
+    while (received < 4096) await new Promise((resolve) => setTimeout(resolve, 1))
     await clock.advance(60_000)
     expect(seen.some(({ type }) => type === 'resume')).toBe(false)
+    expect(received).toBeLessThan(10_000)
     expect((await take(stream, 40_000)).length).toBe(40_000)
   })
 
