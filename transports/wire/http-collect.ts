@@ -62,7 +62,9 @@ class Collector implements HttpSink, BufferedResponse {
   }
 
   get body(): Uint8Array {
-    this.#body ??= this.#raw.buffer.byteLength === this.#size ? this.#raw : new Uint8Array(this.#raw)
+    const raw = this.#raw
+    const isOwn = raw.constructor === Uint8Array && raw.buffer.byteLength === this.#size
+    this.#body ??= isOwn ? raw : new Uint8Array(raw)
     return this.#body
   }
 
