@@ -36,6 +36,8 @@ export class Scope {
   onStreamState: ((state: StreamState) => void) | undefined
   #state: 'live' | 'aborted' | 'ended' = 'live'
   #isEnded = false
+  /** Listeners are being told; one of them may end the call, which must not keep it from the others. */
+  #isAborting = false
   #reason: unknown
   #onAbort: (OnAbort | undefined)[] | undefined
   #onEnd: ((() => void) | undefined)[] | undefined
@@ -98,8 +100,10 @@ export class Scope {
     this.#reason = reason
     const listeners = this.#onAbort
     this.#onAbort = undefined
+    this.#isAborting = true
     if (listeners) for (const listener of listeners) listener?.(reason)
     this.#controller?.abort(reason)
+    this.#isAborting = false
     this.end()
   }
 
@@ -123,7 +127,7 @@ export class Scope {
 
   /** The call is over; after an abort, by itself. Only the facade calls this, and who forked a scope. */
   end(): void {
-    if (this.#isEnded) return
+    if (this.#isEnded || this.#isAborting) return
     this.#isEnded = true
     if (this.#state === 'live') this.#state = 'ended'
     this.#onAbort = undefined

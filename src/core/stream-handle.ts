@@ -172,6 +172,8 @@ export class StreamHandle<Message> implements Duplex<unknown, Message>, AsyncIte
     this.#reader.finish(error)
     scope.failure = error
     scope.setStreamState('closed')
+    // Nobody waits for this opening any more: its wire is closed, too.
+    if (error === undefined && this.#opening && !this.#reply) scope.abort(this.#left())
     scope.end()
     scope.onStreamState = undefined
   }
@@ -179,6 +181,12 @@ export class StreamHandle<Message> implements Duplex<unknown, Message>, AsyncIte
   #tellState(state: StreamState): void {
     if (this.#call) this.#start.scope.services.telemetry?.event?.({ type: 'state', call: this.#call, state })
     for (const observer of this.#observers) observer.state?.(state)
+  }
+
+  #left(): CallError {
+    const { phase, sent } = this.#start.scope
+    const message = 'the stream was closed before it was open'
+    return new CallError({ code: 'canceled', message, phase, sent }, this.#call)
   }
 
   #refusal(message: string): CallError {

@@ -46,6 +46,18 @@ describe('Scope', () => {
     expect(scope.fork().isOver).toBe(true)
   })
 
+  it('aborts its forks also where a listener ends it half-way', () => {
+    const log: unknown[] = []
+    const scope = new Scope(services())
+    scope.onAbort(() => scope.end())
+    scope.onEnd(() => log.push('end'))
+    const leg = scope.fork()
+    leg.onAbort((reason) => log.push(reason))
+    scope.abort('all')
+    expect(log).toEqual(['all', 'end'])
+    expect(leg.isAborted).toBe(true)
+  })
+
   it('keeps nothing of ten thousand forks that have ended', () => {
     const scope = new Scope(services())
     let ended = 0

@@ -186,4 +186,20 @@ describe('a stream', () => {
     })
     await client.close()
   })
+
+  it('closes the wire of an opening that its reader gave up', async () => {
+    let reason: unknown
+    const { client, clock } = memoryClient((call) => {
+      call.scope.fork().onAbort((why) => {
+        reason = why
+      })
+      return new Promise(() => {})
+    })
+    const stream: Stream<unknown> = client.call(streamOperation())
+    const opened = stream.opened.catch((error: unknown) => error)
+    await clock.advance(0)
+    await stream.close()
+    expect(await opened).toMatchObject({ code: 'canceled' })
+    expect(reason).toMatchObject({ code: 'canceled' })
+  })
 })
