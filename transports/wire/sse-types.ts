@@ -78,9 +78,12 @@ export type EventItem<Map, S> =
   | (S extends { readonly undeclared: 'yield' } ? Declared<Map> | UndeclaredEvent : EventOf<Map>)
   | (S extends { readonly gaps: 'yield' } ? Gap : never)
 
+/** Written out beside `S`, so that the parameters of the functions need no annotation. */
+type Functions = Pick<EventsSpec, 'until' | 'resume'>
+
 /** Declares one event stream; see `events`. */
 export type EventsBuilder = <const P extends string, Map, const S extends EventsSpec = {}>(
   path: P,
   map: { readonly [K in keyof Map]: Schema<any, Map[K]> },
-  spec?: S & RestCheck<P, S>,
+  spec?: S & Functions & RestCheck<P, S>,
 ) => Operation<ViaOf<S, 'sse'>, ServerStream<RestIn<P, S>, EventItem<Map, S>>>
