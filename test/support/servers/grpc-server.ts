@@ -60,9 +60,9 @@ export class GrpcServer implements AsyncDisposable {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
   }
 
-  /** Ends every connection with RST. */
+  /** Closes every connection in the middle of what it does, once what was written is out. */
   dropConnections(): void {
-    for (const socket of this.#sockets) socket.resetAndDestroy()
+    for (const socket of this.#sockets) socket.destroySoon()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
