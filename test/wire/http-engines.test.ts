@@ -176,6 +176,8 @@ describe.each(engines)('%s', (name, make) => {
     const scope = newScope()
     expect([scope.phase, scope.sent]).toEqual(['resolve', 'no'])
     const sink = exchange(engine, { url: `${server.url}/stall` }, scope)
+    await turns(1)
+    expect(scope.phase).not.toBe('resolve')
     await server.until(() => server.exchanges.length > 0)
     expect(scope.sent).toBe('maybe')
     await sink.on('data')

@@ -65,6 +65,7 @@ export class UndiciExchange implements HttpControl {
       return
     }
     this.#state = 'queued'
+    this.#scope.mark('connect', 'no')
     this.#route.agent?.wait()
     this.#scope.mark(unsent.phase, unsent.sent)
     try {
