@@ -75,13 +75,13 @@ export class CallRunner {
 
   /** Resolves with the message alone. */
   message(info: OperationInfo, input: unknown, options?: CallOptions): Promise<unknown> {
-    return this.#unary(info, input, options, (reply, { convert }) => (convert ? convert(reply.message) : reply.message))
+    return this.#unary(info, input, options, converted)
   }
 
   /** Resolves with the message and what came with it. */
   reply(info: OperationInfo, input: unknown, options?: CallOptions): Promise<UnaryResult<unknown>> {
-    return this.#unary(info, input, options, async (reply, { convert }, scope) => {
-      const message = convert ? await convert(reply.message) : reply.message
+    return this.#unary(info, input, options, async (reply, plan, scope) => {
+      const message = await converted(reply, plan)
       const { status, headers, trailers } = reply
       const key = scope.idempotencyKey
       const attempts = Math.max(1, scope.attempts)
@@ -184,6 +184,11 @@ export class CallRunner {
     }
     return plan
   }
+}
+
+/** A 304 says that the caller's own copy still holds: there is no message to check or to convert. */
+function converted({ status, message }: UnaryReply, { convert }: Plan): unknown {
+  return convert && status !== 304 ? convert(message) : message
 }
 
 function makePlan(info: OperationInfo, route: Route, mode: ValidateMode, services: Services): Plan {

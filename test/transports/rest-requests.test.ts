@@ -438,6 +438,7 @@ describe('a malformed declaration fails where it is written', () => {
     ['response', () => get('/a', any({ response: 'xml' })), 'response is one of'],
     ['idempotency', () => post('/a', any({ idempotency: 'mine' })), 'idempotency'],
     ['a body of a GET', () => get('/a', any({ body: type() })), 'GET carries no body'],
+    ['an output of a HEAD', () => head('/a', any({ output: type() })), 'HEAD has no message'],
     ['a body of a HEAD', () => head('/a', any({ body: type() })), 'HEAD carries no body'],
     ['query and body', () => post('/a', any({ query: type(), body: type() })), `give one 'input'`],
     ['input and body', () => post('/a', any({ input: type(), body: type() })), `'input' types the whole`],

@@ -28,8 +28,10 @@ export function readBaseUrl(baseUrl: unknown, factory: string): BaseUrl {
   if (typeof baseUrl !== 'string')
     refuse(`a URL such as 'https://api.example.com/v1', not ${baseUrl === null ? 'null' : typeof baseUrl}`)
   const base = page()?.href
-  const url = URL.canParse(baseUrl as string, base)
-    ? new URL(baseUrl as string, base)
+  // Nothing in front of a path means the page's origin, not the page.
+  const given = baseUrl === '' && base !== undefined ? '/' : (baseUrl as string)
+  const url = URL.canParse(given, base)
+    ? new URL(given, base)
     : refuse(base ? 'this is no URL' : 'outside of browsers the URL must be absolute')
   if (url.protocol !== 'http:' && url.protocol !== 'https:')
     refuse(`the scheme must be http or https, not ${url.protocol.slice(0, 16)}`)

@@ -1,3 +1,5 @@
+import { decodeUtf8 } from './http-collect.ts'
+
 /** Writes and reads one media type. */
 export interface Codec {
   /** A body to send. */
@@ -8,8 +10,6 @@ export interface Codec {
 
 /** By media type in lower case (`application/yaml`), or by its suffix (`+yaml`). JSON may be replaced, too. */
 export type Codecs = Readonly<Record<string, Codec>>
-
-const utf8 = new TextDecoder()
 
 /** The codec of a media type: the type's own, else its suffix's. */
 export function findCodec(codecs: Codecs, essence: string): Codec | undefined {
@@ -45,12 +45,33 @@ export function charsetOf(contentType: string | null | undefined): string {
   return /;\s*charset\s*=\s*"?([^\s;"]+)/i.exec(contentType ?? '')?.[1] ?? 'utf-8'
 }
 
+/** A content type, taken apart. */
+export interface MediaType {
+  readonly essence: string
+  readonly charset: string
+  /** How a body of it is read where nothing else is said; a body of no type may be JSON. */
+  readonly kind: 'json' | 'text' | 'bytes' | 'untyped'
+}
+
+let lastSeen: string | null | undefined
+let lastRead: MediaType = { essence: '', charset: 'utf-8', kind: 'untyped' }
+
+/** Reads a content type; the one of the call before, nearly always, is not read again. */
+export function readMediaType(contentType: string | null): MediaType {
+  if (contentType === lastSeen) return lastRead
+  const essence = essenceOf(contentType)
+  const kind = essence === '' ? 'untyped' : isJson(essence) ? 'json' : isText(essence) ? 'text' : 'bytes'
+  lastSeen = contentType
+  lastRead = { essence, charset: charsetOf(contentType), kind }
+  return lastRead
+}
+
 /** Bytes as text; a charset that the platform does not know is read as UTF-8. A byte order mark goes. */
 export function decodeText(bytes: Uint8Array, charset = 'utf-8'): string {
-  if (/^utf-?8$/i.test(charset)) return utf8.decode(bytes)
+  if (/^utf-?8$/i.test(charset)) return decodeUtf8(bytes)
   try {
     return new TextDecoder(charset).decode(bytes)
   } catch {
-    return utf8.decode(bytes)
+    return decodeUtf8(bytes)
   }
 }

@@ -77,8 +77,7 @@ function optional(
   const schema = response === 'stream' ? undefined : validating(output)
   const pager = paginate as PagerInfo | undefined
   return {
-    // No content (204, 304, HEAD) is no message that could be wrong.
-    ...(schema && { outlet: (message, check) => (message === undefined ? undefined : check(schema, message)) }),
+    ...(schema && { outlet: (message, check) => check(schema, message) }),
     ...(errors && { errors }),
     ...(pager && { paginate: shape === 'nested' ? nestedPager(pager, rest) : pager }),
     ...(retry !== undefined && { retry }),

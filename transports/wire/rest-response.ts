@@ -4,7 +4,7 @@ import type { Failure } from '../../src/core/failure.ts'
 import { HeaderMap } from '../../src/core/header-map.ts'
 import type { UnaryReply } from '../../src/core/reply.ts'
 import { checkSchema, validating } from '../../src/core/schema.ts'
-import { type Codecs, charsetOf, decodeText, essenceOf, findCodec, isJson, isText } from './codecs.ts'
+import { type Codecs, decodeText, findCodec, type MediaType, readMediaType } from './codecs.ts'
 import type { HttpHead } from './http.ts'
 import { httpFailure } from './http-error.ts'
 import type { RestBinding } from './rest-operation.ts'
@@ -38,43 +38,27 @@ function readMessage(
   kind: ResponseKind | undefined,
   codecs: Codecs,
 ): unknown {
-  const contentType = headers.get('content-type')
+  const type = readMediaType(headers.get('content-type'))
   try {
-    return decode(body, contentType, kind, codecs)
+    return decode(body, type, kind, codecs)
   } catch (cause) {
-    const what = `the body cannot be read as ${kind ?? essenceOf(contentType)}: see cause`
-    throw new CallError(
-      {
-        code: 'internal',
-        message: `${what}; the server did what was asked`,
-        phase: 'body',
-        sent: 'yes',
-        status,
-        headers,
-        cause,
-      },
-      call,
-    )
+    const as = kind === 'json' || type.kind === 'json' ? 'JSON' : 'what its content type says'
+    const message = `the body cannot be read as ${as}: see cause; the server did what was asked`
+    throw new CallError({ code: 'internal', message, phase: 'body', sent: 'yes', status, headers, cause }, call)
   }
 }
 
 /** By the kind that the operation names, else by content type; a body without one is JSON, or else a text. */
-function decode(
-  bytes: Uint8Array,
-  contentType: string | null,
-  kind: ResponseKind | undefined,
-  codecs: Codecs,
-): unknown {
+function decode(bytes: Uint8Array, type: MediaType, asked: ResponseKind | undefined, codecs: Codecs): unknown {
+  if (asked === 'bytes') return plainBytes(bytes)
+  if (asked === 'text') return decodeText(bytes, type.charset)
+  const parse = findCodec(codecs, type.essence)?.parse
+  if (parse) return parse(plainBytes(bytes), type.charset)
+  const kind = asked === 'json' ? 'json' : type.kind
+  if (bytes.byteLength === 0) return kind === 'text' ? '' : undefined
   if (kind === 'bytes') return plainBytes(bytes)
-  const charset = charsetOf(contentType)
-  if (kind === 'text') return decodeText(bytes, charset)
-  const essence = essenceOf(contentType)
-  const parse = findCodec(codecs, essence)?.parse
-  if (parse) return parse(plainBytes(bytes), charset)
-  if (bytes.byteLength === 0) return isText(essence) && kind === undefined ? '' : undefined
-  if (kind === 'json' || isJson(essence)) return JSON.parse(decodeText(bytes, charset))
-  if (essence === '') return jsonOrText(decodeText(bytes, charset))
-  return isText(essence) ? decodeText(bytes, charset) : plainBytes(bytes)
+  const text = decodeText(bytes, type.charset)
+  return kind === 'text' ? text : kind === 'json' ? JSON.parse(text) : jsonOrText(text)
 }
 
 function jsonOrText(text: string): unknown {
@@ -128,9 +112,9 @@ function readErrorBody(
   bytes: Uint8Array,
   contentType: string | null,
 ): { readonly body: unknown; readonly essence: string } {
-  const essence = essenceOf(contentType)
+  const { essence, charset, kind } = readMediaType(contentType)
   if (bytes.byteLength === 0) return { body: undefined, essence }
-  if (essence !== '' && !isJson(essence) && !isText(essence)) return { body: plainBytes(bytes), essence }
-  const text = decodeText(bytes, charsetOf(contentType))
-  return { body: essence === '' || isJson(essence) ? jsonOrText(text) : text, essence }
+  if (kind === 'bytes') return { body: plainBytes(bytes), essence }
+  const text = decodeText(bytes, charset)
+  return { body: kind === 'text' ? text : jsonOrText(text), essence }
 }

@@ -51,6 +51,7 @@ export function checkSpec(builder: string, path: string, method: string, spec: A
     !given(body) || (method !== 'GET' && method !== 'HEAD'),
     `${method} carries no body: declare a query, or use post() with idempotent: true`,
   )
+  must(!given(output) || method !== 'HEAD', 'HEAD has no message: read the headers of .reply()')
   if (shape === 'nested')
     must(!given(input) && !Array.isArray(query), `shape: 'nested' takes query, headers and body, each a schema`)
   else {
