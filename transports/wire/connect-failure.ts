@@ -1,3 +1,4 @@
+import { explainFault } from '#platform'
 import type { Call } from '../../src/core/call.ts'
 import type { Failure } from '../../src/core/failure.ts'
 import { HeaderMap } from '../../src/core/header-map.ts'
@@ -58,9 +59,13 @@ function isRefusedStream({ rawMessage }: ConnectErrorLike): boolean {
   return rawMessage.includes('REFUSED_STREAM')
 }
 
-/** Made by the library: a limit, a broken protocol, its own timer. */
+/**
+ * Made by the library: a limit, a broken protocol, its own timer. A stream that is gone without the caller's doing is
+ * `canceled` or `aborted` to Connect, whatever happened to the connection.
+ */
 function ofLibrary({ code, rawMessage }: ConnectErrorLike): Failure {
-  const name = grpcCode(code)
+  const said = grpcCode(code)
+  const name = said === 'canceled' || said === 'aborted' ? 'unavailable' : said
   return {
     code: name,
     message: libraryAdvice[name] ?? 'the Connect transport failed: see cause',
@@ -75,11 +80,10 @@ const libraryAdvice: { readonly [code: string]: string } = {
   deadline_exceeded: 'the deadline of the Connect transport passed: see its defaultTimeoutMs',
   resource_exhausted: 'a message is longer than the Connect transport takes: raise its readMaxBytes or writeMaxBytes',
   unavailable: 'the connection failed; the server may have acted on the call',
-  canceled: 'the Connect transport canceled the call',
 }
 
 function ofNetwork(cause: unknown, isStream: boolean): Failure {
-  return faultToFailure(classify(cause, { phase: 'headers', sent: 'maybe' }), isStream)
+  return faultToFailure(classify(cause, { phase: 'headers', sent: 'maybe' }, explainFault), isStream)
 }
 
 /** A system's error code, or what fetch throws, somewhere down the chain. */

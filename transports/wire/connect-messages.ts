@@ -21,6 +21,11 @@ export class OneMessage implements AsyncIterableIterator<unknown> {
   async return(): Promise<IteratorResult<unknown>> {
     return over
   }
+
+  /** Without it, Connect takes no iterable. */
+  throw(): Promise<IteratorResult<unknown>> {
+    return this.return()
+  }
 }
 
 /** The caller's messages; what their iterable throws is kept, since a Connect transport would pass it off as its own error. */
