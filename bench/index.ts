@@ -12,6 +12,9 @@ const rounds = process.argv.includes('--short') ? 5 : 31
 
 const suites: Record<string, (port: number) => Promise<Suite>> = {
   rest: async (port) => (await import('./rest.ts')).rest(port, rounds),
+  graphql: async (port) => (await import('./graphql.ts')).graphql(port, rounds),
+  'grpc-web': async (port) => (await import('./grpc-web.ts')).grpcWeb(port, rounds),
+  sse: async (port) => (await import('./sse.ts')).sse(port, rounds),
 }
 
 const results: { title: string; measured: Measured[] }[] = []

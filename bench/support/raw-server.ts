@@ -37,7 +37,7 @@ const server = createServer({ noDelay: true }, (socket) => {
 function answer(socket: Socket, path: string): void {
   if (path.startsWith('/sse/')) socket.write(eventStream(Number(path.slice(5))))
   else if (path.startsWith('/graphql')) socket.write(graphql)
-  else if (path.startsWith('/bench.')) socket.write(grpc)
+  else if (path.startsWith('/polywire.')) socket.write(grpc)
   else socket.write(json)
 }
 
@@ -49,10 +49,10 @@ function response(type: string, body: string | Buffer): Buffer {
   ])
 }
 
-/** A message with one string field, and a trailer frame with status 0. */
+/** An Item with its name alone (field 2), and a trailer frame with status 0. */
 function grpcBody(): Buffer {
   const text = Buffer.from('Ada Lovelace')
-  const message = Buffer.concat([Buffer.from([10, text.length]), text])
+  const message = Buffer.concat([Buffer.from([18, text.length]), text])
   const trailer = Buffer.from('grpc-status: 0\r\n')
   const frame = (flag: number, bytes: Buffer) => Buffer.concat([Buffer.from([flag, 0, 0, 0, bytes.length]), bytes])
   return Buffer.concat([frame(0, message), frame(0x80, trailer)])
