@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest
 import type { FetchLike, HttpEngine } from '../../transports/wire/http.ts'
 import { requestBuffered } from '../../transports/wire/http-collect.ts'
 import { selectEngine } from '../../transports/wire/http-engine.ts'
-import { createHttpEngine, name } from '../../transports/wire/platform/web.ts'
+import { createAutoEngine, createHttpEngine, name } from '../../transports/wire/platform/web.ts'
 import { newScope } from '../support/recording-sink.ts'
 import { FaultServer } from '../support/servers/fault-server.ts'
 
@@ -159,7 +159,8 @@ describe('a replaced fetch that is less than a fetch', () => {
 describe('the web platform', () => {
   it('is fetch, and nothing else', async () => {
     expect(name).toBe('web')
-    expect(await agentOf(createHttpEngine())).toBe('node')
+    expect(await agentOf(createAutoEngine())).toBe('node')
+    expect(() => createHttpEngine({ dispatcher: {} })).toThrow('Node only')
   })
 
   it('buffers an upload where the platform cannot stream one', async () => {

@@ -25,7 +25,8 @@ describe.each([
     await dispatcher.destroy()
     await server.close()
   })
-  const get = (path: string) => requestBuffered(engine, { method: 'GET', url: server.url + path, headers: {} }, newScope())
+  const get = (path: string) =>
+    requestBuffered(engine, { method: 'GET', url: server.url + path, headers: {} }, newScope())
 
   it('carries calls, streams, compression, trailers and redirects', async () => {
     expect((await get('/json')).text()).toBe('{"ok":true}')
@@ -38,10 +39,16 @@ describe.each([
       yield new TextEncoder().encode('hel')
       yield new TextEncoder().encode('lo')
     }
-    const posted = await requestBuffered(engine, { method: 'POST', url: `${server.url}/echo`, headers: {}, body }, newScope())
+    const posted = await requestBuffered(
+      engine,
+      { method: 'POST', url: `${server.url}/echo`, headers: {}, body },
+      newScope(),
+    )
     expect(JSON.parse(posted.text()).body).toBe('hello')
     const all = await Promise.all(Array.from({ length: 50 }, (_, nth) => get(`/echo?n=${nth}`)))
-    expect(all.map((each) => JSON.parse(each.text()).query.n)).toEqual(Array.from({ length: 50 }, (_, nth) => String(nth)))
+    expect(all.map((each) => JSON.parse(each.text()).query.n)).toEqual(
+      Array.from({ length: 50 }, (_, nth) => String(nth)),
+    )
   })
 
   it('pauses, aborts, and hurts no other exchange by it', async () => {
@@ -83,7 +90,11 @@ describe('other dispatchers', () => {
     const agent = new RetryAgent(new Agent(), { minTimeout: 1 })
     for (const dispatcher of [pool, agent]) {
       const engine = new UndiciEngine({ dispatcher })
-      const response = await requestBuffered(engine, { method: 'GET', url: `${server.url}/flaky?failures=1`, headers: {} }, newScope())
+      const response = await requestBuffered(
+        engine,
+        { method: 'GET', url: `${server.url}/flaky?failures=1`, headers: {} },
+        newScope(),
+      )
       expect(response.status).toBe(dispatcher === pool ? 503 : 200)
       server.on('/flaky', (each) => each.reply(each.nth < 3 ? 503 : 200))
       await dispatcher.close()
@@ -98,7 +109,9 @@ describe('other dispatchers', () => {
     await engine.close()
     expect(dispatcher.closed).toBe(false)
     const other = new UndiciEngine({ dispatcher })
-    expect((await requestBuffered(other, { method: 'GET', url: `${server.url}/json`, headers: {} }, newScope())).status).toBe(200)
+    expect(
+      (await requestBuffered(other, { method: 'GET', url: `${server.url}/json`, headers: {} }, newScope())).status,
+    ).toBe(200)
     await dispatcher.close()
   })
 })

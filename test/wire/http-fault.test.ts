@@ -6,6 +6,7 @@ import type { HttpEngine, HttpRequest } from '../../transports/wire/http.ts'
 import { HttpBodyReader, openBody } from '../../transports/wire/http-body.ts'
 import { requestBuffered } from '../../transports/wire/http-collect.ts'
 import { classify, faultToFailure, HttpFaultError, toCallError } from '../../transports/wire/http-fault.ts'
+import { explainByCode } from '../../transports/wire/http-fault-codes.ts'
 import { UndiciEngine } from '../../transports/wire/undici-engine.ts'
 import { exchange, newScope, turns } from '../support/recording-sink.ts'
 import { FaultServer } from '../support/servers/fault-server.ts'
@@ -54,7 +55,7 @@ async function faultOf(engine: HttpEngine, request: Partial<HttpRequest> & { url
 
 describe.each([
   ['undici', () => new UndiciEngine()],
-  ['fetch', () => new FetchEngine()],
+  ['fetch', () => new FetchEngine(undefined, explainByCode)],
 ] as const)('%s', (name, make) => {
   const isUndici = name === 'undici'
   /** fetch cannot tell whether anything was written. */
@@ -274,12 +275,12 @@ describe('classify', () => {
     [undefined, { phase: 'connect', sent: 'maybe' }],
     ['text', { phase: 'connect', sent: 'maybe' }],
   ])('%s', (error, fault) => {
-    expect(classify(error, unknown)).toMatchObject({ ...fault, cause: error })
+    expect(classify(error, unknown, explainByCode)).toMatchObject({ ...fault, cause: error })
   })
 
   it('never says sent of what was not', () => {
     for (const code of ['ECONNRESET', 'UND_ERR_HEADERS_OVERFLOW', 'UND_ERR_RES_EXCEEDED_MAX_SIZE', 'nonsense']) {
-      expect(classify(coded(code), { phase: 'connect', sent: 'no' }).sent).toBe('no')
+      expect(classify(coded(code), { phase: 'connect', sent: 'no' }, explainByCode).sent).toBe('no')
     }
   })
 })

@@ -1,4 +1,5 @@
 import type { FetchLike, HttpEngine, HttpRequest, HttpScope, HttpSink } from './http.ts'
+import { closedCode, type Explain, explainByText } from './http-fault.ts'
 import { FetchExchange } from './http-fetch-exchange.ts'
 
 /**
@@ -9,14 +10,18 @@ import { FetchExchange } from './http-fetch-exchange.ts'
 export class FetchEngine implements HttpEngine {
   readonly name = 'fetch'
   readonly #given: FetchLike | undefined
+  readonly #explain: Explain
   #isClosed = false
 
-  constructor(fetch?: FetchLike) {
+  /** @param explain - how the errors of this platform read. */
+  constructor(fetch?: FetchLike, explain: Explain = explainByText) {
     this.#given = fetch
+    this.#explain = explain
   }
 
   send(request: HttpRequest, sink: HttpSink, scope: HttpScope): void {
-    new FetchExchange(request, sink, scope, this.#isClosed ? closed : (this.#given ?? platformFetch)).start()
+    const fetch = this.#isClosed ? closed : (this.#given ?? platformFetch)
+    new FetchExchange(request, sink, scope, fetch, this.#explain).start()
   }
 
   async close(): Promise<void> {
@@ -30,4 +35,4 @@ const platformFetch: FetchLike = (url, init) => {
   return fetch(url, init)
 }
 
-const closed: FetchLike = () => Promise.reject(Object.assign(new Error('closed'), { code: 'UND_ERR_CLOSED' }))
+const closed: FetchLike = () => Promise.reject(Object.assign(new Error('closed'), { code: closedCode }))

@@ -17,135 +17,41 @@ export const callOver: HttpFault = {
   cause: undefined,
 }
 
-type Row = Pick<HttpFault, 'what' | 'hint' | 'code'> & Partial<Progress>
+/** What is known of an error: words, and where it says so itself, how far the exchange had come. */
+export type Explained = Pick<HttpFault, 'what' | 'hint' | 'code'> & Partial<Progress>
 
-const isServerUp = 'Check the address and that the server is up'
-const isTrusted = 'Make the certificate valid, or trust its authority'
-const beforeConnect = { phase: 'connect', sent: 'no' } as const
-const certificate: Row = {
-  what: 'certificate not trusted',
-  hint: isTrusted,
-  code: 'failed_precondition',
-  ...beforeConnect,
-}
-const refused: Row = { what: 'connection refused', hint: isServerUp, ...beforeConnect }
-const unreachable: Row = { what: 'host not reachable', hint: isServerUp, ...beforeConnect }
-const unknownHost: Row = { what: 'host name not found', hint: 'Check the host name', phase: 'resolve', sent: 'no' }
-const reset: Row = { what: 'connection lost' }
-const timedOut: Row = { what: 'connection timed out' }
-const closed: Row = {
-  what: 'the transport or its dispatcher is closed',
-  code: 'failed_precondition',
-  phase: 'resolve',
-  sent: 'no',
-}
-const invalid: Row = { what: 'invalid request', code: 'invalid_argument', phase: 'resolve', sent: 'no' }
-
-/** By `error.code` of Node, undici, Bun and OpenSSL. A row's own phase wins over how far the exchange had come. */
-const rows: Readonly<Record<string, Row>> = {
-  ECONNREFUSED: refused,
-  ConnectionRefused: refused,
-  FailedToOpenSocket: refused,
-  ENOTFOUND: unknownHost,
-  EAI_AGAIN: { ...unknownHost, what: 'host name could not be looked up' },
-  EAI_NODATA: unknownHost,
-  EAI_NONAME: unknownHost,
-  EHOSTUNREACH: unreachable,
-  ENETUNREACH: unreachable,
-  EHOSTDOWN: unreachable,
-  EADDRNOTAVAIL: { ...unreachable, what: 'no free local port or address' },
-  EMFILE: { ...unreachable, what: 'too many open files', hint: 'Raise the limit of open files, or call less at once' },
-  UND_ERR_CONNECT_TIMEOUT: { what: 'connecting timed out', hint: isServerUp, ...beforeConnect },
-  UND_ERR_PRX_TLS: { what: 'the TLS connection through the proxy failed', ...beforeConnect },
-  UND_ERR_PRX_CONN: { what: 'the proxy refused to connect', ...beforeConnect },
-  UND_ERR_SOCKS5: { what: 'the SOCKS proxy failed', ...beforeConnect },
-  UND_ERR_BPL_MISSING_UPSTREAM: { what: 'the dispatcher has no upstream', ...beforeConnect },
-  ECONNRESET: reset,
-  ConnectionClosed: reset,
-  EPIPE: reset,
-  ECONNABORTED: reset,
-  UND_ERR_SOCKET: reset,
-  UND_ERR_INFO: reset,
-  UND_ERR_RES_CONTENT_LENGTH_MISMATCH: { what: 'body shorter or longer than announced', phase: 'body', sent: 'yes' },
-  ETIMEDOUT: timedOut,
-  UND_ERR_HEADERS_TIMEOUT: { what: "no answer within the dispatcher's headersTimeout", phase: 'headers' },
-  UND_ERR_BODY_TIMEOUT: { what: "silence longer than the dispatcher's bodyTimeout", phase: 'body', sent: 'yes' },
-  UND_ERR_HEADERS_OVERFLOW: {
-    what: 'response headers larger than allowed',
-    hint: 'Raise maxHeaderSize of a dispatcher of your own, or --max-http-header-size',
-    code: 'resource_exhausted',
-    phase: 'headers',
-    sent: 'yes',
-  },
-  UND_ERR_RES_EXCEEDED_MAX_SIZE: {
-    what: "response larger than the dispatcher's maxResponseSize",
-    code: 'resource_exhausted',
-    phase: 'body',
-    sent: 'yes',
-  },
-  UND_ERR_INVALID_ARG: invalid,
-  UND_ERR_NOT_SUPPORTED: invalid,
-  ERR_INVALID_URL: { ...invalid, what: 'invalid URL' },
-  UND_ERR_REQ_CONTENT_LENGTH_MISMATCH: {
-    what: 'request body shorter or longer than its content-length',
-    code: 'invalid_argument',
-    phase: 'send',
-  },
-  UND_ERR_DESTROYED: closed,
-  UND_ERR_CLOSED: closed,
-  UND_MOCK_ERR_MOCK_NOT_MATCHED: {
-    what: 'no mock of the MockAgent matches the request',
-    code: 'failed_precondition',
-    phase: 'resolve',
-    sent: 'no',
-  },
-}
-
-/** Names what is wrong, never its value. */
-const invalidPart = /^invalid (?:request (?:path|method)|header key|[\w-]+ header)$/
-const tlsCode = /^(ERR_TLS_|ERR_SSL_|ERR_OSSL_|EPROTO$)/
-const certificateCode =
-  /^(CERT_|CRL_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|HOSTNAME_MISMATCH|INVALID_CA|PATH_LENGTH_|ERR_TLS_CERT_)/
+/** How a platform's errors read. */
+export type Explain = (
+  error: { readonly code: string; readonly message: string; readonly name: string },
+  progress: Progress,
+) => Explained
 
 /**
  * What went wrong, from the error of any engine. Pure.
  *
  * @param progress - how far the exchange had come; nothing that was not written can have reached the server.
  */
-export function classify(error: unknown, progress: Progress): HttpFault {
-  const cause = rootOf(error)
-  const row = rowOf(cause, progress)
-  const sent = progress.sent === 'no' ? 'no' : (row.sent ?? progress.sent)
-  return { what: row.what, hint: row.hint, code: row.code, phase: row.phase ?? progress.phase, sent, cause: error }
+export function classify(error: unknown, progress: Progress, explain: Explain = explainByText): HttpFault {
+  const root = rootOf(error) as Partial<Error> | undefined
+  const explained = explain({ code: codeOf(root), message: textOf(root?.message), name: textOf(root?.name) }, progress)
+  const sent = progress.sent === 'no' ? 'no' : (explained.sent ?? progress.sent)
+  const { what, hint, code, phase = progress.phase } = explained
+  return { what, hint, code, phase, sent, cause: error }
 }
 
-function rowOf(error: unknown, progress: Progress): Row {
-  const code = codeOf(error)
-  const row = rows[code]
-  if (row === invalid) return { ...row, what: invalidPart.exec(messageOf(error))?.[0] ?? row.what }
-  if (row) return row
-  if (certificateCode.test(code)) return certificate
-  if (tlsCode.test(code)) return progress.sent === 'no' ? { what: 'TLS handshake failed' } : { what: 'TLS error' }
-  if (code.startsWith('HPE_') || (error as Error | undefined)?.name === 'HTTPParserError')
-    return { what: 'the answer is no HTTP' }
-  if (code.startsWith('ERR_HTTP2_')) return http2Row(error)
-  return byText(error, progress)
+/** Browsers say nothing on purpose; Bun, Deno and workerd tell it in words. */
+export const explainByText: Explain = ({ code, message }, { phase }) => {
+  const text = code + message
+  if (/refused/i.test(text)) return { what: 'connection refused', phase: 'connect', sent: 'no' }
+  if (/dns|ENOTFOUND|EAI_AGAIN/i.test(text)) return { what: 'host name not found', phase: 'resolve', sent: 'no' }
+  if (code === closedCode)
+    return { what: 'the transport is closed', code: 'failed_precondition', phase: 'resolve', sent: 'no' }
+  if (phase === 'body') return { what: 'connection lost' }
+  return { what: 'network error', hint: 'The server cannot be reached, or does not allow this page (CORS)' }
 }
 
-/** Streams that an HTTP/2 server refused, or never saw before it went away, did not run (RFC 9113 §8.7). */
-function http2Row(error: unknown): Row {
-  const text = messageOf(error)
-  return text.includes('REFUSED_STREAM') ? { what: 'stream refused', sent: 'no' } : reset
-}
-
-/** Deno and workerd give no codes, browsers on purpose nothing at all. */
-function byText(error: unknown, progress: Progress): Row {
-  const text = messageOf(error)
-  if (/connection refused/i.test(text)) return refused
-  if (/dns error|name not resolved/i.test(text)) return unknownHost
-  if (progress.phase === 'body') return reset
-  return { what: 'network error', hint: 'The server cannot be reached, or it does not allow this page (CORS)' }
-}
+/** undici's code, and ours. */
+export const closedCode = 'UND_ERR_CLOSED'
 
 /** fetch wraps what really happened in `cause`, once or twice. */
 function rootOf(error: unknown): unknown {
@@ -159,13 +65,11 @@ function rootOf(error: unknown): unknown {
 }
 
 function codeOf(error: unknown): string {
-  const code = (error as { code?: unknown } | undefined)?.code
-  return typeof code === 'string' ? code : ''
+  return textOf((error as { code?: unknown } | undefined)?.code)
 }
 
-function messageOf(error: unknown): string {
-  const message = (error as { message?: unknown } | undefined)?.message
-  return typeof message === 'string' ? message : ''
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : ''
 }
 
 const sentence = {

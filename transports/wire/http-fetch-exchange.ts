@@ -1,16 +1,16 @@
 import { HeaderMap } from '../../src/core/header-map.ts'
 import { Upload } from './body-upload.ts'
 import type { FetchLike, HttpControl, HttpFault, HttpRequest, HttpScope, HttpSink } from './http.ts'
-import { callOver, classify, type Progress, unsent } from './http-fault.ts'
+import { callOver, classify, type Explain, type Progress, unsent } from './http-fault.ts'
 import {
   addBlob,
   addBody,
   byteLength,
   initOf,
+  isValid,
   pairsOf,
   type ResponseLike,
   redirectMode,
-  whatIsInvalid,
   wholeOf,
 } from './http-fetch-init.ts'
 import { followRedirect, isRedirect, locationOf, refuse } from './redirect.ts'
@@ -27,6 +27,7 @@ export class FetchExchange implements HttpControl {
   readonly #sink: HttpSink
   readonly #scope: HttpScope
   readonly #fetch: FetchLike
+  readonly #explain: Explain
   readonly #abort = new AbortController()
   #request: HttpRequest
   #hops = 0
@@ -38,11 +39,12 @@ export class FetchExchange implements HttpControl {
   #paused: Promise<void> | undefined
   #unpause: (() => void) | undefined
 
-  constructor(request: HttpRequest, sink: HttpSink, scope: HttpScope, fetch: FetchLike) {
+  constructor(request: HttpRequest, sink: HttpSink, scope: HttpScope, fetch: FetchLike, explain: Explain) {
     this.#request = request
     this.#sink = sink
     this.#scope = scope
     this.#fetch = fetch
+    this.#explain = explain
   }
 
   /** Never throws. */
@@ -166,9 +168,8 @@ export class FetchExchange implements HttpControl {
   }
 
   #faultOf(cause: unknown): HttpFault {
-    const what = this.#progress === answered ? undefined : whatIsInvalid(this.#request)
-    if (!what) return classify(cause, this.#progress)
-    return { phase: 'resolve', sent: 'no', what, code: 'invalid_argument', cause }
+    if (this.#progress === answered || isValid(this.#request)) return classify(cause, this.#progress, this.#explain)
+    return { phase: 'resolve', sent: 'no', what: 'invalid URL, method or header', code: 'invalid_argument', cause }
   }
 
   #report(fault: HttpFault): void {

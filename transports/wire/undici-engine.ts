@@ -1,5 +1,6 @@
 import { CallError } from '../../src/core/error.ts'
 import type { EngineOptions, HttpEngine, HttpRequest, HttpScope, HttpSink } from './http.ts'
+import { closedCode } from './http-fault.ts'
 import { UrlSplitter } from './http-url.ts'
 import { OwnAgent } from './undici-agent.ts'
 import { GlobalDispatcher, isDispatcher } from './undici-dispatcher.ts'
@@ -62,7 +63,7 @@ export class UndiciEngine implements HttpEngine {
 const closedRoute: Route = {
   dispatcher: {
     dispatch() {
-      throw Object.assign(new Error('closed'), { code: 'UND_ERR_CLOSED' })
+      throw Object.assign(new Error('closed'), { code: closedCode })
     },
   },
   agent: undefined,

@@ -2,6 +2,7 @@ import { HeaderMap, type HeaderRecord } from '../../src/core/header-map.ts'
 import { slices, Upload } from './body-upload.ts'
 import type { HttpControl, HttpFault, HttpRequest, HttpScope, HttpSink } from './http.ts'
 import { callOver, classify, type Progress, unsent } from './http-fault.ts'
+import { explainByCode } from './http-fault-codes.ts'
 import type { UrlSplitter } from './http-url.ts'
 import { followRedirect, isRedirect, locationOf, refuse } from './redirect.ts'
 import type { OwnAgent } from './undici-agent.ts'
@@ -227,7 +228,7 @@ export class UndiciExchange implements HttpControl {
 
   #faultOf(error: unknown): HttpFault {
     const failure = this.#upload?.failure
-    if (!failure) return classify(error, this.#progress)
+    if (!failure) return classify(error, this.#progress, explainByCode)
     const { phase, sent } = this.#progress
     return {
       phase,

@@ -1,10 +1,21 @@
+import { FetchEngine } from '../fetch-engine.ts'
 import type { EngineOptions, HttpEngine } from '../http.ts'
+import { AutoEngine } from '../http-auto-engine.ts'
+import { explainByCode } from '../http-fault-codes.ts'
 import { UndiciEngine } from '../undici-engine.ts'
 
 /** `#platform` in Node. */
 export const name = 'node'
 
+/** How errors of the wire read here. */
+export const explainFault = explainByCode
+
 /** undici's `dispatch`. @throws {CallError} invalid_argument when `dispatcher` is none. */
 export function createHttpEngine(options: EngineOptions = {}): HttpEngine {
   return new UndiciEngine(options)
+}
+
+/** The engine that nobody chose: undici, or a fetch that was replaced. */
+export function createAutoEngine(): HttpEngine {
+  return new AutoEngine(new UndiciEngine(), new FetchEngine(undefined, explainFault))
 }

@@ -1,10 +1,23 @@
+import { CallError } from '../../../src/core/error.ts'
 import { FetchEngine } from '../fetch-engine.ts'
 import type { EngineOptions, HttpEngine } from '../http.ts'
+import { explainByText } from '../http-fault.ts'
 
 /** `#platform` everywhere but in Node: no library but what the platform brings. */
 export const name = 'web'
 
-/** The platform's own `fetch`. */
+/** How errors of the wire read here. */
+export const explainFault = explainByText
+
+/** @throws {CallError} failed_precondition, since undici runs in Node only. */
 export function createHttpEngine(_options: EngineOptions = {}): HttpEngine {
+  throw new CallError({
+    code: 'failed_precondition',
+    message: 'undici runs in Node only: leave out `dispatcher` and `http`',
+  })
+}
+
+/** The engine that nobody chose: the platform's own `fetch`. */
+export function createAutoEngine(): HttpEngine {
   return new FetchEngine()
 }
