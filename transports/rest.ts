@@ -17,7 +17,8 @@ import { selectEngine } from './wire/http-engine.ts'
 import { toCallError } from './wire/http-fault.ts'
 import type { QueryStyle } from './wire/query-string.ts'
 import type { RestBinding } from './wire/rest-operation.ts'
-import { progress, RestRequests } from './wire/rest-request.ts'
+import { progressReport } from './wire/rest-progress.ts'
+import { RestRequests } from './wire/rest-request.ts'
 import { isReply, readReply, responseError, type WholeResponse } from './wire/rest-response.ts'
 import { RestStream } from './wire/rest-stream.ts'
 
@@ -157,6 +158,8 @@ class HttpRestTransport implements RestTransport {
       }
       const message = new RestStream(call, response)
       const finished = body.finished.then(() => undefined)
+      // A reply that comes too late is discarded, and nobody looks at this.
+      finished.catch(() => undefined)
       return {
         kind: 'unary',
         message,
@@ -171,8 +174,8 @@ class HttpRestTransport implements RestTransport {
     }
   }
 
-  #collectFor({ options: { onDownloadProgress } }: Call): CollectOptions {
-    if (!onDownloadProgress) return this.#collect
-    return { ...this.#collect, onDownloadProgress: (bytes, total) => onDownloadProgress(progress(bytes, total)) }
+  #collectFor(call: Call): CollectOptions {
+    const onDownloadProgress = progressReport(call, 'onDownloadProgress')
+    return onDownloadProgress ? { ...this.#collect, onDownloadProgress } : this.#collect
   }
 }

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { openAsBlob } from 'node:fs'
 import { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
-import { createClient, isCallError, type Progress, type } from 'polywire'
+import { createClient, isCallError, type Progress, type TelemetryEvent, type } from 'polywire'
 import { multipart, post, put, type RestTransportOptions, restTransport } from 'polywire/rest'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { echo, type RestServer, startRestServer } from '../support/servers/rest-server.ts'
@@ -174,6 +174,25 @@ describe.each(['undici', 'fetch'] as const)('what is sent by %s', (http) => {
       expect(seen.at(-1)?.totalBytes).toBe(typeof body === 'function' ? undefined : server.last.body.length)
     }
   })
+})
+
+it('a progress listener that throws disturbs nothing, and is reported', async () => {
+  const events: TelemetryEvent[] = []
+  const boom = () => {
+    throw new Error('own')
+  }
+  for (const http of ['undici', 'fetch'] as const) {
+    const rest = restTransport({ baseUrl: server.url, http })
+    const client = createClient({ transports: { rest }, telemetry: { event: (event) => events.push(event) } })
+    const options = { onUploadProgress: boom, onDownloadProgress: boom }
+    expect(await client.call(upload, { params: { name: 'a' }, body: () => chunks('text') }, options)).toMatchObject({
+      text: 'text',
+    })
+    await client.close()
+  }
+  expect(new Set(events.map((event) => event.type === 'warning' && event.message))).toEqual(
+    new Set(['PUT /files/{name}: onUploadProgress threw', 'PUT /files/{name}: onDownloadProgress threw']),
+  )
 })
 
 describe('media types', () => {

@@ -1,5 +1,5 @@
 import { gzipSync } from 'node:zlib'
-import { adapt, createClient, isCallError, type Progress, type } from 'polywire'
+import { adapt, createClient, type Interceptor, isCallError, type Progress, type } from 'polywire'
 import {
   type ByteStream,
   del,
@@ -374,6 +374,27 @@ describe("response: 'stream'", () => {
       isRetryable: true,
       phase: 'body',
     })
+  })
+
+  it('a reply that nobody wants any more is let go of', async () => {
+    let isClosed = false
+    server.answer((_request, reply) => {
+      reply.hijack()
+      reply.raw.on('close', () => {
+        isClosed = true
+      })
+      reply.raw.writeHead(200)
+      reply.raw.write('first')
+    })
+    const late: Interceptor = async (call, next) => {
+      const reply = await next(call)
+      call.scope.abort('too late')
+      return reply
+    }
+    const client = createClient({ transports: { rest: restTransport({ baseUrl: server.url }) }, interceptors: [late] })
+    await expect(client.call(download)).rejects.toBe('too late')
+    await expect.poll(() => isClosed).toBe(true)
+    await client.close()
   })
 
   it('closing the client ends a body that nobody reads', async () => {

@@ -106,6 +106,7 @@ function encode(text: string, key: string, origin: ErrorOrigin | undefined): str
   }
 }
 
-function isSearchParams(values: object): values is { toString(): string } {
+/** Told by its tag: the classes of jsdom and Node differ. */
+export function isSearchParams(values: object): values is { toString(): string } {
   return Object.prototype.toString.call(values) === '[object URLSearchParams]'
 }

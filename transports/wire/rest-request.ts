@@ -1,16 +1,17 @@
 import type { Call, CallHeaders } from '../../src/core/call.ts'
-import type { HeadersInit, Progress } from '../../src/core/call-options.ts'
+import type { HeadersInit } from '../../src/core/call-options.ts'
 import { readHeaders } from '../../src/core/headers-init.ts'
 import { type IdempotencyOption, type IdempotencyProfile, idempotencyProfiles } from '../../src/core/idempotency.ts'
 import { type BaseUrl, isCrossOrigin } from './base-url.ts'
 import type { Codecs } from './codecs.ts'
 import type { DeadlineWriter } from './deadline-header.ts'
 import type { FetchOptions, HttpRequest } from './http.ts'
-import { encodeQuery, joinQuery, type QueryStyle } from './query-string.ts'
+import { encodeQuery, isSearchParams, joinQuery, type QueryStyle } from './query-string.ts'
 import { refusal } from './refusal.ts'
 import { type EncodedBody, encodeBody } from './rest-body.ts'
 import { RestInput, type RestParts } from './rest-input.ts'
 import type { RestBinding } from './rest-operation.ts'
+import { progressReport } from './rest-progress.ts'
 
 /** What the requests of one transport have in common. */
 export interface RequestDefaults {
@@ -70,18 +71,19 @@ export class RestRequests {
     { params, query }: RestParts,
     profile: IdempotencyProfile | undefined,
   ): string {
-    const { base, query: defaults, queryStyle } = this.#defaults
-    let written = this.#defaultQuery
-    for (const _ in query) {
-      written = encodeQuery(defaults ? { ...defaults, ...query } : query, queryStyle, call)
-      break
-    }
-    if (isSearchParams(query)) written = joinQuery(written, encodeQuery(query))
+    let written = isSearchParams(query) ? joinQuery(this.#defaultQuery, query.toString()) : this.#query(query, call)
     if (profile && isBodiless(method) && call.idempotencyKey !== undefined)
       written = joinQuery(written, encodeQuery({ [profile.name]: call.idempotencyKey }))
     if (call.credential?.query) written = joinQuery(written, encodeQuery(call.credential.query, undefined, call))
-    const path = base.prefix + template.fill(params, call)
+    const path = this.#defaults.base.prefix + template.fill(params, call)
     return written === '' ? path : `${path}${template.hasQuery ? '&' : '?'}${written}`
+  }
+
+  /** Of the transport and the call; where a name is in both, the call's wins. */
+  #query(query: object, call: Call): string {
+    const { query: defaults, queryStyle } = this.#defaults
+    for (const _ in query) return encodeQuery(defaults ? { ...defaults, ...query } : query, queryStyle, call)
+    return this.#defaultQuery
   }
 
   /** Later ones win: transport, operation, input, call, credential. */
@@ -195,28 +197,15 @@ function textHeaders(headers: Readonly<Record<string, unknown>>): HeadersInit {
   return text
 }
 
-function uploadProgress(
-  { options: { onUploadProgress } }: Call,
-  { body, length }: EncodedBody,
-): ((transferredBytes: number) => void) | undefined {
-  if (!onUploadProgress || body === undefined) return undefined
-  const totalBytes =
-    length ??
-    (typeof body === 'string'
-      ? new TextEncoder().encode(body).byteLength
-      : body instanceof Uint8Array
-        ? body.byteLength
-        : undefined)
-  return (transferredBytes) => onUploadProgress(progress(transferredBytes, totalBytes))
+function uploadProgress(call: Call, { body, length }: EncodedBody): ((transferredBytes: number) => void) | undefined {
+  const report = body === undefined ? undefined : progressReport(call, 'onUploadProgress')
+  if (!report) return undefined
+  const totalBytes = length ?? (typeof body === 'function' ? undefined : byteLength(body as string | Uint8Array))
+  return (transferredBytes) => report(transferredBytes, totalBytes)
 }
 
-/** As users get it. */
-export function progress(transferredBytes: number, totalBytes: number | undefined): Progress {
-  return totalBytes === undefined ? { transferredBytes } : { transferredBytes, totalBytes }
-}
-
-function isSearchParams(query: object): boolean {
-  return Object.prototype.toString.call(query) === '[object URLSearchParams]'
+function byteLength(body: string | Uint8Array): number {
+  return typeof body === 'string' ? new TextEncoder().encode(body).byteLength : body.byteLength
 }
 
 function lower(name: string): string {

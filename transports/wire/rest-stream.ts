@@ -3,19 +3,21 @@ import type { ByteStream } from './byte-types.ts'
 import type { OpenResponse } from './http-body.ts'
 import { announcedLength } from './http-collect.ts'
 import { toCallError } from './http-fault.ts'
-import { progress } from './rest-request.ts'
+import { type ProgressReport, progressReport } from './rest-progress.ts'
 
 /** The body of a reply as the user reads it: faults of the wire become CallErrors, progress is told. */
 export class RestStream implements ByteStream, AsyncIterator<Uint8Array, undefined> {
   readonly #call: Call
   readonly #body: OpenResponse['body']
   readonly #totalBytes: number | undefined
+  readonly #report: ProgressReport | undefined
   #transferredBytes = 0
 
   constructor(call: Call, { body, headers }: OpenResponse) {
     this.#call = call
     this.#body = body
     this.#totalBytes = announcedLength(headers)
+    this.#report = progressReport(call, 'onDownloadProgress')
   }
 
   [Symbol.asyncIterator](): this {
@@ -25,8 +27,7 @@ export class RestStream implements ByteStream, AsyncIterator<Uint8Array, undefin
   async next(): Promise<IteratorResult<Uint8Array, undefined>> {
     try {
       const step = await this.#body.next()
-      if (!step.done) this.#transferredBytes += step.value.byteLength
-      if (!step.done) this.#call.options.onDownloadProgress?.(progress(this.#transferredBytes, this.#totalBytes))
+      if (!step.done) this.#report?.((this.#transferredBytes += step.value.byteLength), this.#totalBytes)
       return step
     } catch (error) {
       throw toCallError(error, this.#call)
