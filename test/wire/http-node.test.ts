@@ -1,6 +1,8 @@
+import { existsSync } from 'node:fs'
 import { createServer, request as forward, type Server } from 'node:http'
 import { connect, createServer as createTcpServer } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type Entry, entries, specifier } from '../../scripts/entries.ts'
 import { nodes, run } from '../support/nodes.ts'
 import { FaultServer } from '../support/servers/fault-server.ts'
 
@@ -71,6 +73,16 @@ describe.each([...nodes])('Node %s', { timeout: 30_000 }, (_version, node) => {
     )
     expect(after.lines).toEqual(without.lines)
     expect(after.lines[0]).toEqual([null, null])
+  })
+
+  it('no entry of the package sets a global dispatcher or another fetch', async () => {
+    const written = Object.entries(entries).filter(([, source]) => existsSync(source))
+    const specifiers = written.map(([entry]) => specifier(entry as Entry))
+    const { lines } = await run(
+      node,
+      `${say}${look} for (const entry of ${JSON.stringify(specifiers)}) await import(entry); say(globals()); say(before === fetch)`,
+    )
+    expect(lines).toEqual([[null, null], true])
   })
 
   it('uses its own Agent beside a stock global one, and one that the user has set', async () => {
