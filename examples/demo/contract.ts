@@ -41,7 +41,7 @@ export const contract = {
     }),
   },
   websocket: {
-    parcel: request('parcels', { send: type<{ id: number }>(), receive: parcel }),
+    parcel: request('parcels', { input: type<{ id: number }>(), output: parcel, idempotent: true }),
     positions: channel('parcels:{id}', { receive: position }),
   },
   sse: {

@@ -6,8 +6,8 @@ import type { Paint } from './terminal/paint.ts'
 export function callingLines({ running, chaos }: Servers, paint: Paint): string[] {
   const { rest, graphql, 'grpc-web': grpc, websocket, sse } = running
   const curl = `curl -H 'authorization: Bearer ${chaos.token}'`
-  const socket = `new WebSocket('${websocket.origin.replace('http', 'ws')}/ws?access_token=${chaos.token}')`
-  const script = `const s=${socket};s.onopen=()=>s.send('{"type":"message","channel":"parcels","ref":"1","data":{"id":7}}');s.onmessage=e=>{console.log(e.data);s.close()}`
+  const socket = `new WebSocket('${websocket.origin.replace('http', 'ws')}/ws')`
+  const script = `const s=${socket};s.onopen=()=>{s.send('{"type":"auth","ref":0,"token":"${chaos.token}"}');s.send('{"type":"message","channel":"parcels","ref":1,"data":{"id":7}}')};s.onmessage=e=>console.log(e.data)`
   const lines = {
     rest: `${curl} ${rest.origin}/parcels/7`,
     graphql: `${curl} -H 'content-type: application/json' -d '{"query":"{ parcel(id: 7) { id status } }"}' ${graphql.origin}/graphql`,

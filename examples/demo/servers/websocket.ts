@@ -9,8 +9,9 @@ import { listen, type Running } from './wire.ts'
 interface Frame {
   readonly type: string
   readonly channel?: string
-  readonly ref?: string
-  readonly since?: string
+  readonly ref?: number
+  readonly since?: number
+  readonly token?: string
   readonly data?: { readonly id: number }
 }
 
@@ -30,10 +31,10 @@ export async function startWebSocket(chaos: Chaos, feed: Feed): Promise<Running>
 /** One connection. */
 class Session {
   readonly #socket: WebSocket
-  readonly #authorization: string | undefined
   readonly #chaos: Chaos
   readonly #feed: Feed
   readonly #leave = new Map<string, () => void>()
+  #authorization: string | undefined
 
   constructor(socket: WebSocket, { headers }: IncomingMessage, chaos: Chaos, feed: Feed) {
     this.#socket = socket
@@ -48,12 +49,20 @@ class Session {
 
   #receive(frame: Frame): void {
     const { type, channel, ref } = frame
-    if (type === 'ping') this.#send({ type: 'pong', ref })
+    if (type === 'ping') this.#send({ type: 'pong' })
+    else if (type === 'auth') this.#authenticate(frame)
     else if (type === 'unsubscribe') this.#leave.get(channel ?? '')?.()
     else if (!this.#chaos.accepts(this.#authorization))
       this.#send({ type: 'error', ref, channel, data: { code: 'unauthenticated' } })
     else if (type === 'subscribe') this.#subscribe(frame)
     else if (type === 'message') this.#reply(frame)
+  }
+
+  /** A newer token for a connection that stays. */
+  #authenticate({ ref, token }: Frame): void {
+    this.#authorization = `Bearer ${token}`
+    const isAccepted = this.#chaos.accepts(this.#authorization)
+    this.#send(isAccepted ? { type: 'ack', ref } : { type: 'error', ref, data: { code: 'unauthenticated' } })
   }
 
   #reply({ channel, ref, data }: Frame): void {
@@ -68,9 +77,9 @@ class Session {
     const fault = this.#chaos.take('websocket')
     let left = fault?.kind === 'kill' ? fault.after : Number.POSITIVE_INFINITY
     this.#send({ type: 'subscribed', channel, ref, recovered: since !== undefined })
-    const leave = this.#feed.listen(Number(since ?? 0), (number) => {
+    const leave = this.#feed.listen(since ?? 0, (number) => {
       if (left-- <= 0) return
-      this.#send({ type: 'data', channel, id: String(number), data: { number } })
+      this.#send({ type: 'data', channel, id: number, data: { number } })
       if (left === 0) setTimeout(() => this.#socket.terminate(), 5)
     })
     this.#leave.set(channel, leave)
