@@ -93,7 +93,7 @@ describe('an HTTP answer without a gRPC status', () => {
     [412, 'unknown', false],
     [418, 'unknown', false],
     [429, 'unavailable', true],
-    [431, 'internal', false],
+    [431, 'unknown', false],
     [500, 'unknown', false],
     [502, 'unavailable', true],
     [503, 'unavailable', true],

@@ -3,7 +3,7 @@ import type { Call } from '../../src/core/call.ts'
 import type { Failure } from '../../src/core/failure.ts'
 import { HeaderMap } from '../../src/core/header-map.ts'
 import { toDetail } from './grpc-details.ts'
-import { type GrpcStatus, grpcCode, readGrpcStatus, statusFailure } from './grpc-status.ts'
+import { type GrpcStatus, grpcCode, statusFailure } from './grpc-status.ts'
 import { classify, faultToFailure } from './http-fault.ts'
 
 /** What is read of a ConnectError, of whatever copy of the library. */
@@ -30,7 +30,7 @@ export function connectFailure(error: unknown, call: Call): Failure {
   if (error.isWireError) {
     const headers = HeaderMap.from(error.metadata)
     const place = { phase: isStream ? 'stream' : 'body', headers, wallNow: clock.wallNow() } as const
-    return { ...statusFailure(statusOf(error, headers), place), cause: error }
+    return { ...statusFailure(statusOf(error), place), cause: error }
   }
   if (isRefusedStream(error)) {
     const message = 'the server refused the stream before it ran; nothing was done'
@@ -45,13 +45,12 @@ function isConnectError(error: unknown): error is ConnectErrorLike {
   return error instanceof Error && typeof like?.code === 'number' && typeof like.rawMessage === 'string'
 }
 
-function statusOf(error: ConnectErrorLike, metadata: HeaderMap): GrpcStatus {
-  const read = readGrpcStatus(metadata)
-  if (read && read.status !== 0) return read
-  const details = error.details.flatMap(({ type, value }) =>
+/** As Connect has read it: in its metadata, headers and trailers stand together. */
+function statusOf({ code, rawMessage, details }: ConnectErrorLike): GrpcStatus {
+  const read = details.flatMap(({ type, value }) =>
     type && value instanceof Uint8Array ? [toDetail(type, value)] : [],
   )
-  return { status: error.code, message: error.rawMessage, details }
+  return { status: code, message: rawMessage, details: read }
 }
 
 /** HTTP/2 says that it did not run (RFC 9113 §8.7). */

@@ -47,7 +47,6 @@ const byHttpStatus: Readonly<Record<number, Code>> = {
   403: 'permission_denied',
   404: 'unimplemented',
   429: 'unavailable',
-  431: 'internal',
   502: 'unavailable',
   503: 'unavailable',
   504: 'unavailable',
