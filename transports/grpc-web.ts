@@ -39,7 +39,7 @@ export type { Framing } from './wire/grpc-request.ts'
  */
 export function rpc<M extends DescMethod, const S extends RpcSpec<M> = {}>(
   method: M,
-  spec?: S & RpcCheck<M, S>,
+  spec?: RpcSpec<M> & S & RpcCheck<M, S>,
 ): Operation<ViaOf<S>, PagedCall<M, S>> {
   return rpcOperation(method, spec as MethodSpec)
 }

@@ -174,7 +174,7 @@ describe.each(framings)('a server stream framed by %s', (framing) => {
       })
     })
     await using api = shopClient(server.url, { framing })
-    const stream = api.shop.watchItems()
+    const stream = api.shop.watchItems()[Symbol.asyncIterator]()
     const first = await stream.next()
     expect(first.value?.sequence).toBe(1n)
     await fetch(`${server.url}/go`)
@@ -319,7 +319,7 @@ describe.each(framings)('a server stream framed by %s', (framing) => {
       },
     })
     const api = shopClient(server.url, { framing })
-    const stream = api.shop.watchItems()
+    const stream = api.shop.watchItems()[Symbol.asyncIterator]()
     await stream.next()
     await api.client.close()
     await left(server.calls[0]?.signal as AbortSignal)

@@ -1,0 +1,156 @@
+import type { MessageInitShape } from '@bufbuild/protobuf'
+import {
+  adapt,
+  type Channel,
+  type ClientStream,
+  createClient,
+  type Duplex,
+  type InputOf,
+  type NoInput,
+  type Operation,
+  type OutputOf,
+  type Stream,
+  type Unary,
+} from 'polywire'
+import {
+  connectTransport,
+  cursorPages,
+  type GrpcDetail,
+  grpcDetails,
+  grpcWebTransport,
+  rpc,
+  service,
+} from 'polywire/grpc-web'
+import { get, restTransport } from 'polywire/rest'
+import { expectTypeOf, test } from 'vitest'
+import {
+  type ChatMessage,
+  type ChatMessageSchema,
+  type ImportItemsResponse,
+  type Item,
+  type ItemEvent,
+  type ItemSchema,
+  type ListItemsResponse,
+  ShopService,
+} from '../support/proto/gen/polywire/test/v1/shop_pb.ts'
+
+const client = createClient({
+  transports: {
+    'grpc-web': grpcWebTransport({ baseUrl: 'https://rpc.example.com', framing: 'own', credentials: 'include' }),
+    billing: connectTransport({ transport: { unary: async () => ({}) as never, stream: async () => ({}) as never } }),
+  },
+})
+const { getItem, addItem, listItems, watchItems, importItems, chat } = ShopService.method
+
+test('kind and types come from the descriptor', () => {
+  const api = client.bind({
+    get: rpc(getItem),
+    add: rpc(addItem, { idempotency: 'google', retry: false }),
+    watch: rpc(watchItems),
+    import: rpc(importItems, { idempotent: true }),
+    chat: rpc(chat, { outbox: { maxMessages: 10 } }),
+  })
+  expectTypeOf(api.get({ id: 1n })).resolves.toEqualTypeOf<Item>()
+  expectTypeOf(api.get()).resolves.toEqualTypeOf<Item>()
+  expectTypeOf(api.add).toEqualTypeOf<Unary<MessageInitShape<typeof ItemSchema>, Item>>()
+  expectTypeOf(api.watch({ after: 1n })).toEqualTypeOf<Stream<ItemEvent>>()
+  expectTypeOf(api.import).toEqualTypeOf<ClientStream<MessageInitShape<typeof ItemSchema>, ImportItemsResponse>>()
+  expectTypeOf(api.import([{ id: 1n }])).resolves.toEqualTypeOf<ImportItemsResponse>()
+  expectTypeOf(api.chat).toEqualTypeOf<Channel<NoInput, MessageInitShape<typeof ChatMessageSchema>, ChatMessage>>()
+  expectTypeOf(api.chat()).toEqualTypeOf<Duplex<MessageInitShape<typeof ChatMessageSchema>, ChatMessage>>()
+  expectTypeOf(api.get.reply({ id: 1n }))
+    .resolves.toHaveProperty('message')
+    .toEqualTypeOf<Item>()
+
+  // @ts-expect-error a number where an int64 is a bigint
+  api.get({ id: 1 })
+  // @ts-expect-error a field that the message lacks
+  api.get({ ident: 1n })
+  // @ts-expect-error one message where many are expected
+  api.import({ id: 1n })
+})
+
+test('a whole service at once', () => {
+  const { shop } = client.bind({ shop: service(ShopService) })
+  expectTypeOf(shop.getItem({ id: 1n })).resolves.toEqualTypeOf<Item>()
+  expectTypeOf(shop.watchItems({})).toEqualTypeOf<Stream<ItemEvent>>()
+  const operations = service(ShopService, { via: 'billing' })
+  expectTypeOf(operations.getItem).toExtend<Operation<'billing'>>()
+  expectTypeOf<InputOf<typeof operations.getItem>>().toEqualTypeOf<Parameters<typeof shop.getItem>[0] & {}>()
+  expectTypeOf<OutputOf<typeof operations.watchItems>>().toEqualTypeOf<ItemEvent>()
+  // @ts-expect-error what only one method can say
+  service(ShopService, { resume: {} })
+})
+
+test('pages are checked against the reply', () => {
+  const list = rpc(listItems, { paginate: cursorPages({ items: 'items', next: 'nextPageToken' }) })
+  const api = client.bind({ list })
+  expectTypeOf(api.list.items({ pageSize: 10 })).toEqualTypeOf<AsyncIterable<Item>>()
+  expectTypeOf(api.list.pages()).toEqualTypeOf<AsyncIterable<ListItemsResponse>>()
+  // @ts-expect-error 'things' names no list in the output
+  rpc(listItems, { paginate: cursorPages({ items: 'things', next: 'nextPageToken' }) })
+  const hoisted = cursorPages({ items: 'things', next: 'nextPageToken' })
+  // @ts-expect-error the same, declared elsewhere
+  rpc(listItems, { paginate: hoisted })
+  // @ts-expect-error a stream has no pages
+  rpc(watchItems, { paginate: cursorPages({ items: 'items', next: 'nextPageToken' }) })
+  const plain = client.bind({ list: rpc(listItems) })
+  // @ts-expect-error no pages where none are declared
+  plain.list.pages
+})
+
+test('what a stream resumes by knows its message and its input', () => {
+  rpc(watchItems, {
+    gaps: 'yield',
+    resume: {
+      cursor: (event) => expectTypeOf(event).toEqualTypeOf<ItemEvent>() && String(event.sequence),
+      apply: (input, cursor) => ({ ...input, after: BigInt(cursor) }),
+    },
+  })
+  rpc(watchItems, {
+    // @ts-expect-error the message has no such field
+    resume: { cursor: (event) => event.offset, apply: (input) => input },
+  })
+  // @ts-expect-error a unary method has nothing to resume
+  rpc(getItem, { resume: { cursor: () => '1', apply: (input) => input } })
+  // @ts-expect-error no such option
+  rpc(getItem, { timeout: 5 })
+  // @ts-expect-error a service is no method
+  rpc(ShopService)
+})
+
+test('a transport that is not there is refused', () => {
+  const rest = createClient({ transports: { rest: restTransport({ baseUrl: 'https://example.com' }) } })
+  // @ts-expect-error no 'grpc-web'
+  rest.bind({ get: rpc(getItem) })
+  const contract = { shop: service(ShopService) }
+  // @ts-expect-error no 'grpc-web', in a contract declared elsewhere
+  rest.bind(contract)
+  // @ts-expect-error no 'grpc-web', through call
+  rest.call(rpc(getItem), { id: 1n })
+  // @ts-expect-error no 'shipping'
+  client.bind({ get: rpc(getItem, { via: 'shipping' }) })
+  client.bind({ get: rpc(getItem, { via: 'billing' }) })
+})
+
+test('one call site, whatever the protocol', async () => {
+  const site = async (api: { get: (input: { id: number }) => Promise<{ name: string }> }) =>
+    (await api.get({ id: 1 })).name
+  const other = createClient({ transports: { rest: restTransport({ baseUrl: 'https://example.com' }) } })
+  await site(
+    other.bind({
+      get: get('/items/{id}', {
+        output: { '~standard': {} } as { '~standard': { types?: { input: unknown; output: { name: string } } } },
+      }),
+    }),
+  )
+  const byRpc = adapt(rpc(getItem), {
+    input: ({ id }: { id: number }) => ({ id: BigInt(id) }),
+    output: ({ name }) => ({ name }),
+  })
+  await site(client.bind({ get: byRpc }))
+})
+
+test('details of an error', () => {
+  expectTypeOf(grpcDetails(new Error('x'))).toEqualTypeOf<readonly GrpcDetail[]>()
+})
