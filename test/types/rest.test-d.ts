@@ -11,7 +11,19 @@ import {
   type Transport,
   type,
 } from 'polywire'
-import { type ByteStream, cursorPages, del, get, head, multipart, patch, post, put, restTransport } from 'polywire/rest'
+import {
+  type ByteStream,
+  cursorPages,
+  del,
+  get,
+  head,
+  multipart,
+  patch,
+  post,
+  put,
+  delete as remove,
+  restTransport,
+} from 'polywire/rest'
 import * as v from 'valibot'
 import { z } from 'zod'
 
@@ -65,6 +77,7 @@ const contract = {
     ping: get('/ping'),
     bill: get('/bills/{id}', { via: 'billing', output: type<User>() }),
     head: head('/users/{id}'),
+    remove: remove('/users/{id}'),
     text: get('/text', { response: 'text' }),
     bytes: get('/bytes', { response: 'bytes' }),
     stream: get('/stream', { response: 'stream' }),

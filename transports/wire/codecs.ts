@@ -41,7 +41,7 @@ export function isText(essence: string): boolean {
 }
 
 /** The charset that a content type names, `utf-8` where it names none. */
-export function charsetOf(contentType: string | null | undefined): string {
+function charsetOf(contentType: string | null | undefined): string {
   return /;\s*charset\s*=\s*"?([^\s;"]+)/i.exec(contentType ?? '')?.[1] ?? 'utf-8'
 }
 

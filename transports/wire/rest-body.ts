@@ -26,7 +26,7 @@ export interface BodyRules {
 }
 
 /** No body. */
-export const noBody: EncodedBody = { body: undefined, contentType: undefined, isReplayable: true }
+const noBody: EncodedBody = { body: undefined, contentType: undefined, isReplayable: true }
 
 /** Whether a body is sent as it is, rather than written by a codec. */
 export function isRawBody(value: unknown): boolean {
