@@ -85,7 +85,7 @@ export function checkInstantiations(): boolean {
   mkdirSync(join(root, folder), { recursive: true })
   writeFileSync(
     join(root, folder, 'tsconfig.json'),
-    '{ "extends": "../../tsconfig.json", "include": ["contract.ts"], "exclude": [] }',
+    '{ "extends": "../../tsconfig.json", "include": ["contract.ts", "../../transports/**/*.d.ts"], "exclude": [] }',
   )
   return Object.entries(compilers)
     .map(([name, compiler]) => {
