@@ -92,7 +92,8 @@ export class CallRunner {
   stream(info: OperationInfo, input: unknown, options: CallOptions = noOptions): StreamHandle<unknown> {
     const plan = this.#plan(info)
     const scope = new Scope(this.#services)
-    const outbox = info.kind === 'bidi_stream' ? new Outbox(outboxErrors({ operation: info }), info.outbox) : undefined
+    const isDuplex = info.kind === 'bidi_stream'
+    const outbox = isDuplex ? new Outbox(outboxErrors({ operation: info }), info.outbox, this.#services) : undefined
     return new StreamHandle({
       scope,
       outbox,

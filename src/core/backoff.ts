@@ -56,7 +56,10 @@ export class Backoff {
     this.#attempts = 0
   }
 
-  /** The wait before the next attempt, in ms; a server's hint is a floor under it, with jitter added on top. */
+  /**
+   * The wait before the next attempt, in ms. A server's hint and the distance from the last attempt are floors, with
+   * the jitter on top of them: clients that share a floor must not come back together.
+   */
   next(hintMs = 0, spread = 1): number {
     const { baseDelayMs = 1000, maxDelayMs = 30_000, stableMs = 10_000 } = this.#options
     const now = this.#clock.now()
@@ -64,8 +67,8 @@ export class Backoff {
     this.#openedAt = undefined
     const ceiling = Math.min(maxDelayMs, baseDelayMs * 2 ** this.#attempts)
     this.#attempts++
-    const jittered = Math.min(hintMs, maxHintMs) + this.#clock.random() * ceiling * spread
-    const earliest = this.#lastAttemptAt + floorMs - now
-    return Math.min(Math.max(jittered, earliest, 0), maxTimerMs)
+    const hint = hintMs > 0 ? Math.min(hintMs, maxHintMs) : 0
+    const floor = Math.max(hint, this.#lastAttemptAt + floorMs - now, 0)
+    return Math.min(floor + this.#clock.random() * ceiling * spread, maxTimerMs)
   }
 }

@@ -26,6 +26,16 @@ export function outboxErrors(origin: ErrorOrigin): OutboxErrors {
         },
         origin,
       ),
+    expired: () =>
+      new CallError(
+        {
+          code: 'deadline_exceeded',
+          message: 'the message could not be sent within maxAgeMs of its outbox: it may be sent again',
+          phase: 'send',
+          sent: 'no',
+        },
+        origin,
+      ),
     unknownOutcome: (cause) =>
       new CallError(
         {

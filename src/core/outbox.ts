@@ -1,27 +1,23 @@
-/** One message that waits to be sent, or for its acknowledgement. */
-export interface OutboxEntry {
-  readonly message: unknown
-  /** Safe to send again under this key. */
-  readonly key: string | undefined
-  readonly size: number
-}
+import type { Clock } from './clock.ts'
+import type { Armed, DeadlineList } from './deadline-list.ts'
+import { type Measured, OutboxBounds } from './outbox-bounds.ts'
+import { Lease, type OutboxEntry } from './outbox-lease.ts'
+import type { Signal } from './signal.ts'
+
+export { Lease, type OutboxEntry } from './outbox-lease.ts'
 
 /** How much may wait, and what happens to one message more. */
 export interface OutboxOptions {
-  /** @defaultValue 1_000 */
+  /** Waiting and unacknowledged ones together. @defaultValue 1_000 */
   readonly maxMessages?: number
   /** @defaultValue 1 MiB */
   readonly maxBytes?: number
   /** `reject` the send at once, or `block` it until there is room. @defaultValue 'reject' */
   readonly overflow?: 'reject' | 'block'
-  /** Bytes of one message; counted against `maxBytes`. */
+  /** A message that could not be written within this is rejected: what was said long ago is not said late; ms. @defaultValue never */
+  readonly maxAgeMs?: number
+  /** Bytes of one message; counted against `maxBytes` only while others wait beside it. */
   readonly measure?: (message: unknown) => number
-}
-
-interface Pending extends OutboxEntry {
-  resolve(): void
-  reject(reason: unknown): void
-  isWritten: boolean
 }
 
 /** What the outbox asks its owner for, since errors name the call. */
@@ -29,62 +25,86 @@ export interface OutboxErrors {
   readonly overflow: () => unknown
   /** Never written: safe to send again. */
   readonly unsent: (reason: unknown) => unknown
+  /** Not written within `maxAgeMs`. */
+  readonly expired: () => unknown
   /** Written and not acknowledged: nobody knows. */
   readonly unknownOutcome: (reason: unknown) => unknown
 }
 
+interface Pending extends OutboxEntry, Measured {
+  readonly queuedAt: number
+  isWritten: boolean
+  resolve(): void
+  reject(reason: unknown): void
+}
+
+type Time = { readonly clock: Clock; readonly deadlines: DeadlineList }
+
 /**
  * The send queue of one channel, over all its attempts: bounded, leased to one attempt at a time, never iterated.
  *
- * After a drop, a keyed message that was written and not acknowledged goes back to the front; a plain one rejects as
- * unknown outcome.
+ *     send ──▶ [blocked ──▶] queued ──next()──▶ in flight ──done()──▶ resolved
+ *                              ▲                    │
+ *                              └──lease released────┘  unless it was written without a key: unknown outcome
  */
 export class Outbox {
-  readonly #options: Required<OutboxOptions>
+  readonly #overflow: 'reject' | 'block'
+  readonly #maxAgeMs: number
   readonly #errors: OutboxErrors
-  #queued: Pending[] = []
-  #blocked: (() => void)[] = []
-  #bytes = 0
+  readonly #time: Time | undefined
+  #queue: Pending[] = []
+  readonly #blocked: Pending[] = []
+  /** Of what is queued and in flight. */
+  readonly #bounds: OutboxBounds
   #lease: Lease | undefined
+  #expiry: Armed | undefined
   #isEnded = false
   #isClosed = false
   #closeReason: unknown
   #idle: (() => void)[] = []
 
-  constructor(errors: OutboxErrors, options: OutboxOptions = {}) {
+  constructor(errors: OutboxErrors, options: OutboxOptions = {}, time?: Time) {
+    const { maxMessages = 1000, maxBytes = 1 << 20, measure = () => 0 } = options
+    this.#bounds = new OutboxBounds(maxMessages, maxBytes, measure)
+    this.#overflow = options.overflow ?? 'reject'
+    this.#maxAgeMs = options.maxAgeMs ?? Number.POSITIVE_INFINITY
     this.#errors = errors
-    this.#options = { maxMessages: 1000, maxBytes: 1 << 20, overflow: 'reject', measure: () => 0, ...options }
+    this.#time = time
   }
 
+  /** Messages that no attempt has taken. */
   get size(): number {
-    return this.#queued.length
+    return this.#queue.length
   }
 
   /** No message will follow those that are queued. */
   get isEnded(): boolean {
-    return this.#isEnded
+    return this.#isEnded && this.#blocked.length === 0
   }
 
-  /** Queues a message; resolves when the attempt says that it is done. */
-  async send(message: unknown, key?: string): Promise<void> {
-    const size = this.#options.measure(message)
-    while (this.#isFull(size)) {
-      if (this.#isClosed || this.#isEnded) break
-      if (this.#options.overflow === 'reject') throw this.#errors.overflow()
-      await new Promise<void>((resolve) => this.#blocked.push(resolve))
-    }
-    if (this.#isClosed || this.#isEnded) throw this.#errors.unsent(this.#closeReason)
-    return new Promise<void>((resolve, reject) => {
-      this.#queued.push({ message, key, size, resolve, reject, isWritten: false })
-      this.#bytes += size
-      this.#lease?.wake()
+  /**
+   * Queues a message; resolves when the attempt says that it is done.
+   *
+   * @param signal - takes a message back that has not been written; one that has been can only be forgotten.
+   */
+  send(message: unknown, key?: string, signal?: Signal): Promise<void> {
+    if (this.#isClosed || this.#isEnded) return Promise.reject(this.#errors.unsent(this.#closeReason))
+    if (signal?.aborted) return Promise.reject(signal.reason)
+    const sent = new Promise<void>((resolve, reject) => {
+      const queuedAt = this.#time?.clock.now() ?? 0
+      const entry: Pending = { message, key, queuedAt, size: undefined, isWritten: false, resolve, reject }
+      if (signal) this.#follow(entry, signal)
+      if (this.#blocked.length === 0 && this.#bounds.hasRoom(entry)) this.#enqueue(entry)
+      else if (this.#overflow === 'block') this.#blocked.push(entry)
+      else entry.reject(this.#errors.overflow())
     })
+    this.#watchAge()
+    return sent
   }
 
   /** Half-close: what is queued is still sent. */
   end(): void {
     this.#isEnded = true
-    this.#release()
     this.#lease?.wake()
   }
 
@@ -94,21 +114,19 @@ export class Outbox {
     this.#isClosed = true
     this.#closeReason = reason
     this.#lease?.release(reason)
-    for (const entry of this.#queued)
-      entry.reject(entry.isWritten ? this.#errors.unknownOutcome(reason) : this.#errors.unsent(reason))
-    this.#queued = []
-    this.#bytes = 0
-    this.#release()
+    for (const entry of [...this.#queue.splice(0), ...this.#blocked.splice(0)]) this.#abandon(entry, reason)
+    this.#bounds.clear()
+    this.#watchAge()
     this.#settleIdle()
   }
 
   /** Resolves when nothing is queued or in flight. */
   flushed(): Promise<void> {
-    if (this.#isIdle()) return Promise.resolve()
+    if (this.#isIdle) return Promise.resolve()
     return new Promise((resolve) => this.#idle.push(resolve))
   }
 
-  /** Hands the queue to one attempt; the one before it has given it back. */
+  /** Hands the queue to one attempt; the one before it has given it back. `wake` says that there is something to do. */
   lease(wake: () => void): Lease {
     this.#lease?.release(undefined)
     const lease = new Lease(wake, {
@@ -117,109 +135,106 @@ export class Outbox {
       giveBack: (entries, reason) => this.#giveBack(entries as Pending[], reason),
     })
     this.#lease = lease
-    if (this.#queued.length > 0 || this.#isEnded) wake()
+    if (this.#queue.length > 0 || this.#isEnded) wake()
     return lease
   }
 
+  #enqueue(entry: Pending): void {
+    this.#bounds.add(entry)
+    this.#queue.push(entry)
+    this.#lease?.wake()
+  }
+
   #take(): Pending | undefined {
-    const entry = this.#queued.shift()
-    if (!entry) return undefined
-    this.#bytes -= entry.size
-    this.#release()
+    const entry = this.#queue.shift()
+    if (entry && this.#queue.length === 0) this.#watchAge()
     return entry
   }
 
   #settle(entry: Pending, error: unknown): void {
     if (error === undefined) entry.resolve()
     else entry.reject(error)
-    if (this.#isIdle()) this.#settleIdle()
+    this.#released(entry)
+  }
+
+  /** An entry has left: there is room for those that wait for it. */
+  #released(entry: Pending): void {
+    this.#bounds.remove(entry)
+    for (let next = this.#blocked[0]; next && this.#bounds.hasRoom(next); next = this.#blocked[0]) {
+      this.#blocked.shift()
+      this.#enqueue(next)
+    }
+    if (this.#isIdle) this.#settleIdle()
   }
 
   #giveBack(entries: Pending[], reason: unknown): void {
     this.#lease = undefined
-    const again: Pending[] = []
+    const again = entries.filter((entry) => !entry.isWritten || entry.key !== undefined)
+    this.#queue = [...again, ...this.#queue]
     for (const entry of entries) {
-      if (!entry.isWritten || (entry.key !== undefined && !this.#isClosed)) again.push(entry)
-      else entry.reject(this.#errors.unknownOutcome(reason))
+      if (entry.isWritten && entry.key === undefined) this.#settle(entry, this.#errors.unknownOutcome(reason))
     }
-    this.#queued = [...again, ...this.#queued]
-    for (const entry of again) this.#bytes += entry.size
-    if (this.#isIdle()) this.#settleIdle()
+    this.#watchAge()
   }
 
-  #isFull(size: number): boolean {
-    if (this.#queued.length === 0) return false
-    return this.#queued.length >= this.#options.maxMessages || this.#bytes + size > this.#options.maxBytes
+  #abandon(entry: Pending, reason: unknown): void {
+    entry.reject(entry.isWritten ? this.#errors.unknownOutcome(reason) : this.#errors.unsent(reason))
   }
 
-  #isIdle(): boolean {
-    return this.#queued.length === 0 && !this.#lease?.hasInFlight
+  #follow(entry: Pending, signal: Signal): void {
+    const { resolve, reject } = entry
+    const onAbort = () => {
+      this.#withdraw(entry)
+      entry.reject(signal.reason)
+    }
+    const leave = () => signal.removeEventListener('abort', onAbort)
+    signal.addEventListener('abort', onAbort)
+    entry.resolve = () => {
+      leave()
+      resolve()
+    }
+    entry.reject = (reason) => {
+      leave()
+      reject(reason)
+    }
   }
 
-  #release(): void {
-    const blocked = this.#blocked
-    this.#blocked = []
-    for (const resume of blocked) resume()
+  /** A message that no attempt has taken is taken back; one in flight goes its way. */
+  #withdraw(entry: Pending): void {
+    const blocked = this.#blocked.indexOf(entry)
+    if (blocked >= 0) this.#blocked.splice(blocked, 1)
+    const queued = this.#queue.indexOf(entry)
+    if (queued < 0) return
+    this.#queue.splice(queued, 1)
+    this.#released(entry)
+    this.#watchAge()
+  }
+
+  /** Keeps one deadline, for the oldest message that nobody takes. */
+  #watchAge(): void {
+    if (!this.#time || this.#maxAgeMs === Number.POSITIVE_INFINITY) return
+    const oldest = this.#queue[0] ?? this.#blocked[0]
+    const at = oldest && oldest.queuedAt + this.#maxAgeMs
+    if (this.#expiry?.at === at) return
+    if (this.#expiry) this.#time.deadlines.remove(this.#expiry)
+    this.#expiry = at === undefined ? undefined : this.#time.deadlines.add(at, () => this.#expire(at))
+  }
+
+  #expire(at: number): void {
+    this.#expiry = undefined
+    const isOld = ({ queuedAt }: Pending) => queuedAt + this.#maxAgeMs <= at
+    for (const entry of [...this.#queue, ...this.#blocked].filter(isOld)) {
+      this.#withdraw(entry)
+      entry.reject(entry.isWritten ? this.#errors.unknownOutcome(undefined) : this.#errors.expired())
+    }
+    this.#watchAge()
+  }
+
+  get #isIdle(): boolean {
+    return this.#bounds.isEmpty && this.#blocked.length === 0
   }
 
   #settleIdle(): void {
-    const idle = this.#idle
-    this.#idle = []
-    for (const resolve of idle) resolve()
-  }
-}
-
-interface LeaseOwner {
-  take(): OutboxEntry | undefined
-  settle(entry: OutboxEntry, error: unknown): void
-  giveBack(entries: OutboxEntry[], reason: unknown): void
-}
-
-/** One attempt's hold on the outbox. */
-export class Lease {
-  readonly wake: () => void
-  readonly #owner: LeaseOwner
-  readonly #inFlight = new Set<OutboxEntry>()
-  #isReleased = false
-
-  constructor(wake: () => void, owner: LeaseOwner) {
-    this.wake = wake
-    this.#owner = owner
-  }
-
-  get hasInFlight(): boolean {
-    return this.#inFlight.size > 0
-  }
-
-  /** The next message to write; it stays in flight until `done` or `failed`. */
-  next(): OutboxEntry | undefined {
-    if (this.#isReleased) return undefined
-    const entry = this.#owner.take()
-    if (entry) this.#inFlight.add(entry)
-    return entry
-  }
-
-  /** The message has left: from now on a drop makes its outcome unknown. */
-  written(entry: OutboxEntry): void {
-    ;(entry as { isWritten?: boolean }).isWritten = true
-  }
-
-  /** Written where nothing is acknowledged, acknowledged otherwise. */
-  done(entry: OutboxEntry): void {
-    if (this.#inFlight.delete(entry)) this.#owner.settle(entry, undefined)
-  }
-
-  /** The server refused this message. */
-  failed(entry: OutboxEntry, error: unknown): void {
-    if (this.#inFlight.delete(entry)) this.#owner.settle(entry, error)
-  }
-
-  /** The attempt is over; what it held goes back, or rejects as unknown outcome. */
-  release(reason: unknown): void {
-    if (this.#isReleased) return
-    this.#isReleased = true
-    const held = [...this.#inFlight]
-    this.#inFlight.clear()
-    this.#owner.giveBack(held, reason)
+    for (const resolve of this.#idle.splice(0)) resolve()
   }
 }

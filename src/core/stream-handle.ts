@@ -87,9 +87,9 @@ export class StreamHandle<Message> implements Duplex<unknown, Message>, AsyncIte
     if (!outbox) throw this.#refusal('this stream only receives: nothing can be sent on it')
     const checked = outgoing ? await outgoing(message) : message
     if (this.#isClosed) throw this.#refusal('the channel is closed: the message was not sent')
-    const sent = outbox.send(checked, options?.key)
+    const sent = outbox.send(checked, options?.key, options?.signal)
     this.#open().catch((error: unknown) => outbox.close(error))
-    return options?.signal ? untilAborted(sent, options.signal) : sent
+    return sent
   }
 
   async end(): Promise<void> {
@@ -197,13 +197,4 @@ export class StreamHandle<Message> implements Duplex<unknown, Message>, AsyncIte
 function notAStream(call: Call): CallError {
   const message = 'a single message came back for a stream'
   return new CallError({ code: 'internal', message, phase: 'headers', sent: 'yes' }, call)
-}
-
-function untilAborted(sent: Promise<void>, signal: NonNullable<SendOptions['signal']>): Promise<void> {
-  if (signal.aborted) return Promise.reject(signal.reason)
-  return new Promise((resolve, reject) => {
-    const onAbort = () => reject(signal.reason)
-    signal.addEventListener('abort', onAbort)
-    sent.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
-  })
 }

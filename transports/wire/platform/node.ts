@@ -2,6 +2,7 @@ import { FetchEngine } from '../fetch-engine.ts'
 import type { EngineOptions, HttpEngine } from '../http.ts'
 import { AutoEngine } from '../http-auto-engine.ts'
 import { explainByCode } from '../http-fault-codes.ts'
+import type { SocketDriver } from '../socket-driver.ts'
 import { UndiciEngine } from '../undici-engine.ts'
 
 /** `#platform` in Node. */
@@ -18,4 +19,10 @@ export function createHttpEngine(options: EngineOptions = {}): HttpEngine {
 /** The engine that nobody chose: undici, or a fetch that was replaced. */
 export function createAutoEngine(): HttpEngine {
   return new AutoEngine(new UndiciEngine(), new FetchEngine(undefined, explainFault))
+}
+
+/** The socket that Node does best with, loaded when the first one is opened. */
+export const loadSocketDriver: ((options?: object) => Promise<SocketDriver>) | undefined = async (options) => {
+  const { nodeSocketDriver } = await import('../socket-driver-node.ts')
+  return nodeSocketDriver(options)
 }

@@ -2,6 +2,7 @@ import { CallError } from '../../../src/core/error.ts'
 import { FetchEngine } from '../fetch-engine.ts'
 import type { EngineOptions, HttpEngine } from '../http.ts'
 import { explainByText } from '../http-fault.ts'
+import type { SocketDriver } from '../socket-driver.ts'
 
 /** `#platform` everywhere but in Node: no library but what the platform brings. */
 export const name = 'web'
@@ -21,3 +22,6 @@ export function createHttpEngine(_options: EngineOptions = {}): HttpEngine {
 export function createAutoEngine(): HttpEngine {
   return new FetchEngine()
 }
+
+/** No better socket than the platform's global one. */
+export const loadSocketDriver: ((options?: object) => Promise<SocketDriver>) | undefined = undefined

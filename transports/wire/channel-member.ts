@@ -1,0 +1,242 @@
+import type { Call } from '../../src/core/call.ts'
+import { CallError } from '../../src/core/error.ts'
+import type { Failure } from '../../src/core/failure.ts'
+import { HeaderMap } from '../../src/core/header-map.ts'
+import type { OutboxEntry } from '../../src/core/outbox.ts'
+import type { OverflowPolicy } from '../../src/core/overflow.ts'
+import type { StreamReply } from '../../src/core/reply.ts'
+import { Source } from '../../src/core/source.ts'
+import type { StreamState } from '../../src/core/stream-state.ts'
+import { ChannelHistory, type IdKind } from './channel-history.ts'
+import { ChannelSender } from './channel-sender.ts'
+import type { ChannelSubscription } from './channel-subscription.ts'
+import type { Connection } from './socket-connection.ts'
+import type { LinkUser, Loss } from './socket-loss.ts'
+import { lossFailure } from './socket-verdicts.ts'
+import type { SessionWire } from './socket-wire.ts'
+import type { Acceptance, WireCursor, WireFrame } from './wire-adapter.ts'
+
+/** One stream to be opened over a session. */
+export interface StreamSpec {
+  /** The channel; undefined where the subscription is the call's own. */
+  readonly topic: string | undefined
+  /** What is sent along with the subscription. */
+  readonly payload: unknown
+  /** Whether cursors are taken, shown and sent. @defaultValue true */
+  readonly isRecoverable?: boolean | undefined
+  readonly ids?: IdKind | undefined
+  readonly overflow?: OverflowPolicy | undefined
+  /** Messages that may wait for the reader. @defaultValue 4_096 */
+  readonly maxQueued?: number | undefined
+}
+
+/** What a member asks of its session. */
+export interface MemberHost extends SessionWire {
+  /** The channel's subscription on this socket, made where there is none; undefined where it cannot be shared. */
+  subscription(spec: StreamSpec, connection: Connection): ChannelSubscription | undefined
+  /** The reader is behind; `isFull` no more. */
+  setFull(member: ChannelMember, isFull: boolean): void
+  /** The credential of the live socket was refused; says whether an open stream should be opened again with another. */
+  refuseCredential(wasOpen: boolean): boolean
+}
+
+/** One read of a socket may bring this many messages after it was told to stop. */
+const readAheadMessages = 8192
+
+/**
+ * One call's part in a channel: its receive queue, its place in the channel's history, its sending half.
+ *
+ *     joining ──socket ready──▶ subscribing ──accepted──▶ open ──▶ over
+ */
+export class ChannelMember implements LinkUser {
+  readonly spec: StreamSpec
+  readonly isPatient: boolean
+  readonly #call: Call
+  readonly #host: MemberHost
+  /** Made with the socket, whose kind decides how it is bounded. */
+  #source = new Source()
+  readonly #history: ChannelHistory
+  #subscription: ChannelSubscription | undefined
+  #sender: ChannelSender | undefined
+  #state: 'joining' | 'subscribing' | 'open' | 'over' = 'joining'
+  #isTold = false
+  #resolve: (reply: StreamReply) => void = () => {}
+  #reject: (error: unknown) => void = () => {}
+  #offAbort: () => void = () => {}
+
+  constructor(call: Call, spec: StreamSpec, host: MemberHost) {
+    this.#call = call
+    this.spec = spec
+    this.#host = host
+    this.isPatient = call.isReopen
+    this.#history = new ChannelHistory(spec.isRecoverable === false ? undefined : call.cursor, spec.ids ?? 'auto')
+  }
+
+  get credential() {
+    return this.#call.credential
+  }
+
+  get since(): WireCursor | undefined {
+    return this.#history.since
+  }
+
+  /** Answers are due that cannot come while nothing is read. */
+  get isAwaitingAcks(): boolean {
+    return this.#sender?.isAwaitingAcks ?? false
+  }
+
+  /** Settles when the subscription was accepted, or what it needs has failed. */
+  open(join: (member: ChannelMember) => void): Promise<StreamReply> {
+    return new Promise((resolve, reject) => {
+      this.#resolve = resolve
+      this.#reject = reject
+      this.#call.scope.mark('connect', 'no')
+      this.#offAbort = this.#call.scope.onAbort((reason) => this.#over(reason))
+      if (this.#state === 'joining') join(this)
+    })
+  }
+
+  onReady(connection: Connection): void {
+    this.#state = 'subscribing'
+    this.#source = this.#makeSource(connection.isPausable)
+    this.#sender = this.#makeSender(connection)
+    this.#subscription = this.#host.subscription(this.spec, connection)
+    if (this.#subscription) this.#subscription.join(this)
+    else this.#fail(otherwiseJoined)
+  }
+
+  onState(state: StreamState): void {
+    if (state === 'connecting' || state === 'waiting' || state === 'suspended') this.#call.scope.setStreamState(state)
+  }
+
+  onLoss(loss: Loss): void {
+    const isOpen = this.#state === 'open'
+    this.#fail(lossFailure(loss, isOpen ? 'stream' : 'connect', isOpen ? 'yes' : 'no', isOpen || this.isPatient))
+  }
+
+  /** The subscription is on its way; `mayStart`: nobody waits for its answer, so messages may follow. */
+  written(mayStart: boolean): void {
+    this.#call.scope.mark('headers', 'maybe')
+    if (mayStart) this.#sender?.start()
+  }
+
+  /** Joined a subscription that others have. */
+  joinedAt(at: WireCursor | undefined): void {
+    this.#history.joinedAt(at)
+    this.#isTold = true
+  }
+
+  accepted(acceptance: Acceptance | undefined): void {
+    if (acceptance && !this.#isTold) this.#learn(acceptance)
+    if (this.#state !== 'subscribing') return
+    this.#state = 'open'
+    this.#call.scope.mark('stream', 'yes')
+    this.#sender?.start()
+    this.#resolve({
+      kind: 'stream',
+      messages: this.#source,
+      status: 200,
+      headers: HeaderMap.empty,
+      trailers: Promise.resolve(HeaderMap.empty),
+      continuity: () => (this.spec.isRecoverable === false ? 'unknown' : this.#history.continuity),
+    })
+  }
+
+  receive(message: unknown, at: WireCursor | undefined, size: number): void {
+    if (this.#state !== 'open') return
+    const history = this.#history
+    if (this.spec.isRecoverable === false) this.#source.push({ message, size })
+    else if (history.admit(at)) {
+      if (history.gap) this.#source.lose(history.gap)
+      this.#source.push({ message, cursor: history.cursor, size })
+    }
+  }
+
+  skipReplay(): void {
+    this.#history.skipReplay()
+  }
+
+  /** The server refused the subscription, or ended it with an error. */
+  refused(failure: Failure): void {
+    const isOpen = this.#state === 'open'
+    const told: Failure = { ...failure, phase: isOpen ? 'stream' : 'headers', sent: 'yes' }
+    if (failure.code !== 'unauthenticated') this.#fail(told)
+    else this.#fail({ ...told, isRetryable: this.#host.refuseCredential(isOpen) })
+  }
+
+  ended(): void {
+    this.#leave(undefined)
+    this.#source.finish()
+  }
+
+  #learn(acceptance: Acceptance): void {
+    this.#isTold = true
+    if (this.spec.isRecoverable === false) return
+    const gap = this.#history.accepted(acceptance)
+    if (gap) this.#source.lose(gap)
+    if (this.#history.cursor !== undefined) this.#source.advance(this.#history.cursor)
+  }
+
+  #fail(failure: Failure): void {
+    this.#over(new CallError(failure, this.#call))
+  }
+
+  #over(reason: unknown): void {
+    const wasOpen = this.#state === 'open'
+    this.#leave(reason)
+    if (wasOpen) this.#source.fail(reason)
+    else this.#reject(reason)
+  }
+
+  #leave(reason: unknown): void {
+    if (this.#state === 'over') return
+    this.#state = 'over'
+    this.#offAbort()
+    this.#sender?.stop(reason)
+    this.#subscription?.leave(this)
+    this.#host.setFull(this, false)
+    this.#host.leave(this)
+  }
+
+  #makeSender(connection: Connection): ChannelSender | undefined {
+    const { outbox } = this.#call
+    if (!outbox) return undefined
+    return new ChannelSender(outbox, this.#host, connection, {
+      encode: (entry, ref, isAcked) => this.#encode(entry, ref, isAcked),
+      toError: (failure) => new CallError(failure, this.#call),
+    })
+  }
+
+  #encode({ message, key }: OutboxEntry, ref: number, isAcked: boolean): WireFrame {
+    const { topic = '', ref: subscription = 0 } = this.#subscription ?? {}
+    return this.#host.adapter.publish({ topic, subscription, ref, key, message, isAcked })
+  }
+
+  #makeSource(isPausable: boolean): Source {
+    const { overflow = 'error', maxQueued = 4096 } = this.spec
+    const tooSlow = 'the reader is too slow: read faster, raise maxQueued, or declare what `overflow` does'
+    return new Source({
+      highWaterMark: maxQueued,
+      onPause: () => this.#host.setFull(this, true),
+      onResume: () => this.#host.setFull(this, false),
+      onClose: (reason) => this.#leave(reason),
+      overflow: {
+        policy: overflow,
+        maxMessages: maxQueued + (isPausable ? readAheadMessages : 0),
+        gaps: this.#call.operation.gaps,
+        toError: (cause) =>
+          new CallError(
+            { code: 'resource_exhausted', message: tooSlow, phase: 'stream', sent: 'yes', cause },
+            this.#call,
+          ),
+      },
+    })
+  }
+}
+
+const otherwiseJoined: Failure = {
+  code: 'failed_precondition',
+  message: 'the channel is open with another input: channels of one name share one subscription',
+  phase: 'resolve',
+  sent: 'no',
+}

@@ -1,0 +1,149 @@
+import type { Timer } from '../../src/core/clock.ts'
+import type { Failure } from '../../src/core/failure.ts'
+import type { ChannelMember } from './channel-member.ts'
+import type { Line, SessionWire } from './socket-wire.ts'
+import type { Acceptance, WireCursor } from './wire-adapter.ts'
+
+/** How long a server that may not answer subscriptions is waited for; ms. */
+const politeMs = 250
+
+/** What a subscription is made of. */
+export interface SubscriptionOptions {
+  readonly topic: string
+  readonly payload: unknown
+  /** How long it outlives its last reader; ms. */
+  readonly lingerMs: number
+  /** It is no subscription any more. */
+  readonly onEmpty: () => void
+}
+
+/**
+ * One subscription on one socket, shared by all who read the channel: the first one makes it, the last one who leaves
+ * ends it after a grace.
+ */
+export class ChannelSubscription {
+  readonly topic: string
+  readonly payload: unknown
+  readonly #wire: SessionWire
+  readonly #line: Line
+  readonly #onEmpty: () => void
+  readonly #lingerMs: number
+  readonly #members = new Set<ChannelMember>()
+  /** The newest `subscribe` frame's. */
+  #ref = 0
+  #isAccepted = false
+  #isOver = false
+  /** The place of the message that came last. */
+  #at: WireCursor | undefined
+  #timer: Timer | undefined
+
+  constructor({ topic, payload, lingerMs, onEmpty }: SubscriptionOptions, wire: SessionWire, line: Line) {
+    this.topic = topic
+    this.payload = payload
+    this.#lingerMs = lingerMs
+    this.#onEmpty = onEmpty
+    this.#wire = wire
+    this.#line = line
+  }
+
+  /** The `ref` that the server knows it by. */
+  get ref(): number {
+    return this.#ref
+  }
+
+  join(member: ChannelMember): void {
+    this.#setTimer(undefined)
+    this.#members.add(member)
+    const { since } = member
+    if (this.#ref === 0 || (since && !isSamePlace(since, this.#at))) this.#subscribe(member, since)
+    else {
+      member.joinedAt(this.#at)
+      if (this.#isAccepted) member.accepted(undefined)
+    }
+  }
+
+  leave(member: ChannelMember): void {
+    if (!this.#members.delete(member) || this.#members.size > 0 || this.#isOver) return
+    this.#setTimer(() => this.#unsubscribe(), this.#lingerMs)
+    this.#timer?.hold(false)
+  }
+
+  /** The server answered: by its `ref`, or by the topic's name. */
+  accept(acceptance: Acceptance): void {
+    this.#wire.learn(acceptance)
+    this.#accept(acceptance, this.#members)
+  }
+
+  receive(message: unknown, at: WireCursor | undefined, size: number): void {
+    if (!this.#isAccepted) {
+      // What comes before the answer belongs to an older subscription, where the server is sure to answer.
+      if (this.#wire.isSubscribedSure) return
+      this.#accept(undefined, this.#members)
+    }
+    if (at) this.#at = at.epoch === undefined && this.#at?.epoch !== undefined ? { ...at, epoch: this.#at.epoch } : at
+    for (const member of this.#members) member.receive(message, at, size)
+  }
+
+  /** The server has ended it, or refused it. */
+  end(failure: Failure | undefined): void {
+    if (!failure && !this.#isAccepted) return
+    this.stop()
+    this.#onEmpty()
+    for (const member of [...this.#members]) failure ? member.refused(failure) : member.ended()
+  }
+
+  /** It is over, or its socket is gone: its members are told by others. */
+  stop(): void {
+    this.#isOver = true
+    this.#setTimer(undefined)
+    this.#wire.forget(this.#ref)
+  }
+
+  /** Makes it; or, for one who joins later with another cursor, makes it anew, since a replay is asked for that way. */
+  #subscribe(member: ChannelMember, since: WireCursor | undefined): void {
+    const isFirst = this.#ref === 0
+    this.#ref = this.#wire.nextRef()
+    const frame = this.#wire.adapter.subscribe({ ref: this.#ref, topic: this.topic, payload: this.payload, since })
+    this.#line.write(frame)
+    const isSure = frame === undefined ? false : this.#wire.isSubscribedSure
+    member.written(isSure !== true)
+    this.#wire.expect(this.#ref, {
+      onAck: (ack) => {
+        this.#wire.learn(ack)
+        if (!isFirst && ack.recovered) for (const other of this.#members) if (other !== member) other.skipReplay()
+        this.#accept(ack, isFirst ? this.#members : [member])
+      },
+      onError: (failure) => (isFirst ? this.end(failure) : member.refused(failure)),
+    })
+    if (isSure === undefined) this.#setTimer(() => this.#goOn(), politeMs)
+    else if (!isSure) this.#accept(undefined, this.#members)
+  }
+
+  /** No answer: a server that gives none, or is slow. */
+  #goOn(): void {
+    this.#timer = undefined
+    this.#wire.learn(undefined)
+    this.#accept(undefined, this.#members)
+  }
+
+  #accept(acceptance: Acceptance | undefined, members: Iterable<ChannelMember>): void {
+    this.#isAccepted = true
+    if (acceptance?.at && !this.#at) this.#at = acceptance.at
+    for (const member of members) member.accepted(acceptance)
+  }
+
+  #unsubscribe(): void {
+    this.stop()
+    this.#line.write(this.#wire.adapter.unsubscribe({ topic: this.topic, subscription: this.#ref }))
+    this.#onEmpty()
+  }
+
+  #setTimer(run: (() => void) | undefined, delayMs = 0): void {
+    this.#timer?.clear()
+    this.#timer = run && this.#wire.clock.setTimer(run, delayMs)
+  }
+}
+
+function isSamePlace(one: WireCursor, other: WireCursor | undefined): boolean {
+  return one.id === other?.id && one.epoch === other.epoch
+}

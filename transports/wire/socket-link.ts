@@ -1,0 +1,263 @@
+import type { Credential } from '../../src/core/auth.ts'
+import type { BackoffOptions } from '../../src/core/backoff.ts'
+import type { Timer } from '../../src/core/clock.ts'
+import type { PageEvent, PageLife } from '../../src/core/page-life.ts'
+import { parseRetryAfter } from '../../src/core/retry-after.ts'
+import type { StreamState } from '../../src/core/stream-state.ts'
+import { Connection, type ConnectionOptions, type ConnectionOwner } from './socket-connection.ts'
+import { isSameCredential } from './socket-credential.ts'
+import type { SocketEnd } from './socket-driver.ts'
+import { closed, type LinkUser, type Loss, staysAfter } from './socket-loss.ts'
+import { Schedule } from './socket-schedule.ts'
+import { frozen, renewed, unanswered } from './socket-verdicts.ts'
+import type { CloseVerdict, Incoming } from './wire-adapter.ts'
+
+/** How a link lives. */
+export interface LinkOptions extends ConnectionOptions {
+  readonly reconnect: BackoffOptions
+  /** How long a socket that nobody needs stays open; ms. */
+  readonly idleMs: number
+  readonly page: PageLife
+  readonly onIncoming: (connection: Connection, incoming: Incoming, size: number) => void
+  /** All that stood on the connection is gone; told before the users are. */
+  readonly onDown: (loss: Loss) => void
+  /** The link will try again after this. */
+  readonly onWait: (waitMs: number, loss: Loss) => void
+}
+
+/** While the browser says that it is offline, an attempt all the same: it may be wrong (robust-websocket#27); ms. */
+const offlineMs = 30_000
+
+/**
+ * One socket and its life, however many channels it carries. It connects on demand only, and owns the waits between
+ * attempts: nobody else sleeps for a lost socket.
+ *
+ *     idle ──join──▶ connecting ──ready──▶ open ──last user leaves, idleMs──▶ idle
+ *      ▲                │  ▲                 │
+ *      │           failed  wait over        lost (users join again)
+ *      │                ▼  │                 │
+ *      └─nobody left─ waiting ◀──────────────┘       waiting ◀─offline, online─▶ suspended
+ *
+ * `closed` is for good. Each attempt is a Connection of its own; what an older one still reports is ignored.
+ */
+export class SocketLink {
+  readonly #options: LinkOptions
+  readonly #schedule: Schedule
+  /** True: served by the connection; false: waits for it. */
+  readonly #users = new Map<LinkUser, boolean>()
+  #state: StreamState = 'idle'
+  #connection: Connection | undefined
+  #credential: Credential | undefined
+  /** Refused on a live socket; another one renews it. */
+  #stale: Credential | undefined
+  /** Refused with a socket; a re-open with the same one is refused at once. */
+  #refused: Credential | undefined
+  #timer: Timer | undefined
+  #isFrozen = false
+  #leavePage: (() => void) | undefined
+
+  constructor(options: LinkOptions) {
+    this.#options = options
+    this.#schedule = new Schedule(options.clock, options.reconnect)
+  }
+
+  get state(): StreamState {
+    return this.#state
+  }
+
+  get users(): number {
+    return this.#users.size
+  }
+
+  /** Nothing of it needs to be remembered. */
+  get isForgettable(): boolean {
+    return this.#state === 'idle' && this.#schedule.waitMs <= 0
+  }
+
+  /** The socket was refused for this credential: another one must be asked for before it is tried again. */
+  isRefused(credential: Credential | undefined): boolean {
+    return credential !== undefined && isSameCredential(credential, this.#refused)
+  }
+
+  /** A new user; told at once where the socket is ready. */
+  join(user: LinkUser): void {
+    if (this.#state === 'closed') {
+      user.onLoss(closed)
+      return
+    }
+    this.#users.set(user, false)
+    this.#leavePage ??= this.#options.page.watch((event) => this.#onPage(event))
+    this.#credential = user.credential ?? this.#credential
+    if (this.#connection) this.#admit(user, this.#connection)
+    else this.#pursue()
+  }
+
+  leave(user: LinkUser): void {
+    if (!this.#users.delete(user) || this.#users.size > 0) return
+    if (this.#connection) {
+      this.#connection.hold(false)
+      this.#setTimer(() => this.close('idle'), this.#options.idleMs, false)
+    } else this.close('idle')
+  }
+
+  /**
+   * The server refused the credential of a live socket: another one renews it. For a stream that was open, says
+   * whether opening it again with another one is worth a try: once, until the server sends something.
+   */
+  refuse(connection: Connection, wasOpen: boolean): boolean {
+    this.#stale = connection.credential
+    if (!wasOpen) return false
+    const isFirst = this.#refused === undefined
+    this.#refused = connection.credential
+    return isFirst
+  }
+
+  /** A message of the application has come: the server is well, and the waits start afresh. */
+  progressed(connection: Connection): void {
+    connection.hasProgressed = true
+    this.#schedule.progressed()
+    this.#refused = undefined
+  }
+
+  /** Hangs up; nothing is left running. */
+  close(state: 'idle' | 'closed' = 'closed'): void {
+    this.#timer?.clear()
+    this.#timer = undefined
+    this.#leavePage?.()
+    this.#leavePage = undefined
+    this.#isFrozen = false
+    this.#enter(state)
+    this.#connection?.close()
+    this.#connection = undefined
+    for (const user of [...this.#users.keys()]) user.onLoss(closed)
+    this.#users.clear()
+  }
+
+  #admit(user: LinkUser, connection: Connection): void {
+    this.#timer?.clear()
+    connection.hold(true)
+    if (this.#mustRenew(connection, user.credential)) {
+      if (!connection.renew(user.credential as Credential)) connection.drop(renewed)
+    } else if (connection.isReady) this.#serve(connection, user)
+    else user.onState('connecting')
+  }
+
+  /** Another credential than the one that this live socket was refused for. */
+  #mustRenew(connection: Connection, credential: Credential | undefined): boolean {
+    if (!this.#stale || !credential || !connection.isReady) return false
+    return isSameCredential(connection.credential, this.#stale) && !isSameCredential(credential, this.#stale)
+  }
+
+  /** Does what the demand asks for: an attempt, or the wait before it. */
+  #pursue(): void {
+    if (this.#connection || this.#state === 'closed') return
+    if (this.#users.size === 0) this.close('idle')
+    else if (this.#isFrozen) this.#suspend()
+    else if (this.#schedule.waitMs <= 0) this.#connect()
+    else this.#wait(this.#schedule.waitMs)
+  }
+
+  #suspend(): void {
+    this.#timer?.clear()
+    this.#enter('suspended')
+  }
+
+  #wait(waitMs: number): void {
+    const { isOffline } = this.#options.page
+    this.#setTimer(() => this.#connect(), isOffline ? Math.max(waitMs, offlineMs) : waitMs)
+    this.#enter(isOffline ? 'suspended' : 'waiting')
+  }
+
+  #connect(): void {
+    this.#timer?.clear()
+    this.#schedule.attempted()
+    this.#connection = new Connection(this.#options, this.#owner, this.#credential)
+    this.#enter('connecting')
+    this.#connection?.start()
+  }
+
+  readonly #owner: ConnectionOwner = {
+    onReady: (connection) => {
+      if (connection === this.#connection) this.#ready(connection)
+    },
+    onIncoming: (connection, incoming, size) => {
+      if (connection === this.#connection) this.#options.onIncoming(connection, incoming, size)
+    },
+    onLost: (connection, end, verdict) => {
+      if (connection === this.#connection) this.#lost(connection, this.#judge(end, verdict))
+    },
+  }
+
+  #ready(connection: Connection): void {
+    if (this.#state === 'open') this.#refused = undefined
+    else this.#schedule.opened()
+    this.#stale = undefined
+    this.#enter('open')
+    for (const [user, isServed] of this.#users) if (!isServed && connection.isReady) this.#serve(connection, user)
+  }
+
+  #serve(connection: Connection, user: LinkUser): void {
+    this.#users.set(user, true)
+    user.onReady(connection)
+  }
+
+  #judge(end: SocketEnd, known: CloseVerdict | undefined): Loss {
+    const { adapter, clock } = this.#options
+    const retryAfterMs = end.headers && parseRetryAfter(end.headers, clock.wallNow())
+    const verdict = known ?? adapter.classifyClose(retryAfterMs === undefined ? end : { ...end, retryAfterMs })
+    const wasReady = this.#state === 'open'
+    if (verdict.action === 'fatal') return { verdict, wasReady, isFinal: true }
+    if (verdict.action === 'retry') return { verdict, wasReady, isFinal: this.#schedule.isExhausted }
+    // Once, a socket that was open is worth another credential; a second refusal without a message between is not.
+    return { verdict, wasReady, isFinal: !wasReady || this.#refused !== undefined }
+  }
+
+  #lost(connection: Connection, loss: Loss): void {
+    const { verdict, isFinal } = loss
+    const { page, onDown, onWait } = this.#options
+    this.#connection = undefined
+    this.#state = 'idle'
+    this.#timer?.clear()
+    if (verdict.action === 'refresh-auth') this.#refused = connection.credential
+    this.#schedule.lost(
+      verdict.minDelayMs ?? 0,
+      verdict === renewed || verdict.action === 'refresh-auth',
+      page.isHidden,
+    )
+    onDown(loss)
+    if (verdict.action === 'retry' && !isFinal) onWait(Math.max(0, this.#schedule.waitMs), loss)
+    for (const [user, isServed] of [...this.#users]) {
+      if (!isServed && staysAfter(loss, user, connection)) continue
+      this.#users.delete(user)
+      user.onLoss(loss)
+    }
+    this.#pursue()
+  }
+
+  #onPage(event: PageEvent): void {
+    if (event === 'frozen' || event === 'woken') this.#isFrozen = event === 'frozen'
+    if (event === 'frozen' && this.#connection) this.#connection.drop(frozen)
+    else if (event === 'frozen' || event === 'offline') this.#pursue()
+    else if (event !== 'hidden') this.#wake()
+  }
+
+  /** The network or the machine is back: a live socket is probed, a wait cut short. */
+  #wake(): void {
+    const connection = this.#connection
+    this.#schedule.wake()
+    if (!connection) this.#pursue()
+    else if (connection.isReady) connection.probe()
+    else if (this.#schedule.isStuck) connection.drop(unanswered('the network was away'))
+  }
+
+  #enter(state: StreamState): void {
+    if (this.#state !== 'closed') this.#state = state
+    for (const [user, isServed] of this.#users) if (!isServed) user.onState(state)
+  }
+
+  #setTimer(run: () => void, delayMs: number, isHeld = true): void {
+    this.#timer?.clear()
+    this.#timer = this.#options.clock.setTimer(run, delayMs)
+    this.#timer.hold(isHeld)
+  }
+}
