@@ -15,6 +15,7 @@ import { openBody } from './wire/http-body.ts'
 import { type CollectOptions, requestBuffered } from './wire/http-collect.ts'
 import { selectEngine } from './wire/http-engine.ts'
 import { toCallError } from './wire/http-fault.ts'
+import { isIdempotencyOption } from './wire/idempotency-option.ts'
 import type { QueryStyle } from './wire/query-string.ts'
 import type { RestBinding } from './wire/rest-operation.ts'
 import { progressReport } from './wire/rest-progress.ts'
@@ -93,8 +94,9 @@ class HttpRestTransport implements RestTransport {
   readonly #isManualRedirect: boolean
 
   constructor(options: RestTransportOptions) {
+    const base = readBaseUrl(options?.baseUrl, 'restTransport')
+    checkOptions(options)
     const { auth, idempotency, query, queryStyle = {}, codecs = {}, crossOriginHeaders = [] } = options
-    const base = readBaseUrl(options.baseUrl, 'restTransport')
     const origin = { operation: { name: 'restTransport()', protocol: 'rest', via: 'rest' } }
     this.origin = base.origin
     this.auth = auth
@@ -178,4 +180,12 @@ class HttpRestTransport implements RestTransport {
     const onDownloadProgress = progressReport(call, 'onDownloadProgress')
     return onDownloadProgress ? { ...this.#collect, onDownloadProgress } : this.#collect
   }
+}
+
+/** What only a caller without types can get wrong, and would be noticed late. */
+function checkOptions({ maxBodyBytes, idempotency }: RestTransportOptions): void {
+  if (maxBodyBytes !== undefined && !(maxBodyBytes > 0))
+    throw new TypeError('restTransport({ maxBodyBytes }) is a number above 0')
+  if (!isIdempotencyOption(idempotency))
+    throw new TypeError('restTransport({ idempotency }) is false or the name of a profile')
 }

@@ -315,6 +315,16 @@ describe('baseUrl', () => {
     expect(make).not.toThrow('canary')
   })
 
+  it.each<[unknown, string]>([
+    [undefined, 'not undefined'],
+    [{ baseUrl: 'https://example.com', maxBodyBytes: Number.NaN }, 'maxBodyBytes'],
+    [{ baseUrl: 'https://example.com', maxBodyBytes: 0 }, 'maxBodyBytes'],
+    [{ baseUrl: 'https://example.com', idempotency: 'mine' }, 'idempotency'],
+  ])('options %o are refused at once', (options, message) => {
+    expect(() => restTransport(options as never)).toThrow(TypeError)
+    expect(() => restTransport(options as never)).toThrow(message)
+  })
+
   it('a template never reaches another origin', async () => {
     const transport = restTransport({ baseUrl: server.url })
     clients.push(transport)

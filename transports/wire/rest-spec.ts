@@ -1,4 +1,4 @@
-import { idempotencyProfiles } from '../../src/core/idempotency.ts'
+import { isIdempotencyOption } from './idempotency-option.ts'
 import type { RestSpec } from './rest-types.ts'
 
 /** As {@link RestSpec}, with what `openapi()` may say. */
@@ -40,12 +40,7 @@ export function checkSpec(builder: string, path: string, method: string, spec: A
     'paginate is made by cursorPages({ … })',
   )
   must(!given(response) || responses.includes(response), `response is one of ${responses.join(', ')}`)
-  must(
-    !given(idempotency) ||
-      idempotency === false ||
-      (typeof idempotency === 'string' && Object.hasOwn(idempotencyProfiles, idempotency)),
-    'idempotency is false or the name of a profile',
-  )
+  must(isIdempotencyOption(idempotency), 'idempotency is false or the name of a profile')
 
   must(
     !given(body) || (method !== 'GET' && method !== 'HEAD'),
