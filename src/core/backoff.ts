@@ -57,18 +57,19 @@ export class Backoff {
   }
 
   /**
-   * The wait before the next attempt, in ms. A server's hint and the distance from the last attempt are floors, with
-   * the jitter on top of them: clients that share a floor must not come back together.
+   * The wait before the next attempt, in ms. A server's hint is a floor with the jitter on top of it, and the distance
+   * from the last attempt one that the jitter starts at: clients that share a floor must not come back together.
    */
   next(hintMs = 0, spread = 1): number {
     const { baseDelayMs = 1000, maxDelayMs = 30_000, stableMs = 10_000 } = this.#options
     const now = this.#clock.now()
     if (this.#openedAt !== undefined && now - this.#openedAt >= stableMs) this.#attempts = 0
     this.#openedAt = undefined
-    const ceiling = Math.min(maxDelayMs, baseDelayMs * 2 ** this.#attempts)
+    const ceiling = Math.min(maxDelayMs, baseDelayMs * 2 ** this.#attempts) * spread
     this.#attempts++
     const hint = hintMs > 0 ? Math.min(hintMs, maxHintMs) : 0
-    const floor = Math.max(hint, this.#lastAttemptAt + floorMs - now, 0)
-    return Math.min(floor + this.#clock.random() * ceiling * spread, maxTimerMs)
+    const spacing = Math.max(this.#lastAttemptAt + floorMs - now, 0)
+    const jitter = this.#clock.random() * Math.max(ceiling - (hint > 0 ? 0 : spacing), 0)
+    return Math.min(Math.max(hint, spacing) + jitter, maxTimerMs)
   }
 }

