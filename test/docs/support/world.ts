@@ -29,6 +29,9 @@ const server = setupServer(
     HttpResponse.json({ id: 1, ...((await request.json()) as object) }, { status: 201 }),
   ),
   http.get(`${api}/orders/:id/events`, () => events(['placed', '{"total":3}'], ['done', '{}'])),
+  http.post(`${api}/completions`, () =>
+    events(['message', '{"token":"h"}'], ['message', '{"token":"i"}'], ['message', '[DONE]']),
+  ),
   orders.query('Order', () => HttpResponse.json({ data: { order: { total: 3 } } })),
   http.post('https://api.example.com/graphql', () => HttpResponse.json({ data: { order: { total: 3 } } })),
   http.post('https://rpc.example.com/polywire.test.v1.ShopService/GetItem', () => grpcWeb()),
