@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { Backoff } from '../../src/core/backoff.ts'
 import { maxTimerMs } from '../../src/core/clock.ts'
 import { manualClock } from '../support/manual-clock.ts'
+import { freshSeed, seeded } from '../support/seeded.ts'
 
 /** The largest share of `times` that falls into any window of `widthMs`. */
 function busiest(times: readonly number[], widthMs: number): number {
@@ -14,23 +15,12 @@ function busiest(times: readonly number[], widthMs: number): number {
   return most / times.length
 }
 
-/** Numbers in [0, 1) that a seed brings back (mulberry32). */
-function seeded(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
-  }
-}
-
 describe('Backoff', () => {
   it.each([
     ['dropped together after a healthy connection', 60_000, 0.12],
     ['refused together at their first attempt, which are spread from 100 ms on', 0, 0.13],
   ])('spreads 10,000 clients that were %s', async (_, livedMs, most) => {
-    const seed = Math.floor(Math.random() * 2 ** 31)
+    const seed = freshSeed()
     const random = seeded(seed)
     const clock = manualClock(random)
     const clients = Array.from({ length: 10_000 }, () => new Backoff(clock))
