@@ -1,3 +1,5 @@
+import type { Item } from './source.ts'
+
 /** The cursors of the last messages of a stream, by which a replay after a resume is recognised. */
 export class RecentCursors {
   readonly #limit: number
@@ -39,6 +41,14 @@ export class RecentCursors {
     if (this.#limit === 0) return
     this.#ring[this.#next] = cursor.length < 13 ? cursor : detach(cursor)
     this.#next = this.#next + 1 === this.#limit ? 0 : this.#next + 1
+  }
+
+  /** Remembers the cursors of a batch: of a long one, the last. */
+  addAll(items: readonly Item[]): void {
+    for (let index = Math.max(0, items.length - this.#limit); index < items.length; index++) {
+      const cursor = items[index]?.cursor
+      if (cursor) this.add(cursor)
+    }
   }
 
   clear(): void {

@@ -101,15 +101,27 @@ export class Source implements MessageSource {
   }
 
   /**
-   * Queues what one read of the wire brought: one wake-up for all of it.
+   * Queues what one read of the wire brought: one wake-up for all of it. The array is the source's to keep.
    *
    * @param size - bytes of them all, where the items do not say it one by one.
    */
-  pushAll(items: readonly Item[], size = 0): void {
+  pushAll(items: Item[], size = 0): void {
     if (this.#settled || items.length === 0) return
-    for (const item of items) this.#add(item)
+    if (size > 0 && this.#queue.length === 0 && !this.#taps && !this.#bound) this.#adopt(items)
+    else for (const item of items) this.#add(item)
     this.#bytes += size
     this.#arrived()
+  }
+
+  /** The common case, at no cost an item. */
+  #adopt(items: Item[]): void {
+    this.#queue = items
+    for (let index = items.length - 1; index >= 0; index--) {
+      const cursor = items[index]?.cursor
+      if (cursor === undefined) continue
+      this.#cursor = cursor
+      return
+    }
   }
 
   /** Queues the mark of lost messages where they would have stood. */

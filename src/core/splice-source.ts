@@ -145,7 +145,9 @@ export class SpliceSource implements MessageSource {
   }
 
   #admit(batch: Item[]): Item[] {
-    const sifted = this.#enforce(this.#owner.cursors.sift(batch))
+    const { cursors } = this.#owner
+    const all = cursors.sift(batch)
+    const sifted = cursors.sawGap ? this.#enforce(all) : all
     if (sifted.length > 0) this.#hasProgressed = true
     return this.#taps ? sifted.map((item) => applyTaps(this.#taps as Tap[], item)).filter(isPassed) : sifted
   }

@@ -13,6 +13,7 @@ export class StreamCursors {
   readonly #isOffset: boolean
   readonly #recent: RecentCursors
   #last: Offset | undefined
+  #sawGap = false
 
   /** @param from - the cursor that the stream is first opened after. */
   constructor({ cursors }: Pick<OperationInfo, 'cursors'>, replayWindow: number, from?: string) {
@@ -32,15 +33,23 @@ export class StreamCursors {
     this.#last = undefined
   }
 
+  /** There was a gap in what was sifted last. */
+  get sawGap(): boolean {
+    return this.#sawGap
+  }
+
   /** What is new among `items`, with a gap wherever some are missing. */
   sift(items: Item[]): Item[] {
+    this.#sawGap = false
     if (this.#isOffset) return this.#siftOffsets(items)
     if (this.#recent.isReplaying) return items.filter((item) => this.#isNew(item))
-    for (const item of items) if (item.cursor) this.#recent.add(item.cursor)
+    this.#recent.addAll(items)
+    for (const item of items) if (item.isGap) this.#sawGap = true
     return items
   }
 
-  #isNew({ cursor }: Item): boolean {
+  #isNew({ cursor, isGap }: Item): boolean {
+    if (isGap) this.#sawGap = true
     if (!cursor) return true
     if (this.#recent.isRepeat(cursor)) return false
     this.#recent.add(cursor)
@@ -50,11 +59,15 @@ export class StreamCursors {
   #siftOffsets(items: Item[]): Item[] {
     const sifted: Item[] = []
     for (const item of items) {
+      if (item.isGap) this.#sawGap = true
       const next = item.cursor ? readOffset(item.cursor) : undefined
       if (next) {
         if (this.#isSeen(next)) continue
         const missing = this.#missing(next, item.cursor)
-        if (missing) sifted.push({ message: missing, isGap: true })
+        if (missing) {
+          sifted.push({ message: missing, isGap: true })
+          this.#sawGap = true
+        }
         this.#last = next
       }
       sifted.push(item)

@@ -1,12 +1,13 @@
 import { describe, expect, it } from 'vitest'
-import { EventStream, type ServerEvent } from '../../transports/wire/event-stream.ts'
+import { EventStream, type ServerEvent, toEvent } from '../../transports/wire/event-stream.ts'
 
 /** What a stream says: events, `cursor x`, `retry n`, `comment`, `overflow`. */
 function read(chunks: readonly (string | Uint8Array)[], maxEventBytes = 1 << 24): unknown[] {
   const said: unknown[] = []
   const stream = new EventStream(
     {
-      onEvent: (event, cursor) => said.push(cursor === undefined ? event : { ...event, cursor }),
+      onEvent: (type, data, id, cursor) =>
+        said.push({ ...toEvent(type, data, id), ...(cursor !== undefined && { cursor }) }),
       onCursor: (cursor) => said.push(`cursor ${cursor}`),
       onRetry: (ms) => said.push(`retry ${ms}`),
       onComment: () => said.push('comment'),

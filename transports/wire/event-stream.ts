@@ -7,10 +7,23 @@ export interface ServerEvent {
   readonly id?: string
 }
 
+/** An event with its data as text, or as what it was read to. */
+export function toEvent<Data>(
+  type: string,
+  data: Data,
+  id: string | undefined,
+): Omit<ServerEvent, 'data'> & { readonly data: Data } {
+  return id === undefined ? { type, data } : { type, data, id }
+}
+
 /** What an event stream says, in order. */
 export interface EventStreamSink {
-  /** @param cursor - the last event id where this event, or a block without data before it, set it; empty where it was reset. */
-  onEvent(event: ServerEvent, cursor: string | undefined): void
+  /**
+   * One event, its members side by side, since most are made into something else at once.
+   *
+   * @param cursor - the last event id where this event, or a block without data before it, set it; empty where it was reset.
+   */
+  onEvent(type: string, data: string, id: string | undefined, cursor: string | undefined): void
   /** Blocks without data moved the last event id; told after the events of the same bytes. */
   onCursor(cursor: string): void
   /** The reconnection time in ms, as the server wrote it: any number of digits. */
@@ -63,8 +76,10 @@ export class EventStream {
     if (this.#isOverflown) return
     const text = this.#decoder.decode(bytes, streaming)
     this.#parser.feed(this.#hasBegun ? text : this.#begin(text))
-    const cursor = this.#takeCursor()
-    if (cursor !== undefined) this.#sink.onCursor(cursor)
+    const cursor = this.#cursor
+    if (cursor === undefined) return
+    this.#cursor = undefined
+    this.#sink.onCursor(cursor)
   }
 
   /** Takes one byte order mark away. */
@@ -76,13 +91,9 @@ export class EventStream {
   #event({ event = 'message', data, id }: EventSourceMessage): void {
     if (data.length > this.#maxEventLength) this.#overflow()
     if (this.#isOverflown) return
-    this.#sink.onEvent(id === undefined ? { type: event, data } : { type: event, data, id }, this.#takeCursor())
-  }
-
-  #takeCursor(): string | undefined {
     const cursor = this.#cursor
     this.#cursor = undefined
-    return cursor
+    this.#sink.onEvent(event, data, id, cursor)
   }
 
   #overflow(): void {

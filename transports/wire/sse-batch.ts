@@ -1,20 +1,21 @@
 import type { Failure } from '../../src/core/failure.ts'
 import type { Item } from '../../src/core/source.ts'
-import type { EventStreamSink, ServerEvent } from './event-stream.ts'
+import type { EventStreamSink } from './event-stream.ts'
 import { overflowFailure, unreadableFailure, untilFailure } from './sse-failure.ts'
 import type { SseLife } from './sse-life.ts'
 
 /** What the events of one stream mean. */
 export interface EventReader {
   /** The message of an event; undefined where it is skipped. Throws where the data cannot be read. */
-  read(event: ServerEvent): unknown
+  read(type: string, data: string, id: string | undefined): unknown
   /** How an event ends the stream, if it does: as its last message, or unseen. */
-  lastness?(event: ServerEvent): 'deliver' | 'drop' | undefined
+  lastness?(type: string, data: string, id: string | undefined): 'deliver' | 'drop' | undefined
 }
 
 /** What one read of the wire brought. */
 export interface ReadBatch {
-  readonly items: readonly Item[]
+  /** The source's to keep. */
+  readonly items: Item[]
   /** The last event id, where no item carries it. */
   readonly cursor: string | undefined
   /** The stream is over after the items. */
@@ -23,7 +24,8 @@ export interface ReadBatch {
 
 /** Collects the messages of one read of the wire, so that a reader is woken once for all of them. */
 export class SseBatch implements EventStreamSink {
-  readonly #reader: EventReader
+  readonly #read: EventReader['read']
+  readonly #lastness: EventReader['lastness']
   readonly #life: SseLife
   readonly #maxEventBytes: number
   readonly #onComment: () => void
@@ -35,7 +37,8 @@ export class SseBatch implements EventStreamSink {
     settings: { readonly reader: EventReader; readonly life: SseLife; readonly maxEventBytes: number },
     onComment: () => void,
   ) {
-    this.#reader = settings.reader
+    this.#read = settings.reader.read
+    this.#lastness = settings.reader.lastness
     this.#life = settings.life
     this.#maxEventBytes = settings.maxEventBytes
     this.#onComment = onComment
@@ -48,16 +51,11 @@ export class SseBatch implements EventStreamSink {
     return batch
   }
 
-  onEvent(event: ServerEvent, cursor: string | undefined): void {
+  onEvent(type: string, data: string, id: string | undefined, cursor: string | undefined): void {
     if (this.#end) return
-    try {
-      const last = this.#reader.lastness?.(event)
-      if (last !== undefined) this.#end = { failure: undefined }
-      if (cursor !== undefined) this.#cursor = cursor
-      if (last !== 'drop') this.#deliver(event)
-    } catch (cause) {
-      this.#end = { failure: untilFailure(cause) }
-    }
+    if (cursor !== undefined) this.#cursor = cursor
+    if (this.#lastness) this.#lookForEnd(type, data, id)
+    else this.#deliver(type, data, id)
   }
 
   onCursor(cursor: string): void {
@@ -78,18 +76,28 @@ export class SseBatch implements EventStreamSink {
     this.#end ??= { failure: overflowFailure(this.#maxEventBytes) }
   }
 
-  #deliver(event: ServerEvent): void {
+  #lookForEnd(type: string, data: string, id: string | undefined): void {
+    try {
+      const last = this.#lastness?.(type, data, id)
+      if (last !== undefined) this.#end = { failure: undefined }
+      if (last !== 'drop') this.#deliver(type, data, id)
+    } catch (cause) {
+      this.#end = { failure: untilFailure(cause) }
+    }
+  }
+
+  #deliver(type: string, data: string, id: string | undefined): void {
     let message: unknown
     try {
-      message = this.#reader.read(event)
+      message = this.#read(type, data, id)
     } catch (cause) {
       this.#end = { failure: unreadableFailure(cause) }
       return
     }
     if (message === undefined) return
-    this.#life.saw(event.id !== undefined)
-    const cursor = this.#cursor
+    if (id === undefined) this.#life.hasEventsWithoutId = true
+    else this.#life.hasIds = true
+    this.#items.push({ message, cursor: this.#cursor })
     this.#cursor = undefined
-    this.#items.push(cursor === undefined ? { message } : { message, cursor })
   }
 }

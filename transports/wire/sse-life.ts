@@ -6,19 +6,15 @@ export class SseLife {
   reconnectMs: number | undefined
   /** The server sends comments: silence means that the connection is dead. */
   hasComments = false
-  #hasIds = false
-  #hasEventsWithoutId = false
-
-  /** An event was taken in. */
-  saw(hasId: boolean): void {
-    if (hasId) this.#hasIds = true
-    else this.#hasEventsWithoutId = true
-  }
+  /** Of events that were taken in, some had an id of their own … */
+  hasIds = false
+  /** … and some had none. */
+  hasEventsWithoutId = false
 
   /** Events without an id of their own come again after a resume, where the server gives others one. */
   get continuity(): Continuity {
-    if (!this.#hasIds) return 'unknown'
-    return this.#hasEventsWithoutId ? 'at-least-once' : 'exact'
+    if (!this.hasIds) return 'unknown'
+    return this.hasEventsWithoutId ? 'at-least-once' : 'exact'
   }
 
   /** The longer of two waits, where there is one. */

@@ -1,37 +1,34 @@
-import type { ServerEvent } from './event-stream.ts'
+import { toEvent } from './event-stream.ts'
 import type { EventReader } from './sse-batch.ts'
 import type { EventsSpec } from './sse-types.ts'
+
+type Read = EventReader['read']
 
 /** What the events of an operation mean: which are given, how their data is read, which one is the last. */
 export function makeReader(map: object, { data = 'json', undeclared = 'skip', until }: EventsSpec): EventReader {
   const names = new Set(Object.keys(map))
-  const read = data === 'text' ? asText : asJson
-  const readUndeclared =
-    undeclared === 'yield'
-      ? (event: ServerEvent) => ({ ...leniently(event, data), isUndeclared: true })
-      : () => undefined
-  const reader: EventReader = { read: (event) => (names.has(event.type) ? read(event) : readUndeclared(event)) }
-  if (until === undefined) return reader
-  if (typeof until === 'function') return { ...reader, lastness: (event) => (until(event) ? 'drop' : undefined) }
+  const only = names.size === 1 ? [...names][0] : undefined
+  const declared: Read = data === 'text' ? toEvent : asJson
+  const read: Read =
+    undeclared === 'skip'
+      ? (type, data, id) => (type === only || names.has(type) ? declared(type, data, id) : undefined)
+      : (type, text, id) => (names.has(type) ? declared(type, text, id) : leniently(declared, type, text, id))
+  if (until === undefined) return { read }
+  if (typeof until === 'function')
+    return { read, lastness: (type, data, id) => (until(toEvent(type, data, id)) ? 'drop' : undefined) }
   const lastness = names.has(until) ? 'deliver' : 'drop'
-  return { ...reader, lastness: (event) => (event.type === until ? lastness : undefined) }
-}
-
-function asText(event: ServerEvent): object {
-  return event
+  return { read, lastness: (type) => (type === until ? lastness : undefined) }
 }
 
 /** Some servers send an event for its name alone. */
-function asJson({ type, data, id }: ServerEvent): object {
-  const value = data === '' ? undefined : (JSON.parse(data) as unknown)
-  return id === undefined ? { type, data: value } : { type, data: value, id }
-}
+const asJson: Read = (type, data, id) => toEvent(type, data === '' ? undefined : (JSON.parse(data) as unknown), id)
 
 /** Nobody has said what the data of an undeclared event is. */
-function leniently(event: ServerEvent, data: EventsSpec['data']): object {
+function leniently(read: Read, type: string, data: string, id: string | undefined): object {
+  const isUndeclared = { isUndeclared: true }
   try {
-    return data === 'text' ? event : asJson(event)
+    return { ...(read(type, data, id) as object), ...isUndeclared }
   } catch {
-    return event
+    return { ...toEvent(type, data, id), ...isUndeclared }
   }
 }
