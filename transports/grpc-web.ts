@@ -17,6 +17,7 @@ import { ConnectTransportAttempt, type ConnectTransportLike } from './wire/conne
 import type { MethodSpec, PagedCall, RpcCheck, RpcSpec, ServiceOperations, ViaOf } from './wire/connect-types.ts'
 import { ConnectWebAttempt } from './wire/connect-web-attempt.ts'
 import { type Framing, grpcWebWire } from './wire/grpc-request.ts'
+import type { GrpcStreamTimes } from './wire/grpc-stream.ts'
 import type { HttpOptions } from './wire/http.ts'
 
 export type { ConnectResponseLike, ConnectTransportLike } from './wire/connect-transport-attempt.ts'
@@ -72,10 +73,17 @@ interface CommonOptions {
    * before their first message, which `timeoutMs` must not wait for; ms, Infinity for never. @defaultValue 10_000
    */
   readonly quietOpenMs?: number | undefined
+  /**
+   * An open stream without a message for this long is taken for dead, and resumed where it can be; ms. Set it above the
+   * interval in which the server says something.
+   *
+   * @defaultValue none
+   */
+  readonly idleTimeoutMs?: number | undefined
 }
 
 /** How gRPC-Web is spoken to one endpoint. */
-export interface GrpcWebTransportOptions extends CommonOptions, HttpOptions {
+export interface GrpcWebTransportOptions extends CommonOptions, Omit<HttpOptions, 'redirect'> {
   /** In front of `/package.Service/Method`; in browsers also relative to the page. */
   readonly baseUrl: string
   /** Protobuf's binary format; `false` for JSON. @defaultValue true */
@@ -131,7 +139,8 @@ export interface GrpcTransport extends Transport<'grpc-web'> {
  */
 export function grpcWebTransport(options: GrpcWebTransportOptions): GrpcTransport {
   const wire = grpcWebWire(options)
-  const { auth, idempotency, quietOpenMs = defaultQuietOpenMs } = options
+  const { auth, idempotency } = options
+  const times = timesOf(options)
   preloadPeer(wire)
   return {
     protocol: 'grpc-web',
@@ -142,8 +151,8 @@ export function grpcWebTransport(options: GrpcWebTransportOptions): GrpcTranspor
       const { kind } = call.operation
       if (kind === 'client_stream' || kind === 'bidi_stream') throw needsConnectTransport(call)
       const input = inputOf(call, idempotency)
-      if (!wire.isFramed()) return sendByConnect(call, new ConnectWebAttempt(call, wire), input, quietOpenMs)
-      return kind === 'unary' ? sendFramedUnary(call, wire, input) : sendFramedStream(call, wire, input, quietOpenMs)
+      if (!wire.isFramed()) return sendByConnect(call, new ConnectWebAttempt(call, wire), input, times)
+      return kind === 'unary' ? sendFramedUnary(call, wire, input) : sendFramedStream(call, wire, input, times)
     }),
     close: () => wire.engine.close(),
   }
@@ -158,7 +167,8 @@ export function grpcWebTransport(options: GrpcWebTransportOptions): GrpcTranspor
  * createClient({ transports: { 'grpc-web': connectTransport({ transport, origin: 'https://rpc.example.com' }) } })
  */
 export function connectTransport(options: ConnectTransportOptions): GrpcTransport {
-  const { transport, auth, origin, idempotency, quietOpenMs = defaultQuietOpenMs } = options
+  const { transport, auth, origin, idempotency } = options
+  const times = timesOf(options)
   const headers = readHeaders(options.headers)
   return {
     protocol: 'grpc-web',
@@ -167,13 +177,18 @@ export function connectTransport(options: ConnectTransportOptions): GrpcTranspor
     idempotency,
     send: guarded((call) => {
       const attempt = new ConnectTransportAttempt(call, transport, headers)
-      return sendByConnect(call, attempt, inputOf(call, idempotency), quietOpenMs)
+      return sendByConnect(call, attempt, inputOf(call, idempotency), times)
     }),
     close: async () => {},
   }
 }
 
-const defaultQuietOpenMs = 10_000
+function timesOf({ quietOpenMs = 10_000, idleTimeoutMs }: CommonOptions): GrpcStreamTimes {
+  for (const [name, ms] of Object.entries({ quietOpenMs, idleTimeoutMs })) {
+    if (ms !== undefined && !(ms > 0)) throw new TypeError(`${name} must be a positive number of ms`)
+  }
+  return { quietOpenMs, idleTimeoutMs }
+}
 
 /** What is thrown at once rejects, as a transport's `send` must. */
 function guarded(send: (call: Call) => Promise<Reply>): (call: Call) => Promise<Reply> {

@@ -10,6 +10,7 @@ import { describe, expect, it } from 'vitest'
 import { hasteClock, rejection } from '../support/grpc-client.ts'
 import { RetryInfoSchema } from '../support/proto/gen/google/rpc/error_details_pb.ts'
 import { ShopService } from '../support/proto/gen/polywire/test/v1/shop_pb.ts'
+import { FaultServer } from '../support/servers/fault-server.ts'
 import { GrpcServer } from '../support/servers/grpc-server.ts'
 
 type Options = Omit<Parameters<typeof createClient>[0], 'transports'>
@@ -332,6 +333,33 @@ describe('any Connect transport', () => {
     expect(await rejection(other.call(rpc(ShopService.method.addItem), {}))).toMatchObject({
       code: 'unavailable',
       sent: 'maybe',
+    })
+  })
+
+  it('tells HTTP answers without a gRPC status, with their waits', async () => {
+    await using server = await FaultServer.start()
+    server.on('/polywire.test.v1.ShopService/AddItem', (exchange) => exchange.reply(503, '', { 'retry-after': '7' }))
+    for (const make of [
+      () => createGrpcWebTransport({ baseUrl: server.url, httpVersion: '1.1' }),
+      () => createFetchTransport({ baseUrl: server.url }),
+    ]) {
+      const client = createClient({ retry: false, transports: { 'grpc-web': connectTransport({ transport: make() }) } })
+      const error = await rejection(client.call(rpc(ShopService.method.addItem), {}))
+      expect(error).toMatchObject({ code: 'unavailable', status: 503, retryAfterMs: 7000, sent: 'yes' })
+      await client.close()
+    }
+  })
+
+  it('cannot carry a credential in the query', async () => {
+    const transport = {
+      unary: () => Promise.reject(new Error('sent')),
+      stream: () => Promise.reject(new Error('sent')),
+    }
+    const auth = { name: 'key', credential: () => ({ query: { key: 'k' } }) }
+    const client = createClient({ auth, transports: { 'grpc-web': connectTransport({ transport }) } })
+    expect(await rejection(client.call(rpc(ShopService.method.addItem), {}))).toMatchObject({
+      code: 'failed_precondition',
+      sent: 'no',
     })
   })
 

@@ -11,6 +11,18 @@ const addPath = '/polywire.test.v1.ShopService/AddItem'
 const item = frame(Uint8Array.of(8, 7))
 const ok = trailers('grpc-status: 0')
 
+/** As if this were a page of that origin, until it is disposed. */
+function onPage(href: string): Disposable {
+  const before = Object.getOwnPropertyDescriptor(globalThis, 'location')
+  Object.defineProperty(globalThis, 'location', { value: new URL(href), configurable: true })
+  return {
+    [Symbol.dispose]() {
+      if (before) Object.defineProperty(globalThis, 'location', before)
+      else Reflect.deleteProperty(globalThis, 'location')
+    },
+  }
+}
+
 describe.each(framings)('framed by %s', (framing) => {
   /** What a unary call rejects with, when the server does this; no retries unless asked for. */
   async function failure(route: (exchange: Exchange) => void | Promise<void>, options = {}, transport = {}) {
@@ -86,6 +98,28 @@ describe.each(framings)('framed by %s', (framing) => {
       )
       expect(error).toMatchObject({ code, status, phase: 'headers', sent: 'yes' })
       expect(error.headers.get('content-type')).toBe('text/html')
+    })
+
+    it('leaves the connection as it is', async () => {
+      await using server = await FaultServer.start()
+      server.on(getPath, (exchange) => exchange.reply(404, 'x'.repeat(1000)))
+      await using api = shopClient(server.url, { framing })
+      for (let n = 0; n < 4; n++) {
+        await rejection(api.shop.getItem())
+        await new Promise((resolve) => setTimeout(resolve, 5))
+      }
+      expect(server.connections).toBe(1)
+    })
+
+    it('that never ends is not read to its end', async () => {
+      await using server = await FaultServer.start()
+      server.on(getPath, async (exchange) => {
+        exchange.head(500)
+        while (!exchange.response.destroyed) await exchange.write(Buffer.alloc(16_384))
+      })
+      await using api = shopClient(server.url, { framing })
+      expect(await rejection(api.shop.getItem())).toMatchObject({ code: 'unknown', status: 500 })
+      await server.exchanges[0]?.closed()
     })
 
     it('with a wait is waited for', async () => {
@@ -215,6 +249,25 @@ describe.each(framings)('framed by %s', (framing) => {
     })
   })
 
+  describe('a request from a page of another origin', () => {
+    it('carries nothing that interceptors added, unless it is allowed', async () => {
+      using _page = onPage('https://page.test/')
+      await using server = await FaultServer.start()
+      server.on(getPath, (exchange) => (exchange.nth === 1 ? exchange.reply(503) : answer(exchange, [item, ok])))
+      const traced = (call: any, next: any) =>
+        next(call.withHeaders({ traceparent: 't', 'x-allowed': 'a', 'x-mine': 'interceptor' }))
+      const interceptors = [traced]
+      const transport = { framing, headers: { 'x-app': 'app' }, crossOriginHeaders: ['X-Allowed'] }
+      await using api = shopClient(server.url, transport, { interceptors })
+      await api.shop.getItem({}, { headers: { 'x-mine': 'mine' } })
+      const { headers } = server.exchanges[1] ?? {}
+      expect(headers).toMatchObject({ 'x-app': 'app', 'x-allowed': 'a', 'x-mine': 'interceptor', 'x-grpc-web': '1' })
+      expect(headers).not.toHaveProperty('traceparent')
+      expect(headers).not.toHaveProperty('grpc-previous-rpc-attempts')
+      expect(headers).toHaveProperty('grpc-timeout')
+    })
+  })
+
   describe('trailers', () => {
     it.each([
       [
@@ -261,15 +314,9 @@ describe.each(framings)('framed by %s', (framing) => {
     })
 
     it('hidden by a browser are diagnosed', async () => {
-      const { location } = globalThis
-      Object.defineProperty(globalThis, 'location', { value: new URL('https://page.test/'), configurable: true })
-      try {
-        const error = await failure((exchange) => answer(exchange, []))
-        expect(error.message).toContain('Access-Control-Expose-Headers')
-      } finally {
-        if (location === undefined) Reflect.deleteProperty(globalThis, 'location')
-        else Object.defineProperty(globalThis, 'location', { value: location, configurable: true })
-      }
+      using _page = onPage('https://page.test/')
+      const error = await failure((exchange) => answer(exchange, []))
+      expect(error.message).toContain('Access-Control-Expose-Headers')
     })
   })
 

@@ -4,6 +4,7 @@ import { bearerAuth } from 'polywire/auth'
 import { type GrpcWebTransportOptions, grpcWebTransport, rpc } from 'polywire/grpc-web'
 import { describe, expect, it, vi } from 'vitest'
 import { framings, hasteClock, rejection, shopClient } from '../support/grpc-client.ts'
+import { manualClock } from '../support/manual-clock.ts'
 import { ShopService } from '../support/proto/gen/polywire/test/v1/shop_pb.ts'
 import { FaultServer } from '../support/servers/fault-server.ts'
 import { answer, frame, GrpcServer, trailers } from '../support/servers/grpc-server.ts'
@@ -271,6 +272,57 @@ describe.each(framings)('a server stream framed by %s', (framing) => {
     expect(stream.state).toBe('open')
     await stream.close()
     await left(server.calls[0]?.signal as AbortSignal)
+  })
+
+  it('closed before it opens closes its wire', async () => {
+    await using server = await FaultServer.start()
+    server.on(watchPath, () => {})
+    await using api = shopClient(server.url, { framing })
+    const stream = api.shop.watchItems()
+    const opened = rejection(stream.opened)
+    await server.until(() => server.exchanges.length === 1)
+    await stream.close()
+    expect(await opened).toMatchObject({ code: 'canceled' })
+    await server.exchanges[0]?.closed()
+  })
+
+  it('is not bounded by the default timeout once it is open', async () => {
+    const clock = manualClock()
+    let go = () => {}
+    await using server = await GrpcServer.start({
+      async *watchItems() {
+        yield { sequence: 1n }
+        await new Promise<void>((resolve) => (go = resolve))
+        yield { sequence: 2n }
+      },
+    })
+    await using api = shopClient(server.url, { framing }, { clock })
+    const stream = api.shop.watchItems()[Symbol.asyncIterator]()
+    expect((await stream.next()).value?.sequence).toBe(1n)
+    await clock.advance(3_600_000)
+    go()
+    expect((await stream.next()).value?.sequence).toBe(2n)
+    expect((await stream.next()).done).toBe(true)
+    expect(clock.timers).toBe(0)
+  })
+
+  it('that is silent for too long is taken for dead, and goes on where it can', async () => {
+    await using server = await FaultServer.start()
+    server.on(watchPath, (exchange) => {
+      if (exchange.nth > 1) return answer(exchange, [event(2), trailers('grpc-status: 0')])
+      exchange.head(200, { 'content-type': 'application/grpc-web+proto' })
+      return exchange.write(event(1))
+    })
+    await using api = resumingClient(server.url, { framing, idleTimeoutMs: 30 })
+    expect(await numbers(api.watch({}))).toEqual([1, 2])
+    await server.exchanges[0]?.closed()
+
+    await using plain = shopClient(server.url, { framing, idleTimeoutMs: 30 })
+    server.on(watchPath, (exchange) => exchange.head(200, { 'content-type': 'application/grpc-web+proto' }))
+    const error = await rejection(numbers(plain.shop.watchItems()))
+    expect(error).toMatchObject({ code: 'unavailable', phase: 'stream', isRetryable: true })
+    expect(error.message).toContain('idleTimeoutMs')
+    await server.exchanges.at(-1)?.closed()
   })
 
   it('opens at its headers where nothing follows them', async () => {

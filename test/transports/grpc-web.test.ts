@@ -210,6 +210,8 @@ describe.each(framings)('attempts framed by %s', (framing) => {
     await using api = shopClient(server.url, { framing }, { clock })
     await rejection(api.shop.getItem({}, { timeoutMs: 1000 }))
     expect(server.calls.map(({ timeout }) => timeout)).toEqual(['1000m', '700m', '400m'])
+    const earlier = server.calls.map(({ headers }) => headers.get('grpc-previous-rpc-attempts'))
+    expect(earlier).toEqual([null, '1', '2'])
   })
 
   it.each([
@@ -322,6 +324,7 @@ describe('options', () => {
   it.each([
     ['no URL', { baseUrl: 'nonsense' }],
     ['a limit that is none', { baseUrl: 'http://x.test', maxMessageBytes: 0 }],
+    ['a time that is none', { baseUrl: 'http://x.test', idleTimeoutMs: 0 }],
     ['own framing of JSON', { baseUrl: 'http://x.test', framing: 'own', useBinaryFormat: false }],
     [
       'own framing with Connect interceptors',

@@ -3,7 +3,7 @@ import type { Call } from '../../src/core/call.ts'
 import type { Failure } from '../../src/core/failure.ts'
 import { HeaderMap } from '../../src/core/header-map.ts'
 import { toDetail } from './grpc-details.ts'
-import { type GrpcStatus, grpcCode, statusFailure } from './grpc-status.ts'
+import { type GrpcStatus, grpcCode, httpStatusFailure, statusFailure } from './grpc-status.ts'
 import { classify, faultToFailure } from './http-fault.ts'
 
 /** What is read of a ConnectError, of whatever copy of the library. */
@@ -26,12 +26,11 @@ interface ConnectErrorLike {
 export function connectFailure(error: unknown, call: Call): Failure {
   const isStream = call.operation.kind !== 'unary'
   if (!isConnectError(error)) return { ...ofNetwork(error, isStream), cause: error }
-  const { clock } = call.scope.services
-  if (error.isWireError) {
-    const headers = HeaderMap.from(error.metadata)
-    const place = { phase: isStream ? 'stream' : 'body', headers, wallNow: clock.wallNow() } as const
-    return { ...statusFailure(statusOf(error), place), cause: error }
-  }
+  const headers = HeaderMap.from(error.metadata)
+  const place = { phase: isStream ? 'stream' : 'body', headers, wallNow: call.scope.services.clock.wallNow() } as const
+  if (error.isWireError) return { ...statusFailure(statusOf(error), place), cause: error }
+  const httpStatus = httpStatusText.exec(error.rawMessage)?.[1]
+  if (httpStatus) return { ...httpStatusFailure(Number(httpStatus), place), cause: error }
   if (isRefusedStream(error)) {
     const message = 'the server refused the stream before it ran; nothing was done'
     return { code: 'unavailable', message, phase: 'send', sent: 'no', isRetryable: true, cause: error }
@@ -52,6 +51,9 @@ function statusOf({ code, rawMessage, details }: ConnectErrorLike): GrpcStatus {
   )
   return { status: code, message: rawMessage, details: read }
 }
+
+/** What Connect makes of an answer without a gRPC status. */
+const httpStatusText = /^HTTP (\d{3})$/
 
 /** HTTP/2 says that it did not run (RFC 9113 §8.7). */
 function isRefusedStream({ rawMessage }: ConnectErrorLike): boolean {

@@ -7,7 +7,7 @@ import { protobuf } from './connect-peer.ts'
 import { type ExchangeReader, GrpcWebExchange } from './grpc-exchange.ts'
 import { encodeFrame } from './grpc-frames.ts'
 import { addQuery, type GrpcWebWire, grpcWebHeaders } from './grpc-request.ts'
-import { GrpcStream } from './grpc-stream.ts'
+import { GrpcStream, type GrpcStreamTimes } from './grpc-stream.ts'
 import type { HttpHead } from './http.ts'
 
 type Codec = Exclude<ReturnType<typeof protobuf.get>, Promise<unknown>>
@@ -29,9 +29,9 @@ export async function sendFramedStream(
   call: Call,
   wire: GrpcWebWire,
   input: unknown,
-  quietOpenMs: number,
+  times: GrpcStreamTimes,
 ): Promise<Reply> {
-  return new FramedStream(call, wire, await protobuf.get(call), quietOpenMs).send(input)
+  return new FramedStream(call, wire, await protobuf.get(call), times).send(input)
 }
 
 /** One message back. */
@@ -94,14 +94,14 @@ class FramedStream implements ExchangeReader {
   readonly #exchange: GrpcWebExchange
   readonly #stream: GrpcStream
 
-  constructor(call: Call, wire: GrpcWebWire, codec: Codec, quietOpenMs: number) {
+  constructor(call: Call, wire: GrpcWebWire, codec: Codec, times: GrpcStreamTimes) {
     this.#call = call
     this.#wire = wire
     this.#codec = codec
     this.#scope = call.scope.fork()
     this.#exchange = exchangeOf(call, wire, this.#scope, this)
     this.#stream = new GrpcStream(call, {
-      quietOpenMs,
+      ...times,
       onLeave: (reason) => this.#scope.abort(reason),
       onPause: () => this.#exchange.pause(),
       onResume: () => this.#exchange.resume(),

@@ -1,5 +1,6 @@
 import type { DescMethod, DescService } from '@bufbuild/protobuf'
 import { defineOperation, type Kind, type Operation, type OperationInfo } from '../../src/core/operation.ts'
+import { defineStream } from '../../src/core/streaming.ts'
 import type { RpcBinding } from './connect-attempt.ts'
 import type { BidiStreamSpec, MethodSpec, ServerStreamSpec, UnarySpec } from './connect-types.ts'
 
@@ -34,7 +35,7 @@ export function rpcOperation(method: DescMethod, spec: AnySpec = {}): Operation<
     ...(kind === 'client_stream' && { isReplayable: Array.isArray }),
     ...given(spec),
   }
-  return defineOperation(info)
+  return kind === 'server_stream' || kind === 'bidi_stream' ? defineStream(info) : defineOperation(info)
 }
 
 /** Makes operations of all methods of a service. @throws {TypeError} when it is given anything else. */

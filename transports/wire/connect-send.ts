@@ -5,23 +5,24 @@ import type { ConnectAttempt, ConnectStream } from './connect-attempt.ts'
 import { CallerMessages, OneMessage } from './connect-messages.ts'
 import { OutboxMessages } from './connect-outbox.ts'
 import { openConnectStream } from './connect-stream.ts'
+import type { GrpcStreamTimes } from './grpc-stream.ts'
 
 /** One attempt of a call of any kind over a Connect transport. */
 export function sendByConnect(
   call: Call,
   attempt: ConnectAttempt,
   input: unknown,
-  quietOpenMs: number,
+  times: GrpcStreamTimes,
 ): Promise<Reply> {
   const { kind } = call.operation
   if (kind === 'unary') return sendUnary(attempt, input)
   if (kind === 'client_stream') return sendClientStream(call, attempt)
-  if (kind === 'server_stream') return openConnectStream(call, attempt, new OneMessage(input), { quietOpenMs })
+  if (kind === 'server_stream') return openConnectStream(call, attempt, new OneMessage(input), times)
   if (!call.outbox)
     throw new CallError({ code: 'internal', message: 'a bidi stream was called without an outbox' }, call)
   // What is sent comes from the call's outbox, which outlives the attempt.
   const messages = new OutboxMessages(call.outbox)
-  return openConnectStream(call, attempt, messages, { quietOpenMs, onOver: (reason) => messages.release(reason) })
+  return openConnectStream(call, attempt, messages, times, (reason) => messages.release(reason))
 }
 
 async function sendUnary(attempt: ConnectAttempt, message: unknown): Promise<Reply> {

@@ -2,35 +2,32 @@ import type { Call } from '../../src/core/call.ts'
 import { HeaderMap } from '../../src/core/header-map.ts'
 import type { StreamReply } from '../../src/core/reply.ts'
 import type { ConnectAttempt, ConnectStream } from './connect-attempt.ts'
-import { GrpcStream } from './grpc-stream.ts'
+import { GrpcStream, type GrpcStreamTimes } from './grpc-stream.ts'
 
-/** How a stream of messages is read. */
-export interface ConnectStreamSettings {
-  /** See {@link GrpcStream}; ms. */
-  readonly quietOpenMs: number
-  /** Closes what is sent; called once, when the stream is over for any reason. */
-  readonly onOver?: (reason: unknown) => void
-}
-
-/** Opens a stream of a Connect transport and pumps it; a full queue holds the pump, and so the wire. */
+/**
+ * Opens a stream of a Connect transport and pumps it; a full queue holds the pump, and so the wire.
+ *
+ * @param onOver - closes what is sent; called when the stream is over for any reason.
+ */
 export function openConnectStream(
   call: Call,
   attempt: ConnectAttempt,
   messages: AsyncIterable<unknown>,
-  settings: ConnectStreamSettings,
+  times: GrpcStreamTimes,
+  onOver: (reason: unknown) => void = () => {},
 ): Promise<StreamReply> {
   const gate = new Gate()
   const stream = new GrpcStream(call, {
-    quietOpenMs: settings.quietOpenMs,
+    ...times,
     onPause: () => gate.close(),
     onResume: () => gate.open(),
     onLeave(reason) {
-      settings.onOver?.(reason)
+      onOver(reason)
       attempt.close(reason)
       gate.open()
     },
   })
-  void pump(attempt, messages, stream, gate).then(settings.onOver)
+  void pump(attempt, messages, stream, gate).then(onOver)
   return stream.opened
 }
 

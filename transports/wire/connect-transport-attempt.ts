@@ -4,6 +4,7 @@ import { HeaderMap } from '../../src/core/header-map.ts'
 import type { Scope } from '../../src/core/scope.ts'
 import { type ConnectAttempt, type ConnectStream, type ConnectUnary, methodOf } from './connect-attempt.ts'
 import { connectFailure } from './connect-failure.ts'
+import { attemptHeader } from './grpc-request.ts'
 import { grpcTimeoutMs } from './grpc-timeout.ts'
 
 /** Any Transport of @connectrpc/connect, by its shape: Polywire's types need no copy of the library. */
@@ -57,11 +58,18 @@ export class ConnectTransportAttempt implements ConnectAttempt {
     this.#scope.end()
   }
 
-  #start(shape: 'unary' | 'stream', input: unknown): Promise<ConnectResponseLike> {
+  async #start(shape: 'unary' | 'stream', input: unknown): Promise<ConnectResponseLike> {
     const call = this.#call
+    if (call.credential?.query) throw queryRefused(call)
     const timeoutMs = call.isDeadlineSent ? grpcTimeoutMs(call.remainingMs) : undefined
-    const headers = { ...this.#headers, ...call.headers, ...call.credential?.headers }
+    const headers = { ...this.#headers, ...call.headers, ...attemptHeader(call), ...call.credential?.headers }
     call.scope.mark('send', 'maybe')
     return this.#transport[shape](methodOf(call), this.#scope.signal, timeoutMs, headers, input)
   }
+}
+
+function queryRefused(call: Call): CallError {
+  const message =
+    'the credential stands in the query, which a Connect transport cannot write: take one for a header; nothing was sent'
+  return new CallError({ code: 'failed_precondition', message, phase: 'resolve', sent: 'no' }, call)
 }

@@ -87,9 +87,9 @@ export class GrpcWebExchange implements HttpSink, FrameSink {
     this.#control?.resume()
   }
 
-  /** Closes the wire; the reader is told nothing more. */
+  /** Closes the wire where something is still read from it; the reader is told nothing more. */
   cancel(): void {
-    if (this.#state === 'done') return
+    if (this.#state === 'done' || this.#state === 'ignoring') return
     this.#state = 'done'
     this.#control?.cancel()
   }
@@ -152,7 +152,9 @@ export class GrpcWebExchange implements HttpSink, FrameSink {
 
   #skip(bytes: Uint8Array): void {
     this.#bytes += bytes.length
-    if (this.#bytes > maxIgnoredBytes) this.cancel()
+    if (this.#bytes <= maxIgnoredBytes) return
+    this.#state = 'done'
+    this.#control?.cancel()
   }
 
   #close(): void {

@@ -39,7 +39,7 @@ interface ConnectOptions {
 }
 
 /** What an endpoint is made of. */
-export interface GrpcWebWireOptions extends HttpOptions {
+export interface GrpcWebWireOptions extends Omit<HttpOptions, 'redirect'> {
   readonly baseUrl: string
   readonly headers?: HeadersInit | undefined
   readonly crossOriginHeaders?: readonly string[] | undefined
@@ -109,10 +109,16 @@ function connectOptionsOf({
 export function grpcWebHeaders(call: Call, wire: GrpcWebWire): Record<string, string> {
   const { headers: base } = wire
   const own = wire.isCrossOrigin ? safelisted(call, wire) : call.headers
-  const headers: Record<string, string> = { ...base, ...own, ...call.credential?.headers }
+  const attempt = wire.isCrossOrigin ? undefined : attemptHeader(call)
+  const headers: Record<string, string> = { ...base, ...own, ...attempt, ...call.credential?.headers }
   const timeout = call.isDeadlineSent ? grpcTimeout(call.remainingMs) : undefined
   if (timeout !== undefined) headers['grpc-timeout'] = timeout
   return headers
+}
+
+/** Tells the server that this is another attempt, as gRFC A6 says. */
+export function attemptHeader({ attempt }: Call): CallHeaders | undefined {
+  return attempt > 1 ? { 'grpc-previous-rpc-attempts': String(attempt - 1) } : undefined
 }
 
 /** What interceptors added is left out: it would force a preflight that the server need not allow. */

@@ -1,8 +1,10 @@
 import type { Call } from '../../src/core/call.ts'
 import type { Timer } from '../../src/core/clock.ts'
+import { CallError } from '../../src/core/error.ts'
 import { HeaderMap } from '../../src/core/header-map.ts'
 import type { StreamReply } from '../../src/core/reply.ts'
 import { Source } from '../../src/core/source.ts'
+import { IdleWatch } from './idle-watch.ts'
 
 /** After its headers a stream waits so long for what follows: an error at once is one of the opening; ms. */
 const graceMs = 25
@@ -10,10 +12,16 @@ const graceMs = 25
 /** Where sizes are not known, this many messages wait at most. */
 const highWaterMark = 1024
 
-/** What steers the wire behind a stream. */
-export interface GrpcStreamWire {
+/** How long silences are. */
+export interface GrpcStreamTimes {
   /** A server that is silent for this long after the request is quiet, not dead; ms, Infinity for never. */
   readonly quietOpenMs: number
+  /** An open stream that is silent for this long is dead; ms, undefined for never. */
+  readonly idleTimeoutMs: number | undefined
+}
+
+/** What steers the wire behind a stream. */
+export interface GrpcStreamWire extends GrpcStreamTimes {
   /** The reader has left: close the wire. */
   onLeave(reason: unknown): void
   onPause?(): void
@@ -39,6 +47,7 @@ export class GrpcStream {
   readonly #call: Call
   readonly #wire: GrpcStreamWire
   readonly #source: Source
+  readonly #idle: IdleWatch
   #head = noHead
   #timer: Timer | undefined
   #state: 'opening' | 'open' | 'over' = 'opening'
@@ -58,9 +67,10 @@ export class GrpcStream {
     this.#source = new Source({
       highWaterMark,
       onClose: (reason) => this.#left(reason),
-      onPause: () => wire.onPause?.(),
-      onResume: () => wire.onResume?.(),
+      onPause: () => this.#pause(true),
+      onResume: () => this.#pause(false),
     })
+    this.#idle = new IdleWatch(call.scope.services, () => this.#silent())
     this.#arm(wire.quietOpenMs)
   }
 
@@ -73,6 +83,7 @@ export class GrpcStream {
   /** @param size - bytes on the wire, where known: the queue is bounded by them. */
   push(message: unknown, size?: number): void {
     if (this.#state === 'opening') this.#open()
+    this.#idle.alive()
     this.#source.push(size === undefined ? { message } : { message, size })
   }
 
@@ -94,6 +105,7 @@ export class GrpcStream {
   #open(): void {
     this.#state = 'open'
     this.#timer?.clear()
+    if (this.#wire.idleTimeoutMs !== undefined) this.#idle.start(this.#wire.idleTimeoutMs)
     const { status, headers } = this.#head
     this.#resolve({
       kind: 'stream',
@@ -113,10 +125,26 @@ export class GrpcStream {
     this.#wire.onLeave(reason)
   }
 
+  /** A connection that is half open says nothing for ever. */
+  #silent(): void {
+    const message = `no message came within idleTimeoutMs (${this.#wire.idleTimeoutMs} ms): the connection is taken for dead`
+    const failure = { code: 'unavailable', message, phase: 'stream', sent: 'yes', isRetryable: true } as const
+    const error = new CallError(failure, this.#call)
+    this.fail(error, HeaderMap.empty)
+    this.#wire.onLeave(error)
+  }
+
+  #pause(isPaused: boolean): void {
+    this.#idle.pause(isPaused)
+    if (isPaused) this.#wire.onPause?.()
+    else this.#wire.onResume?.()
+  }
+
   #over(trailers: HeaderMap): void {
     if (this.#state === 'over') return
     this.#state = 'over'
     this.#timer?.clear()
+    this.#idle.stop()
     this.#settleTrailers(trailers)
   }
 
