@@ -5,18 +5,27 @@ import { CallError } from '../src/core/error.ts'
 import { readHeaders } from '../src/core/headers-init.ts'
 import type { IdempotencyOption } from '../src/core/idempotency.ts'
 import type { Reply } from '../src/core/reply.ts'
+import type { Services } from '../src/core/services.ts'
 import type { Transport } from '../src/core/transport.ts'
 import { isCrossOrigin } from './wire/base-url.ts'
 import { type DeadlineHeader, deadlineWriter } from './wire/deadline-header.ts'
 import { fetchOptionsOf } from './wire/fetch-options.ts'
 import { GraphQLHttp } from './wire/graphql-http.ts'
 import { graphqlOperation } from './wire/graphql-operation.ts'
+import { subscribe } from './wire/graphql-subscriptions.ts'
+import { type ConnectionParams, graphqlTransportWs } from './wire/graphql-transport-ws.ts'
 import type { GraphQLBuilder, SubscriptionBuilder } from './wire/graphql-types.ts'
 import { readGraphQLUrl } from './wire/graphql-url.ts'
 import type { HttpEngine, HttpOptions } from './wire/http.ts'
 import { selectEngine } from './wire/http-engine.ts'
+import type { CredentialPlace } from './wire/socket-credential.ts'
+import { type SocketOptions, SocketSessions } from './wire/socket-sessions.ts'
+import { type CloseCodes, withCloseCodes } from './wire/websocket-close-codes.ts'
+import { readSocketUrl } from './wire/websocket-url.ts'
 
+export { conflate, type OverflowPolicy } from '../src/core/overflow.ts'
 export type { DeadlineHeader } from './wire/deadline-header.ts'
+export type { ConnectionParams } from './wire/graphql-transport-ws.ts'
 export type {
   ErrorPolicy,
   GraphQLBuilder,
@@ -29,6 +38,10 @@ export type {
   TextSpec,
   TypedDocument,
 } from './wire/graphql-types.ts'
+export type { CredentialPlace } from './wire/socket-credential.ts'
+export type { SocketEnd, WebSocketClass, WebSocketLike } from './wire/socket-driver.ts'
+export type { HeartbeatOptions } from './wire/socket-heartbeat.ts'
+export type { CloseCodes } from './wire/websocket-close-codes.ts'
 
 /** Where a GraphQL server is and how to talk to it. */
 export interface GraphQLTransportOptions extends HttpOptions {
@@ -51,6 +64,20 @@ export interface GraphQLTransportOptions extends HttpOptions {
    * @defaultValue none
    */
   readonly crossOriginHeaders?: readonly string[] | undefined
+  /** Where subscriptions go. @defaultValue `url` with `wss:` or `ws:` */
+  readonly subscriptionUrl?: string | undefined
+  /** The payload of `connection_init`, beside or made of the credential. @defaultValue the credential's headers */
+  readonly connectionParams?: ConnectionParams | undefined
+  /** How the socket of the subscriptions lives. */
+  readonly socket?: SubscriptionSocketOptions | undefined
+}
+
+/** How the socket of the subscriptions lives. */
+export interface SubscriptionSocketOptions extends Omit<SocketOptions, 'lingerMs'> {
+  /** Where the credential goes. @defaultValue 'message': the payload of `connection_init` */
+  readonly authIn?: CredentialPlace | undefined
+  /** What close codes mean that the protocol does not know, or takes for something else. */
+  readonly closeCodes?: CloseCodes | undefined
 }
 
 /** A GraphQL transport, as `createClient` takes it. */
@@ -79,6 +106,7 @@ class HttpGraphQLTransport implements GraphQLTransport {
   readonly origin: string
   readonly #http: GraphQLHttp
   readonly #engine: HttpEngine
+  readonly #sessions: SocketSessions
 
   constructor(options: GraphQLTransportOptions) {
     const { auth, idempotency, maxBodyBytes = defaultMaxBodyBytes, crossOriginHeaders = [] } = options
@@ -102,16 +130,24 @@ class HttpGraphQLTransport implements GraphQLTransport {
       fetchOptions: fetchOptionsOf(options),
       idempotency,
     })
+    const { connectionParams, subscriptionUrl, socket } = options
+    const adapter = withCloseCodes(graphqlTransportWs(connectionParams), socket?.closeCodes)
+    // Each subscription is a call's own: nobody could take it over, so it ends with its reader.
+    const socketOptions = { authIn: 'message', ...socket, lingerMs: 0 } as const
+    this.#sessions = new SocketSessions(readSocketUrl(subscriptionUrl ?? href), adapter, socketOptions)
+  }
+
+  attach(services: Services, via: string): void {
+    this.#sessions.attach(services, via)
   }
 
   send(call: Call): Promise<Reply> {
-    if (call.operation.kind !== 'unary')
-      throw new CallError({ code: 'unimplemented', message: 'no subscriptions yet' }, call)
-    return this.#http.send(call)
+    return call.operation.kind === 'unary' ? this.#http.send(call) : subscribe(call, this.#sessions)
   }
 
-  close(): Promise<void> {
-    return this.#engine.close()
+  async close(): Promise<void> {
+    this.#sessions.close()
+    await this.#engine.close()
   }
 }
 

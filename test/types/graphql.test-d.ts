@@ -1,6 +1,6 @@
 import type { TypedDocumentNode } from '@graphql-typed-document-node/core'
 import { initGraphQLTada } from 'gql.tada'
-import { adapt, createClient, type NoInput, type Operation, type Stream, type, type Unary } from 'polywire'
+import { adapt, createClient, type Gap, type NoInput, type Operation, type Stream, type, type Unary } from 'polywire'
 import {
   type GraphQLFailure,
   graphqlTransport,
@@ -51,6 +51,7 @@ const api = client.bind({
   typedBare: mutation<{ me: Order }>('mutation { me { id } }', { idempotent: true }),
   changed: subscription(FindOrder),
   changedText: subscription('subscription { order { id } }', { output: type<Found>(), errorPolicy: 'ignore' }),
+  changedGaps: subscription(FindOrder, { gaps: 'yield', overflow: 'drop-oldest', maxQueued: 10 }),
   changedTyped: subscription<Found>('subscription { order { id } }'),
   nested: { elsewhere: query(FindOrder, { via: 'other' }) },
 })
@@ -71,6 +72,7 @@ test('results follow the document and the policy', () => {
   expectTypeOf(api.nested.elsewhere({ id: '1' })).resolves.toEqualTypeOf<Found>()
   expectTypeOf(api.changed({ id: '1' })).toEqualTypeOf<Stream<Found>>()
   expectTypeOf(api.changedText()).toEqualTypeOf<Stream<Found | null>>()
+  expectTypeOf(api.changedGaps({ id: '1' })).toEqualTypeOf<Stream<Found | Gap>>()
   expectTypeOf(api.changedTyped()).toEqualTypeOf<Stream<Found>>()
   expectTypeOf(query(FindOrder)).toEqualTypeOf<Operation<'graphql', Unary<{ id: string }, Found>>>()
   expectTypeOf(query(FindOrder, { via: 'other' })).toEqualTypeOf<Operation<'other', Unary<{ id: string }, Found>>>()

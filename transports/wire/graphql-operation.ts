@@ -5,7 +5,9 @@ import {
   type OperationInfo,
   type ResumeSpec,
 } from '../../src/core/operation.ts'
+import type { OverflowPolicy } from '../../src/core/overflow.ts'
 import { type Schema, validating } from '../../src/core/schema.ts'
+import { defineStream } from '../../src/core/streaming.ts'
 import { type GraphQLKind, type PreparedDocument, prepareDocument } from './graphql-document.ts'
 import type { GraphQLResult } from './graphql-result.ts'
 import type { ErrorPolicy, GraphQLSpec } from './graphql-types.ts'
@@ -15,6 +17,9 @@ export interface GraphQLBinding {
   readonly document: PreparedDocument
   readonly policy: ErrorPolicy
   readonly extensions: Readonly<Record<string, unknown>> | undefined
+  /** Of a subscription's receive queue. */
+  readonly overflow?: OverflowPolicy | undefined
+  readonly maxQueued?: number | undefined
 }
 
 /** Every option of every kind of operation. */
@@ -23,6 +28,8 @@ interface AnySpec extends GraphQLSpec {
   readonly output?: Schema<any, any>
   readonly resume?: ResumeSpec
   readonly gaps?: 'fail' | 'yield'
+  readonly overflow?: OverflowPolicy
+  readonly maxQueued?: number
 }
 
 /**
@@ -36,8 +43,8 @@ export function graphqlOperation(kind: GraphQLKind, source: unknown, spec: AnySp
     const name = document.operationName ? ` '${document.operationName}'` : ''
     throw new TypeError(`${kind}() was given a ${document.kind}${name}: make it with ${document.kind}()`)
   }
-  const { errorPolicy: policy = 'none', extensions, variables, output, via = 'graphql' } = spec
-  const binding: GraphQLBinding = { document, policy, extensions }
+  const { errorPolicy: policy = 'none', extensions, variables, output, via = 'graphql', overflow, maxQueued } = spec
+  const binding: GraphQLBinding = { document, policy, extensions, overflow, maxQueued }
   const info: OperationInfo = {
     name: `${kind} ${document.operationName ?? '(anonymous)'}`,
     protocol: 'graphql',
@@ -52,7 +59,7 @@ export function graphqlOperation(kind: GraphQLKind, source: unknown, spec: AnySp
       outlet: (message: unknown, check: Check) => checkData(output as Schema, policy, message, check),
     }),
   }
-  return defineOperation(info)
+  return kind === 'subscription' ? defineStream(info) : defineOperation(info)
 }
 
 /** What the caller gets of a result that the policy lets pass. */

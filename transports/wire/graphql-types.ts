@@ -1,6 +1,8 @@
 import type { NoInput, ServerStream, Unary } from '../../src/core/call-types.ts'
+import type { Gap } from '../../src/core/gap.ts'
 import type { IdempotencyOption } from '../../src/core/idempotency.ts'
 import type { Operation, ResumeSpec } from '../../src/core/operation.ts'
+import type { OverflowPolicy } from '../../src/core/overflow.ts'
 import type { RetryOptions } from '../../src/core/retry-options.ts'
 import type { Schema } from '../../src/core/schema.ts'
 
@@ -70,6 +72,13 @@ export interface TextSpec extends GraphQLSpec {
 export interface SubscriptionSpec extends GraphQLSpec {
   /** Lost messages: an item in the iterator, or the end of the stream. @defaultValue 'fail' */
   readonly gaps?: 'fail' | 'yield'
+  /**
+   * What a message does that finds the receive queue full, where the socket cannot be paused (or has been paused for a
+   * second, with others waiting on it). Dropped messages are a gap: an item with `gaps: 'yield'`. @defaultValue 'error'
+   */
+  readonly overflow?: OverflowPolicy
+  /** Messages that may wait for the reader. @defaultValue 4_096 */
+  readonly maxQueued?: number
   /** How it continues after a drop; without, messages may be lost and `continuity` is `unknown`. */
   readonly resume?: ResumeSpec<any, any>
 }
@@ -81,6 +90,8 @@ interface Resumed<R, V, E extends ErrorPolicy = 'none'> {
   readonly resume?: ResumeSpec<ByPolicy<R>[E], V>
 }
 
+/** What a subscription gives: lost messages too, where it declares to yield them. */
+type Streamed<R, S> = S extends { readonly gaps: 'yield' } ? Data<R, S> | Gap : Data<R, S>
 type VariablesOf<S> = S extends { readonly variables: Schema<infer V, any> } ? V : NoInput
 type OutputOf<S> = S extends { readonly output: Schema<any, infer O> } ? O : unknown
 type ViaOf<S> = S extends { readonly via: infer V extends string } ? V : 'graphql'
@@ -94,7 +105,7 @@ type TypedText<R> = [R] extends [Untyped]
   ? 'a string says nothing of its types: add { variables, output }, or type arguments'
   : string
 /** With type arguments nothing else can be inferred, so that nothing else may change a type. */
-type Plain<S> = Omit<S, 'via' | 'errorPolicy'> & { readonly via?: 'graphql'; readonly errorPolicy?: 'none' }
+type Plain<S> = Omit<S, 'via' | 'errorPolicy' | 'gaps'> & { readonly via?: 'graphql'; readonly errorPolicy?: 'none' }
 
 /** Makes a unary operation of a document. */
 export interface GraphQLBuilder {
@@ -117,11 +128,11 @@ export interface SubscriptionBuilder {
   <R, V, const S extends SubscriptionSpec = {}, E extends ErrorPolicy = 'none'>(
     document: TypedDocument<R, V>,
     spec?: S & Resumed<R, V, E>,
-  ): Operation<ViaOf<S>, ServerStream<V, Data<R, S>>>
+  ): Operation<ViaOf<S>, ServerStream<V, Streamed<R, S>>>
   <const S extends SubscriptionTextSpec, E extends ErrorPolicy = 'none'>(
     document: string,
     spec: S & Resumed<OutputOf<S>, VariablesOf<S>, E>,
-  ): Operation<ViaOf<S>, ServerStream<VariablesOf<S>, Data<OutputOf<S>, S>>>
+  ): Operation<ViaOf<S>, ServerStream<VariablesOf<S>, Streamed<OutputOf<S>, S>>>
   <R = Untyped, V = NoInput>(
     document: TypedText<R>,
     spec?: Plain<SubscriptionSpec> & Resumed<R, V>,

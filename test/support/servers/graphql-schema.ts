@@ -29,6 +29,12 @@ export class Ledger {
     })
   }
 
+  /** A source was taken up. */
+  join<T>(source: T): T {
+    queueMicrotask(() => this.changed())
+    return source
+  }
+
   leave(name: string): void {
     this.left.push(name)
     this.changed()
@@ -119,7 +125,10 @@ function subscriptions(ledger: Ledger) {
       subscribe: (_root: unknown, { to, after }: { to: number; after?: number }) => feed('count', to, after),
       resolve,
     },
-    live: { subscribe: () => ledger.live.listen(() => ledger.leave('live')), resolve: (tick: unknown) => tick },
+    live: {
+      subscribe: () => ledger.join(ledger.live.listen(() => ledger.leave('live'))),
+      resolve: (tick: unknown) => tick,
+    },
     hanging: { subscribe: () => feed('hanging', 0), resolve },
     failing: {
       subscribe: () => feed('failing', 3),
