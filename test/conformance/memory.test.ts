@@ -3,6 +3,7 @@ import {
   CallError,
   type Code,
   defineOperation,
+  defineStream,
   type OperationInfo,
   type ServerStream,
   type Unary,
@@ -25,10 +26,10 @@ const operation = (changes: Partial<OperationInfo>) =>
   }) as OperationInfo
 const read = defineOperation<Unary<string, string> & any>(operation({ name: 'read' }))
 const write = defineOperation<Unary<string, string> & any>(operation({ name: 'write', isIdempotent: false }))
-const feed = defineOperation<ServerStream<string, number> & any>(
+const feed = defineStream<ServerStream<string, number> & any>(
   operation({ name: 'feed', kind: 'server_stream', isResumable: true }),
 )
-const live = defineOperation<ServerStream<string, number> & any>(operation({ name: 'live', kind: 'server_stream' }))
+const live = defineStream<ServerStream<string, number> & any>(operation({ name: 'live', kind: 'server_stream' }))
 
 class MemoryPeer implements Peer {
   static readonly byOrigin = new Map<string, MemoryPeer>()

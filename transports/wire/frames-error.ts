@@ -49,7 +49,8 @@ export function readFrameError(frame: object): Failure {
     ...(typeof message === 'string' && { serverMessage: message }),
     ...(details !== undefined && { details }),
     ...(Array.isArray(violations) && { violations: violations as Violation[] }),
-    ...(isWait(retryAfterMs) && { retryAfterMs }),
+    // By analogy with 503: a server that names a wait has put the call off, not run it.
+    ...(isWait(retryAfterMs) && { retryAfterMs, ...(row.isRetryable && { isUnexecuted: true }) }),
     ...(typeof requestId === 'string' && { requestId }),
     body,
   }

@@ -11,6 +11,7 @@ interface Frame {
   readonly ref?: number
   readonly since?: number
   readonly token?: string
+  readonly timeoutMs?: number
   readonly data?: { readonly text: string }
 }
 
@@ -61,13 +62,16 @@ class Session {
   }
 
   #answer(frame: Frame): void {
-    const { ref = 0, channel, data } = frame
+    const { ref = 0, channel, data, timeoutMs } = frame
     const text = data?.text ?? ''
-    const deed = this.#gate.take({ token: this.#token, text })
+    const deed = this.#gate.take({ token: this.#token, text, remainingMs: timeoutMs })
     const leave = this.#gate.enter()
     this.#leave.set(ref, leave)
-    if (this.#refuses(frame, deed)) return leave()
     if (deed.do === 'hang') return
+    if (this.#refuses(frame, deed)) {
+      leave()
+      return
+    }
     if (deed.do === 'reset') this.#request.socket.resetAndDestroy()
     else if (deed.do === 'garble') this.#socket.send('{"type": oh no}')
     else {

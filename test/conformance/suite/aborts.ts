@@ -50,9 +50,7 @@ export function aborts(harness: Harness): void {
       const mute = await muteServer()
       const origin = `${harness.muteScheme ?? 'https'}://127.0.0.1:${mute.port}`
       try {
-        await inWorld(harness, { origin }, (world) =>
-          abortAt(world, () => eventually(() => mute.openSockets > 0, 'a socket at the mute server')),
-        )
+        await inWorld(harness, { origin }, (world) => abortAt(world, () => world.connecting(mute)))
         if (!harness.isFetch) await eventually(() => mute.openSockets === 0, 'no socket is open at the mute server')
       } finally {
         await mute.close()
@@ -94,7 +92,7 @@ export function aborts(harness: Harness): void {
           await turns(20)
         })
         give('new')
-        expect(await other).toBe('patient')
+        expect(await world.played(other)).toBe('patient')
       })
     })
 

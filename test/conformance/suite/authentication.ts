@@ -25,10 +25,11 @@ export function authentication(harness: Harness): void {
     it('refreshes once for 100 concurrent refusals, and replays each call once', () => {
       let refreshes = 0
       const refresh = async () => `new ${++refreshes}`
-      return inWorld(harness, { auth: bearerAuth(() => 'old', { refresh }) }, async ({ api, peer, events }) => {
+      return inWorld(harness, { auth: bearerAuth(() => 'old', { refresh }) }, async (world) => {
+        const { api, peer, events } = world
         peer.accept('new 1')
         const texts = Array.from({ length: 100 }, (_, n) => `call ${n}`)
-        expect(await Promise.all(texts.map((text) => api.read(text)))).toEqual(texts)
+        expect(await world.played(Promise.all(texts.map((text) => api.read(text))))).toEqual(texts)
         expect(refreshes).toBe(1)
         expect(events.filter((event) => event.type === 'refresh')).toHaveLength(1)
         for (const text of texts) {
@@ -43,9 +44,13 @@ export function authentication(harness: Harness): void {
     it('does not loop when the new token is refused, too', () => {
       let refreshes = 0
       const refresh = async () => `worthless ${++refreshes}`
-      return inWorld(harness, { auth: bearerAuth(() => 'old', { refresh }) }, async ({ api, peer }) => {
+      return inWorld(harness, { auth: bearerAuth(() => 'old', { refresh }) }, async (world) => {
+        const { api, peer } = world
         peer.accept('unknown to all')
-        expect(await failureOf(api.read('refused'))).toMatchObject({ code: 'unauthenticated', isRetryable: false })
+        expect(await world.played(failureOf(api.read('refused')))).toMatchObject({
+          code: 'unauthenticated',
+          isRetryable: false,
+        })
         expect(refreshes).toBe(1)
         if (perRequest) expect(peer.seen.map((seen) => seen.token)).toEqual(['old', 'worthless 1'])
       })
@@ -58,9 +63,10 @@ export function authentication(harness: Harness): void {
         refreshes++
         throw cause
       }
-      return inWorld(harness, { auth: bearerAuth(() => 'old', { refresh }) }, async ({ api, peer }) => {
+      return inWorld(harness, { auth: bearerAuth(() => 'old', { refresh }) }, async (world) => {
+        const { api, peer } = world
         peer.accept('unknown to all')
-        const errors = await Promise.all(Array.from({ length: 20 }, () => failureOf(api.read('refused'))))
+        const errors = await world.played(Promise.all(Array.from({ length: 20 }, () => failureOf(api.read('refused')))))
         for (const error of errors) expect(error).toMatchObject({ code: 'unauthenticated', cause })
         expect(refreshes).toBe(1)
       })

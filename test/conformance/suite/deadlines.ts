@@ -36,7 +36,7 @@ export function deadlines(harness: Harness): void {
       try {
         await inWorld(harness, { origin }, async (world) => {
           const call = failureOf(world.api.read('mute', { timeoutMs: 1000 }))
-          await eventually(() => mute.openSockets > 0, 'a socket at the mute server')
+          await world.connecting(mute)
           await world.clock.advance(1000)
           expect(await call).toMatchObject({
             code: 'deadline_exceeded',

@@ -21,12 +21,12 @@ export function outcomes(harness: Harness): void {
 
   describe('maps', () => {
     for (const refusal of harness.refusals) {
-      const { name, code, isRetryable = false, status, retryAfterMs } = refusal
+      const { name, code, isRetryable = false, status, retryAfterMs, sent = 'yes' } = refusal
       it(`${name} to ${code}${isRetryable ? ', transient' : ''}`, () =>
         inWorld(harness, { retry: false }, async ({ api, peer }) => {
           peer.plan({ do: 'refuse', as: name })
           const error = await failureOf(api.read('canary-input'))
-          const facts = { code, isRetryable, protocol: harness.protocol, sent: 'yes', attempt: 1 }
+          const facts = { code, isRetryable, protocol: harness.protocol, sent, attempt: 1 }
           expect(error).toMatchObject({ name: 'CallError', ...facts })
           if (status !== undefined) expect(error.status).toBe(status)
           if (retryAfterMs !== undefined) expect(error.retryAfterMs).toBe(retryAfterMs)
@@ -49,9 +49,10 @@ export function outcomes(harness: Harness): void {
   )
 
   it.each(harness.refusals.filter((row) => row.isRetryable))('sends an idempotent call again after $name', ({ name }) =>
-    inWorld(harness, { skipsWaits: true }, async ({ api, peer }) => {
+    inWorld(harness, {}, async (world) => {
+      const { api, peer } = world
       peer.plan({ do: 'refuse', as: name })
-      expect(await api.read('twice')).toBe('twice')
+      expect(await world.played(api.read('twice'))).toBe('twice')
       expect(peer.seen.map((seen) => seen.deed)).toEqual(['refuse', 'serve'])
     }),
   )

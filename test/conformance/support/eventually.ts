@@ -1,3 +1,5 @@
+import type { VirtualClock } from 'polywire/testing'
+
 /** Resolves once `condition` holds; looks whenever the event loop has turned. Vitest's own limit ends what never comes true. */
 export async function eventually(condition: () => boolean, what = condition.toString()): Promise<void> {
   const start = performance.now()
@@ -10,6 +12,20 @@ export async function eventually(condition: () => boolean, what = condition.toSt
 /** Lets everything happen that is about to. */
 export async function turns(count = 5): Promise<void> {
   for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve))
+}
+
+/** Lets a virtual clock run until `outcome` settles. */
+export async function playUntil<T>(outcome: Promise<T>, clock: VirtualClock, stepMs = 20): Promise<T> {
+  let isOver = false
+  const over = () => {
+    isOver = true
+  }
+  outcome.then(over, over)
+  while (!isOver) {
+    await turns(2)
+    if (!isOver) await clock.advance(stepMs)
+  }
+  return outcome
 }
 
 /** Reads to the end. */

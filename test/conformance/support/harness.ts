@@ -1,4 +1,4 @@
-import type { CallOptions, Client, Code, Phase, Stream, Transport } from 'polywire'
+import type { CallOptions, Client, Code, Phase, Sent, Stream, Transport } from 'polywire'
 
 /** What the server does with one request; the next in the plan is taken for each that arrives, `serve` when it is empty. */
 export type Deed =
@@ -36,6 +36,8 @@ export interface Seen {
   readonly deed: Deed['do']
   /** Where a stream is asked to continue. */
   readonly cursor?: string | undefined
+  /** What the caller says is left of its deadline. */
+  readonly remainingMs?: number | undefined
 }
 
 /** A real server that does as planned. */
@@ -60,6 +62,8 @@ export interface Refusal {
   readonly isRetryable?: boolean
   readonly status?: number
   readonly retryAfterMs?: number
+  /** `maybe` where it is no answer, but the end of the connection. @defaultValue 'yes' */
+  readonly sent?: Sent
 }
 
 /** What the suite calls. */
@@ -90,8 +94,12 @@ export interface Harness {
   readonly garbled: { readonly code: Code; readonly isRetryable?: boolean } | undefined
   /** Where a call stands while the server says nothing. @defaultValue 'headers' */
   readonly waitingPhase?: Phase
+  /** Time that a connection is kept for the next user after the last one has left; ms. @defaultValue 0 */
+  readonly graceMs?: number
   /** There is no unary call: even `read` is a stream, of which one message is taken. */
   readonly isStreamOnly?: boolean
+  /** Calls share a connection, and what breaks it breaks them all. */
+  readonly isMultiplexed?: boolean
   /** Deeds that the protocol cannot express. */
   readonly cannot?: readonly Deed['do'][]
   /** The scheme of a server that accepts a connection and never speaks: TLS, so that connecting does not end. */

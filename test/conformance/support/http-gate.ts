@@ -72,7 +72,7 @@ export class HttpGate implements Peer {
   async meet(request: IncomingMessage, text: string, cursor?: string): Promise<Deed> {
     const response = this.responseTo(request)
     const token = tokenOf(request)
-    const deed = this.#plan.take({ token, text, cursor })
+    const deed = this.#plan.take({ token, text, cursor, remainingMs: remainingOf(request) })
     if (this.#plan.refusesToken(token)) return { do: 'refuse', as: '401' }
     return (await this.#breaks(deed, response)) ? new Promise<never>(() => {}) : deed
   }
@@ -125,6 +125,12 @@ export class HttpGate implements Peer {
 /** The bearer token of a request. */
 export function tokenOf({ headers }: IncomingMessage): string | undefined {
   return headers.authorization?.replace(/^Bearer /, '')
+}
+
+/** Of the form that our transports are told to send: `1500m`. */
+function remainingOf({ headers }: IncomingMessage): number | undefined {
+  const digits = /^(\d+)m$/.exec(String(headers['grpc-timeout']))?.[1]
+  return digits === undefined ? undefined : Number(digits)
 }
 
 /** Resolves when `bytes` have been handed to the system. */

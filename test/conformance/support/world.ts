@@ -2,7 +2,7 @@ import { getEventListeners } from 'node:events'
 import { type Call, type Client, type ClientOptions, createClient, type TelemetryEvent } from 'polywire'
 import { type VirtualClock, virtualClock } from 'polywire/testing'
 import { expect } from 'vitest'
-import { eventually, turns } from './eventually.ts'
+import { eventually, playUntil, turns } from './eventually.ts'
 import type { Api, Harness, Peer } from './harness.ts'
 
 /** Of a client in a test: everything but transports and time. */
@@ -61,9 +61,20 @@ export class World {
     return this.events.findLast((event) => 'waitMs' in event)?.waitMs ?? 0
   }
 
+  /** Resolves when a connection to a server that says nothing is on its way. */
+  connecting(mute: { readonly openSockets: number }): Promise<void> {
+    const isWireless = this.harness.protocol === 'memory'
+    return eventually(() => (isWireless ? this.attempts.length : mute.openSockets) > 0, 'a connection')
+  }
+
   /** Resolves when the attempt in flight has come to `phase`. */
   reached(phase: string): Promise<void> {
     return eventually(() => this.attempts.at(-1)?.scope.root.phase === phase, `phase ${phase}`)
+  }
+
+  /** Lets time pass until `outcome` settles: a link keeps a distance between two attempts, and announces it to nobody. */
+  played<T>(outcome: Promise<T>): Promise<T> {
+    return playUntil(outcome, this.clock)
   }
 
   /** Resolves when the server has seen `count` requests. */
@@ -72,8 +83,10 @@ export class World {
   }
 
   /** Resolves when the server is busy with nothing any more: the client has let go. */
-  released(): Promise<void> {
-    return eventually(() => this.peer.openExchanges === 0, 'the server is busy with nothing')
+  async released(): Promise<void> {
+    await turns()
+    await this.clock.advance(this.harness.graceMs ?? 0)
+    await eventually(() => this.peer.openExchanges === 0, 'the server is busy with nothing')
   }
 
   /** Resolves when a refresh of a token has begun. */
@@ -125,6 +138,7 @@ export async function failureOf(call: Promise<unknown>): Promise<any> {
     (value) => ({ value }),
     (error: unknown) => ({ error }),
   )
-  if ('value' in outcome) throw new Error(`resolved with ${JSON.stringify(outcome.value)} where it should fail`)
+  if ('value' in outcome)
+    throw new Error(`resolved with ${JSON.stringify(outcome.value)?.slice(0, 100)} where it should fail`)
   return outcome.error
 }
