@@ -44,9 +44,11 @@ export interface Bound {
   add(queue: Item[], item: Item): boolean
   /** What the reader gets of the queue: with gaps where messages are missing. */
   taken(queue: Item[]): Item[]
+  /** The error of an overrun. */
+  toError(cause?: unknown): unknown
 }
 
-/** The bound of a policy. */
+/** The bound of one queue by a policy; a value, so that a program whose wires can all be paused is without it. */
 export function makeBound(options: OverflowOptions): Bound {
   const { policy } = options
   if (typeof policy === 'object') return new Conflating(options, policy.conflate)
@@ -74,6 +76,10 @@ class Refusing implements Bound {
   taken(queue: Item[]): Item[] {
     this.#bytes = 0
     return queue
+  }
+
+  toError(cause?: unknown): unknown {
+    return this.options.toError(cause)
   }
 
   /** A message that is larger than the whole bound is let into an empty queue. */

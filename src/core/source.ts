@@ -1,5 +1,5 @@
 import type { Gap } from './gap.ts'
-import { type Bound, makeBound, type OverflowOptions } from './overflow.ts'
+import type { Bound } from './overflow.ts'
 
 /** One message of a stream inside, on its way to the facade. */
 export interface Item {
@@ -48,8 +48,8 @@ export interface SourceOptions {
   readonly highWaterMark?: number
   /** Bytes queued before `onPause`, by the items' sizes. @defaultValue 16 MiB */
   readonly highWaterBytes?: number
-  /** What a full queue does where the wire cannot be paused. @defaultValue the queue is bounded by pausing only */
-  readonly overflow?: OverflowOptions
+  /** What a full queue does where the wire cannot be paused; see `makeBound`. @defaultValue the queue is bounded by pausing only */
+  readonly overflow?: Bound
 }
 
 /** The receive queue of one attempt: pushed by a transport, taken in batches by the facade. */
@@ -69,7 +69,7 @@ export class Source implements MessageSource {
 
   constructor(options: SourceOptions = {}) {
     this.#options = options
-    this.#bound = options.overflow && makeBound(options.overflow)
+    this.#bound = options.overflow
   }
 
   get end(): SourceEnd | undefined {
@@ -201,11 +201,10 @@ export class Source implements MessageSource {
 
   /** What the overrun fails with; a key function of the user's may throw. */
   #tryAdd(bound: Bound, item: Item): unknown {
-    const toError = this.#options.overflow?.toError
     try {
-      return bound.add(this.#queue, item) ? undefined : toError?.()
+      return bound.add(this.#queue, item) ? undefined : bound.toError()
     } catch (cause) {
-      return toError?.(cause)
+      return bound.toError(cause)
     }
   }
 

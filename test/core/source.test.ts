@@ -1,4 +1,13 @@
-import { conflate, type Item, isGap, type OverflowPolicy, Source, type SourceOptions } from 'polywire'
+import {
+  conflate,
+  type Item,
+  isGap,
+  makeBound,
+  type OverflowOptions,
+  type OverflowPolicy,
+  Source,
+  type SourceOptions,
+} from 'polywire'
 import { describe, expect, it } from 'vitest'
 
 const item = (n: number, size?: number): Item => ({
@@ -134,20 +143,20 @@ describe('overflow', () => {
   const lost: number[] = []
   const overflowing = (
     policy: OverflowPolicy,
-    options: Partial<NonNullable<SourceOptions['overflow']>> & Pick<SourceOptions, 'onClose'> = {},
+    options: Partial<OverflowOptions> & Pick<SourceOptions, 'onClose'> = {},
   ) => {
     const { onClose, ...rest } = options
     lost.length = 0
     return new Source({
       ...(onClose && { onClose }),
-      overflow: {
+      overflow: makeBound({
         policy,
         maxMessages: 3,
         gaps: 'yield',
         toError: (cause) => cause ?? 'overrun',
         onLost: () => lost.push(1),
         ...rest,
-      },
+      }),
     })
   }
 
