@@ -3,7 +3,7 @@ import { CallError } from '../../src/core/error.ts'
 import type { Failure } from '../../src/core/failure.ts'
 import { HeaderMap } from '../../src/core/header-map.ts'
 import type { OutboxEntry } from '../../src/core/outbox.ts'
-import type { OverflowPolicy } from '../../src/core/overflow.ts'
+import { makeBound, type OverflowPolicy } from '../../src/core/overflow.ts'
 import type { StreamReply } from '../../src/core/reply.ts'
 import { Source } from '../../src/core/source.ts'
 import type { StreamState } from '../../src/core/stream-state.ts'
@@ -220,7 +220,7 @@ export class ChannelMember implements LinkUser {
       onPause: () => this.#host.setFull(this, true),
       onResume: () => this.#host.setFull(this, false),
       onClose: (reason) => this.#leave(reason),
-      overflow: {
+      overflow: makeBound({
         policy: overflow,
         maxMessages: maxQueued + (isPausable ? readAheadMessages : 0),
         gaps: this.#call.operation.gaps,
@@ -229,7 +229,7 @@ export class ChannelMember implements LinkUser {
             { code: 'resource_exhausted', message: tooSlow, phase: 'stream', sent: 'yes', cause },
             this.#call,
           ),
-      },
+      }),
     })
   }
 }
