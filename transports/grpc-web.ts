@@ -12,7 +12,7 @@ import { sendFramedStream, sendFramedUnary } from './wire/connect-framed.ts'
 import { inputOf } from './wire/connect-input.ts'
 import { rpcOperation, serviceOperations } from './wire/connect-operation.ts'
 import { preloadPeer } from './wire/connect-peer.ts'
-import { sendByConnect } from './wire/connect-send.ts'
+import { sendByConnect, sendServerStream, sendUnary } from './wire/connect-send.ts'
 import { ConnectTransportAttempt, type ConnectTransportLike } from './wire/connect-transport-attempt.ts'
 import type { MethodSpec, PagedCall, RpcCheck, RpcSpec, ServiceOperations, ViaOf } from './wire/connect-types.ts'
 import { ConnectWebAttempt } from './wire/connect-web-attempt.ts'
@@ -149,10 +149,14 @@ export function grpcWebTransport(options: GrpcWebTransportOptions): GrpcTranspor
     idempotency,
     send: guarded((call) => {
       const { kind } = call.operation
-      if (kind === 'client_stream' || kind === 'bidi_stream') throw needsConnectTransport(call)
+      const isUnary = kind === 'unary'
+      if (!isUnary && kind !== 'server_stream') throw needsConnectTransport(call)
       const input = inputOf(call, idempotency)
-      if (!wire.isFramed()) return sendByConnect(call, new ConnectWebAttempt(call, wire), input, times)
-      return kind === 'unary' ? sendFramedUnary(call, wire, input) : sendFramedStream(call, wire, input, times)
+      if (wire.isFramed()) {
+        return isUnary ? sendFramedUnary(call, wire, input) : sendFramedStream(call, wire, input, times)
+      }
+      const attempt = new ConnectWebAttempt(call, wire)
+      return isUnary ? sendUnary(attempt, input) : sendServerStream(call, attempt, input, times)
     }),
     close: () => wire.engine.close(),
   }

@@ -356,6 +356,18 @@ describe('options', () => {
     expect(seen).toEqual(['polywire.test.v1.Item'])
   })
 
+  it('may bring Connect interceptors that refuse a call', async () => {
+    const refusing = () => async () => {
+      throw new ConnectError('not you', Code.PermissionDenied)
+    }
+    await using api = shopClient('http://127.0.0.1:9', { connectInterceptors: [refusing] })
+    expect(await rejection(api.shop.getItem())).toMatchObject({
+      code: 'permission_denied',
+      phase: 'resolve',
+      sent: 'no',
+    })
+  })
+
   it('keep paths and slashes of the base URL', async () => {
     const urls: string[] = []
     const http = async (url: string) => {

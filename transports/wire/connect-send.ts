@@ -7,7 +7,7 @@ import { OutboxMessages } from './connect-outbox.ts'
 import { openConnectStream } from './connect-stream.ts'
 import type { GrpcStreamTimes } from './grpc-stream.ts'
 
-/** One attempt of a call of any kind over a Connect transport. */
+/** One attempt of a call of any kind over a Connect transport; apart, so that browsers need not load what they cannot do. */
 export function sendByConnect(
   call: Call,
   attempt: ConnectAttempt,
@@ -17,7 +17,7 @@ export function sendByConnect(
   const { kind } = call.operation
   if (kind === 'unary') return sendUnary(attempt, input)
   if (kind === 'client_stream') return sendClientStream(call, attempt)
-  if (kind === 'server_stream') return openConnectStream(call, attempt, new OneMessage(input), times)
+  if (kind === 'server_stream') return sendServerStream(call, attempt, input, times)
   if (!call.outbox)
     throw new CallError({ code: 'internal', message: 'a bidi stream was called without an outbox' }, call)
   // What is sent comes from the call's outbox, which outlives the attempt.
@@ -25,7 +25,18 @@ export function sendByConnect(
   return openConnectStream(call, attempt, messages, times, (reason) => messages.release(reason))
 }
 
-async function sendUnary(attempt: ConnectAttempt, message: unknown): Promise<Reply> {
+/** One message there, many back. */
+export function sendServerStream(
+  call: Call,
+  attempt: ConnectAttempt,
+  input: unknown,
+  times: GrpcStreamTimes,
+): Promise<Reply> {
+  return openConnectStream(call, attempt, new OneMessage(input), times)
+}
+
+/** One message each way. */
+export async function sendUnary(attempt: ConnectAttempt, message: unknown): Promise<Reply> {
   try {
     return { kind: 'unary', ...(await attempt.unary(message)) }
   } catch (error) {

@@ -9,11 +9,11 @@ import {
   undecodable,
   unencodable,
 } from './connect-attempt.ts'
-import { connectFailure } from './connect-failure.ts'
 import { ConnectFetch, type ConnectResponse } from './connect-fetch.ts'
 import { connectWeb } from './connect-peer.ts'
 import { GrpcWebExchange } from './grpc-exchange.ts'
 import { addQuery, type GrpcWebWire, grpcWebHeaders } from './grpc-request.ts'
+import { grpcCode } from './grpc-status.ts'
 
 /** What connect-web gives to a fetch. */
 interface FetchInit {
@@ -117,6 +117,8 @@ export class ConnectWebAttempt implements ConnectAttempt {
 
   #unsent(error: unknown): CallError {
     if (!this.#wire.connectOptions.interceptors) return unencodable(this.#call, error)
-    return new CallError({ ...connectFailure(error, this.#call), phase: 'resolve', sent: 'no' }, this.#call)
+    const code = grpcCode(Number((error as { readonly code?: unknown }).code))
+    const message = 'an interceptor of Connect refused the call: see cause; nothing was sent'
+    return new CallError({ code, message, phase: 'resolve', sent: 'no', cause: error }, this.#call)
   }
 }
