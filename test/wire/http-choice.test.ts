@@ -4,6 +4,7 @@ import { CallError } from 'polywire'
 import { MockAgent } from 'undici'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { FetchLike, HttpEngine } from '../../transports/wire/http.ts'
+import { openBody } from '../../transports/wire/http-body.ts'
 import { requestBuffered } from '../../transports/wire/http-collect.ts'
 import { selectEngine } from '../../transports/wire/http-engine.ts'
 import { createAutoEngine, createHttpEngine, name } from '../../transports/wire/platform/web.ts'
@@ -133,6 +134,26 @@ describe('a replaced fetch that is less than a fetch', () => {
     const waiting = requestBuffered(selectEngine({ http: () => new Promise(() => undefined) }), request, scope)
     scope.abort('enough')
     await expect(waiting).rejects.toBe('enough')
+  })
+
+  it("goes on without a signal where the AbortController is jsdom's", async () => {
+    await using server = await FaultServer.start()
+    class Foreign {
+      signal = { aborted: false, addEventListener() {}, removeEventListener() {} }
+      abort() {}
+    }
+    vi.stubGlobal('AbortController', Foreign)
+    const engine = selectEngine({ http: 'fetch' })
+    const scope = newScope()
+    const request = { method: 'POST', url: `${server.url}/echo`, headers: {}, body: 'hello' }
+    const echo = JSON.parse((await requestBuffered(engine, request, scope)).text())
+    const { body } = await openBody(engine, { ...request, url: `${server.url}/stall` }, scope)
+    await body.next()
+    const closed = server.exchanges.at(-1)?.closed()
+    scope.abort('enough')
+    vi.unstubAllGlobals()
+    expect([echo.body, server.hits('/echo')]).toEqual(['hello', 1])
+    await closed
   })
 
   it('is handed the options of fetch as they are, and none that nobody asked for', async () => {

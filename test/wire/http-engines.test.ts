@@ -305,6 +305,28 @@ describe.each(engines)('%s', (name, make) => {
       expect(sink.events).toEqual(moment === 'head' ? ['head'] : ['head', 'data'])
     })
 
+    it('while it is paused', async () => {
+      const scope = newScope()
+      const sink = exchange(engine, { url: `${server.url}/bytes?size=50000000` }, scope)
+      sink.react = (event) => event === 'head' && sink.control?.pause()
+      await sink.on('head')
+      await server.until(() => server.exchanges.length > 0)
+      scope.abort('enough')
+      await server.exchanges[0]?.closed()
+      expect(sink.events.at(-1)).toBe('abort')
+    })
+
+    it('by close: what is under way fails, and says that it was sent perhaps', async () => {
+      const mine = make()
+      const sink = exchange(mine, { url: `${server.url}/never` })
+      await server.until(() => server.exchanges.length > 0)
+      await mine.close()
+      if (isUndici) await sink.over()
+      if (isUndici) expect(sink.fault).toMatchObject({ sent: 'maybe', code: 'failed_precondition' })
+      server.exchanges[0]?.reset()
+      await sink.over()
+    })
+
     it('settles what waits for a body, and for the next piece of one', async () => {
       const scope = newScope()
       const waiting = requestBuffered(engine, { method: 'GET', url: `${server.url}/stall`, headers: {} }, scope)

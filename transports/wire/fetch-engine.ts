@@ -1,5 +1,5 @@
 import type { FetchLike, HttpEngine, HttpRequest, HttpScope, HttpSink } from './http.ts'
-import { closedCode, type Explain, explainByText } from './http-fault.ts'
+import { type Explain, explainByText, transportClosed } from './http-fault.ts'
 import { FetchExchange } from './http-fetch-exchange.ts'
 
 /**
@@ -20,8 +20,8 @@ export class FetchEngine implements HttpEngine {
   }
 
   send(request: HttpRequest, sink: HttpSink, scope: HttpScope): void {
-    const fetch = this.#isClosed ? closed : (this.#given ?? platformFetch)
-    new FetchExchange(request, sink, scope, fetch, this.#explain).start()
+    if (this.#isClosed) sink.onError(transportClosed)
+    else new FetchExchange(request, sink, scope, this.#given ?? platformFetch, this.#explain).start()
   }
 
   async close(): Promise<void> {
@@ -34,5 +34,3 @@ const platformFetch: FetchLike = (url, init) => {
   const { fetch } = globalThis as unknown as { fetch: FetchLike }
   return fetch(url, init)
 }
-
-const closed: FetchLike = () => Promise.reject(Object.assign(new Error('closed'), { code: closedCode }))

@@ -22,8 +22,6 @@ const timedOut: Explained = { what: 'connection timed out' }
 const closed: Explained = {
   what: 'the transport or its dispatcher is closed',
   code: 'failed_precondition',
-  phase: 'resolve',
-  sent: 'no',
 }
 const invalid: Explained = { what: 'invalid request', code: 'invalid_argument', phase: 'resolve', sent: 'no' }
 
@@ -53,6 +51,8 @@ const rows: Readonly<Record<string, Explained>> = {
   UND_ERR_SOCKET: reset,
   UND_ERR_INFO: reset,
   UND_ERR_RES_CONTENT_LENGTH_MISMATCH: { what: 'body shorter or longer than announced', phase: 'body', sent: 'yes' },
+  UND_ERR_ABORTED: { what: 'the dispatcher ended the exchange' },
+  UND_ERR_REQ_RETRY: { what: 'the retries of the dispatcher itself failed' },
   ETIMEDOUT: timedOut,
   UND_ERR_HEADERS_TIMEOUT: { what: "no answer within the dispatcher's headersTimeout", phase: 'headers' },
   UND_ERR_BODY_TIMEOUT: { what: "silence longer than the dispatcher's bodyTimeout", phase: 'body', sent: 'yes' },
@@ -104,5 +104,7 @@ export const explainByCode: Explain = (error, progress) => {
   if (code.startsWith('HPE_') || name === 'HTTPParserError') return { what: 'the answer is no HTTP' }
   // A stream that an HTTP/2 server refused did not run (RFC 9113 §8.7).
   if (message.includes('REFUSED_STREAM')) return { what: 'stream refused', sent: 'no' }
-  return code.startsWith('ERR_HTTP2_') ? reset : explainByText(error, progress)
+  if (code.startsWith('ERR_HTTP2_')) return reset
+  // What is said there of CORS is for browsers.
+  return { ...explainByText(error, progress), hint: undefined }
 }

@@ -9,6 +9,14 @@ export type Progress = Pick<HttpFault, 'phase' | 'sent'>
 /** Nothing was written yet: the request waits for a connection. */
 export const unsent: Progress = { phase: 'connect', sent: 'no' }
 
+/** A send after `close`. */
+export const transportClosed: HttpFault = {
+  ...unsent,
+  what: 'the transport is closed',
+  code: 'failed_precondition',
+  cause: undefined,
+}
+
 /** The call had ended before anything was started for it. */
 export const callOver: HttpFault = {
   ...unsent,
@@ -44,14 +52,9 @@ export const explainByText: Explain = ({ code, message }, { phase }) => {
   const text = code + message
   if (/refused/i.test(text)) return { what: 'connection refused', phase: 'connect', sent: 'no' }
   if (/dns|ENOTFOUND|EAI_AGAIN/i.test(text)) return { what: 'host name not found', phase: 'resolve', sent: 'no' }
-  if (code === closedCode)
-    return { what: 'the transport is closed', code: 'failed_precondition', phase: 'resolve', sent: 'no' }
   if (phase === 'body') return { what: 'connection lost' }
   return { what: 'network error', hint: 'The server cannot be reached, or does not allow this page (CORS)' }
 }
-
-/** undici's code, and ours. */
-export const closedCode = 'UND_ERR_CLOSED'
 
 /** fetch wraps what really happened in `cause`, once or twice. */
 function rootOf(error: unknown): unknown {

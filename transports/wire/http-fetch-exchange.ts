@@ -7,6 +7,7 @@ import {
   addBody,
   byteLength,
   initOf,
+  isSignalRefused,
   isValid,
   pairsOf,
   type ResponseLike,
@@ -34,6 +35,7 @@ export class FetchExchange implements HttpControl {
   #isOver = false
   #progress: Progress = unsent
   #upload: Upload | undefined
+  #reader: ReadableStreamDefaultReader<Uint8Array> | undefined
   #offAbort: (() => void) | undefined
   /** Set while paused; the reader waits for it. */
   #paused: Promise<void> | undefined
@@ -71,6 +73,8 @@ export class FetchExchange implements HttpControl {
     if (this.#isOver) return
     this.#finish()
     this.#abort.abort()
+    // A replaced fetch need not heed our signal.
+    this.#reader?.cancel().catch(() => undefined)
     this.#upload?.stop()
   }
 
@@ -98,7 +102,13 @@ export class FetchExchange implements HttpControl {
     if (this.#isOver) return {}
     this.#progress = unknown
     this.#scope.mark('connect', 'maybe')
-    return (await this.#fetch(url, init)) as ResponseLike
+    try {
+      return (await this.#fetch(url, init)) as ResponseLike
+    } catch (error) {
+      if (!isSignalRefused(error, init)) throw error
+      // Nothing was sent yet. An abort then closes the body, not what comes before it.
+      return (await this.#fetch(url, { ...init, signal: undefined })) as ResponseLike
+    }
   }
 
   /** What follows on a redirect that fetch was told to leave to us. */
@@ -134,14 +144,13 @@ export class FetchExchange implements HttpControl {
   }
 
   async #pump(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<void> {
+    this.#reader = reader
     while (!this.#isOver) {
       if (this.#paused) await this.#paused
       const step = await reader.read()
       if (step.done) return
       this.#data(step.value)
     }
-    // A replaced fetch need not heed our signal.
-    reader.cancel().catch(() => undefined)
   }
 
   #data(bytes: Uint8Array): void {

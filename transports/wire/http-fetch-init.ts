@@ -95,6 +95,11 @@ export function isValid({ url, method, headers }: HttpRequest): boolean {
   }
 }
 
+/** jsdom's AbortController is not the one that Node's fetch knows; a stream may have been read from already. */
+export function isSignalRefused(error: unknown, init: Init): boolean {
+  return error instanceof TypeError && /\bAbortSignal\b/.test(error.message) && init.duplex === undefined
+}
+
 /** jsdom in Node calls itself a browser too, and its fetch follows like one. */
 function isBrowser(): boolean {
   return globalThis.navigator?.userAgent?.startsWith('Mozilla/') === true

@@ -1,6 +1,6 @@
 import { CallError } from '../../src/core/error.ts'
 import type { EngineOptions, HttpEngine, HttpRequest, HttpScope, HttpSink } from './http.ts'
-import { closedCode } from './http-fault.ts'
+import { transportClosed } from './http-fault.ts'
 import { UrlSplitter } from './http-url.ts'
 import { OwnAgent } from './undici-agent.ts'
 import { GlobalDispatcher, isDispatcher } from './undici-dispatcher.ts'
@@ -34,7 +34,8 @@ export class UndiciEngine implements HttpEngine {
   }
 
   send(request: HttpRequest, sink: HttpSink, scope: HttpScope): void {
-    new UndiciExchange(request, sink, scope, this.#route()).start()
+    if (this.#isClosed) sink.onError(transportClosed)
+    else new UndiciExchange(request, sink, scope, this.#route()).start()
   }
 
   async close(): Promise<void> {
@@ -43,7 +44,6 @@ export class UndiciEngine implements HttpEngine {
   }
 
   #route(): Route {
-    if (this.#isClosed) return closedRoute
     if (this.#isGiven) return this.#foreign as Route
     const dispatcher = this.#global.get()
     if (dispatcher) {
@@ -58,14 +58,4 @@ export class UndiciEngine implements HttpEngine {
     const agent = new OwnAgent()
     return { dispatcher: agent.dispatcher, agent, splitter: this.#splitter }
   }
-}
-
-const closedRoute: Route = {
-  dispatcher: {
-    dispatch() {
-      throw Object.assign(new Error('closed'), { code: closedCode })
-    },
-  },
-  agent: undefined,
-  splitter: new UrlSplitter(),
 }
