@@ -1,7 +1,7 @@
 import type { HttpFault, HttpRequest } from './http.ts'
 
 /** Hops before an exchange gives up, as in the Fetch standard. */
-export const maxRedirects = 20
+const maxRedirects = 20
 
 /** Never sent to another origin, whoever set them. */
 const alwaysSecret = ['authorization', 'cookie', 'proxy-authorization', 'x-api-key']
