@@ -209,6 +209,7 @@ describe.each(framings)('a server stream framed by %s', (framing) => {
       { after: 6n, token: 'Bearer 3' },
     ])
     expect(stream.cursor).toBe('9')
+    expect(stream.continuity).toBe('at-least-once')
   })
 
   it('that declares a cursor goes on when the answer is cut without trailers', async () => {
@@ -235,6 +236,26 @@ describe.each(framings)('a server stream framed by %s', (framing) => {
     const items = []
     for await (const item of api.watch({})) items.push(isGap(item) ? 'gap' : Number(item.sequence))
     expect(items).toEqual([1, 2, 3])
+  })
+
+  it('whose cursors are numbers tells what is missing', async () => {
+    await using server = await FaultServer.start()
+    server.on(watchPath, (exchange) => {
+      if (exchange.nth === 1) answer(exchange, [event(1), event(2)])
+      else answer(exchange, [event(2), event(5), trailers('grpc-status: 0')])
+    })
+    const transports = { 'grpc-web': grpcWebTransport({ baseUrl: server.url, framing }) }
+    const client = createClient({ clock: hasteClock, transports })
+    const spec = {
+      resume: { cursor: (item: { sequence: bigint }) => String(item.sequence), apply: (input: object) => input },
+      cursors: 'offset',
+      gaps: 'yield',
+    } as const
+    const stream = client.call(rpc(ShopService.method.watchItems, spec), {})
+    const items = []
+    for await (const item of stream) items.push(isGap(item) ? `${item.from}…${item.to}` : Number(item.sequence))
+    expect(items).toEqual([1, 2, '2…5', 5])
+    await client.close()
   })
 
   it('gives headers, trailers-only ones too, and an empty stream', async () => {

@@ -2,8 +2,10 @@ import type { Call } from '../../src/core/call.ts'
 import type { Timer } from '../../src/core/clock.ts'
 import { CallError } from '../../src/core/error.ts'
 import { HeaderMap } from '../../src/core/header-map.ts'
+import type { OperationInfo } from '../../src/core/operation.ts'
 import type { StreamReply } from '../../src/core/reply.ts'
 import { Source } from '../../src/core/source.ts'
+import type { Continuity } from '../../src/core/stream-state.ts'
 import { IdleWatch } from './idle-watch.ts'
 
 /** After its headers a stream waits so long for what follows: an error at once is one of the opening; ms. */
@@ -115,7 +117,7 @@ export class GrpcStream {
       trailers: new Promise((resolve) => {
         this.#settleTrailers = resolve
       }),
-      continuity: () => (this.#call.operation.resume ? 'at-least-once' : 'unknown'),
+      continuity: () => continuityOf(this.#call.operation),
     })
   }
 
@@ -153,4 +155,10 @@ export class GrpcStream {
     if (delayMs === Number.POSITIVE_INFINITY) return
     this.#timer = this.#call.scope.services.clock.setTimer(() => this.#open(), delayMs)
   }
+}
+
+/** Numbers tell what is missing and what came twice; opaque cursors only the latter, as far as they are remembered. */
+function continuityOf({ resume, cursors }: OperationInfo): Continuity {
+  if (!resume) return 'unknown'
+  return cursors === 'offset' ? 'exact' : 'at-least-once'
 }
