@@ -91,7 +91,7 @@ const defaultMaxBodyBytes = 64 * 1024 * 1024
 /**
  * A transport for GraphQL: queries and mutations over HTTP, subscriptions over `graphql-transport-ws`.
  *
- * @throws {TypeError} where a URL is none that can be called; {@link CallError} `invalid_argument` for other options.
+ * @throws {CallError} `invalid_argument` where a URL is none that can be called, or another option is wrong.
  * @example
  * const client = createClient({ transports: { graphql: graphqlTransport({ url: 'https://api.example.com/graphql' }) } })
  */

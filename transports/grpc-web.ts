@@ -2,6 +2,7 @@ import type { DescMethod, DescService } from '@bufbuild/protobuf'
 import type { Auth } from '../src/core/auth.ts'
 import type { Call } from '../src/core/call.ts'
 import type { HeadersInit } from '../src/core/call-options.ts'
+import { CallError } from '../src/core/error.ts'
 import { readHeaders } from '../src/core/headers-init.ts'
 import type { IdempotencyOption } from '../src/core/idempotency.ts'
 import type { Operation } from '../src/core/operation.ts'
@@ -14,7 +15,7 @@ import { rpcOperation, serviceOperations } from './wire/connect-operation.ts'
 import { preloadPeer } from './wire/connect-peer.ts'
 import { sendByConnect, sendServerStream, sendUnary } from './wire/connect-send.ts'
 import { ConnectTransportAttempt, type ConnectTransportLike } from './wire/connect-transport-attempt.ts'
-import type { MethodSpec, PagedCall, RpcCheck, RpcSpec, ServiceOperations, ViaOf } from './wire/connect-types.ts'
+import type { MethodSpec, RpcCheck, RpcSpec, ServiceOperations, SpecifiedCall, ViaOf } from './wire/connect-types.ts'
 import { ConnectWebAttempt } from './wire/connect-web-attempt.ts'
 import { type Framing, grpcWebWire } from './wire/grpc-request.ts'
 import type { GrpcStreamTimes } from './wire/grpc-stream.ts'
@@ -41,7 +42,7 @@ export type { Framing } from './wire/grpc-request.ts'
 export function rpc<M extends DescMethod, const S extends RpcSpec<M> = {}>(
   method: M,
   spec?: RpcSpec<M> & S & RpcCheck<M, S>,
-): Operation<ViaOf<S>, PagedCall<M, S>> {
+): Operation<ViaOf<S>, SpecifiedCall<M, S>> {
   return rpcOperation(method, spec as MethodSpec)
 }
 
@@ -133,7 +134,7 @@ export interface GrpcTransport extends Transport<'grpc-web'> {
  * Each attempt tells the server what is left of the deadline (`grpc-timeout`). Client and bidi streams fail with
  * `unimplemented`: no browser can send them; in Node use {@link connectTransport}.
  *
- * @throws {TypeError} where `baseUrl` is no URL that can be called, or a limit is none.
+ * @throws {CallError} `invalid_argument` where `baseUrl` is no URL that can be called, or another option is wrong.
  * @example
  * createClient({ transports: { 'grpc-web': grpcWebTransport({ baseUrl: 'https://rpc.example.com' }) } })
  */
@@ -189,7 +190,8 @@ export function connectTransport(options: ConnectTransportOptions): GrpcTranspor
 
 function timesOf({ quietOpenMs = 10_000, idleTimeoutMs }: CommonOptions): GrpcStreamTimes {
   for (const [name, ms] of Object.entries({ quietOpenMs, idleTimeoutMs })) {
-    if (ms !== undefined && !(ms > 0)) throw new TypeError(`${name} must be a positive number of ms`)
+    if (ms !== undefined && !(ms > 0))
+      throw new CallError({ code: 'invalid_argument', message: `${name} must be a positive number of ms` })
   }
   return { quietOpenMs, idleTimeoutMs }
 }

@@ -1,6 +1,7 @@
 import type { Auth } from '../src/core/auth.ts'
 import type { Call } from '../src/core/call.ts'
 import type { HeadersInit } from '../src/core/call-options.ts'
+import { CallError } from '../src/core/error.ts'
 import { HeaderMap } from '../src/core/header-map.ts'
 import { readHeaders } from '../src/core/headers-init.ts'
 import type { IdempotencyOption } from '../src/core/idempotency.ts'
@@ -74,7 +75,7 @@ const defaultMaxBodyBytes = 64 * 1024 * 1024
 /**
  * A transport for REST over HTTP.
  *
- * @throws {TypeError} where `baseUrl` is no URL that can be called; {@link CallError} `invalid_argument` for other options.
+ * @throws {CallError} `invalid_argument` where `baseUrl` is no URL that can be called, or another option is wrong.
  * @example
  * const client = createClient({ transports: { rest: restTransport({ baseUrl: 'https://api.example.com/v1' }) } })
  */
@@ -184,8 +185,10 @@ class HttpRestTransport implements RestTransport {
 
 /** What only a caller without types can get wrong, and would be noticed late. */
 function checkOptions({ maxBodyBytes, idempotency }: RestTransportOptions): void {
-  if (maxBodyBytes !== undefined && !(maxBodyBytes > 0))
-    throw new TypeError('restTransport({ maxBodyBytes }) is a number above 0')
-  if (!isIdempotencyOption(idempotency))
-    throw new TypeError('restTransport({ idempotency }) is false or the name of a profile')
+  if (maxBodyBytes !== undefined && !(maxBodyBytes > 0)) throw refused('maxBodyBytes', 'is a number above 0')
+  if (!isIdempotencyOption(idempotency)) throw refused('idempotency', 'is false or the name of a profile')
+}
+
+function refused(option: string, what: string): CallError {
+  return new CallError({ code: 'invalid_argument', message: `restTransport({ ${option} }) ${what}` })
 }

@@ -79,7 +79,7 @@ export const events: EventsBuilder = (path, map, spec) => defineEvents(path, map
  *
  * It differs from the standard where that loses: 429, 502, 503 and 504 are transient and their Retry-After is honoured.
  *
- * @throws {TypeError} where `baseUrl` is no URL that can be called; {@link CallError} `invalid_argument` for other options.
+ * @throws {CallError} `invalid_argument` where `baseUrl` is no URL that can be called, or another option is wrong.
  * @example
  * const client = createClient({ transports: { sse: sseTransport({ baseUrl: 'https://api.example.com/v1' }) } })
  */

@@ -310,7 +310,7 @@ describe('baseUrl', () => {
     [new URL('https://example.com'), 'not object'],
   ])('%o is refused at once, and not shown', (baseUrl, message) => {
     const make = () => restTransport({ baseUrl: baseUrl as string })
-    expect(make).toThrow(TypeError)
+    expect(make).toThrow(expect.objectContaining({ code: 'invalid_argument' }))
     expect(make).toThrow(message)
     expect(make).not.toThrow('canary')
   })
@@ -321,7 +321,7 @@ describe('baseUrl', () => {
     [{ baseUrl: 'https://example.com', maxBodyBytes: 0 }, 'maxBodyBytes'],
     [{ baseUrl: 'https://example.com', idempotency: 'mine' }, 'idempotency'],
   ])('options %o are refused at once', (options, message) => {
-    expect(() => restTransport(options as never)).toThrow(TypeError)
+    expect(() => restTransport(options as never)).toThrow(expect.objectContaining({ code: 'invalid_argument' }))
     expect(() => restTransport(options as never)).toThrow(message)
   })
 

@@ -1,3 +1,5 @@
+import { CallError } from '../../src/core/error.ts'
+
 /** Where a transport sends to: scheme, host and port, and the prefix that paths are put behind. */
 export interface BaseUrl {
   readonly origin: string
@@ -19,11 +21,11 @@ function page(): Page['location'] | undefined {
 /**
  * Reads a base URL; one relative to the page is taken in browsers only. Its path stays: `/users` goes behind it.
  *
- * @throws {TypeError} where nothing could be sent to it; the message does not show the URL, which may hold a secret.
+ * @throws {CallError} `invalid_argument` where nothing could be sent to it; the message does not show the URL, which may hold a secret.
  */
 export function readBaseUrl(baseUrl: unknown, factory: string): BaseUrl {
   const refuse = (what: string): never => {
-    throw new TypeError(`${factory}({ baseUrl }): ${what}`)
+    throw new CallError({ code: 'invalid_argument', message: `${factory}({ baseUrl }): ${what}` })
   }
   if (typeof baseUrl !== 'string')
     refuse(`a URL such as 'https://api.example.com/v1', not ${baseUrl === null ? 'null' : typeof baseUrl}`)

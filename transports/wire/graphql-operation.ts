@@ -1,3 +1,4 @@
+import { CallError, type ErrorOrigin } from '../../src/core/error.ts'
 import {
   type Check,
   defineOperation,
@@ -45,8 +46,9 @@ export function graphqlOperation(kind: GraphQLKind, source: unknown, spec: AnySp
   }
   const { errorPolicy: policy = 'none', extensions, variables, output, via = 'graphql', overflow, maxQueued } = spec
   const binding: GraphQLBinding = { document, policy, extensions, overflow, maxQueued }
+  const name = `${kind} ${document.operationName ?? '(anonymous)'}`
   const info: OperationInfo = {
-    name: `${kind} ${document.operationName ?? '(anonymous)'}`,
+    name,
     protocol: 'graphql',
     via,
     kind: kind === 'subscription' ? 'server_stream' : 'unary',
@@ -54,12 +56,25 @@ export function graphqlOperation(kind: GraphQLKind, source: unknown, spec: AnySp
     binding,
     ...given(spec, 'idempotency', 'retry', 'validate', 'resume', 'gaps'),
     ...(kind === 'subscription' && { isResumable: true }),
-    ...(validating(variables) && { intake: (input: unknown, check: Check) => check(variables as Schema, input) }),
+    intake: takeVariables(validating(variables) && (variables as Schema), {
+      operation: { name, protocol: 'graphql', via },
+    }),
     ...(validating(output) && {
       outlet: (message: unknown, check: Check) => checkData(output as Schema, policy, message, check),
     }),
   }
   return kind === 'subscription' ? defineStream(info) : defineOperation(info)
+}
+
+/** Variables are an object, or nothing; only a caller without types can pass anything else. */
+function takeVariables(schema: Schema | undefined, origin: ErrorOrigin): NonNullable<OperationInfo['intake']> {
+  return (input, check) => {
+    if (input !== undefined && input !== null && (typeof input !== 'object' || Array.isArray(input))) {
+      const message = `variables are an object such as { id: '42' }; nothing was sent`
+      throw new CallError({ code: 'invalid_argument', message, phase: 'resolve', sent: 'no' }, origin)
+    }
+    return schema ? check(schema, input) : input
+  }
 }
 
 /** What the caller gets of a result that the policy lets pass. */

@@ -1,3 +1,5 @@
+import { CallError } from '../../src/core/error.ts'
+
 /** Where a GraphQL server is. */
 export interface GraphQLUrl {
   readonly href: string
@@ -12,11 +14,11 @@ interface Page {
 /**
  * Reads an endpoint; one relative to the page is taken in browsers only.
  *
- * @throws {TypeError} where nothing could be sent to it; the message does not show the URL, which may hold a secret.
+ * @throws {CallError} `invalid_argument` where nothing could be sent to it; the message does not show the URL, which may hold a secret.
  */
 export function readGraphQLUrl(given: unknown, option: string, schemes: readonly string[]): GraphQLUrl {
   const refuse = (what: string): never => {
-    throw new TypeError(`graphqlTransport({ ${option} }): ${what}`)
+    throw new CallError({ code: 'invalid_argument', message: `graphqlTransport({ ${option} }): ${what}` })
   }
   if (typeof given !== 'string') return refuse(`a URL such as '${schemes[0]}//api.example.com/graphql'`)
   const { location, Deno } = globalThis as Page

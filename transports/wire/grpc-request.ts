@@ -1,5 +1,6 @@
 import type { Call, CallHeaders } from '../../src/core/call.ts'
 import type { HeadersInit } from '../../src/core/call-options.ts'
+import { CallError } from '../../src/core/error.ts'
 import { readHeaders } from '../../src/core/headers-init.ts'
 import { isCrossOrigin, readBaseUrl } from './base-url.ts'
 import { fetchOptionsOf } from './fetch-options.ts'
@@ -58,11 +59,11 @@ const noRedirect: FetchOptions = { redirect: 'error' }
 /**
  * Reads the options of an endpoint.
  *
- * @throws {TypeError} where `baseUrl` is no URL that can be called, or a limit is none.
+ * @throws {CallError} `invalid_argument` where `baseUrl` is no URL that can be called, or a limit is none.
  */
 export function grpcWebWire(options: GrpcWebWireOptions): GrpcWebWire {
   const { useBinaryFormat = true, maxMessageBytes = defaultMaxMessageBytes, crossOriginHeaders = [] } = options
-  if (!(maxMessageBytes > 0)) throw new TypeError('grpcWebTransport({ maxMessageBytes }): a positive number of bytes')
+  if (!(maxMessageBytes > 0)) throw refused('maxMessageBytes', 'a positive number of bytes')
   const { origin, prefix } = readBaseUrl(options.baseUrl, 'grpcWebTransport')
   const engine = selectEngine(options)
   return {
@@ -82,12 +83,12 @@ export function grpcWebWire(options: GrpcWebWireOptions): GrpcWebWire {
   }
 }
 
-/** @throws {TypeError} when `own` is asked for together with what only connect-web can. */
+/** @throws {CallError} `invalid_argument` when `own` is asked for together with what only connect-web can. */
 function framingOf(options: GrpcWebWireOptions, engine: HttpEngine): () => boolean {
   const { framing = 'auto', useBinaryFormat = true, connectInterceptors = [] } = options
   const isConnectNeeded = !useBinaryFormat || connectInterceptors.length > 0
   if (framing === 'own' && isConnectNeeded) {
-    throw new TypeError("grpcWebTransport({ framing: 'own' }): JSON and connectInterceptors need 'connect-web'")
+    throw refused("framing: 'own'", "JSON and connectInterceptors need 'connect-web'")
   }
   if (framing !== 'auto' || isConnectNeeded || engine.name === 'fetch') return () => framing === 'own'
   return engine.name === 'auto' ? () => !isFetchReplaced() : () => true
@@ -136,4 +137,8 @@ export function addQuery(url: string, query: Readonly<Record<string, string>> | 
   if (!query) return url
   const pairs = Object.entries(query).map(([name, value]) => `${encodeURIComponent(name)}=${encodeURIComponent(value)}`)
   return pairs.length > 0 ? `${url}${url.includes('?') ? '&' : '?'}${pairs.join('&')}` : url
+}
+
+function refused(option: string, what: string): CallError {
+  return new CallError({ code: 'invalid_argument', message: `grpcWebTransport({ ${option} }): ${what}` })
 }
