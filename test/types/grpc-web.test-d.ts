@@ -5,6 +5,7 @@ import {
   type ClientStream,
   createClient,
   type Duplex,
+  type Gap,
   type InputOf,
   type NoInput,
   type Operation,
@@ -68,6 +69,14 @@ test('kind and types come from the descriptor', () => {
   api.get({ ident: 1n })
   // @ts-expect-error one message where many are expected
   api.import({ id: 1n })
+})
+
+test('gaps stand among the messages where they are asked for', () => {
+  const api = client.bind({ gapped: rpc(watchItems, { gaps: 'yield' }), strict: rpc(watchItems, { gaps: 'fail' }) })
+  expectTypeOf(api.gapped({ after: 1n })).toEqualTypeOf<Stream<ItemEvent | Gap>>()
+  expectTypeOf(api.strict()).toEqualTypeOf<Stream<ItemEvent>>()
+  // @ts-expect-error a unary method has no gaps
+  rpc(getItem, { gaps: 'yield' })
 })
 
 test('a whole service at once', () => {

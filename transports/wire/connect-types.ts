@@ -1,5 +1,6 @@
 import type { DescMessage, DescMethod, DescService, MessageInitShape, MessageShape } from '@bufbuild/protobuf'
 import type { Channel, ClientStream, NoInput, PagedUnary, ServerStream, Unary } from '../../src/core/call-types.ts'
+import type { Gap } from '../../src/core/gap.ts'
 import type { IdempotencyOption } from '../../src/core/idempotency.ts'
 import type { AnyPager, Operation, OperationInfo, ResumeSpec } from '../../src/core/operation.ts'
 import type { RetryOptions } from '../../src/core/retry-options.ts'
@@ -63,10 +64,12 @@ export type RpcCall<M extends DescMethod> = Calls<M['input'], M['output']>[M['me
 /** The transport key that a spec names. */
 export type ViaOf<S> = S extends { readonly via: infer V extends string } ? V : 'grpc-web'
 
-/** The call interface with pages where they are declared. */
-export type PagedCall<M extends DescMethod, S> = S extends { readonly paginate: Pager<infer I> }
+/** The call interface with pages and gaps where they are declared. */
+export type SpecifiedCall<M extends DescMethod, S> = S extends { readonly paginate: Pager<infer I> }
   ? PagedUnary<MessageInitShape<M['input']>, MessageShape<M['output']>, ItemOf<MessageShape<M['output']>, I>>
-  : RpcCall<M>
+  : S extends { readonly gaps: 'yield' }
+    ? ServerStream<MessageInitShape<M['input']>, MessageShape<M['output']> | Gap>
+    : RpcCall<M>
 
 /** What is wrong with a spec, in the slot to change; `unknown` where nothing is. */
 export type RpcCheck<M extends DescMethod, S> = S extends { readonly paginate: Pager<infer I> }
