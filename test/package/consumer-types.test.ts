@@ -71,6 +71,10 @@ describe.each(Object.entries(compilers))('%s', (_, compiler) => {
     expect(compile(compiler, file, options)).toBe('')
   })
 
+  test('the declarations of that publisher, for its own consumers', () => {
+    expect(compile(compiler, 'types/publisher.d.ts', { ...strict, ...nodenext, lib: ['es2022', 'dom'] })).toBe('')
+  })
+
   test('a fixture that is wrong is refused (the compiler does look)', () => {
     writeFileSync(join(project.directory, 'wrong.ts'), "import { noSuchName } from 'polywire'\nexport { noSuchName }\n")
     expect(compile(compiler, 'wrong.ts', { ...strict, ...nodenext, lib: ['es2022'] })).toContain('noSuchName')
