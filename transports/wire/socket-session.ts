@@ -134,6 +134,7 @@ export class SocketSession implements MemberHost, RequestHost {
   }
 
   #received(connection: Connection, incoming: Incoming, size: number): void {
+    this.#connection = connection
     if (incoming.kind === 'data') {
       if (!connection.hasProgressed) this.#link.progressed(connection)
       const { ref, topic, message, at } = incoming

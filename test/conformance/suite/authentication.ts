@@ -41,6 +41,26 @@ export function authentication(harness: Harness): void {
       })
     })
 
+    it('renews a token that expires while connections are open', () => {
+      let token = 'first'
+      const refresh = async () => {
+        token = 'second'
+      }
+      return inWorld(harness, { auth: bearerAuth(() => token, { refresh }) }, async (world) => {
+        const { api, peer, events } = world
+        peer.accept('first')
+        expect(await api.read('before')).toBe('before')
+        peer.accept('second')
+        const texts = Array.from({ length: 20 }, (_, n) => `call ${n}`)
+        expect(await world.played(Promise.all(texts.map((text) => api.read(text))))).toEqual(texts)
+        expect(events.filter((event) => event.type === 'refresh')).toHaveLength(1)
+        for (const text of texts) {
+          const tokens = peer.seen.filter((seen) => seen.text === text).map((seen) => seen.token)
+          expect(tokens).toEqual(['first', 'second'])
+        }
+      })
+    })
+
     it('does not loop when the new token is refused, too', () => {
       let refreshes = 0
       const refresh = async () => `worthless ${++refreshes}`
