@@ -14,15 +14,14 @@ import { CallError } from './core/error.ts'
 import { readHeaders } from './core/headers-init.ts'
 import type { Interceptor } from './core/interceptor.ts'
 import type { OperationInfo } from './core/operation.ts'
-import { Outbox } from './core/outbox.ts'
-import { outboxErrors } from './core/outbox-errors.ts'
+import type { Outbox } from './core/outbox.ts'
 import type { Plan } from './core/plan.ts'
 import type { UnaryReply } from './core/reply.ts'
 import type { Route } from './core/route.ts'
 import { runUnary } from './core/run-unary.ts'
 import { Scope } from './core/scope.ts'
 import type { Services } from './core/services.ts'
-import { StreamHandle } from './core/stream-handle.ts'
+import type { StreamHandle } from './core/stream-handle.ts'
 import type { Telemetry } from './core/telemetry.ts'
 import type { Transport } from './core/transport.ts'
 
@@ -92,9 +91,11 @@ export class CallRunner {
   stream(info: OperationInfo, input: unknown, options: CallOptions = noOptions): StreamHandle<unknown> {
     const plan = this.#plan(info)
     const scope = new Scope(this.#services)
+    const { streaming } = info
+    if (!streaming) throw misfit(info, 'an operation that streams is made by defineStream')
     const isDuplex = info.kind === 'bidi_stream'
-    const outbox = isDuplex ? new Outbox(outboxErrors({ operation: info }), info.outbox, this.#services) : undefined
-    return new StreamHandle({
+    const outbox = isDuplex ? streaming.outbox({ operation: info }, info.outbox, this.#services) : undefined
+    return streaming.handle({
       scope,
       outbox,
       lingerMs,

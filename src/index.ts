@@ -46,7 +46,7 @@ export {
   type OutputOf,
   type ResumeSpec,
 } from './core/operation.ts'
-export { conflate, type OverflowOptions, type OverflowPolicy } from './core/overflow.ts'
+export { type Bound, conflate, makeBound, type OverflowOptions, type OverflowPolicy } from './core/overflow.ts'
 export type { PathValue } from './core/path-names.ts'
 export type { Reply, StreamReply, UnaryReply } from './core/reply.ts'
 export type { RetryBudgetOptions, RetryOptions } from './core/retry-options.ts'
@@ -55,6 +55,7 @@ export { Scope } from './core/scope.ts'
 export type { Services } from './core/services.ts'
 export { type Item, type MessageSource, Source, type SourceOptions, type Tap } from './core/source.ts'
 export type { Continuity, StreamState } from './core/stream-state.ts'
+export { defineStream } from './core/streaming.ts'
 export type { Telemetry, TelemetryEvent } from './core/telemetry.ts'
 export type { Transport } from './core/transport.ts'
 export { createClient } from './create-client.ts'

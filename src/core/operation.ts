@@ -3,6 +3,7 @@ import type { IdempotencyOption } from './idempotency.ts'
 import type { OutboxOptions } from './outbox.ts'
 import type { RetryOptions } from './retry-options.ts'
 import type { Schema } from './schema.ts'
+import type { Streaming } from './streaming.ts'
 
 /** How many messages go which way. */
 export type Kind = 'unary' | 'server_stream' | 'client_stream' | 'bidi_stream'
@@ -47,6 +48,8 @@ export interface OperationInfo {
   readonly isReplayable?: (input: any) => boolean
   readonly errors?: { readonly [status: number]: Schema<any, any> }
   readonly paginate?: AnyPager
+  /** Set by `defineStream`: what a stream needs of the core. */
+  readonly streaming?: Streaming
   /** Bounds of what waits to be sent on a duplex. */
   readonly outbox?: OutboxOptions
   /** A stream may be opened again after a drop. */
@@ -67,7 +70,7 @@ export interface Operation<Via extends string = string, C = unknown> {
 
 const infos = Symbol.for('polywire.operation')
 
-/** Makes an operation of its run-time half; the builder says the types. */
+/** Makes an operation of its run-time half; the builder says the types. One that streams is made by `defineStream`. */
 export function defineOperation<O extends Operation<any, any>>(info: OperationInfo): O {
   return Object.freeze({ via: info.via, [infos]: info }) as unknown as O
 }

@@ -1,8 +1,8 @@
 import { ours } from '../core/compose.ts'
 import type { Interceptor } from '../core/interceptor.ts'
-import { type ResumeOptions, ResumingStream } from './resume-stream.ts'
+import type { ResumeOptions } from '../core/resume-stream.ts'
 
-export type { ResumeOptions } from './resume-stream.ts'
+export type { ResumeOptions } from '../core/resume-stream.ts'
 
 /**
  * Opens a broken stream again after the last cursor received, and splices the attempts into one series of messages.
@@ -20,8 +20,7 @@ export type { ResumeOptions } from './resume-stream.ts'
  */
 export function resume(options: ResumeOptions = {}): Interceptor {
   return ours(function resume(call, next) {
-    const { kind, isResumable, resume: spec } = call.operation
-    const isStream = kind === 'server_stream' || kind === 'bidi_stream'
-    return isStream && (isResumable || spec) ? new ResumingStream(call, next, options).open() : next(call)
+    const { streaming, isResumable, resume: spec } = call.operation
+    return streaming && (isResumable || spec) ? streaming.resume(call, next, options) : next(call)
   })
 }

@@ -2,6 +2,7 @@ import {
   type ClientOptions,
   createClient,
   defineStream,
+  type Interceptor,
   isGap,
   type Operation,
   type OperationInfo,
@@ -11,6 +12,9 @@ import {
   type TelemetryEvent,
 } from 'polywire'
 import { afterEach, describe, expect, it } from 'vitest'
+import { PageLife } from '../../src/core/page-life.ts'
+import { ResumingStream } from '../../src/core/resume-stream.ts'
+import { FakePage } from '../support/fake-page.ts'
 import { manualClock } from '../support/manual-clock.ts'
 import { broken, ScriptedStreams } from '../support/scripted-streams.ts'
 
@@ -357,6 +361,98 @@ describe('waits', () => {
     await stream[Symbol.asyncIterator]().next()
     await clock.advance(1000)
     expect(server.cursors).toEqual([undefined, '4999'])
+  })
+})
+
+describe('in a page', () => {
+  function paged() {
+    const page = new FakePage()
+    const clock = manualClock(() => 0.999_999)
+    const life = new PageLife(page, clock)
+    const resumed: Interceptor = (call, next) => new ResumingStream(call, next, {}, life).open()
+    const server = new ScriptedStreams()
+    const client = createClient({ transports: { memory: server.transport }, clock, interceptors: () => [resumed] })
+    closers.push(() => client.close())
+    const stream = client.call(watch())
+    return { page, clock, server, stream, seen: collect(stream) }
+  }
+
+  it('suspends while it is offline, and comes back at once when it is online', async () => {
+    const { page, clock, server, stream } = paged()
+    await clock.advance(5000)
+    page.goOffline()
+    server.drop()
+    await clock.advance(30_000)
+    expect(stream.state).toBe('suspended')
+    expect(server.attempts).toHaveLength(1)
+    page.goOnline()
+    await clock.advance(0)
+    expect(server.attempts).toHaveLength(2)
+    expect(stream.state).toBe('open')
+  })
+
+  it('does not believe for ever that it is offline', async () => {
+    const { page, clock, server } = paged()
+    await clock.advance(5000)
+    page.goOffline()
+    server.drop()
+    await clock.advance(60_000)
+    expect(server.attempts).toHaveLength(2)
+  })
+
+  it('suspends a wait when it goes offline', async () => {
+    const { page, clock, server, stream } = paged()
+    await clock.advance(5000)
+    server.drop()
+    page.goOffline()
+    await clock.advance(10_000)
+    expect(stream.state).toBe('suspended')
+    page.goOnline()
+    await clock.advance(0)
+    expect(server.attempts).toHaveLength(2)
+  })
+
+  it.each(['show', 'restore', 'resume'] as const)('cuts a wait short when it comes back: %s', async (event) => {
+    const { page, clock, server } = paged()
+    await clock.advance(5000)
+    server.drop()
+    await clock.advance(10)
+    page[event]()
+    await clock.advance(0)
+    expect(server.attempts).toHaveLength(2)
+  })
+
+  it('does not cut the wait that the server asked for', async () => {
+    const { page, clock, server } = paged()
+    await clock.advance(5000)
+    server.drop({ retryAfterMs: 20_000 })
+    await clock.advance(10)
+    page.show()
+    await clock.advance(19_000)
+    expect(server.attempts).toHaveLength(1)
+    await clock.advance(1000)
+    expect(server.attempts).toHaveLength(2)
+  })
+
+  it('spreads its attempts while it is hidden', async () => {
+    const { page, clock, server } = paged()
+    await clock.advance(5000)
+    page.hide()
+    server.drop()
+    await clock.advance(3900)
+    expect(server.attempts).toHaveLength(1)
+    await clock.advance(200)
+    expect(server.attempts).toHaveLength(2)
+  })
+
+  it('leaves no listener behind', async () => {
+    const { page, clock, server, stream } = paged()
+    await clock.advance(5000)
+    server.drop()
+    expect(page.listeners).toBeGreaterThan(0)
+    await stream.close()
+    expect(page.listeners).toBe(0)
+    expect(clock.timers).toBe(0)
   })
 })
 

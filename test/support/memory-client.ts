@@ -3,6 +3,7 @@ import {
   type ClientOptions,
   createClient,
   defineOperation,
+  defineStream,
   type Operation,
   type OperationInfo,
   type Unary,
@@ -29,7 +30,7 @@ export function unaryOperation(
 export function streamOperation(
   changes: Partial<OperationInfo> = {},
 ): Operation<'memory', ServerStream<{ n?: number }, unknown>> {
-  return defineOperation({
+  return defineStream({
     name: 'watch thing',
     protocol: 'memory',
     via: 'memory',

@@ -1,5 +1,6 @@
-import { defineOperation, type Operation, type OperationInfo, type ResumeSpec } from '../../src/core/operation.ts'
+import type { Operation, OperationInfo, ResumeSpec } from '../../src/core/operation.ts'
 import { type Schema, validating } from '../../src/core/schema.ts'
+import { defineStream } from '../../src/core/streaming.ts'
 import { PathTemplate } from './path-template.ts'
 import type { RestInput } from './rest-input.ts'
 import { flatIntake, type IntakePlan, nestedIntake } from './rest-intake.ts'
@@ -29,7 +30,7 @@ export function defineEvents<O extends Operation<any, any>>(path: string, map: S
   const intake = spec.shape === 'nested' ? nestedIntake(plan) : flatIntake(plan)
   const reopenMethod = resume === 'get' ? 'GET' : method
   const binding: SseBinding = { method, reopenMethod, template, reader: makeReader(map, spec) }
-  return defineOperation<O>({
+  return defineStream<O>({
     name,
     protocol: 'sse',
     via,

@@ -1,6 +1,7 @@
 import type { ErrorOrigin } from '../../src/core/error.ts'
 import { type Check, defineOperation, type Operation, type OperationInfo } from '../../src/core/operation.ts'
 import { type Schema, validating } from '../../src/core/schema.ts'
+import { defineStream } from '../../src/core/streaming.ts'
 import type { StreamSpec } from './channel-member.ts'
 import { NameTemplate } from './websocket-name.ts'
 import type { ChannelSpec, RequestSpec } from './websocket-types.ts'
@@ -35,7 +36,7 @@ export function defineChannel<O extends Operation<any, any>>(name: string, spec:
   const stream = { isRecoverable: recover, ids: cursors, overflow, maxQueued }
   const sendSchema = validating(send)
   const receiveSchema = validating(receive)
-  return defineOperation<O>({
+  return defineStream<O>({
     name: label,
     protocol: 'websocket',
     via,

@@ -1,18 +1,19 @@
-import { Backoff, type BackoffOptions } from '../core/backoff.ts'
-import type { Call } from '../core/call.ts'
-import type { Timer } from '../core/clock.ts'
-import { CallError, failureOf, isAnyCallError, withHistory } from '../core/error.ts'
-import type { Gap } from '../core/gap.ts'
-import { HeaderMap } from '../core/header-map.ts'
-import type { Next } from '../core/interceptor.ts'
-import { openWithin } from '../core/open-within.ts'
-import { discardReply, type Reply, type StreamReply } from '../core/reply.ts'
-import { toKnownError } from '../core/run-unary.ts'
-import type { Scope } from '../core/scope.ts'
-import type { Item, SourceEnd } from '../core/source.ts'
-import { SpliceSource } from '../core/splice-source.ts'
-import { StreamCursors } from '../core/stream-cursors.ts'
-import { StreamLosses } from '../core/stream-losses.ts'
+import { Backoff, type BackoffOptions } from './backoff.ts'
+import type { Call } from './call.ts'
+import { CallError, failureOf, isAnyCallError, withHistory } from './error.ts'
+import type { Gap } from './gap.ts'
+import { HeaderMap } from './header-map.ts'
+import type { Next } from './interceptor.ts'
+import { openWithin } from './open-within.ts'
+import { type PageLife, pageLife } from './page-life.ts'
+import { discardReply, type Reply, type StreamReply } from './reply.ts'
+import { ResumeWait } from './resume-wait.ts'
+import { toKnownError } from './run-unary.ts'
+import type { Scope } from './scope.ts'
+import type { SourceEnd } from './source.ts'
+import { SpliceSource } from './splice-source.ts'
+import { cursorTap, StreamCursors } from './stream-cursors.ts'
+import { StreamLosses } from './stream-losses.ts'
 
 /** How broken streams are opened again. */
 export interface ResumeOptions extends BackoffOptions {
@@ -24,17 +25,22 @@ export interface ResumeOptions extends BackoffOptions {
 
 /** Never two attempts within this; ms. */
 const floorMs = 100
+/** Hidden pages come back later, to leave room for those that are looked at. */
+const hiddenSpread = 4
 
 /**
  * One stream over all its attempts. Its states, told to the call's scope:
  *
  *     open ──failure──▶ waiting ──backoff──▶ connecting ──opened──▶ open
- *                          ▲                     │
- *                          └──retryable failure──┘      anything else ──▶ over
+ *                        │  ▲ ▲                 │
+ *                  offline  online              │
+ *                        ▼  │ └─transient failure─┘      anything else ──▶ over
+ *                     suspended
  */
 export class ResumingStream {
   readonly #call: Call
   readonly #next: Next
+  readonly #page: PageLife
   readonly #timeoutMs: number
   readonly #backoff: Backoff
   readonly #cursors: StreamCursors
@@ -43,16 +49,17 @@ export class ResumingStream {
   #reply: StreamReply | undefined
   /** Of the attempt that is opening or open; the first one runs in the call's own. */
   #scope: Scope | undefined
-  #timer: Timer | undefined
+  #waiting: ResumeWait | undefined
   #attemptedAt = Number.NEGATIVE_INFINITY
   /** The cursor that the attempt under way was opened after. */
   #sentCursor: string | undefined
   #isOver = false
   #setTrailers: (trailers: HeaderMap | Promise<HeaderMap>) => void = () => {}
 
-  constructor(call: Call, next: Next, options: ResumeOptions) {
+  constructor(call: Call, next: Next, options: ResumeOptions, page: PageLife = pageLife()) {
     this.#call = call
     this.#next = next
+    this.#page = page
     this.#timeoutMs = call.options.timeoutMs ?? options.timeoutMs ?? 30_000
     this.#backoff = new Backoff(call.scope.services.clock, options)
     this.#cursors = new StreamCursors(call.operation, options.replayWindow ?? 1024, call.cursor)
@@ -94,7 +101,7 @@ export class ResumingStream {
     this.#backoff.opened()
     this.#call.scope.setStreamState('open')
     const { resume } = this.#call.operation
-    if (resume) reply.messages.tap((item) => this.#readCursor(item, resume.cursor))
+    if (resume) reply.messages.tap(cursorTap(resume.cursor, (cause) => this.#unreadable(cause)))
     this.#splice.attach(reply.messages)
     reply.messages.onSettled((end) => this.#settled(end))
   }
@@ -113,12 +120,10 @@ export class ResumingStream {
 
   #failed(error: unknown): void {
     if (this.#isOver) return
-    if (this.#isRefused(error)) {
-      this.#forget()
-      this.#splice.whenRoom(() => this.#wait(error))
-    } else if (!isAnyCallError(error) || !error.isRetryable) this.#fail(toKnownError(error, this.#call))
+    if (this.#isRefused(error)) this.#forget()
+    else if (!isAnyCallError(error) || !error.isRetryable) this.#fail(toKnownError(error, this.#call))
     else if (this.#backoff.isExhausted) this.#fail(withHistory(error, error.failures, 'attempts_exhausted'))
-    else this.#splice.whenRoom(() => this.#wait(error))
+    this.#splice.whenRoom(() => this.#wait(error as CallError))
   }
 
   #wait(error: CallError): void {
@@ -129,21 +134,31 @@ export class ResumingStream {
       this.#fail(withHistory(error, error.failures, 'wait_exceeds_deadline'))
       return
     }
-    this.#call.scope.setStreamState('waiting')
     const cursor = this.#splice.cursor || undefined
     telemetry?.event?.({ type: 'resume', call: this.#call, cursor, waitMs: Math.round(waitMs), error })
-    this.#timer = clock.setTimer(() => this.#reopen(), waitMs)
+    this.#waiting = new ResumeWait({
+      clock,
+      page: failureOf(error).connection ? undefined : this.#page,
+      waitMs,
+      floorMs: Math.max(error.retryAfterMs ?? 0, this.#spacingMs),
+      onState: (state) => this.#call.scope.setStreamState(state),
+      onOver: () => this.#reopen(),
+    })
   }
 
-  /** A failed shared connection is waited for by its link: nobody sleeps twice. */
+  /** A failed shared connection is waited for by its link, which looks after the page too: nobody sleeps twice. */
   #waitMs(error: CallError): number {
-    const now = this.#call.scope.services.clock.now()
-    if (failureOf(error).connection) return Math.max(0, this.#attemptedAt + floorMs - now)
-    return this.#backoff.next(error.retryAfterMs)
+    if (failureOf(error).connection) return this.#spacingMs
+    return this.#backoff.next(error.retryAfterMs, this.#page.isHidden ? hiddenSpread : 1)
+  }
+
+  /** What is left of the distance to the last attempt. */
+  get #spacingMs(): number {
+    return Math.max(0, this.#attemptedAt + floorMs - this.#call.scope.services.clock.now())
   }
 
   #reopen(): void {
-    this.#timer = undefined
+    this.#waiting = undefined
     this.#call.scope.setStreamState('connecting')
     this.#call.scope.root.reopens++
     const scope = this.#call.scope.fork()
@@ -200,16 +215,9 @@ export class ResumingStream {
     return this.#losses.errorOf(lost)
   }
 
-  #readCursor(item: Item, cursorOf: (message: any) => string | number | undefined): Item {
-    if (item.isGap) return item
-    try {
-      const cursor = cursorOf(item.message)
-      return cursor === undefined ? item : { ...item, cursor: String(cursor) }
-    } catch (cause) {
-      const message = "the operation's resume.cursor threw: see cause"
-      this.#fail(new CallError({ code: 'internal', message, phase: 'stream', sent: 'yes', cause }, this.#call))
-      return item
-    }
+  #unreadable(cause: unknown): void {
+    const message = "the operation's resume.cursor threw: see cause"
+    this.#fail(new CallError({ code: 'internal', message, phase: 'stream', sent: 'yes', cause }, this.#call))
   }
 
   #attempted(call: Call): Call {
@@ -227,7 +235,7 @@ export class ResumingStream {
   /** Nothing is waiting, opening or open any more. */
   #stop(reason: unknown): void {
     this.#isOver = true
-    this.#timer?.clear()
+    this.#waiting?.cancel()
     this.#setTrailers(this.#reply?.trailers ?? HeaderMap.empty)
     const scope = this.#scope
     this.#scope = undefined
