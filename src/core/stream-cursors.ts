@@ -1,7 +1,7 @@
 import { type Gap, gap } from './gap.ts'
-import type { OperationInfo } from './operation.ts'
+import type { OperationInfo, ResumeSpec } from './operation.ts'
 import { RecentCursors } from './recent-cursors.ts'
-import type { Item } from './source.ts'
+import type { Item, Tap } from './source.ts'
 
 /**
  * What the cursors of one stream say, over all its attempts: which messages are repeats, and where some are missing.
@@ -92,6 +92,20 @@ interface Offset {
   readonly epoch: string
   readonly offset: number
   readonly text: string
+}
+
+/** Reads the cursor in each message, where the wire knows none. */
+export function cursorTap(cursorOf: ResumeSpec['cursor'], onError: (cause: unknown) => void): Tap {
+  return (item) => {
+    if (item.isGap) return item
+    try {
+      const cursor = cursorOf(item.message)
+      return cursor === undefined ? item : { ...item, cursor: String(cursor) }
+    } catch (cause) {
+      onError(cause)
+      return item
+    }
+  }
 }
 
 /** A safe integer behind an optional `epoch:`; anything else is no offset. */

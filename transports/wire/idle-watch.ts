@@ -9,6 +9,7 @@ export class IdleWatch {
   #idleMs = 0
   #aliveAt = 0
   #armed: Armed | undefined
+  #probe: Armed | undefined
   #isPaused = false
 
   constructor(services: Services, onIdle: () => void) {
@@ -27,7 +28,17 @@ export class IdleWatch {
 
   /** Something was heard. */
   alive(): void {
-    if (this.#state === 'on') this.#aliveAt = this.#services.clock.now()
+    this.#aliveAt = this.#services.clock.now()
+  }
+
+  /** Something must be heard within `ms` from now, this once. */
+  expect(ms: number): void {
+    if (this.#probe || this.#state === 'over') return
+    const since = this.#services.clock.now()
+    this.#probe = this.#services.deadlines.add(since + ms, () => {
+      this.#probe = undefined
+      if (this.#aliveAt <= since && !this.#isPaused) this.#onIdle()
+    })
   }
 
   /** Nothing can be heard while the wire is not read. */
@@ -38,7 +49,9 @@ export class IdleWatch {
 
   stop(): void {
     this.#state = 'over'
-    if (this.#armed) this.#services.deadlines.remove(this.#armed)
+    const { deadlines } = this.#services
+    if (this.#armed) deadlines.remove(this.#armed)
+    if (this.#probe) deadlines.remove(this.#probe)
   }
 
   #arm(): void {

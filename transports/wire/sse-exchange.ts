@@ -2,6 +2,7 @@ import type { Call } from '../../src/core/call.ts'
 import { CallError } from '../../src/core/error.ts'
 import type { Failure } from '../../src/core/failure.ts'
 import { HeaderMap } from '../../src/core/header-map.ts'
+import { type PageEvent, type PageLife, pageLife } from '../../src/core/page-life.ts'
 import type { StreamReply } from '../../src/core/reply.ts'
 import { Source } from '../../src/core/source.ts'
 import { EventStream } from './event-stream.ts'
@@ -20,12 +21,16 @@ export interface SseSettings {
   /** Silence after which the connection is taken for dead; ms. Undefined: 45 s once a comment has come. */
   readonly idleTimeoutMs: number | undefined
   readonly maxEventBytes: number
+  /** @defaultValue the page that this code runs in */
+  readonly page?: PageLife | undefined
 }
 
 /** Of the body of an error; the rest is left. */
 const maxErrorBytes = 65_536
 /** Servers send comments each 15 s or so, by the advice of the standard. */
 const defaultIdleMs = 45_000
+/** After a wake, a connection that is alive shows it within this, or is replaced by another; ms. */
+const wakeMs = 2000
 
 /**
  * Opens an event stream; resolves when it is open.
@@ -57,6 +62,7 @@ class SseExchange implements HttpSink {
   #stream!: EventStream
   #idle!: IdleWatch
   #setTrailers: (trailers: HeaderMap) => void = () => {}
+  #unwatch: (() => void) | undefined
   #errorBody: Uint8Array[] = []
   #errorSize = 0
 
@@ -110,7 +116,7 @@ class SseExchange implements HttpSink {
   }
 
   #open(isOver: boolean): void {
-    const { idleTimeoutMs, life, maxEventBytes } = this.#settings
+    const { idleTimeoutMs, life, maxEventBytes, page = pageLife() } = this.#settings
     this.#state = 'open'
     this.#idle = new IdleWatch(this.#call.scope.services, () => this.#silent())
     this.#batch = new SseBatch(this.#settings, () => this.#commented())
@@ -120,6 +126,7 @@ class SseExchange implements HttpSink {
       onPause: () => this.#pause(true),
       onResume: () => this.#pause(false),
     })
+    this.#unwatch = page.watch((event) => this.#paged(event))
     const idleMs = idleTimeoutMs ?? (life.hasComments ? defaultIdleMs : Number.POSITIVE_INFINITY)
     if (Number.isFinite(idleMs)) this.#idle.start(idleMs)
     this.#call.scope.mark('stream', 'yes')
@@ -160,9 +167,19 @@ class SseExchange implements HttpSink {
   }
 
   #silent(): void {
+    this.#drop(failures.idleFailure())
+  }
+
+  /** A network that was away, or a machine that slept, has mostly killed the connection, and nothing says so. */
+  #paged(event: PageEvent): void {
+    if (event === 'online' || event === 'woken') this.#idle.expect(wakeMs)
+    else if (event === 'frozen') this.#drop(failures.frozenFailure())
+  }
+
+  #drop(failure: Failure): void {
     if (this.#state !== 'open') return
     this.#control.cancel()
-    this.#over(failures.idleFailure(this.#settings.idleTimeoutMs ?? defaultIdleMs))
+    this.#over(failure)
   }
 
   /** The reader has left. */
@@ -181,6 +198,7 @@ class SseExchange implements HttpSink {
 
   #leave(): void {
     if (this.#state === 'open') this.#idle.stop()
+    this.#unwatch?.()
     this.#state = 'over'
     this.#setTrailers(HeaderMap.empty)
   }

@@ -53,8 +53,14 @@ export function endFailure(isAwaited: boolean): Failure {
 }
 
 /** No byte for too long. */
-export function idleFailure(idleTimeoutMs: number): Failure {
-  const message = `no byte came within idleTimeoutMs (${idleTimeoutMs} ms): the connection is taken for dead`
+export function idleFailure(): Failure {
+  const message = 'no byte came for too long (see idleTimeoutMs): the connection is taken for dead'
+  return { code: 'unavailable', message, phase: 'stream', sent: 'yes', isRetryable: true }
+}
+
+/** The page went into the back/forward cache, where no connection may be open. */
+export function frozenFailure(): Failure {
+  const message = 'the page was put away by the browser: the stream goes on when it comes back'
   return { code: 'unavailable', message, phase: 'stream', sent: 'yes', isRetryable: true }
 }
 
