@@ -1,7 +1,6 @@
 import type { Auth } from '../src/core/auth.ts'
 import type { Call } from '../src/core/call.ts'
 import type { HeadersInit } from '../src/core/call-options.ts'
-import { CallError } from '../src/core/error.ts'
 import { readHeaders } from '../src/core/headers-init.ts'
 import type { IdempotencyOption } from '../src/core/idempotency.ts'
 import type { Reply } from '../src/core/reply.ts'

@@ -1,6 +1,9 @@
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
+
+// Each test starts a program, on a machine that may be busy.
+vi.setConfig({ testTimeout: 60_000 })
 
 const run = promisify(execFile)
 const root = new URL('../..', import.meta.url)

@@ -83,6 +83,16 @@ describe('what the server says', () => {
     expect(read).toMatchObject({ kind: 'error', topic: '1', failure: { code, isRetryable, phase: 'stream' } })
   })
 
+  it('a result that refuses the credential is an error, any other one the reader’s', () => {
+    const next = (payload: unknown) => adapter.decode(JSON.stringify({ type: 'next', id: '1', payload }))
+    const errors = [{ message: 'no', extensions: { code: 'UNAUTHENTICATED' } }]
+    expect(next({ errors })).toMatchObject({ kind: 'error', topic: '1', failure: { code: 'unauthenticated' } })
+    expect(next({ errors, data: null })).toMatchObject({ kind: 'error' })
+    expect(next({ errors, data: { a: 1 } })).toMatchObject({ kind: 'data' })
+    expect(next({ errors: [{ message: 'no' }], data: null })).toMatchObject({ kind: 'data' })
+    expect(next({ errors: 'no' })).toMatchObject({ kind: 'data' })
+  })
+
   it('in Hasura’s dialect refuses the connection', () => {
     const read = adapter.decode(JSON.stringify({ type: 'connection_error', payload: { message: 'bad token' } }))
     const verdict = { action: 'refresh-auth', failure: { code: 'unauthenticated', serverMessage: 'bad token' } }
@@ -112,23 +122,23 @@ describe('close codes', () => {
       phase: 'open',
       ...rest,
     })
-    return `${code} ${action} ${failure.code}${failure.isRetryable ? ' retryable' : ''}${minDelayMs ? ` ≥ ${minDelayMs}` : ''}`
+    return `${code} ${action} ${failure.code}${minDelayMs ? ` ≥ ${minDelayMs}` : ''}`
   }
 
   it('have a verdict each', () => {
     const ws = [1000, 1001, 1002, 1005, 1006, 1008, 1009, 1011, 1012, 1013, 3000, 4999]
     const graphql = Object.values(CloseCode).filter((code) => typeof code === 'number')
     expect([...ws, ...graphql.sort()].map((code) => classify(code))).toEqual([
-      '1000 retry unavailable retryable',
-      '1001 retry unavailable retryable',
+      '1000 retry unavailable',
+      '1001 retry unavailable',
       '1002 fatal internal',
-      '1005 retry unknown retryable',
-      '1006 retry unavailable retryable',
+      '1005 retry unknown',
+      '1006 retry unavailable',
       '1008 fatal permission_denied',
       '1009 fatal resource_exhausted',
-      '1011 retry internal retryable',
-      '1012 retry unavailable retryable ≥ 1000',
-      '1013 retry unavailable retryable ≥ 5000',
+      '1011 retry internal',
+      '1012 retry unavailable ≥ 1000',
+      '1013 retry unavailable ≥ 5000',
       '3000 refresh-auth unauthenticated',
       '4999 fatal unknown',
       '4004 fatal internal',
@@ -137,11 +147,11 @@ describe('close codes', () => {
       '4401 refresh-auth unauthenticated',
       '4403 refresh-auth unauthenticated',
       '4406 fatal failed_precondition',
-      '4408 retry deadline_exceeded retryable',
+      '4408 retry deadline_exceeded',
       '4409 fatal already_exists',
       '4429 fatal failed_precondition',
-      '4500 retry internal retryable',
-      '4504 retry unavailable retryable',
+      '4500 retry internal',
+      '4504 retry unavailable',
     ])
   })
 
@@ -157,7 +167,7 @@ describe('close codes', () => {
   })
 
   it('mean nothing where the upgrade was refused', () => {
-    expect(classify(1006, { phase: 'connect', status: 503 })).toBe('1006 retry unavailable retryable')
+    expect(classify(1006, { phase: 'connect', status: 503 })).toBe('1006 retry unavailable')
     expect(classify(1006, { phase: 'connect', status: 401 })).toBe('1006 refresh-auth unauthenticated')
     expect(classify(1006, { phase: 'connect', status: 404 })).toBe('1006 fatal not_found')
   })

@@ -1,8 +1,8 @@
 import type { Call } from '../../src/core/call.ts'
 import { CallError } from '../../src/core/error.ts'
+import type { Failure } from '../../src/core/failure.ts'
 import { HeaderMap } from '../../src/core/header-map.ts'
 import type { StreamReply } from '../../src/core/reply.ts'
-import type { Scope } from '../../src/core/scope.ts'
 import type { Item, Tap } from '../../src/core/source.ts'
 import { graphqlFailure } from './graphql-error.ts'
 import { type GraphQLBinding, messageOf } from './graphql-operation.ts'
@@ -22,41 +22,47 @@ export async function subscribe(call: Call, sessions: SocketSessions): Promise<S
   const { document, overflow, maxQueued } = call.operation.binding as GraphQLBinding
   const { head } = await textOf(document, call)
   const payload: SubscriptionPayload = { json: `${head}${requestRest(call, false)}}` }
-  const scope = call.scope.fork()
+  // A scope of its own: what fails the stream from here leaves the subscription as an abort would.
+  const own = call.with({ scope: call.scope.fork() })
   const spec = { topic: undefined, payload, isRecoverable: false, overflow, maxQueued }
   const reply = await sessions
     .of(call)
-    .stream(call.with({ scope }), spec)
+    .stream(own, spec)
     .catch((error: unknown) => {
-      scope.end()
+      own.scope.end()
       throw error
     })
-  reply.messages.tap(reader(call, scope))
+  reply.messages.tap(reader(own))
   const continuity = call.operation.resume ? 'at-least-once' : 'unknown'
   return { ...reply, continuity: () => continuity }
 }
 
 /** Makes messages of results. What the policy does not let pass ends the stream, and with it the subscription. */
-function reader(call: Call, scope: Scope): Tap {
+function reader(call: Call): Tap {
+  const { scope } = call
   const { document, policy } = call.operation.binding as GraphQLBinding
-  const fail = (error: CallError): undefined => scope.abort(error) as undefined
+  const fail = (failure: Failure): undefined => scope.abort(new CallError(failure, call)) as undefined
   return (item: Item) => {
     if (item.isGap) return item
+    // What came in one read with the message that failed is behind the failure.
     if (scope.isOver) return undefined
     const result = toGraphQLResult(item.message)
-    if (!result) return fail(new CallError(notGraphQL, call))
+    if (!result) return fail(notGraphQL)
     const wallNow = scope.services.clock.wallNow()
     const answer = { result, document, policy, status: 200, headers: HeaderMap.empty, wallNow }
     const failure = result.errors && graphqlFailure(answer)
-    if (failure)
-      return fail(new CallError({ ...failure, status: undefined, headers: undefined, phase: 'stream' }, call))
-    return { ...item, message: messageOf(result, policy) }
+    return failure ? fail(onSocket(failure)) : { ...item, message: messageOf(result, policy) }
   }
 }
 
-const notGraphQL = {
+/** No word of HTTP; the rest is as it is there. */
+function onSocket({ status: _status, headers: _headers, ...failure }: Failure): Failure {
+  return { ...failure, phase: 'stream' }
+}
+
+const notGraphQL: Failure = {
   code: 'internal',
   message: 'a message of the subscription is no GraphQL result: it holds neither data nor errors',
   phase: 'stream',
   sent: 'yes',
-} as const
+}

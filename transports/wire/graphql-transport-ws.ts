@@ -94,7 +94,7 @@ function decode(frame: WireFrame): Incoming | undefined {
   const { id, type, payload } = message
   switch (type) {
     case 'next':
-      return { kind: 'data', topic: idOf(id), message: payload }
+      return nextOf(idOf(id), payload)
     case 'complete':
       return { kind: 'end', topic: idOf(id) }
     case 'error':
@@ -117,6 +117,14 @@ function decode(frame: WireFrame): Incoming | undefined {
     default:
       return undefined
   }
+}
+
+/** A result, which the reader judges; but a refused credential is no sign of a server that is well. */
+function nextOf(topic: string, payload: unknown): Incoming {
+  const isFailed = isRecord(payload) && payload.errors !== undefined && !payload.data
+  const failure = isFailed ? errorOf(payload.errors) : undefined
+  if (failure?.code === 'unauthenticated') return { kind: 'error', topic, failure }
+  return { kind: 'data', topic, message: payload }
 }
 
 function idOf(id: unknown): string {
