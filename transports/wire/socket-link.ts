@@ -109,7 +109,8 @@ export class SocketLink {
     if (!wasOpen) return false
     const isFirst = this.#refused === undefined
     this.#refused = connection.credential
-    return isFirst
+    // Without a credential there is no other one.
+    return isFirst && connection.credential !== undefined
   }
 
   /** A message of the application has come: the server is well, and the waits start afresh. */
