@@ -31,19 +31,14 @@ const head = (headers: Record<string, string> = {}) => ({
 })
 
 describe('requestBuffered', () => {
-  it('joins the pieces, and shows nobody the buffer that they came in', async () => {
-    const one = Buffer.from('xxonexx').subarray(2, 5)
+  it('joins the pieces, and copies nothing where there is one', async () => {
+    const one = bytes('one')
     const { engine } = scripted((sink, control) => {
       sink.onHead(head(), control)
       sink.onData(one)
       sink.onEnd(HeaderMap.empty)
     })
-    const { body } = await requestBuffered(engine, request, newScope())
-    expect([body.constructor, body.buffer.byteLength, new TextDecoder().decode(body.slice().buffer)]).toEqual([
-      Uint8Array,
-      3,
-      'one',
-    ])
+    expect((await requestBuffered(engine, request, newScope())).body).toBe(one)
     const { engine: three } = scripted((sink, control) => {
       sink.onHead(head(), control)
       for (const piece of ['a', 'b', 'c']) sink.onData(bytes(piece))

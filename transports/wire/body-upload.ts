@@ -1,3 +1,4 @@
+import { iteratorOf, toReadable } from './byte-streams.ts'
 import type { BodyStream } from './http.ts'
 
 type Step = IteratorResult<Uint8Array, undefined>
@@ -23,8 +24,7 @@ export class Upload implements AsyncIterableIterator<Uint8Array, undefined> {
 
   /** @throws what the factory throws. */
   constructor(body: BodyStream, onProgress?: (transferredBytes: number) => void) {
-    const stream = body()
-    this.#source = Symbol.asyncIterator in stream ? stream[Symbol.asyncIterator]() : iteratorOf(stream)
+    this.#source = iteratorOf(body())
     this.#onProgress = onProgress
   }
 
@@ -67,17 +67,7 @@ export class Upload implements AsyncIterableIterator<Uint8Array, undefined> {
 
   /** The same as a stream for fetch. */
   toStream(): ReadableStream<Uint8Array> {
-    return new ReadableStream<Uint8Array>(
-      {
-        pull: async (controller) => {
-          const step = await this.next()
-          if (step.done) controller.close()
-          else controller.enqueue(step.value)
-        },
-        cancel: () => this.stop(),
-      },
-      { highWaterMark: 0 },
-    )
+    return toReadable(this, () => this.stop())
   }
 
   #settle(resolve: (step: Step) => void, step: IteratorResult<Uint8Array>): void {
@@ -99,13 +89,4 @@ export class Upload implements AsyncIterableIterator<Uint8Array, undefined> {
 /** A whole body in pieces, so that its progress can be seen. */
 export async function* slices(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   for (let at = 0; at < bytes.byteLength; at += sliceBytes) yield bytes.subarray(at, at + sliceBytes)
-}
-
-/** Safari's ReadableStream does not iterate. */
-function iteratorOf(stream: ReadableStream<Uint8Array>): AsyncIterator<Uint8Array> {
-  const reader = stream.getReader()
-  return {
-    next: () => reader.read() as Promise<IteratorResult<Uint8Array>>,
-    return: () => reader.cancel().then(() => over),
-  }
 }

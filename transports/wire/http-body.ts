@@ -1,4 +1,5 @@
 import type { HeaderMap } from '../../src/core/header-map.ts'
+import { toReadable } from './byte-streams.ts'
 import type { HttpControl, HttpEngine, HttpFault, HttpHead, HttpRequest, HttpScope, HttpSink } from './http.ts'
 import { decodeUtf8, join, tooLarge } from './http-collect.ts'
 import { HttpFaultError } from './http-fault.ts'
@@ -104,17 +105,7 @@ export class HttpBodyReader implements HttpSink, AsyncIterableIterator<Uint8Arra
 
   /** The same body as a WHATWG stream. */
   stream(): ReadableStream<Uint8Array> {
-    return new ReadableStream<Uint8Array>(
-      {
-        pull: async (controller) => {
-          const step = await this.next()
-          if (step.done) controller.close()
-          else controller.enqueue(step.value)
-        },
-        cancel: () => this.cancel(),
-      },
-      { highWaterMark: 0 },
-    )
+    return toReadable(this, () => this.cancel())
   }
 
   onHead(head: HttpHead, control: HttpControl): void {

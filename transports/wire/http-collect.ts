@@ -4,7 +4,10 @@ import { HttpFaultError } from './http-fault.ts'
 
 /** A response with its whole body. */
 export interface BufferedResponse extends HttpHead {
-  /** In one piece, and in a buffer of its own: never a Node Buffer, whose `slice` and `buffer` show foreign bytes. */
+  /**
+   * In one piece, for reading only: often a Node Buffer and part of a larger buffer, whose `slice` and `buffer` show
+   * what others received. What a caller is to keep is copied by `new Uint8Array(body)`.
+   */
   readonly body: Uint8Array
   readonly trailers: HeaderMap
   /** The body as UTF-8, without a byte order mark; nothing is copied, and it is decoded anew each time. */
@@ -41,8 +44,7 @@ class Collector implements HttpSink, BufferedResponse {
   url = ''
   headers!: HeaderMap
   trailers!: HeaderMap
-  #raw: Uint8Array = empty
-  #body: Uint8Array | undefined
+  body: Uint8Array = empty
   readonly #resolve: (response: BufferedResponse) => void
   readonly #reject: (error: unknown) => void
   readonly #options: CollectOptions
@@ -61,15 +63,8 @@ class Collector implements HttpSink, BufferedResponse {
     this.#options = options
   }
 
-  get body(): Uint8Array {
-    const raw = this.#raw
-    const isOwn = raw.constructor === Uint8Array && raw.buffer.byteLength === this.#size
-    this.#body ??= isOwn ? raw : new Uint8Array(raw)
-    return this.#body
-  }
-
   text(): string {
-    return decodeUtf8(this.#raw)
+    return decodeUtf8(this.body)
   }
 
   onHead(head: HttpHead, control: HttpControl): void {
@@ -83,8 +78,8 @@ class Collector implements HttpSink, BufferedResponse {
   onData(bytes: Uint8Array): void {
     this.#size += bytes.byteLength
     if (this.#chunks) this.#chunks.push(bytes)
-    else if (this.#raw === empty) this.#raw = bytes
-    else this.#chunks = [this.#raw, bytes]
+    else if (this.body === empty) this.body = bytes
+    else this.#chunks = [this.body, bytes]
     if (this.#options === noOptions) return
     const { maxBodyBytes, onDownloadProgress } = this.#options
     if (maxBodyBytes !== undefined && this.#size > maxBodyBytes) this.#refuse(maxBodyBytes)
@@ -93,7 +88,7 @@ class Collector implements HttpSink, BufferedResponse {
 
   onEnd(trailers: HeaderMap): void {
     this.trailers = trailers
-    if (this.#chunks) this.#raw = join(this.#chunks, this.#size)
+    if (this.#chunks) this.body = join(this.#chunks, this.#size)
     this.#chunks = undefined
     this.#resolve(this)
   }
@@ -109,10 +104,11 @@ class Collector implements HttpSink, BufferedResponse {
   /** What is announced as too large need not be waited for. */
   #announced(headers: HeaderMap): void {
     const { maxBodyBytes, onDownloadProgress } = this.#options
-    if (maxBodyBytes === undefined && !onDownloadProgress) return
+    const length = Number(headers.get('content-length') ?? Number.NaN)
+    const isTooLarge = maxBodyBytes !== undefined && length > maxBodyBytes
+    if (!isTooLarge && !onDownloadProgress) return
     this.#total = announcedLength(headers)
-    if (maxBodyBytes !== undefined && this.#total !== undefined && this.#total > maxBodyBytes)
-      this.#refuse(maxBodyBytes)
+    if (isTooLarge && this.#total !== undefined) this.#refuse(maxBodyBytes)
   }
 
   #refuse(maxBodyBytes: number): void {
