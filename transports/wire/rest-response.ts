@@ -1,7 +1,7 @@
 import type { Call } from '../../src/core/call.ts'
 import { CallError } from '../../src/core/error.ts'
 import type { Failure } from '../../src/core/failure.ts'
-import { HeaderMap } from '../../src/core/header-map.ts'
+import type { HeaderMap } from '../../src/core/header-map.ts'
 import type { UnaryReply } from '../../src/core/reply.ts'
 import { checkSchema, validating } from '../../src/core/schema.ts'
 import { type Codecs, decodeText, findCodec, type MediaType, readMediaType } from './codecs.ts'
@@ -56,39 +56,40 @@ function decode(bytes: Uint8Array, type: MediaType, asked: ResponseKind | undefi
   if (parse) return parse(plainBytes(bytes), type.charset)
   const kind = asked === 'json' ? 'json' : type.kind
   if (bytes.byteLength === 0) return kind === 'text' ? '' : undefined
-  if (kind === 'bytes') return plainBytes(bytes)
-  const text = decodeText(bytes, type.charset)
-  return kind === 'text' ? text : kind === 'json' ? JSON.parse(text) : jsonOrText(text)
+  return decodeBytes(bytes, { ...type, kind }, kind === 'untyped')
 }
 
-function jsonOrText(text: string): unknown {
+/** JSON, text or bytes; what is no JSON, but may be a text, is one where the reader is lenient. */
+function decodeBytes(bytes: Uint8Array, { kind, charset }: MediaType, isLenient: boolean): unknown {
+  if (kind === 'bytes') return plainBytes(bytes)
+  const text = decodeText(bytes, charset)
+  if (kind === 'text') return text
   try {
     return JSON.parse(text)
-  } catch {
-    return text
+  } catch (error) {
+    if (isLenient) return text
+    throw error
   }
 }
 
-/** A Uint8Array and nothing else: a Node Buffer behaves otherwise here and there. */
+/** A Uint8Array with a buffer of its own: that of a Node Buffer shows what other calls received. */
 function plainBytes(bytes: Uint8Array): Uint8Array {
-  return bytes.constructor === Uint8Array ? bytes : new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  return bytes.constructor === Uint8Array ? bytes : new Uint8Array(bytes)
 }
 
 /** `Location` made absolute against what answered, so that it can be used as it is. */
 function resolveLocation(headers: HeaderMap, url: string): HeaderMap {
   const location = headers.last('location')
   if (location === null || !URL.canParse(location, url)) return headers
-  const others = [...headers].filter(([name]) => name !== 'location' && name !== 'set-cookie')
-  const cookies = headers.getSetCookie().map((cookie): [string, string] => ['set-cookie', cookie])
-  return HeaderMap.from([...others, ...cookies, ['location', new URL(location, url).href]])
+  return headers.with('location', new URL(location, url).href)
 }
 
 /** The error of a response that is none of the replies; its body typed by the operation's `errors`. */
 export async function responseError(call: Call, { status, headers, body: bytes }: WholeResponse): Promise<CallError> {
-  const contentType = headers.get('content-type')
-  const { body, essence } = readErrorBody(bytes, contentType)
+  const type = readMediaType(headers.get('content-type'))
+  const body = bytes.byteLength === 0 ? undefined : decodeBytes(bytes, type, true)
   const failure = httpFailure(
-    { status, headers, body, essence, isKeyed: call.idempotencyKey !== undefined },
+    { status, headers, body, essence: type.essence, isKeyed: call.idempotencyKey !== undefined },
     call.scope.services.clock.wallNow(),
   )
   const schema = validating((call.operation.binding as RestBinding).errors?.[status])
@@ -105,16 +106,4 @@ async function typedBody(
   const message = `${call.operation.name}: the error body of ${status} does not fit its schema`
   call.scope.services.telemetry?.event?.({ type: 'warning', call, message })
   return body
-}
-
-/** An error body is read as well as it can be: JSON, else text. */
-function readErrorBody(
-  bytes: Uint8Array,
-  contentType: string | null,
-): { readonly body: unknown; readonly essence: string } {
-  const { essence, charset, kind } = readMediaType(contentType)
-  if (bytes.byteLength === 0) return { body: undefined, essence }
-  if (kind === 'bytes') return { body: plainBytes(bytes), essence }
-  const text = decodeText(bytes, charset)
-  return { body: kind === 'text' ? text : jsonOrText(text), essence }
 }
