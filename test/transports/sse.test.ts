@@ -1,4 +1,12 @@
-import { type ClientOptions, createClient, type Interceptor, type Stream, type TelemetryEvent, type } from 'polywire'
+import {
+  type ClientOptions,
+  createClient,
+  type Interceptor,
+  isGap,
+  type Stream,
+  type TelemetryEvent,
+  type,
+} from 'polywire'
 import { type EventsSpec, events, type SseTransportOptions, sseTransport } from 'polywire/sse'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { manualClock } from '../support/manual-clock.ts'
@@ -534,7 +542,7 @@ describe.each(['undici', 'fetch'] as const)('a connection, over %s', (http) => {
     server.publish('c')
     expect((await iterator.next()).value).toEqual({ type: 'message', data: 'c', id: '3' })
     expect(server.lastEventIds).toEqual([undefined, '2'])
-    expect(stream.continuity).toBe('exact')
+    expect(stream.continuity).toBe('at-least-once')
     await stream.close()
     await server.until(() => server.open === 0)
   })
@@ -602,14 +610,27 @@ describe.each(['undici', 'fetch'] as const)('a connection, over %s', (http) => {
   })
 
   it('tells what its ids promise', async () => {
-    server.plan({ chunks: ['data: a\n\n', 'id: 1\ndata: b\n\n'], after: 'stay' })
-    const { stream } = open()
-    const iterator = stream[Symbol.asyncIterator]()
-    await iterator.next()
-    expect(stream.continuity).toBe('unknown')
-    await iterator.next()
-    expect(stream.continuity).toBe('at-least-once')
-    await stream.close()
+    const states = async (chunks: string[], spec: EventsSpec = {}) => {
+      server.plan({ chunks, after: 'stay' })
+      const { stream } = open({ spec })
+      const seen: string[] = []
+      for await (const _ of stream) if (seen.push(stream.continuity) === chunks.length) break
+      return seen
+    }
+    expect(await states(['data: a\n\n', 'id: 1\ndata: b\n\n'])).toEqual(['unknown', 'at-least-once'])
+    expect(await states(['id: 1\ndata: a\n\n', 'data: b\n\n'], { cursors: 'offset' })).toEqual([
+      'exact',
+      'at-least-once',
+    ])
+  })
+
+  it('tells a jump in declared offsets as a gap, or fails', async () => {
+    const chunks = ['id: 1\ndata: a\n\nid: 4\ndata: b\n\n']
+    server.plan({ chunks, after: 'stay' })
+    const [, gap] = await take(open({ spec: { cursors: 'offset', gaps: 'yield' } }).stream, 3)
+    expect(isGap(gap) && gap).toMatchObject({ reason: 'offset', from: '1', to: '4', lost: 2 })
+    server.plan({ chunks, after: 'stay' })
+    await expect(take(open({ spec: { cursors: 'offset' } }).stream, 3)).rejects.toMatchObject({ code: 'data_loss' })
   })
 
   it.each(['reset', 'end'] as const)('of an operation that is not to be resumed ends with it: %s', async (after) => {

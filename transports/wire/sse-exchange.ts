@@ -140,7 +140,7 @@ class SseExchange implements HttpSink {
       status,
       headers,
       trailers,
-      continuity: () => life.continuity,
+      continuity: () => life.continuity(this.#call.operation.cursors),
     })
     if (isOver) this.#over(undefined)
   }

@@ -1,3 +1,4 @@
+import type { OperationInfo } from '../../src/core/operation.ts'
 import type { Continuity } from '../../src/core/stream-state.ts'
 
 /** What one event stream has learned over all its connections. */
@@ -11,10 +12,13 @@ export class SseLife {
   /** … and some had none. */
   hasEventsWithoutId = false
 
-  /** Events without an id of their own come again after a resume, where the server gives others one. */
-  get continuity(): Continuity {
+  /**
+   * What the ids allow to promise. Opaque ones tell a repeat only while they are remembered; events without an id of
+   * their own come again after a resume.
+   */
+  continuity(cursors: OperationInfo['cursors']): Continuity {
     if (!this.hasIds) return 'unknown'
-    return this.hasEventsWithoutId ? 'at-least-once' : 'exact'
+    return cursors === 'offset' && !this.hasEventsWithoutId ? 'exact' : 'at-least-once'
   }
 
   /** The longer of two waits, where there is one. */
