@@ -1,4 +1,4 @@
-import { CallError, type Interceptor, isCallError } from 'polywire'
+import { type Call, CallError, type Interceptor, isCallError, type Next } from 'polywire'
 import { describe, expect, it } from 'vitest'
 import { memoryClient, streamOperation, unaryOperation } from '../support/memory-client.ts'
 
