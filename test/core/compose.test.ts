@@ -86,7 +86,7 @@ describe("a user's interceptor at fault", () => {
   it('that returns no Reply gives an error that names it', async () => {
     const { client } = memoryClient(() => 1, {
       interceptors: [
-        async function forgetful(call, next) {
+        async function forgetful(call: Call, next: Next) {
           await next(call)
         } as never,
       ],
