@@ -10,9 +10,10 @@ export const entries = {
   testing: 'transports/testing.ts',
 } as const
 
-/** The two sides of `#platform`; package.json's `imports` picks one by condition. */
+/** The sides of `#platform`; package.json's `imports` picks one by condition. */
 export const platforms = {
   'platform-node': 'transports/wire/platform/node.ts',
+  'platform-browser': 'transports/wire/platform/browser.ts',
   'platform-web': 'transports/wire/platform/web.ts',
 } as const
 

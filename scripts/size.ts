@@ -113,7 +113,7 @@ function print(measured: readonly Awaited<ReturnType<typeof measure>>[]): void {
 
 /** The same bundle made of the sources, so that each file can be named. */
 async function printFiles(): Promise<void> {
-  const alias = { '#platform': `${root}${platforms['platform-web']}` }
+  const alias = { '#platform': `${root}${platforms['platform-browser']}` }
   const { files } = await bundle(core + rest, [], { conditions: ['polywire-source'], alias })
   for (const [file, bytes] of files.toSorted((a, b) => b[1] - a[1])) console.log(`${bytes}`.padStart(7), file)
 }

@@ -45,6 +45,26 @@ const hidden = [
   'idempotencyKey',
   'connection',
 ] as const
+/** What may be logged, in the order of reading. */
+const shown = [
+  'name',
+  'message',
+  'code',
+  'protocol',
+  'operation',
+  'status',
+  'phase',
+  'sent',
+  'isRetryable',
+  'retryAfterMs',
+  'attempt',
+  'failures',
+  'notRetried',
+  'requestId',
+  'reason',
+] as const
+/** Members that only some errors have. */
+const optional = ['status', 'retryAfterMs', 'requestId', 'reason'] as const
 const rank: Record<Sent, number> = { no: 0, maybe: 1, yes: 2 }
 
 /**
@@ -101,10 +121,7 @@ export class CallError extends Error {
     this.sent = failure.sent ?? 'no'
     this.isRetryable = failure.isRetryable === true && failure.isRetryForbidden !== true
     this.attempt = origin?.attempt ?? 0
-    if (failure.status !== undefined) this.status = failure.status
-    if (failure.retryAfterMs !== undefined) this.retryAfterMs = failure.retryAfterMs
-    if (failure.requestId !== undefined) this.requestId = failure.requestId
-    if (failure.reason !== undefined) this.reason = failure.reason
+    for (const key of optional) if (failure[key] !== undefined) Object.assign(this, { [key]: failure[key] })
     for (const key of hidden) {
       const value = key === 'idempotencyKey' ? origin?.idempotencyKey : failure[key]
       if (value !== undefined) Object.defineProperty(this, key, { value, enumerable: false, configurable: true })
@@ -118,40 +135,7 @@ export class CallError extends Error {
 
   /** The safe half, for logs. */
   toJSON(): Record<string, unknown> {
-    const {
-      name,
-      message,
-      code,
-      protocol,
-      operation,
-      status,
-      phase,
-      sent,
-      isRetryable,
-      retryAfterMs,
-      attempt,
-      failures,
-      notRetried,
-      requestId,
-      reason,
-    } = this
-    return {
-      name,
-      message,
-      code,
-      protocol,
-      operation,
-      status,
-      phase,
-      sent,
-      isRetryable,
-      retryAfterMs,
-      attempt,
-      failures,
-      notRetried,
-      requestId,
-      reason,
-    }
+    return Object.fromEntries(shown.map((key) => [key, this[key]]))
   }
 
   [inspect](): string {

@@ -29,6 +29,11 @@ export class HeaderMap implements Iterable<[string, string]> {
     return new HeaderMap(record)
   }
 
+  /** A copy with one value in the place of all that the name had; `name` must be in lower case. */
+  with(name: string, value: string): HeaderMap {
+    return new HeaderMap({ ...this.#record, [name]: value })
+  }
+
   get(name: string): string | null {
     const value = this.#own(name)
     return value === undefined ? null : typeof value === 'string' ? value : value.join(', ')

@@ -24,9 +24,10 @@ test("package.json's exports are the entries of the build, with the same conditi
   expect(self).toBe('./package.json')
 })
 
-test("package.json's #platform is the web side everywhere but in Node", () => {
+test("package.json's #platform is the web side everywhere but in Node and browsers", () => {
   const web = './dist/platform-web.js'
-  const conditions = { deno: web, bun: web, workerd: web, browser: web, node: './dist/platform-node.js', default: web }
+  const [browser, node] = ['./dist/platform-browser.js', './dist/platform-node.js']
+  const conditions = { deno: web, bun: web, workerd: web, browser, node, default: web }
   const expected = { '#platform': { 'polywire-source': `./${platforms['platform-node']}`, ...conditions } }
   expect(JSON.stringify(manifest.imports)).toBe(JSON.stringify(expected))
 })

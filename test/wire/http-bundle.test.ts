@@ -7,7 +7,7 @@ const file = (path: string) => fileURLToPath(new URL(`../../transports/wire/${pa
 it('a bundle for the web holds no undici and asks for nothing of Node', async () => {
   const { metafile, outputFiles } = await build({
     entryPoints: [file('http-engine.ts')],
-    alias: { '#platform': file('platform/web.ts') },
+    alias: { '#platform': file('platform/browser.ts') },
     bundle: true,
     write: false,
     metafile: true,

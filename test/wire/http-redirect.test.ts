@@ -18,7 +18,7 @@ const credentialHeaders = ['x-session']
 
 describe.each([
   ['undici', () => new UndiciEngine()],
-  ['fetch', () => new FetchEngine()],
+  ['fetch', () => new FetchEngine(undefined, undefined, followRedirect)],
 ] as const)('%s', (_name, make) => {
   let home: FaultServer
   let foreign: FaultServer

@@ -1,6 +1,7 @@
 import type { FetchLike, HttpEngine, HttpRequest, HttpScope, HttpSink } from './http.ts'
 import { type Explain, explainByText, transportClosed } from './http-fault.ts'
 import { FetchExchange } from './http-fetch-exchange.ts'
+import type { FollowRedirect } from './redirect.ts'
 
 /**
  * HTTP by a `fetch`: the platform's, looked up at call time so that tests can replace it, or the user's.
@@ -11,17 +12,22 @@ export class FetchEngine implements HttpEngine {
   readonly name = 'fetch'
   readonly #given: FetchLike | undefined
   readonly #explain: Explain
+  readonly #follow: FollowRedirect | undefined
   #isClosed = false
 
-  /** @param explain - how the errors of this platform read. */
-  constructor(fetch?: FetchLike, explain: Explain = explainByText) {
+  /**
+   * @param explain - how the errors of this platform read.
+   * @param follow - follows the redirects that fetch leaves to us; none in browsers, where only fetch sees them.
+   */
+  constructor(fetch?: FetchLike, explain: Explain = explainByText, follow?: FollowRedirect) {
     this.#given = fetch
     this.#explain = explain
+    this.#follow = follow
   }
 
   send(request: HttpRequest, sink: HttpSink, scope: HttpScope): void {
     if (this.#isClosed) sink.onError(transportClosed)
-    else new FetchExchange(request, sink, scope, this.#given ?? platformFetch, this.#explain).start()
+    else new FetchExchange(request, sink, scope, this.#given ?? platformFetch, this.#explain, this.#follow).start()
   }
 
   async close(): Promise<void> {

@@ -1,4 +1,4 @@
-import { createAutoEngine, createHttpEngine, explainFault } from '#platform'
+import { createAutoEngine, createHttpEngine, explainFault, followRedirect } from '#platform'
 import { CallError } from '../../src/core/error.ts'
 import { FetchEngine } from './fetch-engine.ts'
 import type { HttpEngine, HttpOptions } from './http.ts'
@@ -14,8 +14,8 @@ import type { HttpEngine, HttpOptions } from './http.ts'
  */
 export function selectEngine({ http = 'auto', dispatcher }: Pick<HttpOptions, 'http' | 'dispatcher'>): HttpEngine {
   if (dispatcher !== undefined || http === 'undici') return createHttpEngine({ dispatcher })
-  if (typeof http === 'function') return new FetchEngine(http, explainFault)
-  if (http === 'fetch') return new FetchEngine(undefined, explainFault)
+  if (typeof http === 'function') return new FetchEngine(http, explainFault, followRedirect)
+  if (http === 'fetch') return new FetchEngine(undefined, explainFault, followRedirect)
   if (http === 'auto') return createAutoEngine()
   throw new CallError({
     code: 'invalid_argument',

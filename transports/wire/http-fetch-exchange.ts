@@ -14,7 +14,7 @@ import {
   redirectMode,
   wholeOf,
 } from './http-fetch-init.ts'
-import { followRedirect, isRedirect, locationOf, refuse } from './redirect.ts'
+import { type FollowRedirect, isRedirect, refuse } from './redirect.ts'
 
 /** fetch does not say how far it came; only a known error code makes it sure that nothing was sent. */
 const unknown: Progress = { phase: 'connect', sent: 'maybe' }
@@ -29,6 +29,7 @@ export class FetchExchange implements HttpControl {
   readonly #scope: HttpScope
   readonly #fetch: FetchLike
   readonly #explain: Explain
+  readonly #follow: FollowRedirect | undefined
   readonly #abort = new AbortController()
   #request: HttpRequest
   #hops = 0
@@ -41,12 +42,20 @@ export class FetchExchange implements HttpControl {
   #paused: Promise<void> | undefined
   #unpause: (() => void) | undefined
 
-  constructor(request: HttpRequest, sink: HttpSink, scope: HttpScope, fetch: FetchLike, explain: Explain) {
+  constructor(
+    request: HttpRequest,
+    sink: HttpSink,
+    scope: HttpScope,
+    fetch: FetchLike,
+    explain: Explain,
+    follow: FollowRedirect | undefined,
+  ) {
     this.#request = request
     this.#sink = sink
     this.#scope = scope
     this.#fetch = fetch
     this.#explain = explain
+    this.#follow = follow
   }
 
   /** Never throws. */
@@ -115,14 +124,13 @@ export class FetchExchange implements HttpControl {
   #redirected(response: ResponseLike): HttpRequest | HttpFault | undefined {
     if (redirectMode(this.#request) !== 'ours') return undefined
     // What browsers give instead of a redirect that they were told not to follow.
-    const isForbidden = this.#request.fetchOptions?.redirect === 'error'
-    if (response?.type === 'opaqueredirect')
-      return refuse(isForbidden ? 'redirect' : 'redirect while a credential header is set')
-    if (!isRedirect(response?.status ?? 0)) return undefined
-    const location = HeaderMap.from(pairsOf(response)).get('location')
+    const isOpaque = response?.type === 'opaqueredirect'
+    if (!isOpaque && !isRedirect(response?.status ?? 0)) return undefined
+    const location = isOpaque ? '' : HeaderMap.from(pairsOf(response)).get('location')
     if (location === null) return undefined
-    if (isForbidden) return refuse('redirect')
-    return followRedirect(this.#request, response.status as number, locationOf(location), this.#hops)
+    if (this.#request.fetchOptions?.redirect === 'error') return refuse('redirect')
+    if (isOpaque || !this.#follow) return refuse('redirect while a credential header is set')
+    return this.#follow(this.#request, response.status as number, location, this.#hops)
   }
 
   async #answer(response: ResponseLike): Promise<void> {

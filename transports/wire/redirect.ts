@@ -12,6 +12,14 @@ export function isRedirect(status: number): boolean {
   return status === 301 || status === 302 || status === 303 || status === 307 || status === 308
 }
 
+/** Makes of a request and the redirect that answered it the next request, or the fault that ends it. */
+export type FollowRedirect = (
+  request: HttpRequest,
+  status: number,
+  location: string,
+  hops: number,
+) => HttpRequest | HttpFault
+
 /**
  * The request that follows a redirect, by the Fetch standard's rules, and stricter: no credential header crosses an
  * origin, nothing goes from https to http.
@@ -26,7 +34,8 @@ export function followRedirect(
 ): HttpRequest | HttpFault {
   if (hops >= maxRedirects) return refuse(`more than ${maxRedirects} redirects`)
   const from = new URL(request.url)
-  const to = URL.canParse(location, from) ? new URL(location, from) : undefined
+  const target = locationOf(location)
+  const to = URL.canParse(target, from) ? new URL(target, from) : undefined
   if (!to || (to.protocol !== 'http:' && to.protocol !== 'https:')) return refuse('redirect to what is no http URL')
   if (to.username || to.password) return refuse('redirect to a URL that holds a user name')
   if (from.protocol === 'https:' && to.protocol === 'http:') return refuse('redirect from https to http')

@@ -1,4 +1,5 @@
 import type { Call } from '../../src/core/call.ts'
+import { toReadable } from './byte-streams.ts'
 import type { ByteStream } from './byte-types.ts'
 import type { OpenResponse } from './http-body.ts'
 import { announcedLength } from './http-collect.ts'
@@ -44,16 +45,6 @@ export class RestStream implements ByteStream, AsyncIterator<Uint8Array, undefin
   }
 
   toReadable(): ReadableStream<Uint8Array> {
-    return new ReadableStream<Uint8Array>(
-      {
-        pull: async (controller) => {
-          const step = await this.next()
-          if (step.done) controller.close()
-          else controller.enqueue(step.value)
-        },
-        cancel: () => this.cancel(),
-      },
-      { highWaterMark: 0 },
-    )
+    return toReadable(this, () => this.#body.cancel())
   }
 }

@@ -4,7 +4,7 @@ import type { HttpControl, HttpFault, HttpRequest, HttpScope, HttpSink } from '.
 import { callOver, classify, type Progress, unsent } from './http-fault.ts'
 import { explainByCode } from './http-fault-codes.ts'
 import type { UrlSplitter } from './http-url.ts'
-import { followRedirect, isRedirect, locationOf, refuse } from './redirect.ts'
+import { followRedirect, isRedirect, refuse } from './redirect.ts'
 import type { OwnAgent } from './undici-agent.ts'
 import { decoded } from './undici-decode.ts'
 import type { DispatchController, Dispatcher } from './undici-dispatcher.ts'
@@ -194,7 +194,7 @@ export class UndiciExchange implements HttpControl {
 
   #redirected(status: number, headers: HeaderRecord): void {
     const request = this.#request
-    const location = locationOf(String(headers.location))
+    const location = String(headers.location)
     const next =
       request.fetchOptions?.redirect === 'error'
         ? refuse('redirect')

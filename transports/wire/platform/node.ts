@@ -2,6 +2,7 @@ import { FetchEngine } from '../fetch-engine.ts'
 import type { EngineOptions, HttpEngine } from '../http.ts'
 import { AutoEngine } from '../http-auto-engine.ts'
 import { explainByCode } from '../http-fault-codes.ts'
+import { followRedirect } from '../redirect.ts'
 import type { SocketDriver } from '../socket-driver.ts'
 import { UndiciEngine } from '../undici-engine.ts'
 
@@ -11,6 +12,9 @@ export const name = 'node'
 /** How errors of the wire read here. */
 export const explainFault = explainByCode
 
+/** How redirects are followed that fetch leaves to us. */
+export { followRedirect } from '../redirect.ts'
+
 /** undici's `dispatch`. @throws {CallError} invalid_argument when `dispatcher` is none. */
 export function createHttpEngine(options: EngineOptions = {}): HttpEngine {
   return new UndiciEngine(options)
@@ -18,7 +22,7 @@ export function createHttpEngine(options: EngineOptions = {}): HttpEngine {
 
 /** The engine that nobody chose: undici, or a fetch that was replaced. */
 export function createAutoEngine(): HttpEngine {
-  return new AutoEngine(new UndiciEngine(), new FetchEngine(undefined, explainFault))
+  return new AutoEngine(new UndiciEngine(), new FetchEngine(undefined, explainFault, followRedirect))
 }
 
 /** The socket that Node does best with, loaded when the first one is opened. */

@@ -2,13 +2,17 @@ import { CallError } from '../../../src/core/error.ts'
 import { FetchEngine } from '../fetch-engine.ts'
 import type { EngineOptions, HttpEngine } from '../http.ts'
 import { explainByText } from '../http-fault.ts'
+import { followRedirect } from '../redirect.ts'
 import type { SocketDriver } from '../socket-driver.ts'
 
-/** `#platform` everywhere but in Node: no library but what the platform brings. */
+/** `#platform` outside of Node and browsers: no library but what the platform brings. */
 export const name = 'web'
 
 /** How errors of the wire read here. */
 export const explainFault = explainByText
+
+/** How redirects are followed that fetch leaves to us. */
+export { followRedirect } from '../redirect.ts'
 
 /** @throws {CallError} failed_precondition, since undici runs in Node only. */
 export function createHttpEngine(_options: EngineOptions = {}): HttpEngine {
@@ -20,7 +24,7 @@ export function createHttpEngine(_options: EngineOptions = {}): HttpEngine {
 
 /** The engine that nobody chose: the platform's own `fetch`. */
 export function createAutoEngine(): HttpEngine {
-  return new FetchEngine()
+  return new FetchEngine(undefined, explainFault, followRedirect)
 }
 
 /** No better socket than the platform's global one. */

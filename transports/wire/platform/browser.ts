@@ -1,0 +1,14 @@
+import { FetchEngine } from '../fetch-engine.ts'
+import type { HttpEngine } from '../http.ts'
+import type { FollowRedirect } from '../redirect.ts'
+
+/** `#platform` in browsers: the web's, without what a page cannot do. */
+export { createHttpEngine, explainFault, loadSocketDriver, name } from './web.ts'
+
+/** Nobody but fetch sees where a redirect leads. */
+export const followRedirect: FollowRedirect | undefined = undefined
+
+/** The engine that nobody chose: the platform's own `fetch`. */
+export function createAutoEngine(): HttpEngine {
+  return new FetchEngine()
+}
