@@ -28,6 +28,9 @@ export async function run(servers: Servers, paint: Paint, print: (line: string) 
   }
   try {
     for (const scene of scenes) await play(scene, stage)
+    stage.begin('In all')
+    const errors = protocols.reduce((sum, protocol) => sum + recorder.tallies[protocol].errors, 0)
+    stage.expect(errors === stage.wantedErrors, `failed calls: ${errors}, of which wanted: ${stage.wantedErrors}`)
   } finally {
     await demo.close()
   }

@@ -16,25 +16,26 @@ export async function killedStreams(stage: Stage): Promise<void> {
     'grpc-web': demo.api.grpc.positions({ id: 7 }),
   }
   const follow = async (protocol: Streaming): Promise<void> => {
+    const feed = servers.feeds[protocol]
     servers.chaos.plan(protocol, ...kills.map((after) => ({ kind: 'kill', after }) as const))
-    servers.feeds[protocol].run(total, everyMs)
+    feed.run(total, everyMs)
     const received: number[] = []
-    const { resumes } = await stage.counting(protocol, async () => {
+    let failure = ''
+    const read = async () => {
       for await (const { number } of streams[protocol]) {
         received.push(number)
         if (number === total) break
       }
-    })
+    }
+    const { resumes } = await stage.counting(protocol, () => read().catch((error) => (failure = String(error))))
     const distinct = new Set(received).size
     const tally = stage.recorder.tallies[protocol]
-    tally.lost += servers.feeds[protocol].published - distinct
+    tally.lost += feed.published - distinct
     tally.duplicated += received.length - distinct
     stage.expect(resumes === kills.length, `${protocol}: resumed ${resumes} times after ${kills.length} resets`)
     const isWhole = received.every((number, index) => number === index + 1) && received.length === total
-    stage.expect(
-      isWhole,
-      `${protocol}: ${distinct} of ${total} messages, ${tally.lost} lost, ${tally.duplicated} twice`,
-    )
+    const count = `${distinct} of ${total} messages, ${tally.lost} lost, ${tally.duplicated} twice`
+    stage.expect(isWhole, `${protocol}: ${failure || count}`)
   }
   await Promise.all([follow('sse'), follow('websocket'), follow('grpc-web')])
 }

@@ -8,7 +8,7 @@ const services = ['A (REST)', 'B (gRPC-Web)', 'C (GraphQL)']
 export async function shrinkingDeadline(stage: Stage): Promise<void> {
   const { demo, servers, timeline } = stage
   stage.begin('A deadline that shrinks hop by hop')
-  const timeoutMs = 800
+  const timeoutMs = 2000
   const { remainingMs } = await demo.api.rest.quote({ id: 3 }, { timeoutMs })
   const seen = [...remainingMs].reverse()
   timeline.note(
@@ -20,6 +20,7 @@ export async function shrinkingDeadline(stage: Stage): Promise<void> {
   const isShrinking = seen.length === services.length && shrinks.every((by, hop) => by >= (hop === 0 ? 0 : workMs))
   stage.expect(isShrinking, `each hop gets what is left: at least the ${workMs} ms less that the one before worked`)
 
+  stage.wantedErrors++
   const tight = Math.round(1.5 * workMs)
   const error = await demo.api.rest.quote({ id: 3 }, { timeoutMs: tight }).catch((thrown: unknown) => thrown)
   const code = isCallError(error) ? error.code : 'no error'

@@ -18,6 +18,8 @@ export class Stage {
   readonly recorder: Recorder
   readonly timeline: Timeline
   readonly outcomes: Outcome[] = []
+  /** Calls that are meant to fail. */
+  wantedErrors = 0
   #scene = ''
 
   constructor(servers: Servers, demo: Demo, recorder: Recorder, timeline: Timeline) {

@@ -42,6 +42,8 @@ export class Recorder implements Telemetry {
   readonly tracks: Track[] = []
   listener: (track: Track, moment: Moment, atMs: number) => void = () => {}
   refreshes = 0
+  /** What a shared socket waits before it is opened again: its streams wait with it, and for nothing else. */
+  readonly #socketWaits = new Map<string, number>()
   readonly #startedAt = performance.now()
   readonly #byScope = new WeakMap<Scope, Track>()
 
@@ -92,9 +94,13 @@ export class Recorder implements Telemetry {
     if (event.type === 'refresh') {
       this.refreshes++
       this.#note(event.call, { kind: 'refresh' })
+    } else if (event.type === 'reconnect') {
+      this.#socketWaits.set(event.via, event.waitMs)
     } else if (event.type === 'retry' || event.type === 'resume') {
-      if (event.type === 'retry') this.#count(event.call.operation.via, 'retries')
-      this.#note(event.call, { kind: 'wait', why: event.type, waitMs: event.waitMs })
+      const { via } = event.call.operation
+      if (event.type === 'retry') this.#count(via, 'retries')
+      const waitMs = event.waitMs || (this.#socketWaits.get(via) ?? 0)
+      this.#note(event.call, { kind: 'wait', why: event.type, waitMs })
     } else if (event.type === 'resumed') {
       this.#count(event.call.operation.via, 'resumes')
       this.#note(event.call, { kind: 'resumed', after: event.cursor })
