@@ -51,7 +51,7 @@ const codes: readonly (readonly [name: string, code: Code, isRetryable?: true])[
 
 export const graphql: Harness = {
   protocol: 'graphql',
-  has: ['write'],
+  has: ['write', 'feed'],
   start: startGraphQLPeer,
   transport: (origin) =>
     graphqlTransport({ url: `${origin}/graphql`, maxBodyBytes: maxAnswerBytes, deadlineHeader: 'grpc-timeout' }),

@@ -3,6 +3,7 @@ import { GraphQLError } from 'graphql'
 import { useServer } from 'graphql-ws/use/ws'
 import { createSchema, createYoga } from 'graphql-yoga'
 import { type WebSocket, WebSocketServer } from 'ws'
+import { Feed } from '../../support/servers/graphql-feed.ts'
 import { type Deed, feedLength, maxAnswerBytes, serverText } from '../support/harness.ts'
 import { HttpGate } from '../support/http-gate.ts'
 
@@ -66,21 +67,17 @@ function coded(code: string): GraphQLError {
   return new GraphQLError(serverText, { extensions: { code } })
 }
 
-async function* subscribe(gate: HttpGate, after = 0, { socket, token }: Context): AsyncGenerator<number> {
+function subscribe(gate: HttpGate, after = 0, { socket, token }: Context): AsyncIterable<number> {
   const deed = gate.take({ token, text: '', cursor: after > 0 ? String(after) : undefined })
   if (gate.refusesToken(token)) throw coded('UNAUTHENTICATED')
   if (deed.do === 'refuse') throw coded(deed.as)
+  const last = deed.do === 'drop' ? after + deed.after : feedLength
+  const numbers = Array.from({ length: last - after }, (_, index) => after + index + 1)
   const leave = gate.enter()
-  const gone = new Promise((resolve) => socket?.once('close', resolve))
-  try {
-    const last = deed.do === 'drop' ? after + deed.after : feedLength
-    for (let n = after + 1; n <= last; n++) yield n
-    // An RST may overtake bytes that the peer has not read yet: wait until they are its own.
-    if (deed.do === 'drop') setTimeout(() => tcpOf(socket)?.resetAndDestroy(), 5)
-    await gone
-  } finally {
-    leave()
-  }
+  socket?.once('close', leave)
+  // An RST may overtake bytes that the peer has not read yet: wait until they are its own.
+  if (deed.do === 'drop') setTimeout(() => tcpOf(socket)?.resetAndDestroy(), 5)
+  return new Feed<number>().listen(leave, numbers)
 }
 
 function tcpOf(socket: WebSocket | undefined): { resetAndDestroy(): void } | undefined {
