@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config'
 
 /** Tests run on the sources: `polywire/rest` and `#platform` resolve by the condition `polywire-source`. */
@@ -15,6 +16,8 @@ export default defineConfig({
   oxc: { target: 'es2022' },
   test: {
     testTimeout: 10_000,
+    // Most tests wait for servers: two at a time also where there are but two cores.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     projects: [
       project('sources', 'test/**/*.test.ts', { exclude: ['test/{package,browser,soak}/**'] }),
       project('package', 'test/package/**/*.test.ts', {
