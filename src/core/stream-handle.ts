@@ -140,7 +140,7 @@ export class StreamHandle<Message> implements Duplex<unknown, Message>, AsyncIte
   }
 
   async #begin(): Promise<void> {
-    const { scope, chain } = this.#start
+    const { scope, chain, outbox } = this.#start
     if (this.#isClosed) throw this.#refusal('the stream is closed: call the operation again for another one')
     scope.setStreamState('connecting')
     let call: Call | undefined
@@ -154,6 +154,8 @@ export class StreamHandle<Message> implements Duplex<unknown, Message>, AsyncIte
       if (this.#isClosed) return discardReply(reply)
       this.#reply = reply
       this.#reader.attach(reply.messages)
+      // Nothing can be sent on a stream that is over, though its last messages are still to be read.
+      if (outbox) reply.messages.onSettled((end) => outbox.close(end.kind === 'failed' ? end.error : undefined))
       // Unless it has failed since, and resume is at work on it.
       if (scope.streamState === 'connecting') scope.setStreamState('open')
     } catch (error) {

@@ -79,3 +79,8 @@ export async function passUntil(clock: ManualClock, isMet: () => boolean, stepMs
     await settle(5)
   }
 }
+
+/** The client has seen that its socket is gone. */
+export async function untilLost(stream: { readonly state: string }): Promise<void> {
+  while (stream.state === 'open') await new Promise(setImmediate)
+}

@@ -40,8 +40,10 @@ export interface MemberHost extends SessionWire {
   refuseCredential(wasOpen: boolean): boolean
 }
 
-/** One read of a socket may bring this many messages after it was told to stop. */
-const readAheadMessages = 8192
+/** Bytes that may wait for a reader. */
+const maxQueuedBytes = 1 << 24
+/** What one read of a socket may bring after it was told to stop: small messages, or a large one. */
+const readAhead = { messages: 8192, bytes: 1 << 24 }
 
 /**
  * One call's part in a channel: its receive queue, its place in the channel's history, its sending half.
@@ -215,14 +217,17 @@ export class ChannelMember implements LinkUser {
   #makeSource(isPausable: boolean): Source {
     const { overflow = 'error', maxQueued = 4096 } = this.spec
     const tooSlow = 'the reader is too slow: read faster, raise maxQueued, or declare what `overflow` does'
+    const { messages, bytes } = isPausable ? readAhead : { messages: 0, bytes: 0 }
     return new Source({
       highWaterMark: maxQueued,
+      highWaterBytes: maxQueuedBytes,
       onPause: () => this.#host.setFull(this, true),
       onResume: () => this.#host.setFull(this, false),
       onClose: (reason) => this.#leave(reason),
       overflow: makeBound({
         policy: overflow,
-        maxMessages: maxQueued + (isPausable ? readAheadMessages : 0),
+        maxMessages: maxQueued + messages,
+        maxBytes: maxQueuedBytes + bytes,
         gaps: this.#call.operation.gaps,
         toError: (cause) =>
           new CallError(

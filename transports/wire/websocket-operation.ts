@@ -45,7 +45,7 @@ export function defineChannel<O extends Operation<any, any>>(name: string, spec:
     isResumable: true,
     binding: { kind: 'channel', stream } satisfies WebSocketBinding,
     intake: intakeOf(name, spec.input, { operation: { name: label, protocol: 'websocket', via } }),
-    outbox: { ...outbox, measure: sizeOf },
+    outbox: { maxAgeMs: 30_000, ...outbox, measure: sizeOf },
     ...(sendSchema && { outgoing: (message, check) => check(sendSchema, message) }),
     ...(receiveSchema && { outlet: (message, check) => check(receiveSchema, message) }),
     ...optional({ gaps, retry, validate }),
