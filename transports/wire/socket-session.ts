@@ -86,6 +86,7 @@ export class SocketSession implements MemberHost, RequestHost {
 
   expect(ref: number, awaiting: Awaiting): void {
     this.#awaiting.set(ref, awaiting)
+    this.#pressure.review(this.#connection)
   }
 
   forget(ref: number): void {
