@@ -5,25 +5,32 @@ import { readHeaders } from '../src/core/headers-init.ts'
 import type { IdempotencyOption } from '../src/core/idempotency.ts'
 import type { Reply } from '../src/core/reply.ts'
 import type { Services } from '../src/core/services.ts'
+import { defineStream } from '../src/core/streaming.ts'
 import type { Transport } from '../src/core/transport.ts'
 import { isCrossOrigin } from './wire/base-url.ts'
 import { type DeadlineHeader, deadlineWriter } from './wire/deadline-header.ts'
 import { fetchOptionsOf } from './wire/fetch-options.ts'
 import { GraphQLHttp } from './wire/graphql-http.ts'
-import { graphqlOperation } from './wire/graphql-operation.ts'
-import { subscribe } from './wire/graphql-subscriptions.ts'
-import { type ConnectionParams, graphqlTransportWs } from './wire/graphql-transport-ws.ts'
+import {
+  type GraphQLBinding,
+  graphqlOperation,
+  type MakeSubscriptions,
+  type Subscribing,
+} from './wire/graphql-operation.ts'
+import {
+  type SubscriptionSocketOptions,
+  Subscriptions,
+  type SubscriptionsOptions,
+} from './wire/graphql-subscriptions.ts'
+import type { ConnectionParams } from './wire/graphql-transport-ws.ts'
 import type { GraphQLBuilder, SubscriptionBuilder } from './wire/graphql-types.ts'
 import { readGraphQLUrl } from './wire/graphql-url.ts'
 import type { HttpEngine, HttpOptions } from './wire/http.ts'
 import { selectEngine } from './wire/http-engine.ts'
-import type { CredentialPlace } from './wire/socket-credential.ts'
-import { type SocketOptions, SocketSessions } from './wire/socket-sessions.ts'
-import { type CloseCodes, withCloseCodes } from './wire/websocket-close-codes.ts'
-import { readSocketUrl } from './wire/websocket-url.ts'
 
 export { conflate, type OverflowPolicy } from '../src/core/overflow.ts'
 export type { DeadlineHeader } from './wire/deadline-header.ts'
+export type { SubscriptionSocketOptions } from './wire/graphql-subscriptions.ts'
 export type { ConnectionParams } from './wire/graphql-transport-ws.ts'
 export type {
   ErrorPolicy,
@@ -71,14 +78,6 @@ export interface GraphQLTransportOptions extends HttpOptions {
   readonly socket?: SubscriptionSocketOptions | undefined
 }
 
-/** How the socket of the subscriptions lives. */
-export interface SubscriptionSocketOptions extends Omit<SocketOptions, 'lingerMs'> {
-  /** Where the credential goes. @defaultValue 'message': the payload of `connection_init` */
-  readonly authIn?: CredentialPlace | undefined
-  /** What close codes mean that the protocol does not know, or takes for something else. */
-  readonly closeCodes?: CloseCodes | undefined
-}
-
 /** A GraphQL transport, as `createClient` takes it. */
 export interface GraphQLTransport extends Transport<'graphql'> {
   readonly origin: string
@@ -105,7 +104,9 @@ class HttpGraphQLTransport implements GraphQLTransport {
   readonly origin: string
   readonly #http: GraphQLHttp
   readonly #engine: HttpEngine
-  readonly #sessions: SocketSessions
+  readonly #socketOptions: Pick<SubscriptionsOptions, 'url' | 'connectionParams' | 'socket'>
+  #attached: Pick<SubscriptionsOptions, 'services' | 'via'> | undefined
+  #subscriptions: ReturnType<MakeSubscriptions> | undefined
 
   constructor(options: GraphQLTransportOptions) {
     const { auth, idempotency, maxBodyBytes = defaultMaxBodyBytes, crossOriginHeaders = [] } = options
@@ -129,23 +130,25 @@ class HttpGraphQLTransport implements GraphQLTransport {
       fetchOptions: fetchOptionsOf(options),
       idempotency,
     })
-    const { connectionParams, subscriptionUrl, socket } = options
-    const adapter = withCloseCodes(graphqlTransportWs(connectionParams), socket?.closeCodes)
-    // Each subscription is a call's own: nobody could take it over, so it ends with its reader.
-    const socketOptions = { authIn: 'message', ...socket, lingerMs: 0 } as const
-    this.#sessions = new SocketSessions(readSocketUrl(subscriptionUrl ?? href), adapter, socketOptions)
+    const { connectionParams, socket, subscriptionUrl = href } = options
+    const { href: socketUrl } = readGraphQLUrl(subscriptionUrl, 'subscriptionUrl', ['wss:', 'ws:', 'https:', 'http:'])
+    this.#socketOptions = { url: socketUrl, connectionParams, socket }
   }
 
   attach(services: Services, via: string): void {
-    this.#sessions.attach(services, via)
+    this.#attached = { services, via }
   }
 
   send(call: Call): Promise<Reply> {
-    return call.operation.kind === 'unary' ? this.#http.send(call) : subscribe(call, this.#sessions)
+    const { makeSubscriptions } = call.operation.binding as GraphQLBinding
+    if (!makeSubscriptions) return this.#http.send(call)
+    const attached = this.#attached ?? { services: call.scope.services, via: call.operation.via }
+    this.#subscriptions ??= makeSubscriptions({ ...this.#socketOptions, ...attached })
+    return this.#subscriptions.open(call)
   }
 
   async close(): Promise<void> {
-    this.#sessions.close()
+    this.#subscriptions?.close()
     await this.#engine.close()
   }
 }
@@ -170,6 +173,12 @@ export const query: GraphQLBuilder = (document: unknown, spec?: object) => graph
 export const mutation: GraphQLBuilder = (document: unknown, spec?: object) =>
   graphqlOperation('mutation', document, spec)
 
+/** Comes in with `subscription` only: who has no subscriptions carries no socket. */
+const subscribing: Subscribing = {
+  define: defineStream,
+  makeSubscriptions: (options) => new Subscriptions(options),
+}
+
 /**
  * Declares a subscription.
  *
@@ -180,4 +189,4 @@ export const mutation: GraphQLBuilder = (document: unknown, spec?: object) =>
  * })
  */
 export const subscription: SubscriptionBuilder = (document: unknown, spec?: object) =>
-  graphqlOperation('subscription', document, spec)
+  graphqlOperation('subscription', document, spec, subscribing)

@@ -8,9 +8,9 @@ import {
 } from '../../src/core/operation.ts'
 import type { OverflowPolicy } from '../../src/core/overflow.ts'
 import { type Schema, validating } from '../../src/core/schema.ts'
-import { defineStream } from '../../src/core/streaming.ts'
 import { type GraphQLKind, type PreparedDocument, prepareDocument } from './graphql-document.ts'
 import type { GraphQLResult } from './graphql-result.ts'
+import type { Subscriptions, SubscriptionsOptions } from './graphql-subscriptions.ts'
 import type { ErrorPolicy, GraphQLSpec } from './graphql-types.ts'
 
 /** What the transport knows of an operation. */
@@ -21,6 +21,17 @@ export interface GraphQLBinding {
   /** Of a subscription's receive queue. */
   readonly overflow?: OverflowPolicy | undefined
   readonly maxQueued?: number | undefined
+  /** Comes with the operation, so that who has no subscriptions carries no socket. */
+  readonly makeSubscriptions?: MakeSubscriptions | undefined
+}
+
+/** Makes what carries the subscriptions of a transport. */
+export type MakeSubscriptions = (options: SubscriptionsOptions) => Pick<Subscriptions, 'open' | 'close'>
+
+/** What only subscriptions need. */
+export interface Subscribing {
+  readonly define: (info: OperationInfo) => Operation<any, any>
+  readonly makeSubscriptions: MakeSubscriptions
 }
 
 /** Every option of every kind of operation. */
@@ -38,24 +49,30 @@ interface AnySpec extends GraphQLSpec {
  *
  * @throws {TypeError} when the document holds no operation of this kind.
  */
-export function graphqlOperation(kind: GraphQLKind, source: unknown, spec: AnySpec = {}): Operation<any, any> {
+export function graphqlOperation(
+  kind: GraphQLKind,
+  source: unknown,
+  spec: AnySpec = {},
+  subscribing?: Subscribing,
+): Operation<any, any> {
   const document = prepareDocument(source, spec.operationName)
   if (document.kind !== kind) {
     const name = document.operationName ? ` '${document.operationName}'` : ''
     throw new TypeError(`${kind}() was given a ${document.kind}${name}: make it with ${document.kind}()`)
   }
   const { errorPolicy: policy = 'none', extensions, variables, output, via = 'graphql', overflow, maxQueued } = spec
-  const binding: GraphQLBinding = { document, policy, extensions, overflow, maxQueued }
+  const { makeSubscriptions, define = defineOperation } = subscribing ?? {}
+  const binding: GraphQLBinding = { document, policy, extensions, overflow, maxQueued, makeSubscriptions }
   const name = `${kind} ${document.operationName ?? '(anonymous)'}`
   const info: OperationInfo = {
     name,
     protocol: 'graphql',
     via,
-    kind: kind === 'subscription' ? 'server_stream' : 'unary',
+    kind: subscribing ? 'server_stream' : 'unary',
     isIdempotent: spec.idempotent ?? kind !== 'mutation',
     binding,
     ...given(spec, 'idempotency', 'retry', 'validate', 'resume', 'gaps'),
-    ...(kind === 'subscription' && { isResumable: true }),
+    ...(subscribing && { isResumable: true }),
     intake: takeVariables(validating(variables) && (variables as Schema), {
       operation: { name, protocol: 'graphql', via },
     }),
@@ -63,7 +80,7 @@ export function graphqlOperation(kind: GraphQLKind, source: unknown, spec: AnySp
       outlet: (message: unknown, check: Check) => checkData(output as Schema, policy, message, check),
     }),
   }
-  return kind === 'subscription' ? defineStream(info) : defineOperation(info)
+  return define(info)
 }
 
 /** Variables are an object, or nothing; only a caller without types can pass anything else. */

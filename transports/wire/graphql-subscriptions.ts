@@ -3,38 +3,76 @@ import { CallError } from '../../src/core/error.ts'
 import type { Failure } from '../../src/core/failure.ts'
 import { HeaderMap } from '../../src/core/header-map.ts'
 import type { StreamReply } from '../../src/core/reply.ts'
+import type { Services } from '../../src/core/services.ts'
 import type { Item, Tap } from '../../src/core/source.ts'
 import { graphqlFailure } from './graphql-error.ts'
 import { type GraphQLBinding, messageOf } from './graphql-operation.ts'
 import { textOf } from './graphql-print.ts'
 import { requestRest } from './graphql-request-json.ts'
 import { toGraphQLResult } from './graphql-result.ts'
-import type { SubscriptionPayload } from './graphql-transport-ws.ts'
-import type { SocketSessions } from './socket-sessions.ts'
+import { type ConnectionParams, graphqlTransportWs, type SubscriptionPayload } from './graphql-transport-ws.ts'
+import type { CredentialPlace } from './socket-credential.ts'
+import { type SocketOptions, SocketSessions } from './socket-sessions.ts'
+import { type CloseCodes, withCloseCodes } from './websocket-close-codes.ts'
+import { readSocketUrl } from './websocket-url.ts'
 
-/**
- * Opens one subscription on the socket of the call's identity: each has an id of its own, and ends without the others.
- *
- * The protocol knows no acknowledgement of a subscription and no cursors: it is open once it is on its way, and what a
- * drop has cost nobody knows, unless the operation declares how it continues.
- */
-export async function subscribe(call: Call, sessions: SocketSessions): Promise<StreamReply> {
-  const { document, overflow, maxQueued } = call.operation.binding as GraphQLBinding
-  const { head } = await textOf(document, call)
-  const payload: SubscriptionPayload = { json: `${head}${requestRest(call, false)}}` }
-  // A scope of its own: what fails the stream from here leaves the subscription as an abort would.
-  const own = call.with({ scope: call.scope.fork() })
-  const spec = { topic: undefined, payload, isRecoverable: false, overflow, maxQueued }
-  const reply = await sessions
-    .of(call)
-    .stream(own, spec)
-    .catch((error: unknown) => {
-      own.scope.end()
-      throw error
-    })
-  reply.messages.tap(reader(own))
-  const continuity = call.operation.resume ? 'at-least-once' : 'unknown'
-  return { ...reply, continuity: () => continuity }
+/** How the socket of the subscriptions lives. */
+export interface SubscriptionSocketOptions extends Omit<SocketOptions, 'lingerMs'> {
+  /** Where the credential goes. @defaultValue 'message': the payload of `connection_init` */
+  readonly authIn?: CredentialPlace | undefined
+  /** What close codes mean that the protocol does not know, or takes for something else. */
+  readonly closeCodes?: CloseCodes | undefined
+}
+
+/** What the transport says of its subscriptions. */
+export interface SubscriptionsOptions {
+  readonly url: string
+  readonly connectionParams: ConnectionParams | undefined
+  readonly socket: SubscriptionSocketOptions | undefined
+  /** The transport's key. */
+  readonly via: string
+  readonly services: Services
+}
+
+/** The subscriptions of one transport, over one socket for each identity. */
+export class Subscriptions {
+  readonly #sessions: SocketSessions
+
+  constructor({ url, connectionParams, socket, via, services }: SubscriptionsOptions) {
+    const adapter = withCloseCodes(graphqlTransportWs(connectionParams), socket?.closeCodes)
+    // Each subscription is a call's own: nobody could take it over, so it ends with its reader.
+    this.#sessions = new SocketSessions(readSocketUrl(url), adapter, { authIn: 'message', ...socket, lingerMs: 0 })
+    this.#sessions.attach(services, via)
+  }
+
+  /**
+   * Opens one, with an id of its own, that ends without the others.
+   *
+   * The protocol knows no acknowledgement of a subscription and no cursors: it is open once it is on its way, and what
+   * a drop has cost nobody knows, unless the operation declares how it continues.
+   */
+  async open(call: Call): Promise<StreamReply> {
+    const { document, overflow, maxQueued } = call.operation.binding as GraphQLBinding
+    const { head } = await textOf(document, call)
+    const payload: SubscriptionPayload = { json: `${head}${requestRest(call, false)}}` }
+    // A scope of its own: what fails the stream from here leaves the subscription as an abort would.
+    const own = call.with({ scope: call.scope.fork() })
+    const spec = { topic: undefined, payload, isRecoverable: false, overflow, maxQueued }
+    const reply = await this.#sessions
+      .of(call)
+      .stream(own, spec)
+      .catch((error: unknown) => {
+        own.scope.end()
+        throw error
+      })
+    reply.messages.tap(reader(own))
+    const continuity = call.operation.resume ? 'at-least-once' : 'unknown'
+    return { ...reply, continuity: () => continuity }
+  }
+
+  close(): void {
+    this.#sessions.close()
+  }
 }
 
 /** Makes messages of results. What the policy does not let pass ends the stream, and with it the subscription. */
