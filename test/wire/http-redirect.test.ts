@@ -228,6 +228,18 @@ describe('rules', () => {
   })
 })
 
+it('a browser build outside of a browser leaves redirects to fetch, but for a credential', async () => {
+  await using server = await FaultServer.start()
+  const engine = new FetchEngine()
+  const url = `${server.url}/redirect/302?to=/json`
+  const plain = exchange(engine, { url })
+  await plain.over()
+  expect(plain.text).toBe('{"ok":true}')
+  const secret = exchange(engine, { url, headers: { 'x-session': 'x' }, credentialHeaders })
+  await secret.over()
+  expect(secret.fault).toMatchObject({ code: 'failed_precondition', sent: 'yes' })
+})
+
 describe('fetch in a browser', () => {
   const userAgent = vi.spyOn(globalThis.navigator, 'userAgent', 'get')
   afterEach(() => userAgent.mockReset())

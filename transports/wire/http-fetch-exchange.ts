@@ -104,7 +104,7 @@ export class FetchExchange implements HttpControl {
 
   async #send(): Promise<ResponseLike> {
     const { url, body, blob, onUploadProgress } = this.#request
-    const init = initOf(this.#request, redirectMode(this.#request), this.#abort.signal)
+    const init = initOf(this.#request, redirectMode(this.#request, this.#follow !== undefined), this.#abort.signal)
     if (body !== undefined && blob) addBlob(init, blob)
     else if (typeof body === 'function') await addBody(init, (this.#upload = new Upload(body, onUploadProgress)))
     else if (body !== undefined) await addBody(init, body)
@@ -122,7 +122,7 @@ export class FetchExchange implements HttpControl {
 
   /** What follows on a redirect that fetch was told to leave to us. */
   #redirected(response: ResponseLike): HttpRequest | HttpFault | undefined {
-    if (redirectMode(this.#request) !== 'ours') return undefined
+    if (redirectMode(this.#request, this.#follow !== undefined) !== 'ours') return undefined
     // What browsers give instead of a redirect that they were told not to follow.
     const isOpaque = response?.type === 'opaqueredirect'
     if (!isOpaque && !isRedirect(response?.status ?? 0)) return undefined

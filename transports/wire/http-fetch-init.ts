@@ -26,12 +26,12 @@ const passedOn = ['credentials', 'mode', 'cache', 'priority', 'keepalive'] as co
  * Whether fetch may follow redirects by itself. In browsers it must, for no one else can see where they lead, except
  * with a credential that it would carry to another origin; elsewhere we follow, by stricter rules than its own.
  */
-export function redirectMode(request: HttpRequest): 'follow' | 'manual' | 'ours' {
+export function redirectMode(request: HttpRequest, canFollow: boolean): 'follow' | 'manual' | 'ours' {
   const asked = request.fetchOptions?.redirect ?? 'follow'
   if (asked === 'manual') return asked
   // Of its own 'error', fetch says no more than of any network error.
   if (asked === 'error') return 'ours'
-  return isBrowser() && !hasSecretUnknownToFetch(request) ? 'follow' : 'ours'
+  return (isBrowser() || !canFollow) && !hasSecretUnknownToFetch(request) ? 'follow' : 'ours'
 }
 
 /** No option is named that was not asked for: workerd refuses some that it does not know. */
