@@ -84,7 +84,7 @@ describe.each(harnesses)('$protocol', (harness) => {
   const unwritable: readonly (readonly [name: string, value: unknown])[] = [
     ['circular', circular],
     ['a BigInt', { text: 5n }],
-    ['a toJSON that throws', { text: { toJSON: () => Promise.reject(new Error('x')).catch(() => {}) && fail() } }],
+    ['a toJSON that throws', { text: { toJSON: fail } }],
   ]
   const bodied: Record<string, Operation<any, any>> = {
     rest: post('/echo', { body: type<object>() }),

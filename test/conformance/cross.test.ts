@@ -118,6 +118,26 @@ describe('one client over five protocols', () => {
     expect(peer(protocol).seen.map((seen) => seen.remainingMs)).toEqual([9000, 6500])
   })
 
+  it.each(protocols.filter((protocol) => protocol !== 'sse'))(
+    '%s: what may have run is sent again with its key, and only with one',
+    async (protocol) => {
+      const harness = harnesses.find((each) => each.protocol === protocol) as Harness
+      const { origin, seen } = peer(protocol)
+      const transport = harness.transport(origin, { idempotency: 'idempotency-key' })
+      const keyed = createClient({ transports: { [protocol]: transport }, clock })
+      const write = (api: Api) => api.write?.('once') as Promise<string>
+      peer(protocol).plan({ do: 'reset' }, { do: 'serve' }, { do: 'reset' })
+      expect(await playUntil(write(harness.api(keyed)), clock)).toBe('once')
+      const [first, second] = seen.map(({ key }) => key)
+      expect(first).toMatch(/^[\w-]{20,}$/)
+      expect(second).toBe(first)
+      const error = await playUntil(failureOf(write(apis.get(protocol) as Api)), clock)
+      expect(error).toMatchObject({ notRetried: 'not_idempotent' })
+      expect(seen).toHaveLength(3)
+      await keyed.close()
+    },
+  )
+
   it('one token for all: refreshed once, whichever protocol is refused first', async () => {
     for (const each of peers.values()) each.accept('new')
     const calls = Array.from({ length: 100 }, (_, n) => read(protocols[n % protocols.length] as string, `call ${n}`))

@@ -50,6 +50,6 @@ function guard(chaos: Chaos, { headers }: IncomingMessage): void {
 
 /** What a gateway in front of the server does. */
 function busy(response: ServerResponse, retryAfterS: number): Promise<never> {
-  response.writeHead(503, { 'retry-after': retryAfterS }).end()
+  response.writeHead(503, { 'retry-after': String(retryAfterS) }).end()
   return new Promise<never>(() => {})
 }

@@ -14,7 +14,7 @@ function answer(chaos: Chaos, feed: Feed, request: IncomingMessage, response: Se
   if (!chaos.accepts(request.headers.authorization)) return void response.writeHead(401).end()
   if (id === undefined) return void response.writeHead(404).end()
   const fault = chaos.take('sse')
-  if (fault?.kind === 'busy') return void response.writeHead(503, { 'retry-after': fault.retryAfterS }).end()
+  if (fault?.kind === 'busy') return void response.writeHead(503, { 'retry-after': String(fault.retryAfterS) }).end()
   response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' })
   response.write('retry: 100\n: welcome\n\n')
   if (what === 'status') return void response.write(`event: parcel\ndata: ${JSON.stringify(parcelOf(Number(id)))}\n\n`)

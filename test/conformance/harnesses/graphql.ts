@@ -51,10 +51,16 @@ const codes: readonly (readonly [name: string, code: Code, isRetryable?: true])[
 
 export const graphql: Harness = {
   protocol: 'graphql',
-  has: ['write', 'feed'],
+  has: ['write', 'feed', 'live'],
+  carriesOn: true,
   start: startGraphQLPeer,
-  transport: (origin) =>
-    graphqlTransport({ url: `${origin}/graphql`, maxBodyBytes: maxAnswerBytes, deadlineHeader: 'grpc-timeout' }),
+  transport: (origin, options) =>
+    graphqlTransport({
+      ...options,
+      url: `${origin}/graphql`,
+      maxBodyBytes: maxAnswerBytes,
+      deadlineHeader: 'grpc-timeout',
+    }),
   api: (client) => ({
     read: (text, options) => client.call(read, text, options),
     write: (text, options) => client.call(write, text, options),

@@ -50,7 +50,8 @@ export const grpcWeb = (framing: Framing): Harness => ({
   protocol: 'grpc-web',
   has: ['write', 'feed', 'live'],
   start: startGrpcWebPeer,
-  transport: (origin) => grpcWebTransport({ baseUrl: origin, maxMessageBytes: maxAnswerBytes, framing }),
+  transport: (origin, options) =>
+    grpcWebTransport({ ...options, baseUrl: origin, maxMessageBytes: maxAnswerBytes, framing }),
   api: (client) => ({
     read: (text, options) => client.call(read, text, options),
     write: (text, options) => client.call(write, text, options),

@@ -38,8 +38,8 @@ export const rest: Harness = {
   protocol: 'rest',
   has: ['write'],
   start: startRestPeer,
-  transport: (origin) =>
-    restTransport({ baseUrl: origin, maxBodyBytes: maxAnswerBytes, deadlineHeader: 'grpc-timeout' }),
+  transport: (origin, options) =>
+    restTransport({ ...options, baseUrl: origin, maxBodyBytes: maxAnswerBytes, deadlineHeader: 'grpc-timeout' }),
   api: (client) => ({
     read: async (text, options) => (await client.call(read, { text }, options)).text,
     write: async (text, options) => (await client.call(write, { text }, options)).text,
@@ -59,5 +59,6 @@ export const restOverFetch: Harness = {
   ...rest,
   isFetch: true,
   waitingPhase: 'connect',
-  transport: (origin) => restTransport({ baseUrl: origin, maxBodyBytes: maxAnswerBytes, http: 'fetch' }),
+  transport: (origin, options) =>
+    restTransport({ ...options, baseUrl: origin, maxBodyBytes: maxAnswerBytes, http: 'fetch' }),
 }

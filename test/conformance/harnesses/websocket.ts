@@ -7,6 +7,7 @@ const message = type<{ text: string }>()
 const read = request('echo', { input: message, output: message, idempotent: true })
 const write = request('write', { input: message, output: message })
 const feed = channel('feed', { receive: type<number>() })
+const live = channel('live', { receive: type<number>(), recover: false })
 
 /** By the code of an error frame, or by the code that the socket is closed with. */
 const codes: readonly (readonly [name: string, code: Code, isRetryable?: true])[] = [
@@ -43,14 +44,16 @@ const codes: readonly (readonly [name: string, code: Code, isRetryable?: true])[
 
 export const websocket: Harness = {
   protocol: 'websocket',
-  has: ['write', 'feed'],
+  has: ['write', 'feed', 'live'],
+  carriesOn: true,
   start: startWebSocketPeer,
-  transport: (origin) =>
-    websocketTransport({ url: `${origin.replace('http', 'ws')}/ws`, maxFrameBytes: maxAnswerBytes }),
+  transport: (origin, options) =>
+    websocketTransport({ ...options, url: `${origin.replace('http', 'ws')}/ws`, maxFrameBytes: maxAnswerBytes }),
   api: (client) => ({
     read: async (text, options) => (await client.call(read, { text }, options)).text,
     write: async (text, options) => (await client.call(write, { text }, options)).text,
     feed: (options) => client.call(feed, {}, options),
+    live: (options) => client.call(live, {}, options),
   }),
   refusals: codes.map(([name, code, isRetryable = false]) => ({
     name,

@@ -12,6 +12,7 @@ interface Frame {
   readonly since?: number
   readonly token?: string
   readonly timeoutMs?: number
+  readonly key?: string
   readonly data?: { readonly text: string }
 }
 
@@ -62,9 +63,9 @@ class Session {
   }
 
   #answer(frame: Frame): void {
-    const { ref = 0, channel, data, timeoutMs } = frame
+    const { ref = 0, channel, data, timeoutMs, key } = frame
     const text = data?.text ?? ''
-    const deed = this.#gate.take({ token: this.#token, text, remainingMs: timeoutMs })
+    const deed = this.#gate.take({ token: this.#token, text, remainingMs: timeoutMs, key })
     const leave = this.#gate.enter()
     this.#leave.set(ref, leave)
     if (deed.do === 'hang') return

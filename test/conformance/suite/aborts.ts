@@ -2,6 +2,7 @@ import { bearerAuth } from 'polywire/auth'
 import { describe, expect, it } from 'vitest'
 import { eventually, turns } from '../support/eventually.ts'
 import type { Deed, Harness } from '../support/harness.ts'
+import { itIf } from '../support/it-if.ts'
 import { muteServer } from '../support/origins.ts'
 import { failureOf, inWorld, type World } from '../support/world.ts'
 
@@ -64,7 +65,7 @@ export function aborts(harness: Harness): void {
         expect(world.peer.seen).toHaveLength(1)
       }))
 
-    it.runIf(can('stall'))('in the middle of an answer', () =>
+    itIf(can('stall'))('in the middle of an answer', () =>
       inWorld(harness, {}, async (world) => {
         world.peer.plan({ do: 'stall' })
         await abortAt(world, () => world.reached(harness.isStreamOnly ? 'stream' : 'body'))

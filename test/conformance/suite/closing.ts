@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { collect } from '../support/eventually.ts'
 import { type Harness, serverText } from '../support/harness.ts'
+import { itIf } from '../support/it-if.ts'
 import { failureOf, inWorld } from '../support/world.ts'
 
 /** The end of the client ends its calls. */
@@ -16,7 +17,7 @@ export function closing(harness: Harness): void {
         await world.released()
       }))
 
-    it.runIf(harness.has.includes('feed'))('during a stream ends it with canceled', () =>
+    itIf(harness.has.includes('feed'))('during a stream ends it with canceled', () =>
       inWorld(harness, {}, async (world) => {
         const stream = world.api.feed?.()
         const reading = failureOf(collect(stream))

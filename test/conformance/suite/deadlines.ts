@@ -2,6 +2,7 @@ import { bearerAuth } from 'polywire/auth'
 import { describe, expect, it } from 'vitest'
 import { eventually } from '../support/eventually.ts'
 import type { Deed, Harness } from '../support/harness.ts'
+import { itIf } from '../support/it-if.ts'
 import { muteServer } from '../support/origins.ts'
 import { failureOf, inWorld } from '../support/world.ts'
 
@@ -67,7 +68,7 @@ export function deadlines(harness: Harness): void {
         expect(peer.seen).toHaveLength(1)
       }))
 
-    it.runIf(can('stall') && !harness.isStreamOnly)('while the body comes', () =>
+    itIf(can('stall') && !harness.isStreamOnly)('while the body comes', () =>
       inWorld(harness, {}, async (world) => {
         world.peer.plan({ do: 'stall' })
         const call = failureOf(world.api.read('stall', { timeoutMs: 1000 }))

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Deed, Harness } from '../support/harness.ts'
+import { itIf } from '../support/it-if.ts'
 import { closedOrigin } from '../support/origins.ts'
 import { failureOf, inWorld } from '../support/world.ts'
 
@@ -25,7 +26,7 @@ export function faults(harness: Harness): void {
       })
     })
 
-    it.runIf(can('reset'))('reset before any answer: unavailable, perhaps executed', () =>
+    itIf(can('reset'))('reset before any answer: unavailable, perhaps executed', () =>
       inWorld(harness, once, async ({ api, peer }) => {
         peer.plan({ do: 'reset' })
         const error = await failureOf(api.read('reset'))
@@ -39,7 +40,7 @@ export function faults(harness: Harness): void {
       }),
     )
 
-    it.runIf(can('cut'))('reset in the middle of an answer: sent, transient, nothing half is given', () =>
+    itIf(can('cut'))('reset in the middle of an answer: sent, transient, nothing half is given', () =>
       inWorld(harness, once, async ({ api, peer }) => {
         peer.plan({ do: 'cut' })
         const error = await failureOf(api.read('cut'))
@@ -50,7 +51,7 @@ export function faults(harness: Harness): void {
       }),
     )
 
-    it.runIf(can('flood'))('an answer beyond the limit: resource_exhausted, never sent again', () =>
+    itIf(can('flood'))('an answer beyond the limit: resource_exhausted, never sent again', () =>
       inWorld(harness, {}, async ({ api, peer }) => {
         peer.plan({ do: 'flood' })
         expect(await failureOf(api.read('flood'))).toMatchObject({
@@ -62,7 +63,7 @@ export function faults(harness: Harness): void {
       }),
     )
 
-    it.runIf(can('garble'))('a malformed answer has one code', () =>
+    itIf(can('garble'))('a malformed answer has one code', () =>
       inWorld(harness, once, async ({ api, peer }) => {
         peer.plan({ do: 'garble' })
         const { code, isRetryable = false } = harness.garbled ?? {}

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Deed, Harness } from '../support/harness.ts'
+import { itIf } from '../support/it-if.ts'
 import { closedOrigin } from '../support/origins.ts'
 import { failureOf, inWorld } from '../support/world.ts'
 
@@ -76,7 +77,7 @@ export function retries(harness: Harness): void {
         }),
     )
 
-    it.runIf(hasWrite)('sends again what the server says it did not run', () =>
+    itIf(hasWrite)('sends again what the server says it did not run', () =>
       inWorld(harness, { skipsWaits: true }, async ({ api, peer }) => {
         peer.plan({ do: 'busy', retryAfterS: 1 })
         expect(await api.write?.('again')).toBe('again')
@@ -84,7 +85,7 @@ export function retries(harness: Harness): void {
       }),
     )
 
-    it.runIf(hasWrite)('sends again what never left', async () => {
+    itIf(hasWrite)('sends again what never left', async () => {
       const origin = await closedOrigin()
       await inWorld(harness, { origin, skipsWaits: true }, async ({ api, attempts }) => {
         const error = await failureOf(api.write?.('nobody there') as Promise<string>)

@@ -3,6 +3,7 @@ import { bearerAuth } from 'polywire/auth'
 import { describe, expect, it } from 'vitest'
 import { collect, eventually } from '../support/eventually.ts'
 import { type Api, feedLength, type Harness } from '../support/harness.ts'
+import { itIf } from '../support/it-if.ts'
 import { failureOf, inWorld } from '../support/world.ts'
 
 const all = Array.from({ length: feedLength }, (_, index) => index + 1)
@@ -145,14 +146,26 @@ export function streams(harness: Harness): void {
         expect(taken).toEqual([1, 2, 3, 4])
       }))
 
-    it.runIf(harness.has.includes('live'))('without cursors fails behind its messages', () =>
-      inWorld(harness, {}, async ({ api, peer }) => {
+    itIf(harness.has.includes('live') && !harness.carriesOn)('without cursors fails behind its messages', () =>
+      inWorld(harness, { skipsWaits: true }, async ({ api, peer }) => {
         peer.plan({ do: 'drop', after: 4 })
         const { taken, error } = await readToFailure(api.live?.())
         expect(error).toMatchObject({ code: 'unavailable', phase: 'stream', sent: 'yes' })
         expect(taken).toEqual([1, 2, 3, 4])
         expect(peer.seen).toHaveLength(1)
       }),
+    )
+
+    itIf(harness.has.includes('live') && harness.carriesOn === true)(
+      'without cursors goes on, and does not pretend',
+      () =>
+        inWorld(harness, { skipsWaits: true }, async ({ api, peer }) => {
+          peer.plan({ do: 'drop', after: 4 })
+          const stream = (api.live as NonNullable<Api['live']>)()
+          expect(await take(stream, 4 + feedLength)).toEqual([1, 2, 3, 4, ...all])
+          expect(stream.continuity).toBe('unknown')
+          expect(peer.seen.map((seen) => seen.cursor)).toEqual([undefined, undefined])
+        }),
     )
 
     it('ends with the reason of an abort', () =>

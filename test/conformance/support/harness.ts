@@ -36,6 +36,7 @@ export interface Seen {
   readonly deed: Deed['do']
   /** Where a stream is asked to continue. */
   readonly cursor?: string | undefined
+  readonly key?: string | undefined
   /** What the caller says is left of its deadline. */
   readonly remainingMs?: number | undefined
 }
@@ -82,12 +83,14 @@ export interface Api {
 export interface Harness {
   readonly protocol: string
   start(): Promise<Peer>
-  transport(origin: string): Transport
+  transport(origin: string, options?: { readonly idempotency?: 'idempotency-key' }): Transport
   api(client: Client<any>): Api
   /** Which optional members of {@link Api} there are. */
   readonly has: readonly ('write' | 'feed' | 'live')[]
   /** Every class of the mapping table that the protocol can express. */
   readonly refusals: readonly Refusal[]
+  /** A dropped stream without cursors is opened again and goes on with what comes next; else it fails. */
+  readonly carriesOn?: boolean
   /** Names the row that says "unavailable" without a wait. */
   readonly unavailable: string
   /** What a malformed answer is. */

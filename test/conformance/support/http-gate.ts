@@ -72,7 +72,7 @@ export class HttpGate implements Peer {
   async meet(request: IncomingMessage, text: string, cursor?: string): Promise<Deed> {
     const response = this.responseTo(request)
     const token = tokenOf(request)
-    const deed = this.#plan.take({ token, text, cursor, remainingMs: remainingOf(request) })
+    const deed = this.#plan.take({ token, text, cursor, remainingMs: remainingOf(request), key: keyOf(request) })
     if (this.#plan.refusesToken(token)) return { do: 'refuse', as: '401' }
     return (await this.#breaks(deed, response)) ? new Promise<never>(() => {}) : deed
   }
@@ -125,6 +125,10 @@ export class HttpGate implements Peer {
 /** The bearer token of a request. */
 export function tokenOf({ headers }: IncomingMessage): string | undefined {
   return headers.authorization?.replace(/^Bearer /, '')
+}
+
+function keyOf({ headers }: IncomingMessage): string | undefined {
+  return headers['idempotency-key']?.toString()
 }
 
 /** Of the form that our transports are told to send: `1500m`. */
