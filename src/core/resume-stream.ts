@@ -1,19 +1,21 @@
-import { Backoff, type BackoffOptions } from './backoff.ts'
+import type { BackoffOptions } from './backoff.ts'
 import type { Call } from './call.ts'
-import { CallError, failureOf, isAnyCallError, withHistory } from './error.ts'
+import { CallError, isAnyCallError, withHistory } from './error.ts'
 import type { Gap } from './gap.ts'
 import { HeaderMap } from './header-map.ts'
 import type { Next } from './interceptor.ts'
+import { LateTrailers } from './late-trailers.ts'
 import { openWithin } from './open-within.ts'
 import { type PageLife, pageLife } from './page-life.ts'
 import { discardReply, type Reply, type StreamReply } from './reply.ts'
-import { ResumeWait } from './resume-wait.ts'
+import { ResumePace, ResumeWait, type Waiting } from './resume-wait.ts'
 import { toKnownError } from './run-unary.ts'
 import type { Scope } from './scope.ts'
 import type { SourceEnd } from './source.ts'
-import { SpliceSource } from './splice-source.ts'
+import { type SpliceOwner, SpliceSource } from './splice-source.ts'
 import { cursorTap, StreamCursors } from './stream-cursors.ts'
 import { StreamLosses } from './stream-losses.ts'
+import type { Continuity, StreamState } from './stream-state.ts'
 
 /** How broken streams are opened again. */
 export interface ResumeOptions extends BackoffOptions {
@@ -22,11 +24,6 @@ export interface ResumeOptions extends BackoffOptions {
   /** Messages whose cursors are remembered, to drop what a server repeats after a resume; 0 for none. @defaultValue 1_024 */
   readonly replayWindow?: number | undefined
 }
-
-/** Never two attempts within this; ms. */
-const floorMs = 100
-/** Hidden pages come back later, to leave room for those that are looked at. */
-const hiddenSpread = 4
 
 /**
  * One stream over all its attempts. Its states, told to the call's scope:
@@ -37,54 +34,67 @@ const hiddenSpread = 4
  *                        ▼  │ └─transient failure─┘      anything else ──▶ over
  *                     suspended
  */
-export class ResumingStream {
+export class ResumingStream implements SpliceOwner, StreamReply, Waiting {
+  readonly kind = 'stream'
+  readonly cursors: StreamCursors
   readonly #call: Call
   readonly #next: Next
-  readonly #page: PageLife
   readonly #timeoutMs: number
-  readonly #backoff: Backoff
-  readonly #cursors: StreamCursors
+  readonly #pace: ResumePace
   readonly #losses: StreamLosses
   readonly #splice: SpliceSource
-  #reply: StreamReply | undefined
+  #first!: StreamReply
+  #reply!: StreamReply
   /** Of the attempt that is opening or open; the first one runs in the call's own. */
   #scope: Scope | undefined
   #waiting: ResumeWait | undefined
-  #attemptedAt = Number.NEGATIVE_INFINITY
   /** The cursor that the attempt under way was opened after. */
   #sentCursor: string | undefined
   #isOver = false
-  #setTrailers: (trailers: HeaderMap | Promise<HeaderMap>) => void = () => {}
+  readonly #trailers = new LateTrailers()
 
   constructor(call: Call, next: Next, options: ResumeOptions, page: PageLife = pageLife()) {
     this.#call = call
     this.#next = next
-    this.#page = page
     this.#timeoutMs = call.options.timeoutMs ?? options.timeoutMs ?? 30_000
-    this.#backoff = new Backoff(call.scope.services.clock, options)
-    this.#cursors = new StreamCursors(call.operation, options.replayWindow ?? 1024, call.cursor)
+    this.#pace = new ResumePace(call.scope.services.clock, options, page)
+    this.cursors = new StreamCursors(call.operation, options.replayWindow ?? 1024, call.cursor)
     this.#losses = new StreamLosses(call)
-    const lossOf = (gap: Gap) => this.#losses.errorOf(gap)
-    const onEnd = (reason: unknown) => this.#stop(reason)
-    this.#splice = new SpliceSource({ cursors: this.#cursors, lossOf, onEnd }, call.cursor)
+    this.#splice = new SpliceSource(this, call.cursor)
+  }
+
+  get messages(): SpliceSource {
+    return this.#splice
+  }
+
+  /** Of the first attempt. */
+  get status(): number {
+    return this.#first.status
+  }
+
+  get headers(): HeaderMap {
+    return this.#first.headers
+  }
+
+  /** Of the last one. */
+  get trailers(): Promise<HeaderMap> {
+    return this.#trailers.promise
+  }
+
+  continuity(): Continuity {
+    return this.#losses.isBroken ? 'unknown' : this.#reply.continuity()
   }
 
   /** Opens the stream; `retry` guards this opening. */
   async open(): Promise<Reply> {
-    const reply = await this.#first()
+    const reply = await this.#openFirst()
     if (reply.kind !== 'stream') return reply
-    this.#call.scope.onEnd(() => this.#splice.close(this.#call.scope.reason))
-    const trailers = new Promise<HeaderMap>((resolve) => {
-      this.#setTrailers = resolve
-    })
-    trailers.catch(() => {})
+    this.#first = reply
     this.#opened(reply)
-    const { status, headers } = reply
-    const continuity = () => (this.#losses.isBroken || !this.#reply ? 'unknown' : this.#reply.continuity())
-    return { kind: 'stream', messages: this.#splice, status, headers, trailers, continuity }
+    return this
   }
 
-  async #first(): Promise<Reply> {
+  async #openFirst(): Promise<Reply> {
     try {
       return await this.#next(this.#attempted(this.#call))
     } catch (error) {
@@ -98,7 +108,7 @@ export class ResumingStream {
 
   #opened(reply: StreamReply): void {
     this.#reply = reply
-    this.#backoff.opened()
+    this.#pace.opened()
     this.#call.scope.setStreamState('open')
     const { resume } = this.#call.operation
     if (resume) reply.messages.tap(cursorTap(resume.cursor, (cause) => this.#unreadable(cause)))
@@ -111,7 +121,7 @@ export class ResumingStream {
     this.#splice.detach()
     this.#endAttempt()
     if (this.#splice.hasProgressed) {
-      this.#backoff.progressed()
+      this.#pace.progressed()
       this.#losses.progressed()
     }
     if (end.kind === 'ended') this.#splice.settle(end)
@@ -122,42 +132,28 @@ export class ResumingStream {
     if (this.#isOver) return
     if (this.#isRefused(error)) this.#forget()
     else if (!isAnyCallError(error) || !error.isRetryable) this.#fail(toKnownError(error, this.#call))
-    else if (this.#backoff.isExhausted) this.#fail(withHistory(error, error.failures, 'attempts_exhausted'))
+    else if (this.#pace.isExhausted) this.#fail(withHistory(error, error.failures, 'attempts_exhausted'))
     this.#splice.whenRoom(() => this.#wait(error as CallError))
   }
 
   #wait(error: CallError): void {
     if (this.#isOver) return
     const { clock, telemetry } = this.#call.scope.services
-    const waitMs = this.#waitMs(error)
-    if (clock.now() + waitMs >= this.#call.wireDeadline) {
+    const plan = this.#pace.plan(error)
+    if (clock.now() + plan.waitMs >= this.#call.wireDeadline) {
       this.#fail(withHistory(error, error.failures, 'wait_exceeds_deadline'))
       return
     }
     const cursor = this.#splice.cursor || undefined
-    telemetry?.event?.({ type: 'resume', call: this.#call, cursor, waitMs: Math.round(waitMs), error })
-    this.#waiting = new ResumeWait({
-      clock,
-      page: failureOf(error).connection ? undefined : this.#page,
-      waitMs,
-      floorMs: Math.max(error.retryAfterMs ?? 0, this.#spacingMs),
-      onState: (state) => this.#call.scope.setStreamState(state),
-      onOver: () => this.#reopen(),
-    })
+    telemetry?.event?.({ type: 'resume', call: this.#call, cursor, waitMs: Math.round(plan.waitMs), error })
+    this.#waiting = new ResumeWait(plan, this)
   }
 
-  /** A failed shared connection is waited for by its link, which looks after the page too: nobody sleeps twice. */
-  #waitMs(error: CallError): number {
-    if (failureOf(error).connection) return this.#spacingMs
-    return this.#backoff.next(error.retryAfterMs, this.#page.isHidden ? hiddenSpread : 1)
+  onWaiting(state: StreamState): void {
+    this.#call.scope.setStreamState(state)
   }
 
-  /** What is left of the distance to the last attempt. */
-  get #spacingMs(): number {
-    return Math.max(0, this.#attemptedAt + floorMs - this.#call.scope.services.clock.now())
-  }
-
-  #reopen(): void {
+  onWaited(): void {
     this.#waiting = undefined
     this.#call.scope.setStreamState('connecting')
     this.#call.scope.root.reopens++
@@ -196,7 +192,7 @@ export class ResumingStream {
 
   #splicedIn(reply: StreamReply): void {
     const cursor = this.#sentCursor
-    if (cursor !== undefined) this.#cursors.resumed()
+    if (cursor !== undefined) this.cursors.resumed()
     const lost = cursor === undefined ? this.#losses.unknown() : undefined
     if (lost) this.#splice.lose(lost)
     this.#call.scope.services.telemetry?.event?.({ type: 'resumed', call: this.#call, cursor })
@@ -222,8 +218,7 @@ export class ResumingStream {
 
   #attempted(call: Call): Call {
     this.#sentCursor = call.cursor
-    this.#attemptedAt = call.scope.services.clock.now()
-    this.#backoff.attempted()
+    this.#pace.attempted()
     return call
   }
 
@@ -233,13 +228,17 @@ export class ResumingStream {
   }
 
   /** Nothing is waiting, opening or open any more. */
-  #stop(reason: unknown): void {
+  onEnd(reason: unknown): void {
     this.#isOver = true
     this.#waiting?.cancel()
-    this.#setTrailers(this.#reply?.trailers ?? HeaderMap.empty)
+    this.#trailers.settle(() => this.#reply?.trailers ?? HeaderMap.empty)
     const scope = this.#scope
     this.#scope = undefined
     scope?.abort(reason)
+  }
+
+  lossOf(gap: Gap): CallError | undefined {
+    return this.#losses.errorOf(gap)
   }
 
   #endAttempt(): void {

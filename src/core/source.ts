@@ -210,10 +210,10 @@ export class Source implements MessageSource {
 
   #arrived(): void {
     if (this.#queue.length > 0) this.#notify()
-    const { highWaterMark = 4096, highWaterBytes = 1 << 24, onPause } = this.#options
+    const { highWaterMark = 4096, highWaterBytes = 1 << 24 } = this.#options
     if (this.#isPaused || (this.#queue.length < highWaterMark && this.#bytes < highWaterBytes)) return
     this.#isPaused = true
-    if (!this.#settled) onPause?.()
+    if (!this.#settled) this.#options.onPause?.()
   }
 
   #settle(end: SourceEnd): void {

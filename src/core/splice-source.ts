@@ -7,9 +7,9 @@ export interface SpliceOwner {
   /** Repeats and gaps are told by these. */
   readonly cursors: StreamCursors
   /** Whether a gap ends the stream, and with what. */
-  readonly lossOf: (gap: Gap) => object | undefined
+  lossOf(gap: Gap): object | undefined
   /** The stream is over, whatever ended it: close what is waiting or opening. Called once. */
-  readonly onEnd: (reason: unknown) => void
+  onEnd(reason: unknown): void
 }
 
 /** Messages left by earlier attempts above which no other attempt is opened before the reader has caught up. */

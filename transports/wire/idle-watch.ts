@@ -4,7 +4,7 @@ import type { Services } from '../../src/core/services.ts'
 /** Tells when a connection has been silent for too long: an entry in the shared deadline list, not a timer of its own. */
 export class IdleWatch {
   readonly #services: Services
-  readonly #onIdle: () => void
+  readonly #owner: { onIdle(): void }
   #state: 'off' | 'on' | 'over' = 'off'
   #idleMs = 0
   #aliveAt = 0
@@ -12,9 +12,9 @@ export class IdleWatch {
   #probe: Armed | undefined
   #isPaused = false
 
-  constructor(services: Services, onIdle: () => void) {
+  constructor(services: Services, owner: { onIdle(): void }) {
     this.#services = services
-    this.#onIdle = onIdle
+    this.#owner = owner
   }
 
   /** From now on a silence of `idleMs` counts; where one counts already, nothing changes. */
@@ -37,7 +37,7 @@ export class IdleWatch {
     const since = this.#services.clock.now()
     this.#probe = this.#services.deadlines.add(since + ms, () => {
       this.#probe = undefined
-      if (this.#aliveAt <= since && !this.#isPaused) this.#onIdle()
+      if (this.#aliveAt <= since && !this.#isPaused) this.#owner.onIdle()
     })
   }
 
@@ -61,6 +61,6 @@ export class IdleWatch {
   #expired(): void {
     if (this.#isPaused) this.alive()
     if (this.#services.clock.now() - this.#aliveAt < this.#idleMs) this.#arm()
-    else this.#onIdle()
+    else this.#owner.onIdle()
   }
 }

@@ -28,20 +28,20 @@ export class SseBatch implements EventStreamSink {
   readonly #lastness: EventReader['lastness']
   readonly #life: SseLife
   readonly #maxEventBytes: number
-  readonly #onComment: () => void
+  readonly #owner: { onFirstComment(): void }
   #items: Item[] = []
   #cursor: string | undefined
   #end: ReadBatch['end']
 
   constructor(
     settings: { readonly reader: EventReader; readonly life: SseLife; readonly maxEventBytes: number },
-    onComment: () => void,
+    owner: { onFirstComment(): void },
   ) {
     this.#read = settings.reader.read
     this.#lastness = settings.reader.lastness
     this.#life = settings.life
     this.#maxEventBytes = settings.maxEventBytes
-    this.#onComment = onComment
+    this.#owner = owner
   }
 
   take(): ReadBatch {
@@ -69,7 +69,7 @@ export class SseBatch implements EventStreamSink {
   onComment(): void {
     if (this.#life.hasComments) return
     this.#life.hasComments = true
-    this.#onComment()
+    this.#owner.onFirstComment()
   }
 
   onOverflow(): void {

@@ -2,9 +2,11 @@ import type { Call } from '../../src/core/call.ts'
 import { CallError } from '../../src/core/error.ts'
 import type { Failure } from '../../src/core/failure.ts'
 import { HeaderMap } from '../../src/core/header-map.ts'
+import { LateTrailers } from '../../src/core/late-trailers.ts'
 import { type PageEvent, type PageLife, pageLife } from '../../src/core/page-life.ts'
 import type { StreamReply } from '../../src/core/reply.ts'
-import { Source } from '../../src/core/source.ts'
+import { Source, type SourceOptions } from '../../src/core/source.ts'
+import type { Continuity } from '../../src/core/stream-state.ts'
 import { EventStream } from './event-stream.ts'
 import type { HttpControl, HttpEngine, HttpFault, HttpHead, HttpRequest, HttpSink } from './http.ts'
 import { join } from './http-collect.ts'
@@ -48,20 +50,25 @@ export function openEventStream(
   })
 }
 
-/** One connection of an event stream: what an engine reports to. */
-class SseExchange implements HttpSink {
+/**
+ * One connection of an event stream: what an engine reports to, the reply, and what its parts tell. One object with
+ * many methods, since thousands of streams may be open and each closure would be held for as long.
+ */
+class SseExchange implements HttpSink, StreamReply, SourceOptions {
+  readonly kind = 'stream'
   readonly #call: Call
   readonly #settings: SseSettings
-  readonly #resolve: (reply: StreamReply) => void
-  readonly #reject: (reason: unknown) => void
+  /** Of the opening; let go when that is over. */
+  #resolve: ((reply: StreamReply) => void) | undefined
+  #reject: ((reason: unknown) => void) | undefined
   #state: 'opening' | 'refused' | 'open' | 'over' = 'opening'
   #head!: HttpHead
   #control!: HttpControl
   #source!: Source
   #batch!: SseBatch
   #stream!: EventStream
-  #idle!: IdleWatch
-  #setTrailers: (trailers: HeaderMap) => void = () => {}
+  #idle: IdleWatch | undefined
+  readonly #trailers = new LateTrailers()
   #unwatch: (() => void) | undefined
   #errorBody: Uint8Array[] = []
   #errorSize = 0
@@ -76,6 +83,26 @@ class SseExchange implements HttpSink {
     this.#settings = settings
     this.#resolve = resolve
     this.#reject = reject
+  }
+
+  get messages(): Source {
+    return this.#source
+  }
+
+  get status(): number {
+    return this.#head.status
+  }
+
+  get headers(): HeaderMap {
+    return this.#head.headers
+  }
+
+  get trailers(): Promise<HeaderMap> {
+    return this.#trailers.promise
+  }
+
+  continuity(): Continuity {
+    return this.#settings.life.continuity(this.#call.operation.cursors)
   }
 
   onHead(head: HttpHead, control: HttpControl): void {
@@ -95,7 +122,7 @@ class SseExchange implements HttpSink {
   onEnd(trailers: HeaderMap): void {
     if (this.#state === 'refused') this.#refuseByStatus()
     if (this.#state !== 'open') return
-    this.#setTrailers(trailers)
+    this.#trailers.settle(() => trailers)
     const { isResumable, resume } = this.#call.operation
     const isAwaited = this.#settings.reader.lastness !== undefined
     const isDrop = isAwaited || isResumable || resume !== undefined
@@ -112,41 +139,30 @@ class SseExchange implements HttpSink {
     const wasOpen = this.#state === 'open'
     this.#leave()
     if (wasOpen) this.#source.fail(reason)
-    else this.#reject(reason)
+    else this.#reject?.(reason)
   }
 
   #open(isOver: boolean): void {
     const { idleTimeoutMs, life, maxEventBytes, page = pageLife() } = this.#settings
     this.#state = 'open'
-    this.#idle = new IdleWatch(this.#call.scope.services, () => this.#silent())
-    this.#batch = new SseBatch(this.#settings, () => this.#commented())
+    this.#batch = new SseBatch(this.#settings, this)
     this.#stream = new EventStream(this.#batch, maxEventBytes)
-    this.#source = new Source({
-      onClose: () => this.#close(),
-      onPause: () => this.#pause(true),
-      onResume: () => this.#pause(false),
-    })
+    this.#source = new Source(this)
     this.#unwatch = page.watch((event) => this.#paged(event))
     const idleMs = idleTimeoutMs ?? (life.hasComments ? defaultIdleMs : Number.POSITIVE_INFINITY)
-    if (Number.isFinite(idleMs)) this.#idle.start(idleMs)
+    if (Number.isFinite(idleMs)) this.#watched.start(idleMs)
     this.#call.scope.mark('stream', 'yes')
-    const trailers = new Promise<HeaderMap>((resolve) => {
-      this.#setTrailers = resolve
-    })
-    const { status, headers } = this.#head
-    this.#resolve({
-      kind: 'stream',
-      messages: this.#source,
-      status,
-      headers,
-      trailers,
-      continuity: () => life.continuity(this.#call.operation.cursors),
-    })
+    this.#resolve?.(this)
+    this.#resolve = this.#reject = undefined
     if (isOver) this.#over(undefined)
   }
 
+  get #watched(): IdleWatch {
+    return (this.#idle ??= new IdleWatch(this.#call.scope.services, this))
+  }
+
   #read(bytes: Uint8Array): void {
-    this.#idle.alive()
+    this.#idle?.alive()
     this.#stream.feed(bytes)
     const { items, cursor, end } = this.#batch.take()
     this.#source.pushAll(items, bytes.byteLength)
@@ -156,23 +172,34 @@ class SseExchange implements HttpSink {
     this.#over(end.failure)
   }
 
-  #commented(): void {
-    if (this.#settings.idleTimeoutMs === undefined) this.#idle.start(defaultIdleMs)
+  onFirstComment(): void {
+    if (this.#settings.idleTimeoutMs === undefined) this.#watched.start(defaultIdleMs)
   }
 
-  #pause(isPaused: boolean): void {
-    this.#idle.pause(isPaused)
-    if (isPaused) this.#control.pause()
-    else this.#control.resume()
-  }
-
-  #silent(): void {
+  onIdle(): void {
     this.#drop(failures.idleFailure())
+  }
+
+  onPause(): void {
+    this.#idle?.pause(true)
+    this.#control.pause()
+  }
+
+  onResume(): void {
+    this.#idle?.pause(false)
+    this.#control.resume()
+  }
+
+  /** The reader has left. */
+  onClose(): void {
+    if (this.#state !== 'open') return
+    this.#leave()
+    this.#control.cancel()
   }
 
   /** A network that was away, or a machine that slept, has mostly killed the connection, and nothing says so. */
   #paged(event: PageEvent): void {
-    if (event === 'online' || event === 'woken') this.#idle.expect(wakeMs)
+    if (event === 'online' || event === 'woken') this.#watched.expect(wakeMs)
     else if (event === 'frozen') this.#drop(failures.frozenFailure())
   }
 
@@ -180,13 +207,6 @@ class SseExchange implements HttpSink {
     if (this.#state !== 'open') return
     this.#control.cancel()
     this.#over(failure)
-  }
-
-  /** The reader has left. */
-  #close(): void {
-    if (this.#state !== 'open') return
-    this.#leave()
-    this.#control.cancel()
   }
 
   /** Nothing more comes of this connection. */
@@ -197,10 +217,10 @@ class SseExchange implements HttpSink {
   }
 
   #leave(): void {
-    if (this.#state === 'open') this.#idle.stop()
+    this.#idle?.stop()
     this.#unwatch?.()
     this.#state = 'over'
-    this.#setTrailers(HeaderMap.empty)
+    this.#trailers.settle(() => HeaderMap.empty)
   }
 
   #collect(bytes: Uint8Array): void {
@@ -217,7 +237,7 @@ class SseExchange implements HttpSink {
   #refuse(failure: Failure): void {
     this.#leave()
     this.#control?.cancel()
-    this.#reject(this.#error(failure))
+    this.#reject?.(this.#error(failure))
   }
 
   /** The reconnection time that the server has named is a wait that it asks for. */
