@@ -10,7 +10,9 @@ const reply = ({ channel, data }: { channel?: string; data?: any }) =>
 
 /** What `publish` of many messages of 1 KiB has brought over the wire. */
 const filler = 'x'.repeat(1024)
-const texts = channel('texts', { receive: type<string>() })
+const many = 16_000
+const maxQueued = 256
+const texts = channel('texts', { receive: type<string>(), maxQueued })
 
 /** Bytes that wait in the server, because the client does not read. */
 const held = (server: { client: { socket: { bufferedAmount: number } } }) => server.client.socket.bufferedAmount
@@ -20,10 +22,10 @@ describe('a slow reader, over a socket that can be paused', () => {
     const { client, server } = await setUp()
     const slow = client.call(texts)
     await slow.opened
-    for (let n = 0; n < 40_000; n++) server.publish('texts', filler)
+    for (let n = 0; n < many; n++) server.publish('texts', filler)
     await settle(200)
     expect(held(server)).toBeGreaterThan(1 << 20)
-    expect(await take(slow, 40_000)).toHaveLength(40_000)
+    expect(await take(slow, many)).toHaveLength(many)
     expect(held(server)).toBe(0)
     expect(slow.state).toBe('open')
   })
@@ -34,22 +36,22 @@ describe('a slow reader, over a socket that can be paused', () => {
     await slow.opened
     const quick = client.call(feed, { name: 'a' })
     await quick.opened
-    for (let n = 0; n < 40_000; n++) server.publish('texts', filler)
+    for (let n = 0; n < many; n++) server.publish('texts', filler)
     server.publish('feed:a', 7)
     await settle(200)
     expect(held(server)).toBeGreaterThan(1 << 20)
     await clock.advance(1000)
     expect(await take(quick, 1)).toEqual([7])
     const iterator = slow[Symbol.asyncIterator]()
-    const read = await take(iterator, 50_000).catch((error: unknown) => error)
+    const read = await take(iterator, many).catch((error: unknown) => error)
     expect(read).toMatchObject({ code: 'resource_exhausted', phase: 'stream' })
   })
 
   it('stalls no request for longer either', async () => {
     const { client, server, clock } = await setUpTimed({ server: { reply } })
-    const slow = client.call(channel('texts', { receive: type<string>(), overflow: 'drop-oldest' }))
+    const slow = client.call(channel('texts', { receive: type<string>(), maxQueued, overflow: 'drop-oldest' }))
     await slow.opened
-    for (let n = 0; n < 40_000; n++) server.publish('texts', filler)
+    for (let n = 0; n < many; n++) server.publish('texts', filler)
     await settle(200)
     const sum = client.call(add, { a: 1, b: 2 })
     await passUntil(clock, () => held(server) === 0)
@@ -59,10 +61,10 @@ describe('a slow reader, over a socket that can be paused', () => {
 
   it('does not stall its own acknowledgements for ever', async () => {
     const { client, server, clock } = await setUpTimed({ transport: { adapter: plainJson({ acks: true }) } })
-    const both = channel('texts', { send: type<string>(), receive: type<string>(), overflow: 'drop-oldest' })
+    const both = channel('texts', { send: type<string>(), receive: type<string>(), maxQueued, overflow: 'drop-oldest' })
     const slow = client.call(both)
     await slow.opened
-    for (let n = 0; n < 40_000; n++) server.publish('texts', filler)
+    for (let n = 0; n < many; n++) server.publish('texts', filler)
     await settle(200)
     let isSent = false
     const sent = slow.send('hi').then(() => (isSent = true))
@@ -74,12 +76,12 @@ describe('a slow reader, over a socket that can be paused', () => {
     const { client, server, clock } = await setUpTimed()
     const slow = client.call(texts)
     await slow.opened
-    for (let n = 0; n < 40_000; n++) server.publish('texts', filler)
+    for (let n = 0; n < many; n++) server.publish('texts', filler)
     await settle(200)
     await clock.advance(120_000)
     expect(slow.state).toBe('open')
     expect(server.upgrades).toHaveLength(1)
-    expect(await take(slow, 40_000)).toHaveLength(40_000)
+    expect(await take(slow, many)).toHaveLength(many)
   })
 })
 
