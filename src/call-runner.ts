@@ -1,4 +1,4 @@
-import { aborted } from './core/aborted.ts'
+import { unlessAborted } from './core/aborted.ts'
 import type { Auth } from './core/auth.ts'
 import { Call } from './core/call.ts'
 import type { CallOptions } from './core/call-options.ts'
@@ -36,8 +36,6 @@ export interface RunnerOptions {
   readonly chainOf: (auth: Auth | undefined, transport: Transport) => readonly Interceptor[]
 }
 
-/** How long a closing duplex may still flush; ms. */
-const lingerMs = 1000
 const noOptions: CallOptions = Object.freeze({})
 
 /** Runs the calls of one client: routes them, starts their scopes, ends them. */
@@ -91,21 +89,10 @@ export class CallRunner {
   stream(info: OperationInfo, input: unknown, options: CallOptions = noOptions): StreamHandle<unknown> {
     const plan = this.#plan(info)
     const scope = new Scope(this.#services)
-    const { streaming } = info
-    if (!streaming) throw misfit(info, 'an operation that streams is made by defineStream')
-    const isDuplex = info.kind === 'bidi_stream'
-    const outbox = isDuplex ? streaming.outbox({ operation: info }, info.outbox, this.#services) : undefined
-    return streaming.handle({
-      scope,
-      outbox,
-      lingerMs,
-      chain: plan.route.chain,
-      prepare: async () => {
-        this.#follow(scope, info, options)
-        return this.#call(plan, plan.intake ? await plan.intake(input) : input, options, scope, outbox)
-      },
-      convert: plan.convert,
-      outgoing: plan.outgoing,
+    if (!info.streaming) throw misfit(info, 'an operation that streams is made by defineStream')
+    return info.streaming.handle(plan, scope, async (outbox) => {
+      this.#follow(scope, info, options)
+      return this.#call(plan, plan.intake ? await plan.intake(input) : input, options, scope, outbox)
     })
   }
 
@@ -140,7 +127,7 @@ export class CallRunner {
         return runUnary(call, plan.route.chain, (reply) => finish(reply, plan, scope))
       }
       if (!(taken instanceof Promise)) return run(taken)
-      return Promise.race([taken, aborted(scope)])
+      return unlessAborted(scope, taken)
         .then(run)
         .catch((error: unknown) => {
           scope.end()

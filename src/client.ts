@@ -4,9 +4,9 @@ import type { Auth } from './core/auth.ts'
 import type { DefaultChain } from './core/chain-parts.ts'
 import type { ValidateMode } from './core/checker.ts'
 import type { Clock } from './core/clock.ts'
-import { CallError } from './core/error.ts'
 import type { Interceptor } from './core/interceptor.ts'
 import { type Bound, type Contract, type Missing, type Need, type Operation, operationInfo } from './core/operation.ts'
+import { refusal } from './core/refusal.ts'
 import type { RetryOptions } from './core/retry-options.ts'
 import { harmless, type Telemetry } from './core/telemetry.ts'
 import type { Transport } from './core/transport.ts'
@@ -65,10 +65,7 @@ export function makeClient<T extends { readonly [via: string]: Transport }>(
     call(operation, ...args) {
       const info = operationInfo(operation)
       if (!info)
-        throw new CallError({
-          code: 'invalid_argument',
-          message: 'client.call(operation, …) takes an operation made by a builder such as get()',
-        })
+        throw refusal('client.call(operation, …) takes an operation made by a builder such as get()', undefined)
       let run = bound.get(operation)
       if (!run) bound.set(operation, (run = bindOperation(info, runner) as never))
       return (run as (...args: unknown[]) => unknown)(...args) as never
@@ -79,7 +76,7 @@ export function makeClient<T extends { readonly [via: string]: Transport }>(
 
 function checkOptions(options: ClientOptions<{ readonly [via: string]: Transport }>): void {
   const refuse = (message: string): never => {
-    throw new CallError({ code: 'invalid_argument', message })
+    throw refusal(message, undefined)
   }
   if (typeof options?.transports !== 'object' || options.transports === null)
     refuse('createClient takes { transports: { rest: restTransport({ … }), … } }')

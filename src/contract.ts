@@ -1,8 +1,8 @@
 import type { CallRunner } from './call-runner.ts'
 import type { CallOptions } from './core/call-options.ts'
-import { CallError } from './core/error.ts'
-import { type Contract, labelOperation, type OperationInfo, operationInfo } from './core/operation.ts'
-import { items, pages } from './core/pages.ts'
+import type { CallError } from './core/error.ts'
+import { type Contract, labelOperation, type OperationInfo, operationInfo, type PagerInfo } from './core/operation.ts'
+import { refusal } from './core/refusal.ts'
 
 /** Makes of one operation the function that users call. */
 export function bindOperation(info: OperationInfo, runner: CallRunner): object {
@@ -37,19 +37,10 @@ function callable(info: OperationInfo, runner: CallRunner): AnyFunction {
   }
   const message = (input: unknown, options?: CallOptions) => runner.message(info, input, options)
   const reply = (input: unknown, options?: CallOptions) => runner.reply(info, input, options)
-  if (!info.paginate) return Object.assign(message, { reply })
-  return Object.assign(message, {
-    reply,
-    pages: (input: unknown, options?: CallOptions) => pages(info, message, input, options),
-    items: (input: unknown, options?: CallOptions) => items(info, message, input, options),
-  })
+  const pager = info.paginate as PagerInfo | undefined
+  return Object.assign(message, { reply }, pager?.callables(pager, info, message))
 }
 
 function noOperation(place: string): CallError {
-  return new CallError({
-    code: 'invalid_argument',
-    message: `${place} is no operation: make it with a builder such as get() or rpc()`,
-    phase: 'resolve',
-    sent: 'no',
-  })
+  return refusal(`${place} is no operation: make it with a builder such as get() or rpc()`, undefined)
 }

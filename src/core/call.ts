@@ -35,24 +35,25 @@ export interface CallFields {
 
 /** One invocation: the immutable half. A changed call is `call.with({ … })`. */
 export class Call implements CallFields {
-  readonly operation: OperationInfo
-  readonly options: CallOptions
+  // Declared only: the constructor assigns each, so there is nothing to define first.
+  declare readonly operation: OperationInfo
+  declare readonly options: CallOptions
   /** Whose call it is: everything shared (sockets, refreshes, not-before …) is partitioned by it. */
-  readonly identity: string
+  declare readonly identity: string
   /** Messages to send, on a channel, client or bidi stream. */
-  readonly outbox: Outbox | undefined
-  readonly input: unknown
-  readonly scope: Scope
-  readonly headers: CallHeaders
-  readonly deadline: number
-  readonly wireDeadline: number
-  readonly attempt: number
-  readonly cursor: string | undefined
-  readonly isReopen: boolean
-  readonly credential: Credential | undefined
-  readonly idempotencyKey: string | undefined
-  readonly isKeyHonoured: boolean
-  readonly context: Context
+  declare readonly outbox: Outbox | undefined
+  declare readonly input: unknown
+  declare readonly scope: Scope
+  declare readonly headers: CallHeaders
+  declare readonly deadline: number
+  declare readonly wireDeadline: number
+  declare readonly attempt: number
+  declare readonly cursor: string | undefined
+  declare readonly isReopen: boolean
+  declare readonly credential: Credential | undefined
+  declare readonly idempotencyKey: string | undefined
+  declare readonly isKeyHonoured: boolean
+  declare readonly context: Context
 
   /** @param base - another call, or what the facade starts one with. */
   constructor(base: CallStart) {

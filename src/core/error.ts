@@ -75,29 +75,29 @@ const rank: Record<Sent, number> = { no: 0, maybe: 1, yes: 2 }
  */
 export class CallError extends Error {
   override readonly name = 'CallError'
-  readonly code: Code
+  declare readonly code: Code
   /** `rest`, `graphql`, `grpc-web`, `sse`, `websocket`; empty before any transport was chosen. */
-  readonly protocol: string
+  declare readonly protocol: string
   /** The operation's template, never the filled URL: `GET /users/{id}`. */
-  readonly operation: string
+  declare readonly operation: string
   /** HTTP status, gRPC status or close code, where there was one. */
-  readonly status?: number
-  readonly phase: Phase
+  declare readonly status?: number
+  declare readonly phase: Phase
   /** Whether the server can have acted on the call, over all attempts. */
-  readonly sent: Sent
+  declare readonly sent: Sent
   /** The failure is transient: the same call may succeed later. */
-  readonly isRetryable: boolean
+  declare readonly isRetryable: boolean
   /** The server's wait in ms, where it asked for one. */
-  readonly retryAfterMs?: number
+  declare readonly retryAfterMs?: number
   /** The attempt that failed; the first is 1. */
-  readonly attempt: number
+  declare readonly attempt: number
   /** The attempts before this one. */
   readonly failures: readonly FailedAttempt[] = []
   /** Why a transient failure was not sent again. */
-  readonly notRetried?: NotRetried
-  readonly requestId?: string
+  declare readonly notRetried?: NotRetried
+  declare readonly requestId?: string
   /** The server's own code. */
-  readonly reason?: string
+  declare readonly reason?: string
   declare readonly serverMessage?: string
   declare readonly violations?: readonly Violation[]
   declare readonly details?: unknown

@@ -1,6 +1,7 @@
 import type { CallHeaders } from './call.ts'
 import type { HeadersInit } from './call-options.ts'
-import { CallError, type ErrorOrigin } from './error.ts'
+import type { ErrorOrigin } from './error.ts'
+import { refusal } from './refusal.ts'
 
 const none: CallHeaders = Object.freeze({})
 const token = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/
@@ -19,17 +20,10 @@ export function readHeaders(init: HeadersInit | undefined, origin?: ErrorOrigin)
     if (content === undefined) continue
     const key = String(name).toLowerCase()
     const text = String(content)
-    if (!token.test(key)) throw refused(`a header's name is no token`, origin)
+    if (!token.test(key)) throw refusal(`a header's name is no token`, origin)
     if (!value.test(text))
-      throw refused(`the value of the header '${key}' holds characters that no header may hold`, origin)
+      throw refusal(`the value of the header '${key}' holds characters that no header may hold`, origin)
     record[key] = text
   }
   return record
-}
-
-function refused(what: string, origin: ErrorOrigin | undefined): CallError {
-  return new CallError(
-    { code: 'invalid_argument', message: `${what}; nothing was sent`, phase: 'resolve', sent: 'no' },
-    origin,
-  )
 }

@@ -1,3 +1,4 @@
+import type { CallOptions } from './call-options.ts'
 import type { ServerStream, Unary } from './call-types.ts'
 import type { IdempotencyOption } from './idempotency.ts'
 import type { OutboxOptions } from './outbox.ts'
@@ -124,12 +125,25 @@ export interface AnyPager {
   readonly next: string
 }
 
-/** What a pager does at run time. */
+/** What a bound operation that has pages can do beside being called. */
+export interface PageCallables {
+  pages(input?: unknown, options?: CallOptions): AsyncGenerator<unknown>
+  items(input?: unknown, options?: CallOptions): AsyncGenerator<unknown>
+}
+
+/** What a pager does at run time: it brings the loop over pages along, so that a program without pages is without it. */
 export interface PagerInfo extends AnyPager {
   /** The list in a page. */
   itemsOf(page: unknown): readonly unknown[]
   /** The input of the next page, or undefined after the last. */
   nextInput(input: unknown, page: unknown): { readonly input: unknown; readonly cursor: string } | undefined
+  /** The same where the cursor goes to one part of a nested input. */
+  nested(part: string): PagerInfo
+  callables(
+    pager: PagerInfo,
+    info: OperationInfo,
+    fetchPage: (input: unknown, options?: CallOptions) => Promise<unknown>,
+  ): PageCallables
 }
 
 /**

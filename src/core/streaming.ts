@@ -1,24 +1,33 @@
 import type { Call } from './call.ts'
-import type { ErrorOrigin } from './error.ts'
 import type { Next } from './interceptor.ts'
 import { defineOperation, type Operation, type OperationInfo } from './operation.ts'
-import { Outbox, type OutboxOptions } from './outbox.ts'
+import { Outbox } from './outbox.ts'
 import { outboxErrors } from './outbox-errors.ts'
+import type { Plan } from './plan.ts'
 import type { Reply } from './reply.ts'
 import { type ResumeOptions, ResumingStream } from './resume-stream.ts'
-import type { Services } from './services.ts'
-import { StreamHandle, type StreamStart } from './stream-handle.ts'
+import type { Scope } from './scope.ts'
+import { StreamHandle } from './stream-handle.ts'
 
 /** What streams need of the core: operations that stream carry it, so that a program without streams is without it. */
 export interface Streaming {
-  handle(start: StreamStart): StreamHandle<unknown>
-  outbox(origin: ErrorOrigin, options: OutboxOptions | undefined, services: Services): Outbox
+  /** @param prepare - makes the call when the stream is opened. */
+  handle(plan: Plan, scope: Scope, prepare: (outbox: Outbox | undefined) => Promise<Call>): StreamHandle<unknown>
   resume(call: Call, next: Next, options: ResumeOptions): Promise<Reply>
 }
 
+/** How long a closing duplex may still flush; ms. */
+const lingerMs = 1000
+
 const streaming: Streaming = {
-  handle: (start) => new StreamHandle(start),
-  outbox: (origin, options, services) => new Outbox(outboxErrors(origin), options, services),
+  handle({ info, route, convert, outgoing }, scope, prepare) {
+    const outbox =
+      info.kind === 'bidi_stream'
+        ? new Outbox(outboxErrors({ operation: info }), info.outbox, scope.services)
+        : undefined
+    const { chain } = route
+    return new StreamHandle({ scope, outbox, lingerMs, chain, prepare: () => prepare(outbox), convert, outgoing })
+  },
   resume: (call, next, options) => new ResumingStream(call, next, options).open(),
 }
 

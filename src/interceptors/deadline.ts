@@ -2,6 +2,7 @@ import type { Call } from '../core/call.ts'
 import { ours } from '../core/compose.ts'
 import { CallError, withHistory } from '../core/error.ts'
 import type { Interceptor } from '../core/interceptor.ts'
+import { refusal } from '../core/refusal.ts'
 
 /** Bounds of a call. */
 export interface DeadlineOptions {
@@ -24,7 +25,8 @@ export function deadline({ timeoutMs: defaultMs = 30_000 }: DeadlineOptions = {}
     const now = clock.now()
     const timeoutMs = call.options.timeoutMs ?? defaultMs
     const absolute = toMonotonic(call, now)
-    if (typeof timeoutMs !== 'number' || Number.isNaN(timeoutMs) || Number.isNaN(absolute)) return refuse(call)
+    if (typeof timeoutMs !== 'number' || Number.isNaN(timeoutMs) || Number.isNaN(absolute))
+      return Promise.reject(refusal('timeoutMs and deadline must be numbers (ms), or deadline a valid Date', call))
     const at = Math.min(now + timeoutMs, absolute)
     if (at <= now)
       return Promise.reject(expired(call, 'the deadline had passed before the call began; nothing was sent'))
@@ -66,16 +68,4 @@ function toMonotonic(call: Call, now: number): number {
   if (deadline === undefined) return Number.POSITIVE_INFINITY
   const at = typeof deadline === 'number' ? deadline : deadline.getTime()
   return now + (at - call.scope.services.clock.wallNow())
-}
-
-function refuse(call: Call): Promise<never> {
-  return Promise.reject(
-    new CallError(
-      {
-        code: 'invalid_argument',
-        message: 'timeoutMs and deadline must be numbers (ms), or deadline a valid Date; nothing was sent',
-      },
-      call,
-    ),
-  )
 }

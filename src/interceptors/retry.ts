@@ -30,11 +30,11 @@ type Settings = Required<Omit<RetryOptions, 'attemptTimeoutMs' | 'isRetryable' |
  */
 export function retry(options: RetryOptions = {}, origin = ''): Interceptor {
   const budget = options.budget === false ? undefined : new RetryBudget(options.budget)
-  let notBefore: NotBefore | undefined
+  let shared: Shared | undefined
   return ours(function retry(call, next) {
     if (call.isReopen) return next(call)
-    notBefore ??= new NotBefore(call.scope.services.clock)
-    return new Retrying(call, next, settingsOf(options, call), origin, budget, notBefore).run()
+    shared ??= { origin, budget, notBefore: new NotBefore(call.scope.services.clock) }
+    return new Retrying(call, next, settingsOf(options, call), shared).run()
   })
 }
 
@@ -52,37 +52,33 @@ function settingsOf(options: RetryOptions, { options: own, operation }: Call): S
   } as Settings
 }
 
+/** What the calls of one transport share. */
+interface Shared {
+  readonly origin: string
+  readonly budget: RetryBudget | undefined
+  readonly notBefore: NotBefore
+}
+
 /** One call, or one opening, and its attempts. */
 class Retrying {
   readonly #call: Call
   readonly #next: Next
   readonly #settings: Settings
-  readonly #origin: string
-  readonly #budget: RetryBudget | undefined
-  readonly #notBefore: NotBefore
+  readonly #shared: Shared
   #attempt = 1
   #waitMs = 0
   #receipt: Receipt | undefined
 
-  constructor(
-    call: Call,
-    next: Next,
-    settings: Settings,
-    origin: string,
-    budget: RetryBudget | undefined,
-    notBefore: NotBefore,
-  ) {
+  constructor(call: Call, next: Next, settings: Settings, shared: Shared) {
     this.#call = call
     this.#next = next
     this.#settings = settings
-    this.#origin = origin
-    this.#budget = budget
-    this.#notBefore = notBefore
+    this.#shared = shared
   }
 
   run(): Promise<Reply> {
-    if (this.#notBefore.isEmpty) return this.#first()
-    const heldMs = this.#notBefore.remainingMs(this.#holdKey())
+    if (this.#shared.notBefore.isEmpty) return this.#first()
+    const heldMs = this.#shared.notBefore.remainingMs(this.#holdKey())
     return heldMs > 0 ? this.#held(heldMs) : this.#first()
   }
 
@@ -98,19 +94,9 @@ class Retrying {
   async #held(heldMs: number): Promise<Reply> {
     const waitMs = heldMs + this.#addedJitter(heldMs)
     if (!this.#fits(waitMs)) {
-      const message =
-        'the server asked earlier to be left alone for longer than this call may last: try again after retryAfterMs'
-      throw new CallError(
-        {
-          code: 'unavailable',
-          message,
-          phase: 'resolve',
-          sent: 'no',
-          isRetryable: true,
-          retryAfterMs: Math.ceil(heldMs),
-        },
-        this.#call,
-      )
+      const message = 'the server asked for a longer wait than this call may last: try again after retryAfterMs'
+      const retryAfterMs = Math.ceil(heldMs)
+      throw new CallError({ code: 'unavailable', message, isRetryable: true, retryAfterMs }, this.#call)
     }
     await sleep(waitMs, this.#call.scope)
     return this.#first()
@@ -133,8 +119,8 @@ class Retrying {
   }
 
   #succeed(reply: Reply): Reply {
-    if (this.#budget && !this.#budget.isFull)
-      this.#budget.succeeded(this.#receipt?.keys ?? this.#keys(), this.#receipt?.paid ?? 0)
+    const { budget } = this.#shared
+    if (budget && !budget.isFull) budget.succeeded(this.#receipt?.keys ?? this.#keys(), this.#receipt?.paid ?? 0)
     return reply
   }
 
@@ -142,13 +128,10 @@ class Retrying {
   #decide(error: unknown): boolean {
     const { scope } = this.#call
     if (!isAnyCallError(error) || scope.isOver) return false
-    if (error.retryAfterMs !== undefined) this.#notBefore.record(this.#holdKey(), error.retryAfterMs)
+    if (error.retryAfterMs !== undefined) this.#shared.notBefore.record(this.#holdKey(), error.retryAfterMs)
     const isTransient = this.#settings.isRetryable?.(error) ?? error.isRetryable
-    const stop = isTransient
-      ? this.#obstacle(error)
-      : failureOf(error).isRetryForbidden
-        ? 'forbidden_by_server'
-        : undefined
+    const forbidden = failureOf(error).isRetryForbidden ? 'forbidden_by_server' : undefined
+    const stop = isTransient ? this.#obstacle(error) : forbidden
     if (!isTransient || stop) {
       withHistory(error, scope.root.failures, stop)
       return false
@@ -169,7 +152,8 @@ class Retrying {
     this.#waitMs = this.#wait(error, failure.isThrottled === true)
     if (!this.#fits(this.#waitMs)) return 'wait_exceeds_deadline'
     this.#receipt ??= { keys: this.#keys(), paid: 0 }
-    if (this.#budget && !this.#budget.pay(this.#receipt, failure.isThrottled === true, failure.connection))
+    const { budget } = this.#shared
+    if (budget && !budget.pay(this.#receipt, failure.isThrottled === true, failure.connection))
       return 'budget_exhausted'
     return undefined
   }
@@ -191,13 +175,15 @@ class Retrying {
   }
 
   #keys(): Receipt['keys'] {
-    return [this.#origin, `${this.#call.operation.via} ${this.#call.operation.name}`]
+    return [this.#shared.origin, this.#name()]
   }
 
   #holdKey(): string {
-    const { operation, identity } = this.#call
-    return this.#settings.scope === 'origin'
-      ? `${this.#origin}\n${identity}`
-      : `${operation.via} ${operation.name}\n${identity}`
+    return `${this.#settings.scope === 'origin' ? this.#shared.origin : this.#name()}\n${this.#call.identity}`
+  }
+
+  #name(): string {
+    const { via, name } = this.#call.operation
+    return `${via} ${name}`
   }
 }

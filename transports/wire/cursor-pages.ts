@@ -1,5 +1,6 @@
 import { CallError } from '../../src/core/error.ts'
 import type { AnyPager, PagerInfo } from '../../src/core/operation.ts'
+import { pageCallables } from '../../src/core/pages.ts'
 
 /** `items` is the key of the list in the page, or a function whose parameter is annotated; absent: the page is the list. */
 export interface Pager<Items> extends AnyPager {
@@ -71,15 +72,16 @@ export function cursorPages<const I extends string | undefined | ((page: never) 
         return undefined
       return { input: { ...(input as object | undefined), [param]: cursor }, cursor: String(cursor) }
     },
+    nested: (part) => nestedPager(pager, part),
+    callables: pageCallables,
   }
   return pager
 }
 
 /** The same pager where the cursor goes to one part of a nested input. */
-export function nestedPager(pager: PagerInfo, part: 'query' | 'body'): PagerInfo {
+export function nestedPager(pager: PagerInfo, part: string): PagerInfo {
   return {
-    next: pager.next,
-    itemsOf: pager.itemsOf,
+    ...pager,
     nextInput(input, page) {
       const following = pager.nextInput((input as Record<string, unknown> | undefined)?.[part], page)
       return (

@@ -1,4 +1,4 @@
-import { CallError } from '../../src/core/error.ts'
+import { refusal } from '../../src/core/refusal.ts'
 import { grpcTimeout } from './grpc-timeout.ts'
 
 /**
@@ -23,24 +23,18 @@ const maxMs = 9_999_999_999
 /** @throws {CallError} `invalid_argument` where the profile is unknown. */
 export function deadlineWriter(profile: DeadlineHeader | undefined): DeadlineWriter | undefined {
   if (profile === undefined) return undefined
-  const ms =
-    (name: string): DeadlineWriter =>
-    (remainingMs) => [name, String(wholeMs(remainingMs))]
-  const seconds =
-    (name: string): DeadlineWriter =>
-    (remainingMs) => [name, String(wholeMs(remainingMs) / 1000)]
-  if (profile === 'grpc-timeout') return (remainingMs) => ['grpc-timeout', grpcTimeout(remainingMs) ?? '']
-  if (profile === 'connect-timeout-ms') return ms(profile)
-  if (profile === 'x-envoy') return ms('x-envoy-upstream-rq-timeout-ms')
-  if (profile === 'x-server-timeout') return seconds(profile)
-  const { name, unit } = profile
-  if (typeof name !== 'string' || !/^[!#$%&'*+\-.^_`|~\w]+$/.test(name) || (unit !== 'ms' && unit !== 's')) {
-    throw new CallError({
-      code: 'invalid_argument',
-      message: `deadlineHeader is the name of a profile, or { name, unit: 'ms' | 's' }`,
-    })
-  }
-  return (unit === 's' ? seconds : ms)(name.toLowerCase())
+  if (profile === 'grpc-timeout') return (remainingMs) => [profile, grpcTimeout(remainingMs) ?? '']
+  const { name, unit } = typeof profile === 'string' ? { name: undefined, unit: 'ms', ...profiles[profile] } : profile
+  if (typeof name !== 'string' || !/^[!#$%&'*+\-.^_`|~\w]+$/.test(name) || (unit !== 'ms' && unit !== 's'))
+    throw refusal(`deadlineHeader is the name of a profile, or { name, unit: 'ms' | 's' }`, undefined)
+  const header = name.toLowerCase()
+  return (remainingMs) => [header, String(wholeMs(remainingMs) / (unit === 's' ? 1000 : 1))]
+}
+
+const profiles: Readonly<Record<string, Exclude<DeadlineHeader, string>>> = {
+  'connect-timeout-ms': { name: 'connect-timeout-ms', unit: 'ms' },
+  'x-envoy': { name: 'x-envoy-upstream-rq-timeout-ms', unit: 'ms' },
+  'x-server-timeout': { name: 'x-server-timeout', unit: 's' },
 }
 
 /** Rounded up, so that a deadline that is nearly over is not sent as none. */

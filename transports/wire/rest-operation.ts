@@ -1,6 +1,5 @@
 import { defineOperation, type Operation, type OperationInfo, type PagerInfo } from '../../src/core/operation.ts'
 import { validating } from '../../src/core/schema.ts'
-import { nestedPager } from './cursor-pages.ts'
 import { PathTemplate } from './path-template.ts'
 import { isReplayableBody } from './rest-body.ts'
 import type { RestParts } from './rest-input.ts'
@@ -79,7 +78,7 @@ function optional(
   return {
     ...(schema && { outlet: (message, check) => check(schema, message) }),
     ...(errors && { errors }),
-    ...(pager && { paginate: shape === 'nested' ? nestedPager(pager, rest) : pager }),
+    ...(pager && { paginate: shape === 'nested' ? pager.nested(rest) : pager }),
     ...(retry !== undefined && { retry }),
     ...(idempotency !== undefined && { idempotency }),
     ...(validate !== undefined && { validate }),

@@ -56,11 +56,11 @@ function decode(bytes: Uint8Array, type: MediaType, asked: ResponseKind | undefi
   if (parse) return parse(plainBytes(bytes), type.charset)
   const kind = asked === 'json' ? 'json' : type.kind
   if (bytes.byteLength === 0) return kind === 'text' ? '' : undefined
-  return decodeBytes(bytes, { ...type, kind }, kind === 'untyped')
+  return decodeBytes(bytes, kind, type.charset, kind === 'untyped')
 }
 
 /** JSON, text or bytes; what is no JSON, but may be a text, is one where the reader is lenient. */
-function decodeBytes(bytes: Uint8Array, { kind, charset }: MediaType, isLenient: boolean): unknown {
+function decodeBytes(bytes: Uint8Array, kind: MediaType['kind'], charset: string, isLenient: boolean): unknown {
   if (kind === 'bytes') return plainBytes(bytes)
   const text = decodeText(bytes, charset)
   if (kind === 'text') return text
@@ -87,7 +87,7 @@ function resolveLocation(headers: HeaderMap, url: string): HeaderMap {
 /** The error of a response that is none of the replies; its body typed by the operation's `errors`. */
 export async function responseError(call: Call, { status, headers, body: bytes }: WholeResponse): Promise<CallError> {
   const type = readMediaType(headers.get('content-type'))
-  const body = bytes.byteLength === 0 ? undefined : decodeBytes(bytes, type, true)
+  const body = bytes.byteLength === 0 ? undefined : decodeBytes(bytes, type.kind, type.charset, true)
   const failure = httpFailure(
     { status, headers, body, essence: type.essence, isKeyed: call.idempotencyKey !== undefined },
     call.scope.services.clock.wallNow(),

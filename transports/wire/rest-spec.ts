@@ -30,9 +30,8 @@ export function checkSpec(builder: string, path: string, method: string, spec: A
     mayBeSchema(query) || (Array.isArray(query) && query.every((name) => typeof name === 'string')),
     'query is a schema, or a list of names',
   )
-  must(body === '*' || mayBeSchema(body), 'body is a schema')
-  for (const [member, value] of Object.entries({ input, headers, output }))
-    must(mayBeSchema(value), `${member} is a schema: type<T>(), or one of zod, valibot, arktype …`)
+  for (const [member, value] of Object.entries({ input, body: body === '*' ? undefined : body, headers, output }))
+    must(mayBeSchema(value), `${member} is a schema, such as type<T>()`)
   for (const [status, schema] of Object.entries(errors ?? {}))
     must(/^[1-5]\d\d$/.test(status) && isSchema(schema), 'errors holds a schema by HTTP status')
   must(
