@@ -1,4 +1,4 @@
-import { aborted } from './aborted.ts'
+import { unlessAborted } from './aborted.ts'
 import type { Call } from './call.ts'
 import type { Duplex, Observer, SendOptions } from './call-types.ts'
 import { CallError } from './error.ts'
@@ -145,11 +145,11 @@ export class StreamHandle<Message> implements Duplex<unknown, Message>, AsyncIte
     scope.setStreamState('connecting')
     let call: Call | undefined
     try {
-      call = this.#call = await Promise.race([this.#start.prepare(), aborted(scope)])
+      call = this.#call = await unlessAborted(scope, this.#start.prepare())
       const opening = start(call, chain)
       // A stream that opens after its call has ended is closed on arrival.
       opening.then((late) => scope.isOver && discardReply(late)).catch(() => {})
-      const reply = await Promise.race([opening, aborted(scope)])
+      const reply = await unlessAborted(scope, opening)
       if (reply.kind !== 'stream') throw notAStream(call)
       if (this.#isClosed) return discardReply(reply)
       this.#reply = reply
