@@ -72,7 +72,7 @@ export class GrpcStream {
       onPause: () => this.#pause(true),
       onResume: () => this.#pause(false),
     })
-    this.#idle = new IdleWatch(call.scope.services, () => this.#silent())
+    this.#idle = new IdleWatch(call.scope.services, { onIdle: () => this.#silent() })
     this.#arm(wire.quietOpenMs)
   }
 
