@@ -162,7 +162,8 @@ export class CallRunner {
     const headers = readHeaders(options.headers, { operation: info })
     const context = options.context ?? Context.empty
     const identity = identityOf(info, route, context, options)
-    return new Call({ operation: info, options, input, scope, headers, outbox, context, identity })
+    const { cursor } = options
+    return new Call({ operation: info, options, input, scope, headers, outbox, context, identity, cursor })
   }
 
   #plan(info: OperationInfo): Plan {

@@ -25,6 +25,8 @@ export interface CallOptions {
   readonly idempotencyKey?: string | undefined
   /** Overrides the client's, or switches retries off. */
   readonly retry?: RetryOptions | false | undefined
+  /** Where a stream begins: after this cursor of an earlier run (`stream.cursor`), as after a drop. */
+  readonly cursor?: string | undefined
   /** Values for interceptors; see `createContextKey`. */
   readonly context?: Context | undefined
   readonly onUploadProgress?: ((progress: Progress) => void) | undefined

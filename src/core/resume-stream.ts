@@ -96,7 +96,7 @@ export class ResumingStream implements SpliceOwner, StreamReply, Waiting {
 
   async #openFirst(): Promise<Reply> {
     try {
-      return await this.#next(this.#attempted(this.#call))
+      return await this.#next(this.#attempted(this.#after(this.#call.cursor)))
     } catch (error) {
       if (!this.#isRefused(error)) throw error
       // The cursor is of an earlier run, and the server has forgotten it.
@@ -173,16 +173,15 @@ export class ResumingStream implements SpliceOwner, StreamReply, Waiting {
 
   /** The call of the next attempt: through auth again, one attempt, a fresh opening deadline. */
   #again(scope: Scope): Call {
-    const { wireDeadline, operation, input } = this.#call
-    const cursor = this.#splice.cursor || undefined
-    return this.#call.with({
-      scope,
-      cursor,
-      isReopen: true,
-      attempt: 1,
-      deadline: Math.min(scope.services.clock.now() + this.#timeoutMs, wireDeadline),
-      ...(operation.resume && cursor !== undefined && { input: operation.resume.apply(input, cursor) }),
-    })
+    const deadline = Math.min(scope.services.clock.now() + this.#timeoutMs, this.#call.wireDeadline)
+    return this.#after(this.#splice.cursor || undefined).with({ scope, isReopen: true, attempt: 1, deadline })
+  }
+
+  /** The call that continues after a cursor. */
+  #after(cursor: string | undefined): Call {
+    const { operation, input } = this.#call
+    const isApplied = operation.resume !== undefined && cursor !== undefined
+    return this.#call.with(isApplied ? { cursor, input: operation.resume.apply(input, cursor) } : { cursor })
   }
 
   #reopened(reply: Reply, scope: Scope): void {

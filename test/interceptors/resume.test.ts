@@ -674,6 +674,54 @@ describe('a declared resume', () => {
   })
 })
 
+describe('a cursor of an earlier run', () => {
+  it('is where the stream begins, and goes on after a drop without messages', async () => {
+    const { clock, server, open } = setup()
+    collect(open({ cursor: '41' }))
+    await clock.advance(0)
+    server.drop()
+    await clock.advance(1000)
+    expect(server.cursors).toEqual(['41', '41'])
+    expect(server.attempts.map(({ call }) => call.isReopen)).toEqual([false, true])
+  })
+
+  it('is applied to the input where that is declared', async () => {
+    const resume = { cursor: (n: number) => n, apply: (input: object, since: string) => ({ ...input, since }) }
+    const { clock, server, open } = setup({ isResumable: false, resume })
+    collect(open({ cursor: '41' }))
+    await clock.advance(0)
+    expect(server.last.call.input).toEqual({ since: '41' })
+  })
+
+  it.each([
+    ['yield', ['gap not_recovered 41→undefined', '1'], ['41', undefined]],
+    ['fail', ['! data_loss'], ['41']],
+  ] as const)('that the server has forgotten: gaps %s', async (gaps, expected, cursors) => {
+    const { clock, server, open } = setup({ gaps })
+    server.script.push(broken({ code: 'out_of_range', isRetryable: false }))
+    const seen = collect(open({ cursor: '41' }))
+    await clock.advance(0)
+    if (gaps === 'yield') server.push('1')
+    await clock.advance(0)
+    expect(seen.filter((each) => !each.startsWith('['))).toEqual(expected)
+    expect(server.cursors).toEqual(cursors)
+  })
+
+  it('tells a gap at the start of declared offsets', async () => {
+    const { clock, server, open } = setup({ cursors: 'offset', gaps: 'yield' })
+    const seen = collect(open({ cursor: '41' }))
+    await clock.advance(0)
+    server.push('41', '44')
+    await clock.advance(0)
+    expect(seen.slice(2)).toEqual(['gap offset 41→44 2', '44'])
+  })
+
+  it('is refused where it is no text', () => {
+    const { open } = setup()
+    return expect(open({ cursor: 41 }).opened).rejects.toMatchObject({ code: 'invalid_argument' })
+  })
+})
+
 describe('with auth and retry inside', () => {
   it('asks for a credential at each opening, retries the first only', async () => {
     let asked = 0

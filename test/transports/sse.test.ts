@@ -342,6 +342,18 @@ describe('the request', () => {
     expect(error).toMatchObject({ code: 'failed_precondition', message: expect.stringContaining('cursorQuery') })
   })
 
+  it('begins after the cursor of an earlier run', async () => {
+    server.publish('a', 'b', 'c')
+    const { client, operation } = open()
+    const first = client.call(operation)
+    for await (const { data } of first) if (data === 'b') break
+    const cursor = first.cursor
+    expect(cursor).toBe('1')
+    const second: string[] = []
+    for await (const { data } of client.call(operation, {}, { cursor })) if (second.push(data) === 2) break
+    expect(second).toEqual(['b', 'c'])
+  })
+
   it('carries the cursor in the query where that is asked for', async () => {
     await probe([text('id: a\u0001 ü\ndata: a\n\n')], { transport: { cursorQuery: 'lastEventId' } })
     expect(server.requests[1]?.path).toBe('/stream?lastEventId=a%01%20%C3%BC')

@@ -41,7 +41,7 @@ export class SseRequests {
   make(call: Call): HttpRequest {
     const binding = call.operation.binding as SseBinding
     const input = call.input as RestParts
-    const method = call.isReopen ? binding.reopenMethod : binding.method
+    const method = call.isReopen || call.cursor !== undefined ? binding.reopenMethod : binding.method
     const body = method === 'POST' ? bodyOf(input, call) : undefined
     const headers = this.#headers(call, input, body !== undefined)
     return {
