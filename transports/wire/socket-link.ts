@@ -5,9 +5,9 @@ import type { PageEvent, PageLife } from '../../src/core/page-life.ts'
 import { parseRetryAfter } from '../../src/core/retry-after.ts'
 import type { StreamState } from '../../src/core/stream-state.ts'
 import { Connection, type ConnectionOptions, type ConnectionOwner } from './socket-connection.ts'
-import { isSameCredential } from './socket-credential.ts'
 import type { SocketEnd } from './socket-driver.ts'
 import { closed, type LinkUser, type Loss, staysAfter } from './socket-loss.ts'
+import { Refusals } from './socket-refusals.ts'
 import { Schedule } from './socket-schedule.ts'
 import { frozen, renewed, unanswered } from './socket-verdicts.ts'
 import type { CloseVerdict, Incoming } from './wire-adapter.ts'
@@ -48,10 +48,7 @@ export class SocketLink {
   #state: StreamState = 'idle'
   #connection: Connection | undefined
   #credential: Credential | undefined
-  /** Refused on a live socket; another one renews it. */
-  #stale: Credential | undefined
-  /** Refused with a socket; a re-open with the same one is refused at once. */
-  #refused: Credential | undefined
+  readonly #refusals = new Refusals()
   #timer: Timer | undefined
   #isFrozen = false
   #leavePage: (() => void) | undefined
@@ -69,6 +66,11 @@ export class SocketLink {
     return this.#users.size
   }
 
+  /** The socket that is open. */
+  get connection(): Connection | undefined {
+    return this.#state === 'open' ? this.#connection : undefined
+  }
+
   /** Nothing of it needs to be remembered. */
   get isForgettable(): boolean {
     return this.#state === 'idle' && this.#schedule.waitMs <= 0
@@ -76,7 +78,7 @@ export class SocketLink {
 
   /** The socket was refused for this credential: another one must be asked for before it is tried again. */
   isRefused(credential: Credential | undefined): boolean {
-    return credential !== undefined && isSameCredential(credential, this.#refused)
+    return this.#refusals.isRefused(credential)
   }
 
   /** A new user; told at once where the socket is ready. */
@@ -100,33 +102,29 @@ export class SocketLink {
     } else this.close('idle')
   }
 
-  /**
-   * The server refused the credential of a live socket: another one renews it. For a stream that was open, says
-   * whether opening it again with another one is worth a try: once, until the server sends something.
-   */
-  refuse(connection: Connection, wasOpen: boolean): boolean {
-    this.#stale = connection.credential
-    if (!wasOpen) return false
-    const isFirst = this.#refused === undefined
-    this.#refused = connection.credential
-    // Without a credential there is no other one.
-    return isFirst && connection.credential !== undefined
+  /** The server refused the live socket's credential; says whether an open stream should be tried with another one. */
+  refuse(wasOpen: boolean): boolean {
+    const credential = this.#connection?.credential
+    this.#refusals.onLive(credential)
+    return wasOpen && this.#refusals.onOpen(credential)
   }
 
   /** A message of the application has come: the server is well, and the waits start afresh. */
   progressed(connection: Connection): void {
     connection.hasProgressed = true
     this.#schedule.progressed()
-    this.#refused = undefined
+    this.#refusals.progressed()
   }
 
   /** Hangs up; nothing is left running. */
   close(state: 'idle' | 'closed' = 'closed'): void {
     this.#timer?.clear()
     this.#timer = undefined
-    this.#leavePage?.()
-    this.#leavePage = undefined
-    this.#isFrozen = false
+    // In the back/forward cache somebody must listen for the way out.
+    if (!this.#isFrozen || state === 'closed') {
+      this.#leavePage?.()
+      this.#leavePage = undefined
+    }
     this.#enter(state)
     this.#connection?.close()
     this.#connection = undefined
@@ -137,16 +135,10 @@ export class SocketLink {
   #admit(user: LinkUser, connection: Connection): void {
     this.#timer?.clear()
     connection.hold(true)
-    if (this.#mustRenew(connection, user.credential)) {
+    if (connection.isReady && this.#refusals.mustRenew(connection.credential, user.credential)) {
       if (!connection.renew(user.credential as Credential)) connection.drop(renewed)
     } else if (connection.isReady) this.#serve(connection, user)
     else user.onState('connecting')
-  }
-
-  /** Another credential than the one that this live socket was refused for. */
-  #mustRenew(connection: Connection, credential: Credential | undefined): boolean {
-    if (!this.#stale || !credential || !connection.isReady) return false
-    return isSameCredential(connection.credential, this.#stale) && !isSameCredential(credential, this.#stale)
   }
 
   /** Does what the demand asks for: an attempt, or the wait before it. */
@@ -185,14 +177,14 @@ export class SocketLink {
       if (connection === this.#connection) this.#options.onIncoming(connection, incoming, size)
     },
     onLost: (connection, end, verdict) => {
-      if (connection === this.#connection) this.#lost(connection, this.#judge(end, verdict))
+      if (connection === this.#connection) this.#lost(connection, this.#judge(connection, end, verdict))
     },
   }
 
   #ready(connection: Connection): void {
-    if (this.#state === 'open') this.#refused = undefined
-    else this.#schedule.opened()
-    this.#stale = undefined
+    const isRenewal = this.#state === 'open'
+    if (!isRenewal) this.#schedule.opened()
+    this.#refusals.ready(isRenewal)
     this.#enter('open')
     for (const [user, isServed] of this.#users) if (!isServed && connection.isReady) this.#serve(connection, user)
   }
@@ -202,15 +194,15 @@ export class SocketLink {
     user.onReady(connection)
   }
 
-  #judge(end: SocketEnd, known: CloseVerdict | undefined): Loss {
+  #judge({ credential }: Connection, end: SocketEnd, known: CloseVerdict | undefined): Loss {
     const { adapter, clock } = this.#options
     const retryAfterMs = end.headers && parseRetryAfter(end.headers, clock.wallNow())
     const verdict = known ?? adapter.classifyClose(retryAfterMs === undefined ? end : { ...end, retryAfterMs })
     const wasReady = this.#state === 'open'
     if (verdict.action === 'fatal') return { verdict, wasReady, isFinal: true }
     if (verdict.action === 'retry') return { verdict, wasReady, isFinal: this.#schedule.isExhausted }
-    // Once, a socket that was open is worth another credential; a second refusal without a message between is not.
-    return { verdict, wasReady, isFinal: !wasReady || this.#refused !== undefined }
+    const isWorthIt = this.#refusals.onOpen(credential)
+    return { verdict, wasReady, isFinal: !wasReady || !isWorthIt }
   }
 
   #lost(connection: Connection, loss: Loss): void {
@@ -219,7 +211,6 @@ export class SocketLink {
     this.#connection = undefined
     this.#state = 'idle'
     this.#timer?.clear()
-    if (verdict.action === 'refresh-auth') this.#refused = connection.credential
     this.#schedule.lost(
       verdict.minDelayMs ?? 0,
       verdict === renewed || verdict.action === 'refresh-auth',

@@ -31,7 +31,6 @@ export class SocketSession implements MemberHost, RequestHost {
   /** By topic, on the socket that is open. */
   readonly #subscriptions = new Map<string, ChannelSubscription>()
   readonly #awaiting = new Map<number, Awaiting>()
-  #connection: Connection | undefined
   #lastRef = 0
   #isSubscribedSure: boolean | undefined
   #hasAcks: boolean
@@ -86,7 +85,7 @@ export class SocketSession implements MemberHost, RequestHost {
 
   expect(ref: number, awaiting: Awaiting): void {
     this.#awaiting.set(ref, awaiting)
-    this.#pressure.review(this.#connection)
+    this.#pressure.review(this.#link.connection)
   }
 
   forget(ref: number): void {
@@ -101,11 +100,10 @@ export class SocketSession implements MemberHost, RequestHost {
 
   leave(user: LinkUser): void {
     this.#link.leave(user)
-    this.#pressure.review(this.#connection)
+    this.#pressure.review(this.#link.connection)
   }
 
   subscription(spec: StreamSpec, connection: Connection): ChannelSubscription | undefined {
-    this.#connection = connection
     const { topic = `${this.#lastRef + 1}`, payload } = spec
     const shared = this.#subscriptions.get(topic)
     if (shared) return isSamePayload(shared.payload, payload) ? shared : undefined
@@ -122,20 +120,19 @@ export class SocketSession implements MemberHost, RequestHost {
   }
 
   setFull(reader: Reader, isFull: boolean): void {
-    this.#pressure.setFull(reader, isFull, this.#connection)
+    this.#pressure.setFull(reader, isFull, this.#link.connection)
   }
 
   refuseCredential(wasOpen: boolean): boolean {
-    return this.#connection !== undefined && this.#link.refuse(this.#connection, wasOpen)
+    return this.#link.refuse(wasOpen)
   }
 
   #join(user: LinkUser): void {
     this.#link.join(user)
-    this.#pressure.review(this.#connection)
+    this.#pressure.review(this.#link.connection)
   }
 
   #received(connection: Connection, incoming: Incoming, size: number): void {
-    this.#connection = connection
     if (incoming.kind === 'data') {
       if (!connection.hasProgressed) this.#link.progressed(connection)
       const { ref, topic, message, at } = incoming
@@ -180,7 +177,6 @@ export class SocketSession implements MemberHost, RequestHost {
     this.#subscriptions.clear()
     this.#awaiting.clear()
     this.#pressure.release()
-    this.#connection = undefined
   }
 }
 
