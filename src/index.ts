@@ -49,6 +49,7 @@ export {
 export { type Bound, conflate, makeBound, type OverflowOptions, type OverflowPolicy } from './core/overflow.ts'
 export type { PathValue } from './core/path-names.ts'
 export type { Reply, StreamReply, UnaryReply } from './core/reply.ts'
+export type { Resync } from './core/resync-source.ts'
 export type { RetryBudgetOptions, RetryOptions } from './core/retry-options.ts'
 export { type Schema, type, type Witness } from './core/schema.ts'
 export { Scope } from './core/scope.ts'

@@ -1,4 +1,5 @@
 import type { Context } from './context.ts'
+import type { Resync } from './resync-source.ts'
 import type { RetryOptions } from './retry-options.ts'
 import type { Signal } from './signal.ts'
 
@@ -27,6 +28,14 @@ export interface CallOptions {
   readonly retry?: RetryOptions | false | undefined
   /** Where a stream begins: after this cursor of an earlier run (`stream.cursor`), as after a drop. */
   readonly cursor?: string | undefined
+  /**
+   * Called where messages of a stream are missing: what it gives stands in their place, instead of a gap or a failure,
+   * and live messages wait behind it.
+   *
+   * @example
+   * client.call(watch, { id: 7 }, { resync: async () => [{ type: 'snapshot', data: await api.orders.get({ id: 7 }) }] })
+   */
+  readonly resync?: Resync | undefined
   /** Values for interceptors; see `createContextKey`. */
   readonly context?: Context | undefined
   readonly onUploadProgress?: ((progress: Progress) => void) | undefined

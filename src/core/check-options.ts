@@ -10,7 +10,7 @@ import { refusal } from './refusal.ts'
 export function checkOptions(options: CallOptions, origin: ErrorOrigin): void {
   if (typeof options !== 'object' || options === null)
     throw refusal('the options of a call are an object such as { timeoutMs: 5_000 }', origin)
-  const { signal, context, idempotencyKey, headers, deadline, cursor } = options
+  const { signal, context, idempotencyKey, headers, deadline, cursor, resync } = options
   if (signal && typeof signal.addEventListener !== 'function') throw refusal('signal is no AbortSignal', origin)
   if (context !== undefined && typeof context?.get !== 'function')
     throw refusal('context is no Context: make one with createContextKey().with(value)', origin)
@@ -18,6 +18,7 @@ export function checkOptions(options: CallOptions, origin: ErrorOrigin): void {
     throw refusal('idempotencyKey is a text of visible ASCII characters', origin)
   if (cursor !== undefined && typeof cursor !== 'string')
     throw refusal('cursor is a text, of an earlier stream', origin)
+  if (resync !== undefined && typeof resync !== 'function') throw refusal('resync is a function', origin)
   if (headers !== undefined && (typeof headers !== 'object' || headers === null))
     throw refusal('headers is no object, Map, Headers or list of pairs', origin)
   if (deadline !== undefined && typeof deadline !== 'number' && typeof deadline?.getTime !== 'function')

@@ -9,9 +9,10 @@ import { openWithin } from './open-within.ts'
 import { type PageLife, pageLife } from './page-life.ts'
 import { discardReply, type Reply, type StreamReply } from './reply.ts'
 import { ResumePace, ResumeWait, type Waiting } from './resume-wait.ts'
+import { ResyncSource } from './resync-source.ts'
 import { toKnownError } from './run-unary.ts'
 import type { Scope } from './scope.ts'
-import type { SourceEnd } from './source.ts'
+import type { MessageSource, SourceEnd } from './source.ts'
 import { type SpliceOwner, SpliceSource } from './splice-source.ts'
 import { cursorTap, StreamCursors } from './stream-cursors.ts'
 import { StreamLosses } from './stream-losses.ts'
@@ -37,6 +38,7 @@ export interface ResumeOptions extends BackoffOptions {
 export class ResumingStream implements SpliceOwner, StreamReply, Waiting {
   readonly kind = 'stream'
   readonly cursors: StreamCursors
+  readonly messages: MessageSource
   readonly #call: Call
   readonly #next: Next
   readonly #timeoutMs: number
@@ -61,10 +63,8 @@ export class ResumingStream implements SpliceOwner, StreamReply, Waiting {
     this.cursors = new StreamCursors(call.operation, options.replayWindow ?? 1024, call.cursor)
     this.#losses = new StreamLosses(call)
     this.#splice = new SpliceSource(this, call.cursor)
-  }
-
-  get messages(): SpliceSource {
-    return this.#splice
+    const { resync } = call.options
+    this.messages = resync ? new ResyncSource(this.#splice, resync) : this.#splice
   }
 
   /** Of the first attempt. */

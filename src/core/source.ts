@@ -10,6 +10,8 @@ export interface Item {
   readonly size?: number
   /** The message is a {@link Gap}. */
   readonly isGap?: true
+  /** The message is the user's own, and neither validated nor converted. */
+  readonly isFinal?: true
 }
 
 /** Changes, drops (undefined) or passes an item; synchronous, so that many taps cost little. */

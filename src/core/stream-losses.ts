@@ -14,6 +14,11 @@ export class StreamLosses {
     this.#call = call
   }
 
+  /** Gaps are looked at: by the reader, or by what fills them. */
+  get #isShown(): boolean {
+    return this.#call.operation.gaps === 'yield' || this.#call.options.resync !== undefined
+  }
+
   /** A message has come. */
   progressed(): void {
     this.#isAtGap = false
@@ -22,7 +27,7 @@ export class StreamLosses {
   /** The gap to show where an attempt was opened without a cursor; undefined where none is shown, or stands already. */
   unknown(): Gap | undefined {
     this.isBroken = true
-    if (this.#call.operation.gaps !== 'yield' || this.#isAtGap) return undefined
+    if (!this.#isShown || this.#isAtGap) return undefined
     this.#isAtGap = true
     return gap({ reason: 'no_cursor', from: undefined, to: undefined })
   }
@@ -37,7 +42,7 @@ export class StreamLosses {
   errorOf({ reason }: Gap): CallError | undefined {
     if (reason === 'overflow') return undefined
     this.isBroken = true
-    if (this.#call.operation.gaps === 'yield') return undefined
+    if (this.#isShown) return undefined
     const message = `messages were lost (${reason}): load the present state and open the stream anew, or declare gaps: 'yield'`
     return new CallError({ code: 'data_loss', message, phase: 'stream', sent: 'yes' }, this.#call)
   }

@@ -103,7 +103,8 @@ export class StreamReader<Message> {
       this.#index = 0
     }
     const { convert } = this.#owner
-    if (!convert || isGap(item.message)) return Promise.resolve({ value: item.message as Message, done: false })
+    if (!convert || item.isFinal || isGap(item.message))
+      return Promise.resolve({ value: item.message as Message, done: false })
     return this.#converted(convert, item.message)
   }
 

@@ -2,6 +2,7 @@ import {
   type ClientOptions,
   createClient,
   defineStream,
+  type Gap,
   type Interceptor,
   isGap,
   type Operation,
@@ -719,6 +720,89 @@ describe('a cursor of an earlier run', () => {
   it('is refused where it is no text', () => {
     const { open } = setup()
     return expect(open({ cursor: 41 }).opened).rejects.toMatchObject({ code: 'invalid_argument' })
+  })
+})
+
+describe('resync', () => {
+  function resyncing(snapshot: (gap: Gap) => Promise<string[]>, changes: Partial<OperationInfo> = {}) {
+    const asked: string[] = []
+    const resync = (gap: Gap) => {
+      asked.push(gap.reason)
+      return snapshot(gap)
+    }
+    const made = setup({ cursors: 'offset', ...changes })
+    const stream = made.open({ resync })
+    return { ...made, asked, stream, seen: collect(stream) }
+  }
+
+  it('puts a snapshot where messages are missing, and live messages behind it', async () => {
+    const late = createLate()
+    const { clock, server, seen, asked, stream } = resyncing(async (gap) => {
+      await late.promise
+      return [`all up to ${gap.to}`]
+    })
+    await clock.advance(0)
+    server.push('1', '2', '5', '6')
+    await clock.advance(0)
+    server.push('7')
+    expect(seen.slice(2)).toEqual(['1', '2'])
+    late.resolve()
+    await clock.advance(0)
+    expect(seen.slice(2)).toEqual(['1', '2', 'all up to 5', '5', '6', '7'])
+    expect(asked).toEqual(['offset'])
+    expect(stream.cursor).toBe('7')
+  })
+
+  it('is asked after a re-open without a cursor, and when the server has forgotten it', async () => {
+    const { clock, server, seen, asked } = resyncing(async () => ['snapshot'], { cursors: 'opaque' })
+    await clock.advance(0)
+    server.last.source.push({ message: 'a' })
+    server.drop()
+    await clock.advance(1000)
+    server.push('b')
+    server.script.push(broken({ code: 'out_of_range', isRetryable: false }))
+    server.drop()
+    await clock.advance(10_000)
+    server.push('c')
+    await clock.advance(0)
+    expect(seen.filter((each) => !each.startsWith('['))).toEqual(['a', 'snapshot', 'b', 'snapshot', 'c'])
+    expect(asked).toEqual(['no_cursor', 'not_recovered'])
+  })
+
+  it('is neither validated nor converted', async () => {
+    const { clock, server, seen } = resyncing(async () => ['mine'], { outlet: (message) => `wire ${message}` })
+    await clock.advance(0)
+    server.push('1', '3')
+    await clock.advance(0)
+    expect(seen.slice(2)).toEqual(['wire 1', 'mine', 'wire 3'])
+  })
+
+  it('that fails ends the stream with its error, behind what came before', async () => {
+    const { clock, server, seen } = resyncing(async () => {
+      throw Object.assign(new Error('no snapshot'), { code: 'mine' })
+    })
+    await clock.advance(0)
+    server.push('1', '3')
+    await clock.advance(0)
+    expect(seen.filter((each) => !each.startsWith('['))).toEqual(['1', '! mine'])
+    expect(server.last.closed).toBe(true)
+    expect(clock.timers).toBeLessThanOrEqual(1)
+  })
+
+  it('is forgotten when the reader leaves meanwhile', async () => {
+    const late = createLate()
+    const { clock, server, stream, seen } = resyncing(async () => {
+      await late.promise
+      return ['late']
+    })
+    await clock.advance(0)
+    server.push('1', '3')
+    await clock.advance(0)
+    await stream.close()
+    late.resolve()
+    await clock.advance(0)
+    expect(seen.filter((each) => !each.startsWith('['))).toEqual(['1', 'end'])
+    expect(server.last.closed).toBe(true)
   })
 })
 
