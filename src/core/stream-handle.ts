@@ -31,7 +31,7 @@ export interface StreamStart {
 export class StreamHandle<Message> implements Duplex<unknown, Message>, AsyncIterator<Message> {
   readonly #start: StreamStart
   readonly #reader: StreamReader<Message>
-  readonly #observers = new Set<Observer<Message>>()
+  #observers: Set<Observer<Message>> | undefined
   #call: Call | undefined
   #opening: Promise<void> | undefined
   #reply: StreamReply | undefined
@@ -113,10 +113,10 @@ export class StreamHandle<Message> implements Duplex<unknown, Message>, AsyncIte
   }
 
   subscribe(observer: Observer<Message>): () => void {
-    this.#observers.add(observer)
+    ;(this.#observers ??= new Set()).add(observer)
     void this.#feed(observer)
     return () => {
-      this.#observers.delete(observer)
+      this.#observers?.delete(observer)
       void this.close()
     }
   }
@@ -182,7 +182,7 @@ export class StreamHandle<Message> implements Duplex<unknown, Message>, AsyncIte
 
   #tellState(state: StreamState): void {
     if (this.#call) this.#start.scope.services.telemetry?.event?.({ type: 'state', call: this.#call, state })
-    for (const observer of this.#observers) observer.state?.(state)
+    for (const observer of this.#observers ?? []) observer.state?.(state)
   }
 
   #left(): CallError {

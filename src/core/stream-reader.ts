@@ -77,22 +77,25 @@ export class StreamReader<Message> {
       if (item !== undefined) return this.#give(item)
       if (this.#failure) return this.#throwOnce()
       if (this.#isFinished || !this.#source) return done
-      await this.#refill(this.#source)
+      if (!this.#refill(this.#source)) await this.#source.ready()
     }
   }
 
-  async #refill(source: MessageSource): Promise<void> {
+  /** Whether there is something to go on with; no promise of its own, since thousands of streams may be waiting here. */
+  #refill(source: MessageSource): boolean {
     const batch = source.take()
     if (batch) {
       this.#batch = batch
       this.#index = 0
-    } else if (source.end) {
-      this.#owner.close(source.end.kind === 'failed' ? source.end.error : undefined)
-    } else {
-      // All that came is consumed: skipped messages too, whose cursors count.
-      this.#consumed = this.#delivered = source.cursor ?? this.#delivered
-      await source.ready()
+      return true
     }
+    if (source.end) {
+      this.#owner.close(source.end.kind === 'failed' ? source.end.error : undefined)
+      return true
+    }
+    // All that came is consumed: skipped messages too, whose cursors count.
+    this.#consumed = this.#delivered = source.cursor ?? this.#delivered
+    return false
   }
 
   #give(item: Item): Promise<IteratorResult<Message>> {
