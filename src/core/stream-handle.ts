@@ -122,10 +122,14 @@ export class StreamHandle<Message> implements Duplex<unknown, Message>, AsyncIte
   }
 
   async #feed(observer: Observer<Message>): Promise<void> {
+    const give = (message: Message) => {
+      if (isGap(message)) observer.gap?.(message)
+      else observer.next?.(message)
+    }
     try {
       for (let result = await this.next(); !result.done; result = await this.next()) {
-        if (isGap(result.value)) observer.gap?.(result.value)
-        else observer.next?.(result.value)
+        give(result.value)
+        this.#reader.drain(give)
       }
       observer.end?.()
     } catch (error) {

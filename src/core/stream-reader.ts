@@ -57,6 +57,16 @@ export class StreamReader<Message> {
     return item === undefined ? this.#queue() : this.#give(item)
   }
 
+  /** Gives what is there without a promise a message; nothing where messages are converted, or a `next()` is waiting. */
+  drain(give: (message: Message) => void): void {
+    if (this.#owner.convert || this.#pull || !this.#source) return
+    while (!this.#isFinished && (this.#batch.length > 0 || this.#fill(this.#source))) {
+      this.#consumed = this.#delivered
+      const { message } = this.#step(this.#batch[this.#index] as Item)
+      give(message as Message)
+    }
+  }
+
   /** One slow step after the other, however many `next()` are waiting. */
   #queue(): Promise<IteratorResult<Message>> {
     const step = () => this.#advance()
@@ -83,12 +93,7 @@ export class StreamReader<Message> {
 
   /** Whether there is something to go on with; no promise of its own, since thousands of streams may be waiting here. */
   #refill(source: MessageSource): boolean {
-    const batch = source.take()
-    if (batch) {
-      this.#batch = batch
-      this.#index = 0
-      return true
-    }
+    if (this.#fill(source)) return true
     if (source.end) {
       this.#owner.close(source.end.kind === 'failed' ? source.end.error : undefined)
       return true
@@ -98,13 +103,26 @@ export class StreamReader<Message> {
     return false
   }
 
-  #give(item: Item): Promise<IteratorResult<Message>> {
+  #fill(source: MessageSource): boolean {
+    const batch = source.take()
+    if (!batch) return false
+    this.#batch = batch
+    this.#index = 0
+    return true
+  }
+
+  #step(item: Item): Item {
     this.#index++
     if (item.cursor !== undefined) this.#delivered = item.cursor
     if (this.#index === this.#batch.length) {
       this.#batch = []
       this.#index = 0
     }
+    return item
+  }
+
+  #give(item: Item): Promise<IteratorResult<Message>> {
+    this.#step(item)
     const { convert } = this.#owner
     if (!convert || item.isFinal || isGap(item.message))
       return Promise.resolve({ value: item.message as Message, done: false })
