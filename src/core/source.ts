@@ -109,7 +109,7 @@ export class Source implements MessageSource {
    */
   pushAll(items: Item[], size = 0): void {
     if (this.#settled || items.length === 0) return
-    if (size > 0 && this.#queue.length === 0 && !this.#taps && !this.#bound) this.#adopt(items)
+    if (size > 0 && !this.#taps && !this.#bound) this.#adopt(items)
     else for (const item of items) this.#add(item)
     this.#bytes += size
     this.#arrived()
@@ -117,7 +117,8 @@ export class Source implements MessageSource {
 
   /** The common case, at no cost an item. */
   #adopt(items: Item[]): void {
-    this.#queue = items
+    if (this.#queue.length === 0) this.#queue = items
+    else for (const item of items) this.#queue.push(item)
     for (let index = items.length - 1; index >= 0; index--) {
       const cursor = items[index]?.cursor
       if (cursor === undefined) continue
