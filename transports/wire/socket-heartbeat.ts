@@ -30,6 +30,10 @@ export class Heartbeat {
   #timer: Timer | undefined
   #firesAt = 0
   #hadSecondChance = false
+  #isNoted = false
+  readonly #forgetNote = () => {
+    this.#isNoted = false
+  }
 
   constructor(clock: Clock, options: HeartbeatOptions, ping: () => void, onDead: () => void) {
     this.#clock = clock
@@ -51,9 +55,12 @@ export class Heartbeat {
     this.#timer = undefined
   }
 
-  /** Something came in. */
+  /** Something came in; what one read of the socket brings is one sign, so that a message costs no look at the clock. */
   alive(): void {
+    if (this.#isNoted) return
+    this.#isNoted = true
     this.#aliveAt = this.#clock.now()
+    queueMicrotask(this.#forgetNote)
   }
 
   /** Asks at once: the network or the machine has been away. */
