@@ -32,12 +32,12 @@ const call = (document: string) => `
 test('without graphql-request the first call says which command installs it', async () => {
   const said = await without(['graphql-request'], call(`'{ a }'`))
   expect(said).toBe(
-    "failed_precondition no 0 [failed_precondition] query (anonymous) via graphql: polywire/graphql could not load 'graphql-request': run npm install graphql-request graphql; nothing was sent",
+    "failed_precondition no 0 [failed_precondition] query (anonymous) via graphql: polywire/graphql could not load 'graphql-request': run npm install graphql-request graphql@16; nothing was sent",
   )
 })
 
 test('without graphql likewise, by its own name where a DocumentNode has to be printed', async () => {
-  expect(await without(['graphql'], call(`'{ a }'`))).toContain('run npm install graphql-request graphql')
+  expect(await without(['graphql'], call(`'{ a }'`))).toContain('run npm install graphql-request graphql@16')
   const node = `{ kind: 'Document', definitions: [{ kind: 'OperationDefinition', operation: 'query', selectionSet: { selections: [] } }] }`
   expect(await without(['graphql'], call(node))).toContain("could not load 'graphql': run npm install")
 })
