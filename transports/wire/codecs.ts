@@ -68,7 +68,7 @@ export function readMediaType(contentType: string | null): MediaType {
 
 /** Bytes as text; a charset that the platform does not know is read as UTF-8. A byte order mark goes. */
 export function decodeText(bytes: Uint8Array, charset = 'utf-8'): string {
-  if (/^utf-?8$/i.test(charset)) return decodeUtf8(bytes)
+  if (charset === 'utf-8' || /^utf-?8$/i.test(charset)) return decodeUtf8(bytes)
   try {
     return new TextDecoder(charset).decode(bytes)
   } catch {
