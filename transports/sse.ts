@@ -122,8 +122,10 @@ class HttpSseTransport implements SseTransport {
   send(call: Call): Promise<Reply> {
     try {
       const { reader } = call.operation.binding as SseBinding
-      return openEventStream(this.#engine, this.#requests.make(call), call, {
+      const request = this.#requests.make(call)
+      return openEventStream(this.#engine, request, call, {
         reader,
+        isPreflighted: this.#requests.isPreflighted(request),
         life: this.#life(call.scope.root),
         idleTimeoutMs: this.#idleTimeoutMs,
         maxEventBytes: this.#maxEventBytes,

@@ -10,7 +10,6 @@ import type { Continuity } from '../../src/core/stream-state.ts'
 import { EventStream } from './event-stream.ts'
 import type { HttpControl, HttpEngine, HttpFault, HttpHead, HttpRequest, HttpSink } from './http.ts'
 import { join } from './http-collect.ts'
-import { faultToFailure } from './http-fault.ts'
 import { IdleWatch } from './idle-watch.ts'
 import { type EventReader, SseBatch } from './sse-batch.ts'
 import * as failures from './sse-failure.ts'
@@ -23,6 +22,8 @@ export interface SseSettings {
   /** Silence after which the connection is taken for dead; ms. Undefined: 45 s once a comment has come. */
   readonly idleTimeoutMs: number | undefined
   readonly maxEventBytes: number
+  /** The request carries `Last-Event-ID` to another origin than the page's. */
+  readonly isPreflighted?: boolean
   /** @defaultValue the page that this code runs in */
   readonly page?: PageLife | undefined
 }
@@ -132,7 +133,7 @@ class SseExchange implements HttpSink, StreamReply, SourceOptions {
   onError(fault: HttpFault): void {
     if (this.#state === 'open') this.#over(failures.dropFailure(fault))
     else if (this.#state === 'refused') this.#refuseByStatus()
-    else this.#refuse(faultToFailure(fault))
+    else this.#refuse(failures.openFailure(fault, this.#settings.isPreflighted === true))
   }
 
   onAbort(reason: unknown): void {

@@ -39,6 +39,13 @@ export function wrongTypeFailure(headers: HeaderMap): Failure {
   return { code: 'failed_precondition', message, phase: 'headers', sent: 'yes', status: 200, headers }
 }
 
+/** A request that brought no answer. A browser does not say whether a preflight was refused; a re-open has its first one. */
+export function openFailure(fault: HttpFault, isPreflighted: boolean): Failure {
+  if (!isPreflighted || fault.sent === 'no') return faultToFailure(fault)
+  const hint = `${fault.hint ?? ''} If its CORS does not allow Last-Event-ID, set cursorQuery`.trim()
+  return faultToFailure({ ...fault, hint })
+}
+
 /** A connection that broke after the stream was open. */
 export function dropFailure(fault: HttpFault): Failure {
   return { ...faultToFailure(fault, true), phase: 'stream', sent: 'yes' }

@@ -54,6 +54,11 @@ export class SseRequests {
     }
   }
 
+  /** The cursor's header forces a preflight, which the first opening had not. */
+  isPreflighted({ headers }: HttpRequest): boolean {
+    return this.#isCrossOrigin && headers['last-event-id'] !== undefined
+  }
+
   /** Where a declared resume has put the cursor into the input, it travels there. */
   #cursor(call: Call): string | undefined {
     return call.operation.resume ? undefined : call.cursor
