@@ -10,7 +10,9 @@ import {
 import { type EventsSpec, events, type SseTransportOptions, sseTransport } from 'polywire/sse'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { manualClock } from '../support/manual-clock.ts'
+import { freshSeed } from '../support/seeded.ts'
 import { type SseAnswer, SseServer } from '../support/servers/sse-server.ts'
+import { soakSse } from '../support/sse-soak.ts'
 
 const closers: (() => Promise<void>)[] = []
 let server: SseServer
@@ -683,36 +685,7 @@ describe('a declaration', () => {
 
 describe('soak', () => {
   it('loses and repeats nothing over 50 random drops and 1,000 events', async () => {
-    const seed = Date.now() % 2 ** 31
-    const random = mulberry(seed)
     server.idOf = (n) => `event-${n}-of-the-soak`
-    const { stream } = open()
-    const got: string[] = []
-    stream.subscribe({
-      next: ({ data }: { data: string }) => got.push(data),
-      error: (error) => got.push(String(error)),
-    })
-    await server.until(() => server.open === 1)
-    for (let n = 1, drops = 0; n <= 1000; n++) {
-      server.publish(String(n))
-      if (random() > 0.05 || drops === 50) continue
-      drops++
-      const { length } = server.requests
-      server.drop(random() < 0.5 ? 'reset' : 'end')
-      if (random() < 0.7) await server.until(() => server.requests.length > length && server.open > 0)
-    }
-    while (got.length < 1000) await new Promise((resolve) => setTimeout(resolve, 1))
-    expect(got, `seed ${seed}`).toEqual(Array.from({ length: 1000 }, (_, n) => String(n + 1)))
-    await stream.close()
+    await soakSse(server, open().stream, { drops: 50, events: 1000, seed: freshSeed() })
   })
 })
-
-function mulberry(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
-  }
-}

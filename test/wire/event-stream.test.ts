@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { EventStream, type ServerEvent, toEvent } from '../../transports/wire/event-stream.ts'
+import { freshSeed, seeded } from '../support/seeded.ts'
 
 /** What a stream says: events, `cursor x`, `retry n`, `comment`, `overflow`. */
 function read(chunks: readonly (string | Uint8Array)[], maxEventBytes = 1 << 24): unknown[] {
@@ -170,8 +171,8 @@ describe('an event stream', () => {
   })
 
   it('says the same however it is cut', () => {
-    const seed = Date.now() % 2 ** 31
-    const random = mulberry(seed)
+    const seed = freshSeed()
+    const random = seeded(seed)
     for (let round = 0; round < 2000; round++) {
       const [name, text] = corpus[Math.floor(random() * corpus.length)] as (typeof corpus)[number]
       const bytes = new TextEncoder().encode(`${text}\n\n${text}`)
@@ -239,14 +240,4 @@ function timeline(said: readonly unknown[]): unknown[] {
   const isCursor = (each: unknown) => typeof each === 'string' && each.startsWith('cursor')
   const isMoot = (next: unknown) => isCursor(next) || (typeof next === 'object' && next !== null && 'id' in next)
   return line.filter((each, index) => !isCursor(each) || !isMoot(line[index + 1]))
-}
-
-function mulberry(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
-  }
 }
