@@ -46,10 +46,6 @@ export class SpliceSource implements MessageSource {
     return this.#backlog.length === 0 ? this.#settled : undefined
   }
 
-  get isSettled(): boolean {
-    return this.#settled !== undefined
-  }
-
   /** The attempt that is attached, or was last, has brought something new. */
   get hasProgressed(): boolean {
     return this.#hasProgressed
