@@ -37,16 +37,25 @@ export type { Interceptor, Next } from './core/interceptor.ts'
 export {
   type Api,
   adapt,
+  type Bound,
   type Contract,
   defineOperation,
   type InputOf,
   type Kind,
+  type Missing,
+  type Need,
   type Operation,
   type OperationInfo,
   type OutputOf,
   type ResumeSpec,
 } from './core/operation.ts'
-export { type Bound, conflate, makeBound, type OverflowOptions, type OverflowPolicy } from './core/overflow.ts'
+export {
+  type Bound as QueueBound,
+  conflate,
+  makeBound,
+  type OverflowOptions,
+  type OverflowPolicy,
+} from './core/overflow.ts'
 export type { PathValue } from './core/path-names.ts'
 export type { Reply, StreamReply, UnaryReply } from './core/reply.ts'
 export type { Resync } from './core/resync-source.ts'

@@ -24,7 +24,11 @@ describe('the code in README and docs', () => {
   })
 
   it('compiles', async () => {
-    const config = { extends: '../../../tsconfig.json', include: ['*.ts', '../../../transports/**/*.d.ts'], exclude: [] }
+    const config = {
+      extends: '../../../tsconfig.json',
+      include: ['*.ts', '../../../transports/**/*.d.ts'],
+      exclude: [],
+    }
     writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(config))
     const compiler = join(root, 'node_modules/typescript/bin/tsc')
     const { stdout } = await run(process.execPath, [compiler, '-p', folder]).catch((error: { stdout: string }) => error)

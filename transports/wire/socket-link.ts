@@ -145,14 +145,11 @@ export class SocketLink {
   #pursue(): void {
     if (this.#connection || this.#state === 'closed') return
     if (this.#users.size === 0) this.close('idle')
-    else if (this.#isFrozen) this.#suspend()
-    else if (this.#schedule.waitMs <= 0) this.#connect()
+    else if (this.#isFrozen) {
+      this.#timer?.clear()
+      this.#enter('suspended')
+    } else if (this.#schedule.waitMs <= 0) this.#connect()
     else this.#wait(this.#schedule.waitMs)
-  }
-
-  #suspend(): void {
-    this.#timer?.clear()
-    this.#enter('suspended')
   }
 
   #wait(waitMs: number): void {
@@ -211,11 +208,8 @@ export class SocketLink {
     this.#connection = undefined
     this.#state = 'idle'
     this.#timer?.clear()
-    this.#schedule.lost(
-      verdict.minDelayMs ?? 0,
-      verdict === renewed || verdict.action === 'refresh-auth',
-      page.isHidden,
-    )
+    const isPrompt = verdict === renewed || verdict.action === 'refresh-auth'
+    this.#schedule.lost(verdict.minDelayMs ?? 0, isPrompt, page.isHidden)
     onDown(loss)
     if (verdict.action === 'retry' && !isFinal) onWait(Math.max(0, this.#schedule.waitMs), loss)
     for (const [user, isServed] of [...this.#users]) {
