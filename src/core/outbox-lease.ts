@@ -9,14 +9,15 @@ export interface OutboxEntry {
 export interface LeaseOwner {
   take(): OutboxEntry | undefined
   settle(entry: OutboxEntry, error: unknown): void
-  giveBack(entries: OutboxEntry[], reason: unknown): void
+  giveBack(entries: readonly OutboxEntry[], reason: unknown): void
 }
 
 /** One attempt's hold on an outbox. */
 export class Lease {
   readonly wake: () => void
   readonly #owner: LeaseOwner
-  readonly #inFlight = new Set<OutboxEntry>()
+  /** Made with the first message: many channels only listen. */
+  #inFlight: Set<OutboxEntry> | undefined
   #isReleased = false
 
   constructor(wake: () => void, owner: LeaseOwner) {
@@ -25,14 +26,14 @@ export class Lease {
   }
 
   get hasInFlight(): boolean {
-    return this.#inFlight.size > 0
+    return this.#inFlight !== undefined && this.#inFlight.size > 0
   }
 
   /** The next message to write; it stays in flight until `done` or `failed`. */
   next(): OutboxEntry | undefined {
     if (this.#isReleased) return undefined
     const entry = this.#owner.take()
-    if (entry) this.#inFlight.add(entry)
+    if (entry) (this.#inFlight ??= new Set()).add(entry)
     return entry
   }
 
@@ -43,20 +44,20 @@ export class Lease {
 
   /** Written where nothing is acknowledged, acknowledged otherwise. */
   done(entry: OutboxEntry): void {
-    if (this.#inFlight.delete(entry)) this.#owner.settle(entry, undefined)
+    if (this.#inFlight?.delete(entry)) this.#owner.settle(entry, undefined)
   }
 
   /** The server refused this message. */
   failed(entry: OutboxEntry, error: unknown): void {
-    if (this.#inFlight.delete(entry)) this.#owner.settle(entry, error)
+    if (this.#inFlight?.delete(entry)) this.#owner.settle(entry, error)
   }
 
   /** The attempt is over; what it held goes back, or rejects as unknown outcome. */
   release(reason: unknown): void {
     if (this.#isReleased) return
     this.#isReleased = true
-    const held = [...this.#inFlight]
-    this.#inFlight.clear()
+    const held = [...(this.#inFlight ?? [])]
+    this.#inFlight = undefined
     this.#owner.giveBack(held, reason)
   }
 }

@@ -1,7 +1,7 @@
 import type { Clock } from './clock.ts'
 import type { Armed, DeadlineList } from './deadline-list.ts'
 import { type Measured, OutboxBounds } from './outbox-bounds.ts'
-import { Lease, type OutboxEntry } from './outbox-lease.ts'
+import { Lease, type LeaseOwner, type OutboxEntry } from './outbox-lease.ts'
 import type { Signal } from './signal.ts'
 
 export { Lease, type OutboxEntry } from './outbox-lease.ts'
@@ -22,13 +22,13 @@ export interface OutboxOptions {
 
 /** What the outbox asks its owner for, since errors name the call. */
 export interface OutboxErrors {
-  readonly overflow: () => unknown
+  overflow(): unknown
   /** Never written: safe to send again. */
-  readonly unsent: (reason: unknown) => unknown
+  unsent(reason: unknown): unknown
   /** Not written within `maxAgeMs`. */
-  readonly expired: () => unknown
+  expired(): unknown
   /** Written and not acknowledged: nobody knows. */
-  readonly unknownOutcome: (reason: unknown) => unknown
+  unknownOutcome(reason: unknown): unknown
 }
 
 interface Pending extends OutboxEntry, Measured {
@@ -47,7 +47,7 @@ type Time = { readonly clock: Clock; readonly deadlines: DeadlineList }
  *                              ▲                    │
  *                              └──lease released────┘  unless it was written without a key: unknown outcome
  */
-export class Outbox {
+export class Outbox implements LeaseOwner {
   readonly #overflow: 'reject' | 'block'
   readonly #maxAgeMs: number
   readonly #errors: OutboxErrors
@@ -129,11 +129,7 @@ export class Outbox {
   /** Hands the queue to one attempt; the one before it has given it back. `wake` says that there is something to do. */
   lease(wake: () => void): Lease {
     this.#lease?.release(undefined)
-    const lease = new Lease(wake, {
-      take: () => this.#take(),
-      settle: (entry, error) => this.#settle(entry as Pending, error),
-      giveBack: (entries, reason) => this.#giveBack(entries as Pending[], reason),
-    })
+    const lease = new Lease(wake, this)
     this.#lease = lease
     if (this.#queue.length > 0 || this.#isEnded) wake()
     return lease
@@ -145,16 +141,19 @@ export class Outbox {
     this.#lease?.wake()
   }
 
-  #take(): Pending | undefined {
+  /** For its lease only: hands out the next message. */
+  take(): OutboxEntry | undefined {
     const entry = this.#queue.shift()
     if (entry && this.#queue.length === 0) this.#watchAge()
     return entry
   }
 
-  #settle(entry: Pending, error: unknown): void {
-    if (error === undefined) entry.resolve()
-    else entry.reject(error)
-    this.#released(entry)
+  /** For its lease only: a message is done, or was refused. */
+  settle(entry: OutboxEntry, error: unknown): void {
+    const pending = entry as Pending
+    if (error === undefined) pending.resolve()
+    else pending.reject(error)
+    this.#released(pending)
   }
 
   /** An entry has left: there is room for those that wait for it. */
@@ -167,12 +166,14 @@ export class Outbox {
     if (this.#isIdle) this.#settleIdle()
   }
 
-  #giveBack(entries: Pending[], reason: unknown): void {
+  /** For its lease only: it ends with these in flight. */
+  giveBack(held: readonly OutboxEntry[], reason: unknown): void {
+    const entries = held as readonly Pending[]
     this.#lease = undefined
     const again = entries.filter((entry) => !entry.isWritten || entry.key !== undefined)
     this.#queue = [...again, ...this.#queue]
     for (const entry of entries) {
-      if (entry.isWritten && entry.key === undefined) this.#settle(entry, this.#errors.unknownOutcome(reason))
+      if (entry.isWritten && entry.key === undefined) this.settle(entry, this.#errors.unknownOutcome(reason))
     }
     this.#watchAge()
   }

@@ -8,7 +8,7 @@ import type { StreamReply } from '../../src/core/reply.ts'
 import { Source } from '../../src/core/source.ts'
 import type { StreamState } from '../../src/core/stream-state.ts'
 import { ChannelHistory, type IdKind } from './channel-history.ts'
-import { ChannelSender } from './channel-sender.ts'
+import { ChannelSender, type SenderOwner } from './channel-sender.ts'
 import type { ChannelSubscription } from './channel-subscription.ts'
 import type { Connection } from './socket-connection.ts'
 import type { LinkUser, Loss } from './socket-loss.ts'
@@ -50,7 +50,7 @@ const readAhead = { messages: 8192, bytes: 1 << 24 }
  *
  *     joining ──socket ready──▶ subscribing ──accepted──▶ open ──▶ over
  */
-export class ChannelMember implements LinkUser {
+export class ChannelMember implements LinkUser, SenderOwner {
   readonly spec: StreamSpec
   readonly isPatient: boolean
   readonly #call: Call
@@ -101,7 +101,8 @@ export class ChannelMember implements LinkUser {
   onReady(connection: Connection): void {
     this.#state = 'subscribing'
     this.#source = this.#makeSource(connection.isPausable)
-    this.#sender = this.#makeSender(connection)
+    const { outbox } = this.#call
+    if (outbox) this.#sender = new ChannelSender(outbox, this.#host, connection, this)
     this.#subscription = this.#host.subscription(this.spec, connection)
     if (this.#subscription) this.#subscription.join(this)
     else this.#fail(otherwiseJoined)
@@ -200,23 +201,17 @@ export class ChannelMember implements LinkUser {
     this.#host.leave(this)
   }
 
-  #makeSender(connection: Connection): ChannelSender | undefined {
-    const { outbox } = this.#call
-    if (!outbox) return undefined
-    return new ChannelSender(outbox, this.#host, connection, {
-      encode: (entry, ref, isAcked) => this.#encode(entry, ref, isAcked),
-      toError: (failure) => new CallError(failure, this.#call),
-    })
+  toError(failure: Failure): CallError {
+    return new CallError(failure, this.#call)
   }
 
-  #encode({ message, key }: OutboxEntry, ref: number, isAcked: boolean): WireFrame {
+  encode({ message, key }: OutboxEntry, ref: number, isAcked: boolean): WireFrame {
     const { topic = '', ref: subscription = 0 } = this.#subscription ?? {}
     return this.#host.adapter.publish({ topic, subscription, ref, key, message, isAcked })
   }
 
   #makeSource(isPausable: boolean): Source {
     const { overflow = 'error', maxQueued = 4096 } = this.spec
-    const tooSlow = 'the reader is too slow: read faster, raise maxQueued, or declare what `overflow` does'
     const { messages, bytes } = isPausable ? readAhead : { messages: 0, bytes: 0 }
     return new Source({
       highWaterMark: maxQueued,
@@ -229,16 +224,18 @@ export class ChannelMember implements LinkUser {
         maxMessages: maxQueued + messages,
         maxBytes: maxQueuedBytes + bytes,
         gaps: this.#call.operation.gaps,
-        toError: (cause) =>
-          new CallError(
-            { code: 'resource_exhausted', message: tooSlow, phase: 'stream', sent: 'yes', cause },
-            this.#call,
-          ),
+        toError: (cause) => this.toError({ ...tooSlow, cause }),
       }),
     })
   }
 }
 
+const tooSlow: Failure = {
+  code: 'resource_exhausted',
+  message: 'the reader is too slow: read faster, raise maxQueued, or declare what `overflow` does',
+  phase: 'stream',
+  sent: 'yes',
+}
 const otherwiseJoined: Failure = {
   code: 'failed_precondition',
   message: 'the channel is open with another input: channels of one name share one subscription',

@@ -19,7 +19,8 @@ export class ChannelSender {
   readonly #wire: SessionWire
   readonly #line: Line
   readonly #owner: SenderOwner
-  readonly #unacked = new Set<number>()
+  /** Made with the first acknowledgement that is waited for. */
+  #unacked: Set<number> | undefined
   #lease: Lease | undefined
   #isWaiting = false
 
@@ -32,7 +33,7 @@ export class ChannelSender {
 
   /** Messages are out whose acknowledgement has not come. */
   get isAwaitingAcks(): boolean {
-    return this.#unacked.size > 0
+    return this.#unacked !== undefined && this.#unacked.size > 0
   }
 
   start(): void {
@@ -43,8 +44,8 @@ export class ChannelSender {
 
   /** Gives the lease back, with what was written and not acknowledged. */
   stop(reason: unknown): void {
-    for (const ref of this.#unacked) this.#wire.forget(ref)
-    this.#unacked.clear()
+    for (const ref of this.#unacked ?? []) this.#wire.forget(ref)
+    this.#unacked = undefined
     const lease = this.#lease
     this.#lease = undefined
     lease?.release(reason)
@@ -89,9 +90,10 @@ export class ChannelSender {
   }
 
   #expect(lease: Lease, entry: OutboxEntry, ref: number): void {
-    this.#unacked.add(ref)
+    const unacked = (this.#unacked ??= new Set())
+    unacked.add(ref)
     const settle = (run: () => void) => {
-      this.#unacked.delete(ref)
+      unacked.delete(ref)
       run()
       this.#pump()
     }

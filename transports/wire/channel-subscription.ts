@@ -1,7 +1,7 @@
 import type { Timer } from '../../src/core/clock.ts'
 import type { Failure } from '../../src/core/failure.ts'
 import type { ChannelMember } from './channel-member.ts'
-import type { Line, SessionWire } from './socket-wire.ts'
+import type { Awaiting, Line, SessionWire } from './socket-wire.ts'
 import type { Acceptance, WireCursor } from './wire-adapter.ts'
 
 /** How long a server that may not answer subscriptions is waited for; ms. */
@@ -13,22 +13,27 @@ export interface SubscriptionOptions {
   readonly payload: unknown
   /** How long it outlives its last reader; ms. */
   readonly lingerMs: number
+  readonly owner: SubscriptionOwner
+}
+
+/** Who keeps the subscriptions of a socket. */
+export interface SubscriptionOwner extends SessionWire {
   /** It is no subscription any more. */
-  readonly onEmpty: () => void
+  dropped(subscription: ChannelSubscription): void
 }
 
 /**
  * One subscription on one socket, shared by all who read the channel: the first one makes it, the last one who leaves
  * ends it after a grace.
  */
-export class ChannelSubscription {
+export class ChannelSubscription implements Awaiting {
   readonly topic: string
   readonly payload: unknown
-  readonly #wire: SessionWire
+  readonly #owner: SubscriptionOwner
   readonly #line: Line
-  readonly #onEmpty: () => void
   readonly #lingerMs: number
-  readonly #members = new Set<ChannelMember>()
+  /** Replaced, never changed: members may leave while they are being told of something. */
+  #members: readonly ChannelMember[] = []
   /** The newest `subscribe` frame's. */
   #ref = 0
   #isAccepted = false
@@ -37,12 +42,11 @@ export class ChannelSubscription {
   #at: WireCursor | undefined
   #timer: Timer | undefined
 
-  constructor({ topic, payload, lingerMs, onEmpty }: SubscriptionOptions, wire: SessionWire, line: Line) {
+  constructor({ topic, payload, lingerMs, owner }: SubscriptionOptions, line: Line) {
     this.topic = topic
     this.payload = payload
     this.#lingerMs = lingerMs
-    this.#onEmpty = onEmpty
-    this.#wire = wire
+    this.#owner = owner
     this.#line = line
   }
 
@@ -53,7 +57,7 @@ export class ChannelSubscription {
 
   join(member: ChannelMember): void {
     this.#setTimer(undefined)
-    this.#members.add(member)
+    this.#members = [...this.#members, member]
     const { since } = member
     if (this.#ref === 0 || (since && !isSamePlace(since, this.#at))) this.#subscribe(member, since)
     else {
@@ -63,21 +67,26 @@ export class ChannelSubscription {
   }
 
   leave(member: ChannelMember): void {
-    if (!this.#members.delete(member) || this.#members.size > 0 || this.#isOver) return
+    this.#members = this.#members.filter((each) => each !== member)
+    if (this.#members.length > 0 || this.#isOver) return
     this.#setTimer(() => this.#unsubscribe(), this.#lingerMs)
     this.#timer?.hold(false)
   }
 
   /** The server answered: by its `ref`, or by the topic's name. */
-  accept(acceptance: Acceptance): void {
-    this.#wire.learn(acceptance)
+  onAck(acceptance: Acceptance): void {
+    this.#owner.learn(acceptance)
     this.#accept(acceptance, this.#members)
+  }
+
+  onError(failure: Failure): void {
+    this.end(failure)
   }
 
   receive(message: unknown, at: WireCursor | undefined, size: number): void {
     if (!this.#isAccepted) {
       // What comes before the answer belongs to an older subscription, where the server is sure to answer.
-      if (this.#wire.isSubscribedSure) return
+      if (this.#owner.isSubscribedSure) return
       this.#accept(undefined, this.#members)
     }
     if (at) this.#at = at.epoch === undefined && this.#at?.epoch !== undefined ? { ...at, epoch: this.#at.epoch } : at
@@ -88,45 +97,50 @@ export class ChannelSubscription {
   end(failure: Failure | undefined): void {
     if (!failure && !this.#isAccepted) return
     this.stop()
-    this.#onEmpty()
-    for (const member of [...this.#members]) failure ? member.refused(failure) : member.ended()
+    this.#owner.dropped(this)
+    for (const member of this.#members) failure ? member.refused(failure) : member.ended()
   }
 
   /** It is over, or its socket is gone: its members are told by others. */
   stop(): void {
     this.#isOver = true
     this.#setTimer(undefined)
-    this.#wire.forget(this.#ref)
+    this.#owner.forget(this.#ref)
   }
 
   /** Makes it; or, for one who joins later with another cursor, makes it anew, since a replay is asked for that way. */
   #subscribe(member: ChannelMember, since: WireCursor | undefined): void {
     const isFirst = this.#ref === 0
-    this.#ref = this.#wire.nextRef()
-    const frame = this.#wire.adapter.subscribe({ ref: this.#ref, topic: this.topic, payload: this.payload, since })
+    this.#ref = this.#owner.nextRef()
+    const frame = this.#owner.adapter.subscribe({ ref: this.#ref, topic: this.topic, payload: this.payload, since })
     this.#line.write(frame)
-    const isSure = frame === undefined ? false : this.#wire.isSubscribedSure
+    const isSure = frame === undefined ? false : this.#owner.isSubscribedSure
     member.written(isSure !== true)
-    this.#wire.expect(this.#ref, {
-      onAck: (ack) => {
-        this.#wire.learn(ack)
-        if (!isFirst && ack.recovered) for (const other of this.#members) if (other !== member) other.skipReplay()
-        this.#accept(ack, isFirst ? this.#members : [member])
-      },
-      onError: (failure) => (isFirst ? this.end(failure) : member.refused(failure)),
-    })
+    this.#owner.expect(this.#ref, isFirst ? this : this.#lateJoin(member))
     if (isSure === undefined) this.#setTimer(() => this.#goOn(), politeMs)
     else if (!isSure) this.#accept(undefined, this.#members)
+  }
+
+  /** Only the one who asked takes part in the replay; the others have seen what it brings. */
+  #lateJoin(member: ChannelMember): Awaiting {
+    return {
+      onAck: (ack) => {
+        this.#owner.learn(ack)
+        if (ack.recovered) for (const other of this.#members) if (other !== member) other.skipReplay()
+        this.#accept(ack, [member])
+      },
+      onError: (failure) => member.refused(failure),
+    }
   }
 
   /** No answer: a server that gives none, or is slow. */
   #goOn(): void {
     this.#timer = undefined
-    this.#wire.learn(undefined)
+    this.#owner.learn(undefined)
     this.#accept(undefined, this.#members)
   }
 
-  #accept(acceptance: Acceptance | undefined, members: Iterable<ChannelMember>): void {
+  #accept(acceptance: Acceptance | undefined, members: readonly ChannelMember[]): void {
     this.#isAccepted = true
     if (acceptance?.at && !this.#at) this.#at = acceptance.at
     for (const member of members) member.accepted(acceptance)
@@ -134,13 +148,13 @@ export class ChannelSubscription {
 
   #unsubscribe(): void {
     this.stop()
-    this.#line.write(this.#wire.adapter.unsubscribe({ topic: this.topic, subscription: this.#ref }))
-    this.#onEmpty()
+    this.#line.write(this.#owner.adapter.unsubscribe({ topic: this.topic, subscription: this.#ref }))
+    this.#owner.dropped(this)
   }
 
   #setTimer(run: (() => void) | undefined, delayMs = 0): void {
     this.#timer?.clear()
-    this.#timer = run && this.#wire.clock.setTimer(run, delayMs)
+    this.#timer = run && this.#owner.clock.setTimer(run, delayMs)
   }
 }
 

@@ -58,10 +58,6 @@ export class SocketLink {
     this.#schedule = new Schedule(options.clock, options.reconnect)
   }
 
-  get state(): StreamState {
-    return this.#state
-  }
-
   get users(): number {
     return this.#users.size
   }

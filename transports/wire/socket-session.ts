@@ -4,7 +4,7 @@ import { CallError } from '../../src/core/error.ts'
 import type { Failure } from '../../src/core/failure.ts'
 import type { StreamReply, UnaryReply } from '../../src/core/reply.ts'
 import { ChannelMember, type MemberHost, type StreamSpec } from './channel-member.ts'
-import { ChannelSubscription } from './channel-subscription.ts'
+import { ChannelSubscription, type SubscriptionOwner } from './channel-subscription.ts'
 import type { Connection } from './socket-connection.ts'
 import { type LinkOptions, SocketLink } from './socket-link.ts'
 import type { LinkUser } from './socket-loss.ts'
@@ -22,7 +22,7 @@ export interface SessionOptions extends Omit<LinkOptions, 'nextRef' | 'onIncomin
 }
 
 /** Channels and requests of one principal over one socket: who speaks, who waits for which answer. */
-export class SocketSession implements MemberHost, RequestHost {
+export class SocketSession implements MemberHost, RequestHost, SubscriptionOwner {
   readonly adapter: WireAdapter
   readonly clock: Clock
   readonly #options: SessionOptions
@@ -107,16 +107,15 @@ export class SocketSession implements MemberHost, RequestHost {
     const { topic = `${this.#lastRef + 1}`, payload } = spec
     const shared = this.#subscriptions.get(topic)
     if (shared) return isSamePayload(shared.payload, payload) ? shared : undefined
-    const onEmpty = () => {
-      if (this.#subscriptions.get(topic) === made) this.#subscriptions.delete(topic)
-    }
-    const made = new ChannelSubscription(
-      { topic, payload, lingerMs: this.#options.lingerMs, onEmpty },
-      this,
-      connection,
-    )
+    const { lingerMs } = this.#options
+    const made = new ChannelSubscription({ topic, payload, lingerMs, owner: this }, connection)
     this.#subscriptions.set(topic, made)
     return made
+  }
+
+  dropped(subscription: ChannelSubscription): void {
+    const { topic } = subscription
+    if (this.#subscriptions.get(topic) === subscription) this.#subscriptions.delete(topic)
   }
 
   setFull(reader: Reader, isFull: boolean): void {
@@ -140,7 +139,7 @@ export class SocketSession implements MemberHost, RequestHost {
       // A topic that nobody knows was left a moment ago.
       this.#subscriptions.get(topic)?.receive(message, at, size)
     } else if (incoming.kind === 'ack') this.#acknowledged(connection, incoming)
-    else if (incoming.kind === 'subscribed') this.#subscriptions.get(incoming.topic)?.accept(incoming)
+    else if (incoming.kind === 'subscribed') this.#subscriptions.get(incoming.topic)?.onAck(incoming)
     else if (incoming.kind === 'end') this.#subscriptions.get(incoming.topic)?.end(undefined)
     else if (incoming.kind === 'error') this.#failed(connection, incoming)
   }
