@@ -241,6 +241,26 @@ describe('a server that speaks the base protocol only', () => {
   })
 })
 
+describe('a server that answers subscriptions', () => {
+  it('is waited for from then on, however long it takes', async () => {
+    const { client, server, clock } = await setUpTimed({ client: { timeoutMs: Number.POSITIVE_INFINITY } })
+    await client.call(feed, { name: 'a' }).opened
+    await clock.advance(1000)
+    const held: (() => void)[] = []
+    server.options.intercept = ({ type, ref, channel }, each) => {
+      if (type !== 'subscribe') return false
+      held.push(() => each.send({ type: 'error', ref, channel, error: { code: 'permission_denied' } }))
+      return true
+    }
+    const opened = client.call(feed, { name: 'b' }).opened
+    opened.catch(() => {})
+    await server.until(() => held.length === 1)
+    await clock.advance(5000)
+    held[0]?.()
+    await expect(opened).rejects.toMatchObject({ code: 'permission_denied' })
+  })
+})
+
 describe('a request', () => {
   const reply = ({ channel, data }: { channel?: string; data?: any }) =>
     channel === 'math.add' ? { type: 'data', data: data.a + data.b } : undefined

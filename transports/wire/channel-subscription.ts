@@ -142,6 +142,8 @@ export class ChannelSubscription implements Awaiting {
 
   #accept(acceptance: Acceptance | undefined, members: readonly ChannelMember[]): void {
     this.#isAccepted = true
+    // Nobody is waited for any more, unless it is the grace of the last one who left.
+    if (this.#members.length > 0) this.#setTimer(undefined)
     if (acceptance?.at && !this.#at) this.#at = acceptance.at
     for (const member of members) member.accepted(acceptance)
   }
