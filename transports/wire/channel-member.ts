@@ -3,32 +3,19 @@ import { CallError } from '../../src/core/error.ts'
 import type { Failure } from '../../src/core/failure.ts'
 import { HeaderMap } from '../../src/core/header-map.ts'
 import type { OutboxEntry } from '../../src/core/outbox.ts'
-import { makeBound, type OverflowPolicy } from '../../src/core/overflow.ts'
+import { makeBound } from '../../src/core/overflow.ts'
 import type { StreamReply } from '../../src/core/reply.ts'
 import { Source } from '../../src/core/source.ts'
 import type { StreamState } from '../../src/core/stream-state.ts'
-import { ChannelHistory, type IdKind } from './channel-history.ts'
+import { ChannelHistory } from './channel-history.ts'
 import { ChannelSender, type SenderOwner } from './channel-sender.ts'
+import type { StreamSpec } from './channel-spec.ts'
 import type { ChannelSubscription } from './channel-subscription.ts'
 import type { Connection } from './socket-connection.ts'
 import type { LinkUser, Loss } from './socket-loss.ts'
 import { lossFailure } from './socket-verdicts.ts'
 import type { SessionWire } from './socket-wire.ts'
 import type { Acceptance, WireCursor, WireFrame } from './wire-adapter.ts'
-
-/** One stream to be opened over a session. */
-export interface StreamSpec {
-  /** The channel; undefined where the subscription is the call's own. */
-  readonly topic: string | undefined
-  /** What is sent along with the subscription. */
-  readonly payload: unknown
-  /** Whether cursors are taken, shown and sent. @defaultValue true */
-  readonly isRecoverable?: boolean | undefined
-  readonly ids?: IdKind | undefined
-  readonly overflow?: OverflowPolicy | undefined
-  /** Messages that may wait for the reader. @defaultValue 4_096 */
-  readonly maxQueued?: number | undefined
-}
 
 /** What a member asks of its session. */
 export interface MemberHost extends SessionWire {
@@ -62,9 +49,9 @@ export class ChannelMember implements LinkUser, SenderOwner {
   #sender: ChannelSender | undefined
   #state: 'joining' | 'subscribing' | 'open' | 'over' = 'joining'
   #isTold = false
-  #resolve: (reply: StreamReply) => void = () => {}
-  #reject: (error: unknown) => void = () => {}
-  #offAbort: () => void = () => {}
+  #resolve: (reply: StreamReply) => void = noop
+  #reject: (error: unknown) => void = noop
+  #offAbort: () => void = noop
 
   constructor(call: Call, spec: StreamSpec, host: MemberHost) {
     this.#call = call
@@ -135,12 +122,14 @@ export class ChannelMember implements LinkUser, SenderOwner {
     this.#state = 'open'
     this.#call.scope.mark('stream', 'yes')
     this.#sender?.start()
-    this.#resolve({
+    const resolve = this.#resolve
+    this.#settled()
+    resolve({
       kind: 'stream',
       messages: this.#source,
       status: 200,
       headers: HeaderMap.empty,
-      trailers: Promise.resolve(HeaderMap.empty),
+      trailers: noTrailers,
       continuity: () => (this.spec.isRecoverable === false ? 'unknown' : this.#history.continuity),
     })
   }
@@ -189,6 +178,13 @@ export class ChannelMember implements LinkUser, SenderOwner {
     this.#leave(reason)
     if (wasOpen) this.#source.fail(reason)
     else this.#reject(reason)
+    this.#settled()
+  }
+
+  /** Lets go of the promise: a channel lives long. */
+  #settled(): void {
+    this.#resolve = noop
+    this.#reject = noop
   }
 
   #leave(reason: unknown): void {
@@ -230,6 +226,7 @@ export class ChannelMember implements LinkUser, SenderOwner {
   }
 }
 
+const noTrailers = Promise.resolve(HeaderMap.empty)
 const tooSlow: Failure = {
   code: 'resource_exhausted',
   message: 'the reader is too slow: read faster, raise maxQueued, or declare what `overflow` does',
@@ -242,3 +239,5 @@ const otherwiseJoined: Failure = {
   phase: 'resolve',
   sent: 'no',
 }
+
+function noop(): void {}

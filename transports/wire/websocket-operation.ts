@@ -2,7 +2,7 @@ import type { ErrorOrigin } from '../../src/core/error.ts'
 import { type Check, defineOperation, type Operation, type OperationInfo } from '../../src/core/operation.ts'
 import { type Schema, validating } from '../../src/core/schema.ts'
 import { defineStream } from '../../src/core/streaming.ts'
-import type { StreamSpec } from './channel-member.ts'
+import type { StreamSpec } from './channel-spec.ts'
 import { NameTemplate } from './websocket-name.ts'
 import type { ChannelSpec, RequestSpec } from './websocket-types.ts'
 
