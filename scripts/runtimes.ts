@@ -1,5 +1,5 @@
 /**
- * `npm run test:runtimes`: the sources' tests under the oldest and the newest Node, and the built package under every
+ * `npm run test:runtimes`: what depends on Node under the oldest and the newest Node, and the built package under every
  * runtime. Runtimes come from the npm registry into .cache/, so that `npm ci` does not carry them; one that cannot be
  * had on this platform is named as skipped.
  */
@@ -20,7 +20,7 @@ interface Runtime {
   readonly from: string
   readonly binary: string
   readonly args?: readonly string[]
-  /** Runs the sources' tests too, not only the smoke test of the build. */
+  /** Runs the tests that depend on it too, not only the smoke test of the build. */
   readonly tests?: boolean
 }
 
@@ -75,6 +75,10 @@ function run(title: string, command: string, args: readonly string[]): void {
   else failures += 1
 }
 
+/** The chain over every protocol, mocked servers, and how the engines get on with the Node they run in. */
+const dependent = ['test/core', 'test/interceptors', 'test/conformance/', 'test/msw', 'test/wire/http-node.test.ts']
+const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--project', 'sources']
+
 buildIfStale()
 const installed = runtimes.map((runtime) => ({ ...runtime, path: install(runtime) }))
 /** Tests that start processes of their own take every Node at hand. */
@@ -83,7 +87,7 @@ for (const { name, from, path, args = [], tests } of installed) {
   if (path === undefined) console.log(`- ${name} skipped: ${from} is not to be had for this platform`)
   else {
     run(`${name}: the built package`, process.execPath, ['test/package/smoke/run.ts', path, ...args])
-    if (tests) run(`${name}: the tests`, path, ['node_modules/vitest/vitest.mjs', 'run', '--project', 'sources'])
+    if (tests) run(`${name}: what depends on it`, path, [...vitest, ...dependent])
   }
 }
 process.exitCode = failures === 0 ? 0 : 1

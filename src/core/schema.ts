@@ -20,8 +20,6 @@ export function type<T>(): Witness<T> {
   return witness as unknown as Witness<T>
 }
 
-/** The input type of a schema. */
-export type SchemaInput<S> = S extends Schema<infer In, any> ? In : never
 /** The output type of a schema. */
 export type SchemaOutput<S> = S extends Schema<any, infer Out> ? Out : never
 

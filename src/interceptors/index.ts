@@ -1,6 +1,5 @@
 export { auth } from './auth.ts'
 export { type DeadlineOptions, deadline } from './deadline.ts'
-export { defaultInterceptors } from './defaults.ts'
 export { type IdempotencyKeyOptions, idempotencyKey } from './idempotency-key.ts'
 export { type ResumeOptions, resume } from './resume.ts'
 export { retry } from './retry.ts'

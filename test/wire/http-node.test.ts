@@ -63,7 +63,7 @@ const look = `
   };
 `
 
-describe.each([...nodes])('Node %s', { timeout: 30_000 }, (_version, node) => {
+describe.each([...nodes])('Node %s', { timeout: 30_000 }, (version, node) => {
   it('the built-in fetch is the same before and after the import, and after a call', async () => {
     const url = `${server.url}/echo`
     const without = await run(node, `${say}${look} say(globals()); say(await inspect('${url}'))`)
@@ -135,12 +135,15 @@ describe.each([...nodes])('Node %s', { timeout: 30_000 }, (_version, node) => {
     expect(lines).toEqual([{ ok: true }, { from: 'mock' }, { from: 'mock' }, { ok: true }])
   })
 
-  it('goes through the proxy that NODE_USE_ENV_PROXY names, by whatever undici this Node has', async () => {
-    proxied.length = 0
-    const address = proxy.address() as { port: number }
-    const url = `http://127.0.0.1:${address.port}`
-    const env = { NODE_USE_ENV_PROXY: '1', HTTP_PROXY: url, http_proxy: url, NO_PROXY: '', no_proxy: '' }
-    const script = `${say}${load}
+  // Node reads the variable since 22.21 and 24.5.
+  it.skipIf(version.startsWith('v22.19'))(
+    'goes through the proxy that NODE_USE_ENV_PROXY names, by whatever undici this Node has',
+    async () => {
+      proxied.length = 0
+      const address = proxy.address() as { port: number }
+      const url = `http://127.0.0.1:${address.port}`
+      const env = { NODE_USE_ENV_PROXY: '1', HTTP_PROXY: url, http_proxy: url, NO_PROXY: '', no_proxy: '' }
+      const script = `${say}${load}
       const engine = selectEngine({})
       say((await get(engine, '${server.url}/echo?n=1')).query)
       const big = await requestBuffered(engine, { method: 'GET', url: '${server.url}/bytes?size=3000000', headers: {} }, new Scope({}))
@@ -154,10 +157,11 @@ describe.each([...nodes])('Node %s', { timeout: 30_000 }, (_version, node) => {
       say(trailers.text())
       const moved = await requestBuffered(engine, { method: 'GET', url: '${server.url}/redirect/302?to=/json', headers: {} }, new Scope({}))
       say(moved.text())`
-    const { lines } = await run(node, script, env)
-    expect(lines).toEqual([{ n: '1' }, 3_000_000, 'hello', ['body', 'yes'], 'hello', '{"ok":true}'])
-    expect(proxied.length).toBeGreaterThan(0)
-  })
+      const { lines } = await run(node, script, env)
+      expect(lines).toEqual([{ n: '1' }, 3_000_000, 'hello', ['body', 'yes'], 'hello', '{"ok":true}'])
+      expect(proxied.length).toBeGreaterThan(0)
+    },
+  )
 
   it('tells a fetch that was replaced, whatever its name', async () => {
     const { lines } = await run(

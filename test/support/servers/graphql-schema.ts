@@ -46,7 +46,7 @@ export class Ledger {
 }
 
 /** A resolver's error with a code, as GraphQL servers know it. */
-export function coded(code: string | number, extensions: Record<string, unknown> = {}): Error {
+function coded(code: string | number, extensions: Record<string, unknown> = {}): Error {
   return Object.assign(new Error(`refused with ${code}`), { extensions: { code, ...extensions } })
 }
 
