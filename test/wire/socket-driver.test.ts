@@ -1,7 +1,7 @@
 import { createServer } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
 import WsSocket from 'ws'
-import { chooseSocketDriver } from '../../transports/wire/socket-choice.ts'
+import { chooseSocketDriver, type LoadSocketDriver } from '../../transports/wire/socket-choice.ts'
 import type { SocketDriver, SocketEnd, SocketHandle, WebSocketClass } from '../../transports/wire/socket-driver.ts'
 import { nodeSocketDriver } from '../../transports/wire/socket-driver-node.ts'
 import { webSocketDriver } from '../../transports/wire/socket-driver-web.ts'
@@ -139,8 +139,7 @@ describe('ws', () => {
     const server = await start({ refuse: { status: 503, headers: { 'retry-after': '7' } } })
     const { ended, log } = dial(driver, server.url)
     const end = await ended
-    expect(end).toMatchObject({ code: 1006, phase: 'connect', status: 503 })
-    expect(end.headers?.get('retry-after')).toBe('7')
+    expect(end).toMatchObject({ code: 1006, phase: 'connect', status: 503, refusal: { minDelayMs: 7000 } })
     await settle()
     expect(log).toEqual(['end'])
   })
@@ -184,7 +183,7 @@ describe('ws', () => {
 })
 
 describe('the choice of a driver', () => {
-  const loadNative = async () => nodeSocketDriver()
+  const loadNative: LoadSocketDriver = async (options, like) => nodeSocketDriver(options, like)
   const withGlobal = async (replacement: unknown, run: () => unknown) => {
     const descriptor = Object.getOwnPropertyDescriptor(globalThis, 'WebSocket') as PropertyDescriptor
     Object.defineProperty(globalThis, 'WebSocket', { ...descriptor, value: replacement })
@@ -221,7 +220,8 @@ describe('the choice of a driver', () => {
 
   it('is always the option', async () => {
     expect(await chosen({ webSocket: native })).toBe('web')
-    expect(await chosen({ webSocket: WsSocket as unknown as WebSocketClass, loadNative: undefined })).toBe('ws')
+    expect(await chosen({ webSocket: WsSocket as unknown as WebSocketClass })).toBe('ws')
+    expect(await chosen({ webSocket: WsSocket as unknown as WebSocketClass, loadNative: undefined })).toBe('web')
   })
 
   it('fails where there is none', async () => {

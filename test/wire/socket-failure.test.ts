@@ -2,18 +2,18 @@ import { describe, expect, it } from 'vitest'
 import { HeaderMap } from '../../src/core/header-map.ts'
 import { plainJson } from '../../transports/wire/frames.ts'
 import type { SocketEnd } from '../../transports/wire/socket-driver.ts'
+import { refusalOf } from '../../transports/wire/socket-refused.ts'
 import { withCloseCodes } from '../../transports/wire/websocket-close-codes.ts'
 import { classifyClose } from '../../transports/wire/websocket-failure.ts'
 
 const closed = (code: number, reason = ''): SocketEnd => ({ code, reason, wasClean: code !== 1006, phase: 'open' })
-const refused = (status: number, retryAfterMs?: number): SocketEnd => ({
+const refused = (status: number, headers: Record<string, string> = {}): SocketEnd => ({
   code: 1006,
   reason: '',
   wasClean: false,
   phase: 'connect',
   status,
-  headers: HeaderMap.empty,
-  retryAfterMs,
+  refusal: refusalOf(status, new HeaderMap(headers)),
 })
 
 describe('close codes', () => {
@@ -106,7 +106,7 @@ describe('refused upgrades', () => {
   })
 
   it('wait as long as the server says', () => {
-    const verdict = classifyClose(refused(503, 7000))
+    const verdict = classifyClose(refused(503, { 'retry-after': '7' }))
     expect(verdict).toMatchObject({ minDelayMs: 7000, failure: { retryAfterMs: 7000 } })
   })
 })

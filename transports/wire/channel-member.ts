@@ -112,8 +112,10 @@ export class ChannelMember implements LinkUser, SenderOwner {
 
   /** Joined a subscription that others have. */
   joinedAt(at: WireCursor | undefined): void {
-    this.#history.joinedAt(at)
     this.#isTold = true
+    if (this.spec.isRecoverable === false) return
+    this.#history.joinedAt(at)
+    this.#noteCursor()
   }
 
   accepted(acceptance: Acceptance | undefined): void {
@@ -166,6 +168,11 @@ export class ChannelMember implements LinkUser, SenderOwner {
     if (this.spec.isRecoverable === false) return
     const gap = this.#history.accepted(acceptance)
     if (gap) this.#source.lose(gap)
+    this.#noteCursor()
+  }
+
+  /** Known before the first message: what a drop costs from here on is asked for. */
+  #noteCursor(): void {
     if (this.#history.cursor !== undefined) this.#source.advance(this.#history.cursor)
   }
 

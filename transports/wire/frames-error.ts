@@ -1,6 +1,6 @@
 import type { Code } from '../../src/core/code.ts'
 import type { Failure, Violation } from '../../src/core/failure.ts'
-import { statusRow } from './http-status.ts'
+import { meaningOfStatus } from './websocket-failure.ts'
 
 type Row = Pick<Failure, 'code' | 'isRetryable' | 'isThrottled' | 'isUnexecuted'>
 
@@ -65,15 +65,7 @@ function bodyOf(frame: Record<string, unknown>): Record<string, unknown> {
 }
 
 function rowOf(code: unknown): Row {
-  if (typeof code === 'number' && code >= 400) {
-    const { code: name, isRetryable, isThrottled, isUnexecuted } = statusRow(code)
-    return {
-      code: name,
-      ...(isRetryable && transient),
-      ...(isThrottled && { isThrottled }),
-      ...(isUnexecuted && { isUnexecuted }),
-    }
-  }
+  if (typeof code === 'number') return meaningOfStatus(code)
   return typeof code === 'string' ? (rows[code.toLowerCase().replaceAll('-', '_')] ?? unknown) : unknown
 }
 

@@ -1,7 +1,6 @@
 import { CallError } from '../../src/core/error.ts'
 import type { SocketDriver, WebSocketClass } from './socket-driver.ts'
 import { webSocketDriver } from './socket-driver-web.ts'
-import { type WsClass, wsDriver } from './socket-driver-ws.ts'
 
 /** What decides which kind of socket is used. */
 export interface SocketChoice {
@@ -10,8 +9,11 @@ export interface SocketChoice {
   /** Handed to `ws`: certificates, agent … */
   readonly wsOptions?: object | undefined
   /** The platform's own driver, where it has a better one than its global WebSocket. */
-  readonly loadNative: ((options?: object) => Promise<SocketDriver>) | undefined
+  readonly loadNative: LoadSocketDriver | undefined
 }
+
+/** Loads a platform's own driver; given a class built like its own (`ws`), one that uses that. */
+export type LoadSocketDriver = (options?: object, like?: WebSocketClass) => Promise<SocketDriver>
 
 /** What Node's own WebSocket says of itself on all versions, and nobody else's class or proxy does. */
 const stockText = /^class \w* ?extends EventTarget\b[\s\S]*\bwebidl\.brandCheck\(this, /
@@ -23,7 +25,8 @@ const stock = new WeakMap<object, boolean>()
  */
 export function chooseSocketDriver(choice: SocketChoice): SocketDriver | Promise<SocketDriver> {
   const { webSocket, loadNative, wsOptions } = choice
-  if (webSocket) return driverOf(webSocket, wsOptions)
+  if (webSocket)
+    return loadNative && isLikeWs(webSocket) ? loadNative(wsOptions, webSocket) : webSocketDriver(webSocket)
   const global = (globalThis as { WebSocket?: WebSocketClass }).WebSocket
   if (global && (!loadNative || isReplaced(global))) return webSocketDriver(global)
   if (loadNative) return loadNative(wsOptions)
@@ -46,9 +49,7 @@ function isReplaced(WebSocket: WebSocketClass): boolean {
 }
 
 /** `ws` is told by its ping, and then used for all that it can. */
-function driverOf(WebSocket: WebSocketClass, wsOptions: object | undefined): SocketDriver {
+function isLikeWs(WebSocket: WebSocketClass): boolean {
   const { ping, on } = (WebSocket.prototype ?? {}) as { ping?: unknown; on?: unknown }
-  if (typeof ping === 'function' && typeof on === 'function')
-    return wsDriver(WebSocket as unknown as WsClass, wsOptions)
-  return webSocketDriver(WebSocket)
+  return typeof ping === 'function' && typeof on === 'function'
 }

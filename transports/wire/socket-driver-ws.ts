@@ -1,5 +1,6 @@
 import { HeaderMap } from '../../src/core/header-map.ts'
 import type { SocketDriver, SocketEnd, SocketHandle, SocketRequest, SocketSink } from './socket-driver.ts'
+import { refusalOf } from './socket-refused.ts'
 
 /** The part of the `ws` package's client that is used. */
 export interface WsLike {
@@ -118,9 +119,10 @@ class WsHandle implements SocketHandle {
   }
 
   #refused(request: { destroy(): void }, response: { statusCode: number; headers: object }): void {
-    const headers = new HeaderMap(response.headers as Record<string, string>)
+    const { statusCode: status, headers } = response
+    const refusal = refusalOf(status, new HeaderMap(headers as Record<string, string>))
     request.destroy()
-    this.#end({ code: 1006, reason: '', wasClean: false, phase: 'connect', status: response.statusCode, headers })
+    this.#end({ code: 1006, reason: '', wasClean: false, phase: 'connect', status, refusal })
   }
 
   #closed(code: number, reason: string): void {

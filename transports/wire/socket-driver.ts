@@ -1,4 +1,4 @@
-import type { HeaderMap } from '../../src/core/header-map.ts'
+import type { CloseVerdict } from './wire-adapter.ts'
 
 /** How a socket ended: one normalised event, whatever the driver reports. */
 export interface SocketEnd {
@@ -8,12 +8,10 @@ export interface SocketEnd {
   readonly wasClean: boolean
   /** Whether it had been open. */
   readonly phase: 'connect' | 'open'
-  /** HTTP status of a refused upgrade, where the driver shows it. */
+  /** HTTP status of a refused upgrade, where the driver sees it. */
   readonly status?: number | undefined
-  /** Headers of a refused upgrade. */
-  readonly headers?: HeaderMap | undefined
-  /** The wait that those headers ask for, in ms; read by the link, which has a clock. */
-  readonly retryAfterMs?: number | undefined
+  /** What that status means, and the wait that its headers ask for. */
+  readonly refusal?: CloseVerdict | undefined
   readonly cause?: unknown
 }
 

@@ -2,7 +2,6 @@ import type { Credential } from '../../src/core/auth.ts'
 import type { BackoffOptions } from '../../src/core/backoff.ts'
 import type { Timer } from '../../src/core/clock.ts'
 import type { PageEvent, PageLife } from '../../src/core/page-life.ts'
-import { parseRetryAfter } from '../../src/core/retry-after.ts'
 import type { StreamState } from '../../src/core/stream-state.ts'
 import { Connection, type ConnectionOptions, type ConnectionOwner } from './socket-connection.ts'
 import type { SocketEnd } from './socket-driver.ts'
@@ -188,9 +187,7 @@ export class SocketLink {
   }
 
   #judge({ credential }: Connection, end: SocketEnd, known: CloseVerdict | undefined): Loss {
-    const { adapter, clock } = this.#options
-    const retryAfterMs = end.headers && parseRetryAfter(end.headers, clock.wallNow())
-    const verdict = known ?? adapter.classifyClose(retryAfterMs === undefined ? end : { ...end, retryAfterMs })
+    const verdict = known ?? this.#options.adapter.classifyClose(end)
     const wasReady = this.#state === 'open'
     if (verdict.action === 'fatal') return { verdict, wasReady, isFinal: true }
     if (verdict.action === 'retry') return { verdict, wasReady, isFinal: this.#schedule.isExhausted }

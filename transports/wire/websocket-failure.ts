@@ -1,6 +1,5 @@
 import type { Code } from '../../src/core/code.ts'
 import type { Failure } from '../../src/core/failure.ts'
-import { statusRow } from './http-status.ts'
 import type { SocketEnd } from './socket-driver.ts'
 import type { CloseVerdict } from './wire-adapter.ts'
 
@@ -57,10 +56,8 @@ const rows: Readonly<Record<number, Row>> = {
  * An unknown code of the application's range (3000 to 4999) is fatal: it was meant for somebody who knows it.
  */
 export function classifyClose(end: SocketEnd): CloseVerdict {
-  return end.status === undefined ? byCode(end) : byStatus(end, end.status)
-}
-
-function byCode(end: SocketEnd): CloseVerdict {
+  // Judged by the driver, which alone has seen it.
+  if (end.refusal) return end.refusal
   const { code, reason, phase, cause } = end
   const row = rows[code] ?? unknown(code)
   const told = waitIn(reason)
@@ -79,20 +76,12 @@ function byCode(end: SocketEnd): CloseVerdict {
   return { action: row.action, failure, minDelayMs: Math.max(row.minDelayMs ?? 0, told ?? 0) }
 }
 
-/** A refused upgrade: nothing was done. */
-function byStatus({ retryAfterMs }: SocketEnd, status: number): CloseVerdict {
-  const { code, hint, isRetryable, isThrottled } = statusRow(status)
-  const failure: Failure = {
-    code: code === 'unknown' ? 'failed_precondition' : code,
-    message: `the server answered ${status} instead of a socket: ${hint}`,
-    status,
-    isUnexecuted: true,
-    ...(isRetryable && { isRetryable }),
-    ...(isThrottled && { isThrottled }),
-    ...(retryAfterMs !== undefined && { retryAfterMs }),
-  }
-  const action = isRetryable ? 'retry' : status === 401 ? 'refresh-auth' : 'fatal'
-  return { action, failure, minDelayMs: retryAfterMs }
+/** What an HTTP status in a frame means: the close code of 4000 and that status. */
+export function meaningOfStatus(status: number): Pick<Failure, 'code' | 'isRetryable' | 'isThrottled'> {
+  const row = rows[4000 + status]
+  if (!row) return status > 500 ? { code: 'unavailable', isRetryable: true } : { code: 'unknown' }
+  const { code, isThrottled } = row
+  return { code, ...(transient.has(code) && { isRetryable: true }), ...(isThrottled && { isThrottled }) }
 }
 
 function unknown(code: number): Row {

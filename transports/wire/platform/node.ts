@@ -3,7 +3,7 @@ import type { EngineOptions, HttpEngine } from '../http.ts'
 import { AutoEngine } from '../http-auto-engine.ts'
 import { explainByCode } from '../http-fault-codes.ts'
 import { followRedirect } from '../redirect.ts'
-import type { SocketDriver } from '../socket-driver.ts'
+import type { LoadSocketDriver } from '../socket-choice.ts'
 import { UndiciEngine } from '../undici-engine.ts'
 
 /** `#platform` in Node. */
@@ -26,7 +26,7 @@ export function createAutoEngine(): HttpEngine {
 }
 
 /** The socket that Node does best with, loaded when the first one is opened. */
-export const loadSocketDriver: ((options?: object) => Promise<SocketDriver>) | undefined = async (options) => {
+export const loadSocketDriver: LoadSocketDriver | undefined = async (options, like) => {
   const { nodeSocketDriver } = await import('../socket-driver-node.ts')
-  return nodeSocketDriver(options)
+  return nodeSocketDriver(options, like)
 }

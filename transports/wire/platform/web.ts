@@ -3,7 +3,7 @@ import { FetchEngine } from '../fetch-engine.ts'
 import type { EngineOptions, HttpEngine } from '../http.ts'
 import { explainByText } from '../http-fault.ts'
 import { followRedirect } from '../redirect.ts'
-import type { SocketDriver } from '../socket-driver.ts'
+import type { LoadSocketDriver } from '../socket-choice.ts'
 
 /** `#platform` outside of Node and browsers: no library but what the platform brings. */
 export const name = 'web'
@@ -28,4 +28,4 @@ export function createAutoEngine(): HttpEngine {
 }
 
 /** No better socket than the platform's global one. */
-export const loadSocketDriver: ((options?: object) => Promise<SocketDriver>) | undefined = undefined
+export const loadSocketDriver: LoadSocketDriver | undefined = undefined
