@@ -343,6 +343,48 @@ describe('readers of one channel with different places', () => {
   })
 })
 
+describe('a reader with a cursor of an earlier run', () => {
+  it.each(['offset', 'opaque'] as const)('continues after it (%s ids)', async (ids) => {
+    const { client, server } = await setUp({ server: { ids, epoch: 'e' } })
+    const first = client.call(feed, { name: 'a' })
+    await first.opened
+    for (const n of [1, 2, 3]) server.publish('feed:a', n)
+    const iterator = first[Symbol.asyncIterator]()
+    await take(iterator, 2)
+    await iterator.next()
+    const { cursor } = first
+    await first.close()
+    server.drop()
+    const second = client.call(feed, { name: 'a' }, { cursor: cursor as string })
+    expect(await take(second, 1)).toEqual([3])
+    expect(cursor).toBe(ids === 'offset' ? 'e:2' : 'e:id-2')
+  })
+
+  it.each(['offset', 'opaque'] as const)(
+    'joins others that are further, and repeats nothing to them (%s ids)',
+    async (ids) => {
+      const { client, server } = await setUp({ server: { ids } })
+      const live = client.call(feed, { name: 'a' })
+      await live.opened
+      for (const n of [1, 2, 3]) server.publish('feed:a', n)
+      expect(await take(live, 3)).toEqual([1, 2, 3])
+      const behind = client.call(feed, { name: 'a' }, { cursor: ids === 'offset' ? '1' : 'id-1' })
+      await behind.opened
+      server.publish('feed:a', 4)
+      expect(await take(behind, 3)).toEqual([2, 3, 4])
+      expect(await take(live, 1)).toEqual([4])
+      expect(server.framesOf('subscribe')).toHaveLength(2)
+    },
+  )
+
+  it('that the server does not know any more is told so', async () => {
+    const { client, server } = await setUp({ server: { historyLimit: 1 } })
+    for (const n of [1, 2, 3]) server.publish('feed:a', n)
+    const room = client.call(lossy, { name: 'a' }, { cursor: '1' })
+    expect(await take(room, 1)).toMatchObject([{ reason: 'not_recovered', from: '1', to: '3' }])
+  })
+})
+
 describe('many drops', () => {
   it('lose nothing and repeat nothing with a server that keeps its history', async () => {
     const seed = freshSeed()
