@@ -165,10 +165,4 @@ describe('close codes', () => {
     expect(failure).toMatchObject({ status: 4400, serverMessage: 'Invalid message: secret' })
     expect(failure.message).not.toContain('secret')
   })
-
-  it('mean nothing where the upgrade was refused', () => {
-    expect(classify(1006, { phase: 'connect', status: 503 })).toBe('1006 retry unavailable')
-    expect(classify(1006, { phase: 'connect', status: 401 })).toBe('1006 refresh-auth unauthenticated')
-    expect(classify(1006, { phase: 'connect', status: 404 })).toBe('1006 fatal not_found')
-  })
 })
