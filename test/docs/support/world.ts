@@ -10,6 +10,7 @@ import { ws } from 'msw/ws'
 const api = 'https://api.example.com/v1'
 const orders = graphql.link('https://api.example.com/graphql')
 const realtime = ws.link('wss://rt.example.com/ws')
+const phoenix = ws.link('wss://phoenix.example.com/socket/websocket')
 const encoder = new TextEncoder()
 
 const server = setupServer(
@@ -49,6 +50,17 @@ const server = setupServer(
       if (frame.type !== 'message') return
       if (frame.ref !== undefined) answer({ type: 'ack', ref: frame.ref })
       answer({ type: 'data', data: { from: 'Ada', text: frame.data?.text } })
+    })
+  }),
+  phoenix.addEventListener('connection', ({ client }) => {
+    client.addEventListener('message', ({ data }) => {
+      const [join, ref, topic, event, payload] = JSON.parse(String(data)) as [string, string, string, string, object]
+      const isSecret = topic === 'room:secret'
+      const reply = isSecret
+        ? { status: 'error', response: { reason: 'unauthorized' } }
+        : { status: 'ok', response: {} }
+      client.send(JSON.stringify([join, ref, topic, 'phx_reply', reply]))
+      if (event === 'new_msg') client.send(JSON.stringify([null, null, topic, event, payload]))
     })
   }),
 )
