@@ -140,12 +140,12 @@ describe('a refused credential', () => {
     expect(server.upgrades).toHaveLength(1)
   })
 
-  it('of the first message is renewed', async () => {
+  it.each([true, 'auto'] as const)('of the first message is renewed (acks: %s)', async (acks) => {
     const given = makeTokens()
     given.expire()
     const { client, server } = await setUp({
       server: { tokens: given.tokens, authIn: 'message' },
-      transport: { authIn: 'message', adapter: plainJson({ acks: true }) },
+      transport: { authIn: 'message', adapter: plainJson({ acks }) },
       client: { auth: given.auth },
     })
     await client.call(feed, { name: 'a' }).opened
