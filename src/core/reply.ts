@@ -28,6 +28,8 @@ export interface StreamReply {
   readonly trailers: Promise<HeaderMap>
   /** What the server's cursors promise; read each time, since it may become known later. */
   readonly continuity: () => Continuity
+  /** The transport itself drops repeats and shows gaps: nobody else needs to remember cursors. Read for each batch. */
+  readonly isSifted?: () => boolean
 }
 
 /** Closes a reply that arrived after its call had ended. */

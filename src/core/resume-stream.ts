@@ -108,6 +108,7 @@ export class ResumingStream implements SpliceOwner, StreamReply, Waiting {
 
   #opened(reply: StreamReply): void {
     this.#reply = reply
+    this.cursors.isSifted = reply.isSifted
     this.#pace.opened()
     this.#call.scope.setStreamState('open')
     const { resume } = this.#call.operation

@@ -14,6 +14,8 @@ export class StreamCursors {
   readonly #recent: RecentCursors
   #last: Offset | undefined
   #sawGap = false
+  /** Of the attempt that is open: its transport sifts by itself. */
+  isSifted: (() => boolean) | undefined
 
   /** @param from - the cursor that the stream is first opened after. */
   constructor({ cursors }: Pick<OperationInfo, 'cursors'>, replayWindow: number, from?: string) {
@@ -42,8 +44,9 @@ export class StreamCursors {
   sift(items: Item[]): Item[] {
     this.#sawGap = false
     if (this.#isOffset) return this.#siftOffsets(items)
-    if (this.#recent.isReplaying) return items.filter((item) => this.#isNew(item))
-    this.#recent.addAll(items)
+    const isSifted = this.isSifted?.() === true
+    if (!isSifted && this.#recent.isReplaying) return items.filter((item) => this.#isNew(item))
+    if (!isSifted) this.#recent.addAll(items)
     for (const item of items) if (item.isGap) this.#sawGap = true
     return items
   }

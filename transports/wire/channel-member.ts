@@ -3,12 +3,12 @@ import { CallError } from '../../src/core/error.ts'
 import type { Failure } from '../../src/core/failure.ts'
 import { HeaderMap } from '../../src/core/header-map.ts'
 import type { OutboxEntry } from '../../src/core/outbox.ts'
-import { makeBound } from '../../src/core/overflow.ts'
 import type { StreamReply } from '../../src/core/reply.ts'
 import { Source } from '../../src/core/source.ts'
-import type { StreamState } from '../../src/core/stream-state.ts'
+import type { Continuity, StreamState } from '../../src/core/stream-state.ts'
 import { ChannelHistory } from './channel-history.ts'
 import { ChannelSender, type SenderOwner } from './channel-sender.ts'
+import { type ChannelSourceOwner, makeChannelSource } from './channel-source.ts'
 import type { StreamSpec } from './channel-spec.ts'
 import type { ChannelSubscription } from './channel-subscription.ts'
 import type { Connection } from './socket-connection.ts'
@@ -27,17 +27,12 @@ export interface MemberHost extends SessionWire {
   refuseCredential(wasOpen: boolean): boolean
 }
 
-/** Bytes that may wait for a reader. */
-const maxQueuedBytes = 1 << 24
-/** What one read of a socket may bring after it was told to stop: small messages, or a large one. */
-const readAhead = { messages: 8192, bytes: 1 << 24 }
-
 /**
  * One call's part in a channel: its receive queue, its place in the channel's history, its sending half.
  *
  *     joining ──socket ready──▶ subscribing ──accepted──▶ open ──▶ over
  */
-export class ChannelMember implements LinkUser, SenderOwner {
+export class ChannelMember implements LinkUser, SenderOwner, ChannelSourceOwner {
   readonly spec: StreamSpec
   readonly isPatient: boolean
   readonly #call: Call
@@ -87,7 +82,7 @@ export class ChannelMember implements LinkUser, SenderOwner {
 
   onReady(connection: Connection): void {
     this.#state = 'subscribing'
-    this.#source = this.#makeSource(connection.isPausable)
+    this.#source = makeChannelSource(this.spec, connection.isPausable, this.#call.operation.gaps, this)
     const { outbox } = this.#call
     if (outbox) this.#sender = new ChannelSender(outbox, this.#host, connection, this)
     this.#subscription = this.#host.subscription(this.spec, connection)
@@ -132,7 +127,8 @@ export class ChannelMember implements LinkUser, SenderOwner {
       status: 200,
       headers: HeaderMap.empty,
       trailers: noTrailers,
-      continuity: () => (this.spec.isRecoverable === false ? 'unknown' : this.#history.continuity),
+      continuity: () => this.#continuity,
+      isSifted: () => this.#continuity === 'exact',
     })
   }
 
@@ -144,6 +140,16 @@ export class ChannelMember implements LinkUser, SenderOwner {
       if (history.gap) this.#source.lose(history.gap)
       this.#source.push({ message, cursor: history.cursor, size })
     }
+  }
+
+  /** The reader is behind, or has caught up. */
+  setFull(isFull: boolean): void {
+    this.#host.setFull(this, isFull)
+  }
+
+  /** The reader has left, or was overrun. */
+  left(reason: unknown): void {
+    this.#leave(reason)
   }
 
   skipReplay(): void {
@@ -161,6 +167,10 @@ export class ChannelMember implements LinkUser, SenderOwner {
   ended(): void {
     this.#leave(undefined)
     this.#source.finish()
+  }
+
+  get #continuity(): Continuity {
+    return this.spec.isRecoverable === false ? 'unknown' : this.#history.continuity
   }
 
   #learn(acceptance: Acceptance): void {
@@ -212,34 +222,9 @@ export class ChannelMember implements LinkUser, SenderOwner {
     const { topic = '', ref: subscription = 0 } = this.#subscription ?? {}
     return this.#host.adapter.publish({ topic, subscription, ref, key, message, isAcked })
   }
-
-  #makeSource(isPausable: boolean): Source {
-    const { overflow = 'error', maxQueued = 4096 } = this.spec
-    const { messages, bytes } = isPausable ? readAhead : { messages: 0, bytes: 0 }
-    return new Source({
-      highWaterMark: maxQueued,
-      highWaterBytes: maxQueuedBytes,
-      onPause: () => this.#host.setFull(this, true),
-      onResume: () => this.#host.setFull(this, false),
-      onClose: (reason) => this.#leave(reason),
-      overflow: makeBound({
-        policy: overflow,
-        maxMessages: maxQueued + messages,
-        maxBytes: maxQueuedBytes + bytes,
-        gaps: this.#call.operation.gaps,
-        toError: (cause) => this.toError({ ...tooSlow, cause }),
-      }),
-    })
-  }
 }
 
 const noTrailers = Promise.resolve(HeaderMap.empty)
-const tooSlow: Failure = {
-  code: 'resource_exhausted',
-  message: 'the reader is too slow: read faster, raise maxQueued, or declare what `overflow` does',
-  phase: 'stream',
-  sent: 'yes',
-}
 const otherwiseJoined: Failure = {
   code: 'failed_precondition',
   message: 'the channel is open with another input: channels of one name share one subscription',
