@@ -1,5 +1,5 @@
 import { isCallError, type } from 'polywire'
-import { channel, plainJson, request, websocketTransport } from 'polywire/websocket'
+import { channel, plainJson, request, type WireAdapter, websocketTransport } from 'polywire/websocket'
 import { afterEach, describe, expect, it } from 'vitest'
 import { add, chat, closeAll, feed, place, settle, setUp, setUpTimed, take } from '../support/realtime.ts'
 
@@ -369,6 +369,46 @@ describe('a request', () => {
     const any = request('any', { input: type<object>() })
     await expect(client.call(any, loop)).rejects.toMatchObject({ code: 'invalid_argument', sent: 'no' })
     expect(server.frames).toHaveLength(0)
+  })
+})
+
+describe('an adapter that throws', () => {
+  const loop: Record<string, unknown> = {}
+  loop.self = loop
+  const broken = (changes: Partial<WireAdapter>) => ({ transport: { adapter: { ...plainJson(), ...changes } } })
+  const fault = () => {
+    throw new Error('a fault of the adapter')
+  }
+
+  it('fails the channel whose input cannot be written down, and no other', async () => {
+    const { client, server } = await setUp()
+    const any = channel('any', { input: type<object>(), receive: type<number>() })
+    const fine = client.call(feed, { name: 'a' })
+    await fine.opened
+    await expect(client.call(any, loop).opened).rejects.toMatchObject({ code: 'invalid_argument', sent: 'no' })
+    server.publish('feed:a', 1)
+    expect(await take(fine, 1)).toEqual([1])
+    expect(server.framesOf('unsubscribe')).toHaveLength(0)
+    server.publish('any', 7)
+    const again = client.call(any, {})
+    await again.opened
+  })
+
+  it.each([
+    ['hello', broken({ hello: fault }), 'invalid_argument'],
+    ['subscribe', broken({ subscribe: fault }), 'invalid_argument'],
+    ['decode', broken({ decode: fault }), 'internal'],
+  ])('in %s fails the call', async (_, options, code) => {
+    const { client } = await setUp(options)
+    await expect(client.call(feed, { name: 'a' }).opened).rejects.toMatchObject({ code })
+  })
+
+  it('in classifyClose fails the streams', async () => {
+    const { client, server } = await setUp(broken({ classifyClose: fault }))
+    const room = client.call(feed, { name: 'a' })
+    await room.opened
+    server.closeAll(1001)
+    await expect(take(room, 1)).rejects.toMatchObject({ code: 'internal', phase: 'stream' })
   })
 })
 

@@ -159,7 +159,7 @@ export class ChannelMember implements LinkUser, SenderOwner, ChannelSourceOwner 
   /** The server refused the subscription, or ended it with an error. */
   refused(failure: Failure): void {
     const isOpen = this.#state === 'open'
-    const told: Failure = { ...failure, phase: isOpen ? 'stream' : 'headers', sent: 'yes' }
+    const told: Failure = { phase: isOpen ? 'stream' : 'headers', sent: 'yes', ...failure }
     if (failure.code !== 'unauthenticated') this.#fail(told)
     else this.#fail({ ...told, isRetryable: this.#host.refuseCredential(isOpen) })
   }

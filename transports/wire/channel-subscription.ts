@@ -2,7 +2,7 @@ import type { Timer } from '../../src/core/clock.ts'
 import type { Failure } from '../../src/core/failure.ts'
 import type { ChannelMember } from './channel-member.ts'
 import type { Awaiting, Line, SessionWire } from './socket-wire.ts'
-import type { Acceptance, WireCursor } from './wire-adapter.ts'
+import type { Acceptance, WireCursor, WireFrame } from './wire-adapter.ts'
 
 /** How long a server that may not answer subscriptions is waited for; ms. */
 const politeMs = 250
@@ -112,13 +112,26 @@ export class ChannelSubscription implements Awaiting {
   #subscribe(member: ChannelMember, since: WireCursor | undefined): void {
     const isFirst = this.#ref === 0
     this.#ref = this.#owner.nextRef()
-    const frame = this.#owner.adapter.subscribe({ ref: this.#ref, topic: this.topic, payload: this.payload, since })
+    const frame = this.#encode(since)
+    if (frame instanceof Unwritable) {
+      if (isFirst) this.end(frame.failure)
+      else member.refused(frame.failure)
+      return
+    }
     this.#line.write(frame)
     const isSure = frame === undefined ? false : this.#owner.isSubscribedSure
     member.written(isSure !== true)
     this.#owner.expect(this.#ref, isFirst ? this : this.#lateJoin(member))
     if (isSure === undefined) this.#setTimer(() => this.#goOn(), politeMs)
     else if (!isSure) this.#accept(undefined, this.#members)
+  }
+
+  #encode(since: WireCursor | undefined): WireFrame | undefined | Unwritable {
+    try {
+      return this.#owner.adapter.subscribe({ ref: this.#ref, topic: this.topic, payload: this.payload, since })
+    } catch (cause) {
+      return new Unwritable(cause)
+    }
   }
 
   /** Only the one who asked takes part in the replay; the others have seen what it brings. */
@@ -157,6 +170,16 @@ export class ChannelSubscription implements Awaiting {
   #setTimer(run: (() => void) | undefined, delayMs = 0): void {
     this.#timer?.clear()
     this.#timer = run && this.#owner.clock.setTimer(run, delayMs)
+  }
+}
+
+/** What came of a payload that no frame can hold. */
+class Unwritable {
+  readonly failure: Failure
+
+  constructor(cause: unknown) {
+    const message = 'the subscription cannot be written down as a frame: see cause; nothing was sent'
+    this.failure = { code: 'invalid_argument', message, phase: 'send', sent: 'no', cause }
   }
 }
 

@@ -1,6 +1,5 @@
 import type { Credential } from '../../src/core/auth.ts'
 import type { Clock, Timer } from '../../src/core/clock.ts'
-import type { Failure } from '../../src/core/failure.ts'
 import { type CredentialPlace, placeCredential } from './socket-credential.ts'
 import type { SocketDriver, SocketEnd, SocketHandle, SocketRequest } from './socket-driver.ts'
 import { Heartbeat, type HeartbeatOptions } from './socket-heartbeat.ts'
@@ -164,10 +163,14 @@ export class Connection {
     this.#state = 'greeting'
     const { adapter, nextRef } = this.#options
     this.#helloRef = nextRef()
-    const frame = adapter.hello({ ref: this.#helloRef, credential: this.#inMessage })
-    this.write(frame)
-    this.#heartbeat?.start()
-    if (frame === undefined || !adapter.traits.isHelloAwaited) this.#accepted()
+    try {
+      const frame = adapter.hello({ ref: this.#helloRef, credential: this.#inMessage })
+      this.write(frame)
+      this.#heartbeat?.start()
+      if (frame === undefined || !adapter.traits.isHelloAwaited) this.#accepted()
+    } catch (cause) {
+      this.drop(unmakeable(cause))
+    }
   }
 
   #accepted(): void {
@@ -208,15 +211,12 @@ export class Connection {
     else if (kind === 'goodbye') this.drop(incoming.verdict)
     else if (kind === 'ack' || kind === 'error') {
       if (incoming.ref === undefined || incoming.ref !== this.#helloRef) return false
-      if (kind === 'ack') this.#accepted()
-      else this.#refusedHello(incoming.failure)
+      const isAwaited = this.#options.adapter.traits.isHelloAwaited
+      const verdict = kind === 'error' ? refusedHello(incoming.failure, isAwaited) : undefined
+      if (verdict) this.drop(verdict)
+      else if (kind === 'ack') this.#accepted()
     } else return kind === 'pong'
     return true
-  }
-
-  #refusedHello(failure: Failure): void {
-    const verdict = refusedHello(failure, this.#options.adapter.traits.isHelloAwaited)
-    if (verdict) this.drop(verdict)
   }
 
   #ping(): void {

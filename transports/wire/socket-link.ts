@@ -8,7 +8,7 @@ import type { SocketEnd } from './socket-driver.ts'
 import { closed, type LinkUser, type Loss, staysAfter } from './socket-loss.ts'
 import { Refusals } from './socket-refusals.ts'
 import { Schedule } from './socket-schedule.ts'
-import { frozen, renewed, unanswered } from './socket-verdicts.ts'
+import { classified, frozen, renewed, unanswered } from './socket-verdicts.ts'
 import type { CloseVerdict, Incoming } from './wire-adapter.ts'
 
 /** How a link lives. */
@@ -187,7 +187,7 @@ export class SocketLink {
   }
 
   #judge({ credential }: Connection, end: SocketEnd, known: CloseVerdict | undefined): Loss {
-    const verdict = known ?? this.#options.adapter.classifyClose(end)
+    const verdict = known ?? classified(this.#options.adapter, end)
     const wasReady = this.#state === 'open'
     if (verdict.action === 'fatal') return { verdict, wasReady, isFinal: true }
     if (verdict.action === 'retry') return { verdict, wasReady, isFinal: this.#schedule.isExhausted }

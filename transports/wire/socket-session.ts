@@ -181,7 +181,11 @@ export class SocketSession implements MemberHost, RequestHost, SubscriptionOwner
 }
 
 function isSamePayload(one: unknown, other: unknown): boolean {
-  return one === other || JSON.stringify(one) === JSON.stringify(other)
+  try {
+    return one === other || JSON.stringify(one) === JSON.stringify(other)
+  } catch {
+    return false
+  }
 }
 
 function refusedBefore(call: Call): CallError {

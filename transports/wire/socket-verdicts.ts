@@ -1,7 +1,8 @@
 import { failureOf, isAnyCallError } from '../../src/core/error.ts'
 import type { Failure, Phase, Sent } from '../../src/core/failure.ts'
+import type { SocketEnd } from './socket-driver.ts'
 import type { Loss } from './socket-loss.ts'
-import type { CloseVerdict } from './wire-adapter.ts'
+import type { CloseVerdict, WireAdapter } from './wire-adapter.ts'
 
 /** Nobody answers: not in time, or not any more. */
 export function unanswered(message: string): CloseVerdict {
@@ -19,6 +20,16 @@ export function unmakeable(cause: unknown): CloseVerdict {
 export function malformed(cause: unknown): CloseVerdict {
   const message = 'a frame could not be read: the server speaks another protocol than the adapter; see cause'
   return { action: 'fatal', failure: { code: 'internal', message, cause } }
+}
+
+/** What the adapter says of an end. */
+export function classified(adapter: WireAdapter, end: SocketEnd): CloseVerdict {
+  try {
+    return adapter.classifyClose(end)
+  } catch (cause) {
+    const message = "the adapter's classifyClose threw: see cause"
+    return { action: 'fatal', failure: { code: 'internal', message, cause } }
+  }
 }
 
 /** What a refused hello means; undefined where it does not matter, since a plain server need not know our hello. */
