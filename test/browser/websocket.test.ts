@@ -62,7 +62,7 @@ describe.skipIf(!executablePath)('WebSocket in Chromium', () => {
       platform: 'browser',
       write: false,
       conditions: ['polywire-source'],
-      alias: { '#platform': resolve(root, 'transports/wire/platform/web.ts') },
+      alias: { '#platform': resolve(root, 'transports/wire/platform/browser.ts') },
     })
     const script = bundle.outputFiles[0]?.text ?? ''
     site = createServer((request, response) => {
