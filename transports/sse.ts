@@ -16,6 +16,7 @@ import type { QueryStyle } from './wire/query-string.ts'
 import { openEventStream } from './wire/sse-exchange.ts'
 import { SseLife } from './wire/sse-life.ts'
 import { defineEvents, type SseBinding } from './wire/sse-operation.ts'
+import { SseQuiet } from './wire/sse-quiet.ts'
 import { SseRequests } from './wire/sse-request.ts'
 import type { EventsBuilder } from './wire/sse-types.ts'
 
@@ -95,6 +96,7 @@ class HttpSseTransport implements SseTransport {
   readonly #requests: SseRequests
   readonly #idleTimeoutMs: number | undefined
   readonly #maxEventBytes: number
+  readonly #quiet = new SseQuiet()
   /** By the root of a call's scopes: what outlives one connection of its stream. */
   readonly #lives = new WeakMap<Scope, SseLife>()
 
@@ -129,6 +131,7 @@ class HttpSseTransport implements SseTransport {
         life: this.#life(call.scope.root),
         idleTimeoutMs: this.#idleTimeoutMs,
         maxEventBytes: this.#maxEventBytes,
+        quiet: this.#quiet,
       })
     } catch (error) {
       return Promise.reject(error)

@@ -53,9 +53,11 @@ function arm(call: Call, at: number): () => void {
 }
 
 function describe(call: Call): string {
-  const { phase, attempts } = call.scope.root
+  const { phase, attempts, sent } = call.scope.root
   const spent = attempts > 1 ? ` after ${attempts} attempts` : ''
-  return `the deadline passed in phase '${phase}'${spent}: raise timeoutMs, or see failures`
+  const isUnanswered = call.operation.kind === 'server_stream' && sent === 'maybe' && phase !== 'stream'
+  const held = isUnanswered ? '; a server that waits, or a proxy, holds the answer back' : ''
+  return `the deadline passed in phase '${phase}'${spent}: raise timeoutMs, or see failures${held}`
 }
 
 function expired(call: Call, message: string): CallError {

@@ -1,18 +1,28 @@
 import type { Armed } from '../../src/core/deadline-list.ts'
 import type { Services } from '../../src/core/services.ts'
 
+/** Who is told of silence. */
+export interface IdleOwner {
+  /** @param isNew - nothing was ever heard of this connection. */
+  onIdle(isNew: boolean): void
+  /** Nothing was heard since `awaitFirst`. */
+  onQuiet?(): void
+}
+
 /** Tells when a connection has been silent for too long: an entry in the shared deadline list, not a timer of its own. */
 export class IdleWatch {
   readonly #services: Services
-  readonly #owner: { onIdle(): void }
+  readonly #owner: IdleOwner
   #state: 'off' | 'on' | 'over' = 'off'
   #idleMs = 0
   #aliveAt = 0
+  #isNew = true
   #armed: Armed | undefined
   #probe: Armed | undefined
+  #first: Armed | undefined
   #isPaused = false
 
-  constructor(services: Services, owner: { onIdle(): void }) {
+  constructor(services: Services, owner: IdleOwner) {
     this.#services = services
     this.#owner = owner
   }
@@ -22,13 +32,24 @@ export class IdleWatch {
     if (this.#state !== 'off') return
     this.#state = 'on'
     this.#idleMs = idleMs
-    this.alive()
+    this.#touch()
     this.#arm()
+  }
+
+  /** Tells the owner, this once, where nothing is heard for `ms` from now on. */
+  awaitFirst(ms: number): void {
+    const { clock, deadlines } = this.#services
+    this.#first = deadlines.add(clock.now() + ms, () => {
+      this.#first = undefined
+      this.#owner.onQuiet?.()
+    })
   }
 
   /** Something was heard. */
   alive(): void {
-    this.#aliveAt = this.#services.clock.now()
+    this.#isNew = false
+    this.#forgetFirst()
+    this.#touch()
   }
 
   /** Something must be heard within `ms` from now, this once. */
@@ -37,14 +58,14 @@ export class IdleWatch {
     const since = this.#services.clock.now()
     this.#probe = this.#services.deadlines.add(since + ms, () => {
       this.#probe = undefined
-      if (this.#aliveAt <= since && !this.#isPaused) this.#owner.onIdle()
+      if (this.#aliveAt <= since && !this.#isPaused) this.#owner.onIdle(this.#isNew)
     })
   }
 
   /** Nothing can be heard while the wire is not read. */
   pause(isPaused: boolean): void {
     this.#isPaused = isPaused
-    this.alive()
+    this.#touch()
   }
 
   stop(): void {
@@ -52,6 +73,16 @@ export class IdleWatch {
     const { deadlines } = this.#services
     if (this.#armed) deadlines.remove(this.#armed)
     if (this.#probe) deadlines.remove(this.#probe)
+    this.#forgetFirst()
+  }
+
+  #touch(): void {
+    this.#aliveAt = this.#services.clock.now()
+  }
+
+  #forgetFirst(): void {
+    if (this.#first) this.#services.deadlines.remove(this.#first)
+    this.#first = undefined
   }
 
   #arm(): void {
@@ -59,8 +90,8 @@ export class IdleWatch {
   }
 
   #expired(): void {
-    if (this.#isPaused) this.alive()
+    if (this.#isPaused) this.#touch()
     if (this.#services.clock.now() - this.#aliveAt < this.#idleMs) this.#arm()
-    else this.#owner.onIdle()
+    else this.#owner.onIdle(this.#isNew)
   }
 }

@@ -3,7 +3,7 @@ import { CallError } from '../../src/core/error.ts'
 import type { Failure } from '../../src/core/failure.ts'
 import { HeaderMap } from '../../src/core/header-map.ts'
 import { LateTrailers } from '../../src/core/late-trailers.ts'
-import { type PageEvent, type PageLife, pageLife } from '../../src/core/page-life.ts'
+import { type PageEvent, pageLife } from '../../src/core/page-life.ts'
 import type { StreamReply } from '../../src/core/reply.ts'
 import { Source, type SourceOptions } from '../../src/core/source.ts'
 import type { Continuity } from '../../src/core/stream-state.ts'
@@ -11,22 +11,9 @@ import { EventStream } from './event-stream.ts'
 import type { HttpControl, HttpEngine, HttpFault, HttpHead, HttpRequest, HttpSink } from './http.ts'
 import { join } from './http-collect.ts'
 import { IdleWatch } from './idle-watch.ts'
-import { type EventReader, SseBatch } from './sse-batch.ts'
+import { SseBatch } from './sse-batch.ts'
 import * as failures from './sse-failure.ts'
-import type { SseLife } from './sse-life.ts'
-
-/** How one event stream is read. */
-export interface SseSettings {
-  readonly reader: EventReader
-  readonly life: SseLife
-  /** Silence after which the connection is taken for dead; ms. Undefined: 45 s once a comment has come. */
-  readonly idleTimeoutMs: number | undefined
-  readonly maxEventBytes: number
-  /** The request carries `Last-Event-ID` to another origin than the page's. */
-  readonly isPreflighted?: boolean
-  /** @defaultValue the page that this code runs in */
-  readonly page?: PageLife | undefined
-}
+import type { SseSettings } from './sse-settings.ts'
 
 /** Of the body of an error; the rest is left. */
 const maxErrorBytes = 65_536
@@ -84,6 +71,8 @@ class SseExchange implements HttpSink, StreamReply, SourceOptions {
     this.#settings = settings
     this.#resolve = resolve
     this.#reject = reject
+    const quietMs = settings.quiet?.waitMs(call)
+    if (quietMs !== undefined) this.#watched.awaitFirst(quietMs)
   }
 
   get messages(): Source {
@@ -177,8 +166,12 @@ class SseExchange implements HttpSink, StreamReply, SourceOptions {
     if (this.#settings.idleTimeoutMs === undefined) this.#watched.start(defaultIdleMs)
   }
 
-  onIdle(): void {
-    this.#drop(failures.idleFailure())
+  onIdle(isNew: boolean): void {
+    this.#drop(failures.idleFailure(isNew))
+  }
+
+  onQuiet(): void {
+    this.#settings.quiet?.tell(this.#call, this.#state === 'open')
   }
 
   onPause(): void {

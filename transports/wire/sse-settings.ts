@@ -1,0 +1,19 @@
+import type { PageLife } from '../../src/core/page-life.ts'
+import type { EventReader } from './sse-batch.ts'
+import type { SseLife } from './sse-life.ts'
+import type { SseQuiet } from './sse-quiet.ts'
+
+/** How one event stream is read. */
+export interface SseSettings {
+  readonly reader: EventReader
+  readonly life: SseLife
+  /** Silence after which the connection is taken for dead; ms. Undefined: 45 s once a comment has come. */
+  readonly idleTimeoutMs: number | undefined
+  readonly maxEventBytes: number
+  /** The request carries `Last-Event-ID` to another origin than the page's. */
+  readonly isPreflighted?: boolean
+  /** Who is told of a stream that brings nothing. @defaultValue nobody */
+  readonly quiet?: SseQuiet | undefined
+  /** @defaultValue the page that this code runs in */
+  readonly page?: PageLife | undefined
+}
