@@ -1,6 +1,7 @@
 import { isCallError, type } from 'polywire'
 import { channel, plainJson, request, type WireAdapter, websocketTransport } from 'polywire/websocket'
 import { afterEach, describe, expect, it } from 'vitest'
+import { manualClock } from '../support/manual-clock.ts'
 import { add, chat, closeAll, feed, place, settle, setUp, setUpTimed, take } from '../support/realtime.ts'
 
 afterEach(closeAll)
@@ -220,6 +221,23 @@ describe('a server that speaks the base protocol only', () => {
     expect(await take(room, 1)).toEqual([{ text: 'hi' }])
     expect(room.continuity).toBe('unknown')
     expect(server.framesOf('message')[0]).toEqual({ type: 'message', channel: 'chat:a', data: { text: 'hi' } })
+  })
+
+  it('is told from a busy process: a timer that comes late gives the answer another moment, once', async () => {
+    const timed = manualClock()
+    let stalledMs = 0
+    const clock = { ...timed, now: () => timed.now() + stalledMs }
+    const { client, server } = await setUp({ server: base, client: { clock } })
+    const room = client.call(feed, { name: 'a' })
+    const opened = room.opened
+    await server.until(() => server.framesOf('subscribe').length === 1)
+    await settle()
+    stalledMs = 300
+    await timed.advance(250)
+    expect(room.state).toBe('connecting')
+    stalledMs = 600
+    await timed.advance(250)
+    await opened
   })
 
   it('is waited for a moment, once', async () => {

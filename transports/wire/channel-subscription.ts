@@ -6,6 +6,8 @@ import type { Acceptance, WireCursor, WireFrame } from './wire-adapter.ts'
 
 /** How long a server that may not answer subscriptions is waited for; ms. */
 const politeMs = 250
+/** A timer that comes this late was held up by a busy process, and the answer may lie unread; ms. */
+const lateMs = 50
 
 /** What a subscription is made of. */
 export interface SubscriptionOptions {
@@ -122,7 +124,7 @@ export class ChannelSubscription implements Awaiting {
     const isSure = frame === undefined ? false : this.#owner.isSubscribedSure
     member.written(isSure !== true)
     this.#owner.expect(this.#ref, isFirst ? this : this.#lateJoin(member))
-    if (isSure === undefined) this.#setTimer(() => this.#goOn(), politeMs)
+    if (isSure === undefined) this.#bePatient(true)
     else if (!isSure) this.#accept(undefined, this.#members)
   }
 
@@ -144,6 +146,15 @@ export class ChannelSubscription implements Awaiting {
       },
       onError: (failure) => member.refused(failure),
     }
+  }
+
+  #bePatient(hasSecondChance: boolean): void {
+    const dueAt = this.#owner.clock.now() + politeMs
+    this.#setTimer(() => {
+      const isLate = this.#owner.clock.now() - dueAt > lateMs
+      if (isLate && hasSecondChance) this.#bePatient(false)
+      else this.#goOn()
+    }, politeMs)
   }
 
   /** No answer: a server that gives none, or is slow. */
