@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { Heartbeat } from '../../transports/wire/socket-heartbeat.ts'
+import { Heartbeat, type HeartbeatOptions } from '../../transports/wire/socket-heartbeat.ts'
 import { manualClock } from '../support/manual-clock.ts'
 
-function setUp() {
+function setUp(options: HeartbeatOptions = {}) {
   const clock = manualClock()
   const log: string[] = []
   /** Added to the monotonic clock: a process that was held up. */
@@ -10,7 +10,7 @@ function setUp() {
   const held = { ...clock, now: () => clock.now() + heldMs }
   const beat = new Heartbeat(
     held,
-    {},
+    options,
     () => log.push(`ping@${held.now()}`),
     () => log.push(`dead@${held.now()}`),
   )
@@ -37,6 +37,20 @@ describe('Heartbeat', () => {
     beat.alive()
     await clock.advance(24_999)
     expect(log).toEqual(['ping@45000'])
+  })
+
+  it('pings after each idleMs, also where that is shorter than the time to answer', async () => {
+    const { clock, beat, log } = setUp({ idleMs: 5000 })
+    for (let n = 1; n <= 3; n++) {
+      await clock.advance(5000)
+      beat.alive()
+    }
+    expect(log).toEqual(['ping@5000', 'ping@10000', 'ping@15000'])
+    await clock.advance(5000)
+    await clock.advance(9999)
+    expect(log.slice(3)).toEqual(['ping@20000'])
+    await clock.advance(1)
+    expect(log.slice(3)).toEqual(['ping@20000', 'dead@30000'])
   })
 
   it('keeps one timer, however much comes in', async () => {

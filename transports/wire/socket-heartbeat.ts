@@ -90,7 +90,8 @@ export class Heartbeat {
   #ask(answerMs: number): void {
     this.#pingedAt = this.#clock.now()
     this.#dueAt = this.#pingedAt + answerMs
-    this.#arm(answerMs)
+    // An answer that has come makes the next silence count from there, however long it might have taken.
+    this.#arm(Math.min(answerMs, this.#idleMs))
     this.#ping()
   }
 
