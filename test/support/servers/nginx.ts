@@ -8,11 +8,18 @@ import { describe } from 'vitest'
 /** Debian's own is not on the path of every user. */
 const binary = ['nginx', '/usr/sbin/nginx'].find((path) => spawnSync(path, ['-v']).status === 0)
 
+const titled = (name: string) => (binary ? name : `${name} (skipped: there is no nginx: apt-get install nginx-light)`)
+
 /** Tests that need nginx; where there is none, their name says why they are skipped. */
 export function describeNginx(name: string, tests: () => void): void {
-  if (binary) describe(name, tests)
-  else describe.skip(`${name} (skipped: there is no nginx: apt-get install nginx-light)`, tests)
+  describe.skipIf(!binary)(titled(name), tests)
 }
+
+/** The same for each of several cases. */
+describeNginx.each =
+  <T extends string>(cases: readonly T[]) =>
+  (name: string, tests: (each: T) => void): void =>
+    describe.skipIf(!binary).each(cases)(titled(name), tests)
 
 /** By location, its directives. */
 export type Locations = Readonly<Record<string, string>>
