@@ -1,64 +1,38 @@
-import type { Socket } from 'node:net'
 import buildConnector from 'undici/lib/core/connect.js'
-import Agent from 'undici/lib/dispatcher/agent.js'
-import type { Dispatcher } from './undici-dispatcher.ts'
+import { UndiciConnection } from './undici-connection.ts'
 
 /**
- * What is done about time is the chain's business: a stream may be silent for hours. HTTP/1.1 only, since one broken
- * TLS record leaves an HTTP/2 client of undici 8.12 failing every later call; who wants HTTP/2 passes a dispatcher.
- */
-const options = { headersTimeout: 0, bodyTimeout: 0, allowH2: false }
-
-/**
- * The engine's own Agent: keep-alive, TLS, any number of connections (each open stream needs one).
+ * The engine's own connections: keep-alive, TLS, HTTP/1.1, as many as are in use at once (each open stream needs one).
  *
- * undici cannot take back a request that still waits for its connection; so that an aborted call leaves nothing
- * behind, connections that nobody waits for any more are closed here.
+ * Each exchange has an undici Client to itself and gives it back as soon as the answer is whole. undici's own Agent and
+ * Pool search and announce busy and idle Clients on every request, which costs a tenth of a whole call; and they cannot
+ * take back a request that still waits for its connection.
  */
 export class OwnAgent {
-  readonly dispatcher: Dispatcher
-  readonly #agent: Agent
-  readonly #connecting = new Set<Socket>()
-  /** Exchanges that wait for a connection and have not been aborted. */
-  #waiting = 0
-  #hasOrphans = false
+  readonly #connect = buildConnector({ timeout: 10_000, allowH2: false })
+  readonly #all = new Set<UndiciConnection>()
+  /** Idle connections of each origin; the one used last is used first. */
+  readonly #idle = new Map<string, UndiciConnection[]>()
 
-  constructor() {
-    const connector = buildConnector({ timeout: 10_000, allowH2: false })
-    const connect: typeof connector = (target, callback) => {
-      const socket: Socket = connector(target, (...result) => {
-        this.#connecting.delete(socket)
-        callback(...result)
-      }) as never
-      this.#connecting.add(socket)
-      return socket as never
-    }
-    this.#agent = new Agent({ ...options, connect })
-    this.dispatcher = this.#agent as never
+  /** A connection for one exchange, which must `release` or `drop` it. */
+  lease(origin: string): UndiciConnection {
+    let idle = this.#idle.get(origin)
+    if (!idle) this.#idle.set(origin, (idle = []))
+    return idle.pop() ?? this.#open(origin, idle)
   }
 
-  wait(): void {
-    this.#waiting++
+  /** Ends what is running, too. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#all].map((connection) => connection.drop()))
   }
 
-  /** The exchange has its connection, or has failed. */
-  go(): void {
-    this.#waiting--
-    if (this.#waiting === 0 && this.#hasOrphans) this.#abandon()
-  }
-
-  /** The exchange was aborted while it waited; undici goes on connecting for it. */
-  leave(): void {
-    this.#hasOrphans = true
-    this.go()
-  }
-
-  close(): Promise<void> {
-    return this.#agent.destroy()
-  }
-
-  #abandon(): void {
-    this.#hasOrphans = false
-    for (const socket of [...this.#connecting]) socket.destroy(new Error('nobody waits for this connection'))
+  #open(origin: string, idle: UndiciConnection[]): UndiciConnection {
+    const connection = new UndiciConnection(origin, this.#connect, idle, () => {
+      this.#all.delete(connection)
+      const at = idle.indexOf(connection)
+      if (at >= 0) idle.splice(at, 1)
+    })
+    this.#all.add(connection)
+    return connection
   }
 }

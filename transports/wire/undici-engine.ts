@@ -9,7 +9,7 @@ import { type Route, UndiciExchange } from './undici-exchange.ts'
 /**
  * HTTP by undici's `dispatch`, with a handler of our own: no streams, no async resources, one object an exchange.
  *
- * Uses the given dispatcher, else a global one that the user has set, else an Agent of its own; sets none.
+ * Uses the given dispatcher, else a global one that the user has set, else connections of its own; sets none.
  */
 export class UndiciEngine implements HttpEngine {
   readonly name = 'undici'
@@ -18,6 +18,7 @@ export class UndiciEngine implements HttpEngine {
   readonly #splitter = new UrlSplitter()
   #foreign: Route | undefined
   #own: Route | undefined
+  #agent: OwnAgent | undefined
   #isClosed = false
 
   /** @throws {CallError} invalid_argument when `dispatcher` is none. */
@@ -30,7 +31,7 @@ export class UndiciEngine implements HttpEngine {
         message: 'the option `dispatcher` has no method `dispatch`; pass an undici Dispatcher',
       })
     }
-    this.#foreign = { dispatcher, agent: undefined, splitter: this.#splitter }
+    this.#foreign = { via: dispatcher, splitter: this.#splitter }
   }
 
   send(request: HttpRequest, sink: HttpSink, scope: HttpScope): void {
@@ -40,22 +41,18 @@ export class UndiciEngine implements HttpEngine {
 
   async close(): Promise<void> {
     this.#isClosed = true
-    await this.#own?.agent?.close()
+    await this.#agent?.close()
   }
 
   #route(): Route {
     if (this.#isGiven) return this.#foreign as Route
     const dispatcher = this.#global.get()
     if (dispatcher) {
-      if (this.#foreign?.dispatcher !== dispatcher)
-        this.#foreign = { dispatcher, agent: undefined, splitter: this.#splitter }
+      if (this.#foreign?.via !== dispatcher) this.#foreign = { via: dispatcher, splitter: this.#splitter }
       return this.#foreign
     }
-    return (this.#own ??= this.#makeOwn())
-  }
-
-  #makeOwn(): Route {
-    const agent = new OwnAgent()
-    return { dispatcher: agent.dispatcher, agent, splitter: this.#splitter }
+    if (this.#own) return this.#own
+    this.#agent = new OwnAgent()
+    return (this.#own = { via: this.#agent, splitter: this.#splitter })
   }
 }

@@ -6,15 +6,14 @@ import { explainByCode } from './http-fault-codes.ts'
 import type { UrlSplitter } from './http-url.ts'
 import { followRedirect, isRedirect, refuse } from './redirect.ts'
 import type { OwnAgent } from './undici-agent.ts'
+import type { UndiciConnection } from './undici-connection.ts'
 import { decoded } from './undici-decode.ts'
 import type { DispatchController, Dispatcher } from './undici-dispatcher.ts'
 import { LegacyController, toRecord } from './undici-legacy.ts'
 
-/** Where an exchange is sent, and what keeps count of those that wait for a connection. */
+/** Where an exchange is sent: by a dispatcher of the user's, or a connection of the engine's own. */
 export interface Route {
-  readonly dispatcher: Dispatcher
-  /** Set where the dispatcher is the engine's own. */
-  readonly agent: OwnAgent | undefined
+  readonly via: Dispatcher | OwnAgent
   readonly splitter: UrlSplitter
 }
 
@@ -42,6 +41,8 @@ export class UndiciExchange implements HttpControl {
   #state: 'new' | 'queued' | 'sent' | 'answered' | 'draining' | 'over' = 'new'
   #progress: Progress = unsent
   #controller: DispatchController | undefined
+  /** Leased for this exchange, where it goes by the engine's own. */
+  #connection: UndiciConnection | undefined
   #upload: Upload | undefined
   #offAbort: (() => void) | undefined
   #drained = 0
@@ -66,8 +67,6 @@ export class UndiciExchange implements HttpControl {
       return
     }
     this.#state = 'queued'
-    this.#scope.mark('connect', 'no')
-    this.#route.agent?.wait()
     this.#scope.mark(unsent.phase, unsent.sent)
     try {
       const { method, url, headers, body, onUploadProgress } = this.#request
@@ -76,7 +75,7 @@ export class UndiciExchange implements HttpControl {
         typeof body === 'function' || (body && onUploadProgress)
           ? { origin, path, method, ...this.#uploading(body) }
           : { origin, path, method, headers, body }
-      this.#route.dispatcher.dispatch(options, this)
+      this.#dispatcher(origin).dispatch(options, this)
     } catch (error) {
       this.onResponseError(undefined, error)
     }
@@ -92,10 +91,9 @@ export class UndiciExchange implements HttpControl {
 
   cancel(): void {
     if (this.#state === 'over') return
-    const isQueued = this.#state === 'queued'
     this.#finish()
-    if (isQueued) this.#route.agent?.leave()
-    else this.#controller?.abort(canceled)
+    this.#controller?.abort(canceled)
+    void this.#connection?.drop()
     // After the abort, so that no server takes the part that it has for the whole.
     this.#upload?.stop()
   }
@@ -106,10 +104,7 @@ export class UndiciExchange implements HttpControl {
       controller.abort(canceled)
       return
     }
-    if (this.#state === 'queued') {
-      this.#state = 'sent'
-      this.#route.agent?.go()
-    }
+    if (this.#state === 'queued') this.#state = 'sent'
     this.#progress = this.#upload ? uploading : written
     this.#scope.mark(this.#progress.phase, 'maybe')
   }
@@ -141,6 +136,7 @@ export class UndiciExchange implements HttpControl {
 
   onResponseEnd(_controller: DispatchController, trailers: HeaderRecord | undefined): void {
     const wasAnswered = this.#state === 'answered'
+    if (this.#state !== 'over') this.#connection?.release()
     this.#finish()
     this.#upload?.stop()
     if (wasAnswered) this.#sink.onEnd(trailersOf(trailers))
@@ -149,7 +145,7 @@ export class UndiciExchange implements HttpControl {
   onResponseError(_controller: unknown, error: unknown): void {
     if (this.#state === 'over') return
     const isReported = this.#state !== 'draining'
-    if (this.#state === 'queued') this.#route.agent?.go()
+    this.#connection?.fail(error)
     this.#finish()
     this.#upload?.stop()
     if (isReported) this.#sink.onError(this.#faultOf(error))
@@ -179,6 +175,12 @@ export class UndiciExchange implements HttpControl {
 
   onError(error: unknown): void {
     this.onResponseError(this.#controller, error)
+  }
+
+  #dispatcher(origin: string): Dispatcher {
+    const { via } = this.#route
+    if (!('lease' in via)) return via
+    return (this.#connection = via.lease(origin))
   }
 
   #uploading(body: HttpRequest['body']): { headers: HttpRequest['headers']; body: Upload } {
