@@ -49,7 +49,7 @@ export class CallRunner {
 
   constructor({ transports, auth, clock = systemClock, telemetry, validate = 'error', chainOf }: RunnerOptions) {
     this.#validate = validate
-    this.#services = { clock, deadlines: new DeadlineList(clock), telemetry }
+    this.#services = { clock, deadlines: new DeadlineList(clock), telemetry, lastWork: new Set() }
     for (const [via, transport] of Object.entries(transports)) {
       const own = transport.auth === false ? undefined : (transport.auth ?? auth)
       const chain = compose([...chainOf(own, transport), ...(transport.interceptors ?? [])], (call) => {
@@ -109,6 +109,7 @@ export class CallRunner {
     }
     this.#services.deadlines.close()
     await Promise.all([...this.#routes.values()].map(({ transport }) => transport.close()))
+    await Promise.all(this.#services.lastWork ?? [])
   }
 
   #unary<T>(
@@ -162,7 +163,7 @@ export class CallRunner {
     const headers = readHeaders(options.headers, { operation: info })
     const context = options.context ?? Context.empty
     const identity = identityOf(info, route, context, options)
-    const { cursor } = options
+    const cursor = typeof options.cursor === 'string' ? options.cursor : undefined
     return new Call({ operation: info, options, input, scope, headers, outbox, context, identity, cursor })
   }
 

@@ -27,12 +27,15 @@ export type { Clock } from './core/clock.ts'
 // Errors
 export type { Code } from './core/code.ts'
 export { Context, type ContextKey, createContextKey } from './core/context.ts'
+export type { CursorKeeper, CursorPlace } from './core/cursor-place.ts'
 export { CallError, type FailedAttempt, type NotRetried } from './core/error.ts'
 export type { Failure, Phase, Sent, Violation } from './core/failure.ts'
 export { type Gap, isGap } from './core/gap.ts'
 export { HeaderMap } from './core/header-map.ts'
 export type { IdempotencyOption } from './core/idempotency.ts'
 export type { Interceptor, Next } from './core/interceptor.ts'
+// Stores
+export { type MemoryStoreOptions, memoryStore } from './core/memory-store.ts'
 // Contracts and their types
 export {
   type Api,
@@ -64,10 +67,13 @@ export { type Schema, type, type Witness } from './core/schema.ts'
 export { Scope } from './core/scope.ts'
 export type { Services } from './core/services.ts'
 export { type Item, type MessageSource, Source, type SourceOptions, type Tap } from './core/source.ts'
+export type { Store, StoreTraits, StoreWrite } from './core/store.ts'
+export { type StoredCursorOptions, storedCursor } from './core/stored-cursor.ts'
 export type { Continuity, StreamState } from './core/stream-state.ts'
 export { defineStream } from './core/streaming.ts'
 export type { Telemetry, TelemetryEvent } from './core/telemetry.ts'
 export type { Transport } from './core/transport.ts'
+export { type WebLocksLike, type WebStorageLike, type WebStoreOptions, webStore } from './core/web-store.ts'
 export { createClient } from './create-client.ts'
 export {
   attemptSpan,

@@ -1,4 +1,5 @@
 import type { Context } from './context.ts'
+import type { CursorPlace } from './cursor-place.ts'
 import type { Resync } from './resync-source.ts'
 import type { RetryOptions } from './retry-options.ts'
 import type { Signal } from './signal.ts'
@@ -26,8 +27,11 @@ export interface CallOptions {
   readonly idempotencyKey?: string | undefined
   /** Overrides the client's, or switches retries off. */
   readonly retry?: RetryOptions | false | undefined
-  /** Where a stream begins: after this cursor of an earlier run (`stream.cursor`), as after a drop. */
-  readonly cursor?: string | undefined
+  /**
+   * Where a stream begins: after this cursor of an earlier run (`stream.cursor`), as after a drop; or where the place
+   * that is kept in a store says, see `storedCursor`.
+   */
+  readonly cursor?: string | CursorPlace | undefined
   /**
    * Called where messages of a stream are missing: what it gives stands in their place, instead of a gap or a failure,
    * and live messages wait behind it.

@@ -7,4 +7,6 @@ export interface Services {
   readonly clock: Clock
   readonly deadlines: DeadlineList
   readonly telemetry: Telemetry | undefined
+  /** What calls that are over still do, and the client's `close()` waits for. */
+  readonly lastWork?: Set<Promise<unknown>>
 }

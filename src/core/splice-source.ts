@@ -71,7 +71,8 @@ export class SpliceSource implements MessageSource {
 
   /** The server does not know the cursor: the next attempt is opened without. */
   forget(): void {
-    this.#received = undefined
+    // Empty: taken back, which the reader is to see, too.
+    this.#received = ''
     this.#owner.cursors.clear()
   }
 

@@ -1,4 +1,5 @@
 import { type Gap, gap } from './gap.ts'
+import { type Offset, readOffset } from './offset.ts'
 import type { OperationInfo, ResumeSpec } from './operation.ts'
 import { RecentCursors } from './recent-cursors.ts'
 import type { Item, Tap } from './source.ts'
@@ -91,12 +92,6 @@ export class StreamCursors {
   }
 }
 
-interface Offset {
-  readonly epoch: string
-  readonly offset: number
-  readonly text: string
-}
-
 /** Reads the cursor in each message, where the wire knows none. */
 export function cursorTap(cursorOf: ResumeSpec['cursor'], onError: (cause: unknown) => void): Tap {
   return (item) => {
@@ -109,13 +104,4 @@ export function cursorTap(cursorOf: ResumeSpec['cursor'], onError: (cause: unkno
       return item
     }
   }
-}
-
-/** A safe integer behind an optional `epoch:`; anything else is no offset. */
-function readOffset(text: string): Offset | undefined {
-  const colon = text.lastIndexOf(':')
-  const digits = text.slice(colon + 1)
-  const offset = Number(digits)
-  const isOffset = digits !== '' && Number.isSafeInteger(offset) && offset >= 0
-  return isOffset ? { epoch: text.slice(0, Math.max(colon, 0)), offset, text } : undefined
 }

@@ -1,37 +1,31 @@
 import { unlessAborted } from './aborted.ts'
 import type { Call } from './call.ts'
 import type { Duplex, Observer, SendOptions } from './call-types.ts'
-import { CallError } from './error.ts'
-import { isGap } from './gap.ts'
-import type { Next } from './interceptor.ts'
-import type { Outbox } from './outbox.ts'
+import { type CursorKeeper, type CursorPlace, kept } from './cursor-place.ts'
+import { CallError, isAnyCallError } from './error.ts'
+import { linger } from './linger.ts'
+import { ReadingTurn } from './reading-turn.ts'
 import { discardReply, type StreamReply } from './reply.ts'
 import { start, toKnownError } from './run-unary.ts'
-import type { Scope } from './scope.ts'
-import { sleep } from './sleep.ts'
+import { StreamObservers } from './stream-observers.ts'
 import { StreamReader } from './stream-reader.ts'
+import type { StreamStart } from './stream-start.ts'
 import type { Continuity, StreamState } from './stream-state.ts'
 
-/** What a stream needs of the facade. */
-export interface StreamStart {
-  readonly scope: Scope
-  readonly chain: Next
-  readonly outbox: Outbox | undefined
-  /** Validates the input and builds the call; runs when the stream is first used. */
-  readonly prepare: () => Call | Promise<Call>
-  /** From a wire message to what the user gets; undefined where nothing is to be done. */
-  readonly convert: ((message: unknown) => unknown | Promise<unknown>) | undefined
-  /** Validates a message that is sent. */
-  readonly outgoing: ((message: unknown) => unknown | Promise<unknown>) | undefined
-  /** How long a closing duplex may still flush; ms. */
-  readonly lingerMs: number
-}
-
-/** One stream as the user holds it: opens on first use, is read once, ends its call's scope once. */
+/**
+ * One stream as the user holds it: opens on first use, is read by one loop or by any number of observers, ends its
+ * call's scope once.
+ */
 export class StreamHandle<Message> implements Duplex<unknown, Message>, AsyncIterator<Message> {
   readonly #start: StreamStart
   readonly #reader: StreamReader<Message>
-  #observers: Set<Observer<Message>> | undefined
+  #observers: StreamObservers<Message> | undefined
+  /** Who reads: this object as the first loop, a later loop, or the observers. */
+  readonly #turn = new ReadingTurn()
+  #isOffered = false
+  /** The first loop reads, and nothing is kept of its place: the common case. */
+  #isPlain = false
+  #keeper: CursorKeeper | undefined
   #call: Call | undefined
   #opening: Promise<void> | undefined
   #reply: StreamReply | undefined
@@ -41,7 +35,8 @@ export class StreamHandle<Message> implements Duplex<unknown, Message>, AsyncIte
     this.#start = start
     this.#reader = new StreamReader({
       open: () => this.#open(),
-      close: (error) => this.#finish(error),
+      close: (error) => this.#finish(undefined, 'left', error),
+      ended: (end) => (end.kind === 'failed' ? this.#finish(end.error) : this.#finish(undefined, 'ended')),
       convert: start.convert,
     })
     start.scope.onAbort((reason) => this.#finish(reason))
@@ -57,29 +52,37 @@ export class StreamHandle<Message> implements Duplex<unknown, Message>, AsyncIte
   }
 
   get cursor(): string | undefined {
-    return this.#reader.cursor
+    return this.#reader.cursor || undefined
   }
 
   get continuity(): Continuity {
     return this.#reply?.continuity() ?? 'unknown'
   }
 
-  [Symbol.asyncIterator](): this {
-    return this
+  /** A second loop takes over from one that is not waiting for a message. */
+  [Symbol.asyncIterator](): AsyncIterator<Message> {
+    if (!this.#isOffered) {
+      this.#isOffered = true
+      return this
+    }
+    const loop: AsyncIterator<Message> = {
+      next: () => this.#read(loop),
+      return: () => this.#leave(loop),
+      throw: (error) => this.#leave(loop, error),
+    }
+    return loop
   }
 
   next(): Promise<IteratorResult<Message>> {
-    return this.#reader.next()
+    return this.#isPlain ? this.#reader.next() : this.#read(this)
   }
 
-  async return(): Promise<IteratorResult<Message>> {
-    await this.close()
-    return { value: undefined, done: true }
+  return(): Promise<IteratorResult<Message>> {
+    return this.#leave(this)
   }
 
-  async throw(error: unknown): Promise<IteratorResult<Message>> {
-    await this.close()
-    throw error
+  throw(error: unknown): Promise<IteratorResult<Message>> {
+    return this.#leave(this, error)
   }
 
   async send(message: unknown, options?: SendOptions): Promise<void> {
@@ -98,14 +101,10 @@ export class StreamHandle<Message> implements Duplex<unknown, Message>, AsyncIte
   }
 
   async close(): Promise<void> {
-    if (this.#isClosed) return
     const { outbox, scope, lingerMs } = this.#start
-    if (outbox && this.#reply && !scope.isOver) {
-      const lingering = scope.fork()
-      await Promise.race([outbox.flushed(), sleep(lingerMs, lingering).catch(() => {})])
-      lingering.abort(undefined)
-    }
+    if (outbox && this.#reply && !this.#isClosed) await linger(outbox, scope, lingerMs)
     this.#finish(undefined)
+    await this.#keeper?.flushed()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -113,29 +112,52 @@ export class StreamHandle<Message> implements Duplex<unknown, Message>, AsyncIte
   }
 
   subscribe(observer: Observer<Message>): () => void {
-    ;(this.#observers ??= new Set()).add(observer)
-    void this.#feed(observer)
+    const observers = (this.#observers ??= new StreamObservers())
+    if (this.#isClosed) return observers.addLate(observer, this.#start.scope.failure)
+    const isFed = this.#turn.holder === observers
+    if (!isFed && !this.#hold(observers) && (observer.next || observer.gap)) throw this.#refusal(alreadyRead)
+    const remove = observers.add(observer)
+    if (!isFed && this.#turn.holder === observers) this.#feed(observers).catch(noop)
     return () => {
-      this.#observers?.delete(observer)
-      void this.close()
+      remove()
+      if (observers.isEmpty && this.#turn.holder === observers) this.close().catch(noop)
     }
   }
 
-  async #feed(observer: Observer<Message>): Promise<void> {
-    const give = (message: Message) => {
-      if (isGap(message)) observer.gap?.(message)
-      else observer.next?.(message)
+  /** What it fails with the observers have been told by then. */
+  async #feed(observers: StreamObservers<Message>): Promise<void> {
+    const tell = (message: Message) => {
+      observers.tell(message)
+      if (observers.isEmpty) this.close().catch(noop)
     }
-    try {
-      for (let result = await this.next(); !result.done; result = await this.next()) {
-        give(result.value)
-        this.#reader.drain(give)
-      }
-      observer.end?.()
-    } catch (error) {
-      void this.close()
-      observer.error?.(error)
+    for (let result = await this.#read(observers); !result.done; result = await this.#read(observers)) {
+      tell(result.value)
+      this.#reader.drain(tell)
     }
+  }
+
+  #read(who: object): Promise<IteratorResult<Message>> {
+    if (!this.#hold(who)) return Promise.reject(this.#refusal(alreadyRead))
+    const keeper = this.#keeper
+    this.#isPlain = who === this && !keeper
+    const result = this.#reader.next()
+    return keeper ? kept(result, keeper) : result
+  }
+
+  /** Whether `who` may read. */
+  #hold(who: object): boolean {
+    if (this.#turn.holder === who || this.#isClosed) return true
+    const isFed = this.#observers !== undefined && this.#turn.holder === this.#observers
+    const isTaken = !isFed && !this.#reader.isReading && this.#turn.take(who)
+    if (isTaken) this.#isPlain = false
+    return isTaken
+  }
+
+  /** A loop that was refused, or displaced, leaves the stream to the one that reads. */
+  async #leave(who: object, ...errors: unknown[]): Promise<IteratorResult<Message>> {
+    if (this.#turn.isOf(who)) await this.close()
+    if (errors.length > 0) throw errors[0]
+    return { value: undefined, done: true }
   }
 
   #open(): Promise<void> {
@@ -150,6 +172,8 @@ export class StreamHandle<Message> implements Duplex<unknown, Message>, AsyncIte
     let call: Call | undefined
     try {
       call = this.#call = await unlessAborted(scope, this.#start.prepare())
+      const { cursor } = call.options
+      if (typeof cursor === 'object') call = await unlessAborted(scope, this.#restore(call, cursor))
       const opening = start(call, chain)
       // A stream that opens after its call has ended is closed on arrival.
       opening.then((late) => scope.isOver && discardReply(late)).catch(() => {})
@@ -164,29 +188,40 @@ export class StreamHandle<Message> implements Duplex<unknown, Message>, AsyncIte
       if (scope.streamState === 'connecting') scope.setStreamState('open')
     } catch (error) {
       const known = call ? toKnownError(error, call) : error
-      this.#finish(known)
+      this.#finish(known, isAnyCallError(known) && known.code === 'out_of_range' ? 'lost' : 'left')
       throw known
     }
   }
 
+  /** Begins where the stream before has stopped. */
+  async #restore(call: Call, place: CursorPlace): Promise<Call> {
+    const keeper = await place.open(call, () => this.#reader.cursor)
+    if (this.#isClosed) return call
+    this.#keeper = keeper
+    this.#isPlain = false
+    return call.with({ cursor: keeper.cursor })
+  }
+
   /** The stream is over: by its end, its failure, the reader, an abort or the client; the first one stands. */
-  #finish(error: unknown): void {
+  #finish(error: unknown, how: 'left' | 'ended' | 'lost' = 'left', failure = error): void {
     if (this.#isClosed) return
     this.#isClosed = true
+    this.#keeper?.finish(isAnyCallError(error) && error.code === 'data_loss' ? 'lost' : how)
     const { outbox, scope } = this.#start
     outbox?.close(error)
     this.#reader.finish(error)
-    scope.failure = error
+    scope.failure = failure
     scope.setStreamState('closed')
     // Nobody waits for this opening any more: its wire is closed, too.
     if (error === undefined && this.#opening && !this.#reply) scope.abort(this.#left())
     scope.end()
     scope.onStreamState = undefined
+    this.#observers?.finish(failure)
   }
 
   #tellState(state: StreamState): void {
     if (this.#call) this.#start.scope.services.telemetry?.event?.({ type: 'state', call: this.#call, state })
-    for (const observer of this.#observers ?? []) observer.state?.(state)
+    this.#observers?.state(state)
   }
 
   #left(): CallError {
@@ -199,6 +234,11 @@ export class StreamHandle<Message> implements Duplex<unknown, Message>, AsyncIte
     return new CallError({ code: 'failed_precondition', message, phase: 'resolve', sent: 'no' }, this.#call)
   }
 }
+
+const alreadyRead =
+  'the stream is being read already: subscribe() takes several observers, a loop of its own needs a call of its own'
+
+function noop(): void {}
 
 function notAStream(call: Call): CallError {
   const message = 'a single message came back for a stream'

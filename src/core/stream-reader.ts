@@ -1,12 +1,14 @@
 import { isGap } from './gap.ts'
-import type { Item, MessageSource } from './source.ts'
+import type { Item, MessageSource, SourceEnd } from './source.ts'
 
 /** What the reader asks of the stream that it reads for. */
 export interface ReaderOwner {
   /** Opens the stream; a failure has been noted with {@link StreamReader.finish} by then. */
   open(): Promise<void>
-  /** The source has ended or failed, or a message could not be converted: closes the stream. */
+  /** A message could not be converted, which the reader throws: closes the stream. */
   close(error: unknown): void
+  /** All has been read: the stream is over. */
+  ended(end: SourceEnd): void
   /** From a wire message to what the user gets; undefined where nothing is to be done. */
   readonly convert: ((message: unknown) => unknown | Promise<unknown>) | undefined
 }
@@ -32,8 +34,14 @@ export class StreamReader<Message> {
     this.#owner = owner
   }
 
+  /** Of the last message that was consumed; empty where the server took it back. */
   get cursor(): string | undefined {
-    return this.#consumed || undefined
+    return this.#consumed
+  }
+
+  /** A `next()` is waiting. */
+  get isReading(): boolean {
+    return this.#pull !== undefined
   }
 
   attach(source: MessageSource): void {
@@ -95,7 +103,7 @@ export class StreamReader<Message> {
   #refill(source: MessageSource): boolean {
     if (this.#fill(source)) return true
     if (source.end) {
-      this.#owner.close(source.end.kind === 'failed' ? source.end.error : undefined)
+      this.#owner.ended(source.end)
       return true
     }
     // All that came is consumed: skipped messages too, whose cursors count.
@@ -131,7 +139,7 @@ export class StreamReader<Message> {
 
   #converted(convert: (message: unknown) => unknown, message: unknown): Promise<IteratorResult<Message>> {
     const refuse = (error: unknown): never => {
-      this.#owner.close(undefined)
+      this.#owner.close(error)
       throw error
     }
     try {
@@ -139,7 +147,7 @@ export class StreamReader<Message> {
       if (!(value instanceof Promise)) return Promise.resolve({ value: value as Message, done: false })
       return value.then((converted: Message) => ({ value: converted, done: false as const }), refuse)
     } catch (error) {
-      this.#owner.close(undefined)
+      this.#owner.close(error)
       return Promise.reject(error)
     }
   }

@@ -1,0 +1,44 @@
+type Awaitable<T> = T | Promise<T>
+
+/** What a store promises; who needs more than it gives refuses it. */
+export interface StoreTraits {
+  /** Of many who `add` or `compareAndSet` the same key at once, one wins. */
+  readonly isAtomic: boolean
+  /** Other processes, or other tabs, see the same entries. */
+  readonly isShared: boolean
+  /** Entries outlive the process, or the page. */
+  readonly isDurable: boolean
+}
+
+/** What may be said of a write. */
+export interface StoreWrite {
+  /** The entry is gone after this; ms. @defaultValue it stays until it is deleted */
+  readonly ttlMs?: number | undefined
+}
+
+/**
+ * State that several calls, tabs or processes share: texts by key.
+ *
+ * `add` and `compareAndSet` are atomic among all who share the store; that is what makes a counter, a lease or a place
+ * in a stream safe, and what a `get` followed by a `set` cannot give. A lease is `add(key, me, { ttlMs })`, and
+ * `delete(key, { ifValue: me })` to give it back. Members may answer with a promise or at once.
+ *
+ * @example
+ * const store: Store = {
+ *   traits: { isAtomic: true, isShared: true, isDurable: true },
+ *   get: (key) => redis.get(key),
+ *   …
+ * }
+ */
+export interface Store {
+  readonly traits: StoreTraits
+  /** The value; undefined or null where there is none. */
+  get(key: string): Awaitable<string | null | undefined>
+  set(key: string, value: string, write?: StoreWrite): unknown
+  /** Sets what is not there yet; false where it is. */
+  add(key: string, value: string, write?: StoreWrite): Awaitable<boolean>
+  /** Sets `next` where `expected` stands; false where it does not, or nothing does. */
+  compareAndSet(key: string, expected: string, next: string, write?: StoreWrite): Awaitable<boolean>
+  /** Removes an entry, or only the one whose value is `ifValue`; false where it was not there. */
+  delete(key: string, condition?: { readonly ifValue?: string | undefined }): Awaitable<boolean>
+}
