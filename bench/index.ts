@@ -1,3 +1,4 @@
+import { exitTimes } from './exit.ts'
 import { type Comparison, compare, type Measured } from './support/ab.ts'
 import { startServer } from './support/start-server.ts'
 
@@ -31,7 +32,18 @@ for (const [name, make] of Object.entries(suites)) {
   await suite.close()
   server.stop()
 }
-if (isJson) console.log(JSON.stringify({ node: process.version, rounds, results }, null, 2))
+const exits = only.length === 0 || only.includes('exit') ? await measureExits() : []
+if (isJson) console.log(JSON.stringify({ node: process.version, rounds, results, exits }, null, 2))
+
+async function measureExits() {
+  const server = await startServer('./raw-server.ts')
+  const times = await exitTimes(server.port, Math.min(rounds, 7))
+  server.stop()
+  if (!isJson) console.log('\nProcess exit after the last of ten calls at once, ms (least to most)')
+  for (const { name, ms } of isJson ? [] : times)
+    console.log(`  ${name.padEnd(28)} ${ms.map((each) => each.toFixed(0)).join(' ')}`)
+  return times
+}
 
 function print(title: string, measured: readonly Measured[]): void {
   console.log(`\n${title} (× ${measured[0]?.name}, calls per CPU second)`)

@@ -32,7 +32,9 @@ export function rest(port: number, rounds: number): { readonly comparisons: Comp
   ): Comparison => ({
     title,
     calls,
-    rounds,
+    // Short blocks, so that a slow moment of the machine spoils few of them.
+    rounds: rounds * 5,
+    warmUpCalls: 4_000,
     variants: Object.entries(variants).map(([name, call]) => ({ name, run: lanes(width, call) })),
   })
   const gets = {
@@ -49,9 +51,9 @@ export function rest(port: number, rounds: number): { readonly comparisons: Comp
   }
   return {
     comparisons: [
-      compared('REST GET, 16 at a time', 16, 300, gets),
-      compared('REST GET, 1 at a time', 1, 150, gets),
-      compared('REST POST, 16 at a time', 16, 300, posts),
+      compared('REST GET, 16 at a time', 16, 160, gets),
+      compared('REST GET, 1 at a time', 1, 80, gets),
+      compared('REST POST, 16 at a time', 16, 160, posts),
     ],
     close: () => client.close(),
   }

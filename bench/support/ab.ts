@@ -22,15 +22,17 @@ export interface Comparison {
   /** Calls in a block. */
   readonly calls: number
   readonly rounds: number
+  /** Calls of each variant before anything is measured. @defaultValue the larger of 300 and `calls` */
+  readonly warmUpCalls?: number
 }
 
 /**
  * A/B in one process: blocks in an order that is shuffled every round, ratios paired inside the round, CPU time rather
  * than the clock's, since the machine is shared.
  */
-export async function compare({ variants, calls, rounds }: Comparison): Promise<Measured[]> {
+export async function compare({ variants, calls, rounds, warmUpCalls }: Comparison): Promise<Measured[]> {
   const costs = new Map(variants.map((variant) => [variant.name, [] as number[]]))
-  for (const variant of variants) await variant.run(Math.max(calls, 300))
+  for (const variant of variants) await variant.run(warmUpCalls ?? Math.max(calls, 300))
   for (let round = 0; round < rounds; round++) {
     for (const variant of shuffled(variants)) {
       const begin = process.cpuUsage()
