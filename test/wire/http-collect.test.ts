@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { HeaderMap } from '../../src/core/header-map.ts'
+import { toReadable } from '../../transports/wire/byte-streams.ts'
 import type { HttpControl, HttpEngine, HttpSink } from '../../transports/wire/http.ts'
 import { openBody } from '../../transports/wire/http-body.ts'
 import { announcedLength, decodeUtf8, requestBuffered } from '../../transports/wire/http-collect.ts'
@@ -127,7 +128,7 @@ describe('openBody', () => {
     for await (const _ of body) break
     expect(log).toEqual(['cancel'])
     const again = await openBody(engine, request, newScope())
-    await again.body.stream().cancel()
+    await toReadable(again.body, () => again.body.cancel()).cancel()
     expect(log).toEqual(['cancel', 'cancel'])
   })
 

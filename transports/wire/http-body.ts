@@ -1,7 +1,6 @@
 import type { HeaderMap } from '../../src/core/header-map.ts'
-import { toReadable } from './byte-streams.ts'
 import type { HttpControl, HttpEngine, HttpFault, HttpHead, HttpRequest, HttpScope, HttpSink } from './http.ts'
-import { decodeUtf8, join, tooLarge } from './http-collect.ts'
+import { join, tooLarge } from './http-collect.ts'
 import { HttpFaultError } from './http-fault.ts'
 
 /** More than this unread: the wire pauses; bytes. */
@@ -96,16 +95,6 @@ export class HttpBodyReader implements HttpSink, AsyncIterableIterator<Uint8Arra
       chunks.push(chunk)
     }
     return chunks.length === 1 ? (chunks[0] as Uint8Array) : join(chunks, size)
-  }
-
-  /** The rest of the body as text. */
-  async text(maxBodyBytes?: number): Promise<string> {
-    return decodeUtf8(await this.bytes(maxBodyBytes))
-  }
-
-  /** The same body as a WHATWG stream. */
-  stream(): ReadableStream<Uint8Array> {
-    return toReadable(this, () => this.cancel())
   }
 
   onHead(head: HttpHead, control: HttpControl): void {
