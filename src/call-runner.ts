@@ -1,4 +1,3 @@
-import { unlessAborted } from './core/aborted.ts'
 import type { Auth } from './core/auth.ts'
 import { Call } from './core/call.ts'
 import type { CallOptions } from './core/call-options.ts'
@@ -12,6 +11,7 @@ import { badInput, badOutput, chain, guarded } from './core/conversion.ts'
 import { DeadlineList } from './core/deadline-list.ts'
 import { CallError } from './core/error.ts'
 import { readHeaders } from './core/headers-init.ts'
+import { type IntakeBounds, intakeWithin } from './core/intake-within.ts'
 import type { Interceptor } from './core/interceptor.ts'
 import type { OperationInfo } from './core/operation.ts'
 import type { Outbox } from './core/outbox.ts'
@@ -32,6 +32,8 @@ export interface RunnerOptions {
   readonly clock: Clock | undefined
   readonly telemetry: Telemetry | undefined
   readonly validate: ValidateMode | undefined
+  /** Bounds a call whose caller says nothing; ms. */
+  readonly timeoutMs: number | undefined
   /** The interceptors in front of one transport. */
   readonly chainOf: (auth: Auth | undefined, transport: Transport) => readonly Interceptor[]
 }
@@ -42,13 +44,16 @@ const noOptions: CallOptions = Object.freeze({})
 export class CallRunner {
   readonly #services: Services
   readonly #validate: ValidateMode
+  readonly #timeoutMs: number | undefined
   readonly #routes = new Map<string, Route>()
   readonly #plans = new WeakMap<OperationInfo, Plan>()
   readonly #live = new Map<Scope, OperationInfo>()
   #closing: Promise<void> | undefined
 
-  constructor({ transports, auth, clock = systemClock, telemetry, validate = 'error', chainOf }: RunnerOptions) {
+  constructor(options: RunnerOptions) {
+    const { transports, auth, clock = systemClock, telemetry, validate = 'error', timeoutMs, chainOf } = options
     this.#validate = validate
+    this.#timeoutMs = timeoutMs
     this.#services = { clock, deadlines: new DeadlineList(clock), telemetry, lastWork: new Set() }
     for (const [via, transport] of Object.entries(transports)) {
       const own = transport.auth === false ? undefined : (transport.auth ?? auth)
@@ -92,7 +97,10 @@ export class CallRunner {
     if (!info.streaming) throw misfit(info, 'an operation that streams is made by defineStream')
     return info.streaming.handle(plan, scope, async (outbox) => {
       this.#follow(scope, info, options)
-      return this.#call(plan, plan.intake ? await plan.intake(input) : input, options, scope, outbox)
+      const taken = plan.intake ? plan.intake(input) : input
+      if (!(taken instanceof Promise)) return this.#call(plan, taken, options, scope, outbox)
+      const { input: ready, deadline } = await intakeWithin(taken, this.#bounds(info, options, scope))
+      return this.#call(plan, ready, options, scope, outbox, deadline)
     })
   }
 
@@ -123,13 +131,13 @@ export class CallRunner {
       this.#follow(scope, info, options)
       const plan = this.#plan(info)
       const taken = plan.intake ? plan.intake(input) : input
-      const run = (ready: unknown): Promise<T> => {
-        const call = this.#call(plan, ready, options, scope, undefined)
+      const run = (ready: unknown, deadline?: number): Promise<T> => {
+        const call = this.#call(plan, ready, options, scope, undefined, deadline)
         return runUnary(call, plan.route.chain, (reply) => finish(reply, plan, scope))
       }
       if (!(taken instanceof Promise)) return run(taken)
-      return unlessAborted(scope, taken)
-        .then(run)
+      return intakeWithin(taken, this.#bounds(info, options, scope))
+        .then((done) => run(done.input, done.deadline))
         .catch((error: unknown) => {
           scope.end()
           throw error
@@ -159,12 +167,23 @@ export class CallRunner {
     })
   }
 
-  #call({ info, route }: Plan, input: unknown, options: CallOptions, scope: Scope, outbox: Outbox | undefined): Call {
+  #bounds(info: OperationInfo, options: CallOptions, scope: Scope): IntakeBounds {
+    return { scope, info, options, timeoutMs: this.#timeoutMs }
+  }
+
+  #call(
+    { info, route }: Plan,
+    input: unknown,
+    options: CallOptions,
+    scope: Scope,
+    outbox: Outbox | undefined,
+    deadline = Number.POSITIVE_INFINITY,
+  ): Call {
     const headers = readHeaders(options.headers, { operation: info })
     const context = options.context ?? Context.empty
     const identity = identityOf(info, route, context, options)
     const cursor = typeof options.cursor === 'string' ? options.cursor : undefined
-    return new Call({ operation: info, options, input, scope, headers, outbox, context, identity, cursor })
+    return new Call({ operation: info, options, input, scope, headers, outbox, context, identity, cursor, deadline })
   }
 
   #plan(info: OperationInfo): Plan {

@@ -58,7 +58,7 @@ export function makeClient<T extends { readonly [via: string]: Transport }>(
     const defaults = defaultChain({ auth, retry, timeoutMs, telemetry, transport })
     return typeof interceptors === 'function' ? interceptors(defaults) : [...(interceptors ?? []), ...defaults]
   }
-  const runner = new CallRunner({ transports, auth: options.auth, clock, telemetry, validate, chainOf })
+  const runner = new CallRunner({ transports, auth: options.auth, clock, telemetry, validate, timeoutMs, chainOf })
   const bound = new WeakMap<object, (...args: unknown[]) => unknown>()
   return {
     bind: (contract) => bindContract(contract, runner) as never,

@@ -27,7 +27,7 @@ export function deadline({ timeoutMs: defaultMs = 30_000 }: DeadlineOptions = {}
     const absolute = toMonotonic(call, now)
     if (typeof timeoutMs !== 'number' || Number.isNaN(timeoutMs) || Number.isNaN(absolute))
       return Promise.reject(refusal('timeoutMs and deadline must be numbers (ms), or deadline a valid Date', call))
-    const at = Math.min(now + timeoutMs, absolute)
+    const at = Math.min(now + timeoutMs, absolute, call.deadline)
     if (at <= now)
       return Promise.reject(expired(call, 'the deadline had passed before the call began; nothing was sent'))
     const isUnary = call.operation.kind === 'unary' || call.operation.kind === 'client_stream'

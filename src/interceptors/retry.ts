@@ -24,15 +24,17 @@ type Settings = Required<Omit<RetryOptions, 'attemptTimeoutMs' | 'isRetryable' |
  * Safe is what is idempotent, provably not executed, or keyed with a key that the server is known to honour. The last
  * error is thrown, with the earlier ones in `failures` and `notRetried` saying why it ended there.
  *
+ * @param defaults - `false`: only calls and operations with an option of their own are sent again.
  * @param origin - whose budget it draws on; scheme, host and port.
  * @example
  * retry({ maxAttempts: 4 })
  */
-export function retry(options: RetryOptions = {}, origin = ''): Interceptor {
+export function retry(defaults: RetryOptions | false = {}, origin = ''): Interceptor {
+  const options = defaults || {}
   const budget = options.budget === false ? undefined : new RetryBudget(options.budget)
   let shared: Shared | undefined
   return ours(function retry(call, next) {
-    if (call.isReopen) return next(call)
+    if (call.isReopen || (defaults === false && !(call.options.retry ?? call.operation.retry))) return next(call)
     shared ??= { origin, budget, notBefore: new NotBefore(call.scope.services.clock) }
     return new Retrying(call, next, settingsOf(options, call), shared).run()
   })

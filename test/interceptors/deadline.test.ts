@@ -98,6 +98,57 @@ describe('deadline', () => {
     expect(await waiting).toMatchObject({ code: 'deadline_exceeded' })
     expect(clock.timers).toBeLessThanOrEqual(1)
   })
+
+  describe('with an input that is validated asynchronously', () => {
+    const never = () => new Promise<never>(() => {})
+
+    it.each(['timeoutMs', 'deadline', 'the client'])('%s bounds that, too', async (bound) => {
+      const { client, clock } = memoryClient(() => 'ok', bound === 'the client' ? { timeoutMs: 1000 } : {})
+      const options = { timeoutMs: { timeoutMs: 1000 }, deadline: { deadline: clock.wallNow() + 1000 } }[bound] ?? {}
+      const unary = client.call(unaryOperation({ intake: never }), {}, options).catch((error: unknown) => error)
+      const stream = client.call(streamOperation({ intake: never }), {}, options)
+      const opened = stream.opened.catch((error: unknown) => error)
+      await clock.advance(1000)
+      for (const error of await Promise.all([unary, opened]))
+        expect(error).toMatchObject({ code: 'deadline_exceeded', phase: 'resolve', sent: 'no' })
+      expect(clock.timers).toBe(0)
+    })
+
+    it('counts it as a part of the whole', async () => {
+      let seen: Call | undefined
+      const { client, clock } = memoryClient((call) => {
+        seen = call
+        return new Promise(() => {})
+      })
+      const slow = (input: unknown) =>
+        new Promise((resolve) => {
+          clock.setTimer(() => resolve(input), 400)
+        })
+      const pending = client.call(unaryOperation({ intake: slow }), {}, { timeoutMs: 1000 })
+      const settled = pending.catch((error: unknown) => error)
+      await clock.advance(400)
+      expect(seen?.remainingMs).toBe(600)
+      await clock.advance(600)
+      expect(await settled).toMatchObject({ code: 'deadline_exceeded', phase: 'headers' })
+      expect(clock.timers).toBe(0)
+    })
+
+    it('leaves nothing armed when it is done', async () => {
+      const { client, clock } = memoryClient(() => 'ok')
+      expect(await client.call(unaryOperation({ intake: async () => ({}) }), {}, { timeoutMs: 1000 })).toBe('ok')
+      await expect(
+        client.call(
+          unaryOperation({
+            intake: async () => {
+              throw new Error('mine')
+            },
+          }),
+        ),
+      ).rejects.toMatchObject({ code: 'invalid_argument' })
+      await client.close()
+      expect(clock.timers).toBe(0)
+    })
+  })
 })
 
 import { CallError } from 'polywire'

@@ -250,6 +250,24 @@ describe('the retry budget', () => {
   })
 })
 
+describe('retry: false of the client', () => {
+  it('sends nothing again', async () => {
+    const { client, clock, at } = failing([{}], { retry: false })
+    expect(await settle(client.call(unaryOperation()), clock)).toMatchObject({ code: 'unavailable', attempt: 1 })
+    expect(at).toEqual([0])
+  })
+
+  it("gives way to a call's own option, and to an operation's", async () => {
+    const { client, clock, at } = failing([{}], { retry: false })
+    await settle(client.call(unaryOperation(), {}, { retry: { baseDelayMs: 10 } }), clock)
+    expect(at).toHaveLength(3)
+    await settle(client.call(unaryOperation({ retry: { maxAttempts: 2 } })), clock)
+    expect(at).toHaveLength(5)
+    await settle(client.call(unaryOperation({ retry: { maxAttempts: 2 } }), {}, { retry: false }), clock)
+    expect(at).toHaveLength(6)
+  })
+})
+
 function lcg(seed: number): () => number {
   let state = seed
   return () => {
