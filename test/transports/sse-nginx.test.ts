@@ -88,6 +88,23 @@ describeNginx('an event stream behind an nginx that buffers', () => {
     await stream.close()
   })
 
+  it('comes in lumps while there is much to tell: a warning says so at the second one', async () => {
+    const { clock, stream, warnings } = open(await startNginx({ '/': plainlyProxied(server.origin) }))
+    const seen: string[] = []
+    stream.subscribe({ next: ({ data }) => seen.push(data) })
+    await server.until(() => server.open === 1)
+    const publishUntil = async (isEnough: () => boolean) => {
+      for (; !isEnough(); await new Promise(setImmediate)) server.publish('x'.repeat(100))
+    }
+    await publishUntil(() => seen.length > 20)
+    expect(warnings()).toEqual([])
+    await clock.advance(6000)
+    const { length } = seen
+    await publishUntil(() => seen.length > length)
+    expect(warnings()).toEqual([expect.stringMatching(/in two pieces, 6 s apart: a proxy.*X-Accel-Buffering: no/)])
+    await stream.close()
+  })
+
   it('is cured by X-Accel-Buffering: no in the answer', async () => {
     server.plan({ headers: { 'x-accel-buffering': 'no' }, chunks: ['data: a\n\n'], after: 'stay' })
     const { clock, stream, warnings } = open(await startNginx({ '/': plainlyProxied(server.origin) }))

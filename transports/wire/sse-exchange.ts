@@ -13,6 +13,7 @@ import { join } from './http-collect.ts'
 import { IdleWatch } from './idle-watch.ts'
 import { SseBatch } from './sse-batch.ts'
 import * as failures from './sse-failure.ts'
+import type { SseCuts } from './sse-quiet.ts'
 import type { SseSettings } from './sse-settings.ts'
 
 /** Of the body of an error; the rest is left. */
@@ -56,6 +57,7 @@ class SseExchange implements HttpSink, StreamReply, SourceOptions {
   #batch!: SseBatch
   #stream!: EventStream
   #idle: IdleWatch | undefined
+  #cuts: SseCuts | undefined
   readonly #trailers = new LateTrailers()
   #unwatch: (() => void) | undefined
   #errorBody: Uint8Array[] = []
@@ -133,11 +135,12 @@ class SseExchange implements HttpSink, StreamReply, SourceOptions {
   }
 
   #open(isOver: boolean): void {
-    const { idleTimeoutMs, life, maxEventBytes, page = pageLife() } = this.#settings
+    const { idleTimeoutMs, life, maxEventBytes, quiet, page = pageLife() } = this.#settings
     this.#state = 'open'
     this.#batch = new SseBatch(this.#settings, this)
     this.#stream = new EventStream(this.#batch, maxEventBytes)
     this.#source = new Source(this)
+    this.#cuts = quiet?.cuts(this.#call)
     this.#unwatch = page.watch((event) => this.#paged(event))
     const idleMs = idleTimeoutMs ?? (life.hasComments ? defaultIdleMs : Number.POSITIVE_INFINITY)
     if (Number.isFinite(idleMs)) this.#watched.start(idleMs)
@@ -153,6 +156,7 @@ class SseExchange implements HttpSink, StreamReply, SourceOptions {
 
   #read(bytes: Uint8Array): void {
     this.#idle?.alive()
+    this.#cuts?.read(bytes)
     this.#stream.feed(bytes)
     const { items, cursor, end } = this.#batch.take()
     this.#source.pushAll(items, bytes.byteLength)
@@ -171,11 +175,12 @@ class SseExchange implements HttpSink, StreamReply, SourceOptions {
   }
 
   onQuiet(): void {
-    this.#settings.quiet?.tell(this.#call, this.#state === 'open')
+    this.#settings.quiet?.tellQuiet(this.#call, this.#state === 'open')
   }
 
   onPause(): void {
     this.#idle?.pause(true)
+    this.#cuts?.forget()
     this.#control.pause()
   }
 
