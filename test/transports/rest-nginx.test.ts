@@ -212,7 +212,9 @@ describeNginx('a reload of nginx', () => {
   })
 
   it('and a stop and a start, in the middle of many calls: every GET comes to its end', async () => {
-    const { nginx, client } = await setUp({ '/': proxied(server.url) }, { retry: { maxAttempts: 50, budget: false } })
+    // The waits pass in no time while nginx takes its own to come up: any number of attempts, and no deadline.
+    const options = { retry: { maxAttempts: 10_000, budget: false }, timeoutMs: Number.POSITIVE_INFINITY } as const
+    const { nginx, client } = await setUp({ '/': proxied(server.url) }, options)
     const calls = Array.from({ length: 8 }, async () => {
       for (let n = 0; n < 10; n++) expect(await client.call(read('/json'))).toEqual({ ok: true })
     })
