@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, renameSync, rmdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, renameSync, rmdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Store } from 'polywire'
 
@@ -15,7 +15,11 @@ export function fileStore(folder: string): Store {
   const change = async (key: string, isMet: (old: string | undefined) => boolean, next: string | undefined) => {
     const file = fileOf(key)
     const lock = `${file}.lock`
-    while (!tryTo(() => mkdirSync(lock))) await new Promise(setImmediate)
+    while (!tryTo(() => mkdirSync(lock))) {
+      // Nobody holds one for so long: its process was killed.
+      tryTo(() => Date.now() - statSync(lock).mtimeMs > 1000 && rmdirSync(lock))
+      await new Promise(setImmediate)
+    }
     const isDone = isMet(get(key))
     if (isDone && next === undefined) rmSync(file)
     else if (isDone && next !== undefined) {
@@ -36,7 +40,7 @@ export function fileStore(folder: string): Store {
   }
 }
 
-function tryTo(run: () => void): boolean {
+function tryTo(run: () => unknown): boolean {
   try {
     run()
     return true
