@@ -23,6 +23,19 @@ export function sse(port: number, rounds: number): { readonly comparisons: Compa
     }
     return seen
   }
+  const subscribe = () =>
+    new Promise<number>((resolve, reject) => {
+      let seen = 0
+      const stop = client.call(watch, { count: perStream }).subscribe({
+        next: (event) => {
+          if (event.data.n > 0) seen++
+          if (seen < perStream) return
+          stop()
+          resolve(seen)
+        },
+        error: reject,
+      })
+    })
   return {
     comparisons: [
       {
@@ -31,6 +44,7 @@ export function sse(port: number, rounds: number): { readonly comparisons: Compa
         rounds,
         variants: [
           { name: 'eventsource-parser, callback', run: streams(() => bare(agent, origin)) },
+          { name: 'polywire, subscribe', run: streams(subscribe) },
           { name: 'polywire, for await', run: streams(iterate) },
         ],
       },

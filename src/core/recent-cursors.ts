@@ -45,10 +45,17 @@ export class RecentCursors {
 
   /** Remembers the cursors of a batch: of a long one, the last. */
   addAll(items: readonly Item[]): void {
-    for (let index = Math.max(0, items.length - this.#limit); index < items.length; index++) {
+    const limit = this.#limit
+    if (limit === 0) return
+    const ring = this.#ring
+    let next = this.#next
+    for (let index = Math.max(0, items.length - limit); index < items.length; index++) {
       const cursor = items[index]?.cursor
-      if (cursor) this.add(cursor)
+      if (!cursor) continue
+      ring[next] = cursor.length < 13 ? cursor : detach(cursor)
+      next = next + 1 === limit ? 0 : next + 1
     }
+    this.#next = next
   }
 
   clear(): void {

@@ -230,14 +230,24 @@ describe('the size of an event', () => {
   })
 })
 
-/** The same whether a cursor was told with the next event or before it; one that another follows does not count. */
+/**
+ * The same whether a cursor was told with the next event or before it; one that another follows does not count.
+ * Comments and reconnection times keep their order among themselves, whatever the events beside them.
+ */
 function timeline(said: readonly unknown[]): unknown[] {
-  const line = said.flatMap((each) => {
-    if (typeof each !== 'object' || each === null) return [each]
-    const { cursor, ...event } = each as ServerEvent & { cursor?: string }
-    return cursor === undefined || cursor === event.id ? [event] : [`cursor ${cursor}`, event]
-  })
+  const asides = said.filter(isAside)
+  const line = said
+    .filter((each) => !isAside(each))
+    .flatMap((each) => {
+      if (typeof each !== 'object' || each === null) return [each]
+      const { cursor, ...event } = each as ServerEvent & { cursor?: string }
+      return cursor === undefined || cursor === event.id ? [event] : [`cursor ${cursor}`, event]
+    })
   const isCursor = (each: unknown) => typeof each === 'string' && each.startsWith('cursor')
   const isMoot = (next: unknown) => isCursor(next) || (typeof next === 'object' && next !== null && 'id' in next)
-  return line.filter((each, index) => !isCursor(each) || !isMoot(line[index + 1]))
+  return [asides, line.filter((each, index) => !isCursor(each) || !isMoot(line[index + 1]))]
+}
+
+function isAside(each: unknown): boolean {
+  return typeof each === 'string' && (each === 'comment' || each.startsWith('retry'))
 }
