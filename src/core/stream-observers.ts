@@ -2,20 +2,25 @@ import type { Observer } from './call-types.ts'
 import { isGap } from './gap.ts'
 import type { StreamState } from './stream-state.ts'
 
+/** One who listens; one object may do so twice. */
+interface Seat<Message> {
+  readonly observer: Observer<Message>
+}
+
 /** Those who listen to one stream: each is told everything from when it joined, whatever becomes of the others. */
 export class StreamObservers<Message> {
   /** Replaced, never changed: they come and go while they are being told. */
-  #observers: readonly Observer<Message>[] = []
+  #seats: readonly Seat<Message>[] = []
 
   get isEmpty(): boolean {
-    return this.#observers.length === 0
+    return this.#seats.length === 0
   }
 
-  /** Returns what removes it. One object may listen twice. */
+  /** Returns what removes it. */
   add(observer: Observer<Message>): () => void {
-    const own: Observer<Message> = { __proto__: observer } as never
-    this.#observers = [...this.#observers, own]
-    return () => this.#remove(own)
+    const seat = { observer }
+    this.#seats = [...this.#seats, seat]
+    return () => this.#remove(seat)
   }
 
   /** For one who comes when all is over: told so, once it has had time to look at what it gets back. */
@@ -26,32 +31,33 @@ export class StreamObservers<Message> {
 
   /** One that throws listens no more, and is told why. */
   tell(message: Message): void {
-    for (const observer of this.#observers) {
+    for (const seat of this.#seats) {
+      const { observer } = seat
       try {
         if (isGap(message)) observer.gap?.(message)
         else observer.next?.(message)
       } catch (error) {
-        this.#remove(observer)
+        this.#remove(seat)
         guarded(() => observer.error?.(error))
       }
     }
   }
 
   state(state: StreamState): void {
-    for (const observer of this.#observers) guarded(() => observer.state?.(state))
+    for (const { observer } of this.#seats) guarded(() => observer.state?.(state))
   }
 
   /** The stream is over: nothing follows. */
   finish(failure: unknown): void {
-    const observers = this.#observers
-    this.#observers = []
-    for (const observer of observers) {
+    const seats = this.#seats
+    this.#seats = []
+    for (const { observer } of seats) {
       guarded(() => (failure === undefined ? observer.end?.() : observer.error?.(failure)))
     }
   }
 
-  #remove(observer: Observer<Message>): void {
-    this.#observers = this.#observers.filter((each) => each !== observer)
+  #remove(seat: Seat<Message>): void {
+    this.#seats = this.#seats.filter((each) => each !== seat)
   }
 }
 

@@ -13,7 +13,7 @@ const client = createClient({
   transports: {
     sse: sseTransport({ baseUrl: http }),
     websocket: websocketTransport({ url }),
-    graphql: graphqlTransport({ url: http, subscriptions: { url } }),
+    graphql: graphqlTransport({ url: http, subscriptionUrl: url }),
     'grpc-web': grpcWebTransport({ baseUrl: http }),
   },
 })

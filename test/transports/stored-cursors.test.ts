@@ -117,16 +117,15 @@ describe('the place in a channel', () => {
   it('is that of each reader, though all share one subscription', async () => {
     const { client, server } = await setUp()
     const memory = memoryStore()
-    const [quick, slow] = ['quick', 'slow'].map((name) => storedCursor(memory, name))
-    const open = () => [quick, slow].map((cursor) => client.call(feed, { name: 'a' }, { cursor }))
-    const [one, other] = open()
-    await Promise.all([one?.opened, other?.opened])
+    const [quick, slow] = [storedCursor(memory, 'quick'), storedCursor(memory, 'slow')]
+    const open = (cursor: typeof quick) => client.call(feed, { name: 'a' }, { cursor })
+    const [one, other] = [open(quick), open(slow)]
+    await Promise.all([one.opened, other.opened])
     expect(server.framesOf('subscribe')).toHaveLength(1)
     for (const n of [1, 2, 3, 4]) server.publish('feed:a', n)
-    for await (const n of one ?? []) if (n === 4) break
-    for await (const n of other ?? []) if (n === 2) break
-    const [again, otherAgain] = open()
-    expect([await take(again ?? [], 1), await take(otherAgain ?? [], 3)]).toEqual([[4], [2, 3, 4]] as never)
+    for await (const n of one) if (n === 4) break
+    for await (const n of other) if (n === 2) break
+    expect([await take(open(quick), 1), await take(open(slow), 3)]).toEqual([[4], [2, 3, 4]])
   })
 
   it('joins others that are further, and repeats nothing to them', async () => {
