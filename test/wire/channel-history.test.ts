@@ -44,8 +44,14 @@ describe('offsets', () => {
 
   it('loses what the server says it could not recover, and goes on from there', () => {
     const { history, lost } = opened('5', { recovered: false, at: { id: 90 } })
-    expect(lost).toMatchObject({ reason: 'not_recovered', from: '5', to: '90' })
+    expect(lost).toEqual({ kind: 'gap', reason: 'not_recovered', from: '5', to: '90', lost: 85 })
     expect(read(history, ids(91, 93))).toEqual([91, 'offset 1', 93])
+  })
+
+  it('counts no loss across epochs, nor where nothing tells how much', () => {
+    for (const at of [{ id: 90, epoch: 'b' }, { id: 'x' }, { id: 5 }, undefined]) {
+      expect(opened('5', { recovered: false, ...(at && { at }) }).lost).not.toHaveProperty('lost')
+    }
   })
 
   it('takes a channel that is behind the cursor for one that began anew', () => {

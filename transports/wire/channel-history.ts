@@ -42,7 +42,7 @@ export class ChannelHistory {
     const lost = since && this.#lostSince(since, at, recovered)
     // After a loss the past is past; without a cursor the channel's newest place is the first one known.
     if ((lost || !since) && !this.#hasAdmitted) this.#moveTo(at)
-    return lost && gap({ reason: lost, from: encodeCursor(since as WireCursor), to: at && encodeCursor(at) })
+    return lost && this.#gapBefore(lost, since, at)
   }
 
   /** Joined a subscription that others have: it is at this place. */
@@ -101,6 +101,14 @@ export class ChannelHistory {
     if (this.#kind === 'opaque') return undefined
     if (typeof id === 'number') return Number.isSafeInteger(id) ? id : undefined
     return this.#kind === 'offset' && /^\d+$/.test(id) ? Number(id) : undefined
+  }
+
+  /** Counted where both ends are numbers of one history, and nothing between them has been seen. */
+  #gapBefore(reason: Gap['reason'], since: WireCursor, at: WireCursor | undefined): Gap {
+    if (!at) return gap({ reason, from: encodeCursor(since), to: undefined })
+    const isCounted = this.#last === at && since.epoch === at.epoch && this.#offsetOf(at) !== undefined
+    const step = isCounted ? this.#step(since, at) : 0
+    return this.#gapTo(reason, since, at, step > 0 ? step : undefined)
   }
 
   #gapTo(reason: Gap['reason'], from: WireCursor, to: WireCursor, lost?: number): Gap {
