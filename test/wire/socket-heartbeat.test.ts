@@ -53,6 +53,14 @@ describe('Heartbeat', () => {
     expect(log.slice(3)).toEqual(['ping@20000', 'dead@30000'])
   })
 
+  it('pings on where an answer took longer than idleMs', async () => {
+    const { clock, beat, log } = setUp({ idleMs: 1000 })
+    await clock.advance(2500)
+    beat.alive()
+    await clock.advance(1500)
+    expect(log).toEqual(['ping@1000', 'ping@3500'])
+  })
+
   it('keeps one timer, however much comes in', async () => {
     const { clock, beat } = setUp()
     for (let n = 0; n < 10_000; n++) beat.alive()

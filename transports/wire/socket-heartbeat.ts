@@ -73,7 +73,7 @@ export class Heartbeat {
     const isLate = now - this.#firesAt > lateMs
     this.#timer = undefined
     if (this.#dueAt !== undefined && this.#aliveAt < this.#pingedAt) {
-      if (now < this.#dueAt) this.#arm(this.#dueAt - now)
+      if (now < this.#dueAt) this.#arm(Math.min(this.#dueAt - now, this.#idleMs))
       else if (isLate && !this.#hadSecondChance) {
         this.#hadSecondChance = true
         this.#ask(probeMs)
@@ -90,7 +90,7 @@ export class Heartbeat {
   #ask(answerMs: number): void {
     this.#pingedAt = this.#clock.now()
     this.#dueAt = this.#pingedAt + answerMs
-    // An answer that has come makes the next silence count from there, however long it might have taken.
+    // Not only when it is due: an answer that has come makes the next silence count from there.
     this.#arm(Math.min(answerMs, this.#idleMs))
     this.#ping()
   }
