@@ -62,7 +62,7 @@ export function endFailure(isAwaited: boolean): Failure {
 /** No byte for too long; on a connection that never brought one, a proxy in between is as likely as a dead one. */
 export function idleFailure(isNew: boolean): Failure {
   const message = isNew
-    ? 'the stream was opened and no byte ever came (see idleTimeoutMs): the connection is dead, the server sends no comments, or a proxy (its buffering, a compression) holds events back: X-Accel-Buffering: no'
+    ? 'no byte ever came (see idleTimeoutMs): a dead connection, or a proxy that holds events back: X-Accel-Buffering: no'
     : 'no byte came for too long (see idleTimeoutMs): the connection is taken for dead'
   return { code: 'unavailable', message, phase: 'stream', sent: 'yes', isRetryable: true }
 }

@@ -4,7 +4,7 @@ import type { Call } from '../../src/core/call.ts'
 const quietMs = 20_000
 /** Longer than a network takes to bring the rest of an event; ms. */
 const cutMs = 5_000
-const cure = 'have the server send X-Accel-Buffering: no, and a comment at once and each 15 s'
+const cure = 'answer with X-Accel-Buffering: no, and write a comment at once and each 15 s'
 
 /** Tells telemetry, once for a transport, that its streams may be held back on their way. */
 export class SseQuiet {
@@ -18,7 +18,7 @@ export class SseQuiet {
   /** A stream has brought no byte at all. @param isOpen - status and headers have come. */
   tellQuiet(call: Call, isOpen: boolean): void {
     const what = isOpen ? 'the event stream is open and has brought no byte' : 'the event stream has no answer'
-    const why = 'a server with nothing to tell, or a proxy or a compression that holds events back'
+    const why = 'a server with nothing to tell, or a proxy or compression that holds it back'
     this.#tell('quiet', call, `${what} for ${quietMs / 1000} s: ${why}`)
   }
 
@@ -29,7 +29,7 @@ export class SseQuiet {
 
   /** An event came in two pieces, that long apart. */
   tellCut(call: Call, ms: number): void {
-    const why = 'a proxy or a compression collects what the server sends'
+    const why = 'a proxy or compression holds it back'
     this.#tell('cut', call, `an event came in two pieces, ${Math.round(ms / 1000)} s apart: ${why}`)
   }
 
