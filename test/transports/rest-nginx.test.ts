@@ -133,6 +133,13 @@ describeNginx('an error that nginx answers itself', () => {
     expect(error).toMatchObject({ code: 'internal', sent: 'yes', isRetryable: false, failures: [] })
     expect(error.message).not.toContain('login')
   })
+
+  it('200 with a page of its own is named where the operation asks for JSON', async () => {
+    const { client } = await setUp({ '/': 'default_type text/html; return 200 "<html>login</html>";' })
+    const error = await failureOf(client.call(get('/json', { response: 'json', output: type<object>() })))
+    expect(error).toMatchObject({ code: 'internal', status: 200, isRetryable: false, attempt: 1 })
+    expect(error.message).toMatch(/an HTML page .* what stands in between/)
+  })
 })
 
 describeNginx('an answer through nginx', () => {

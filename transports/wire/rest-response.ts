@@ -43,7 +43,10 @@ function readMessage(
     return decode(body, type, kind, codecs)
   } catch (cause) {
     const as = kind === 'json' || type.kind === 'json' ? 'JSON' : 'what its content type says'
-    const message = `the body cannot be read as ${as}: see cause; the server did what was asked`
+    const message =
+      kind === 'json' && type.essence === 'text/html'
+        ? 'an HTML page came where JSON was asked for: check the path, and what stands in between'
+        : `the body cannot be read as ${as}: see cause; the server did what was asked`
     throw new CallError({ code: 'internal', message, phase: 'body', sent: 'yes', status, headers, cause }, call)
   }
 }
