@@ -48,14 +48,13 @@ type Time = { readonly clock: Clock; readonly deadlines: DeadlineList }
  *                              └──lease released────┘  unless it was written without a key: unknown outcome
  */
 export class Outbox implements LeaseOwner {
-  readonly #overflow: 'reject' | 'block'
-  readonly #maxAgeMs: number
+  readonly #options: OutboxOptions
   readonly #errors: OutboxErrors
   readonly #time: Time | undefined
   #queue: Pending[] = []
   readonly #blocked: Pending[] = []
-  /** Of what is queued and in flight. */
-  readonly #bounds: OutboxBounds
+  /** Of what is queued and in flight; made with the first message, since many channels only listen. */
+  #bounds: OutboxBounds | undefined
   #lease: Lease | undefined
   #expiry: Armed | undefined
   #isEnded = false
@@ -64,10 +63,7 @@ export class Outbox implements LeaseOwner {
   #idle: (() => void)[] = []
 
   constructor(errors: OutboxErrors, options: OutboxOptions = {}, time?: Time) {
-    const { maxMessages = 1000, maxBytes = 1 << 20, measure = () => 0 } = options
-    this.#bounds = new OutboxBounds(maxMessages, maxBytes, measure)
-    this.#overflow = options.overflow ?? 'reject'
-    this.#maxAgeMs = options.maxAgeMs ?? Number.POSITIVE_INFINITY
+    this.#options = options
     this.#errors = errors
     this.#time = time
   }
@@ -94,8 +90,8 @@ export class Outbox implements LeaseOwner {
       const queuedAt = this.#time?.clock.now() ?? 0
       const entry: Pending = { message, key, queuedAt, size: undefined, isWritten: false, resolve, reject }
       if (signal) this.#follow(entry, signal)
-      if (this.#blocked.length === 0 && this.#bounds.hasRoom(entry)) this.#enqueue(entry)
-      else if (this.#overflow === 'block') this.#blocked.push(entry)
+      if (this.#blocked.length === 0 && this.#room.hasRoom(entry)) this.#enqueue(entry)
+      else if (this.#options.overflow === 'block') this.#blocked.push(entry)
       else entry.reject(this.#errors.overflow())
     })
     this.#watchAge()
@@ -115,7 +111,7 @@ export class Outbox implements LeaseOwner {
     this.#closeReason = reason
     this.#lease?.release(reason)
     for (const entry of [...this.#queue.splice(0), ...this.#blocked.splice(0)]) this.#abandon(entry, reason)
-    this.#bounds.clear()
+    this.#bounds?.clear()
     this.#watchAge()
     this.#settleIdle()
   }
@@ -135,8 +131,13 @@ export class Outbox implements LeaseOwner {
     return lease
   }
 
+  get #room(): OutboxBounds {
+    const { maxMessages = 1000, maxBytes = 1 << 20, measure = () => 0 } = this.#options
+    return (this.#bounds ??= new OutboxBounds(maxMessages, maxBytes, measure))
+  }
+
   #enqueue(entry: Pending): void {
-    this.#bounds.add(entry)
+    this.#room.add(entry)
     this.#queue.push(entry)
     this.#lease?.wake()
   }
@@ -158,8 +159,8 @@ export class Outbox implements LeaseOwner {
 
   /** An entry has left: there is room for those that wait for it. */
   #released(entry: Pending): void {
-    this.#bounds.remove(entry)
-    for (let next = this.#blocked[0]; next && this.#bounds.hasRoom(next); next = this.#blocked[0]) {
+    this.#room.remove(entry)
+    for (let next = this.#blocked[0]; next && this.#room.hasRoom(next); next = this.#blocked[0]) {
       this.#blocked.shift()
       this.#enqueue(next)
     }
@@ -213,9 +214,10 @@ export class Outbox implements LeaseOwner {
 
   /** Keeps one deadline, for the oldest message that nobody takes. */
   #watchAge(): void {
-    if (!this.#time || this.#maxAgeMs === Number.POSITIVE_INFINITY) return
+    const { maxAgeMs = Number.POSITIVE_INFINITY } = this.#options
+    if (!this.#time || maxAgeMs === Number.POSITIVE_INFINITY) return
     const oldest = this.#queue[0] ?? this.#blocked[0]
-    const at = oldest && oldest.queuedAt + this.#maxAgeMs
+    const at = oldest && oldest.queuedAt + maxAgeMs
     if (this.#expiry?.at === at) return
     if (this.#expiry) this.#time.deadlines.remove(this.#expiry)
     this.#expiry = at === undefined ? undefined : this.#time.deadlines.add(at, () => this.#expire(at))
@@ -223,7 +225,8 @@ export class Outbox implements LeaseOwner {
 
   #expire(at: number): void {
     this.#expiry = undefined
-    const isOld = ({ queuedAt }: Pending) => queuedAt + this.#maxAgeMs <= at
+    const { maxAgeMs = Number.POSITIVE_INFINITY } = this.#options
+    const isOld = ({ queuedAt }: Pending) => queuedAt + maxAgeMs <= at
     for (const entry of [...this.#queue, ...this.#blocked].filter(isOld)) {
       this.#withdraw(entry)
       entry.reject(entry.isWritten ? this.#errors.unknownOutcome(undefined) : this.#errors.expired())
@@ -232,7 +235,7 @@ export class Outbox implements LeaseOwner {
   }
 
   get #isIdle(): boolean {
-    return this.#bounds.isEmpty && this.#blocked.length === 0
+    return (this.#bounds?.isEmpty ?? true) && this.#blocked.length === 0
   }
 
   #settleIdle(): void {

@@ -28,11 +28,14 @@ export interface MemberHost extends SessionWire {
 }
 
 /**
- * One call's part in a channel: its receive queue, its place in the channel's history, its sending half.
+ * One call's part in a channel: its receive queue, its place in the channel's history, its sending half. Its own reply,
+ * since there may be thousands.
  *
  *     joining ──socket ready──▶ subscribing ──accepted──▶ open ──▶ over
  */
-export class ChannelMember implements LinkUser, SenderOwner, ChannelSourceOwner {
+export class ChannelMember implements LinkUser, SenderOwner, ChannelSourceOwner, StreamReply {
+  /** Taken by `resume` without its reply. */
+  readonly isSifted = () => this.continuity() === 'exact'
   readonly spec: StreamSpec
   readonly isPatient: boolean
   readonly #call: Call
@@ -54,6 +57,30 @@ export class ChannelMember implements LinkUser, SenderOwner, ChannelSourceOwner 
     this.#host = host
     this.isPatient = call.isReopen
     this.#history = new ChannelHistory(spec.isRecoverable === false ? undefined : call.cursor, spec.ids ?? 'auto')
+  }
+
+  get kind() {
+    return 'stream' as const
+  }
+
+  get messages(): Source {
+    return this.#source
+  }
+
+  get status(): number {
+    return 200
+  }
+
+  get headers(): HeaderMap {
+    return HeaderMap.empty
+  }
+
+  get trailers(): Promise<HeaderMap> {
+    return noTrailers
+  }
+
+  continuity(): Continuity {
+    return this.spec.isRecoverable === false ? 'unknown' : this.#history.continuity
   }
 
   get credential() {
@@ -121,15 +148,7 @@ export class ChannelMember implements LinkUser, SenderOwner, ChannelSourceOwner 
     this.#sender?.start()
     const resolve = this.#resolve
     this.#settled()
-    resolve({
-      kind: 'stream',
-      messages: this.#source,
-      status: 200,
-      headers: HeaderMap.empty,
-      trailers: noTrailers,
-      continuity: () => this.#continuity,
-      isSifted: () => this.#continuity === 'exact',
-    })
+    resolve(this)
   }
 
   receive(message: unknown, at: WireCursor | undefined, size: number): void {
@@ -167,10 +186,6 @@ export class ChannelMember implements LinkUser, SenderOwner, ChannelSourceOwner 
   ended(): void {
     this.#leave(undefined)
     this.#source.finish()
-  }
-
-  get #continuity(): Continuity {
-    return this.spec.isRecoverable === false ? 'unknown' : this.#history.continuity
   }
 
   #learn(acceptance: Acceptance): void {

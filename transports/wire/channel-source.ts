@@ -1,6 +1,6 @@
 import type { Failure } from '../../src/core/failure.ts'
-import { makeBound } from '../../src/core/overflow.ts'
-import { Source } from '../../src/core/source.ts'
+import { type Bound, makeBound, type OverflowOptions, type OverflowPolicy } from '../../src/core/overflow.ts'
+import { Source, type SourceOptions } from '../../src/core/source.ts'
 import type { StreamSpec } from './channel-spec.ts'
 
 /** Who fills a channel's receive queue. */
@@ -26,24 +26,57 @@ const tooSlow: Failure = {
 
 /** The receive queue of one call on a channel: paused where the socket can be, bounded by its overflow policy in any case. */
 export function makeChannelSource(
-  { overflow = 'error', maxQueued = 4096 }: StreamSpec,
+  spec: StreamSpec,
   isPausable: boolean,
   gaps: 'fail' | 'yield' | undefined,
   owner: ChannelSourceOwner,
 ): Source {
-  const { messages, bytes } = isPausable ? readAhead : none
-  return new Source({
-    highWaterMark: maxQueued,
-    highWaterBytes: maxQueuedBytes,
-    onPause: () => owner.setFull(true),
-    onResume: () => owner.setFull(false),
-    onClose: (reason) => owner.left(reason),
-    overflow: makeBound({
-      policy: overflow,
-      maxMessages: maxQueued + messages,
-      maxBytes: maxQueuedBytes + bytes,
-      gaps,
-      toError: (cause) => owner.toError({ ...tooSlow, cause }),
-    }),
-  })
+  return new Source(new ChannelBounds(spec, isPausable, gaps, owner))
+}
+
+/** Both kinds of options in one object, since there may be thousands of channels. */
+class ChannelBounds implements SourceOptions, OverflowOptions {
+  readonly highWaterMark: number
+  readonly maxMessages: number
+  readonly maxBytes: number
+  readonly policy: OverflowPolicy
+  readonly gaps: 'fail' | 'yield' | undefined
+  readonly overflow: Bound
+  readonly #owner: ChannelSourceOwner
+
+  constructor(
+    { overflow = 'error', maxQueued = 4096 }: StreamSpec,
+    isPausable: boolean,
+    gaps: 'fail' | 'yield' | undefined,
+    owner: ChannelSourceOwner,
+  ) {
+    const { messages, bytes } = isPausable ? readAhead : none
+    this.highWaterMark = maxQueued
+    this.maxMessages = maxQueued + messages
+    this.maxBytes = maxQueuedBytes + bytes
+    this.policy = overflow
+    this.gaps = gaps
+    this.#owner = owner
+    this.overflow = makeBound(this)
+  }
+
+  get highWaterBytes(): number {
+    return maxQueuedBytes
+  }
+
+  onPause(): void {
+    this.#owner.setFull(true)
+  }
+
+  onResume(): void {
+    this.#owner.setFull(false)
+  }
+
+  onClose(reason: unknown): void {
+    this.#owner.left(reason)
+  }
+
+  toError(cause?: unknown): unknown {
+    return this.#owner.toError({ ...tooSlow, cause })
+  }
 }

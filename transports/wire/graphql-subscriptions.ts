@@ -58,16 +58,16 @@ export class Subscriptions {
     // A scope of its own: what fails the stream from here leaves the subscription as an abort would.
     const own = call.with({ scope: call.scope.fork() })
     const spec = { topic: undefined, payload, isRecoverable: false, overflow, maxQueued }
-    const reply = await this.#sessions
+    const { messages, status, headers, trailers } = await this.#sessions
       .of(call)
       .stream(own, spec)
       .catch((error: unknown) => {
         own.scope.end()
         throw error
       })
-    reply.messages.tap(reader(own))
+    messages.tap(reader(own))
     const continuity = call.operation.resume ? 'at-least-once' : 'unknown'
-    return { ...reply, continuity: () => continuity }
+    return { kind: 'stream', messages, status, headers, trailers, continuity: () => continuity }
   }
 
   close(): void {
