@@ -3,6 +3,7 @@ import type { BackoffOptions } from '../../src/core/backoff.ts'
 import type { Timer } from '../../src/core/clock.ts'
 import type { PageEvent, PageLife } from '../../src/core/page-life.ts'
 import type { StreamState } from '../../src/core/stream-state.ts'
+import { Burst } from './socket-burst.ts'
 import { Connection, type ConnectionOptions, type ConnectionOwner } from './socket-connection.ts'
 import type { SocketEnd } from './socket-driver.ts'
 import { closed, type LinkUser, type Loss, staysAfter } from './socket-loss.ts'
@@ -48,6 +49,7 @@ export class SocketLink {
   #connection: Connection | undefined
   #credential: Credential | undefined
   readonly #refusals = new Refusals()
+  readonly #burst: Burst
   #timer: Timer | undefined
   #isFrozen = false
   #leavePage: (() => void) | undefined
@@ -55,6 +57,7 @@ export class SocketLink {
   constructor(options: LinkOptions) {
     this.#options = options
     this.#schedule = new Schedule(options.clock, options.reconnect)
+    this.#burst = new Burst(options.clock)
   }
 
   get users(): number {
@@ -114,7 +117,7 @@ export class SocketLink {
   /** Hangs up; nothing is left running. */
   close(state: 'idle' | 'closed' = 'closed'): void {
     this.#timer?.clear()
-    this.#timer = undefined
+    this.#burst.stop()
     // In the back/forward cache somebody must listen for the way out.
     if (!this.#isFrozen || state === 'closed') {
       this.#leavePage?.()
@@ -162,9 +165,7 @@ export class SocketLink {
   }
 
   readonly #owner: ConnectionOwner = {
-    onReady: (connection) => {
-      if (connection === this.#connection) this.#ready(connection)
-    },
+    onReady: (connection) => connection === this.#connection && this.#ready(),
     onIncoming: (connection, incoming, size) => {
       if (connection === this.#connection) this.#options.onIncoming(connection, incoming, size)
     },
@@ -173,15 +174,22 @@ export class SocketLink {
     },
   }
 
-  #ready(connection: Connection): void {
+  #ready(): void {
     const isRenewal = this.#state === 'open'
     if (!isRenewal) this.#schedule.opened()
     this.#refusals.ready(isRenewal)
     this.#enter('open')
-    for (const [user, isServed] of this.#users) if (!isServed && connection.isReady) this.#serve(connection, user)
+    this.#serveAll()
   }
 
+  #serveAll(): void {
+    const { connection } = this
+    for (const [user, isServed] of this.#users) if (!isServed && connection?.isReady) this.#serve(connection, user)
+  }
+
+  /** Streams that come back after a drop wait for their turn. */
   #serve(connection: Connection, user: LinkUser): void {
+    if (user.isPatient && !this.#burst.pass(() => this.#serveAll())) return
     this.#users.set(user, true)
     user.onReady(connection)
   }
