@@ -55,7 +55,13 @@ export interface Observer<Message> {
   state?(state: StreamState): void
 }
 
-/** An open-ended series of messages; it opens on the first `next()`, `send()`, `subscribe()` or `await opened`. */
+/**
+ * An open-ended series of messages; it opens on the first `next()`, `send()`, `subscribe()` or `await opened`.
+ *
+ * It is read by one loop, or by any number of observers. A loop may go on where an earlier one stopped; one beside
+ * another, or beside observers, is refused with `failed_precondition`, since each would get a part of the messages:
+ * call the operation again for a stream of its own (calls of one channel share one subscription).
+ */
 export interface Stream<Message> extends AsyncIterable<Message>, AsyncDisposable {
   /** Resolves when the stream is open; opens it. */
   readonly opened: Promise<void>
@@ -63,8 +69,14 @@ export interface Stream<Message> extends AsyncIterable<Message>, AsyncDisposable
   /** The cursor of the last message that was consumed: where another run may resume. */
   readonly cursor: string | undefined
   readonly continuity: Continuity
+  /** @throws {CallError} `unavailable` where its place was to be kept in a store, and could not. */
   close(): Promise<void>
-  /** Opens the stream and calls back; returns what closes it. */
+  /**
+   * Opens the stream and calls back: every observer is told everything from when it joined. Returns what makes this one
+   * leave; the last one to leave closes the stream. An observer without `next` and `gap` may watch a loop.
+   *
+   * @throws {CallError} `failed_precondition` where a loop reads the stream.
+   */
   subscribe(observer: Observer<Message>): () => void
 }
 
