@@ -1,8 +1,10 @@
 import { type CallError, createClient, type Stream, type TelemetryEvent, type } from 'polywire'
 import { events, type SseTransportOptions, sseTransport } from 'polywire/sse'
-import { afterEach, beforeEach, expect, it } from 'vitest'
+import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { manualClock } from '../support/manual-clock.ts'
+import { storm } from '../support/nginx-storm.ts'
 import { take } from '../support/realtime.ts'
+import { freshSeed } from '../support/seeded.ts'
 import { describeNginx, type Locations, Nginx, plainlyProxied, proxied } from '../support/servers/nginx.ts'
 import { SseServer } from '../support/servers/sse-server.ts'
 
@@ -174,6 +176,19 @@ describeNginx('an event stream behind an nginx that does not buffer', () => {
     await nginx.restart()
     server.publish('9')
     expect(await datas).toEqual(['1', '2', '3', '4', '5', '6', '7', '8', '9'])
+    await stream.close()
+  })
+
+  it('loses and repeats nothing, whatever befalls the gateway', async () => {
+    const nginx = await startNginx({ '/': live() })
+    const { stream } = open(nginx)
+    await stream.opened
+    const datas: number[] = []
+    stream.subscribe({ next: ({ data }) => datas.push(Number(data)) })
+    const seed = freshSeed()
+    const last = await storm(nginx, { seed, rounds: 12, publish: (n) => server.publish(String(n)) })
+    await vi.waitFor(() => expect(datas.at(-1), `SEED=${seed}`).toBe(last), 5000)
+    expect(datas, `SEED=${seed}`).toEqual(datas.map((_, index) => index + 1))
     await stream.close()
   })
 

@@ -1,6 +1,8 @@
 import type { CallError } from 'polywire'
-import { afterEach, expect, it } from 'vitest'
+import { afterEach, expect, it, vi } from 'vitest'
+import { storm } from '../support/nginx-storm.ts'
 import { add, chat, closeAll, feed, onClose, place, setUp, take } from '../support/realtime.ts'
+import { freshSeed } from '../support/seeded.ts'
 import { describeNginx, type Locations, Nginx, proxied, upgraded } from '../support/servers/nginx.ts'
 import { RealtimeServer, type WebSocketServerOptions } from '../support/servers/websocket-server.ts'
 
@@ -94,6 +96,19 @@ describeNginx('a socket through nginx', () => {
     await Promise.all([said, again])
     const keys = server.framesOf('message').map(({ key }) => key)
     expect([...new Set(keys)]).toEqual(['k1', 'k2'])
+  })
+
+  it('loses and repeats nothing, whatever befalls the gateway', async () => {
+    const { client, server, nginx } = await behindNginx(through())
+    const room = client.call(feed, { name: 'a' })
+    await room.opened
+    const got: number[] = []
+    room.subscribe({ next: (n) => got.push(n) })
+    const seed = freshSeed()
+    const last = await storm(nginx, { seed, rounds: 12, publish: (n) => server.publish('feed:a', n) })
+    await vi.waitFor(() => expect(got.at(-1), `SEED=${seed}`).toBe(last), 5000)
+    expect(got, `SEED=${seed}`).toEqual(got.map((_, index) => index + 1))
+    expect(room.continuity).toBe('exact')
   })
 
   it('cut under requests: the idempotent one is sent again, the other says that its outcome is unknown', async () => {
