@@ -38,7 +38,7 @@ export const layers: readonly { readonly files: string; readonly may: readonly s
 /** Each third-party library, and the few files that may name it: replacing one touches nothing else. Unlisted ones are refused. */
 export const libraries: Readonly<Record<string, readonly string[]>> = {
   'p-retry': ['src/interceptors/retry-loop.ts'],
-  undici: ['transports/wire/undici-{engine,agent}.ts', 'transports/wire/platform/node.ts'],
+  undici: ['transports/wire/undici-{agent,connection}.ts', 'transports/wire/platform/node.ts'],
   'eventsource-parser': ['transports/wire/event-stream.ts'],
   'isomorphic-ws': ['transports/wire/platform/node.ts', 'transports/wire/socket-driver-node.ts'],
   ws: ['transports/wire/platform/node.ts', 'transports/wire/socket-driver-node.ts'],
