@@ -98,8 +98,11 @@ describe('opaque ids', () => {
 
   it('skip a replay that is meant for another reader', () => {
     const { history } = opened(undefined, { at: { id: 'c' } })
-    history.skipReplay()
+    history.skipReplay({ id: '0' })
     expect(read(history, ids('a', 'b', 'c', 'd'))).toEqual(['d'])
+    // One that begins where this reader is brings nothing.
+    history.skipReplay({ id: 'd' })
+    expect(read(history, ids('e', 'f'))).toEqual(['e', 'f'])
   })
 
   it('numbers are opaque where the channel says so', () => {

@@ -171,8 +171,8 @@ export class ChannelMember implements LinkUser, SenderOwner, ChannelSourceOwner,
     this.#leave(reason)
   }
 
-  skipReplay(): void {
-    this.#history.skipReplay()
+  skipReplay(since: WireCursor): void {
+    this.#history.skipReplay(since)
   }
 
   /** The server refused the subscription, or ended it with an error. */

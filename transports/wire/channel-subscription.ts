@@ -40,8 +40,12 @@ export class ChannelSubscription implements Awaiting {
   #ref = 0
   #isAccepted = false
   #isOver = false
+  /** What the first `subscribe` asked for. */
+  #since: WireCursor | undefined
   /** The place of the message that came last. */
   #at: WireCursor | undefined
+  /** Who waits for the answer to a `subscribe` of their own, in the order in which they asked. */
+  #late: Map<ChannelMember, Awaiting> | undefined
   #timer: Timer | undefined
 
   constructor({ topic, payload, lingerMs, owner }: SubscriptionOptions, line: Line) {
@@ -58,38 +62,50 @@ export class ChannelSubscription implements Awaiting {
   }
 
   join(member: ChannelMember): void {
-    this.#setTimer(undefined)
+    // The grace after the last one left; while somebody is there, the timer is theirs.
+    if (this.#members.length === 0) this.#setTimer(undefined)
     this.#members = [...this.#members, member]
     const { since } = member
-    if (this.#ref === 0 || (since && !isSamePlace(since, this.#at))) this.#subscribe(member, since)
-    else {
+    const isFirst = this.#ref === 0
+    if (isFirst) this.#since = since
+    if (isFirst || (since && !isSamePlace(since, this.#isAccepted ? this.#at : this.#since))) {
+      this.#subscribe(member, since)
+    } else if (this.#isAccepted) {
       member.joinedAt(this.#at)
-      if (this.#isAccepted) member.accepted(undefined)
+      member.accepted(undefined)
     }
   }
 
   leave(member: ChannelMember): void {
     this.#members = this.#members.filter((each) => each !== member)
+    this.#late?.delete(member)
     if (this.#members.length > 0 || this.#isOver) return
     this.#setTimer(() => this.#unsubscribe(), this.#lingerMs)
     this.#timer?.hold(false)
   }
 
-  /** The server answered: by its `ref`, or by the topic's name. */
+  /** The server answered: by its `ref`, or by the topic's name, and then in the order in which it was asked. */
   onAck(acceptance: Acceptance): void {
+    const [late] = this.#isAccepted && this.#late ? this.#late.values() : []
+    if (late) {
+      late.onAck({ kind: 'ack', ref: this.#ref, ...acceptance })
+      return
+    }
     this.#owner.learn(acceptance)
-    this.#accept(acceptance, this.#members)
+    this.#answered(acceptance, this.#since, this.#prompt)
   }
 
+  /** One who asked for another place may still be welcome. */
   onError(failure: Failure): void {
-    this.end(failure)
+    if (this.#late?.size) for (const member of this.#prompt) member.refused(failure)
+    else this.end(failure)
   }
 
   receive(message: unknown, at: WireCursor | undefined, size: number): void {
     if (!this.#isAccepted) {
       // What comes before the answer belongs to an older subscription, where the server is sure to answer.
       if (this.#owner.isSubscribedSure) return
-      this.#accept(undefined, this.#members)
+      this.#acceptAll()
     }
     if (at) this.#at = at.epoch === undefined && this.#at?.epoch !== undefined ? { ...at, epoch: this.#at.epoch } : at
     for (const member of this.#members) member.receive(message, at, size)
@@ -125,7 +141,7 @@ export class ChannelSubscription implements Awaiting {
     member.written(isSure !== true)
     this.#owner.expect(this.#ref, isFirst ? this : this.#lateJoin(member))
     if (isSure === undefined) this.#bePatient(true)
-    else if (!isSure) this.#accept(undefined, this.#members)
+    else if (!isSure) this.#acceptAll()
   }
 
   #encode(since: WireCursor | undefined): WireFrame | undefined | Unwritable {
@@ -136,16 +152,39 @@ export class ChannelSubscription implements Awaiting {
     }
   }
 
-  /** Only the one who asked takes part in the replay; the others have seen what it brings. */
   #lateJoin(member: ChannelMember): Awaiting {
-    return {
+    const { since } = member
+    const awaiting: Awaiting = {
       onAck: (ack) => {
+        this.#late?.delete(member)
         this.#owner.learn(ack)
-        if (ack.recovered) for (const other of this.#members) if (other !== member) other.skipReplay()
-        this.#accept(ack, [member])
+        this.#answered(ack, since, [member])
       },
       onError: (failure) => member.refused(failure),
     }
+    ;(this.#late ??= new Map()).set(member, awaiting)
+    return awaiting
+  }
+
+  /** Those who wait for no answer of their own. */
+  get #prompt(): readonly ChannelMember[] {
+    const late = this.#late
+    return late?.size ? this.#members.filter((member) => !late.has(member)) : this.#members
+  }
+
+  /** Only those who asked for it take part in the replay; the others have seen what it brings, or wait for their own. */
+  #answered(acceptance: Acceptance, since: WireCursor | undefined, members: readonly ChannelMember[]): void {
+    const { recovered } = acceptance
+    const others = recovered && since ? this.#prompt.filter((each) => !members.includes(each)) : []
+    this.#accept(acceptance, members)
+    if (!recovered || !since) return
+    for (const member of members) if (!member.since || !isSamePlace(member.since, since)) member.skipReplay(since)
+    for (const other of others) other.skipReplay(since)
+  }
+
+  #acceptAll(): void {
+    this.#late = undefined
+    this.#accept(undefined, this.#members)
   }
 
   #bePatient(hasSecondChance: boolean): void {
@@ -161,7 +200,7 @@ export class ChannelSubscription implements Awaiting {
   #goOn(): void {
     this.#timer = undefined
     this.#owner.learn(undefined)
-    this.#accept(undefined, this.#members)
+    this.#acceptAll()
   }
 
   #accept(acceptance: Acceptance | undefined, members: readonly ChannelMember[]): void {
