@@ -39,7 +39,7 @@ export const layers: readonly { readonly files: string; readonly may: readonly s
 export const libraries: Readonly<Record<string, readonly string[]>> = {
   'p-retry': ['src/interceptors/retry-loop.ts'],
   undici: ['transports/wire/undici-{agent,connection}.ts', 'transports/wire/platform/node.ts'],
-  'eventsource-parser': ['transports/wire/event-stream.ts'],
+  'eventsource-parser': ['transports/wire/event-parser.ts'],
   'isomorphic-ws': ['transports/wire/platform/node.ts', 'transports/wire/socket-driver-node.ts'],
   ws: ['transports/wire/platform/node.ts', 'transports/wire/socket-driver-node.ts'],
   'graphql-request': ['transports/wire/graphql-executor.ts'],

@@ -9,6 +9,7 @@ import type { Scope } from '../src/core/scope.ts'
 import type { Transport } from '../src/core/transport.ts'
 import { readBaseUrl } from './wire/base-url.ts'
 import { type DeadlineHeader, deadlineWriter } from './wire/deadline-header.ts'
+import { EventParsers } from './wire/event-parser.ts'
 import { fetchOptionsOf } from './wire/fetch-options.ts'
 import type { HttpEngine, HttpOptions } from './wire/http.ts'
 import { selectEngine } from './wire/http-engine.ts'
@@ -96,6 +97,7 @@ class HttpSseTransport implements SseTransport {
   readonly #requests: SseRequests
   readonly #idleTimeoutMs: number | undefined
   readonly #maxEventBytes: number
+  readonly #parsers: EventParsers
   readonly #quiet = new SseQuiet()
   /** By the root of a call's scopes: what outlives one connection of its stream. */
   readonly #lives = new WeakMap<Scope, SseLife>()
@@ -108,6 +110,7 @@ class HttpSseTransport implements SseTransport {
     this.auth = auth
     this.#idleTimeoutMs = positive('idleTimeoutMs', options.idleTimeoutMs)
     this.#maxEventBytes = positive('maxEventBytes', options.maxEventBytes) ?? 1 << 24
+    this.#parsers = new EventParsers(this.#maxEventBytes)
     this.#requests = new SseRequests({
       base,
       headers: readHeaders(options.headers, origin),
@@ -131,6 +134,7 @@ class HttpSseTransport implements SseTransport {
         life: this.#life(call.scope.root),
         idleTimeoutMs: this.#idleTimeoutMs,
         maxEventBytes: this.#maxEventBytes,
+        parsers: this.#parsers,
         quiet: this.#quiet,
       })
     } catch (error) {

@@ -24,8 +24,10 @@ export class StreamReader<Message> {
   /** Of the message handed out last; consumed when the next one is asked for. */
   #delivered: string | undefined
   #consumed: string | undefined
-  /** The slow step in progress. */
+  /** The slow step in progress, the last of those that wait for one another. */
   #pull: Promise<unknown> | undefined
+  /** How many they are. */
+  #waiting = 0
   #isFinished = false
   /** Failed, and nobody has been told yet. */
   #failure: { readonly error: unknown } | undefined
@@ -77,25 +79,32 @@ export class StreamReader<Message> {
 
   /** One slow step after the other, however many `next()` are waiting. */
   #queue(): Promise<IteratorResult<Message>> {
-    const step = () => this.#advance()
-    const result = this.#pull ? this.#pull.then(step, step) : step()
-    this.#pull = result
-    const clear = () => {
-      if (this.#pull === result) this.#pull = undefined
-    }
-    result.then(clear, clear)
+    const before = this.#pull
+    this.#waiting++
+    const result = before ? this.#behind(before) : this.#advance()
+    this.#pull = this.#waiting > 0 ? result : undefined
     return result
   }
 
+  #behind(before: Promise<unknown>): Promise<IteratorResult<Message>> {
+    const step = () => this.#advance()
+    return before.then(step, step)
+  }
+
+  /** Clears up after itself: thousands of streams may be waiting here, each with all that hangs on its promise. */
   async #advance(): Promise<IteratorResult<Message>> {
-    this.#consumed = this.#delivered
-    if (!this.#source && !this.#isFinished) await this.#owner.open().catch(() => {})
-    for (;;) {
-      const item = this.#batch[this.#index]
-      if (item !== undefined) return this.#give(item)
-      if (this.#failure) return this.#throwOnce()
-      if (this.#isFinished || !this.#source) return done
-      if (!this.#refill(this.#source)) await this.#source.ready()
+    try {
+      this.#consumed = this.#delivered
+      if (!this.#source && !this.#isFinished) await this.#owner.open().catch(noop)
+      for (;;) {
+        const item = this.#batch[this.#index]
+        if (item !== undefined) return this.#give(item)
+        if (this.#failure) return this.#throwOnce()
+        if (this.#isFinished || !this.#source) return done
+        if (!this.#refill(this.#source)) await this.#source.ready()
+      }
+    } finally {
+      if (--this.#waiting === 0) this.#pull = undefined
     }
   }
 
@@ -158,3 +167,5 @@ export class StreamReader<Message> {
     throw error
   }
 }
+
+function noop(): void {}

@@ -1,23 +1,25 @@
 import { describe, expect, it } from 'vitest'
+import { EventParsers, type EventStreamSink } from '../../transports/wire/event-parser.ts'
 import { EventStream, type ServerEvent, toEvent } from '../../transports/wire/event-stream.ts'
 import { freshSeed, seeded } from '../support/seeded.ts'
 
 /** What a stream says: events, `cursor x`, `retry n`, `comment`, `overflow`. */
 function read(chunks: readonly (string | Uint8Array)[], maxEventBytes = 1 << 24): unknown[] {
   const said: unknown[] = []
-  const stream = new EventStream(
-    {
-      onEvent: (type, data, id, cursor) =>
-        said.push({ ...toEvent(type, data, id), ...(cursor !== undefined && { cursor }) }),
-      onCursor: (cursor) => said.push(`cursor ${cursor}`),
-      onRetry: (ms) => said.push(`retry ${ms}`),
-      onComment: () => said.push('comment'),
-      onOverflow: () => said.push('overflow'),
-    },
-    maxEventBytes,
-  )
+  const stream = new EventStream(saying(said), new EventParsers(maxEventBytes))
   for (const chunk of chunks) stream.feed(typeof chunk === 'string' ? new TextEncoder().encode(chunk) : chunk)
   return said
+}
+
+function saying(said: unknown[]): EventStreamSink {
+  return {
+    onEvent: (type, data, id, cursor) =>
+      said.push({ ...toEvent(type, data, id), ...(cursor !== undefined && { cursor }) }),
+    onCursor: (cursor) => said.push(`cursor ${cursor}`),
+    onRetry: (ms) => said.push(`retry ${ms}`),
+    onComment: () => said.push('comment'),
+    onOverflow: () => said.push('overflow'),
+  }
 }
 
 const events = (chunks: readonly (string | Uint8Array)[]) =>
@@ -201,6 +203,38 @@ describe('an event stream', () => {
       { type: 'message', data: 'b' },
     ])
     expect(read(['data: a\r', '\ndata: b\n\n'])).toEqual([{ type: 'message', data: 'a\nb' }])
+  })
+})
+
+describe('streams that take turns', () => {
+  it('read what each would read alone, through parsers that they share', () => {
+    const seed = freshSeed()
+    const random = seeded(seed)
+    const parsers = new EventParsers(1 << 24)
+    for (let round = 0; round < 300; round++) {
+      const streams = Array.from({ length: 5 }, () => {
+        const [, text] = corpus[Math.floor(random() * corpus.length)] as (typeof corpus)[number]
+        const said: unknown[] = []
+        const bytes = new TextEncoder().encode(`${text}\n\n\u{feff}${text}\r\n\r\n${text}`)
+        return { bytes, at: 0, said, stream: new EventStream(saying(said), parsers) }
+      })
+      for (let left = streams; left.length > 0; left = left.filter(({ at, bytes }) => at < bytes.length)) {
+        const each = left[Math.floor(random() * left.length)] as (typeof left)[number]
+        const to = each.at + 1 + Math.floor(random() * 20)
+        each.stream.feed(each.bytes.subarray(each.at, to))
+        each.at = to
+      }
+      for (const { bytes, said } of streams) expect(timeline(said), `seed ${seed}`).toEqual(timeline(read([bytes])))
+    }
+  })
+
+  it('give back no parser that has overflown', () => {
+    const parsers = new EventParsers(10)
+    const said: unknown[] = []
+    const one = new EventStream(saying(said), parsers)
+    one.feed(new TextEncoder().encode(`data: ${'x'.repeat(11)}\n\n`))
+    new EventStream(saying(said), parsers).feed(new TextEncoder().encode('data: a\n\n'))
+    expect(said).toEqual(['overflow', { type: 'message', data: 'a' }])
   })
 })
 

@@ -2,6 +2,7 @@ import { Call, HeaderMap, Scope, type StreamReply } from 'polywire'
 import { afterEach, describe, expect, it } from 'vitest'
 import { DeadlineList } from '../../src/core/deadline-list.ts'
 import { PageLife } from '../../src/core/page-life.ts'
+import { EventParsers } from '../../transports/wire/event-parser.ts'
 import type { HttpControl, HttpEngine, HttpSink } from '../../transports/wire/http.ts'
 import { openEventStream } from '../../transports/wire/sse-exchange.ts'
 import { SseLife } from '../../transports/wire/sse-life.ts'
@@ -47,6 +48,7 @@ async function open() {
     life: new SseLife(),
     idleTimeoutMs: undefined,
     maxEventBytes: 1000,
+    parsers: new EventParsers(1000),
     page: new PageLife(page, clock),
   }
   const opening = openEventStream(engine, { method: 'GET', url: 'http://x/', headers: {} }, call, settings)

@@ -1,6 +1,6 @@
 import type { Failure } from '../../src/core/failure.ts'
 import type { Item } from '../../src/core/source.ts'
-import type { EventStreamSink } from './event-stream.ts'
+import type { EventStreamSink } from './event-parser.ts'
 import { overflowFailure, unreadableFailure, untilFailure } from './sse-failure.ts'
 import type { SseLife } from './sse-life.ts'
 

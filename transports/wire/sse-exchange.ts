@@ -135,10 +135,10 @@ class SseExchange implements HttpSink, StreamReply, SourceOptions {
   }
 
   #open(isOver: boolean): void {
-    const { idleTimeoutMs, life, maxEventBytes, quiet, page = pageLife() } = this.#settings
+    const { idleTimeoutMs, life, parsers, quiet, page = pageLife() } = this.#settings
     this.#state = 'open'
     this.#batch = new SseBatch(this.#settings, this)
-    this.#stream = new EventStream(this.#batch, maxEventBytes)
+    this.#stream = new EventStream(this.#batch, parsers)
     this.#source = new Source(this)
     this.#cuts = quiet?.cuts(this.#call)
     this.#unwatch = page.watch((event) => this.#paged(event))

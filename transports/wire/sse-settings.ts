@@ -1,4 +1,5 @@
 import type { PageLife } from '../../src/core/page-life.ts'
+import type { EventParsers } from './event-parser.ts'
 import type { EventReader } from './sse-batch.ts'
 import type { SseLife } from './sse-life.ts'
 import type { SseQuiet } from './sse-quiet.ts'
@@ -10,6 +11,8 @@ export interface SseSettings {
   /** Silence after which the connection is taken for dead; ms. Undefined: 45 s once a comment has come. */
   readonly idleTimeoutMs: number | undefined
   readonly maxEventBytes: number
+  /** Made for `maxEventBytes`; shared by all streams of a transport. */
+  readonly parsers: EventParsers
   /** The request carries `Last-Event-ID` to another origin than the page's. */
   readonly isPreflighted?: boolean
   /** Who is told of a stream that brings nothing. @defaultValue nobody */
