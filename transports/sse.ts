@@ -79,7 +79,8 @@ export const events: EventsBuilder = (path, map, spec) => defineEvents(path, map
 /**
  * A transport for server-sent events over HTTP: WHATWG HTML §9.2, over fetch's or undici's HTTP instead of EventSource.
  *
- * It differs from the standard where that loses: 429, 502, 503 and 504 are transient and their Retry-After is honoured.
+ * It differs from the standard where that loses: 408, 425, 429, 500, 502, 503 and 504 are transient, as for every other
+ * call over HTTP, and their Retry-After is honoured.
  *
  * @throws {CallError} `invalid_argument` where `baseUrl` is no URL that can be called, or another option is wrong.
  * @example

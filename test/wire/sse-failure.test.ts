@@ -30,17 +30,17 @@ describe('what an answer is', () => {
     [401, 'unauthenticated', false],
     [403, 'permission_denied', false],
     [404, 'not_found', false],
-    [408, 'deadline_exceeded', false],
+    [408, 'deadline_exceeded', true],
     [410, 'not_found', false],
     [416, 'out_of_range', false],
-    [425, 'unavailable', false],
+    [425, 'unavailable', true],
     [429, 'resource_exhausted', true],
-    [500, 'internal', false],
+    [500, 'internal', true],
     [501, 'unimplemented', false],
     [502, 'unavailable', true],
     [503, 'unavailable', true],
     [504, 'unavailable', true],
-    [521, 'unavailable', false],
+    [521, 'unavailable', true],
   ] as const)('status %d is %s, transient: %s', (status, code, isRetryable) => {
     expect(statusFailure(head(status), nothing, 0)).toMatchObject({ code, isRetryable, status })
   })

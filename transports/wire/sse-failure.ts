@@ -5,12 +5,6 @@ import type { HttpFault, HttpHead } from './http.ts'
 import { httpFailure } from './http-error.ts'
 import { faultToFailure } from './http-fault.ts'
 
-/**
- * Statuses after which a stream may be opened again. The standard knows none; these four are what a server or a gateway
- * answers while it restarts or wants less load.
- */
-const transient: readonly number[] = [429, 502, 503, 504]
-
 /** What the answer to the request for an event stream is. */
 export function kindOf({ status, headers }: HttpHead): 'stream' | 'over' | 'wrong-type' | 'error' {
   if (status === 204) return 'over'
@@ -18,7 +12,11 @@ export function kindOf({ status, headers }: HttpHead): 'stream' | 'over' | 'wron
   return essenceOf(headers.last('content-type')) === 'text/event-stream' ? 'stream' : 'wrong-type'
 }
 
-/** A status that is no event stream, with what could be read of its body. Pure. */
+/**
+ * A status that is no event stream, with what could be read of its body. Pure.
+ *
+ * The standard knows no transient ones; here they are those of every other call over HTTP.
+ */
 export function statusFailure({ status, headers }: HttpHead, body: Uint8Array, wallNow: number): Failure {
   const essence = essenceOf(headers.last('content-type'))
   const failure = httpFailure({ status, headers, body: readBody(body, essence), essence, isKeyed: false }, wallNow)
@@ -29,7 +27,7 @@ export function statusFailure({ status, headers }: HttpHead, body: Uint8Array, w
       message: `the server answered ${status}: an event stream needs 200`,
       isRetryable: false,
     }
-  return { ...failure, isRetryable: failure.isRetryable === true && transient.includes(status) }
+  return { ...failure, isRetryable: failure.isRetryable === true }
 }
 
 /** 200 with another content type. */
