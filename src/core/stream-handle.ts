@@ -198,6 +198,7 @@ export class StreamHandle<Message> implements Duplex<unknown, Message>, AsyncIte
     const keeper = await place.open(call, () => this.#reader.cursor)
     if (this.#isClosed) return call
     this.#keeper = keeper
+    this.#reader.onIdle = () => keeper.progressed()
     this.#isPlain = false
     return call.with({ cursor: keeper.cursor })
   }

@@ -29,6 +29,8 @@ export class StreamReader<Message> {
   /** How many they are. */
   #waiting = 0
   #isFinished = false
+  /** Told when all that came is consumed, before more is waited for. */
+  onIdle: (() => void) | undefined
   /** Failed, and nobody has been told yet. */
   #failure: { readonly error: unknown } | undefined
 
@@ -117,6 +119,7 @@ export class StreamReader<Message> {
     }
     // All that came is consumed: skipped messages too, whose cursors count.
     this.#consumed = this.#delivered = source.cursor ?? this.#delivered
+    this.onIdle?.()
     return false
   }
 

@@ -153,6 +153,23 @@ describe('the place of a stream in a store', () => {
     expect(store.log.length).toBeLessThanOrEqual(4)
   })
 
+  it('moves on without a message, too: where the channel stands, and past what is skipped', async () => {
+    const { server, open, clock, store } = setup()
+    const stream = open()
+    stream.subscribe({})
+    await clock.advance(0)
+    server.last.source.advance('5')
+    server.push(6)
+    await clock.advance(0)
+    expect(store.log).toEqual(['add 6'])
+    server.last.source.push({ message: 7 })
+    await clock.advance(2000)
+    server.last.source.advance('9')
+    server.last.source.push({ message: 8 })
+    await clock.advance(2000)
+    expect(store.log).toEqual(['add 6', '6→9'])
+  })
+
   it('has never two writes under way', async () => {
     const { server, open, clock, store } = setup()
     let release = () => {}

@@ -114,6 +114,22 @@ describe('the place in a channel', () => {
     await second.close()
   })
 
+  it('is known before the first message: what comes until the next start is not lost', async () => {
+    const { client, server } = await setUp()
+    server.publish('feed:a', 1)
+    const memory = memoryStore()
+    const waiting = client.call(feed, { name: 'a' }, { cursor: storedCursor(memory, 'me') })
+    waiting.subscribe({})
+    await waiting.opened
+    await new Promise(setImmediate)
+    // As after a crash: nobody has closed anything.
+    server.publish('feed:a', 2)
+    const another = memoryStore()
+    const key = 'cursor:["me","websocket","channel feed:{name}",""]{"name":"feed:a"}'
+    await another.set(key, String(await memory.get(key)))
+    expect(await take(client.call(feed, { name: 'a' }, { cursor: storedCursor(another, 'me') }), 1)).toEqual([2])
+  })
+
   it('is that of each reader, though all share one subscription', async () => {
     const { client, server } = await setUp()
     const memory = memoryStore()
