@@ -83,7 +83,7 @@ export class CallRunner {
   /** Resolves with the message and what came with it. */
   reply(info: OperationInfo, input: unknown, options?: CallOptions): Promise<UnaryResult<unknown>> {
     return this.#unary(info, input, options, async (reply, plan, scope) => {
-      const message = await converted(reply, plan)
+      const message = await converted(reply, plan, scope)
       const { status, headers, trailers } = reply
       const key = scope.idempotencyKey
       const attempts = Math.max(1, scope.attempts)
@@ -197,8 +197,22 @@ export class CallRunner {
 }
 
 /** A 304 says that the caller's own copy still holds: there is no message to check or to convert. */
-function converted({ status, message }: UnaryReply, { convert }: Plan): unknown {
-  return convert && status !== 304 ? convert(message) : message
+function converted(reply: UnaryReply, { convert }: Plan, scope: Scope): unknown {
+  if (!convert || reply.status === 304) return reply.message
+  const explain = (error: unknown): never => {
+    throw Object.assign(error as object, whence(reply, scope))
+  }
+  try {
+    const message = convert(reply.message)
+    return message instanceof Promise ? message.catch(explain) : message
+  } catch (error) {
+    return explain(error)
+  }
+}
+
+/** What an error says of the reply that did not fit. */
+function whence({ status }: UnaryReply, { attempts, failures }: Scope): object {
+  return { status, attempt: Math.max(1, attempts), failures: [...failures] }
 }
 
 function makePlan(info: OperationInfo, route: Route, mode: ValidateMode, services: Services): Plan {

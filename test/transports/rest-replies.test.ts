@@ -184,6 +184,8 @@ describe('what a reply is read as', () => {
       sent: 'yes',
       isRetryable: false,
       violations: [{ field: 'id' }],
+      status: 200,
+      attempt: 1,
     })
     expect(await connect().call(get('/a', { output: z.object({ id: z.number() }), validate: false }))).toEqual({
       id: 'x',
