@@ -11,7 +11,7 @@ import { badInput, badOutput, chain, guarded } from './core/conversion.ts'
 import { DeadlineList } from './core/deadline-list.ts'
 import { CallError } from './core/error.ts'
 import { readHeaders } from './core/headers-init.ts'
-import { type IntakeBounds, intakeWithin } from './core/intake-within.ts'
+import { intakeWithin } from './core/intake-within.ts'
 import type { Interceptor } from './core/interceptor.ts'
 import type { OperationInfo } from './core/operation.ts'
 import type { Outbox } from './core/outbox.ts'
@@ -98,9 +98,8 @@ export class CallRunner {
     return info.streaming.handle(plan, scope, async (outbox) => {
       this.#follow(scope, info, options)
       const taken = plan.intake ? plan.intake(input) : input
-      if (!(taken instanceof Promise)) return this.#call(plan, taken, options, scope, outbox)
-      const { input: ready, deadline } = await intakeWithin(taken, this.#bounds(info, options, scope))
-      return this.#call(plan, ready, options, scope, outbox, deadline)
+      const call = this.#call(plan, taken, options, scope, outbox)
+      return taken instanceof Promise ? intakeWithin(call, taken, this.#timeoutMs) : call
     })
   }
 
@@ -131,13 +130,11 @@ export class CallRunner {
       this.#follow(scope, info, options)
       const plan = this.#plan(info)
       const taken = plan.intake ? plan.intake(input) : input
-      const run = (ready: unknown, deadline?: number): Promise<T> => {
-        const call = this.#call(plan, ready, options, scope, undefined, deadline)
-        return runUnary(call, plan.route.chain, (reply) => finish(reply, plan, scope))
-      }
-      if (!(taken instanceof Promise)) return run(taken)
-      return intakeWithin(taken, this.#bounds(info, options, scope))
-        .then((done) => run(done.input, done.deadline))
+      const call = this.#call(plan, taken, options, scope, undefined)
+      const run = (ready: Call): Promise<T> => runUnary(ready, plan.route.chain, (reply) => finish(reply, plan, scope))
+      if (!(taken instanceof Promise)) return run(call)
+      return intakeWithin(call, taken, this.#timeoutMs)
+        .then(run)
         .catch((error: unknown) => {
           scope.end()
           throw error
@@ -167,23 +164,12 @@ export class CallRunner {
     })
   }
 
-  #bounds(info: OperationInfo, options: CallOptions, scope: Scope): IntakeBounds {
-    return { scope, info, options, timeoutMs: this.#timeoutMs }
-  }
-
-  #call(
-    { info, route }: Plan,
-    input: unknown,
-    options: CallOptions,
-    scope: Scope,
-    outbox: Outbox | undefined,
-    deadline = Number.POSITIVE_INFINITY,
-  ): Call {
+  #call({ info, route }: Plan, input: unknown, options: CallOptions, scope: Scope, outbox: Outbox | undefined): Call {
     const headers = readHeaders(options.headers, { operation: info })
     const context = options.context ?? Context.empty
     const identity = identityOf(info, route, context, options)
     const cursor = typeof options.cursor === 'string' ? options.cursor : undefined
-    return new Call({ operation: info, options, input, scope, headers, outbox, context, identity, cursor, deadline })
+    return new Call({ operation: info, options, input, scope, headers, outbox, context, identity, cursor })
   }
 
   #plan(info: OperationInfo): Plan {

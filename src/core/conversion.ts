@@ -22,7 +22,11 @@ export function guarded(step: Step, failure: Failure, origin: ErrorOrigin): Step
   return (value) => {
     try {
       const converted = step(value)
-      return converted instanceof Promise ? converted.catch(explain) : converted
+      if (!(converted instanceof Promise)) return converted
+      const explained = converted.catch(explain)
+      // The call may have failed meanwhile for another reason: then nobody asks.
+      explained.catch(() => {})
+      return explained
     } catch (cause) {
       return explain(cause)
     }

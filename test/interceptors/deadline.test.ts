@@ -133,6 +133,19 @@ describe('deadline', () => {
       expect(clock.timers).toBe(0)
     })
 
+    it('may fail after the call has failed for another reason', async () => {
+      const { client } = memoryClient(() => 'ok')
+      const intake = async () => {
+        throw new Error('mine')
+      }
+      const headers = { 'bad name': '1' }
+      await expect(client.call(unaryOperation({ intake }), {}, { headers })).rejects.toMatchObject({
+        code: 'invalid_argument',
+        message: /header/,
+      })
+      await expect(client.call(streamOperation({ intake }), {}, { headers }).opened).rejects.toThrow(/header/)
+    })
+
     it('leaves nothing armed when it is done', async () => {
       const { client, clock } = memoryClient(() => 'ok')
       expect(await client.call(unaryOperation({ intake: async () => ({}) }), {}, { timeoutMs: 1000 })).toBe('ok')
