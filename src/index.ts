@@ -33,8 +33,9 @@ export type { Failure, Phase, Sent, Violation } from './core/failure.ts'
 export { type Gap, isGap } from './core/gap.ts'
 export { HeaderMap } from './core/header-map.ts'
 export type { IdempotencyOption } from './core/idempotency.ts'
-export type { Interceptor, Next } from './core/interceptor.ts'
 // Stores
+export { type IndexedDbStoreOptions, indexedDbStore } from './core/indexed-db-store.ts'
+export type { Interceptor, Next } from './core/interceptor.ts'
 export { type MemoryStoreOptions, memoryStore } from './core/memory-store.ts'
 // Contracts and their types
 export {
@@ -73,7 +74,6 @@ export type { Continuity, StreamState } from './core/stream-state.ts'
 export { defineStream } from './core/streaming.ts'
 export type { Telemetry, TelemetryEvent } from './core/telemetry.ts'
 export type { Transport } from './core/transport.ts'
-export { type WebLocksLike, type WebStorageLike, type WebStoreOptions, webStore } from './core/web-store.ts'
 export { createClient } from './create-client.ts'
 export {
   attemptSpan,
