@@ -87,6 +87,8 @@ class Session {
     const cursor = since === undefined ? undefined : String(since)
     const deed = this.#gate.take({ token: this.#token, text: '', cursor })
     if (this.#refuses(frame, deed)) return
+    // One that is subscribed asks for a replay: there is still one subscription.
+    this.#leave.get(channel)?.()
     this.#leave.set(channel, this.#gate.enter())
     this.#send({ type: 'subscribed', channel, ref, recovered: since !== undefined })
     const last = deed.do === 'drop' ? (since ?? 0) + deed.after : feedLength

@@ -1,4 +1,4 @@
-import type { Stream } from 'polywire'
+import { memoryStore, type Stream, storedCursor } from 'polywire'
 import { bearerAuth } from 'polywire/auth'
 import { describe, expect, it } from 'vitest'
 import { collect, eventually } from '../support/eventually.ts'
@@ -71,6 +71,38 @@ export function streams(harness: Harness): void {
         expect(await take(stream)).toEqual(all)
         expect(stream.cursor).toBe(String(feedLength - 1))
         expect(peer.seen).toHaveLength(1)
+      }))
+
+    it('tells several observers every message, over one request', () =>
+      inWorld(harness, {}, async ({ api, peer }) => {
+        const stream = feedOf(api)()
+        const heard = [0, 1].map(
+          () =>
+            new Promise<number[]>((resolve, error) => {
+              const messages: number[] = []
+              const next = (message: number) => messages.push(message) === feedLength && resolve(messages)
+              stream.subscribe({ next, error })
+            }),
+        )
+        expect(await Promise.all(heard)).toEqual([all, all])
+        expect(peer.seen).toHaveLength(1)
+      }))
+
+    it('refuses a second loop beside the first, which goes on', () =>
+      inWorld(harness, {}, async ({ api }) => {
+        const stream = feedOf(api)()
+        const first = take(stream)
+        const second = await failureOf(take(stream, 1))
+        expect(second).toMatchObject({ code: 'failed_precondition' })
+        expect(await first).toEqual(all)
+      }))
+
+    it('goes on from a place that is kept in a store', () =>
+      inWorld(harness, {}, async ({ api, peer }) => {
+        const options = { cursor: storedCursor(memoryStore(), 'me') }
+        expect(await take(feedOf(api)(options), 5)).toEqual(all.slice(0, 5))
+        expect(await take(feedOf(api)(options), 6)).toEqual(all.slice(4))
+        expect(peer.seen).toHaveLength(2)
       }))
 
     it.each(Object.keys(exits))('left by %s is closed at the server', (exit) =>
