@@ -42,7 +42,11 @@ export interface Client<Via extends string> {
     operation: Operation<V, (...args: A) => R> & Need<V, Via>,
     ...args: NoInfer<A>
   ): R
-  /** Ends what is running with `canceled` and closes the transports; later calls fail at once. */
+  /**
+   * Ends what is running with `canceled` and closes the transports; later calls fail at once.
+   *
+   * @throws {CallError} `unavailable` where the place of a stream was to be kept in a store, and could not.
+   */
   close(): Promise<void>
 }
 

@@ -467,6 +467,18 @@ describe('a store that fails', () => {
     await client.close()
   })
 
+  it('at the end of the client: its close() says so, once all is closed', async () => {
+    const { server, open, clock, store, client } = setup()
+    const stream = open()
+    stream.subscribe({})
+    await clock.advance(0)
+    store.fails = true
+    server.push(1)
+    await clock.advance(0)
+    await expect(client.close()).rejects.toMatchObject({ code: 'unavailable', cause: { message: /secret/ } })
+    expect([stream.state, clock.timers]).toEqual(['closed', 0])
+  })
+
   it('by never answering: nobody waits for ever', async () => {
     const { server, open, clock, store } = setup()
     const stream = open({}, { timeoutMs: 300 })
