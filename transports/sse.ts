@@ -7,18 +7,20 @@ import { readHeaders } from '../src/core/headers-init.ts'
 import type { Reply } from '../src/core/reply.ts'
 import type { Scope } from '../src/core/scope.ts'
 import type { Transport } from '../src/core/transport.ts'
-import { readBaseUrl } from './wire/base-url.ts'
+import { page, readBaseUrl } from './wire/base-url.ts'
 import { type DeadlineHeader, deadlineWriter } from './wire/deadline-header.ts'
 import { EventParsers } from './wire/event-parser.ts'
 import { fetchOptionsOf } from './wire/fetch-options.ts'
 import type { HttpEngine, HttpOptions } from './wire/http.ts'
 import { selectEngine } from './wire/http-engine.ts'
 import type { QueryStyle } from './wire/query-string.ts'
+import { SseCrowd } from './wire/sse-crowd.ts'
 import { openEventStream } from './wire/sse-exchange.ts'
 import { SseLife } from './wire/sse-life.ts'
 import { defineEvents, type SseBinding } from './wire/sse-operation.ts'
 import { SseQuiet } from './wire/sse-quiet.ts'
 import { SseRequests } from './wire/sse-request.ts'
+import { SseShare, type SseShareOptions } from './wire/sse-share.ts'
 import type { EventsBuilder } from './wire/sse-types.ts'
 
 export type { DeadlineHeader } from './wire/deadline-header.ts'
@@ -51,6 +53,17 @@ export interface SseTransportOptions extends HttpOptions {
   readonly maxEventBytes?: number | undefined
   /** Tells the server how long the caller still waits, where an absolute deadline bounds the stream. @defaultValue none */
   readonly deadlineHeader?: DeadlineHeader | undefined
+  /**
+   * Whether calls with the same URL, the same headers and the same identity (`auth.identity`) read one connection, since
+   * browsers have six for an origin over HTTP/1.1. Each reader has a queue of its own; one that is too slow for the
+   * others goes on alone, after its cursor. GET only, without a declared `resume: { cursor, apply }`.
+   *
+   * `true`: a reader that comes later gets what comes from then on, and not what the server sends first. `'auto'`: only
+   * in browsers, and only those who come before the first byte, who miss nothing. `false`: a connection each.
+   *
+   * @defaultValue 'auto'
+   */
+  readonly share?: 'auto' | boolean | undefined
   /**
    * In browsers, on a page of another origin: the further headers that the server allows. Accept, content type, auth,
    * `Last-Event-ID` and what the caller names are always sent; what interceptors add is left out. @defaultValue none
@@ -95,6 +108,8 @@ class HttpSseTransport implements SseTransport {
   readonly origin: string
   readonly auth: Auth | false | undefined
   readonly #engine: HttpEngine
+  /** Undefined where each call has a connection, and nobody counts them. */
+  readonly #share: SseShare | undefined
   readonly #requests: SseRequests
   readonly #idleTimeoutMs: number | undefined
   readonly #maxEventBytes: number
@@ -123,16 +138,20 @@ class HttpSseTransport implements SseTransport {
       fetchOptions: { cache: 'no-store', ...fetchOptionsOf(options) },
     })
     this.#engine = selectEngine(options)
+    const joining = joiningOf(options.share)
+    if (joining !== 'no' || page())
+      this.#share = new SseShare(this.#engine, { joining, crowd: new SseCrowd(this.origin) })
   }
 
   send(call: Call): Promise<Reply> {
     try {
       const { reader } = call.operation.binding as SseBinding
       const request = this.#requests.make(call)
-      return openEventStream(this.#engine, request, call, {
+      const life = this.#life(call.scope.root)
+      return openEventStream(this.#sender(call, life), request, call, {
         reader,
         isPreflighted: this.#requests.isPreflighted(request),
-        life: this.#life(call.scope.root),
+        life,
         idleTimeoutMs: this.#idleTimeoutMs,
         maxEventBytes: this.#maxEventBytes,
         parsers: this.#parsers,
@@ -147,6 +166,17 @@ class HttpSseTransport implements SseTransport {
     return this.#engine.close()
   }
 
+  #sender(call: Call, life: SseLife): Pick<HttpEngine, 'send'> {
+    if (!this.#share) return this.#engine
+    const key = this.#requests.shareKey(call)
+    return this.#share.for({
+      call,
+      key,
+      after: call.cursor,
+      canResume: () => life.hasIds && call.operation.isResumable === true,
+    })
+  }
+
   #life(root: Scope): SseLife {
     let life = this.#lives.get(root)
     if (!life) this.#lives.set(root, (life = new SseLife()))
@@ -157,4 +187,10 @@ class HttpSseTransport implements SseTransport {
 function positive(name: string, value: number | undefined): number | undefined {
   if (value === undefined || (typeof value === 'number' && value > 0)) return value
   throw new CallError({ code: 'invalid_argument', message: `sseTransport({ ${name} }) is a number above 0` })
+}
+
+function joiningOf(share: SseTransportOptions['share'] = 'auto'): SseShareOptions['joining'] {
+  if (share === 'auto') return page() ? 'start' : 'no'
+  if (typeof share === 'boolean') return share ? 'live' : 'no'
+  throw new CallError({ code: 'invalid_argument', message: "sseTransport({ share }) is 'auto', true or false" })
 }

@@ -13,7 +13,7 @@ interface Page {
 }
 
 /** The page or worker that runs this; undefined outside of browsers. */
-function page(): Page['location'] | undefined {
+export function page(): Page['location'] | undefined {
   const { location, Deno } = globalThis as Page
   return Deno === undefined && typeof location?.href === 'string' ? location : undefined
 }

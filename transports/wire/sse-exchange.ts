@@ -8,13 +8,13 @@ import type { StreamReply } from '../../src/core/reply.ts'
 import { Source, type SourceOptions } from '../../src/core/source.ts'
 import type { Continuity } from '../../src/core/stream-state.ts'
 import { EventStream } from './event-stream.ts'
-import type { HttpControl, HttpEngine, HttpFault, HttpHead, HttpRequest, HttpSink } from './http.ts'
+import type { HttpEngine, HttpFault, HttpHead, HttpRequest, HttpSink } from './http.ts'
 import { join } from './http-collect.ts'
 import { IdleWatch } from './idle-watch.ts'
 import { SseBatch } from './sse-batch.ts'
 import * as failures from './sse-failure.ts'
 import type { SseCuts } from './sse-quiet.ts'
-import type { SseSettings } from './sse-settings.ts'
+import type { SseControl, SseSettings } from './sse-settings.ts'
 
 /** Of the body of an error; the rest is left. */
 const maxErrorBytes = 65_536
@@ -29,7 +29,7 @@ const wakeMs = 2000
  * @throws {CallError} by the fault, the status or the content type; an abort rejects with its reason.
  */
 export function openEventStream(
-  engine: HttpEngine,
+  engine: Pick<HttpEngine, 'send'>,
   request: HttpRequest,
   call: Call,
   settings: SseSettings,
@@ -52,7 +52,7 @@ class SseExchange implements HttpSink, StreamReply, SourceOptions {
   #reject: ((reason: unknown) => void) | undefined
   #state: 'opening' | 'refused' | 'open' | 'over' = 'opening'
   #head!: HttpHead
-  #control!: HttpControl
+  #control!: SseControl
   #source!: Source
   #batch!: SseBatch
   #stream!: EventStream
@@ -97,7 +97,7 @@ class SseExchange implements HttpSink, StreamReply, SourceOptions {
     return this.#settings.life.continuity(this.#call.operation.cursors)
   }
 
-  onHead(head: HttpHead, control: HttpControl): void {
+  onHead(head: HttpHead, control: SseControl): void {
     this.#head = head
     this.#control = control
     const kind = failures.kindOf(head)
@@ -204,6 +204,7 @@ class SseExchange implements HttpSink, StreamReply, SourceOptions {
 
   #drop(failure: Failure): void {
     if (this.#state !== 'open') return
+    this.#control.distrust?.()
     this.#control.cancel()
     this.#over(failure)
   }

@@ -54,6 +54,17 @@ export class SseRequests {
     }
   }
 
+  /**
+   * What two calls have in common that may read one connection: whose they are, and their request without its cursor.
+   * Undefined for a call that none can be shared with.
+   */
+  shareKey(call: Call): string | undefined {
+    const { binding, resume } = call.operation
+    if ((binding as SseBinding).method !== 'GET' || resume) return undefined
+    const { url, headers } = this.make(call.with({ cursor: undefined, isReopen: false }))
+    return JSON.stringify([call.identity, url, headers])
+  }
+
   /** The cursor's header forces a preflight, which the first opening had not. */
   isPreflighted({ headers }: HttpRequest): boolean {
     return this.#isCrossOrigin && headers['last-event-id'] !== undefined

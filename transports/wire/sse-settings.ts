@@ -1,8 +1,15 @@
 import type { PageLife } from '../../src/core/page-life.ts'
 import type { EventParsers } from './event-parser.ts'
+import type { HttpControl } from './http.ts'
 import type { EventReader } from './sse-batch.ts'
 import type { SseLife } from './sse-life.ts'
 import type { SseQuiet } from './sse-quiet.ts'
+
+/** Of a connection that others may read, too. */
+export interface SseControl extends HttpControl {
+  /** It may be dead: nobody is to join it. */
+  distrust?(): void
+}
 
 /** How one event stream is read. */
 export interface SseSettings {
