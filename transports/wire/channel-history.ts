@@ -18,7 +18,7 @@ export class ChannelHistory {
   #last: WireCursor | undefined
   #hasAdmitted = false
   /** A replay that is meant for others is under way; it ends with this id. */
-  #skipTo: string | number | undefined
+  #skipTo: string | undefined
   /** Of the message admitted last, or of the subscription. */
   cursor: string | undefined
   /** What was missing before the message admitted last. */
@@ -50,16 +50,15 @@ export class ChannelHistory {
     if (!this.since) this.#moveTo(at)
   }
 
-  /** A replay for somebody else follows, from `since` on: everything up to what was seen last is a repeat. */
-  skipReplay(since: WireCursor): void {
-    const last = this.#last
-    // Offsets tell by themselves; and where nothing came since, nothing is repeated.
-    if (last && last.id !== since.id && this.#offsetOf(last) === undefined) this.#skipTo = last.id
+  /** A replay for somebody else follows: everything up to what was seen last is a repeat. */
+  skipReplay(): void {
+    const id = this.#last?.id
+    if (typeof id === 'string') this.#skipTo = id
   }
 
   /** Whether a message is new; sets `cursor` and `gap`. */
   admit(at: WireCursor | undefined): boolean {
-    this.gap = undefined
+    if (this.gap) this.gap = undefined
     if (!at) {
       this.cursor = undefined
       return this.#skipTo === undefined
@@ -69,6 +68,22 @@ export class ChannelHistory {
       return false
     }
     const last = this.#last
+    if (last && this.#isNext(last, at)) {
+      this.#last = at
+      this.#hasAdmitted = true
+      this.cursor = encodeCursor(at)
+      return true
+    }
+    return this.#admitOther(last, at)
+  }
+
+  /** The usual case, told at once: the number that follows. */
+  #isNext(last: WireCursor, at: WireCursor): boolean {
+    const { id } = last
+    return typeof id === 'number' && at.id === id + 1 && at.epoch === last.epoch && this.#kind !== 'opaque'
+  }
+
+  #admitOther(last: WireCursor | undefined, at: WireCursor): boolean {
     const next = last?.epoch !== undefined && at.epoch === undefined ? { id: at.id, epoch: last.epoch } : at
     if (last) {
       if (next.epoch !== last.epoch) this.gap = this.#gapTo('epoch', last, next)
