@@ -18,7 +18,7 @@ export class ChannelHistory {
   #last: WireCursor | undefined
   #hasAdmitted = false
   /** A replay that is meant for others is under way; it ends with this id. */
-  #skipTo: string | undefined
+  #skipTo: string | number | undefined
   /** Of the message admitted last, or of the subscription. */
   cursor: string | undefined
   /** What was missing before the message admitted last. */
@@ -50,10 +50,11 @@ export class ChannelHistory {
     if (!this.since) this.#moveTo(at)
   }
 
-  /** A replay for somebody else follows: everything up to what was seen last is a repeat. */
-  skipReplay(): void {
-    const id = this.#last?.id
-    if (typeof id === 'string') this.#skipTo = id
+  /** A replay for somebody else follows, from `since` on: everything up to what was seen last is a repeat. */
+  skipReplay(since: WireCursor): void {
+    const last = this.#last
+    // Offsets tell by themselves; and where nothing came since, nothing is repeated.
+    if (last && last.id !== since.id && this.#offsetOf(last) === undefined) this.#skipTo = last.id
   }
 
   /** Whether a message is new; sets `cursor` and `gap`. */
