@@ -4,7 +4,9 @@ import type { Call } from './call.ts'
 export interface CursorKeeper {
   /** What was kept by the stream before: where this one begins. */
   readonly cursor: string | undefined
-  /** The reader asks for another message: what it had is consumed. */
+  /** The reader has a message. */
+  given(): void
+  /** It asks for another one: what it had is consumed. */
   progressed(): void
   /** The stream is over: `left` keeps its place, `ended` and `lost` give it up. Only the first word counts. */
   finish(how: 'left' | 'ended' | 'lost'): void
@@ -27,7 +29,11 @@ export function kept<T>(read: Promise<IteratorResult<T>>, keeper: CursorKeeper):
   keeper.progressed()
   const last = () => keeper.flushed().catch(() => {})
   return read.then(
-    (result) => (result.done ? last().then(() => result) : result),
+    (result) => {
+      if (result.done) return last().then(() => result)
+      keeper.given()
+      return result
+    },
     (error: unknown) => last().then(() => Promise.reject(error)),
   )
 }

@@ -31,6 +31,8 @@ export class CursorWriter implements CursorKeeper {
   #writing: Promise<void> | undefined
   #failure: { readonly cause: unknown } | undefined
   #timer: Timer | undefined
+  /** Until one has come with a message, or somebody was told that none does. */
+  #lacksCursor: 'maybe' | 'seems' | 'no' = 'maybe'
   #last: Promise<void> | undefined
 
   constructor(options: CursorWriterOptions, stored: string | undefined) {
@@ -39,7 +41,12 @@ export class CursorWriter implements CursorKeeper {
     this.#stored = stored
   }
 
+  given(): void {
+    if (this.#lacksCursor === 'maybe') this.#lacksCursor = 'seems'
+  }
+
   progressed(): void {
+    if (this.#lacksCursor === 'seems') this.#lookForCursor()
     if (this.#timer || this.#last || !this.#isBehind) return
     this.#write()
     this.#rest()
@@ -51,7 +58,7 @@ export class CursorWriter implements CursorKeeper {
     const { call, timeoutMs } = this.#options
     const { clock, lastWork } = call.scope.services
     const last = within(clock, timeoutMs, () => (how === 'left' ? this.#keepLast() : this.#giveUp())).catch((cause) => {
-      this.#warn(cause)
+      this.#failed(cause)
       if (how === 'left') throw notKept(call, cause)
     })
     this.#last = last
@@ -62,6 +69,12 @@ export class CursorWriter implements CursorKeeper {
 
   flushed(): Promise<void> {
     return this.#last ?? Promise.resolve()
+  }
+
+  #lookForCursor(): void {
+    this.#lacksCursor = 'no'
+    if (this.#options.consumed() === undefined)
+      this.#warn('a message came without a cursor: nothing can be kept of a stream whose server gives none')
   }
 
   get #isBehind(): boolean {
@@ -88,7 +101,7 @@ export class CursorWriter implements CursorKeeper {
       },
       (cause: unknown) => {
         this.#writing = undefined
-        if (!this.#failure) this.#warn(cause)
+        if (!this.#failure) this.#failed(cause)
         this.#failure = { cause }
       },
     )
@@ -137,10 +150,13 @@ export class CursorWriter implements CursorKeeper {
     this.#stored = undefined
   }
 
-  #warn(cause: unknown): void {
-    const { call } = this.#options
+  #failed(cause: unknown): void {
     const what = cause instanceof Error ? cause.name : 'see the store'
-    const message = `the cursor could not be stored (${what}): after a crash messages that were consumed come again`
+    this.#warn(`the cursor could not be stored (${what}): after a crash messages that were consumed come again`)
+  }
+
+  #warn(message: string): void {
+    const { call } = this.#options
     call.scope.services.telemetry?.event?.({ type: 'warning', call, message })
   }
 }

@@ -3,6 +3,7 @@ import { canonicalText } from './canonical-text.ts'
 import type { CursorKeeper, CursorPlace } from './cursor-place.ts'
 import { CursorWriter } from './cursor-writer.ts'
 import { CallError } from './error.ts'
+import type { Failure } from './failure.ts'
 import { refusal } from './refusal.ts'
 import type { Store } from './store.ts'
 import { within } from './within.ts'
@@ -25,6 +26,9 @@ export interface StoredCursorOptions {
  * kept apart by `key`, operation, input and identity. A stream that ends by itself, or that has lost messages for good
  * (`data_loss`), gives its place up. Where two processes write one place, the later offset stays; among opaque cursors
  * the last word.
+ *
+ * A stream that cannot be resumed is refused with `failed_precondition`; one whose messages come without cursors is a
+ * warning in the telemetry.
  *
  * A store that cannot be read fails the opening, since to open without would lose messages. One that cannot be written
  * stops no stream: it is a warning in the telemetry, and `close()` rejects where the last place could not be kept. Both
@@ -49,6 +53,8 @@ async function openStored(
   call: Call,
   consumed: () => string | undefined,
 ): Promise<CursorKeeper> {
+  const { isResumable, resume } = call.operation
+  if (!isResumable && !resume) throw new CallError(notResumable, call)
   const { clock } = call.scope.services
   const place = placeOf(key, call)
   try {
@@ -58,6 +64,13 @@ async function openStored(
     const message = 'the store that keeps the cursor could not be read: see cause; nothing was sent'
     throw new CallError({ code: 'unavailable', message, phase: 'resolve', sent: 'no', isRetryable: true, cause }, call)
   }
+}
+
+const notResumable: Failure = {
+  code: 'failed_precondition',
+  message: 'the stream cannot be opened again where it stopped, so its place cannot be kept: declare resume',
+  phase: 'resolve',
+  sent: 'no',
 }
 
 /** Whose place it is, in which stream. */

@@ -502,6 +502,33 @@ describe('a store that fails', () => {
   })
 })
 
+describe('a stream without cursors', () => {
+  it('is refused where it could not be opened again anyway', async () => {
+    const { server, open, store } = setup()
+    await expect(open({ isResumable: false }).opened).rejects.toMatchObject({
+      code: 'failed_precondition',
+      sent: 'no',
+      message: /declare resume/,
+    })
+    expect([server.attempts.length, store.log]).toEqual([0, []])
+  })
+
+  it('is told of in the telemetry, once', async () => {
+    const { server, open, clock, store, warnings } = setup()
+    const stream = open()
+    stream.subscribe({})
+    await clock.advance(0)
+    expect(warnings()).toEqual([])
+    for (const message of [1, 2, 3]) {
+      server.last.source.push({ message })
+      await clock.advance(2000)
+    }
+    expect(warnings()).toEqual([expect.stringMatching(/without a cursor/)])
+    await stream.close()
+    expect(store.log).toEqual([])
+  })
+})
+
 describe('what is no store', () => {
   it('is refused at once', () => {
     expect(() => storedCursor({} as never, 'me')).toThrow(/takes a Store/)
