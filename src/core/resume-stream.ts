@@ -180,6 +180,7 @@ export class ResumingStream implements SpliceOwner, StreamReply, Waiting {
 
   /** The call that continues after a cursor. */
   #after(cursor: string | undefined): Call {
+    if (cursor === undefined && this.#call.cursor === undefined) return this.#call
     const { operation, input } = this.#call
     const isApplied = operation.resume !== undefined && cursor !== undefined
     return this.#call.with(isApplied ? { cursor, input: operation.resume.apply(input, cursor) } : { cursor })

@@ -23,7 +23,7 @@ export class SpliceSource implements MessageSource {
   readonly #owner: SpliceOwner
   #current: MessageSource | undefined
   /** What earlier attempts have left. */
-  #backlog: Item[] = []
+  #backlog: Item[] = nothing
   #received: string | undefined
   #taps: Tap[] | undefined
   #settled: SourceEnd | undefined
@@ -124,7 +124,7 @@ export class SpliceSource implements MessageSource {
 
   close(reason: unknown): void {
     this.#onSettled = undefined
-    this.#backlog = []
+    this.#backlog = nothing
     this.#end({ kind: 'ended' }, reason)
   }
 
@@ -134,7 +134,7 @@ export class SpliceSource implements MessageSource {
 
   #takeBacklog(): Item[] {
     const backlog = this.#backlog
-    this.#backlog = []
+    this.#backlog = nothing
     const onRoom = this.#onRoom
     this.#onRoom = undefined
     onRoom?.()
@@ -183,6 +183,8 @@ export class SpliceSource implements MessageSource {
 }
 
 const resolved = Promise.resolve()
+/** Never changed: thousands of streams may be open, and have no backlog. */
+const nothing: Item[] = []
 
 function isPassed(item: Item | undefined): item is Item {
   return item !== undefined

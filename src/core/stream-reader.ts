@@ -13,13 +13,15 @@ export interface ReaderOwner {
   readonly convert: ((message: unknown) => unknown | Promise<unknown>) | undefined
 }
 
+/** Never changed. */
+const nothing: Item[] = []
 const done: IteratorResult<never> = Object.freeze({ value: undefined, done: true }) as IteratorResult<never>
 
 /** Takes messages in batches from a source and gives them one by one, with the cursor of what was consumed. */
 export class StreamReader<Message> {
   readonly #owner: ReaderOwner
   #source: MessageSource | undefined
-  #batch: Item[] = []
+  #batch: Item[] = nothing
   #index = 0
   /** Of the message handed out last; consumed when the next one is asked for. */
   #delivered: string | undefined
@@ -56,7 +58,7 @@ export class StreamReader<Message> {
   finish(error: unknown): void {
     if (this.#isFinished) return
     this.#isFinished = true
-    this.#batch = []
+    this.#batch = nothing
     this.#index = 0
     if (error !== undefined) this.#failure = { error }
     this.#source?.close(error)
@@ -135,7 +137,7 @@ export class StreamReader<Message> {
     this.#index++
     if (item.cursor !== undefined) this.#delivered = item.cursor
     if (this.#index === this.#batch.length) {
-      this.#batch = []
+      this.#batch = nothing
       this.#index = 0
     }
     return item

@@ -47,9 +47,12 @@ function arm(call: Call, at: number): () => void {
   const { scope } = call
   const { deadlines } = scope.services
   const armed = deadlines.add(at, () => scope.abort(expired(call, describe(call))))
-  const disarm = () => deadlines.remove(armed)
-  scope.onEnd(disarm)
-  return disarm
+  const off = scope.onEnd(() => deadlines.remove(armed))
+  // A stream that is open holds neither the entry nor its listener.
+  return () => {
+    off()
+    deadlines.remove(armed)
+  }
 }
 
 function describe(call: Call): string {

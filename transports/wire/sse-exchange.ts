@@ -60,7 +60,7 @@ class SseExchange implements HttpSink, StreamReply, SourceOptions {
   #cuts: SseCuts | undefined
   readonly #trailers = new LateTrailers()
   #unwatch: (() => void) | undefined
-  #errorBody: Uint8Array[] = []
+  #errorBody: Uint8Array[] | undefined
   #errorSize = 0
 
   constructor(
@@ -224,14 +224,14 @@ class SseExchange implements HttpSink, StreamReply, SourceOptions {
   }
 
   #collect(bytes: Uint8Array): void {
-    this.#errorBody.push(bytes)
+    ;(this.#errorBody ??= []).push(bytes)
     this.#errorSize += bytes.byteLength
     if (this.#errorSize > maxErrorBytes) this.#refuseByStatus()
   }
 
   #refuseByStatus(): void {
     const { clock } = this.#call.scope.services
-    this.#refuse(failures.statusFailure(this.#head, join(this.#errorBody, this.#errorSize), clock.wallNow()))
+    this.#refuse(failures.statusFailure(this.#head, join(this.#errorBody ?? [], this.#errorSize), clock.wallNow()))
   }
 
   #refuse(failure: Failure): void {

@@ -11,6 +11,7 @@ import { UndiciConnection } from './undici-connection.ts'
 export class OwnAgent {
   readonly #connect = buildConnector({ timeout: 10_000, allowH2: false })
   readonly #all = new Set<UndiciConnection>()
+  readonly #urls = new Map<string, URL>()
   /** Idle connections of each origin; the one used last is used first. */
   readonly #idle = new Map<string, UndiciConnection[]>()
 
@@ -27,7 +28,10 @@ export class OwnAgent {
   }
 
   #open(origin: string, idle: UndiciConnection[]): UndiciConnection {
-    const connection = new UndiciConnection(origin, this.#connect, idle, () => {
+    // One for all Clients of an origin: each would make its own of a string.
+    let url = this.#urls.get(origin)
+    if (!url) this.#urls.set(origin, (url = new URL(origin)))
+    const connection = new UndiciConnection(url, this.#connect, idle, () => {
       this.#all.delete(connection)
       const at = idle.indexOf(connection)
       if (at >= 0) idle.splice(at, 1)

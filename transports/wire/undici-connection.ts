@@ -21,7 +21,7 @@ export class UndiciConnection implements Dispatcher {
    * @param idle - where it stands while nobody uses it.
    * @param gone - told once: it is closed, or was idle when the server or its own timer closed it.
    */
-  constructor(origin: string, connect: ReturnType<typeof buildConnector>, idle: UndiciConnection[], gone: () => void) {
+  constructor(origin: URL, connect: ReturnType<typeof buildConnector>, idle: UndiciConnection[], gone: () => void) {
     this.#idle = idle
     this.#gone = gone
     const tracked: typeof connect = (target, callback) => {
