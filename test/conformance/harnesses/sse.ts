@@ -20,7 +20,7 @@ const statuses: readonly (readonly [status: number, code: Refusal['code'], isRet
   [410, 'not_found'],
   [412, 'failed_precondition'],
   [429, 'resource_exhausted', true],
-  [500, 'internal'],
+  [500, 'internal', true],
   [501, 'unimplemented'],
   [502, 'unavailable', true],
   [503, 'unavailable', true],
