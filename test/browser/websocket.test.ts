@@ -1,14 +1,11 @@
-import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { resolve } from 'node:path'
-import { build } from 'esbuild'
-import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
+import type { BrowserContext, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest'
+import { BrowserSite } from '../support/browser-site.ts'
 import { RealtimeServer, type WebSocketServerOptions } from '../support/servers/websocket-server.ts'
 import { TcpProxy } from '../support/tcp-proxy.ts'
 
-const executablePath = inject('chromium')
-const root = resolve(import.meta.dirname, '../..')
+const chromium = inject('chromium')
+const why = chromium ? '' : ' (skipped: no Chromium here)'
 
 /** What the page offers to the tests. */
 const program = `
@@ -46,47 +43,22 @@ const program = `
   })
 `
 
-describe.skipIf(!executablePath)('WebSocket in Chromium', () => {
-  let site: Server
-  let browser: Browser
+describe.skipIf(!chromium)(`WebSocket in Chromium${why}`, () => {
+  let site: BrowserSite
   let context: BrowserContext
   let page: Page
   let server: RealtimeServer
   let proxy: TcpProxy
 
   beforeAll(async () => {
-    const bundle = await build({
-      stdin: { contents: program, resolveDir: root },
-      bundle: true,
-      format: 'esm',
-      platform: 'browser',
-      write: false,
-      conditions: ['polywire-source'],
-      alias: { '#platform': resolve(root, 'transports/wire/platform/browser.ts') },
-    })
-    const script = bundle.outputFiles[0]?.text ?? ''
-    site = createServer((request, response) => {
-      response.setHeader('content-type', 'text/html')
-      response.end(request.url === '/other' ? '<h1>other</h1>' : `<script type="module">${script}</script>`)
-    })
-    await new Promise<void>((done) => site.listen(0, '127.0.0.1', done))
-    browser = await chromium.launch({
-      executablePath: executablePath as string,
-      args: ['--no-sandbox'],
-      ignoreDefaultArgs: ['--disable-back-forward-cache'],
-    })
+    site = await BrowserSite.open(chromium as string, program)
   })
-  afterAll(async () => {
-    await browser?.close()
-    site?.close()
-  })
+  afterAll(() => site?.close())
 
   beforeEach(async () => {
     server = await RealtimeServer.start()
     proxy = await TcpProxy.start({ port: server.port })
-    context = await browser.newContext()
-    page = await context.newPage()
-    await page.goto(`http://127.0.0.1:${(site.address() as AddressInfo).port}/`)
+    ;({ context, page } = await site.visit())
   })
   afterEach(async () => {
     await context.close()
@@ -191,7 +163,7 @@ describe.skipIf(!executablePath)('WebSocket in Chromium', () => {
     server.publish('feed:a', 1)
     await seen(1)
     const born = await run('born')
-    await page.goto(`http://127.0.0.1:${(site.address() as AddressInfo).port}/other`)
+    await page.goto(`${site.url}other`)
     await server.until(() => server.clients.size === 0)
     server.publish('feed:a', 2)
     // No load event follows: the page is the same.
