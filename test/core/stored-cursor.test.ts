@@ -287,6 +287,20 @@ describe('the place is given up', () => {
     expect(stream.cursor).toBe('20')
   })
 
+  it('when the server refuses it and a snapshot fills the gap', async () => {
+    const { server, open, store, clock } = setup()
+    await store.set('cursor:["me","memory","watch",""]{}', '7')
+    server.script.push(broken({ code: 'out_of_range', isRetryable: false }))
+    const seen: unknown[] = []
+    open({}, { resync: () => ['snapshot'] }).subscribe({ next: (message) => seen.push(message) })
+    await clock.advance(1000)
+    expect(store.log).toEqual(['set 7', 'delete 7'])
+    server.push(20)
+    await clock.advance(2000)
+    expect(seen).toEqual(['snapshot', 20])
+    expect(store.log).toEqual(['set 7', 'delete 7', 'add 20'])
+  })
+
   it('when messages are lost for good', async () => {
     const { server, open, clock, store } = setup()
     const codes: string[] = []
