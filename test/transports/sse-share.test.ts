@@ -153,6 +153,23 @@ describe('readers of one event stream', () => {
   })
 })
 
+describe('a shared connection that is taken for dead', () => {
+  it('is joined by nobody any more: all meet on another one', async () => {
+    const { client, clock } = connect({ idleTimeoutMs: 5000 })
+    const streams = [client.call(watch), client.call(watch)]
+    const readers = streams.map(collect)
+    await Promise.all(streams.map((stream) => stream.opened))
+    await clock.advance(3000)
+    server.write('data: a\n\n')
+    await Promise.all(readers.map((reader) => reader.has(1)))
+    await clock.advance(5001)
+    await server.until(() => server.requests.length === 2 && server.open === 1)
+    server.write('data: b\n\n')
+    await Promise.all(readers.map((reader) => reader.has(2)))
+    expect(server.requests).toHaveLength(2)
+  })
+})
+
 describe('a connection of its own has', () => {
   const other = events('/other', { message: type<string>() }, { data: 'text' })
 
