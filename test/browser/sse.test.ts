@@ -30,6 +30,16 @@ const program = `
       })
       return stream.opened.catch(() => {})
     },
+    openMany(options, count) {
+      client = createClient({ transports: { sse: sseTransport(options) } })
+      window.many = Array.from({ length: count }, () => {
+        const items = []
+        const stream = client.call(watch)
+        stream.subscribe({ next: ({ data }) => items.push(data) })
+        return { items, stream }
+      })
+      return Promise.all(many.map(({ stream }) => stream.opened))
+    },
     state: () => stream.state,
     cursor: () => stream.cursor,
     leave: () => stream.close(),
@@ -104,6 +114,23 @@ describe.skipIf(!chromium)(`SSE in Chromium, from another origin${why}`, () => {
     await server.until(() => server.requests.length === 2)
     expect(server.requests.map(({ path }) => path)).toEqual(['/stream', '/stream?after=1'])
     expect(gateway.preflights).toEqual([])
+  })
+
+  it.each([
+    ['who come together share', {}],
+    ['whoever comes shares where that is asked for', { share: true }],
+  ])('eight readers leave room for other requests: %s', async (_, options) => {
+    const baseUrl = `http://127.0.0.1:${proxy.port}`
+    await run(`openMany(${JSON.stringify({ baseUrl, ...options })}, 8)`)
+    expect(server.open).toBe(1)
+    server.publish('a')
+    await until('many.every(({ items }) => items.length === 1)')
+    expect(
+      await run(`fetch('${baseUrl}/other').then((response) => response.body.cancel().then(() => response.status))`),
+    ).toBe(200)
+    await run('Promise.all(many.map(({ stream }) => stream.close()))')
+    await server.until(() => server.open === 0)
+    expect(server.requests.map(({ path }) => path)).toEqual(['/stream', '/other'])
   })
 
   it('offline, waits; online, is back at once', async () => {
