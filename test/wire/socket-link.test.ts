@@ -19,9 +19,11 @@ async function inPage(options: SocketOptions = {}, random: () => number = () => 
   const proxy = await TcpProxy.start({ port: server.port })
   onClose(() => proxy.close())
   const clock = manualClock(random)
+  const wall = { jumpMs: 0 }
   const page = new FakePage()
+  const pageClock = { ...clock, wallNow: () => clock.wallNow() + wall.jumpMs }
   const url = new URL(`ws://127.0.0.1:${proxy.port}/`)
-  const sessions = new SocketSessions(url, plainJson(), options, new PageLife(page, clock))
+  const sessions = new SocketSessions(url, plainJson(), options, new PageLife(page, pageClock))
   const websocket: Transport<'websocket'> = {
     protocol: 'websocket',
     attach: (services, via) => sessions.attach(services, via),
@@ -41,7 +43,7 @@ async function inPage(options: SocketOptions = {}, random: () => number = () => 
     await clock.advance(10_000)
     return stream
   }
-  return { server, proxy, clock, page, client, open }
+  return { server, proxy, clock, wall, page, client, open }
 }
 
 describe('in a page', () => {
@@ -68,6 +70,20 @@ describe('in a page', () => {
     await clock.advance(200)
     await server.until(() => server.framesOf('subscribe').length === 2)
     server.publish('feed:a', 2)
+    expect(await take(stream, 1)).toEqual([2])
+  })
+
+  it('a machine that slept, and tells nobody, is found out by its clock: live again within 3 s', async () => {
+    const { clock, wall, proxy, server, open } = await inPage()
+    const stream = await open()
+    proxy.halfOpen()
+    server.publish('feed:a', 2)
+    wall.jumpMs += 3_600_000
+    await clock.advance(1000)
+    await settle()
+    proxy.pass()
+    await clock.advance(2000)
+    await server.until(() => server.framesOf('subscribe').length === 2)
     expect(await take(stream, 1)).toEqual([2])
   })
 
