@@ -1,6 +1,16 @@
 import { CallError, type ErrorOrigin } from './error.ts'
 import type { Failure } from './failure.ts'
-import type { OutboxErrors } from './outbox.ts'
+
+/** What the outbox asks its owner for, since errors name the call. */
+export interface OutboxErrors {
+  overflow(): unknown
+  /** Never written: safe to send again. */
+  unsent(reason: unknown): unknown
+  /** Not written within `maxAgeMs`. */
+  expired(): unknown
+  /** Written and not acknowledged: nobody knows. */
+  unknownOutcome(reason: unknown): unknown
+}
 
 const full: Failure = {
   code: 'resource_exhausted',

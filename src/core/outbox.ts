@@ -1,6 +1,7 @@
 import type { Clock } from './clock.ts'
 import type { Armed, DeadlineList } from './deadline-list.ts'
 import { type Measured, OutboxBounds } from './outbox-bounds.ts'
+import type { OutboxErrors } from './outbox-errors.ts'
 import { Lease, type LeaseOwner, type OutboxEntry } from './outbox-lease.ts'
 import type { Signal } from './signal.ts'
 
@@ -18,17 +19,6 @@ export interface OutboxOptions {
   readonly maxAgeMs?: number
   /** Bytes of one message; counted against `maxBytes` only while others wait beside it. */
   readonly measure?: (message: unknown) => number
-}
-
-/** What the outbox asks its owner for, since errors name the call. */
-export interface OutboxErrors {
-  overflow(): unknown
-  /** Never written: safe to send again. */
-  unsent(reason: unknown): unknown
-  /** Not written within `maxAgeMs`. */
-  expired(): unknown
-  /** Written and not acknowledged: nobody knows. */
-  unknownOutcome(reason: unknown): unknown
 }
 
 interface Pending extends OutboxEntry, Measured {
@@ -51,16 +41,17 @@ export class Outbox implements LeaseOwner {
   readonly #options: OutboxOptions
   readonly #errors: OutboxErrors
   readonly #time: Time | undefined
-  #queue: Pending[] = []
-  readonly #blocked: Pending[] = []
-  /** Of what is queued and in flight; made with the first message, since many channels only listen. */
+  // What holds messages is made with the first one, since many channels only listen.
+  #queue: Pending[] | undefined
+  #blocked: Pending[] | undefined
+  /** Of what is queued and in flight. */
   #bounds: OutboxBounds | undefined
   #lease: Lease | undefined
   #expiry: Armed | undefined
   #isEnded = false
   #isClosed = false
   #closeReason: unknown
-  #idle: (() => void)[] = []
+  #idle: (() => void)[] | undefined
 
   constructor(errors: OutboxErrors, options: OutboxOptions = {}, time?: Time) {
     this.#options = options
@@ -70,12 +61,12 @@ export class Outbox implements LeaseOwner {
 
   /** Messages that no attempt has taken. */
   get size(): number {
-    return this.#queue.length
+    return this.#queue?.length ?? 0
   }
 
   /** No message will follow those that are queued. */
   get isEnded(): boolean {
-    return this.#isEnded && this.#blocked.length === 0
+    return this.#isEnded && !this.#blocked?.length
   }
 
   /**
@@ -90,8 +81,8 @@ export class Outbox implements LeaseOwner {
       const queuedAt = this.#time?.clock.now() ?? 0
       const entry: Pending = { message, key, queuedAt, size: undefined, isWritten: false, resolve, reject }
       if (signal) this.#follow(entry, signal)
-      if (this.#blocked.length === 0 && this.#room.hasRoom(entry)) this.#enqueue(entry)
-      else if (this.#options.overflow === 'block') this.#blocked.push(entry)
+      if (!this.#blocked?.length && this.#room.hasRoom(entry)) this.#enqueue(entry)
+      else if (this.#options.overflow === 'block') (this.#blocked ??= []).push(entry)
       else entry.reject(this.#errors.overflow())
     })
     this.#watchAge()
@@ -110,7 +101,9 @@ export class Outbox implements LeaseOwner {
     this.#isClosed = true
     this.#closeReason = reason
     this.#lease?.release(reason)
-    for (const entry of [...this.#queue.splice(0), ...this.#blocked.splice(0)]) this.#abandon(entry, reason)
+    const left = this.#waiting
+    this.#queue = this.#blocked = undefined
+    for (const entry of left) this.#abandon(entry, reason)
     this.#bounds?.clear()
     this.#watchAge()
     this.#settleIdle()
@@ -119,7 +112,7 @@ export class Outbox implements LeaseOwner {
   /** Resolves when nothing is queued or in flight. */
   flushed(): Promise<void> {
     if (this.#isIdle) return Promise.resolve()
-    return new Promise((resolve) => this.#idle.push(resolve))
+    return new Promise((resolve) => (this.#idle ??= []).push(resolve))
   }
 
   /** Hands the queue to one attempt; the one before it has given it back. `wake` says that there is something to do. */
@@ -127,7 +120,7 @@ export class Outbox implements LeaseOwner {
     this.#lease?.release(undefined)
     const lease = new Lease(wake, this)
     this.#lease = lease
-    if (this.#queue.length > 0 || this.#isEnded) wake()
+    if (this.size > 0 || this.#isEnded) wake()
     return lease
   }
 
@@ -138,14 +131,14 @@ export class Outbox implements LeaseOwner {
 
   #enqueue(entry: Pending): void {
     this.#room.add(entry)
-    this.#queue.push(entry)
+    ;(this.#queue ??= []).push(entry)
     this.#lease?.wake()
   }
 
   /** For its lease only: hands out the next message. */
   take(): OutboxEntry | undefined {
-    const entry = this.#queue.shift()
-    if (entry && this.#queue.length === 0) this.#watchAge()
+    const entry = this.#queue?.shift()
+    if (entry && this.size === 0) this.#watchAge()
     return entry
   }
 
@@ -160,8 +153,8 @@ export class Outbox implements LeaseOwner {
   /** An entry has left: there is room for those that wait for it. */
   #released(entry: Pending): void {
     this.#room.remove(entry)
-    for (let next = this.#blocked[0]; next && this.#room.hasRoom(next); next = this.#blocked[0]) {
-      this.#blocked.shift()
+    for (let next = this.#blocked?.[0]; next && this.#room.hasRoom(next); next = this.#blocked?.[0]) {
+      this.#blocked?.shift()
       this.#enqueue(next)
     }
     if (this.#isIdle) this.#settleIdle()
@@ -172,7 +165,7 @@ export class Outbox implements LeaseOwner {
     const entries = held as readonly Pending[]
     this.#lease = undefined
     const again = entries.filter((entry) => !entry.isWritten || entry.key !== undefined)
-    this.#queue = [...again, ...this.#queue]
+    if (again.length > 0) this.#queue = [...again, ...(this.#queue ?? [])]
     for (const entry of entries) {
       if (entry.isWritten && entry.key === undefined) this.settle(entry, this.#errors.unknownOutcome(reason))
     }
@@ -203,11 +196,8 @@ export class Outbox implements LeaseOwner {
 
   /** A message that no attempt has taken is taken back; one in flight goes its way. */
   #withdraw(entry: Pending): void {
-    const blocked = this.#blocked.indexOf(entry)
-    if (blocked >= 0) this.#blocked.splice(blocked, 1)
-    const queued = this.#queue.indexOf(entry)
-    if (queued < 0) return
-    this.#queue.splice(queued, 1)
+    remove(this.#blocked, entry)
+    if (!remove(this.#queue, entry)) return
     this.#released(entry)
     this.#watchAge()
   }
@@ -216,7 +206,7 @@ export class Outbox implements LeaseOwner {
   #watchAge(): void {
     const { maxAgeMs = Number.POSITIVE_INFINITY } = this.#options
     if (!this.#time || maxAgeMs === Number.POSITIVE_INFINITY) return
-    const oldest = this.#queue[0] ?? this.#blocked[0]
+    const oldest = this.#queue?.[0] ?? this.#blocked?.[0]
     const at = oldest && oldest.queuedAt + maxAgeMs
     if (this.#expiry?.at === at) return
     if (this.#expiry) this.#time.deadlines.remove(this.#expiry)
@@ -227,18 +217,30 @@ export class Outbox implements LeaseOwner {
     this.#expiry = undefined
     const { maxAgeMs = Number.POSITIVE_INFINITY } = this.#options
     const isOld = ({ queuedAt }: Pending) => queuedAt + maxAgeMs <= at
-    for (const entry of [...this.#queue, ...this.#blocked].filter(isOld)) {
+    for (const entry of this.#waiting.filter(isOld)) {
       this.#withdraw(entry)
       entry.reject(entry.isWritten ? this.#errors.unknownOutcome(undefined) : this.#errors.expired())
     }
     this.#watchAge()
   }
 
+  get #waiting(): Pending[] {
+    return [...(this.#queue ?? []), ...(this.#blocked ?? [])]
+  }
+
   get #isIdle(): boolean {
-    return (this.#bounds?.isEmpty ?? true) && this.#blocked.length === 0
+    return (this.#bounds?.isEmpty ?? true) && !this.#blocked?.length
   }
 
   #settleIdle(): void {
-    for (const resolve of this.#idle.splice(0)) resolve()
+    const idle = this.#idle ?? []
+    this.#idle = undefined
+    for (const resolve of idle) resolve()
   }
+}
+
+function remove<T>(list: T[] | undefined, item: T): boolean {
+  const index = list ? list.indexOf(item) : -1
+  if (index >= 0) list?.splice(index, 1)
+  return index >= 0
 }
