@@ -1,5 +1,6 @@
 /** Finds a Chromium for test/browser and hands its path over as `inject('chromium')`; undefined: the tests skip themselves by name. */
 import { existsSync } from 'node:fs'
+import { chromium as playwright } from 'playwright-core'
 import type { TestProject } from 'vitest/node'
 
 declare module 'vitest' {
@@ -13,6 +14,9 @@ const usual = [
   '/usr/bin/chromium-browser',
   '/usr/bin/google-chrome',
   '/usr/bin/google-chrome-stable',
+  '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome',
+  // Where `npx playwright-core install chromium` puts it.
+  playwright.executablePath(),
 ]
 
 export default function provideChromium(project: TestProject): void {
