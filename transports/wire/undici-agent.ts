@@ -1,5 +1,5 @@
 import buildConnector from 'undici/lib/core/connect.js'
-import { UndiciConnection } from './undici-connection.ts'
+import { type ConnectionPlace, UndiciConnection } from './undici-connection.ts'
 
 /**
  * The engine's own connections: keep-alive, TLS, HTTP/1.1, as many as are in use at once (each open stream needs one).
@@ -10,33 +10,32 @@ import { UndiciConnection } from './undici-connection.ts'
  */
 export class OwnAgent {
   readonly #connect = buildConnector({ timeout: 10_000, allowH2: false })
-  readonly #all = new Set<UndiciConnection>()
-  readonly #urls = new Map<string, URL>()
-  /** Idle connections of each origin; the one used last is used first. */
-  readonly #idle = new Map<string, UndiciConnection[]>()
+  readonly #places = new Map<string, ConnectionPlace>()
 
-  /** A connection for one exchange, which must `release` or `drop` it. */
+  /** A connection for one exchange, which must `release`, `fail` or `drop` it. */
   lease(origin: string): UndiciConnection {
-    let idle = this.#idle.get(origin)
-    if (!idle) this.#idle.set(origin, (idle = []))
-    return idle.pop() ?? this.#open(origin, idle)
+    let place = this.#places.get(origin)
+    if (!place) this.#places.set(origin, (place = this.#place(origin)))
+    return place.idle.pop() ?? new UndiciConnection(place)
   }
 
   /** Ends what is running, too. */
   async close(): Promise<void> {
-    await Promise.all([...this.#all].map((connection) => connection.drop()))
+    const all = [...this.#places.values()].flatMap((place) => [...place.all.values()])
+    await Promise.all(all.map((connection) => connection.drop()))
   }
 
-  #open(origin: string, idle: UndiciConnection[]): UndiciConnection {
-    // One for all Clients of an origin: each would make its own of a string.
-    let url = this.#urls.get(origin)
-    if (!url) this.#urls.set(origin, (url = new URL(origin)))
-    const connection = new UndiciConnection(url, this.#connect, idle, () => {
-      this.#all.delete(connection)
-      const at = idle.indexOf(connection)
-      if (at >= 0) idle.splice(at, 1)
-    })
-    this.#all.add(connection)
-    return connection
+  #place(origin: string): ConnectionPlace {
+    const place: ConnectionPlace = {
+      url: new URL(origin),
+      connect: this.#connect,
+      all: new Map(),
+      idle: [],
+      onDisconnect: (_origin, clients) => {
+        const connection = place.all.get(clients.at(-1))
+        if (connection && place.idle.includes(connection)) void connection.drop()
+      },
+    }
+    return place
   }
 }

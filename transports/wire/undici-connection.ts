@@ -9,32 +9,31 @@ import type { Dispatcher, DispatchOptions } from './undici-dispatcher.ts'
  */
 const options = { headersTimeout: 0, bodyTimeout: 0, allowH2: false } as const
 
+/** What the connections of one origin share: thousands may be open, so each holds nothing of its own that it need not. */
+export interface ConnectionPlace {
+  readonly url: URL
+  readonly connect: ReturnType<typeof buildConnector>
+  /** By undici's Client. */
+  readonly all: Map<unknown, UndiciConnection>
+  /** Those that nobody uses; the one used last is used first. */
+  readonly idle: UndiciConnection[]
+  /** Server or timer have closed a connection: one that is idle is forgotten. */
+  readonly onDisconnect: (origin: URL, clients: readonly unknown[]) => void
+}
+
 /** One connection to one origin, for one exchange at a time: `dispatch`, then `release`, `fail` or `drop`. */
 export class UndiciConnection implements Dispatcher {
+  readonly #place: ConnectionPlace
   readonly #client: Dispatcher & Client
-  readonly #idle: UndiciConnection[]
-  readonly #gone: () => void
   #connecting: Socket | undefined
   #isGone = false
 
-  /**
-   * @param idle - where it stands while nobody uses it.
-   * @param gone - told once: it is closed, or was idle when the server or its own timer closed it.
-   */
-  constructor(origin: URL, connect: ReturnType<typeof buildConnector>, idle: UndiciConnection[], gone: () => void) {
-    this.#idle = idle
-    this.#gone = gone
-    const tracked: typeof connect = (target, callback) => {
-      this.#connecting = connect(target, (...result) => {
-        this.#connecting = undefined
-        callback(...result)
-      }) as never
-      return this.#connecting as never
-    }
-    this.#client = new Client(origin, { ...options, connect: tracked }) as never
-    this.#client.on('disconnect', () => {
-      if (this.#idle.includes(this)) void this.drop()
-    })
+  constructor(place: ConnectionPlace) {
+    this.#place = place
+    const connect: ConnectionPlace['connect'] = (target, callback) => this.#connect(target, callback) as never
+    this.#client = new Client(place.url, { ...options, connect }) as never
+    this.#client.on('disconnect', place.onDisconnect)
+    place.all.set(this.#client, this)
   }
 
   dispatch(request: DispatchOptions, handler: object): boolean {
@@ -43,7 +42,7 @@ export class UndiciConnection implements Dispatcher {
 
   /** The exchange ended well: the next one may have it. */
   release(): void {
-    if (!this.#isGone) this.#idle.push(this)
+    if (!this.#isGone) this.#place.idle.push(this)
   }
 
   /** The exchange failed; what undici refused to write has not touched the connection. */
@@ -56,9 +55,20 @@ export class UndiciConnection implements Dispatcher {
   async drop(): Promise<void> {
     if (this.#isGone) return
     this.#isGone = true
-    this.#gone()
+    const { all, idle } = this.#place
+    all.delete(this.#client)
+    const at = idle.indexOf(this)
+    if (at >= 0) idle.splice(at, 1)
     const destroyed = this.#client.destroy()
     this.#connecting?.destroy(new Error('nobody waits for this connection'))
     await destroyed
+  }
+
+  #connect(...[target, callback]: Parameters<ConnectionPlace['connect']>): Socket {
+    this.#connecting = this.#place.connect(target, (...result) => {
+      this.#connecting = undefined
+      callback(...result)
+    }) as never
+    return this.#connecting as never
   }
 }

@@ -21,6 +21,8 @@ export interface Route {
 const written: Progress = { phase: 'headers', sent: 'maybe' }
 const uploading: Progress = { phase: 'send', sent: 'maybe' }
 const answered: Progress = { phase: 'body', sent: 'yes' }
+/** In the place of a request that is answered: a stream need not hold it for hours. */
+const done: HttpRequest = { method: '', url: '', headers: {} }
 /** The body of a redirect is read to its end up to this, which keeps the connection; else the connection is closed. */
 const drainedBytes = 65_536
 
@@ -33,7 +35,7 @@ const canceled = new Error('the exchange was closed by the client')
  * A redirect makes a new one for the next hop, with the same sink and scope.
  */
 export class UndiciExchange implements HttpControl {
-  readonly #request: HttpRequest
+  #request: HttpRequest
   readonly #scope: HttpScope
   readonly #route: Route
   readonly #hops: number
@@ -123,7 +125,9 @@ export class UndiciExchange implements HttpControl {
     this.#progress = answered
     this.#scope.mark('body', 'yes')
     this.#sink = decoded(this.#sink, headers, status, this.#request.method, this.#scope)
-    this.#sink.onHead({ status, headers: new HeaderMap(headers), url: this.#request.url }, this)
+    const head = { status, headers: new HeaderMap(headers), url: this.#request.url }
+    this.#request = done
+    this.#sink.onHead(head, this)
   }
 
   onResponseData(_controller: DispatchController, chunk: Uint8Array): void {
@@ -231,10 +235,8 @@ export class UndiciExchange implements HttpControl {
   #faultOf(error: unknown): HttpFault {
     const failure = this.#upload?.failure
     if (!failure) return classify(error, this.#progress, explainByCode)
-    const { phase, sent } = this.#progress
     return {
-      phase,
-      sent,
+      ...this.#progress,
       what: 'the stream of the request body failed',
       code: 'invalid_argument',
       cause: failure.error,
