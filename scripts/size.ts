@@ -59,7 +59,7 @@ const rows: readonly Row[] = [
     overCore: true,
     peers: ['@connectrpc/connect', '@connectrpc/connect-web', '@bufbuild/protobuf'],
     barKb: 3,
-    limitKb: 20.5,
+    limitKb: 21,
   },
 ]
 
