@@ -166,12 +166,14 @@ export class StreamHandle<Message> implements Duplex<unknown, Message>, AsyncIte
   }
 
   async #begin(): Promise<void> {
-    const { scope, chain, outbox } = this.#start
-    if (this.#isClosed) throw this.#refusal('the stream is closed: call the operation again for another one')
+    const { scope, chain, outbox, prepare } = this.#start
+    if (this.#isClosed || !prepare)
+      throw this.#refusal('the stream is closed: call the operation again for another one')
+    this.#start.prepare = undefined
     scope.setStreamState('connecting')
     let call: Call | undefined
     try {
-      call = this.#call = await unlessAborted(scope, this.#start.prepare())
+      call = this.#call = await unlessAborted(scope, prepare())
       const { cursor } = call.options
       if (typeof cursor === 'object') call = await unlessAborted(scope, this.#restore(call, cursor))
       const opening = start(call, chain)

@@ -8,8 +8,8 @@ export interface StreamStart {
   readonly scope: Scope
   readonly chain: Next
   readonly outbox: Outbox | undefined
-  /** Validates the input and builds the call; runs when the stream is first used. */
-  readonly prepare: () => Call | Promise<Call>
+  /** Validates the input and builds the call; runs once, when the stream is first used, and is let go then. */
+  prepare: (() => Call | Promise<Call>) | undefined
   /** From a wire message to what the user gets; undefined where nothing is to be done. */
   readonly convert: ((message: unknown) => unknown | Promise<unknown>) | undefined
   /** Validates a message that is sent. */
