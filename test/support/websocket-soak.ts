@@ -162,6 +162,7 @@ export async function weighChannels(count: number): Promise<{ openBytes: number;
   reads.length = got.length = 0
   const waiting = streams.map((stream) => stream[Symbol.asyncIterator]().next())
   const read = heap()
-  expect(waiting).toHaveLength(streams.length)
+  // They end with the client.
+  for (const next of waiting) next.catch(() => undefined)
   return { openBytes: (opened - before) / count, readBytes: (read - before) / count }
 }
