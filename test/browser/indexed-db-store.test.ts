@@ -41,7 +41,9 @@ const program = `
   })
 `
 
-describe.skipIf(!executablePath)('a store in the IndexedDB of Chromium', () => {
+const why = executablePath ? '' : ' (skipped: no Chromium here)'
+
+describe.skipIf(!executablePath)(`a store in the IndexedDB of Chromium${why}`, () => {
   let site: Server
   let browser: Browser
   let context: BrowserContext
