@@ -20,6 +20,7 @@ export type {
   SendOptions,
   ServerStream,
   Stream,
+  StreamHead,
   Unary,
   UnaryResult,
 } from './core/call-types.ts'

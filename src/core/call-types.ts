@@ -55,6 +55,14 @@ export interface Observer<Message> {
   state?(state: StreamState): void
 }
 
+/** What a stream answered when it opened. */
+export interface StreamHead {
+  /** HTTP status; 200 where the protocol has none. */
+  readonly status: number
+  /** Empty where the protocol has none. */
+  readonly headers: HeaderMap
+}
+
 /**
  * An open-ended series of messages; it opens on the first `next()`, `send()`, `subscribe()` or `await opened`.
  *
@@ -63,8 +71,8 @@ export interface Observer<Message> {
  * call the operation again for a stream of its own (calls of one channel share one subscription).
  */
 export interface Stream<Message> extends AsyncIterable<Message>, AsyncDisposable {
-  /** Resolves when the stream is open; opens it. */
-  readonly opened: Promise<void>
+  /** Resolves when the stream is open, with what the server answered the first time; opens it. */
+  readonly opened: Promise<StreamHead>
   readonly state: StreamState
   /** The cursor of the last message that was consumed: where another run may resume. */
   readonly cursor: string | undefined

@@ -1,9 +1,10 @@
 import { unlessAborted } from './aborted.ts'
 import type { Call } from './call.ts'
-import type { Duplex, Observer, SendOptions } from './call-types.ts'
+import type { Duplex, Observer, SendOptions, StreamHead } from './call-types.ts'
 import { type CursorKeeper, type CursorPlace, kept } from './cursor-place.ts'
 import { CallError, isAnyCallError } from './error.ts'
 import { linger } from './linger.ts'
+import { notAStream } from './not-a-stream.ts'
 import { ReadingTurn } from './reading-turn.ts'
 import { discardReply, type StreamReply } from './reply.ts'
 import { start, toKnownError } from './run-unary.ts'
@@ -27,7 +28,7 @@ export class StreamHandle<Message> implements Duplex<unknown, Message>, AsyncIte
   #isPlain = false
   #keeper: CursorKeeper | undefined
   #call: Call | undefined
-  #opening: Promise<void> | undefined
+  #opening: Promise<StreamHead> | undefined
   #reply: StreamReply | undefined
   #isClosed = false
 
@@ -43,7 +44,7 @@ export class StreamHandle<Message> implements Duplex<unknown, Message>, AsyncIte
     start.scope.onStreamState = (state) => this.#tellState(state)
   }
 
-  get opened(): Promise<void> {
+  get opened(): Promise<StreamHead> {
     return this.#open()
   }
 
@@ -160,12 +161,12 @@ export class StreamHandle<Message> implements Duplex<unknown, Message>, AsyncIte
     return { value: undefined, done: true }
   }
 
-  #open(): Promise<void> {
+  #open(): Promise<StreamHead> {
     this.#opening ??= this.#begin()
     return this.#opening
   }
 
-  async #begin(): Promise<void> {
+  async #begin(): Promise<StreamHead> {
     const { scope, chain, outbox, prepare } = this.#start
     if (this.#isClosed || !prepare)
       throw this.#refusal('the stream is closed: call the operation again for another one')
@@ -181,13 +182,17 @@ export class StreamHandle<Message> implements Duplex<unknown, Message>, AsyncIte
       opening.then((late) => scope.isOver && discardReply(late)).catch(() => {})
       const reply = await unlessAborted(scope, opening)
       if (reply.kind !== 'stream') throw notAStream(call)
-      if (this.#isClosed) return discardReply(reply)
+      if (this.#isClosed) {
+        discardReply(reply)
+        throw this.#left()
+      }
       this.#reply = reply
       this.#reader.attach(reply.messages)
       // Nothing can be sent on a stream that is over, though its last messages are still to be read.
       if (outbox) reply.messages.onSettled((end) => outbox.close(end.kind === 'failed' ? end.error : undefined))
       // Unless it has failed since, and resume is at work on it.
       if (scope.streamState === 'connecting') scope.setStreamState('open')
+      return { status: reply.status, headers: reply.headers }
     } catch (error) {
       const known = call ? toKnownError(error, call) : error
       this.#finish(known, isAnyCallError(known) && known.code === 'out_of_range' ? 'lost' : 'left')
@@ -242,8 +247,3 @@ const alreadyRead =
   'the stream is being read already: subscribe() takes several observers, a loop of its own needs a call of its own'
 
 function noop(): void {}
-
-function notAStream(call: Call): CallError {
-  const message = 'a single message came back for a stream'
-  return new CallError({ code: 'internal', message, phase: 'headers', sent: 'yes' }, call)
-}

@@ -4,7 +4,7 @@ import type { Item, MessageSource, SourceEnd } from './source.ts'
 /** What the reader asks of the stream that it reads for. */
 export interface ReaderOwner {
   /** Opens the stream; a failure has been noted with {@link StreamReader.finish} by then. */
-  open(): Promise<void>
+  open(): Promise<unknown>
   /** A message could not be converted, which the reader throws: closes the stream. */
   close(error: unknown): void
   /** All has been read: the stream is over. */

@@ -39,6 +39,14 @@ describe('a stream', () => {
     expect(stream.state).toBe('closed')
   })
 
+  it('says what the server answered when it opened', async () => {
+    const { client } = memoryClient(source([1], [], 'stays'))
+    const stream = client.call(streamOperation())
+    const { status, headers } = await stream.opened
+    expect([status, [...headers]]).toEqual([200, []])
+    await stream.close()
+  })
+
   it.each(['break', 'throw', 'return', 'close', 'dispose'])('left by %s closes the wire', async (how) => {
     const log: string[] = []
     const { client, clock } = memoryClient(source([1, 2, 3], log))

@@ -73,6 +73,17 @@ export function streams(harness: Harness): void {
         expect(peer.seen).toHaveLength(1)
       }))
 
+    it('tells status and headers when it is open, and gives what came with them', () =>
+      inWorld(harness, {}, async ({ api, peer: { origin } }) => {
+        const stream = feedOf(api)()
+        const { status, headers } = await stream.opened
+        expect(status).toBe(200)
+        // A subscription on a socket has none of its own.
+        const type = { sse: /event-stream/, 'grpc-web': /grpc-web/ }[harness.transport(origin, {}).protocol as 'sse']
+        if (type) expect(headers.get('Content-Type')).toMatch(type)
+        expect(await take(stream)).toEqual(all)
+      }))
+
     it('tells several observers every message, over one request', () =>
       inWorld(harness, {}, async ({ api, peer }) => {
         const stream = feedOf(api)()
