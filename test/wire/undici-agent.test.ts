@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { requestBuffered } from '../../transports/wire/http-collect.ts'
 import { UndiciEngine } from '../../transports/wire/undici-engine.ts'
 import { exchange, newScope, turns } from '../support/recording-sink.ts'
+import { freshSeed, seeded } from '../support/seeded.ts'
 import { FaultServer } from '../support/servers/fault-server.ts'
 
 describe('the connections of the undici engine', () => {
@@ -75,6 +76,50 @@ describe('the connections of the undici engine', () => {
       })
     server = await FaultServer.start()
     await get()
+  })
+
+  it('whatever becomes of others, each answer is that of its own request', async () => {
+    const seed = freshSeed()
+    const random = seeded(seed)
+    server.on('/mine', async (each) => {
+      const { headers } = each
+      const answer = { id: headers['x-id'], size: (await each.body()).byteLength }
+      for (let turn = Number(headers['x-turns']); turn > 0; turn--) await turns(1)
+      const fate = headers['x-fate']
+      if (fate === 'reset') each.reset()
+      else if (fate === 'cut') {
+        each.raw('HTTP/1.1 200 OK\r\ncontent-length: 900\r\n\r\n{')
+        each.cut()
+      } else
+        each.reply(200, { ...answer, pad: 'x'.repeat(answer.size) }, fate === 'close' ? { connection: 'close' } : {})
+    })
+    const fates = ['fine', 'fine', 'fine', 'close', 'reset', 'cut', 'abort']
+    let answered = 0
+    const call = async (id: number) => {
+      const fate = fates[Math.floor(random() * fates.length)] as string
+      const scope = newScope()
+      const headers = { 'x-id': `${id}`, 'x-fate': fate, 'x-turns': `${Math.floor(random() * 4)}` }
+      const body = 'y'.repeat(Math.floor(random() * 100_000))
+      const request = { method: 'POST', url: `${server.url}/mine`, headers, body }
+      const abortAfter = Math.floor(random() * 12)
+      const answer = requestBuffered(engine, request, scope).then(
+        (response) => JSON.parse(response.text()) as { id: string; size: number },
+        () => undefined,
+      )
+      if (fate === 'abort') void turns(abortAfter).then(() => scope.abort('enough'))
+      const got = await answer
+      if (got) expect(got, `seed ${seed}`).toMatchObject({ id: `${id}`, size: body.length })
+      if (fate === 'fine' || fate === 'close') expect(got, `seed ${seed}, call ${id}, ${fate}`).toBeDefined()
+      if (got) answered++
+    }
+    const lane = async (from: number) => {
+      for (let n = 0; n < 40; n++) await call(from + n)
+    }
+    await Promise.all(Array.from({ length: 12 }, (_, n) => lane(n * 1000)))
+    expect(answered).toBeGreaterThan(200)
+    await server.until(() => server.openSockets <= 12)
+    await engine.close()
+    await server.until(() => server.openSockets === 0)
   })
 
   it('close() ends what is running and leaves no socket', async () => {
