@@ -17,6 +17,9 @@ export interface CursorWriterOptions {
   readonly consumed: () => string | undefined
 }
 
+/** So often another process may come first before it is taken for a store that does not say that it wrote. */
+const maxTries = 20
+
 /**
  * Writes the place of one stream: the first at once, then one for all that was consumed in `everyMs`, and the last one
  * at the end. Never two at a time.
@@ -111,7 +114,8 @@ export class CursorWriter implements CursorKeeper {
     const { store, place, ttlMs, consumed } = this.#options
     const next = consumed() ?? ''
     if (next === '') return this.#clear()
-    while (!this.#isOvertaken(next)) {
+    for (let tries = 0; !this.#isOvertaken(next); tries++) {
+      if (tries === maxTries) throw new Error('add and compareAndSet must answer true where they have written')
       const isWritten =
         this.#stored === undefined
           ? await store.add(place, next, { ttlMs })

@@ -4,8 +4,6 @@ import type { Clock } from './clock.ts'
 export function within<T>(clock: Clock, timeoutMs: number, work: () => Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     const timer = clock.setTimer(() => reject(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs)
-    work()
-      .then(resolve, reject)
-      .finally(() => timer.clear())
+    new Promise<T>((settle) => settle(work())).then(resolve, reject).finally(() => timer.clear())
   })
 }

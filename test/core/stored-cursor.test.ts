@@ -506,6 +506,40 @@ describe('a store that fails', () => {
     expect(clock.timers).toBe(0)
   })
 
+  it.each(['add', 'compareAndSet'] as const)(
+    'by not saying that %s wrote: the process is not kept busy',
+    async (mute) => {
+      const { server, clock, client, warnings } = setup()
+      const sound = memoryStore()
+      let asked = 0
+      const silent = (): never => {
+        // Above this it would go on for ever.
+        if (++asked > 500) throw new Error('asked too often')
+        return undefined as never
+      }
+      const store = {
+        traits: sound.traits,
+        get: (key: string) => sound.get(key),
+        set: (key: string, value: string) => sound.set(key, value),
+        add: (key: string, value: string) => (mute === 'add' ? silent() : sound.add(key, value)),
+        compareAndSet: silent,
+        delete: (key: string) => sound.delete(key),
+      }
+      const stream = client.call(watch(), {}, { cursor: storedCursor(store, 'me') }) as Stream<any>
+      await stream.opened
+      server.push(1, 2)
+      await consume(stream, 2)
+      await expect(stream.close()).rejects.toMatchObject({
+        code: 'unavailable',
+        cause: { message: expect.stringMatching(/add and compareAndSet must answer true/) },
+      })
+      expect(asked).toBeLessThan(500)
+      expect(warnings()).toContainEqual(expect.stringMatching(/could not be stored/))
+      await client.close().catch(() => {})
+      expect(clock.timers).toBe(0)
+    },
+  )
+
   it('never answering at the beginning', async () => {
     const { clock, client } = setup()
     const hanging = { ...memoryStore(), compareAndSet: () => true, get: () => new Promise<string>(() => {}) } as never
