@@ -9,7 +9,7 @@ import { compose } from './core/compose.ts'
 import { Context } from './core/context.ts'
 import { badInput, badOutput, chain, guarded } from './core/conversion.ts'
 import { DeadlineList } from './core/deadline-list.ts'
-import { CallError } from './core/error.ts'
+import { CallError, isAnyCallError } from './core/error.ts'
 import { readHeaders } from './core/headers-init.ts'
 import { intakeWithin } from './core/intake-within.ts'
 import type { Interceptor } from './core/interceptor.ts'
@@ -183,10 +183,12 @@ export class CallRunner {
 }
 
 /** A 304 says that the caller's own copy still holds: there is no message to check or to convert. */
-function converted(reply: UnaryReply, { convert }: Plan, scope: Scope): unknown {
+function converted(reply: UnaryReply, { convert, info }: Plan, scope: Scope): unknown {
   if (!convert || reply.status === 304) return reply.message
   const explain = (error: unknown): never => {
-    throw Object.assign(error as object, whence(reply, scope))
+    // What another call has failed with, and a conversion throws, tells of that call.
+    const isOurs = isAnyCallError(error) && error.attempt === 0 && error.operation === info.name
+    throw isOurs ? Object.assign(error, whence(reply, scope)) : error
   }
   try {
     const message = convert(reply.message)

@@ -191,6 +191,18 @@ describe('what a reply is read as', () => {
       id: 'x',
     })
   })
+
+  it('an error of another call, thrown by a conversion, stays what it is', async () => {
+    server.answer(answer(404, {}))
+    const client = connect()
+    const other = await failed(client.call(get('/other')))
+    server.answer(answer(200, { id: 1 }))
+    const output = () => {
+      throw other
+    }
+    expect(await failed(client.call(adapt(get('/a', { output: type<object>() }), { output })))).toBe(other)
+    expect(other).toMatchObject({ code: 'not_found', status: 404, operation: 'GET /other' })
+  })
 })
 
 describe('the reply', () => {
