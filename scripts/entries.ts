@@ -12,9 +12,9 @@ export const entries = {
 
 /** The sides of `#platform`; package.json's `imports` picks one by condition. */
 export const platforms = {
-  'platform-node': 'transports/wire/platform/node.ts',
-  'platform-browser': 'transports/wire/platform/browser.ts',
-  'platform-web': 'transports/wire/platform/web.ts',
+  'platform-node': 'transports/platform/node.ts',
+  'platform-browser': 'transports/platform/browser.ts',
+  'platform-web': 'transports/platform/web.ts',
 } as const
 
 export type Entry = keyof typeof entries

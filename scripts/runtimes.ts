@@ -76,7 +76,13 @@ function run(title: string, command: string, args: readonly string[]): void {
 }
 
 /** The chain over every protocol, mocked servers, and how the engines get on with the Node they run in. */
-const dependent = ['test/core', 'test/interceptors', 'test/conformance/', 'test/msw', 'test/wire/http-node.test.ts']
+const dependent = [
+  'test/core',
+  'test/interceptors',
+  'test/conformance/',
+  'test/msw',
+  'test/transports/http/engine/node.test.ts',
+]
 const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--project', 'sources']
 
 buildIfStale()

@@ -1,15 +1,22 @@
 import { CallRunner } from './call-runner.ts'
 import { bindContract, bindOperation } from './contract.ts'
-import type { Auth } from './core/auth.ts'
-import type { DefaultChain } from './core/chain-parts.ts'
-import type { ValidateMode } from './core/checker.ts'
-import type { Clock } from './core/clock.ts'
-import type { Interceptor } from './core/interceptor.ts'
-import { type Bound, type Contract, type Missing, type Need, type Operation, operationInfo } from './core/operation.ts'
-import { refusal } from './core/refusal.ts'
-import type { RetryOptions } from './core/retry-options.ts'
-import { harmless, type Telemetry } from './core/telemetry.ts'
-import type { Transport } from './core/transport.ts'
+import type { Auth } from './core/call/auth.ts'
+import type { DefaultChain } from './core/call/chain-parts.ts'
+import type { ValidateMode } from './core/call/checker.ts'
+import type { Interceptor } from './core/call/interceptor.ts'
+import {
+  type Bound,
+  type Contract,
+  type Missing,
+  type Need,
+  type Operation,
+  operationInfo,
+} from './core/call/operation.ts'
+import { harmless, type Telemetry } from './core/call/telemetry.ts'
+import type { Transport } from './core/call/transport.ts'
+import { refusal } from './core/errors/refusal.ts'
+import type { RetryOptions } from './core/retry/options.ts'
+import type { Clock } from './core/time/clock.ts'
 
 /** What a client is made of. */
 export interface ClientOptions<T extends { readonly [via: string]: Transport }> {

@@ -1,8 +1,14 @@
 import type { CallRunner } from './call-runner.ts'
-import type { CallOptions } from './core/call-options.ts'
-import type { CallError } from './core/error.ts'
-import { type Contract, labelOperation, type OperationInfo, operationInfo, type PagerInfo } from './core/operation.ts'
-import { refusal } from './core/refusal.ts'
+import type { CallOptions } from './core/call/call-options.ts'
+import {
+  type Contract,
+  labelOperation,
+  type OperationInfo,
+  operationInfo,
+  type PagerInfo,
+} from './core/call/operation.ts'
+import type { CallError } from './core/errors/error.ts'
+import { refusal } from './core/errors/refusal.ts'
 
 /** Makes of one operation the function that users call. */
 export function bindOperation(info: OperationInfo, runner: CallRunner): object {

@@ -1,5 +1,5 @@
 import { type Client, type ClientOptions, makeClient } from './client.ts'
-import type { Transport } from './core/transport.ts'
+import type { Transport } from './core/call/transport.ts'
 import { defaultInterceptors } from './interceptors/defaults.ts'
 
 /**

@@ -2,12 +2,11 @@
 // The client
 export type { Client, ClientOptions } from './client.ts'
 // Interceptors
-export type { Auth, Credential } from './core/auth.ts'
-export type { BackoffOptions } from './core/backoff.ts'
+export type { Auth, Credential } from './core/call/auth.ts'
 // For authors of transports
-export { Call, type CallFields } from './core/call.ts'
+export { Call, type CallFields } from './core/call/call.ts'
 // Calls
-export type { CallOptions, HeadersInit, Progress } from './core/call-options.ts'
+export type { CallOptions, HeadersInit, Progress } from './core/call/call-options.ts'
 export type {
   Args,
   Channel,
@@ -23,21 +22,11 @@ export type {
   StreamHead,
   Unary,
   UnaryResult,
-} from './core/call-types.ts'
-export type { Clock } from './core/clock.ts'
-// Errors
-export type { Code } from './core/code.ts'
-export { Context, type ContextKey, createContextKey } from './core/context.ts'
-export type { CursorKeeper, CursorPlace } from './core/cursor-place.ts'
-export { CallError, type FailedAttempt, type NotRetried } from './core/error.ts'
-export type { Failure, Phase, Sent, Violation } from './core/failure.ts'
-export { type Gap, isGap } from './core/gap.ts'
-export { HeaderMap } from './core/header-map.ts'
-export type { IdempotencyOption } from './core/idempotency.ts'
-// Stores
-export { type IndexedDbStoreOptions, indexedDbStore } from './core/indexed-db-store.ts'
-export type { Interceptor, Next } from './core/interceptor.ts'
-export { type MemoryStoreOptions, memoryStore } from './core/memory-store.ts'
+} from './core/call/call-types.ts'
+export { Context, type ContextKey, createContextKey } from './core/call/context.ts'
+export { HeaderMap } from './core/call/header-map.ts'
+export type { IdempotencyOption } from './core/call/idempotency.ts'
+export type { Interceptor, Next } from './core/call/interceptor.ts'
 // Contracts and their types
 export {
   type Api,
@@ -53,28 +42,40 @@ export {
   type OperationInfo,
   type OutputOf,
   type ResumeSpec,
-} from './core/operation.ts'
+} from './core/call/operation.ts'
+export type { PathValue } from './core/call/path-names.ts'
+export type { Reply, StreamReply, UnaryReply } from './core/call/reply.ts'
+export { type Schema, type, type Witness } from './core/call/schema.ts'
+export { Scope } from './core/call/scope.ts'
+export type { Services } from './core/call/services.ts'
+export type { Telemetry, TelemetryEvent } from './core/call/telemetry.ts'
+export type { Transport } from './core/call/transport.ts'
+// Errors
+export type { Code } from './core/errors/code.ts'
+export { CallError, type FailedAttempt, type NotRetried } from './core/errors/error.ts'
+export type { Failure, Phase, Sent, Violation } from './core/errors/failure.ts'
+export { isCallError } from './core/errors/is-call-error.ts'
+export type { RetryBudgetOptions, RetryOptions } from './core/retry/options.ts'
+export type { CursorKeeper, CursorPlace } from './core/store/cursor-place.ts'
+// Stores
+export { type IndexedDbStoreOptions, indexedDbStore } from './core/store/indexed-db-store.ts'
+export { type MemoryStoreOptions, memoryStore } from './core/store/memory-store.ts'
+export type { Store, StoreTraits, StoreWrite } from './core/store/store.ts'
+export { type StoredCursorOptions, storedCursor } from './core/store/stored-cursor.ts'
+export { type Gap, isGap } from './core/stream/gap.ts'
 export {
   type Bound as QueueBound,
   conflate,
   makeBound,
   type OverflowOptions,
   type OverflowPolicy,
-} from './core/overflow.ts'
-export type { PathValue } from './core/path-names.ts'
-export type { Reply, StreamReply, UnaryReply } from './core/reply.ts'
-export type { Resync } from './core/resync-source.ts'
-export type { RetryBudgetOptions, RetryOptions } from './core/retry-options.ts'
-export { type Schema, type, type Witness } from './core/schema.ts'
-export { Scope } from './core/scope.ts'
-export type { Services } from './core/services.ts'
-export { type Item, type MessageSource, Source, type SourceOptions, type Tap } from './core/source.ts'
-export type { Store, StoreTraits, StoreWrite } from './core/store.ts'
-export { type StoredCursorOptions, storedCursor } from './core/stored-cursor.ts'
-export type { Continuity, StreamState } from './core/stream-state.ts'
-export { defineStream } from './core/streaming.ts'
-export type { Telemetry, TelemetryEvent } from './core/telemetry.ts'
-export type { Transport } from './core/transport.ts'
+} from './core/stream/overflow.ts'
+export type { Resync } from './core/stream/resync.ts'
+export { type Item, type MessageSource, Source, type SourceOptions, type Tap } from './core/stream/source.ts'
+export type { Continuity, StreamState } from './core/stream/state.ts'
+export { defineStream } from './core/stream/streaming.ts'
+export type { BackoffOptions } from './core/time/backoff.ts'
+export type { Clock } from './core/time/clock.ts'
 export { createClient } from './create-client.ts'
 export {
   attemptSpan,
@@ -88,4 +89,3 @@ export {
   resume,
   retry,
 } from './interceptors/index.ts'
-export { isCallError } from './is-call-error.ts'

@@ -1,37 +1,27 @@
-import type { Auth } from '../src/core/auth.ts'
-import type { Call } from '../src/core/call.ts'
-import type { HeadersInit } from '../src/core/call-options.ts'
-import { readHeaders } from '../src/core/headers-init.ts'
-import type { IdempotencyOption } from '../src/core/idempotency.ts'
-import type { Reply } from '../src/core/reply.ts'
-import type { Services } from '../src/core/services.ts'
-import { defineStream } from '../src/core/streaming.ts'
-import type { Transport } from '../src/core/transport.ts'
-import { isCrossOrigin } from './wire/base-url.ts'
-import { type DeadlineHeader, deadlineWriter } from './wire/deadline-header.ts'
-import { fetchOptionsOf } from './wire/fetch-options.ts'
-import { GraphQLHttp } from './wire/graphql-http.ts'
-import {
-  type GraphQLBinding,
-  graphqlOperation,
-  type MakeSubscriptions,
-  type Subscribing,
-} from './wire/graphql-operation.ts'
-import {
-  type SubscriptionSocketOptions,
-  Subscriptions,
-  type SubscriptionsOptions,
-} from './wire/graphql-subscriptions.ts'
-import type { ConnectionParams } from './wire/graphql-transport-ws.ts'
-import type { GraphQLBuilder, SubscriptionBuilder } from './wire/graphql-types.ts'
-import { readGraphQLUrl } from './wire/graphql-url.ts'
-import type { HttpEngine, HttpOptions } from './wire/http.ts'
-import { selectEngine } from './wire/http-engine.ts'
+import type { Auth } from '../src/core/call/auth.ts'
+import type { Call } from '../src/core/call/call.ts'
+import type { HeadersInit } from '../src/core/call/call-options.ts'
+import { readHeaders } from '../src/core/call/headers-init.ts'
+import type { IdempotencyOption } from '../src/core/call/idempotency.ts'
+import type { Reply } from '../src/core/call/reply.ts'
+import type { Services } from '../src/core/call/services.ts'
+import type { Transport } from '../src/core/call/transport.ts'
+import { defineStream } from '../src/core/stream/streaming.ts'
+import { GraphQLHttp } from './graphql/exchange.ts'
+import { type GraphQLBinding, graphqlOperation, type MakeSubscriptions, type Subscribing } from './graphql/operation.ts'
+import { type SubscriptionSocketOptions, Subscriptions, type SubscriptionsOptions } from './graphql/subscriptions.ts'
+import type { ConnectionParams } from './graphql/transport-ws.ts'
+import type { GraphQLBuilder, SubscriptionBuilder } from './graphql/types.ts'
+import { readGraphQLUrl } from './graphql/url.ts'
+import { selectEngine } from './http/choose.ts'
+import type { HttpEngine, HttpOptions } from './http/contract.ts'
+import { fetchOptionsOf } from './http/fetch-options.ts'
+import { isCrossOrigin } from './shared/base-url.ts'
+import { type DeadlineHeader, deadlineWriter } from './shared/deadline-header.ts'
 
-export { conflate, type OverflowPolicy } from '../src/core/overflow.ts'
-export type { DeadlineHeader } from './wire/deadline-header.ts'
-export type { SubscriptionSocketOptions } from './wire/graphql-subscriptions.ts'
-export type { ConnectionParams } from './wire/graphql-transport-ws.ts'
+export { conflate, type OverflowPolicy } from '../src/core/stream/overflow.ts'
+export type { SubscriptionSocketOptions } from './graphql/subscriptions.ts'
+export type { ConnectionParams } from './graphql/transport-ws.ts'
 export type {
   ErrorPolicy,
   GraphQLBuilder,
@@ -43,11 +33,12 @@ export type {
   SubscriptionTextSpec,
   TextSpec,
   TypedDocument,
-} from './wire/graphql-types.ts'
-export type { CredentialPlace } from './wire/socket-credential.ts'
-export type { SocketEnd, WebSocketClass, WebSocketLike } from './wire/socket-driver.ts'
-export type { HeartbeatOptions } from './wire/socket-heartbeat.ts'
-export type { CloseCodes } from './wire/websocket-close-codes.ts'
+} from './graphql/types.ts'
+export type { DeadlineHeader } from './shared/deadline-header.ts'
+export type { CloseCodes } from './socket/close-codes.ts'
+export type { SocketEnd, WebSocketClass, WebSocketLike } from './socket/driver/driver.ts'
+export type { CredentialPlace } from './socket/link/credential.ts'
+export type { HeartbeatOptions } from './socket/link/heartbeat.ts'
 
 /** Where a GraphQL server is and how to talk to it. */
 export interface GraphQLTransportOptions extends HttpOptions {

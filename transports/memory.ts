@@ -1,9 +1,9 @@
-import type { Call } from '../src/core/call.ts'
-import type { CallError } from '../src/core/error.ts'
-import { HeaderMap } from '../src/core/header-map.ts'
-import type { Reply } from '../src/core/reply.ts'
-import { type Item, Source } from '../src/core/source.ts'
-import type { Transport } from '../src/core/transport.ts'
+import type { Call } from '../src/core/call/call.ts'
+import { HeaderMap } from '../src/core/call/header-map.ts'
+import type { Reply } from '../src/core/call/reply.ts'
+import type { Transport } from '../src/core/call/transport.ts'
+import type { CallError } from '../src/core/errors/error.ts'
+import { type Item, Source } from '../src/core/stream/source.ts'
 
 /** What a handler may answer: a message, or an async iterable of messages for a stream. */
 export type MemoryHandler = (call: Call) => unknown | Promise<unknown>

@@ -1,3 +1,3 @@
 /// <reference lib="esnext.disposable" preserve="true" />
-export { type VirtualClock, virtualClock } from '../src/core/virtual-clock.ts'
+export { type VirtualClock, virtualClock } from '../src/core/time/virtual-clock.ts'
 export { type MemoryHandler, type MemoryTransportOptions, memoryTransport, withCursor } from './memory.ts'

@@ -1,28 +1,26 @@
 /// <reference lib="esnext.disposable" preserve="true" />
-import type { Auth } from '../src/core/auth.ts'
-import type { Call } from '../src/core/call.ts'
-import type { IdempotencyOption } from '../src/core/idempotency.ts'
-import type { Reply } from '../src/core/reply.ts'
-import type { Services } from '../src/core/services.ts'
-import type { Transport } from '../src/core/transport.ts'
-import { plainJson } from './wire/frames.ts'
-import { type SocketOptions, SocketSessions } from './wire/socket-sessions.ts'
-import { type CloseCodes, withCloseCodes } from './wire/websocket-close-codes.ts'
-import { defineChannel, defineRequest, type NamedInput, type WebSocketBinding } from './wire/websocket-operation.ts'
-import type { ChannelBuilder, RequestBuilder } from './wire/websocket-types.ts'
-import { readSocketUrl } from './wire/websocket-url.ts'
-import type { WireAdapter } from './wire/wire-adapter.ts'
+import type { Auth } from '../src/core/call/auth.ts'
+import type { Call } from '../src/core/call/call.ts'
+import type { IdempotencyOption } from '../src/core/call/idempotency.ts'
+import type { Reply } from '../src/core/call/reply.ts'
+import type { Services } from '../src/core/call/services.ts'
+import type { Transport } from '../src/core/call/transport.ts'
+import { type CloseCodes, withCloseCodes } from './socket/close-codes.ts'
+import { type SocketOptions, SocketSessions } from './socket/session/sessions.ts'
+import { readSocketUrl } from './socket/url.ts'
+import type { WireAdapter } from './socket/wire-adapter.ts'
+import { defineChannel, defineRequest, type NamedInput, type WebSocketBinding } from './websocket/operation.ts'
+import { plainJson } from './websocket/plain-json.ts'
+import type { ChannelBuilder, RequestBuilder } from './websocket/types.ts'
 
-export type { OutboxOptions } from '../src/core/outbox.ts'
-export { conflate, type OverflowPolicy } from '../src/core/overflow.ts'
-export { type PlainJsonOptions, plainJson } from './wire/frames.ts'
-export type { CredentialPlace } from './wire/socket-credential.ts'
-export type { SocketEnd, WebSocketClass, WebSocketLike } from './wire/socket-driver.ts'
-export type { HeartbeatOptions } from './wire/socket-heartbeat.ts'
-export type { SocketOptions } from './wire/socket-sessions.ts'
-export type { CloseCodes } from './wire/websocket-close-codes.ts'
-export { classifyClose } from './wire/websocket-failure.ts'
-export type { ChannelBuilder, ChannelSpec, RequestBuilder, RequestSpec } from './wire/websocket-types.ts'
+export type { OutboxOptions } from '../src/core/outbox/outbox.ts'
+export { conflate, type OverflowPolicy } from '../src/core/stream/overflow.ts'
+export type { CloseCodes } from './socket/close-codes.ts'
+export type { SocketEnd, WebSocketClass, WebSocketLike } from './socket/driver/driver.ts'
+export { classifyClose } from './socket/errors.ts'
+export type { CredentialPlace } from './socket/link/credential.ts'
+export type { HeartbeatOptions } from './socket/link/heartbeat.ts'
+export type { SocketOptions } from './socket/session/sessions.ts'
 export type {
   Acceptance,
   CloseVerdict,
@@ -36,7 +34,9 @@ export type {
   WireCursor,
   WireFrame,
   WireTraits,
-} from './wire/wire-adapter.ts'
+} from './socket/wire-adapter.ts'
+export { type PlainJsonOptions, plainJson } from './websocket/plain-json.ts'
+export type { ChannelBuilder, ChannelSpec, RequestBuilder, RequestSpec } from './websocket/types.ts'
 
 /** Where the socket is and how it lives. */
 export interface WebSocketTransportOptions extends SocketOptions {

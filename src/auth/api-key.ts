@@ -1,4 +1,4 @@
-import type { Auth, Credential } from '../core/auth.ts'
+import type { Auth, Credential } from '../core/call/auth.ts'
 
 /** Where the key goes. */
 export interface ApiKeyAuthOptions {

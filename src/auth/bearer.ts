@@ -1,5 +1,5 @@
-import type { Auth, Credential } from '../core/auth.ts'
-import type { Call } from '../core/call.ts'
+import type { Auth, Credential } from '../core/call/auth.ts'
+import type { Call } from '../core/call/call.ts'
 import { TokenSource } from './token-source.ts'
 
 /** A token with a declared life; it is kept and renewed before it ends. */

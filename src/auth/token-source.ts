@@ -1,6 +1,6 @@
-import type { Call } from '../core/call.ts'
-import type { Clock } from '../core/clock.ts'
-import { CallError } from '../core/error.ts'
+import type { Call } from '../core/call/call.ts'
+import { CallError } from '../core/errors/error.ts'
+import type { Clock } from '../core/time/clock.ts'
 import type { BearerAuthOptions, BearerToken, TokenRequest } from './bearer.ts'
 
 type Given = string | BearerToken | undefined

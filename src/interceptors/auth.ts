@@ -1,9 +1,9 @@
-import type { Auth, Credential } from '../core/auth.ts'
-import type { Call } from '../core/call.ts'
-import { ours } from '../core/compose.ts'
-import { CallError, isAnyCallError } from '../core/error.ts'
-import type { Interceptor, Next } from '../core/interceptor.ts'
-import type { Reply } from '../core/reply.ts'
+import type { Auth, Credential } from '../core/call/auth.ts'
+import type { Call } from '../core/call/call.ts'
+import { ours } from '../core/call/compose.ts'
+import type { Interceptor, Next } from '../core/call/interceptor.ts'
+import type { Reply } from '../core/call/reply.ts'
+import { CallError, isAnyCallError } from '../core/errors/error.ts'
 
 /**
  * Gives every attempt a fresh credential, and replays once with a newer one after `unauthenticated`.

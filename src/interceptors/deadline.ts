@@ -1,8 +1,8 @@
-import type { Call } from '../core/call.ts'
-import { ours } from '../core/compose.ts'
-import { CallError, withHistory } from '../core/error.ts'
-import type { Interceptor } from '../core/interceptor.ts'
-import { refusal } from '../core/refusal.ts'
+import type { Call } from '../core/call/call.ts'
+import { ours } from '../core/call/compose.ts'
+import type { Interceptor } from '../core/call/interceptor.ts'
+import { CallError, withHistory } from '../core/errors/error.ts'
+import { refusal } from '../core/errors/refusal.ts'
 
 /** Bounds of a call. */
 export interface DeadlineOptions {

@@ -1,5 +1,5 @@
-import type { ChainParts } from '../core/chain-parts.ts'
-import type { Interceptor } from '../core/interceptor.ts'
+import type { ChainParts } from '../core/call/chain-parts.ts'
+import type { Interceptor } from '../core/call/interceptor.ts'
 import { auth } from './auth.ts'
 import { deadline } from './deadline.ts'
 import { idempotencyKey } from './idempotency-key.ts'

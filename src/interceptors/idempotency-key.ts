@@ -1,8 +1,8 @@
-import type { Call } from '../core/call.ts'
-import { ours } from '../core/compose.ts'
-import { type IdempotencyOption, type IdempotencyProfile, idempotencyProfiles } from '../core/idempotency.ts'
-import type { Interceptor } from '../core/interceptor.ts'
-import { uuid } from '../core/uuid.ts'
+import type { Call } from '../core/call/call.ts'
+import { ours } from '../core/call/compose.ts'
+import { type IdempotencyOption, type IdempotencyProfile, idempotencyProfiles } from '../core/call/idempotency.ts'
+import type { Interceptor } from '../core/call/interceptor.ts'
+import { uuid } from '../core/call/uuid.ts'
 
 /** Which keys are sent. */
 export interface IdempotencyKeyOptions {

@@ -1,8 +1,8 @@
-import { ours } from '../core/compose.ts'
-import type { Interceptor } from '../core/interceptor.ts'
-import type { ResumeOptions } from '../core/resume-stream.ts'
+import { ours } from '../core/call/compose.ts'
+import type { Interceptor } from '../core/call/interceptor.ts'
+import type { ResumeOptions } from '../core/resume/resume-stream.ts'
 
-export type { ResumeOptions } from '../core/resume-stream.ts'
+export type { ResumeOptions } from '../core/resume/resume-stream.ts'
 
 /**
  * Opens a broken stream again after the last cursor received, and splices the attempts into one series of messages.

@@ -1,13 +1,20 @@
-import { attempt } from '../core/attempt.ts'
-import type { Call } from '../core/call.ts'
-import { ours } from '../core/compose.ts'
-import { CallError, failureOf, isAnyCallError, type NotRetried, toFailedAttempt, withHistory } from '../core/error.ts'
-import type { Interceptor, Next } from '../core/interceptor.ts'
-import { NotBefore } from '../core/not-before.ts'
-import type { Reply } from '../core/reply.ts'
-import { type Receipt, RetryBudget } from '../core/retry-budget.ts'
-import type { RetryOptions } from '../core/retry-options.ts'
-import { sleep } from '../core/sleep.ts'
+import type { Call } from '../core/call/call.ts'
+import { ours } from '../core/call/compose.ts'
+import type { Interceptor, Next } from '../core/call/interceptor.ts'
+import type { Reply } from '../core/call/reply.ts'
+import {
+  CallError,
+  failureOf,
+  isAnyCallError,
+  type NotRetried,
+  toFailedAttempt,
+  withHistory,
+} from '../core/errors/error.ts'
+import { attempt } from '../core/retry/attempt.ts'
+import { type Receipt, RetryBudget } from '../core/retry/budget.ts'
+import type { RetryOptions } from '../core/retry/options.ts'
+import { NotBefore } from '../core/time/not-before.ts'
+import { sleep } from '../core/time/sleep.ts'
 import { retryLoop } from './retry-loop.ts'
 
 const isBrowser = typeof (globalThis as { document?: unknown }).document !== 'undefined'

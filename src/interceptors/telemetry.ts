@@ -1,6 +1,6 @@
-import { ours } from '../core/compose.ts'
-import type { Interceptor } from '../core/interceptor.ts'
-import type { Telemetry } from '../core/telemetry.ts'
+import { ours } from '../core/call/compose.ts'
+import type { Interceptor } from '../core/call/interceptor.ts'
+import type { Telemetry } from '../core/call/telemetry.ts'
 
 /** Tells the sink of each call: outermost, so that it sees the call once and with everything it cost. */
 export function callSpan(sink: Telemetry): Interceptor {

@@ -57,7 +57,7 @@ describe.skipIf(!executablePath)(`a store in the IndexedDB of Chromium${why}`, (
       platform: 'browser',
       write: false,
       conditions: ['polywire-source'],
-      alias: { '#platform': resolve(root, 'transports/wire/platform/browser.ts') },
+      alias: { '#platform': resolve(root, 'transports/platform/browser.ts') },
     })
     const script = bundle.outputFiles[0]?.text ?? ''
     site = createServer((_request, response) => {

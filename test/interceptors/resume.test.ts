@@ -13,8 +13,8 @@ import {
   type TelemetryEvent,
 } from 'polywire'
 import { afterEach, describe, expect, it } from 'vitest'
-import { PageLife } from '../../src/core/page-life.ts'
-import { ResumingStream } from '../../src/core/resume-stream.ts'
+import { ResumingStream } from '../../src/core/resume/resume-stream.ts'
+import { PageLife } from '../../src/core/time/page-life.ts'
 import { FakePage } from '../support/fake-page.ts'
 import { manualClock } from '../support/manual-clock.ts'
 import { broken, ScriptedStreams } from '../support/scripted-streams.ts'

@@ -59,7 +59,7 @@ async function bundle(program: string): Promise<string> {
     platform: 'browser',
     write: false,
     conditions: ['polywire-source'],
-    alias: { '#platform': resolve(root, 'transports/wire/platform/browser.ts') },
+    alias: { '#platform': resolve(root, 'transports/platform/browser.ts') },
   })
   // A closing tag within the program would end the script.
   return (outputFiles[0]?.text ?? '').replaceAll('</script', '<\\/script')

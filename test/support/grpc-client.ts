@@ -1,6 +1,6 @@
 import { createClient } from 'polywire'
 import { type GrpcWebTransportOptions, grpcWebTransport, service } from 'polywire/grpc-web'
-import { systemClock } from '../../src/core/clock.ts'
+import { systemClock } from '../../src/core/time/clock.ts'
 import { ShopService } from './proto/gen/polywire/test/v1/shop_pb.ts'
 
 /** The system's clock without its chance: no backoff waits. */

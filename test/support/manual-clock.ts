@@ -1,1 +1,1 @@
-export { type VirtualClock as ManualClock, virtualClock as manualClock } from '../../src/core/virtual-clock.ts'
+export { type VirtualClock as ManualClock, virtualClock as manualClock } from '../../src/core/time/virtual-clock.ts'

@@ -1,6 +1,6 @@
-import type { HeaderMap } from '../../src/core/header-map.ts'
-import { Scope } from '../../src/core/scope.ts'
-import type { Services } from '../../src/core/services.ts'
+import type { HeaderMap } from '../../src/core/call/header-map.ts'
+import { Scope } from '../../src/core/call/scope.ts'
+import type { Services } from '../../src/core/call/services.ts'
 import type {
   HttpControl,
   HttpEngine,
@@ -9,7 +9,7 @@ import type {
   HttpRequest,
   HttpScope,
   HttpSink,
-} from '../../transports/wire/http.ts'
+} from '../../transports/http/contract.ts'
 
 /** A sink that keeps everything it is told, and lets a test wait for it. */
 export class RecordingSink implements HttpSink {

@@ -1,0 +1,26 @@
+import type { CallError } from '../errors/error.ts'
+import type { Call } from './call.ts'
+
+/** What proves who calls: made by an {@link Auth}, carried by the call, applied to the wire by the transport. */
+export interface Credential {
+  /** Names in lower case; never sent to another origin than the transport's own, nor over a redirect to one. */
+  readonly headers?: Readonly<Record<string, string>>
+  /** Query parameters, where an API demands the key there. */
+  readonly query?: Readonly<Record<string, string>>
+  /** The bare secret, for a WebSocket's sub-protocol, query or first message. */
+  readonly secret?: string
+}
+
+/** Where credentials come from; see `bearerAuth`, `apiKeyAuth`. One object may serve several transports. */
+export interface Auth {
+  readonly name: string
+  /** Whose calls these are; two identities never share anything. @defaultValue one identity */
+  identity?(call: Pick<Call, 'context' | 'options'>): string
+  /** The credential for one attempt. Bound to no call's abort. */
+  credential(call: Call): Credential | undefined | Promise<Credential | undefined>
+  /**
+   * Another credential after `rejected` was refused, or undefined where there is none. Concurrent calls for the same
+   * rejected credential must cause one refresh; a newer credential than the rejected one is given without any.
+   */
+  refresh?(rejected: Credential, call: Call, error: CallError): Promise<Credential | undefined>
+}

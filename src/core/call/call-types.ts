@@ -1,0 +1,132 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+
+import type { CallError } from '../errors/error.ts'
+import type { Gap } from '../stream/gap.ts'
+import type { Continuity, StreamState } from '../stream/state.ts'
+import type { CallOptions } from './call-options.ts'
+import type { HeaderMap } from './header-map.ts'
+
+/** What `.reply()` gives: the message and what came with it. */
+export interface UnaryResult<Out> {
+  readonly message: Out
+  /** HTTP status; 200 where the protocol has none. */
+  readonly status: number
+  readonly headers: HeaderMap
+  readonly trailers: HeaderMap
+  /** Attempts made, the first included. */
+  readonly attempts: number
+  readonly idempotencyKey?: string
+}
+
+declare const noInput: unique symbol
+/** Nothing to pass. A weak type, so that `{ typo: 1 }` is still an error. */
+export interface NoInput {
+  readonly [noInput]?: never
+}
+
+/** The input may be left out when every name in it is optional. */
+export type Args<In> = {} extends In
+  ? [input?: In | undefined, options?: CallOptions | undefined]
+  : [input: In, options?: CallOptions | undefined]
+
+/** A call with one message each way. */
+export interface Unary<In, Out> {
+  /** @throws {CallError} whatever went wrong; the caller's own abort rejects with the signal's reason. */
+  (...args: Args<In>): Promise<Out>
+  /** The same with status, headers, trailers and attempts. */
+  reply(...args: Args<In>): Promise<UnaryResult<Out>>
+}
+
+/** A unary call whose replies are pages. */
+export interface PagedUnary<In, Out, Item> extends Unary<In, Out> {
+  /** Page after page, each a call of its own. */
+  pages(...args: Args<In>): AsyncIterable<Out>
+  /** What the pages hold, one by one. */
+  items(...args: Args<In>): AsyncIterable<Item>
+}
+
+/** How a stream is consumed beside `for await`. Returns what unsubscribes. */
+export interface Observer<Message> {
+  next?(message: Message): void
+  /** The stream failed; nothing follows. */
+  error?(error: unknown): void
+  /** The stream ended; nothing follows. */
+  end?(): void
+  gap?(gap: Gap): void
+  state?(state: StreamState): void
+}
+
+/** What a stream answered when it opened. */
+export interface StreamHead {
+  /** HTTP status; 200 where the protocol has none. */
+  readonly status: number
+  /** Empty where the protocol has none. */
+  readonly headers: HeaderMap
+}
+
+/**
+ * An open-ended series of messages; it opens on the first `next()`, `send()`, `subscribe()` or `await opened`.
+ *
+ * It is read by one loop, or by any number of observers. A loop may go on where an earlier one stopped; one beside
+ * another, or beside observers, is refused with `failed_precondition`, since each would get a part of the messages:
+ * call the operation again for a stream of its own (calls of one channel share one subscription).
+ */
+export interface Stream<Message> extends AsyncIterable<Message>, AsyncDisposable {
+  /** Resolves when the stream is open, with what the server answered the first time; opens it. */
+  readonly opened: Promise<StreamHead>
+  readonly state: StreamState
+  /** The cursor of the last message that was consumed: where another run may resume. */
+  readonly cursor: string | undefined
+  readonly continuity: Continuity
+  /** @throws {CallError} `unavailable` where its place was to be kept in a store, and could not. */
+  close(): Promise<void>
+  /**
+   * Opens the stream and calls back: every observer is told everything from when it joined. Returns what makes this one
+   * leave; the last one to leave closes the stream. An observer without `next` and `gap` may watch a loop.
+   *
+   * @throws {CallError} `failed_precondition` where a loop reads the stream.
+   */
+  subscribe(observer: Observer<Message>): () => void
+}
+
+/** Many messages from the server. */
+export interface ServerStream<In, Message> {
+  (...args: Args<In>): Stream<Message>
+}
+
+/** Many messages to the server, one back. */
+export interface ClientStream<In, Out> {
+  (messages: AsyncIterable<In> | Iterable<In>, options?: CallOptions | undefined): Promise<Out>
+  reply(messages: AsyncIterable<In> | Iterable<In>, options?: CallOptions | undefined): Promise<UnaryResult<Out>>
+}
+
+/** What one `send` may say. */
+export interface SendOptions {
+  /** Makes it safe to send again after a drop: the server drops what it has seen. */
+  readonly key?: string
+  readonly signal?: CallOptions['signal']
+}
+
+/** Both ways at once: a WebSocket channel and a bidi stream are used alike, which lets one replace the other. */
+export interface Duplex<Send, Receive> extends Stream<Receive> {
+  /** Resolves when the message was written, or acknowledged where the server acknowledges. */
+  send(message: Send, options?: SendOptions): Promise<void>
+  /** No more messages from here; what the server still sends can be read. */
+  end(): Promise<void>
+}
+
+/** Opens a duplex. */
+export interface Channel<In, Send, Receive> {
+  (...args: Args<In>): Duplex<Send, Receive>
+}
+
+declare const fails: unique symbol
+/** Declared error bodies by status; joined to the call interface only where there are some. */
+export interface Fails<Bodies> {
+  readonly [fails]: Bodies
+}
+type ErrorOf<Bodies> = {
+  [S in keyof Bodies]: CallError & { readonly status: S; readonly body: Bodies[S] }
+}[keyof Bodies]
+/** The errors that an operation declares. */
+export type DeclaredError<Bodies> = ErrorOf<Bodies>

@@ -1,0 +1,123 @@
+import type { Outbox } from '../outbox/outbox.ts'
+import type { Credential } from './auth.ts'
+import type { CallOptions } from './call-options.ts'
+import { Context } from './context.ts'
+import type { OperationInfo } from './operation.ts'
+import type { Scope } from './scope.ts'
+
+/** Request headers: names in lower case. */
+export type CallHeaders = Readonly<Record<string, string>>
+
+/** The fields of a Call that `with` may change. */
+export interface CallFields {
+  /** What the caller passed, after validation and adaptation. */
+  readonly input: unknown
+  /** The mutable half; another one for a hedge leg, a timed attempt or a re-open. */
+  readonly scope: Scope
+  readonly headers: CallHeaders
+  /** Bounds this call, or this opening of a stream: monotonic ms by the client's clock; Infinity where nothing does. */
+  readonly deadline: number
+  /** The deadline that goes on the wire: every unary call's, a stream's only where an absolute one bounds it; else Infinity. */
+  readonly wireDeadline: number
+  /** The first is 1. */
+  readonly attempt: number
+  /** Where a stream is to be opened again: the last cursor received. */
+  readonly cursor: string | undefined
+  /** A stream is being opened again: one attempt, no retry budget. */
+  readonly isReopen: boolean
+  /** Set by `auth`, applied to the wire by the transport, to its own origin only. */
+  readonly credential: Credential | undefined
+  readonly idempotencyKey: string | undefined
+  /** The server is known to honour the key, so that the call may be sent again. */
+  readonly isKeyHonoured: boolean
+  readonly context: Context
+}
+
+/** One invocation: the immutable half. A changed call is `call.with({ … })`. */
+export class Call implements CallFields {
+  // Declared only: the constructor assigns each, so there is nothing to define first.
+  declare readonly operation: OperationInfo
+  declare readonly options: CallOptions
+  /** Whose call it is: everything shared (sockets, refreshes, not-before …) is partitioned by it. */
+  declare readonly identity: string
+  /** Messages to send, on a channel, client or bidi stream. */
+  declare readonly outbox: Outbox | undefined
+  declare readonly input: unknown
+  declare readonly scope: Scope
+  declare readonly headers: CallHeaders
+  declare readonly deadline: number
+  declare readonly wireDeadline: number
+  declare readonly attempt: number
+  declare readonly cursor: string | undefined
+  declare readonly isReopen: boolean
+  declare readonly credential: Credential | undefined
+  declare readonly idempotencyKey: string | undefined
+  declare readonly isKeyHonoured: boolean
+  declare readonly context: Context
+
+  /** @param base - another call, or what the facade starts one with. */
+  constructor(base: CallStart) {
+    this.operation = base.operation
+    this.options = base.options
+    this.identity = base.identity
+    this.outbox = base.outbox
+    this.input = base.input
+    this.scope = base.scope
+    this.headers = base.headers
+    this.deadline = base.deadline ?? Number.POSITIVE_INFINITY
+    this.wireDeadline = base.wireDeadline ?? Number.POSITIVE_INFINITY
+    this.attempt = base.attempt ?? 1
+    this.cursor = base.cursor
+    this.isReopen = base.isReopen ?? false
+    this.credential = base.credential
+    this.idempotencyKey = base.idempotencyKey
+    this.isKeyHonoured = base.isKeyHonoured ?? false
+    this.context = base.context ?? Context.empty
+  }
+
+  /** A call as the facade starts it. */
+  static start(base: Omit<CallStart, 'identity' | 'outbox'> & Partial<CallStart>): Call {
+    return new Call({ identity: '', outbox: undefined, ...base })
+  }
+
+  /** Ends with the call; made when first asked for. */
+  get signal(): AbortSignal {
+    return this.scope.signal
+  }
+
+  /** Whether the remaining time goes on the wire. */
+  get isDeadlineSent(): boolean {
+    return this.wireDeadline !== Number.POSITIVE_INFINITY
+  }
+
+  /** What is left in ms, never negative, of the deadline that goes on the wire, else of the one that bounds this opening. */
+  get remainingMs(): number {
+    const deadline = this.isDeadlineSent ? this.wireDeadline : this.deadline
+    return deadline === Number.POSITIVE_INFINITY ? deadline : Math.max(0, deadline - this.scope.services.clock.now())
+  }
+
+  /** A changed copy; a field that is not named stays. */
+  with(changes: Partial<CallFields>): Call {
+    const copy: Mutable<Call> = new Call(this)
+    for (const name in changes) copy[name as keyof CallFields] = changes[name as keyof CallFields] as never
+    return copy
+  }
+
+  /** The same call with some headers more; a later one of the same name wins. Names must be in lower case. */
+  withHeaders(headers: CallHeaders): Call {
+    return this.with({ headers: { ...this.headers, ...headers } })
+  }
+}
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] }
+
+/** What the facade knows when a call starts. */
+export interface CallStart extends Partial<CallFields> {
+  readonly operation: OperationInfo
+  readonly options: CallOptions
+  readonly identity: string
+  readonly outbox: Outbox | undefined
+  readonly input: unknown
+  readonly scope: Scope
+  readonly headers: CallHeaders
+}

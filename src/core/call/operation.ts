@@ -1,0 +1,179 @@
+import type { OutboxOptions } from '../outbox/outbox.ts'
+import type { RetryOptions } from '../retry/options.ts'
+import type { Streaming } from '../stream/streaming.ts'
+import type { CallOptions } from './call-options.ts'
+import type { ServerStream, Unary } from './call-types.ts'
+import type { IdempotencyOption } from './idempotency.ts'
+import type { Schema } from './schema.ts'
+
+/** How many messages go which way. */
+export type Kind = 'unary' | 'server_stream' | 'client_stream' | 'bidi_stream'
+
+/** Validates by a schema, in the mode that operation and client agreed on. */
+export type Check = (schema: Schema<any, any>, value: unknown) => unknown | Promise<unknown>
+
+/** How a stream without cursors of its own is opened again. */
+export interface ResumeSpec<Message = any, In = any> {
+  /** The cursor in a message. */
+  readonly cursor: (message: Message) => string | number | undefined
+  /** The input that continues after a cursor. */
+  readonly apply: (input: In, cursor: string) => In
+}
+
+/** The run-time half of an operation: everything but its types. */
+export interface OperationInfo {
+  /** The template that errors and logs show: `GET /users/{id}`. */
+  readonly name: string
+  readonly protocol: string
+  /** The key of its transport in `createClient({ transports })`. */
+  readonly via: string
+  readonly kind: Kind
+  /** Sending it twice does what sending it once does. */
+  readonly isIdempotent: boolean
+  /** What the transport needs to know; only the transport of `protocol` reads it. */
+  readonly binding: unknown
+  /** A key is generated even if no profile says that the server honours it (POST, PATCH). */
+  readonly isKeyedByDefault?: boolean
+  readonly idempotency?: IdempotencyOption
+  readonly retry?: RetryOptions | false
+  /** Brings the caller's input into the transport's shape, validated. Throws plain Violations through `check`. */
+  readonly intake?: (input: unknown, check: Check) => unknown | Promise<unknown>
+  /** Validates what is sent on a duplex or client stream, message by message. */
+  readonly outgoing?: (message: unknown, check: Check) => unknown | Promise<unknown>
+  /** Validates what came back, message by message. */
+  readonly outlet?: (message: unknown, check: Check) => unknown | Promise<unknown>
+  /** From `adapt`: the outermost conversion of input and of each message. */
+  readonly adapted?: { readonly input?: (input: any) => unknown; readonly output?: (message: any) => unknown }
+  readonly validate?: 'warn' | false
+  /** Whether what it sends can be sent once more, byte for byte. @defaultValue true */
+  readonly isReplayable?: (input: any) => boolean
+  readonly errors?: { readonly [status: number]: Schema<any, any> }
+  readonly paginate?: AnyPager
+  /** Set by `defineStream`: what a stream needs of the core. */
+  readonly streaming?: Streaming
+  /** Bounds of what waits to be sent on a duplex. */
+  readonly outbox?: OutboxOptions
+  /** A stream may be opened again after a drop. */
+  readonly isResumable?: boolean
+  readonly resume?: ResumeSpec
+  /** What cursors are: opaque, or consecutive numbers (behind an optional `epoch:`), which tell repeats and gaps at any time. @defaultValue 'opaque' */
+  readonly cursors?: 'opaque' | 'offset'
+  /** Lost messages: an item in the iterator, or the end of the stream. @defaultValue 'fail' */
+  readonly gaps?: 'fail' | 'yield'
+}
+
+declare const call: unique symbol
+/** What can be called: a value made by a builder. `Via` is the transport key it needs, `C` what `bind` turns it into. */
+export interface Operation<Via extends string = string, C = unknown> {
+  readonly via: Via
+  readonly [call]: C
+}
+
+const infos = Symbol.for('polywire.operation')
+
+/** Makes an operation of its run-time half; the builder says the types. One that streams is made by `defineStream`. */
+export function defineOperation<O extends Operation<any, any>>(info: OperationInfo): O {
+  return Object.freeze({ via: info.via, [infos]: info }) as unknown as O
+}
+
+/** The run-time half of an operation, or of a bound call; undefined for anything else. */
+export function operationInfo(value: unknown): OperationInfo | undefined {
+  const holds = (typeof value === 'object' && value !== null) || typeof value === 'function'
+  return holds ? (value as { [infos]?: OperationInfo })[infos] : undefined
+}
+
+/** Lets a bound call be recognised as its operation. */
+export function labelOperation<T extends object>(bound: T, info: OperationInfo): T {
+  return Object.defineProperty(bound, infos, { value: info, enumerable: false })
+}
+
+/** A tree of operations, any protocol in any place. */
+export interface Contract {
+  readonly [name: string]: Operation | Contract
+}
+
+/** What `bind` makes of a contract. One look-up per operation; homomorphic, so that doc comments reach the contract. */
+export type Bound<C> = { readonly [K in keyof C]: C[K] extends Operation ? C[K][typeof call] : Bound<C[K]> }
+
+/** The type of a bound contract, for publishers: `Api<typeof contract>`. */
+export type Api<C> = Bound<C>
+type CallOf<O> = O extends { readonly [call]: infer C } ? C : never
+/** The input of an operation. */
+export type InputOf<O> = CallOf<O> extends (...args: infer A) => unknown ? Exclude<A[0], undefined> : never
+/** What an operation gives: its message, or one message of its stream. */
+export type OutputOf<O> =
+  CallOf<O> extends (...args: any[]) => infer R
+    ? R extends Promise<infer Out>
+      ? Out
+      : R extends AsyncIterable<infer Message>
+        ? Message
+        : never
+    : never
+
+/** The compiler's word for a transport that is not there. */
+export type MissingTransport<Via extends string> =
+  `createClient({ transports }) has no '${Via}', which this operation needs`
+/** `unknown` where the transport is there. */
+export type Need<V extends string, Via extends string> = [V] extends [Via] ? unknown : MissingTransport<V>
+/** A contract's shape with a message wherever a transport is missing. */
+export type Missing<C, Via extends string> = {
+  readonly [K in keyof C]: C[K] extends Operation<infer V> ? Need<V, Via> : Missing<C[K], Via>
+}
+
+/** How the pages of a list follow each other; made by `cursorPages`. */
+export interface AnyPager {
+  readonly next: string
+}
+
+/** What a bound operation that has pages can do beside being called. */
+export interface PageCallables {
+  pages(input?: unknown, options?: CallOptions): AsyncGenerator<unknown>
+  items(input?: unknown, options?: CallOptions): AsyncGenerator<unknown>
+}
+
+/** What a pager does at run time: it brings the loop over pages along, so that a program without pages is without it. */
+export interface PagerInfo extends AnyPager {
+  /** The list in a page. */
+  itemsOf(page: unknown): readonly unknown[]
+  /** The input of the next page, or undefined after the last. */
+  nextInput(input: unknown, page: unknown): { readonly input: unknown; readonly cursor: string } | undefined
+  /** The same where the cursor goes to one part of a nested input. */
+  nested(part: string): PagerInfo
+  callables(
+    pager: PagerInfo,
+    info: OperationInfo,
+    fetchPage: (input: unknown, options?: CallOptions) => Promise<unknown>,
+  ): PageCallables
+}
+
+/**
+ * Gives an operation another input or output: what makes a change of protocol invisible at the call sites
+ * (int64, `data` envelopes, event envelopes, names).
+ *
+ * @example
+ * adapt(events('/users/{id}/events', { user: type<User>() }), { output: (event) => event.data })
+ */
+export function adapt<V extends string, I, O, I2 = I, O2 = O>(
+  operation: Operation<V, Unary<I, O>>,
+  by: { readonly input?: (input: I2) => I; readonly output?: (output: O) => O2 },
+): Operation<V, Unary<I2, O2>>
+export function adapt<V extends string, I, O, I2 = I, O2 = O>(
+  operation: Operation<V, ServerStream<I, O>>,
+  by: { readonly input?: (input: I2) => I; readonly output?: (message: O) => O2 },
+): Operation<V, ServerStream<I2, O2>>
+export function adapt(
+  operation: unknown,
+  by: { readonly input?: (input: any) => unknown; readonly output?: (message: any) => unknown },
+): never {
+  const info = operationInfo(operation)
+  if (!info) throw new TypeError('adapt(operation, …) takes an operation made by a builder such as get() or rpc()')
+  const inner = info.adapted
+  const adapted = { ...chain('input', by.input, inner?.input), ...chain('output', inner?.output, by.output) }
+  return defineOperation<Operation<never>>({ ...info, adapted }) as never
+}
+
+type Convert = ((value: any) => unknown) | undefined
+function chain<K extends string>(key: K, first: Convert, then: Convert): { [k in K]?: (value: any) => unknown } {
+  const convert = first && then ? (value: unknown) => then(first(value)) : (first ?? then)
+  return (convert ? { [key]: convert } : {}) as never
+}

@@ -1,0 +1,12 @@
+import type { Clock } from '../time/clock.ts'
+import type { DeadlineList } from '../time/deadline-list.ts'
+import type { Telemetry } from './telemetry.ts'
+
+/** What all calls of one client share. */
+export interface Services {
+  readonly clock: Clock
+  readonly deadlines: DeadlineList
+  readonly telemetry: Telemetry | undefined
+  /** What calls that are over still do, and the client's `close()` waits for. */
+  readonly lastWork?: Set<Promise<unknown>>
+}

@@ -1,0 +1,179 @@
+import type { HeaderMap } from '../call/header-map.ts'
+import type { Code } from './code.ts'
+import type { Failure, Phase, Sent, Violation } from './failure.ts'
+
+/** One earlier attempt, in short. */
+export interface FailedAttempt {
+  readonly attempt: number
+  readonly code: Code
+  readonly status?: number
+  readonly phase: Phase
+  readonly sent: Sent
+  readonly reason?: string
+}
+
+/** Why a transient failure was not sent again. */
+export type NotRetried =
+  | 'not_idempotent'
+  | 'body_not_replayable'
+  | 'attempts_exhausted'
+  | 'budget_exhausted'
+  | 'wait_exceeds_deadline'
+  | 'forbidden_by_server'
+  | 'key_expired'
+  | 'disabled'
+
+/** What an error needs to know of its call: a `Call` fits. */
+export interface ErrorOrigin {
+  readonly operation: { readonly name: string; readonly protocol: string; readonly via: string }
+  readonly attempt?: number
+  readonly idempotencyKey?: string | undefined
+}
+
+const brand: unique symbol = Symbol.for('polywire.CallError') as never
+const inspect = Symbol.for('nodejs.util.inspect.custom')
+/** What a server may have echoed a credential into: kept out of JSON, console and util.inspect. */
+const hidden = [
+  'serverMessage',
+  'violations',
+  'details',
+  'problem',
+  'headers',
+  'trailers',
+  'body',
+  'cause',
+  'idempotencyKey',
+  'connection',
+] as const
+/** What may be logged, in the order of reading. */
+const shown = [
+  'name',
+  'message',
+  'code',
+  'protocol',
+  'operation',
+  'status',
+  'phase',
+  'sent',
+  'isRetryable',
+  'retryAfterMs',
+  'attempt',
+  'failures',
+  'notRetried',
+  'requestId',
+  'reason',
+] as const
+/** Members that only some errors have. */
+const optional = ['status', 'retryAfterMs', 'requestId', 'reason'] as const
+const rank: Record<Sent, number> = { no: 0, maybe: 1, yes: 2 }
+
+/**
+ * The one error of all protocols: what, where, whether it was sent, and what to do.
+ *
+ * The caller's own abort is no CallError: it rejects with the signal's reason. Test with {@link isCallError}, which
+ * works over duplicate copies of the package; serialising it never shows a credential.
+ */
+export class CallError extends Error {
+  override readonly name = 'CallError'
+  declare readonly code: Code
+  /** `rest`, `graphql`, `grpc-web`, `sse`, `websocket`; empty before any transport was chosen. */
+  declare readonly protocol: string
+  /** The operation's template, never the filled URL: `GET /users/{id}`. */
+  declare readonly operation: string
+  /** HTTP status, gRPC status or close code, where there was one. */
+  declare readonly status?: number
+  declare readonly phase: Phase
+  /** Whether the server can have acted on the call, over all attempts. */
+  declare readonly sent: Sent
+  /** The failure is transient: the same call may succeed later. */
+  declare readonly isRetryable: boolean
+  /** The server's wait in ms, where it asked for one. */
+  declare readonly retryAfterMs?: number
+  /** The attempt that failed; the first is 1. */
+  declare readonly attempt: number
+  /** The attempts before this one. */
+  readonly failures: readonly FailedAttempt[] = []
+  /** Why a transient failure was not sent again. */
+  declare readonly notRetried?: NotRetried
+  declare readonly requestId?: string
+  /** The server's own code. */
+  declare readonly reason?: string
+  declare readonly serverMessage?: string
+  declare readonly violations?: readonly Violation[]
+  declare readonly details?: unknown
+  /** RFC 9457 problem details. */
+  declare readonly problem?: Readonly<Record<string, unknown>>
+  declare readonly headers?: HeaderMap
+  declare readonly trailers?: HeaderMap
+  /** The decoded error body; typed where the operation declares `errors`. */
+  declare readonly body?: unknown
+  declare readonly idempotencyKey?: string
+  /** The shared connection event behind it, where several calls failed together. */
+  declare readonly connection?: object
+
+  constructor(failure: Failure, origin?: ErrorOrigin) {
+    const where = origin ? `${origin.operation.name} via ${origin.operation.via}` : 'polywire'
+    super(`[${failure.code}] ${where}: ${failure.message}`)
+    this.code = failure.code
+    this.protocol = origin?.operation.protocol ?? ''
+    this.operation = origin?.operation.name ?? ''
+    this.phase = failure.phase ?? 'resolve'
+    this.sent = failure.sent ?? 'no'
+    this.isRetryable = failure.isRetryable === true && failure.isRetryForbidden !== true
+    this.attempt = origin?.attempt ?? 0
+    for (const key of optional) if (failure[key] !== undefined) Object.assign(this, { [key]: failure[key] })
+    for (const key of hidden) {
+      const value = key === 'idempotencyKey' ? origin?.idempotencyKey : failure[key]
+      if (value !== undefined) Object.defineProperty(this, key, { value, enumerable: false, configurable: true })
+    }
+    facts.set(this, failure)
+  }
+
+  get [brand](): true {
+    return true
+  }
+
+  /** The safe half, for logs. */
+  toJSON(): Record<string, unknown> {
+    return Object.fromEntries(shown.map((key) => [key, this[key]]))
+  }
+
+  [inspect](): string {
+    const facts = Object.entries(this.toJSON()).filter(
+      ([key, value]) => value !== undefined && key !== 'name' && key !== 'message',
+    )
+    return `${this.stack ?? this.message}\n  ${facts.map(([key, value]) => `${key}: ${JSON.stringify(value)}`).join(', ')}`
+  }
+}
+
+/** What the policies ask of a failure and users need not see. */
+const facts = new WeakMap<CallError, Failure>()
+
+/** The failure that `error` was made of, for policies; an error of another copy of the package gives its public half. */
+export function failureOf(error: CallError): Failure {
+  return facts.get(error) ?? error
+}
+
+/** Whether `error` is a CallError, of this or another copy of the package. */
+export function isAnyCallError(error: unknown): error is CallError {
+  return typeof error === 'object' && error !== null && (error as { [brand]?: unknown })[brand] === true
+}
+
+/** Completes the last error with what went before it: the earlier attempts, the worst `sent`, and why it ends here. */
+export function withHistory(error: CallError, failures: readonly FailedAttempt[], notRetried?: NotRetried): CallError {
+  const sent = failures.reduce<Sent>((worst, each) => (rank[each.sent] > rank[worst] ? each.sent : worst), error.sent)
+  return Object.assign(error, { failures: [...failures], sent }, notRetried && { notRetried })
+}
+
+/** An error as a line of another error's `failures`. */
+export function toFailedAttempt(error: CallError): FailedAttempt {
+  const { attempt, code, status, phase, sent, reason } = error
+  return {
+    attempt,
+    code,
+    phase,
+    sent,
+    ...(status !== undefined && { status }),
+    ...(reason !== undefined && { reason }),
+  }
+}

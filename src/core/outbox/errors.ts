@@ -1,0 +1,69 @@
+import { CallError, type ErrorOrigin } from '../errors/error.ts'
+import type { Failure } from '../errors/failure.ts'
+
+/** What the outbox asks its owner for, since errors name the call. */
+export interface OutboxErrors {
+  overflow(): unknown
+  /** Never written: safe to send again. */
+  unsent(reason: unknown): unknown
+  /** Not written within `maxAgeMs`. */
+  expired(): unknown
+  /** Written and not acknowledged: nobody knows. */
+  unknownOutcome(reason: unknown): unknown
+}
+
+const full: Failure = {
+  code: 'resource_exhausted',
+  message: "the send queue is full: await send(), or declare overflow: 'block'",
+  phase: 'send',
+  sent: 'no',
+}
+const tooOld: Failure = {
+  code: 'deadline_exceeded',
+  message: 'the message could not be sent within maxAgeMs of its outbox: it may be sent again',
+  phase: 'send',
+  sent: 'no',
+}
+const notSent: Failure = {
+  code: 'unavailable',
+  message: 'the channel closed before the message was sent: it may be sent again',
+  phase: 'send',
+  sent: 'no',
+  isRetryable: true,
+}
+const notAcknowledged: Failure = {
+  code: 'unavailable',
+  message:
+    'the connection dropped before the message was acknowledged: its outcome is unknown; send with a key where the server drops duplicates',
+  phase: 'send',
+  sent: 'maybe',
+}
+
+/** The errors of a channel's sends, naming its operation. */
+export function outboxErrors(origin: ErrorOrigin): OutboxErrors {
+  return new NamedErrors(origin)
+}
+
+class NamedErrors implements OutboxErrors {
+  readonly #origin: ErrorOrigin
+
+  constructor(origin: ErrorOrigin) {
+    this.#origin = origin
+  }
+
+  overflow(): CallError {
+    return new CallError(full, this.#origin)
+  }
+
+  expired(): CallError {
+    return new CallError(tooOld, this.#origin)
+  }
+
+  unsent(cause: unknown): CallError {
+    return new CallError({ ...notSent, cause }, this.#origin)
+  }
+
+  unknownOutcome(cause: unknown): CallError {
+    return new CallError({ ...notAcknowledged, cause }, this.#origin)
+  }
+}

@@ -1,0 +1,250 @@
+import type { Call } from '../call/call.ts'
+import { HeaderMap } from '../call/header-map.ts'
+import type { Next } from '../call/interceptor.ts'
+import { discardReply, type Reply, type StreamReply } from '../call/reply.ts'
+import { toKnownError } from '../call/run-unary.ts'
+import type { Scope } from '../call/scope.ts'
+import { CallError, isAnyCallError, withHistory } from '../errors/error.ts'
+import type { Gap } from '../stream/gap.ts'
+import { LateTrailers } from '../stream/late-trailers.ts'
+import { ResyncSource } from '../stream/resync.ts'
+import type { MessageSource, SourceEnd } from '../stream/source.ts'
+import { type SpliceOwner, SpliceSource } from '../stream/splice.ts'
+import type { Continuity, StreamState } from '../stream/state.ts'
+import type { BackoffOptions } from '../time/backoff.ts'
+import { type PageLife, pageLife } from '../time/page-life.ts'
+import { cursorTap, StreamCursors } from './cursors.ts'
+import { StreamLosses } from './losses.ts'
+import { openWithin } from './open-within.ts'
+import { ResumePace, ResumeWait, type Waiting } from './wait.ts'
+
+/** How broken streams are opened again. */
+export interface ResumeOptions extends BackoffOptions {
+  /** Bounds each opening where the call says nothing; ms. @defaultValue 30_000 */
+  readonly timeoutMs?: number | undefined
+  /** Messages whose cursors are remembered, to drop what a server repeats after a resume; 0 for none. @defaultValue 1_024 */
+  readonly replayWindow?: number | undefined
+}
+
+/**
+ * One stream over all its attempts. Its states, told to the call's scope:
+ *
+ *     open ──failure──▶ waiting ──backoff──▶ connecting ──opened──▶ open
+ *                        │  ▲ ▲                 │
+ *                  offline  online              │
+ *                        ▼  │ └─transient failure─┘      anything else ──▶ over
+ *                     suspended
+ */
+export class ResumingStream implements SpliceOwner, StreamReply, Waiting {
+  readonly kind = 'stream'
+  readonly cursors: StreamCursors
+  readonly messages: MessageSource
+  readonly #call: Call
+  readonly #next: Next
+  readonly #timeoutMs: number
+  readonly #pace: ResumePace
+  readonly #losses: StreamLosses
+  readonly #splice: SpliceSource
+  #first!: StreamReply
+  #reply!: StreamReply
+  /** Of the attempt that is opening or open; the first one runs in the call's own. */
+  #scope: Scope | undefined
+  #waiting: ResumeWait | undefined
+  /** The cursor that the attempt under way was opened after. */
+  #sentCursor: string | undefined
+  #isOver = false
+  readonly #trailers = new LateTrailers()
+
+  constructor(call: Call, next: Next, options: ResumeOptions, page: PageLife = pageLife()) {
+    this.#call = call
+    this.#next = next
+    this.#timeoutMs = call.options.timeoutMs ?? options.timeoutMs ?? 30_000
+    this.#pace = new ResumePace(call.scope.services.clock, options, page)
+    this.cursors = new StreamCursors(call.operation, options.replayWindow ?? 1024, call.cursor)
+    this.#losses = new StreamLosses(call)
+    this.#splice = new SpliceSource(this, call.cursor)
+    const { resync } = call.options
+    this.messages = resync ? new ResyncSource(this.#splice, resync) : this.#splice
+  }
+
+  /** Of the first attempt. */
+  get status(): number {
+    return this.#first.status
+  }
+
+  get headers(): HeaderMap {
+    return this.#first.headers
+  }
+
+  /** Of the last one. */
+  get trailers(): Promise<HeaderMap> {
+    return this.#trailers.promise
+  }
+
+  continuity(): Continuity {
+    return this.#losses.isBroken ? 'unknown' : this.#reply.continuity()
+  }
+
+  /** Opens the stream; `retry` guards this opening. */
+  async open(): Promise<Reply> {
+    const reply = await this.#openFirst()
+    if (reply.kind !== 'stream') return reply
+    this.#first = reply
+    this.#opened(reply)
+    return this
+  }
+
+  async #openFirst(): Promise<Reply> {
+    try {
+      return await this.#next(this.#attempted(this.#after(this.#call.cursor)))
+    } catch (error) {
+      if (!this.#isRefused(error)) throw error
+      // The cursor is of an earlier run, and the server has forgotten it.
+      const lost = this.#forget()
+      if (this.#isOver) throw lost
+      return this.#next(this.#attempted(this.#call.with({ cursor: undefined })))
+    }
+  }
+
+  #opened(reply: StreamReply): void {
+    this.#reply = reply
+    this.cursors.isSifted = reply.isSifted
+    this.#pace.opened()
+    this.#call.scope.setStreamState('open')
+    const { resume } = this.#call.operation
+    if (resume) reply.messages.tap(cursorTap(resume.cursor, (cause) => this.#unreadable(cause)))
+    this.#splice.attach(reply.messages)
+    reply.messages.onSettled((end) => this.#settled(end))
+  }
+
+  /** An attempt is over: what it has left stays in the queue, and a failure leads to the next one. */
+  #settled(end: SourceEnd): void {
+    this.#splice.detach()
+    this.#endAttempt()
+    if (this.#splice.hasProgressed) {
+      this.#pace.progressed()
+      this.#losses.progressed()
+    }
+    if (end.kind === 'ended') this.#splice.settle(end)
+    else this.#failed(end.error)
+  }
+
+  #failed(error: unknown): void {
+    if (this.#isOver) return
+    if (this.#isRefused(error)) this.#forget()
+    else if (!isAnyCallError(error) || !error.isRetryable) this.#fail(toKnownError(error, this.#call))
+    else if (this.#pace.isExhausted) this.#fail(withHistory(error, error.failures, 'attempts_exhausted'))
+    this.#splice.whenRoom(() => this.#wait(error as CallError))
+  }
+
+  #wait(error: CallError): void {
+    if (this.#isOver) return
+    const { clock, telemetry } = this.#call.scope.services
+    const plan = this.#pace.plan(error)
+    if (clock.now() + plan.waitMs >= this.#call.wireDeadline) {
+      this.#fail(withHistory(error, error.failures, 'wait_exceeds_deadline'))
+      return
+    }
+    const cursor = this.#splice.cursor || undefined
+    telemetry?.event?.({ type: 'resume', call: this.#call, cursor, waitMs: Math.round(plan.waitMs), error })
+    this.#waiting = new ResumeWait(plan, this)
+  }
+
+  onWaiting(state: StreamState): void {
+    this.#call.scope.setStreamState(state)
+  }
+
+  onWaited(): void {
+    this.#waiting = undefined
+    this.#call.scope.setStreamState('connecting')
+    this.#call.scope.root.reopens++
+    const scope = this.#call.scope.fork()
+    this.#scope = scope
+    Promise.resolve()
+      .then(() => openWithin(this.#attempted(this.#again(scope)), this.#next))
+      .then(
+        (reply) => this.#reopened(reply, scope),
+        (error: unknown) => {
+          if (this.#scope !== scope) return
+          this.#endAttempt()
+          this.#failed(error)
+        },
+      )
+  }
+
+  /** The call of the next attempt: through auth again, one attempt, a fresh opening deadline. */
+  #again(scope: Scope): Call {
+    const deadline = Math.min(scope.services.clock.now() + this.#timeoutMs, this.#call.wireDeadline)
+    return this.#after(this.#splice.cursor || undefined).with({ scope, isReopen: true, attempt: 1, deadline })
+  }
+
+  /** The call that continues after a cursor. */
+  #after(cursor: string | undefined): Call {
+    if (cursor === undefined && this.#call.cursor === undefined) return this.#call
+    const { operation, input } = this.#call
+    const isApplied = operation.resume !== undefined && cursor !== undefined
+    return this.#call.with(isApplied ? { cursor, input: operation.resume.apply(input, cursor) } : { cursor })
+  }
+
+  #reopened(reply: Reply, scope: Scope): void {
+    if (this.#scope === scope && reply.kind === 'stream') this.#splicedIn(reply)
+    else discardReply(reply)
+  }
+
+  #splicedIn(reply: StreamReply): void {
+    const cursor = this.#sentCursor
+    if (cursor !== undefined) this.cursors.resumed()
+    const lost = cursor === undefined ? this.#losses.unknown() : undefined
+    if (lost) this.#splice.lose(lost)
+    this.#call.scope.services.telemetry?.event?.({ type: 'resumed', call: this.#call, cursor })
+    this.#opened(reply)
+  }
+
+  #isRefused(error: unknown): error is CallError {
+    return this.#sentCursor !== undefined && isAnyCallError(error) && error.code === 'out_of_range'
+  }
+
+  /** The server does not know the cursor any more: without it from here, and what lies between is lost. */
+  #forget(): CallError | undefined {
+    const lost = this.#losses.notRecovered(this.#sentCursor)
+    this.#splice.forget()
+    this.#splice.lose(lost)
+    return this.#losses.errorOf(lost)
+  }
+
+  #unreadable(cause: unknown): void {
+    const message = "the operation's resume.cursor threw: see cause"
+    this.#fail(new CallError({ code: 'internal', message, phase: 'stream', sent: 'yes', cause }, this.#call))
+  }
+
+  #attempted(call: Call): Call {
+    this.#sentCursor = call.cursor
+    this.#pace.attempted()
+    return call
+  }
+
+  /** The stream is over; the reader still gets what is queued. */
+  #fail(error: unknown): void {
+    this.#splice.settle({ kind: 'failed', error })
+  }
+
+  /** Nothing is waiting, opening or open any more. */
+  onEnd(reason: unknown): void {
+    this.#isOver = true
+    this.#waiting?.cancel()
+    this.#trailers.settle(() => this.#reply?.trailers ?? HeaderMap.empty)
+    const scope = this.#scope
+    this.#scope = undefined
+    scope?.abort(reason)
+  }
+
+  lossOf(gap: Gap): CallError | undefined {
+    return this.#losses.errorOf(gap)
+  }
+
+  #endAttempt(): void {
+    const scope = this.#scope
+    this.#scope = undefined
+    scope?.end()
+  }
+}

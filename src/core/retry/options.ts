@@ -1,0 +1,33 @@
+import type { CallError } from '../errors/error.ts'
+
+/** How failed calls are sent again. */
+export interface RetryOptions {
+  /** Attempts in all, the first included. @defaultValue 3 */
+  readonly maxAttempts?: number
+  /** The first backoff is random in [0, this), doubled each time; ms. @defaultValue 50 in Node, 500 in browsers */
+  readonly baseDelayMs?: number
+  /** The same after a throttled attempt; ms. @defaultValue 1_000 */
+  readonly throttleDelayMs?: number
+  /** The backoff's cap, applied before the jitter; ms. @defaultValue 20_000 */
+  readonly maxDelayMs?: number
+  /** Bounds one attempt; ms. @defaultValue none */
+  readonly attemptTimeoutMs?: number
+  /** What a Retry-After holds back: this operation, or every one of its origin. @defaultValue 'operation' */
+  readonly scope?: 'operation' | 'origin'
+  /** The tokens behind retries; `false` switches the budget off. @defaultValue 500 an origin, 280 an operation */
+  readonly budget?: RetryBudgetOptions | false
+  /** Says of a failure whether it is transient, instead of the mapping table; safety is still checked. */
+  readonly isRetryable?: (error: CallError) => boolean
+}
+
+/** The token bucket that keeps retries from burying a server; see `docs/interceptors.md`. */
+export interface RetryBudgetOptions {
+  /** @defaultValue 500 */
+  readonly originTokens?: number
+  /** @defaultValue 280 */
+  readonly operationTokens?: number
+  /** What one retry costs. @defaultValue 14 */
+  readonly retryCost?: number
+  /** What one retry of a throttled call costs. @defaultValue 5 */
+  readonly throttleCost?: number
+}

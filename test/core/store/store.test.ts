@@ -1,0 +1,93 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { indexedDbStore, memoryStore, type Store } from 'polywire'
+import { afterAll, describe, expect, it } from 'vitest'
+import { fileStore } from '../../support/file-store.ts'
+import { manualClock } from '../../support/manual-clock.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'polywire-store-'))
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+const kinds: Record<string, () => Store> = {
+  memory: () => memoryStore(),
+  'a folder of a user': () => fileStore(mkdtempSync(join(folder, 'a-'))),
+}
+
+describe.each(Object.entries(kinds))('a store: %s', (_name, make) => {
+  it('sets, gets and deletes', async () => {
+    const store = make()
+    expect((await store.get('a')) ?? undefined).toBeUndefined()
+    await store.set('a', 'ü: 1')
+    expect(await store.get('a')).toBe('ü: 1')
+    await store.set('a', '')
+    expect(await store.get('a')).toBe('')
+    expect([await store.delete('a'), await store.delete('a')]).toEqual([true, false])
+    expect((await store.get('a')) ?? undefined).toBeUndefined()
+  })
+
+  it('adds what is not there', async () => {
+    const store = make()
+    expect([await store.add('a', '1'), await store.add('a', '2'), await store.get('a')]).toEqual([true, false, '1'])
+  })
+
+  it('changes what is as expected', async () => {
+    const store = make()
+    expect(await store.compareAndSet('a', '1', '2')).toBe(false)
+    await store.set('a', '1')
+    expect([await store.compareAndSet('a', '2', '3'), await store.compareAndSet('a', '1', '2')]).toEqual([false, true])
+    expect(await store.get('a')).toBe('2')
+  })
+
+  it('deletes only what is as expected', async () => {
+    const store = make()
+    await store.set('a', '1')
+    expect([await store.delete('a', { ifValue: '2' }), await store.delete('a', { ifValue: '1' })]).toEqual([
+      false,
+      true,
+    ])
+  })
+
+  it('has one winner of 50 who add, and of 50 who change', async () => {
+    const store = make()
+    const fifty = Array.from({ length: 50 }, (_, index) => String(index))
+    const added = await Promise.all(fifty.map(async (me) => store.add('a', me)))
+    const first = (await store.get('a')) as string
+    const changed = await Promise.all(fifty.map(async (me) => store.compareAndSet('a', first, `then ${me}`)))
+    expect([added.filter(Boolean).length, changed.filter(Boolean).length]).toEqual([1, 1])
+    expect(await store.get('a')).toBe(`then ${changed.indexOf(true)}`)
+  })
+})
+
+describe('entries of a memory store with an end', () => {
+  it('are gone then', async () => {
+    const clock = manualClock()
+    const store = memoryStore({ clock })
+    await store.set('a', '1', { ttlMs: 1000 })
+    await store.add('b', '1')
+    await clock.advance(999)
+    expect([store.get('a'), store.add('a', '2')]).toEqual(['1', false])
+    await clock.advance(1)
+    expect([store.get('a'), store.compareAndSet('a', '1', '2'), store.delete('a')]).toEqual([undefined, false, false])
+    expect(store.add('a', '3', { ttlMs: 10 })).toBe(true)
+    expect(store.get('b')).toBe('1')
+  })
+
+  it('do not fill the memory', async () => {
+    let now = 0
+    const store = memoryStore({ clock: { now: () => now } })
+    const before = process.memoryUsage().heapUsed
+    for (now = 0; now < 100_000; now++) store.set(`key ${now}`, `${now}`.repeat(200), { ttlMs: 10 })
+    // All of them at once would be more than 90 MB.
+    expect(process.memoryUsage().heapUsed - before).toBeLessThan(60e6)
+    expect(store.get('key 1')).toBeUndefined()
+  })
+})
+
+it('a memory store says what it promises', () => {
+  expect(memoryStore().traits).toEqual({ isAtomic: true, isShared: false, isDurable: false })
+})
+
+it('a store in IndexedDB needs one', () => {
+  expect(() => indexedDbStore()).toThrow(/needs IndexedDB/)
+})

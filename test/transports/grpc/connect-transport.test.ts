@@ -1,0 +1,371 @@
+import type { AddressInfo } from 'node:net'
+import { createServer } from 'node:net'
+import { Code, ConnectError } from '@connectrpc/connect'
+import { createGrpcTransport, createGrpcWebTransport, Http2SessionManager } from '@connectrpc/connect-node'
+import { createGrpcWebTransport as createFetchTransport } from '@connectrpc/connect-web'
+import { createClient } from 'polywire'
+import { bearerAuth } from 'polywire/auth'
+import { type ConnectTransportOptions, connectTransport, rpc, service } from 'polywire/grpc-web'
+import { describe, expect, it } from 'vitest'
+import { hasteClock, rejection } from '../../support/grpc-client.ts'
+import { RetryInfoSchema } from '../../support/proto/gen/google/rpc/error_details_pb.ts'
+import { ShopService } from '../../support/proto/gen/polywire/test/v1/shop_pb.ts'
+import { FaultServer } from '../../support/servers/fault-server.ts'
+import { GrpcServer } from '../../support/servers/grpc-server.ts'
+
+type Options = Omit<Parameters<typeof createClient>[0], 'transports'>
+
+/** A client over connect-node's gRPC on h2c. */
+function grpcClient(baseUrl: string, options: Options = {}, transportOptions: Partial<ConnectTransportOptions> = {}) {
+  const sessionManager = new Http2SessionManager(baseUrl)
+  const transport = createGrpcTransport({ baseUrl, sessionManager })
+  const transports = { 'grpc-web': connectTransport({ transport, origin: baseUrl, ...transportOptions }) }
+  const client = createClient({ clock: hasteClock, ...options, transports })
+  return {
+    client,
+    ...client.bind({ shop: service(ShopService) }),
+    async [Symbol.asyncDispose]() {
+      await client.close()
+      sessionManager.abort()
+    },
+  }
+}
+
+function left(signal: AbortSignal | undefined): Promise<void> {
+  return !signal || signal.aborted
+    ? Promise.resolve()
+    : new Promise((resolve) => signal.addEventListener('abort', () => resolve()))
+}
+
+async function* counting(to: number) {
+  for (let id = 1; id <= to; id++) yield { id: BigInt(id) }
+}
+
+describe('connect-node’s gRPC transport', () => {
+  it('carries unary calls and server streams', async () => {
+    await using server = await GrpcServer.start(
+      {
+        getItem: ({ id }, { responseHeader, responseTrailer }) => {
+          responseHeader.set('x-head', 'h')
+          responseTrailer.set('x-tail', 't')
+          return { id }
+        },
+        async *watchItems({ count }) {
+          for (let sequence = 1n; sequence <= BigInt(count); sequence++) yield { sequence }
+        },
+      },
+      'h2c',
+    )
+    await using api = grpcClient(server.url, { timeoutMs: 1500.7 }, { headers: { 'x-app': 'a' } })
+    const reply = await api.shop.getItem.reply({ id: 7n })
+    expect(reply.message.id).toBe(7n)
+    expect(reply.headers.get('x-head')).toBe('h')
+    expect(reply.trailers.get('x-tail')).toBe('t')
+    const seen: bigint[] = []
+    for await (const { sequence } of api.shop.watchItems({ count: 3 })) seen.push(sequence)
+    expect(seen).toEqual([1n, 2n, 3n])
+    expect(server.calls[0]?.timeout).toMatch(/^1(50[01]|4\d\d)m$/)
+    expect(server.calls[1]?.timeout).toBeNull()
+    expect(server.calls[0]?.headers.get('x-app')).toBe('a')
+    expect(server.calls[0]?.headers.get('content-type')).toBe('application/grpc+proto')
+  })
+
+  it('carries client streams, from arrays, iterables and async iterables', async () => {
+    await using server = await GrpcServer.start(
+      {
+        async importItems(items) {
+          const ids: bigint[] = []
+          for await (const { id } of items) ids.push(id)
+          return { count: ids.length, ids }
+        },
+      },
+      'h2c',
+    )
+    await using api = grpcClient(server.url)
+    expect((await api.shop.importItems([{ id: 1n }, { id: 2n }])).ids).toEqual([1n, 2n])
+    expect((await api.shop.importItems(new Set([{ id: 3n }]))).ids).toEqual([3n])
+    expect((await api.shop.importItems(counting(100))).count).toBe(100)
+    expect((await api.shop.importItems([])).count).toBe(0)
+    const reply = await api.shop.importItems.reply(counting(2))
+    expect(reply.message.count).toBe(2)
+  })
+
+  it('repeats a client stream only where its messages can be read again', async () => {
+    let calls = 0
+    await using server = await GrpcServer.start(
+      {
+        async importItems(items) {
+          let count = 0
+          for await (const _ of items) count++
+          if (++calls % 2 === 1) throw new ConnectError('not now', Code.Unavailable)
+          return { count }
+        },
+      },
+      'h2c',
+    )
+    await using api = grpcClient(server.url)
+    const safe = rpc(ShopService.method.importItems, { idempotent: true })
+    expect((await api.client.call(safe, [{ id: 1n }, { id: 2n }])).count).toBe(2)
+    const error = await rejection(api.client.call(safe, counting(2)))
+    expect(error).toMatchObject({ code: 'unavailable', notRetried: 'body_not_replayable' })
+  })
+
+  it('tells what the caller’s own iterable threw, and leaves it when the call ends early', async () => {
+    await using server = await GrpcServer.start(
+      {
+        async importItems(items) {
+          for await (const { id } of items) if (id === 2n) throw new ConnectError('enough', Code.OutOfRange)
+          return {}
+        },
+      },
+      'h2c',
+    )
+    await using api = grpcClient(server.url)
+    const mine = new Error('mine')
+    async function* throwing() {
+      yield { id: 1n }
+      throw mine
+    }
+    const thrown = await rejection(api.shop.importItems(throwing()))
+    expect(thrown).toMatchObject({ code: 'canceled', phase: 'send', cause: mine })
+
+    let isLeft = false
+    async function* endless() {
+      try {
+        for (let id = 1n; ; id++) yield { id }
+      } finally {
+        isLeft = true
+      }
+    }
+    expect(await rejection(api.shop.importItems(endless()))).toMatchObject({ code: 'out_of_range' })
+    await expect.poll(() => isLeft).toBe(true)
+
+    const wrong = await rejection(api.shop.importItems({} as never))
+    expect(wrong).toMatchObject({ code: 'invalid_argument', sent: 'no' })
+  })
+
+  it('carries a bidi stream, both ways at once', async () => {
+    await using server = await GrpcServer.start(
+      {
+        async *chat(messages) {
+          for await (const { text } of messages) yield { text: text.toUpperCase() }
+          yield { text: 'bye' }
+        },
+      },
+      'h2c',
+    )
+    await using api = grpcClient(server.url)
+    const chat = api.shop.chat()
+    const incoming = chat[Symbol.asyncIterator]()
+    await chat.send({ text: 'one' })
+    expect((await incoming.next()).value?.text).toBe('ONE')
+    await Promise.all([chat.send({ text: 'two' }), chat.send({ text: 'three' })])
+    expect((await incoming.next()).value?.text).toBe('TWO')
+    expect((await incoming.next()).value?.text).toBe('THREE')
+    await chat.end()
+    expect((await incoming.next()).value?.text).toBe('bye')
+    expect((await incoming.next()).done).toBe(true)
+    const late = await rejection(chat.send({ text: 'late' }))
+    expect(late).toMatchObject({ sent: 'no' })
+  })
+
+  it('closes a bidi stream that the reader leaves, which the server sees', async () => {
+    await using server = await GrpcServer.start(
+      {
+        async *chat(messages, { signal }) {
+          for await (const { text } of messages) {
+            yield { text }
+            await left(signal)
+          }
+        },
+      },
+      'h2c',
+    )
+    await using api = grpcClient(server.url)
+    const chat = api.shop.chat()
+    await chat.send({ text: 'hi' })
+    for await (const { text } of chat) {
+      expect(text).toBe('hi')
+      break
+    }
+    await left(server.calls[0]?.signal)
+  })
+
+  it('rejects what was sent and not taken when the server ends a bidi stream', async () => {
+    await using server = await GrpcServer.start(
+      {
+        // biome-ignore lint/correctness/useYield: it refuses
+        async *chat() {
+          throw new ConnectError('no chat', Code.PermissionDenied)
+        },
+      },
+      'h2c',
+    )
+    await using api = grpcClient(server.url)
+    const chat = api.shop.chat()
+    expect(await rejection(chat.opened)).toMatchObject({ code: 'permission_denied' })
+    expect(await rejection(chat.send({ text: 'x' }))).toBeDefined()
+  })
+
+  it('tells status, details, pushback and wait', async () => {
+    await using server = await GrpcServer.start(
+      {
+        addItem: () => {
+          const details = [{ desc: RetryInfoSchema, value: { retryDelay: { seconds: 40n } } }]
+          throw new ConnectError('100% busy', Code.ResourceExhausted, { 'x-why': 'w' }, details)
+        },
+        getItem: () => {
+          throw new ConnectError('later', Code.Unavailable, { 'grpc-retry-pushback-ms': '-1' })
+        },
+      },
+      'h2c',
+    )
+    await using api = grpcClient(server.url)
+    const busy = await rejection(api.shop.addItem({}))
+    expect(busy).toMatchObject({
+      code: 'resource_exhausted',
+      retryAfterMs: 40_000,
+      serverMessage: '100% busy',
+      sent: 'yes',
+    })
+    expect(busy.message).not.toContain('busy')
+    expect(await rejection(api.shop.getItem())).toMatchObject({
+      code: 'unavailable',
+      notRetried: 'forbidden_by_server',
+    })
+  })
+
+  it('retries, with less time each time, and renews its credential', async () => {
+    let now = 0
+    let token = 'old'
+    await using server = await GrpcServer.start(
+      {
+        getItem: (_, { requestHeader }) => {
+          now += 250
+          if (requestHeader.get('authorization') !== 'Bearer new') throw new ConnectError('no', Code.Unauthenticated)
+          if (now < 700) throw new ConnectError('not now', Code.Unavailable)
+          return {}
+        },
+      },
+      'h2c',
+    )
+    const auth = bearerAuth(() => token, { refresh: () => (token = 'new') })
+    await using api = grpcClient(server.url, { auth, clock: { ...hasteClock, now: () => now } })
+    await api.shop.getItem({}, { timeoutMs: 1000 })
+    expect(server.calls.map(({ timeout }) => timeout)).toEqual(['1000m', '750m', '500m'])
+  })
+
+  it('ends with the caller’s own reason, which the server sees', async () => {
+    await using server = await GrpcServer.start({ getItem: (_, { signal }) => left(signal).then(() => ({})) }, 'h2c')
+    await using api = grpcClient(server.url)
+    const controller = new AbortController()
+    const calling = rejection(api.shop.getItem({}, { signal: controller.signal }))
+    await expect.poll(() => server.calls.length).toBe(1)
+    controller.abort('mine')
+    expect(await calling).toBe('mine')
+    await left(server.calls[0]?.signal)
+  })
+
+  it('leaves no listener on the caller’s signal', async () => {
+    await using server = await GrpcServer.start({ getItem: () => ({}) }, 'h2c')
+    await using api = grpcClient(server.url)
+    let listeners = 0
+    const signal = {
+      aborted: false,
+      addEventListener: () => void listeners++,
+      removeEventListener: () => void listeners--,
+    }
+    for (let n = 0; n < 20; n++) await api.shop.getItem({}, { signal })
+    expect(listeners).toBe(0)
+  })
+
+  it('tells a refused connection from a lost one', async () => {
+    const probe = createServer().listen(0, '127.0.0.1')
+    await new Promise((resolve) => probe.once('listening', resolve))
+    const { port } = probe.address() as AddressInfo
+    await new Promise((resolve) => probe.close(resolve))
+    await using refused = grpcClient(`http://127.0.0.1:${port}`)
+    expect(await rejection(refused.shop.addItem({}))).toMatchObject({
+      code: 'unavailable',
+      phase: 'connect',
+      sent: 'no',
+    })
+
+    await using server = await GrpcServer.start(
+      {
+        addItem: () => {
+          server.dropConnections()
+          return new Promise(() => {})
+        },
+      },
+      'h2c',
+    )
+    await using lost = grpcClient(server.url)
+    const error = await rejection(lost.shop.addItem({}))
+    expect(error).toMatchObject({ code: 'unavailable', sent: 'maybe', notRetried: 'not_idempotent' })
+  })
+})
+
+describe('any Connect transport', () => {
+  it('may be connect-node’s gRPC-Web over HTTP/1.1', async () => {
+    await using server = await GrpcServer.start({ getItem: ({ id }) => ({ id }) })
+    const transport = createGrpcWebTransport({ baseUrl: server.url, httpVersion: '1.1' })
+    const client = createClient({ transports: { 'grpc-web': connectTransport({ transport }) } })
+    expect((await client.call(rpc(ShopService.method.getItem), { id: 7n })).id).toBe(7n)
+    await client.close()
+  })
+
+  it('may be connect-web’s, whose network failures are told apart by their cause', async () => {
+    const fetch = async () => {
+      throw Object.assign(new TypeError('fetch failed'), {
+        cause: Object.assign(new Error('refused'), { code: 'ECONNREFUSED' }),
+      })
+    }
+    const transport = createFetchTransport({ baseUrl: 'http://x.test', fetch: fetch as never })
+    const client = createClient({ retry: false, transports: { 'grpc-web': connectTransport({ transport }) } })
+    const error = await rejection(client.call(rpc(ShopService.method.addItem), {}))
+    expect(error).toMatchObject({ code: 'unavailable', phase: 'connect', sent: 'no', isRetryable: true })
+    const unknown = createFetchTransport({
+      baseUrl: 'http://x.test',
+      fetch: (() => Promise.reject(new TypeError('fetch failed'))) as never,
+    })
+    const other = createClient({ retry: false, transports: { 'grpc-web': connectTransport({ transport: unknown }) } })
+    expect(await rejection(other.call(rpc(ShopService.method.addItem), {}))).toMatchObject({
+      code: 'unavailable',
+      sent: 'maybe',
+    })
+  })
+
+  it('tells HTTP answers without a gRPC status, with their waits', async () => {
+    await using server = await FaultServer.start()
+    server.on('/polywire.test.v1.ShopService/AddItem', (exchange) => exchange.reply(503, '', { 'retry-after': '7' }))
+    for (const make of [
+      () => createGrpcWebTransport({ baseUrl: server.url, httpVersion: '1.1' }),
+      () => createFetchTransport({ baseUrl: server.url }),
+    ]) {
+      const client = createClient({ retry: false, transports: { 'grpc-web': connectTransport({ transport: make() }) } })
+      const error = await rejection(client.call(rpc(ShopService.method.addItem), {}))
+      expect(error).toMatchObject({ code: 'unavailable', status: 503, retryAfterMs: 7000, sent: 'yes' })
+      await client.close()
+    }
+  })
+
+  it('cannot carry a credential in the query', async () => {
+    const transport = {
+      unary: () => Promise.reject(new Error('sent')),
+      stream: () => Promise.reject(new Error('sent')),
+    }
+    const auth = { name: 'key', credential: () => ({ query: { key: 'k' } }) }
+    const client = createClient({ auth, transports: { 'grpc-web': connectTransport({ transport }) } })
+    expect(await rejection(client.call(rpc(ShopService.method.addItem), {}))).toMatchObject({
+      code: 'failed_precondition',
+      sent: 'no',
+    })
+  })
+
+  it('that throws what is no ConnectError fails as a network would', async () => {
+    const transport = { unary: () => Promise.reject(new Error('odd')), stream: () => Promise.reject(new Error('odd')) }
+    const client = createClient({ retry: false, transports: { 'grpc-web': connectTransport({ transport }) } })
+    expect(await rejection(client.call(rpc(ShopService.method.addItem), {}))).toMatchObject({ protocol: 'grpc-web' })
+  })
+})

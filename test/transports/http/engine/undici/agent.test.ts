@@ -1,0 +1,133 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { requestBuffered } from '../../../../../transports/http/collect.ts'
+import { UndiciEngine } from '../../../../../transports/http/engine/undici/engine.ts'
+import { exchange, newScope, turns } from '../../../../support/recording-sink.ts'
+import { freshSeed, seeded } from '../../../../support/seeded.ts'
+import { FaultServer } from '../../../../support/servers/fault-server.ts'
+
+describe('the connections of the undici engine', () => {
+  let server: FaultServer
+  let engine: UndiciEngine
+  beforeEach(async () => {
+    server = await FaultServer.start()
+    engine = new UndiciEngine()
+  })
+  afterEach(async () => {
+    await engine.close()
+    await server.close()
+  })
+  const get = (path = '/json', headers: Record<string, string> = {}) =>
+    requestBuffered(engine, { method: 'GET', url: server.url + path, headers }, newScope())
+
+  it('one after the other, calls share one', async () => {
+    for (let n = 0; n < 5; n++) await get()
+    expect(server.connections).toBe(1)
+  })
+
+  it('as many as are in use at once, used again later', async () => {
+    for (let n = 0; n < 3; n++) await Promise.all(Array.from({ length: 8 }, () => get()))
+    expect(server.connections).toBe(8)
+  })
+
+  it('a call whose answer closes the connection harms none that follows', async () => {
+    server.on('/last', (each) => each.reply(200, {}, { connection: 'close' }))
+    for (let n = 0; n < 3; n++) {
+      await get('/last')
+      await get()
+    }
+    expect(server.exchanges).toHaveLength(6)
+  })
+
+  it('an idle one that the server closes is not used again', async () => {
+    await Promise.all([get(), get(), get()])
+    server.dropConnections('fin')
+    await server.until(() => server.openSockets === 0)
+    await turns(5)
+    await get()
+    expect(server.connections).toBe(4)
+  })
+
+  it('an aborted or failed exchange takes its connection along, the others stay', async () => {
+    await Promise.all([get(), get()])
+    const scope = newScope()
+    const stalled = exchange(engine, { url: `${server.url}/stall` }, scope)
+    await server.until(() => server.hits('/stall') === 1)
+    scope.abort('enough')
+    await stalled.on('abort')
+    await server.until(() => server.openSockets === 1)
+    await get()
+    expect(server.connections).toBe(2)
+  })
+
+  it('a request that cannot be written costs none', async () => {
+    await get()
+    await expect(get('/json', { 'x-bad': 'a\nb' })).rejects.toMatchObject({ fault: { code: 'invalid_argument' } })
+    await get()
+    expect(server.connections).toBe(1)
+    expect(server.exchanges).toHaveLength(2)
+  })
+
+  it('a refused connection is tried anew by each call, and harms no other origin', async () => {
+    const { url } = server
+    await server.close()
+    for (let n = 0; n < 3; n++)
+      await expect(requestBuffered(engine, { method: 'GET', url, headers: {} }, newScope())).rejects.toMatchObject({
+        fault: { phase: 'connect', sent: 'no' },
+      })
+    server = await FaultServer.start()
+    await get()
+  })
+
+  it('whatever becomes of others, each answer is that of its own request', async () => {
+    const seed = freshSeed()
+    const random = seeded(seed)
+    server.on('/mine', async (each) => {
+      const { headers } = each
+      const answer = { id: headers['x-id'], size: (await each.body()).byteLength }
+      for (let turn = Number(headers['x-turns']); turn > 0; turn--) await turns(1)
+      const fate = headers['x-fate']
+      if (fate === 'reset') each.reset()
+      else if (fate === 'cut') {
+        each.raw('HTTP/1.1 200 OK\r\ncontent-length: 900\r\n\r\n{')
+        each.cut()
+      } else
+        each.reply(200, { ...answer, pad: 'x'.repeat(answer.size) }, fate === 'close' ? { connection: 'close' } : {})
+    })
+    const fates = ['fine', 'fine', 'fine', 'close', 'reset', 'cut', 'abort']
+    let answered = 0
+    const call = async (id: number) => {
+      const fate = fates[Math.floor(random() * fates.length)] as string
+      const scope = newScope()
+      const headers = { 'x-id': `${id}`, 'x-fate': fate, 'x-turns': `${Math.floor(random() * 4)}` }
+      const body = 'y'.repeat(Math.floor(random() * 100_000))
+      const request = { method: 'POST', url: `${server.url}/mine`, headers, body }
+      const abortAfter = Math.floor(random() * 12)
+      const answer = requestBuffered(engine, request, scope).then(
+        (response) => JSON.parse(response.text()) as { id: string; size: number },
+        () => undefined,
+      )
+      if (fate === 'abort') void turns(abortAfter).then(() => scope.abort('enough'))
+      const got = await answer
+      if (got) expect(got, `seed ${seed}`).toMatchObject({ id: `${id}`, size: body.length })
+      if (fate === 'fine' || fate === 'close') expect(got, `seed ${seed}, call ${id}, ${fate}`).toBeDefined()
+      if (got) answered++
+    }
+    const lane = async (from: number) => {
+      for (let n = 0; n < 40; n++) await call(from + n)
+    }
+    await Promise.all(Array.from({ length: 12 }, (_, n) => lane(n * 1000)))
+    expect(answered).toBeGreaterThan(200)
+    await server.until(() => server.openSockets <= 12)
+    await engine.close()
+    await server.until(() => server.openSockets === 0)
+  })
+
+  it('close() ends what is running and leaves no socket', async () => {
+    await get()
+    const stalled = exchange(engine, { url: `${server.url}/stall` }, newScope())
+    await server.until(() => server.hits('/stall') === 1)
+    await engine.close()
+    await stalled.on('error')
+    await server.until(() => server.openSockets === 0)
+  })
+})

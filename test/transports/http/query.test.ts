@@ -1,0 +1,101 @@
+import { isCallError } from 'polywire'
+import { describe, expect, it } from 'vitest'
+import { encodeQuery, joinQuery, type QueryStyle } from '../../../transports/http/query.ts'
+
+const read = (query: string) => decodeURIComponent(query)
+
+describe('a query', () => {
+  it.each<[object, string]>([
+    [{}, ''],
+    [{ a: 1, b: 'x' }, 'a=1&b=x'],
+    [{ a: undefined, b: 1 }, 'b=1'],
+    [{ a: '' }, 'a='],
+    [{ a: 0, b: false, c: true, d: 9007199254740993n }, 'a=0&b=false&c=true&d=9007199254740993'],
+    [{ at: new Date(0) }, 'at=1970-01-01T00:00:00.000Z'],
+    [{ at: { toJSON: () => '2020-01-01' } }, 'at=2020-01-01'],
+    [{ to: new URL('https://example.com/?a=b') }, 'to=https://example.com/?a=b'],
+    [{ a: [1, 2] }, 'a=1&a=2'],
+    [{ a: [] }, ''],
+    [{ a: [undefined, 1] }, 'a=1'],
+    [{ filter: { status: 'active', age: { gt: 3 } } }, 'filter[status]=active&filter[age][gt]=3'],
+    [{ a: [{ b: 1 }, { b: 2 }] }, 'a[0][b]=1&a[1][b]=2'],
+    [{ a: { b: [1, 2] } }, 'a[b]=1&a[b]=2'],
+    [
+      new URLSearchParams([
+        ['a', '1'],
+        ['a', '2'],
+      ]),
+      'a=1&a=2',
+    ],
+  ])('%o → %s', (values, query) => {
+    expect(read(encodeQuery(values))).toBe(query)
+  })
+
+  it('percent-encodes names and values, brackets too', () => {
+    expect(encodeQuery({ 'a b': 'c&d=e', ä: '+ #' })).toBe('a%20b=c%26d%3De&%C3%A4=%2B%20%23')
+    expect(encodeQuery({ a: { 'b]': 1 } })).toBe('a%5Bb%5D%5D=1')
+  })
+
+  it('writes null as an empty value: left out, it could widen what a call acts on', () => {
+    expect(encodeQuery({ owner: null, a: [null, 1] })).toBe('owner=&a=&a=1')
+    expect(encodeQuery({ owner: null, a: [null, 1] }, { nulls: 'omit' })).toBe('a=1')
+  })
+
+  it.each<[QueryStyle['arrays'], string]>([
+    ['repeat', 'a=1&a=2&b[0][c]=3'],
+    ['brackets', 'a[]=1&a[]=2&b[][c]=3'],
+    ['indices', 'a[0]=1&a[1]=2&b[0][c]=3'],
+    ['comma', 'a=1,2&b[0][c]=3'],
+  ])('lists as %s', (arrays, query) => {
+    expect(read(encodeQuery({ a: [1, 2], b: [{ c: 3 }] }, { arrays: arrays as 'repeat' }))).toBe(query)
+  })
+
+  it('a comma in a value is no comma between values', () => {
+    expect(encodeQuery({ a: ['x,y', 'z'] }, { arrays: 'comma' })).toBe('a=x%2Cy,z')
+    expect(encodeQuery({ a: [] }, { arrays: 'comma' })).toBe('')
+  })
+
+  it('takes names that objects inherit, and own ones only', () => {
+    expect(encodeQuery(JSON.parse('{"__proto__":"x","constructor":"y"}'))).toBe('__proto__=x&constructor=y')
+    expect(encodeQuery(Object.create({ inherited: 1 }))).toBe('')
+  })
+
+  it('joins', () => {
+    expect([joinQuery('', ''), joinQuery('a=1', ''), joinQuery('', 'b=2'), joinQuery('a=1', 'b=2')]).toEqual([
+      '',
+      'a=1',
+      'b=2',
+      'a=1&b=2',
+    ])
+  })
+})
+
+describe('what has no text form is refused by name, without its value', () => {
+  const loop: Record<string, unknown> = {}
+  loop.self = loop
+  it.each<[unknown]>([
+    [Number.NaN],
+    [Number.POSITIVE_INFINITY],
+    [new Date('canary')],
+    [() => 'canary'],
+    [Symbol('canary')],
+    ['canary\ud800'],
+    [loop],
+    [{ deep: Number.NaN }],
+    [['canary\udfff']],
+  ])('%o', (value) => {
+    let thrown: unknown
+    try {
+      encodeQuery({ since: value })
+    } catch (error) {
+      thrown = error
+    }
+    expect(isCallError(thrown) && thrown.code).toBe('invalid_argument')
+    expect((thrown as Error).message).toContain(`'since' of the query`)
+    expect((thrown as Error).message).not.toContain('canary')
+  })
+
+  it('a name that is no text is not printed', () => {
+    expect(() => encodeQuery({ '\ud800': 1 })).toThrow(`'?' of the query`)
+  })
+})

@@ -1,0 +1,404 @@
+import { createHash } from 'node:crypto'
+import { openAsBlob } from 'node:fs'
+import { Readable } from 'node:stream'
+import { fileURLToPath } from 'node:url'
+import { createClient, isCallError, type Progress, type TelemetryEvent, type } from 'polywire'
+import { multipart, post, put, type RestTransportOptions, restTransport } from 'polywire/rest'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { echo, type RestServer, startRestServer } from '../../support/servers/rest-server.ts'
+
+let server: RestServer
+let clients: { close(): Promise<void> }[] = []
+beforeAll(async () => {
+  server = await startRestServer()
+})
+afterAll(() => server[Symbol.asyncDispose]())
+afterEach(async () => {
+  server.answer(echo)
+  server.seen.length = 0
+  for (const client of clients) await client.close()
+  clients = []
+})
+
+const upload = put('/files/{name}', { shape: 'nested', headers: type<Record<string, string>>(), body: type<unknown>() })
+
+function connect(options: Partial<RestTransportOptions> = {}) {
+  const client = createClient({
+    transports: { rest: restTransport({ baseUrl: server.url, ...options }) },
+    retry: false,
+  })
+  clients.push(client)
+  return client
+}
+
+/** What arrives, of a body sent by each engine. */
+async function sent(body: unknown, headers?: Record<string, string>, options: Partial<RestTransportOptions> = {}) {
+  await connect(options).call(upload, { params: { name: 'a' }, ...(headers && { headers }), body })
+  const { body: bytes, headers: seen } = server.last
+  return {
+    text: bytes.toString('utf8'),
+    type: seen['content-type'],
+    length: seen['content-length'],
+    coding: seen['transfer-encoding'],
+    bytes,
+  }
+}
+
+async function* chunks(...parts: (string | Uint8Array)[]) {
+  yield* parts
+}
+
+const binary = Uint8Array.from({ length: 256 }, (_, byte) => byte)
+const stream = (...parts: (string | Uint8Array)[]) =>
+  new ReadableStream({
+    start(controller) {
+      for (const part of parts) controller.enqueue(part)
+      controller.close()
+    },
+  })
+
+describe.each(['undici', 'fetch'] as const)('what is sent by %s', (http) => {
+  it.each<[string, () => unknown, string, string, string | undefined]>([
+    ['a text', () => 'ä€', 'ä€', 'text/plain;charset=UTF-8', '5'],
+    ['an empty text', () => '', '', 'text/plain;charset=UTF-8', '0'],
+    [
+      'JSON',
+      () => ({ a: 'ä', b: undefined, at: new Date(0) }),
+      '{"a":"ä","at":"1970-01-01T00:00:00.000Z"}',
+      'application/json',
+      '42',
+    ],
+    ['a list', () => [1, null], '[1,null]', 'application/json', '8'],
+    ['a number', () => 0, '0', 'application/json', '1'],
+    ['false', () => false, 'false', 'application/json', '5'],
+    ['null', () => null, 'null', 'application/json', '4'],
+    ['an ArrayBuffer', () => new TextEncoder().encode('bytes').buffer, 'bytes', 'application/octet-stream', '5'],
+    [
+      'a DataView',
+      () => new DataView(new TextEncoder().encode('_bytes_').buffer, 1, 5),
+      'bytes',
+      'application/octet-stream',
+      '5',
+    ],
+    ['a Node Buffer', () => Buffer.from('bytes'), 'bytes', 'application/octet-stream', '5'],
+    [
+      'URLSearchParams',
+      () => new URLSearchParams({ a: '1 2', b: 'ä' }),
+      'a=1+2&b=%C3%A4',
+      'application/x-www-form-urlencoded;charset=UTF-8',
+      '14',
+    ],
+    ['a Blob', () => new Blob(['blob'], { type: 'image/png' }), 'blob', 'image/png', '4'],
+    ['a Blob without a type', () => new Blob(['blob']), 'blob', 'application/octet-stream', '4'],
+    ['an empty Blob', () => new Blob([]), '', 'application/octet-stream', '0'],
+    ['a ReadableStream', () => stream('a', new TextEncoder().encode('b')), 'ab', 'application/octet-stream', undefined],
+    ['an async generator', () => chunks('a', new Uint8Array([98])), 'ab', 'application/octet-stream', undefined],
+    [
+      'a Node stream',
+      () => Readable.from([Buffer.from('a'), Buffer.from('b')]),
+      'ab',
+      'application/octet-stream',
+      undefined,
+    ],
+    ['a function that makes a stream', () => () => stream('ab'), 'ab', 'application/octet-stream', undefined],
+    ['a function that makes a Blob', () => () => new Blob(['ab']), 'ab', 'application/octet-stream', undefined],
+    ['a function that promises a text', () => async () => 'ab', 'ab', 'application/octet-stream', undefined],
+    ['a stream of nothing', () => stream(), '', 'application/octet-stream', '0'],
+  ])('%s', async (_, make, text, contentType, length) => {
+    const seen = await sent(make(), undefined, { http })
+    expect([seen.text, seen.type, seen.length]).toEqual([text, contentType, length])
+    expect(seen.coding).toBe(length === undefined ? 'chunked' : undefined)
+  })
+
+  it('bytes arrive as they are', async () => {
+    expect(new Uint8Array((await sent(binary, undefined, { http })).bytes)).toEqual(binary)
+    expect(new Uint8Array((await sent(binary.subarray(10, 20), undefined, { http })).bytes)).toEqual(
+      binary.subarray(10, 20),
+    )
+    expect(new Uint8Array((await sent(() => chunks(binary, binary), undefined, { http })).bytes)).toEqual(
+      Uint8Array.from([...binary, ...binary]),
+    )
+  })
+
+  it('a file is streamed with its length', async () => {
+    const path = fileURLToPath(new URL('../../../package-lock.json', import.meta.url))
+    const file = await openAsBlob(path, { type: 'application/json' })
+    const { bytes, length, type } = await sent(file, undefined, { http })
+    const hash = (data: Uint8Array) => createHash('sha256').update(data).digest('hex')
+    expect([hash(bytes), length, type]).toEqual([hash(await file.bytes()), String(file.size), 'application/json'])
+  })
+
+  it('a form', async () => {
+    const form = new FormData()
+    form.append('name', 'Ädä\nx')
+    form.append('file', new Blob(['blob'], { type: 'image/png' }), 'a"b\r\n.png')
+    form.append('empty', new Blob([]), '')
+    const { bytes, type, length } = await sent(form, { 'content-type': 'multipart/form-data' }, { http })
+    expect(Number(length)).toBe(bytes.length)
+    const read = await new Response(new Uint8Array(bytes), { headers: { 'content-type': type as string } }).formData()
+    expect(read.get('name')).toBe('Ädä\r\nx')
+    const file = read.get('file') as File
+    expect([file.name.replaceAll('%22', '"').replaceAll('%0D%0A', '\r\n'), file.type, await file.text()]).toEqual([
+      'a"b\r\n.png',
+      'image/png',
+      'blob',
+    ])
+    expect((read.get('empty') as File).size).toBe(0)
+  })
+
+  it("the caller's length counts for a stream, and for nothing else", async () => {
+    const said = { 'content-length': '2' }
+    expect((await sent(() => 'ab', said, { http })).length).toBe('2')
+    for (const body of ['abc', { a: 1 }, new Blob(['abcd'])]) {
+      const { bytes, length } = await sent(body, said, { http })
+      expect(length).toBe(String(bytes.length))
+    }
+  })
+
+  it('upload progress, up to the whole', async () => {
+    for (const body of [
+      'ä'.repeat(100_000),
+      new Uint8Array(300_000),
+      new Blob([new Uint8Array(300_000)]),
+      () => chunks(new Uint8Array(100_000), new Uint8Array(100_000)),
+    ]) {
+      const seen: Progress[] = []
+      await connect({ http }).call(
+        upload,
+        { params: { name: 'a' }, body },
+        { onUploadProgress: (progress) => seen.push(progress) },
+      )
+      const transferred = seen.map((progress) => progress.transferredBytes)
+      expect(transferred).toEqual([...transferred].sort((a, b) => a - b))
+      expect(transferred.at(-1)).toBe(server.last.body.length)
+      expect(seen.at(-1)?.totalBytes).toBe(typeof body === 'function' ? undefined : server.last.body.length)
+    }
+  })
+})
+
+it('a progress listener that throws disturbs nothing, and is reported', async () => {
+  const events: TelemetryEvent[] = []
+  const boom = () => {
+    throw new Error('own')
+  }
+  for (const http of ['undici', 'fetch'] as const) {
+    const rest = restTransport({ baseUrl: server.url, http })
+    const client = createClient({ transports: { rest }, telemetry: { event: (event) => events.push(event) } })
+    const options = { onUploadProgress: boom, onDownloadProgress: boom }
+    expect(await client.call(upload, { params: { name: 'a' }, body: () => chunks('text') }, options)).toMatchObject({
+      text: 'text',
+    })
+    await client.close()
+  }
+  expect(new Set(events.map((event) => event.type === 'warning' && event.message))).toEqual(
+    new Set(['PUT /files/{name}: onUploadProgress threw', 'PUT /files/{name}: onDownloadProgress threw']),
+  )
+})
+
+describe('media types', () => {
+  it('of the operation, the call and the input: the last wins; a text is sent as it is', async () => {
+    const client = connect()
+    const patchLike = put('/a', {
+      shape: 'nested',
+      contentType: 'application/merge-patch+json',
+      headers: type<{ 'content-type'?: string }>(),
+      body: type<unknown>(),
+    })
+    await client.call(patchLike, { body: { a: 1 } })
+    expect([server.last.headers['content-type'], server.last.body.toString()]).toEqual([
+      'application/merge-patch+json',
+      '{"a":1}',
+    ])
+    await client.call(patchLike, { body: '{"a":1}', headers: { 'content-type': 'application/json-patch+json' } })
+    expect([server.last.headers['content-type'], server.last.body.toString()]).toEqual([
+      'application/json-patch+json',
+      '{"a":1}',
+    ])
+    await client.call(patchLike, { body: { a: 1 } }, { headers: { 'Content-Type': 'application/json; v=2' } })
+    expect(server.last.headers['content-type']).toBe('application/json; v=2')
+  })
+
+  it('forms by content type', async () => {
+    const login = post('/login', {
+      body: type<{ user: string; roles: string[] }>(),
+      contentType: 'application/x-www-form-urlencoded',
+    })
+    await connect().call(login, { user: 'a b&c', roles: ['x', 'y'] })
+    expect([server.last.headers['content-type'], server.last.body.toString()]).toEqual([
+      'application/x-www-form-urlencoded',
+      'user=a%20b%26c&roles=x&roles=y',
+    ])
+  })
+
+  it('multipart by content type, flat', async () => {
+    const avatar = post('/users/{id}/avatar', {
+      body: type<{ file: Blob; tags: string[]; at: Date; n: number; none?: string }>(),
+      contentType: 'multipart/form-data',
+    })
+    await connect().call(avatar, {
+      id: 1,
+      file: new File(['png'], 'a.png', { type: 'image/png' }),
+      tags: ['x', 'y'],
+      at: new Date(0),
+      n: 5,
+    })
+    const form = await new Response(new Uint8Array(server.last.body), {
+      headers: { 'content-type': server.last.headers['content-type'] as string },
+    }).formData()
+    expect([server.last.url, form.getAll('tags'), form.get('at'), form.get('n'), form.has('none')]).toEqual([
+      '/users/1/avatar',
+      ['x', 'y'],
+      '1970-01-01T00:00:00.000Z',
+      '5',
+      false,
+    ])
+    expect([(form.get('file') as File).name, await (form.get('file') as File).text()]).toEqual(['a.png', 'png'])
+  })
+
+  it('multipart() with parts that have a name and a type', async () => {
+    const body = multipart({
+      meta: { content: '{"a":1}', type: 'application/json' },
+      file: { content: new Uint8Array([1, 2]), filename: 'x.bin' },
+      note: { content: 'hi', filename: 'note.txt' },
+    })
+    await connect().call(upload, { params: { name: 'a' }, body })
+    const text = server.last.body.toString('latin1')
+    expect(text).toContain(
+      'content-disposition: form-data; name="meta"\r\ncontent-type: application/json\r\n\r\n{"a":1}\r\n',
+    )
+    expect(text).toContain(
+      'name="file"; filename="x.bin"\r\ncontent-type: application/octet-stream\r\n\r\n\u0001\u0002\r\n',
+    )
+    expect(text).toContain('name="note"; filename="note.txt"\r\ncontent-type: text/plain;charset=UTF-8\r\n\r\nhi\r\n')
+    expect(() => multipart({ a: Symbol('x') as never })).toThrow("'a'")
+    expect(() => multipart({ a: {} as never })).toThrow("'a'")
+  })
+
+  it('a codec writes, by type or by suffix, and may replace JSON', async () => {
+    const codecs = {
+      'application/x-upper': { serialize: (value: string[]) => value.join().toUpperCase() },
+      '+cbor': { serialize: () => new Uint8Array([1, 2, 3]) },
+      'application/json': {
+        serialize: (value: unknown) =>
+          JSON.stringify(value, (_, each) => (typeof each === 'bigint' ? String(each) : each)),
+      },
+    }
+    expect((await sent(['a', 'b'], { 'content-type': 'application/x-upper' }, { codecs })).text).toBe('A,B')
+    expect([...(await sent({}, { 'content-type': 'application/vnd.a+cbor; q=1' }, { codecs })).bytes]).toEqual([
+      1, 2, 3,
+    ])
+    expect((await sent({ big: 9007199254740993n }, undefined, { codecs })).text).toBe('{"big":"9007199254740993"}')
+  })
+
+  it("npm's form-data knows its own boundary", async () => {
+    const formData = Object.assign(Readable.from(['--b--\r\n']), {
+      getHeaders: () => ({ 'content-type': 'multipart/form-data; boundary=b' }),
+    })
+    expect((await sent(formData)).type).toBe('multipart/form-data; boundary=b')
+  })
+})
+
+describe('what cannot be written is refused before anything is sent', () => {
+  const circle: Record<string, unknown> = { secret: 'canary' }
+  circle.self = circle
+  it.each<[string, unknown, Record<string, string> | undefined, string]>([
+    ['a BigInt', { a: 1n }, undefined, 'BigInt'],
+    ['a circle', circle, undefined, 'circle'],
+    ['a symbol', Symbol('canary'), undefined, 'symbol'],
+    [
+      'a toJSON that throws',
+      {
+        toJSON: () => {
+          throw new Error('canary')
+        },
+      },
+      undefined,
+      'application/json',
+    ],
+    ['a media type without a codec', { a: 1 }, { 'content-type': 'application/yaml' }, 'codecs'],
+    ['an object as text', { a: 1 }, { 'content-type': 'text/plain' }, 'codecs'],
+    ['a multipart field', { a: () => 1 }, { 'content-type': 'multipart/form-data' }, 'multipart/form-data'],
+    ['a form field', { a: Number.NaN }, { 'content-type': 'application/x-www-form-urlencoded' }, `'a'`],
+  ])('%s', async (_, body, headers, message) => {
+    const error = await sent(body, headers).catch((thrown: unknown) => thrown)
+    if (!isCallError(error)) throw new Error('no CallError')
+    expect([error.code, error.sent, error.isRetryable, server.seen.length]).toEqual([
+      'invalid_argument',
+      'no',
+      false,
+      0,
+    ])
+    expect(error.message).toContain(message)
+    expect(JSON.stringify(error) + error.message).not.toContain('canary')
+  })
+})
+
+describe('streams', () => {
+  it.each<[string, () => object]>([
+    ['a ReadableStream', () => stream('once')],
+    ['an async generator', () => chunks('once')],
+    ['a Node stream', () => Readable.from(['once'])],
+  ])('%s that was sent already is refused, rather than sent empty', async (_, make) => {
+    const body = make()
+    const client = connect()
+    await client.call(upload, { params: { name: 'a' }, body })
+    const error = await client.call(upload, { params: { name: 'b' }, body }).catch((thrown: unknown) => thrown)
+    expect(isCallError(error) && [error.code, error.sent]).toEqual(['invalid_argument', 'no'])
+    expect(String(error)).toContain('a function that makes it anew')
+    expect(server.seen).toHaveLength(1)
+  })
+
+  it.each<[string, () => unknown]>([
+    ['a stream that fails', () => stream2()],
+    ['a chunk that is none', () => chunks('a', 5 as never)],
+    [
+      'a function that throws',
+      () => () => {
+        throw new Error('own')
+      },
+    ],
+    ['a function that gives nothing', () => () => undefined],
+    ['a promise of nothing', () => async () => ({})],
+  ])('%s fails the call, and the server sees no whole body', async (_, make) => {
+    for (const http of ['undici', 'fetch'] as const) {
+      const error = await connect({ http })
+        .call(upload, { params: { name: 'a' }, body: make() })
+        .catch((thrown: unknown) => thrown)
+      expect(isCallError(error) && [error.code, error.isRetryable], http).toEqual(['invalid_argument', false])
+    }
+    expect(server.seen).toHaveLength(0)
+  })
+
+  it('an aborted upload closes its source', async () => {
+    let isClosed = false
+    const controller = new AbortController()
+    async function* endless() {
+      try {
+        for (;;) {
+          yield new Uint8Array(10_000)
+          await new Promise((resolve) => setImmediate(resolve))
+        }
+      } finally {
+        isClosed = true
+      }
+    }
+    const call = connect().call(
+      upload,
+      { params: { name: 'a' }, body: endless() },
+      {
+        signal: controller.signal,
+        onUploadProgress: ({ transferredBytes }) => transferredBytes > 50_000 && controller.abort('enough'),
+      },
+    )
+    await expect(call).rejects.toBe('enough')
+    await expect.poll(() => isClosed).toBe(true)
+  })
+})
+
+function stream2() {
+  return new ReadableStream({
+    pull(controller) {
+      controller.error(new Error('own'))
+    },
+  })
+}

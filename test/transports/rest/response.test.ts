@@ -1,0 +1,451 @@
+import { gzipSync } from 'node:zlib'
+import { adapt, createClient, type Interceptor, isCallError, type Progress, type } from 'polywire'
+import {
+  type ByteStream,
+  del,
+  get,
+  head,
+  post,
+  type ResponseKind,
+  type RestTransportOptions,
+  restTransport,
+} from 'polywire/rest'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import {
+  answer,
+  echo,
+  type RestServer,
+  resetBeforeHeaders,
+  resetInBody,
+  startRestServer,
+} from '../../support/servers/rest-server.ts'
+
+let server: RestServer
+let clients: { close(): Promise<void> }[] = []
+beforeAll(async () => {
+  server = await startRestServer()
+})
+afterAll(() => server[Symbol.asyncDispose]())
+afterEach(async () => {
+  server.answer(echo)
+  server.seen.length = 0
+  for (const client of clients) await client.close()
+  clients = []
+})
+
+function connect(options: Partial<RestTransportOptions> = {}) {
+  const client = createClient({
+    transports: { rest: restTransport({ baseUrl: server.url, ...options }) },
+    retry: false,
+  })
+  clients.push(client)
+  return client
+}
+
+const failed = async (call: Promise<unknown>) => {
+  const error = await call.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  )
+  if (!isCallError(error)) throw new Error(`no CallError but ${String(error)}`)
+  return error
+}
+
+describe('what a reply is read as', () => {
+  const utf8 = (text: string) => new TextEncoder().encode(text)
+  it.each<[string, string | undefined, string | Uint8Array, ResponseKind | undefined, unknown]>([
+    ['JSON', 'application/json', '{"a":1}', undefined, { a: 1 }],
+    ['JSON with a charset', 'Application/JSON ; Charset="UTF-8"', '{"a":"ä"}', undefined, { a: 'ä' }],
+    ['JSON in latin1', 'application/json; charset=iso-8859-1', Uint8Array.from([0x22, 0xe4, 0x22]), undefined, 'ä'],
+    ['JSON behind a byte order mark', 'application/json', '\ufeff[1]', undefined, [1]],
+    ['+json', 'application/vnd.api+json', '[]', undefined, []],
+    ['null', 'application/json', 'null', undefined, null],
+    ['false', 'application/json', 'false', undefined, false],
+    ['text', 'text/plain', 'ä', undefined, 'ä'],
+    ['text of an unknown charset', 'text/plain; charset=nope', 'ä', undefined, 'ä'],
+    ['an empty text', 'text/plain', '', undefined, ''],
+    ['HTML', 'text/html', '<p>', undefined, '<p>'],
+    ['XML', 'application/atom+xml', '<p/>', undefined, '<p/>'],
+    ['bytes', 'application/octet-stream', Uint8Array.from([0, 255]), undefined, Uint8Array.from([0, 255])],
+    ['an image', 'image/png', Uint8Array.from([1]), undefined, Uint8Array.from([1])],
+    ['no content type, JSON', undefined, '{"a":1}', undefined, { a: 1 }],
+    ['no content type, text', undefined, 'plain', undefined, 'plain'],
+    ['empty JSON', 'application/json', '', undefined, undefined],
+    ['nothing', undefined, '', undefined, undefined],
+    ['JSON as text', 'application/json', '{"a":1}', 'text', '{"a":1}'],
+    ['text as JSON', 'text/plain', '{"a":1}', 'json', { a: 1 }],
+    ['JSON as bytes', 'application/json', '[]', 'bytes', utf8('[]')],
+    ['nothing as text', undefined, '', 'text', ''],
+    ['nothing as bytes', undefined, '', 'bytes', new Uint8Array(0)],
+  ])('%s', async (_, contentType, body, response, message) => {
+    server.answer((_request, reply) => {
+      reply.hijack()
+      reply.raw.writeHead(200, contentType === undefined ? {} : { 'content-type': contentType })
+      reply.raw.end(body)
+    })
+    for (const http of ['undici', 'fetch'] as const) {
+      const read = await connect({ http }).call(get('/a', response ? { response } : {}))
+      expect(read, http).toEqual(message)
+      if (read instanceof Uint8Array) expect(read.constructor, http).toBe(Uint8Array)
+    }
+  })
+
+  it.each([204, 205, 304])('%i has no message, and is a reply', async (status) => {
+    server.answer(answer(status, undefined, { etag: '"e"', 'content-type': 'application/json' }))
+    const api = connect().bind({
+      a: get('/a', { output: type<{ a: number }>() }),
+      bytes: get('/a', { response: 'bytes' }),
+    })
+    const { message, status: seen, headers } = await api.a.reply()
+    expect([message, seen, headers.get('etag')]).toEqual([undefined, status, '"e"'])
+    expect(await api.bytes()).toBeUndefined()
+  })
+
+  it('no content does not fit a schema that wants some, except where the copy at hand still holds (304)', async () => {
+    const user = get('/a', { output: z.object({ id: z.number() }) })
+    for (const each of [answer(204), answer(200, '', { 'content-type': 'application/json' })]) {
+      server.answer(each)
+      expect(await failed(connect().call(user))).toMatchObject({ code: 'internal', sent: 'yes', isRetryable: false })
+    }
+    server.answer(answer(304))
+    const adapted = adapt(user, { output: ({ id }) => id })
+    expect(await connect().call(user)).toBeUndefined()
+    expect(await connect().call(adapted)).toBeUndefined()
+  })
+
+  it('HEAD has no message, whatever is announced', async () => {
+    server.answer((_request, reply) => {
+      reply.hijack()
+      reply.raw.writeHead(200, { 'content-type': 'application/json', 'content-length': '500' })
+      reply.raw.end()
+    })
+    const { message, headers } = await connect()
+      .bind({ a: head('/a') })
+      .a.reply()
+    expect([message, headers.get('content-length')]).toEqual([undefined, '500'])
+  })
+
+  it('compressed bodies are read as what they are', async () => {
+    server.answer(answer(200, gzipSync('{"a":1}'), { 'content-type': 'application/json', 'content-encoding': 'gzip' }))
+    expect(await connect().call(get('/a'))).toEqual({ a: 1 })
+  })
+
+  it('a codec reads, by type or by suffix', async () => {
+    const client = connect({
+      codecs: {
+        'text/csv': { parse: (bytes, charset) => [charset, ...new TextDecoder().decode(bytes).split(',')] },
+        '+x': { parse: (bytes) => bytes.length },
+      },
+    })
+    server.answer(answer(200, 'a,b', { 'content-type': 'text/csv; charset=utf-8' }))
+    expect(await client.call(get('/a'))).toEqual(['utf-8', 'a', 'b'])
+    server.answer(answer(200, Buffer.from('abc'), { 'content-type': 'application/y+x' }))
+    expect(await client.call(get('/a'))).toBe(3)
+    expect(await client.call(get('/a', { response: 'text' }))).toBe('abc')
+  })
+
+  it('what is no JSON although it says so is internal, sent, and not sent again', async () => {
+    server.answer(answer(200, '{"a":', { 'content-type': 'application/json' }))
+    const error = await failed(connect().call(get('/a')))
+    expect(error).toMatchObject({
+      code: 'internal',
+      sent: 'yes',
+      phase: 'body',
+      isRetryable: false,
+      status: 200,
+      cause: expect.any(SyntaxError),
+    })
+    expect(error.message).toContain('cannot be read as JSON')
+  })
+
+  it('a codec that throws is the same', async () => {
+    server.answer(answer(200, 'x', { 'content-type': 'text/x' }))
+    const boom = new Error('own')
+    const client = connect({
+      codecs: {
+        'text/x': {
+          parse: () => {
+            throw boom
+          },
+        },
+      },
+    })
+    expect(await failed(client.call(get('/a')))).toMatchObject({ code: 'internal', sent: 'yes', cause: boom })
+  })
+
+  it('output is validated and converted', async () => {
+    server.answer(answer(200, { id: '7' }))
+    const user = get('/a', { output: z.object({ id: z.coerce.number() }) })
+    expect(await connect().call(user)).toEqual({ id: 7 })
+    server.answer(answer(200, { id: 'x' }))
+    expect(await failed(connect().call(user))).toMatchObject({
+      code: 'internal',
+      sent: 'yes',
+      isRetryable: false,
+      violations: [{ field: 'id' }],
+      status: 200,
+      attempt: 1,
+    })
+    expect(await connect().call(get('/a', { output: z.object({ id: z.number() }), validate: false }))).toEqual({
+      id: 'x',
+    })
+  })
+
+  it('an error of another call, thrown by a conversion, stays what it is', async () => {
+    server.answer(answer(404, {}))
+    const client = connect()
+    const other = await failed(client.call(get('/other')))
+    server.answer(answer(200, { id: 1 }))
+    const output = () => {
+      throw other
+    }
+    expect(await failed(client.call(adapt(get('/a', { output: type<object>() }), { output })))).toBe(other)
+    expect(other).toMatchObject({ code: 'not_found', status: 404, operation: 'GET /other' })
+  })
+})
+
+describe('the reply', () => {
+  it('tells status, headers, trailers and attempts', async () => {
+    server.answer(answer(201, { id: 1 }, { location: '/v1/users/1?x=1', 'set-cookie': 'a=1' }))
+    const api = connect({ baseUrl: `${server.url}/v1` }).bind({ create: post('/users', { body: type<object>() }) })
+    const reply = await api.create.reply()
+    expect(reply).toMatchObject({ status: 201, message: { id: 1 }, attempts: 1, idempotencyKey: expect.any(String) })
+    expect(reply.headers.get('location')).toBe(`${server.url}/v1/users/1?x=1`)
+    expect(reply.headers.getSetCookie()).toEqual(['a=1'])
+    expect(reply.trailers.get('x')).toBeNull()
+  })
+
+  it.each([
+    ['relative to the request', 'created/1', '/base/a/created/1'],
+    ['absolute', 'https://other.example/x', 'https://other.example/x'],
+    ['broken', 'http://[', 'http://['],
+  ])('Location %s', async (_, location, expected) => {
+    server.answer(answer(201, {}, { location }))
+    const { headers } = await connect({ baseUrl: `${server.url}/base` })
+      .bind({ a: post('/a/{id}') })
+      .a.reply({ id: 5 })
+    expect(headers.get('location')).toBe(expected.startsWith('/') ? server.url + expected : expected)
+  })
+
+  it('redirects are followed, and with `manual` they are the reply', async () => {
+    server.answer(answer(307, undefined, { location: '/there' }), echo)
+    expect(await connect().call(post('/a', { body: type<{ a: 1 }>() }), { a: 1 })).toMatchObject({
+      url: '/there',
+      text: '{"a":1}',
+    })
+    server.answer(answer(302, undefined, { location: '/there' }))
+    const { status, headers } = await connect({ redirect: 'manual' })
+      .bind({ a: get('/a') })
+      .a.reply()
+    expect([status, headers.get('location')]).toEqual([302, `${server.url}/there`])
+    expect(await failed(connect({ redirect: 'error' }).call(get('/a')))).toMatchObject({ code: 'failed_precondition' })
+  })
+
+  it('a redirect that leads nowhere is an error', async () => {
+    server.answer(answer(302))
+    expect(await failed(connect().call(get('/a')))).toMatchObject({ code: 'unknown', status: 302, isRetryable: false })
+  })
+
+  it('a credential crosses no origin', async () => {
+    await using other = await startRestServer()
+    const auth = {
+      name: 'test',
+      credential: () => ({
+        headers: { 'x-secret': 'canary', authorization: 'Bearer canary' },
+        query: { key: 'canary' },
+      }),
+    }
+    server.answer(answer(307, undefined, { location: `${other.url}/there` }))
+    await connect({ auth }).call(get('/a'))
+    expect(JSON.stringify(other.last.headers) + other.last.url).not.toContain('canary')
+  })
+})
+
+describe('bodies that break', () => {
+  it('larger than maxBodyBytes is resource_exhausted, announced or not, of errors too', async () => {
+    const big = 'x'.repeat(2000)
+    const chunked: Parameters<RestServer['answer']>[0] = (_request, reply) => {
+      reply.hijack()
+      reply.raw.writeHead(200)
+      reply.raw.write(big)
+      reply.raw.end(big)
+    }
+    for (const each of [answer(200, big), chunked, answer(500, big)]) {
+      server.answer(each)
+      expect(await failed(connect({ maxBodyBytes: 1000 }).call(get('/a')))).toMatchObject({
+        code: 'resource_exhausted',
+        isRetryable: false,
+      })
+    }
+    server.answer(answer(200, big, { 'content-type': 'text/plain' }))
+    expect(await connect({ maxBodyBytes: 2000 }).call(get('/a'))).toBe(big)
+  })
+
+  it('a bomb is stopped by its size after decompression', async () => {
+    server.answer(answer(200, gzipSync(Buffer.alloc(10_000_000)), { 'content-encoding': 'gzip' }))
+    expect(await failed(connect({ maxBodyBytes: 100_000 }).call(get('/a')))).toMatchObject({
+      code: 'resource_exhausted',
+    })
+  })
+
+  it('a connection that is cut before or in the body is transient', async () => {
+    server.answer(resetBeforeHeaders)
+    expect(await failed(connect().call(get('/a')))).toMatchObject({
+      code: 'unavailable',
+      isRetryable: true,
+      sent: 'maybe',
+    })
+    server.answer(resetInBody)
+    expect(await failed(connect().call(get('/a')))).toMatchObject({
+      code: 'data_loss',
+      isRetryable: true,
+      sent: 'yes',
+      phase: 'body',
+    })
+  })
+
+  it('nobody listens: unavailable, unsent', async () => {
+    const gone = await startRestServer()
+    await gone[Symbol.asyncDispose]()
+    expect(await failed(connect({ baseUrl: gone.url }).call(post('/a')))).toMatchObject({
+      code: 'unavailable',
+      isRetryable: true,
+      sent: 'no',
+    })
+  })
+})
+
+describe("response: 'stream'", () => {
+  const download = get('/a', { response: 'stream' })
+
+  async function read(stream: AsyncIterable<Uint8Array>): Promise<string> {
+    const chunks: Uint8Array[] = []
+    for await (const chunk of stream) chunks.push(chunk)
+    return Buffer.concat(chunks).toString()
+  }
+
+  it('hands the body over as it comes, whatever its type', async () => {
+    server.answer(answer(200, 'x'.repeat(3_000_000), { 'content-type': 'application/json' }))
+    for (const http of ['undici', 'fetch'] as const) {
+      const stream: ByteStream = await connect({ http, maxBodyBytes: 10 }).call(download)
+      expect((await read(stream)).length).toBe(3_000_000)
+    }
+  })
+
+  it('as a WHATWG stream', async () => {
+    server.answer(answer(200, 'text', { 'content-type': 'text/plain' }))
+    const stream = await connect().call(download)
+    expect(await new Response(stream.toReadable() as ReadableStream).text()).toBe('text')
+  })
+
+  it('an error is an error, with its body', async () => {
+    server.answer(answer(404, { error: { code: 'GONE', message: 'no' } }))
+    expect(await failed(connect().call(download))).toMatchObject({
+      code: 'not_found',
+      status: 404,
+      reason: 'GONE',
+      serverMessage: 'no',
+    })
+  })
+
+  it('leaving it closes the wire', async () => {
+    for (const leave of ['break', 'cancel', 'readable'] as const) {
+      let isClosed = false
+      server.answer((_request, reply) => {
+        reply.hijack()
+        reply.raw.on('close', () => {
+          isClosed = true
+        })
+        reply.raw.writeHead(200)
+        reply.raw.write('first')
+      })
+      const stream = await connect().call(download)
+      if (leave === 'break') for await (const _ of stream) break
+      if (leave === 'cancel') await stream.cancel()
+      if (leave === 'readable') await (stream.toReadable() as ReadableStream).cancel()
+      await expect.poll(() => isClosed, { message: leave }).toBe(true)
+    }
+  })
+
+  it("the caller's abort reaches a body that is being read", async () => {
+    const controller = new AbortController()
+    server.answer((_request, reply) => {
+      reply.hijack()
+      reply.raw.writeHead(200)
+      reply.raw.write('first')
+    })
+    const stream = await connect().call(download, {}, { signal: controller.signal })
+    const reading = read(stream)
+    controller.abort('enough')
+    await expect(reading).rejects.toBe('enough')
+  })
+
+  it('a body that breaks off is transient, and says so as a CallError', async () => {
+    server.answer(resetInBody)
+    expect(await failed(connect().call(download).then(read))).toMatchObject({
+      code: 'data_loss',
+      isRetryable: true,
+      phase: 'body',
+    })
+  })
+
+  it('a reply that nobody wants any more is let go of', async () => {
+    let isClosed = false
+    server.answer((_request, reply) => {
+      reply.hijack()
+      reply.raw.on('close', () => {
+        isClosed = true
+      })
+      reply.raw.writeHead(200)
+      reply.raw.write('first')
+    })
+    const late: Interceptor = async (call, next) => {
+      const reply = await next(call)
+      call.scope.abort('too late')
+      return reply
+    }
+    const client = createClient({ transports: { rest: restTransport({ baseUrl: server.url }) }, interceptors: [late] })
+    await expect(client.call(download)).rejects.toBe('too late')
+    await expect.poll(() => isClosed).toBe(true)
+    await client.close()
+  })
+
+  it('closing the client ends a body that nobody reads', async () => {
+    let isClosed = false
+    server.answer((_request, reply) => {
+      reply.hijack()
+      reply.raw.on('close', () => {
+        isClosed = true
+      })
+      reply.raw.writeHead(200)
+      reply.raw.write('first')
+    })
+    const client = connect()
+    await client.call(download)
+    await client.close()
+    await expect.poll(() => isClosed).toBe(true)
+  })
+})
+
+describe('download progress', () => {
+  it('with the whole where it is announced', async () => {
+    const body = 'x'.repeat(300_000)
+    server.answer(answer(200, body, { 'content-type': 'text/plain' }))
+    for (const operation of [get('/a'), get('/a', { response: 'stream' })]) {
+      const seen: Progress[] = []
+      const message = await connect().call(
+        operation as never,
+        {},
+        { onDownloadProgress: (progress: Progress) => seen.push(progress) },
+      )
+      if (typeof message !== 'string') for await (const _ of message as AsyncIterable<Uint8Array>);
+      expect(seen.at(-1)).toEqual({ transferredBytes: 300_000, totalBytes: 300_000 })
+    }
+  })
+})
+
+it('DELETE with 204 through a schema of nothing', async () => {
+  server.answer(answer(204))
+  expect(await connect().call(del('/a/{id}', { output: z.undefined() }), { id: 1 })).toBeUndefined()
+})

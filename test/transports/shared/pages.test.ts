@@ -1,0 +1,99 @@
+import { describe, expect, it } from 'vitest'
+import type { PagerInfo } from '../../../src/core/call/operation.ts'
+import { cursorPages, nestedPager } from '../../../transports/shared/pages.ts'
+
+const pager = (options: Parameters<typeof cursorPages>[0]) => cursorPages(options as never) as unknown as PagerInfo
+
+describe('the next page', () => {
+  it.each([
+    ['cursor', 'cursor'],
+    ['next_cursor', 'cursor'],
+    ['nextCursor', 'cursor'],
+    ['next-cursor', 'cursor'],
+    ['nextPageToken', 'pageToken'],
+    ['next_page_token', 'page_token'],
+    ['meta.next_cursor', 'cursor'],
+    ['next', 'cursor'],
+    ['data.-1.id', 'id'],
+    ['endCursor', 'endCursor'],
+  ])('of next: %s is asked for by %s', (next, param) => {
+    const page = {
+      cursor: 'c',
+      next_cursor: 'c',
+      nextCursor: 'c',
+      'next-cursor': 'c',
+      nextPageToken: 'c',
+      next_page_token: 'c',
+      next: 'c',
+      endCursor: 'c',
+      meta: { next_cursor: 'c' },
+      data: [{ id: 'b' }, { id: 'c' }],
+    }
+    expect(pager({ next }).nextInput({ size: 2 }, page)).toEqual({ input: { size: 2, [param]: 'c' }, cursor: 'c' })
+  })
+
+  it('param says otherwise', () => {
+    expect(pager({ next: 'next_cursor', param: 'after' }).nextInput(undefined, { next_cursor: 'c' })).toEqual({
+      input: { after: 'c' },
+      cursor: 'c',
+    })
+  })
+
+  it.each([undefined, null, '', false, {}])('there is none after %o', (next_cursor) => {
+    expect(pager({ next: 'next_cursor' }).nextInput({}, { next_cursor })).toBeUndefined()
+  })
+
+  it('0 is a cursor', () => {
+    expect(pager({ next: 'next_offset' }).nextInput({}, { next_offset: 0 })).toEqual({
+      input: { offset: 0 },
+      cursor: '0',
+    })
+  })
+
+  it('where the page is the list, its last item holds the cursor', () => {
+    expect(pager({ next: 'id', param: 'after' }).nextInput({}, [{ id: 1 }, { id: 2 }])).toEqual({
+      input: { after: 2 },
+      cursor: '2',
+    })
+    expect(pager({ next: 'id' }).nextInput({}, [])).toBeUndefined()
+  })
+
+  it('more: false ends the pages although a cursor could be read', () => {
+    const stripe = pager({ items: 'data', next: 'data.-1.id', more: 'has_more', param: 'starting_after' })
+    expect(stripe.nextInput({}, { data: [{ id: 'x' }], has_more: true })?.cursor).toBe('x')
+    expect(stripe.nextInput({}, { data: [{ id: 'x' }], has_more: false })).toBeUndefined()
+  })
+
+  it('a member whose own name holds dots is found, an inherited one is not', () => {
+    expect(pager({ next: 'meta.next', param: 'p' }).nextInput({}, { 'meta.next': 'c' })?.cursor).toBe('c')
+    expect(pager({ next: 'constructor.name', param: 'p' }).nextInput({}, {})).toBeUndefined()
+  })
+
+  it('goes into one part of a nested input', () => {
+    const nested = nestedPager(pager({ next: 'next_cursor' }), 'query')
+    expect(nested.nextInput({ params: { id: 1 }, query: { size: 2 } }, { next_cursor: 'c' })).toEqual({
+      input: { params: { id: 1 }, query: { size: 2, cursor: 'c' } },
+      cursor: 'c',
+    })
+    expect(nested.nextInput(undefined, { next_cursor: 'c' })?.input).toEqual({ query: { cursor: 'c' } })
+    expect(nested.nextInput(undefined, {})).toBeUndefined()
+  })
+})
+
+describe('the items of a page', () => {
+  it.each<[Parameters<typeof cursorPages>[0], unknown, unknown]>([
+    [{ next: 'n' }, [1, 2], [1, 2]],
+    [{ next: 'n', items: 'users' }, { users: [1] }, [1]],
+    [{ next: 'n', items: 'a.users' }, { a: { users: [1] } }, [1]],
+    [{ next: 'n', items: ((page: { x: number[] }) => page.x) as never }, { x: [3] }, [3]],
+    [{ next: 'n', items: 'users' }, { users: null }, []],
+    [{ next: 'n', items: 'users' }, {}, []],
+  ])('%o of %o', (options, page, items) => {
+    expect(pager(options).itemsOf(page)).toEqual(items)
+  })
+
+  it('what is no list is an error that says where', () => {
+    expect(() => pager({ next: 'n', items: 'users' }).itemsOf({ users: 'x' })).toThrow(`'users' of the page is no list`)
+    expect(() => pager({ next: 'n' }).itemsOf({})).toThrow('the page is no list')
+  })
+})

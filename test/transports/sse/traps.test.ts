@@ -1,0 +1,107 @@
+import { getEventListeners } from 'node:events'
+import { createClient, type StreamState, type TelemetryEvent, type } from 'polywire'
+import { events, sseTransport } from 'polywire/sse'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { manualClock } from '../../support/manual-clock.ts'
+import { run } from '../../support/nodes.ts'
+import { SseServer } from '../../support/servers/sse-server.ts'
+
+const closers: (() => Promise<void>)[] = []
+let server: SseServer
+beforeEach(async () => {
+  server = await SseServer.start()
+  closers.push(() => server.close())
+})
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close()
+})
+
+const watch = events('/stream', { message: type<string>() }, { data: 'text' })
+
+/** A client whose clock jumps over every wait that resume announces. */
+function connect() {
+  const clock = manualClock()
+  const seen: TelemetryEvent[] = []
+  const event = (event: TelemetryEvent) => {
+    seen.push(event)
+    if ('waitMs' in event) setTimeout(() => void clock.advance(event.waitMs + 1), 0)
+  }
+  const transports = { sse: sseTransport({ baseUrl: server.origin }) }
+  const client = createClient({ transports, clock, telemetry: { event } })
+  closers.push(() => client.close())
+  return { client, seen }
+}
+
+describe('traps that other clients fell into', () => {
+  it('a process lives on while its stream waits to be opened again', async () => {
+    server.plan({ chunks: ['id: 1\ndata: a\n\n'] }, { chunks: ['id: 2\ndata: b\n\n'] }, { status: 204 })
+    const { lines } = await run(
+      process.execPath,
+      `import { createClient, type } from 'polywire'
+       import { events, sseTransport } from 'polywire/sse'
+       const transports = { sse: sseTransport({ baseUrl: '${server.origin}' }) }
+       const client = createClient({ transports, resume: { baseDelayMs: 100 } })
+       const watch = events('/stream', { message: type() }, { data: 'text' })
+       for await (const { data } of client.call(watch)) console.log(JSON.stringify(data))`,
+    )
+    expect(lines).toEqual(['a', 'b'])
+    expect(server.lastEventIds).toEqual([undefined, '1', '2'])
+  })
+
+  it('one listener on the signal of the caller, however many connections, and none after', async () => {
+    const { client } = connect()
+    const aborter = new AbortController()
+    const stream = client.call(watch, undefined, { signal: aborter.signal })
+    const counts = new Set<number>()
+    for (let n = 0; n < 20; n++) server.plan({ chunks: [`id: ${n}\ndata: ${n}\n\n`], after: n % 2 ? 'reset' : 'end' })
+    for await (const { data } of stream) {
+      counts.add(getEventListeners(aborter.signal, 'abort').length)
+      if (data === '19') break
+    }
+    expect([...counts]).toEqual([1])
+    expect(getEventListeners(aborter.signal, 'abort')).toEqual([])
+  })
+
+  it('half an event of a broken connection is not the beginning of the next one', async () => {
+    server.plan(
+      { chunks: ['id: 1\ndata: a\n\n', 'id: 7\nevent: x\ndata: ha'], after: 'reset' },
+      { chunks: ['lf\n\ndata: b\n\n'] },
+      { status: 204 },
+    )
+    const items: unknown[] = []
+    for await (const item of connect().client.call(watch)) items.push(item)
+    expect(items).toEqual([
+      { type: 'message', data: 'a', id: '1' },
+      { type: 'message', data: 'b' },
+    ])
+    expect(server.lastEventIds).toEqual([undefined, '1', '1'])
+  })
+
+  it('the state is told over drop, re-open and end: never open while nothing is', async () => {
+    server.plan({ chunks: ['data: a\n\n'] }, { chunks: ['data: b\n\n'] }, { status: 204 })
+    const states: StreamState[] = []
+    const stream = connect().client.call(watch)
+    await new Promise<void>((resolve, reject) => {
+      stream.subscribe({ state: (state) => states.push(state), next: () => {}, error: reject, end: resolve })
+    })
+    const again = ['waiting', 'connecting', 'open']
+    expect(states).toEqual(['connecting', 'open', ...again, ...again, 'closed'])
+    expect(stream.state).toBe('closed')
+  })
+
+  it('what is closed while it waits is opened no more', async () => {
+    server.plan({ chunks: ['data: a\n\n'] })
+    const clock = manualClock()
+    const client = createClient({ transports: { sse: sseTransport({ baseUrl: server.origin }) }, clock })
+    closers.push(() => client.close())
+    const stream = client.call(watch)
+    const waiting = new Promise<void>((resolve) => {
+      stream.subscribe({ next: () => {}, state: (state) => state === 'waiting' && resolve() })
+    })
+    await waiting
+    await stream.close()
+    await clock.advance(60_000)
+    expect(clock.nextMs).toBeUndefined()
+    expect(server.requests).toHaveLength(1)
+  })
+})

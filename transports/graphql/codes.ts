@@ -1,0 +1,76 @@
+import type { Code } from '../../src/core/errors/code.ts'
+import { statusRow } from '../shared/http-status.ts'
+import { type GraphQLErrorItem, isRecord } from './result.ts'
+
+/** What a code says of a call. */
+export interface Meaning {
+  readonly code: Code
+  readonly isRetryable?: true
+  readonly isThrottled?: true
+}
+
+const throttled: Meaning = { code: 'resource_exhausted', isRetryable: true, isThrottled: true }
+const unavailable: Meaning = { code: 'unavailable', isRetryable: true }
+
+/** `extensions.code` → meaning. Codes are conventions (Apollo, Hasura, Shopify, GitHub, NestJS), compared in upper case. */
+const byCode: Readonly<Record<string, Meaning>> = {
+  ...all(
+    { code: 'invalid_argument' },
+    'BAD_USER_INPUT',
+    'GRAPHQL_PARSE_FAILED',
+    'GRAPHQL_VALIDATION_FAILED',
+    'BAD_REQUEST',
+    'OPERATION_RESOLUTION_FAILURE',
+    'VALIDATION_FAILED',
+    'PARSE_FAILED',
+    'PERSISTED_QUERY_MISMATCH',
+  ),
+  ...all({ code: 'deadline_exceeded' }, 'OPERATION_TIMEOUT', 'TIMEOUT', 'DEADLINE_EXCEEDED'),
+  ...all({ code: 'not_found' }, 'NOT_FOUND', 'PERSISTED_QUERY_NOT_FOUND'),
+  ...all({ code: 'already_exists' }, 'ALREADY_EXISTS'),
+  ...all({ code: 'aborted' }, 'CONFLICT', 'ABORTED'),
+  ...all({ code: 'permission_denied' }, 'FORBIDDEN', 'ACCESS_DENIED', 'PERMISSION_DENIED'),
+  ...all({ code: 'unauthenticated' }, 'UNAUTHENTICATED', 'UNAUTHORIZED', 'INVALID_JWT'),
+  ...all(throttled, 'THROTTLED', 'RATE_LIMITED', 'RATE_LIMIT_EXCEEDED', 'TOO_MANY_REQUESTS'),
+  ...all({ code: 'resource_exhausted' }, 'PAYLOAD_TOO_LARGE', 'MAX_COST_EXCEEDED', 'RESOURCE_EXHAUSTED'),
+  ...all({ code: 'failed_precondition' }, 'PRECONDITION_FAILED', 'FAILED_PRECONDITION'),
+  ...all({ code: 'unimplemented' }, 'PERSISTED_QUERY_NOT_SUPPORTED', 'NOT_IMPLEMENTED', 'UNIMPLEMENTED'),
+  ...all({ code: 'internal' }, 'INTERNAL_SERVER_ERROR', 'INTERNAL_ERROR', 'INTERNAL', 'UNEXPECTED'),
+  ...all(unavailable, 'SERVICE_UNAVAILABLE', 'UNAVAILABLE'),
+}
+
+/**
+ * What an HTTP status means where no code says more: of the response, or where a server puts one among the extensions.
+ *
+ * A 500 with a GraphQL body is a resolver's fault that another attempt meets again; a gateway's has no such body.
+ */
+export function meaningOfStatus(status: number): Meaning | undefined {
+  const isError = status >= 400 && status <= 599
+  if (!isError) return undefined
+  return status === 500 ? { code: 'internal' } : statusRow(status)
+}
+
+/** What one error means, by its code or by an HTTP status among its extensions; undefined where it says nothing known. */
+export function meaningOf(error: GraphQLErrorItem): Meaning | undefined {
+  const code = codeOf(error)
+  const known =
+    code === undefined ? undefined : (byCode[code.toUpperCase().replaceAll('-', '_')] ?? meaningOfStatus(Number(code)))
+  if (known) return known
+  const http = isRecord(error.extensions) ? error.extensions.http : undefined
+  return isRecord(http) && typeof http.status === 'number' ? meaningOfStatus(http.status) : undefined
+}
+
+function codeOf({ extensions, type }: GraphQLErrorItem): string | undefined {
+  const code = isRecord(extensions) && extensions.code !== undefined ? extensions.code : type
+  return typeof code === 'string' || typeof code === 'number' ? String(code) : undefined
+}
+
+/** The server's own code, only where it looks like one: it stands in logs. */
+export function reasonOf(error: GraphQLErrorItem): string | undefined {
+  const code = codeOf(error)
+  return code !== undefined && /^\w[\w-]{0,63}$/.test(code) ? code : undefined
+}
+
+function all(meaning: Meaning, ...codes: string[]): Record<string, Meaning> {
+  return Object.fromEntries(codes.map((code) => [code, meaning]))
+}

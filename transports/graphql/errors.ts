@@ -1,0 +1,128 @@
+import type { HeaderMap } from '../../src/core/call/header-map.ts'
+import type { Failure, Violation } from '../../src/core/errors/failure.ts'
+import { type Meaning, meaningOf, meaningOfStatus, reasonOf } from './codes.ts'
+import type { PreparedDocument } from './document.ts'
+import { type GraphQLErrorItem, type GraphQLResult, hasData, isRecord } from './result.ts'
+import type { ErrorPolicy } from './types.ts'
+import { askedWaitMs, isTooCostly } from './wait.ts'
+
+/** What is thrown although the caller takes errors as values: hiding it would switch off refresh and retry. */
+const isSignal = ({ code, isRetryable }: Meaning): boolean => code === 'unauthenticated' || isRetryable === true
+
+/** One response, with what decides over its errors. */
+export interface GraphQLAnswer {
+  readonly result: GraphQLResult
+  readonly document: Pick<PreparedDocument, 'kind' | 'rootFields'>
+  readonly policy: ErrorPolicy
+  /** Of the HTTP response; 200 on a socket. */
+  readonly status: number
+  readonly headers: HeaderMap
+  /** ms since 1970. */
+  readonly wallNow: number
+}
+
+/**
+ * What the errors of a response mean, or undefined where the policy lets it pass.
+ *
+ * Classified before the policy is asked, so that a throttled answer is not hidden by `ignore`; what brought data is
+ * never sent again.
+ */
+export function graphqlFailure(answer: GraphQLAnswer): Failure | undefined {
+  const { result, policy } = answer
+  const { errors } = result
+  if (!errors) return undefined
+  const { meaning, error } = weigh(errors, answer.status)
+  const isPartial = hasData(result)
+  if (policy !== 'none' && (isPartial || !isSignal(meaning))) return undefined
+  return toFailure(answer, errors, error, meaning, isPartial)
+}
+
+function toFailure(
+  answer: GraphQLAnswer,
+  errors: readonly GraphQLErrorItem[],
+  error: GraphQLErrorItem,
+  meaning: Meaning,
+  isPartial: boolean,
+): Failure {
+  const { result, status, headers } = answer
+  const reason = reasonOf(error)
+  const isUnexecuted = ranNothing(answer, errors)
+  const waitMs = isPartial ? undefined : askedWaitMs(result, headers, answer.wallNow)
+  return {
+    code: meaning.code,
+    message: describe(meaning, isPartial, reason),
+    phase: 'body',
+    sent: 'yes',
+    isRetryable: meaning.isRetryable === true && !isPartial,
+    isThrottled: meaning.isThrottled === true,
+    isUnexecuted: isUnexecuted && (meaning.isThrottled === true || (status === 503 && headers.has('retry-after'))),
+    // A mutation that may have run is replayed by nobody, a refreshed credential included; nor is what can never fit.
+    isRetryForbidden:
+      (answer.document.kind === 'mutation' && meaning.code === 'unauthenticated' && !isUnexecuted) ||
+      (meaning.isThrottled === true && isTooCostly(result)),
+    status,
+    headers,
+    retryAfterMs: waitMs,
+    reason,
+    serverMessage: typeof error.message === 'string' ? error.message : undefined,
+    violations: meaning.code === 'invalid_argument' ? errors.map(toViolation) : undefined,
+    details: errors,
+    body: result,
+    requestId: headers.get('x-request-id') ?? undefined,
+  }
+}
+
+function describe({ code, isThrottled }: Meaning, isPartial: boolean, reason: string | undefined): string {
+  const what = reason ? ` (${reason})` : ''
+  if (isPartial)
+    return `the server answered with errors beside partial data${what}: see body, or take both with errorPolicy: 'all'`
+  if (isThrottled) return `the server asks for fewer calls${what}: call again later`
+  if (code === 'unauthenticated') return `the server refused the credential${what}`
+  if (code === 'invalid_argument') return `the server refused the document or its variables${what}: see serverMessage`
+  return `the server answered with errors${what}: see serverMessage`
+}
+
+/** The error that decides: a refused credential, then what asks for less load, then what may pass, then the first with a code. */
+function weigh(
+  errors: readonly GraphQLErrorItem[],
+  status: number,
+): { readonly meaning: Meaning; readonly error: GraphQLErrorItem } {
+  const known = errors.flatMap((error) => {
+    const meaning = meaningOf(error)
+    return meaning ? [{ meaning, error }] : []
+  })
+  const fallback = {
+    meaning: meaningOfStatus(status) ?? ({ code: 'unknown' } as const),
+    error: errors[0] as GraphQLErrorItem,
+  }
+  return (
+    known.find(({ meaning }) => meaning.code === 'unauthenticated') ??
+    known.find(({ meaning }) => meaning.isThrottled) ??
+    known.find(({ meaning }) => meaning.isRetryable) ??
+    known[0] ??
+    fallback
+  )
+}
+
+/**
+ * Whether no field of a mutation can have run: the request was refused as a whole, or each root field by itself.
+ *
+ * A `null` that came up from below, or from one root field among several, says nothing of the others.
+ */
+function ranNothing(
+  { result: { data }, document: { kind, rootFields } }: GraphQLAnswer,
+  errors: readonly GraphQLErrorItem[],
+): boolean {
+  if (kind !== 'mutation') return true
+  const paths = errors.map(({ path }) => (Array.isArray(path) ? path : []))
+  if (paths.some((path) => path.length > 1)) return false
+  const refused = new Set(paths.flat())
+  if (data) return Object.keys(data).every((name) => data[name] === null && refused.has(name))
+  return refused.size === 0 || refused.size >= rootFields
+}
+
+function toViolation({ message, path, extensions }: GraphQLErrorItem): Violation {
+  const named = isRecord(extensions) ? (extensions.argumentName ?? extensions.field) : undefined
+  const field = typeof named === 'string' ? named : Array.isArray(path) ? path.join('.') : ''
+  return { field, message: typeof message === 'string' ? message : '' }
+}

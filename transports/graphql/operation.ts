@@ -1,0 +1,128 @@
+import {
+  type Check,
+  defineOperation,
+  type Operation,
+  type OperationInfo,
+  type ResumeSpec,
+} from '../../src/core/call/operation.ts'
+import { type Schema, validating } from '../../src/core/call/schema.ts'
+import { CallError, type ErrorOrigin } from '../../src/core/errors/error.ts'
+import type { OverflowPolicy } from '../../src/core/stream/overflow.ts'
+import { type GraphQLKind, type PreparedDocument, prepareDocument } from './document.ts'
+import type { GraphQLResult } from './result.ts'
+import type { Subscriptions, SubscriptionsOptions } from './subscriptions.ts'
+import type { ErrorPolicy, GraphQLSpec } from './types.ts'
+
+/** What the transport knows of an operation. */
+export interface GraphQLBinding {
+  readonly document: PreparedDocument
+  readonly policy: ErrorPolicy
+  readonly extensions: Readonly<Record<string, unknown>> | undefined
+  /** Of a subscription's receive queue. */
+  readonly overflow?: OverflowPolicy | undefined
+  readonly maxQueued?: number | undefined
+  /** Comes with the operation, so that who has no subscriptions carries no socket. */
+  readonly makeSubscriptions?: MakeSubscriptions | undefined
+}
+
+/** Makes what carries the subscriptions of a transport. */
+export type MakeSubscriptions = (options: SubscriptionsOptions) => Pick<Subscriptions, 'open' | 'close'>
+
+/** What only subscriptions need. */
+export interface Subscribing {
+  readonly define: (info: OperationInfo) => Operation<any, any>
+  readonly makeSubscriptions: MakeSubscriptions
+}
+
+/** Every option of every kind of operation. */
+interface AnySpec extends GraphQLSpec {
+  readonly variables?: Schema<any, any>
+  readonly output?: Schema<any, any>
+  readonly resume?: ResumeSpec
+  readonly gaps?: 'fail' | 'yield'
+  readonly overflow?: OverflowPolicy
+  readonly maxQueued?: number
+}
+
+/**
+ * Makes an operation of a document.
+ *
+ * @throws {TypeError} when the document holds no operation of this kind.
+ */
+export function graphqlOperation(
+  kind: GraphQLKind,
+  source: unknown,
+  spec: AnySpec = {},
+  subscribing?: Subscribing,
+): Operation<any, any> {
+  const document = prepareDocument(source, spec.operationName)
+  if (document.kind !== kind) {
+    const name = document.operationName ? ` '${document.operationName}'` : ''
+    throw new TypeError(`${kind}() was given a ${document.kind}${name}: make it with ${document.kind}()`)
+  }
+  const { errorPolicy: policy = 'none', extensions, variables, output, via = 'graphql', overflow, maxQueued } = spec
+  const { makeSubscriptions, define = defineOperation } = subscribing ?? {}
+  const binding: GraphQLBinding = { document, policy, extensions, overflow, maxQueued, makeSubscriptions }
+  const name = `${kind} ${document.operationName ?? '(anonymous)'}`
+  const info: OperationInfo = {
+    name,
+    protocol: 'graphql',
+    via,
+    kind: subscribing ? 'server_stream' : 'unary',
+    isIdempotent: spec.idempotent ?? kind !== 'mutation',
+    binding,
+    ...given(spec, 'idempotency', 'retry', 'validate', 'resume', 'gaps'),
+    ...(subscribing && { isResumable: true }),
+    intake: takeVariables(validating(variables) && (variables as Schema), {
+      operation: { name, protocol: 'graphql', via },
+    }),
+    ...(validating(output) && {
+      outlet: (message: unknown, check: Check) => checkData(output as Schema, policy, message, check),
+    }),
+  }
+  return define(info)
+}
+
+/** Variables are an object, or nothing; only a caller without types can pass anything else. */
+function takeVariables(schema: Schema | undefined, origin: ErrorOrigin): NonNullable<OperationInfo['intake']> {
+  return (input, check) => {
+    if (input !== undefined && input !== null && (typeof input !== 'object' || Array.isArray(input))) {
+      const message = `variables are an object such as { id: '42' }; nothing was sent`
+      throw new CallError({ code: 'invalid_argument', message, phase: 'resolve', sent: 'no' }, origin)
+    }
+    return schema ? check(schema, input) : input
+  }
+}
+
+/** What the caller gets of a result that the policy lets pass. */
+export function messageOf(result: GraphQLResult, policy: ErrorPolicy): unknown {
+  const data = result.data ?? null
+  if (policy === 'all') {
+    const { errors = none, extensions } = result
+    if (result.errors) incomplete.add(errors)
+    return extensions ? { data, errors, extensions } : { data, errors }
+  }
+  if (result.errors && data) incomplete.add(data)
+  return data
+}
+
+const none: readonly never[] = Object.freeze([])
+/** Data (or its errors) of responses with errors: it lacks fields, so no schema can hold for it. */
+const incomplete = new WeakSet<object>()
+
+function checkData(schema: Schema, policy: ErrorPolicy, message: unknown, check: Check): unknown {
+  if (policy === 'all') {
+    const { data, errors, ...rest } = message as { data: unknown; errors: object }
+    if (data === null || incomplete.has(errors)) return message
+    return after(check(schema, data), (checked) => ({ data: checked, errors, ...rest }))
+  }
+  return message === null || incomplete.has(message as object) ? message : check(schema, message)
+}
+
+function after(value: unknown, then: (value: unknown) => unknown): unknown {
+  return value instanceof Promise ? value.then(then) : then(value)
+}
+
+function given<T extends object, K extends keyof T>(from: T, ...keys: K[]): Pick<T, K> {
+  return Object.fromEntries(keys.filter((key) => from[key] !== undefined).map((key) => [key, from[key]])) as Pick<T, K>
+}

@@ -1,0 +1,106 @@
+import type { Call } from '../../src/core/call/call.ts'
+import { HeaderMap } from '../../src/core/call/header-map.ts'
+import type { StreamReply } from '../../src/core/call/reply.ts'
+import type { Services } from '../../src/core/call/services.ts'
+import { CallError } from '../../src/core/errors/error.ts'
+import type { Failure } from '../../src/core/errors/failure.ts'
+import type { Item, Tap } from '../../src/core/stream/source.ts'
+import { type CloseCodes, withCloseCodes } from '../socket/close-codes.ts'
+import type { CredentialPlace } from '../socket/link/credential.ts'
+import { type SocketOptions, SocketSessions } from '../socket/session/sessions.ts'
+import { readSocketUrl } from '../socket/url.ts'
+import { graphqlFailure } from './errors.ts'
+import { type GraphQLBinding, messageOf } from './operation.ts'
+import { textOf } from './print.ts'
+import { requestRest } from './request.ts'
+import { toGraphQLResult } from './result.ts'
+import { type ConnectionParams, graphqlTransportWs, type SubscriptionPayload } from './transport-ws.ts'
+
+/** How the socket of the subscriptions lives. */
+export interface SubscriptionSocketOptions extends Omit<SocketOptions, 'lingerMs'> {
+  /** Where the credential goes. @defaultValue 'message': the payload of `connection_init` */
+  readonly authIn?: CredentialPlace | undefined
+  /** What close codes mean that the protocol does not know, or takes for something else. */
+  readonly closeCodes?: CloseCodes | undefined
+}
+
+/** What the transport says of its subscriptions. */
+export interface SubscriptionsOptions {
+  readonly url: string
+  readonly connectionParams: ConnectionParams | undefined
+  readonly socket: SubscriptionSocketOptions | undefined
+  /** The transport's key. */
+  readonly via: string
+  readonly services: Services
+}
+
+/** The subscriptions of one transport, over one socket for each identity. */
+export class Subscriptions {
+  readonly #sessions: SocketSessions
+
+  constructor({ url, connectionParams, socket, via, services }: SubscriptionsOptions) {
+    const adapter = withCloseCodes(graphqlTransportWs(connectionParams), socket?.closeCodes)
+    // Each subscription is a call's own: nobody could take it over, so it ends with its reader.
+    this.#sessions = new SocketSessions(readSocketUrl(url), adapter, { authIn: 'message', ...socket, lingerMs: 0 })
+    this.#sessions.attach(services, via)
+  }
+
+  /**
+   * Opens one, with an id of its own, that ends without the others.
+   *
+   * The protocol knows no acknowledgement of a subscription and no cursors: it is open once it is on its way, and what
+   * a drop has cost nobody knows, unless the operation declares how it continues.
+   */
+  async open(call: Call): Promise<StreamReply> {
+    const { document, overflow, maxQueued } = call.operation.binding as GraphQLBinding
+    const { head } = await textOf(document, call)
+    const payload: SubscriptionPayload = { json: `${head}${requestRest(call, false)}}` }
+    // A scope of its own: what fails the stream from here leaves the subscription as an abort would.
+    const own = call.with({ scope: call.scope.fork() })
+    const spec = { topic: undefined, payload, isRecoverable: false, overflow, maxQueued }
+    const { messages, status, headers, trailers } = await this.#sessions
+      .of(call)
+      .stream(own, spec)
+      .catch((error: unknown) => {
+        own.scope.end()
+        throw error
+      })
+    messages.tap(reader(own))
+    const continuity = call.operation.resume ? 'at-least-once' : 'unknown'
+    return { kind: 'stream', messages, status, headers, trailers, continuity: () => continuity }
+  }
+
+  close(): void {
+    this.#sessions.close()
+  }
+}
+
+/** Makes messages of results. What the policy does not let pass ends the stream, and with it the subscription. */
+function reader(call: Call): Tap {
+  const { scope } = call
+  const { document, policy } = call.operation.binding as GraphQLBinding
+  const fail = (failure: Failure): undefined => scope.abort(new CallError(failure, call)) as undefined
+  return (item: Item) => {
+    if (item.isGap) return item
+    // What came in one read with the message that failed is behind the failure.
+    if (scope.isOver) return undefined
+    const result = toGraphQLResult(item.message)
+    if (!result) return fail(notGraphQL)
+    const wallNow = scope.services.clock.wallNow()
+    const answer = { result, document, policy, status: 200, headers: HeaderMap.empty, wallNow }
+    const failure = result.errors && graphqlFailure(answer)
+    return failure ? fail(onSocket(failure)) : { ...item, message: messageOf(result, policy) }
+  }
+}
+
+/** No word of HTTP; the rest is as it is there. */
+function onSocket({ status: _status, headers: _headers, ...failure }: Failure): Failure {
+  return { ...failure, phase: 'stream' }
+}
+
+const notGraphQL: Failure = {
+  code: 'internal',
+  message: 'a message of the subscription is no GraphQL result: it holds neither data nor errors',
+  phase: 'stream',
+  sent: 'yes',
+}

@@ -1,0 +1,150 @@
+import type { Credential } from '../../src/core/call/auth.ts'
+import { HeaderMap } from '../../src/core/call/header-map.ts'
+import type { Failure } from '../../src/core/errors/failure.ts'
+import { decodeUtf8 } from '../http/collect.ts'
+import type { SocketEnd } from '../socket/driver/driver.ts'
+import { classifyClose } from '../socket/errors.ts'
+import type {
+  CloseVerdict,
+  Hello,
+  Incoming,
+  Subscribe,
+  Unsubscribe,
+  WireAdapter,
+  WireFrame,
+} from '../socket/wire-adapter.ts'
+import { graphqlFailure } from './errors.ts'
+import { isRecord, toGraphQLResult } from './result.ts'
+
+/** What `connection_init` carries: as it is, or made of the credential; by default the credential's headers. */
+export type ConnectionParams =
+  | Readonly<Record<string, unknown>>
+  | ((credential: Credential | undefined) => Readonly<Record<string, unknown>> | undefined)
+
+/** A subscription's payload: the JSON of query, operationName, variables and extensions, written once. */
+export interface SubscriptionPayload {
+  readonly json: string
+}
+
+const refused = (what: string): CloseVerdict['failure'] => ({ code: 'unauthenticated', message: what })
+const fatal = (code: Failure['code'], what: string): CloseVerdict => ({
+  action: 'fatal',
+  failure: { code, message: what },
+})
+const misuse = 'this is a fault of the client, please report it'
+
+/**
+ * Close codes where graphql-transport-ws has a meaning of its own; the others mean what they always mean.
+ *
+ * 4403 is what a server says that refuses `connection_init`: like 4401 it gets another credential, once. 4429 is a
+ * second `connection_init`, not a rate limit.
+ */
+const codes: Readonly<Record<number, CloseVerdict>> = {
+  4004: fatal('internal', `close code 4004: the server saw a bad response; ${misuse}`),
+  4005: fatal('internal', `close code 4005: the client failed; ${misuse}`),
+  4400: fatal('invalid_argument', `close code 4400: the server could not read a frame; ${misuse}`),
+  4401: { action: 'refresh-auth', failure: refused('close code 4401: the server refused the credential') },
+  4403: { action: 'refresh-auth', failure: refused('close code 4403: the server refused the connection_init') },
+  4409: fatal('already_exists', `close code 4409: the operation id was in use; ${misuse}`),
+  4429: fatal('failed_precondition', `close code 4429: the server saw a second connection_init; ${misuse}`),
+  4504: {
+    action: 'retry',
+    failure: { code: 'unavailable', message: 'close code 4504: connection_ack came too late', isRetryable: true },
+  },
+}
+
+/**
+ * The wire adapter of `graphql-transport-ws`: subscriptions over one socket, each with an id of its own.
+ *
+ * Source: https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md
+ */
+export function graphqlTransportWs(params: ConnectionParams = fromCredential): WireAdapter {
+  return {
+    name: 'graphql-transport-ws',
+    subprotocols: ['graphql-transport-ws'],
+    traits: { subscribed: false, acks: false, isHelloAwaited: true, isShared: false },
+    hello: ({ credential }: Hello) => {
+      const payload = typeof params === 'function' ? params(credential) : { ...fromCredential(credential), ...params }
+      return JSON.stringify({ type: 'connection_init', payload })
+    },
+    subscribe: ({ topic, payload }: Subscribe) =>
+      `{"id":${JSON.stringify(topic)},"type":"subscribe","payload":${(payload as SubscriptionPayload).json}}`,
+    unsubscribe: ({ topic }: Unsubscribe) => JSON.stringify({ id: topic, type: 'complete' }),
+    publish: unsupported,
+    request: unsupported,
+    cancel: () => undefined,
+    ping: () => '{"type":"ping"}',
+    pong: (payload) => JSON.stringify({ type: 'pong', payload }),
+    decode,
+    classifyClose: (end: SocketEnd) => verdictOf(end),
+  }
+}
+
+/** Header names are what servers look for among the params, too. */
+function fromCredential(credential: Credential | undefined): Readonly<Record<string, string>> | undefined {
+  return credential?.headers
+}
+
+function unsupported(): never {
+  throw new TypeError('graphql-transport-ws carries subscriptions only')
+}
+
+function verdictOf(end: SocketEnd): CloseVerdict {
+  const verdict = end.status === undefined ? codes[end.code] : undefined
+  if (!verdict) return classifyClose(end)
+  const failure = { ...verdict.failure, status: end.code, ...(end.reason && { serverMessage: end.reason }) }
+  return { ...verdict, failure }
+}
+
+function decode(frame: WireFrame): Incoming | undefined {
+  const message: unknown = JSON.parse(typeof frame === 'string' ? frame : decodeUtf8(frame))
+  if (!isRecord(message)) throw new TypeError('no message')
+  const { id, type, payload } = message
+  switch (type) {
+    case 'next':
+      return nextOf(idOf(id), payload)
+    case 'complete':
+      return { kind: 'end', topic: idOf(id) }
+    case 'error':
+      return { kind: 'error', topic: idOf(id), failure: errorOf(payload) }
+    case 'ping':
+      return { kind: 'ping', payload }
+    case 'pong':
+      return { kind: 'pong' }
+    case 'connection_ack':
+      return { kind: 'ready' }
+    case 'connection_error':
+      // Hasura, outside of the sub-protocol: the init was refused.
+      return {
+        kind: 'goodbye',
+        verdict: {
+          action: 'refresh-auth',
+          failure: { ...errorOf(payload), code: 'unauthenticated', isRetryable: false },
+        },
+      }
+    default:
+      return undefined
+  }
+}
+
+/** A result, which the reader judges; but a refused credential is no sign of a server that is well. */
+function nextOf(topic: string, payload: unknown): Incoming {
+  const isFailed = isRecord(payload) && payload.errors !== undefined && !payload.data
+  const failure = isFailed ? errorOf(payload.errors) : undefined
+  if (failure?.code === 'unauthenticated') return { kind: 'error', topic, failure }
+  return { kind: 'data', topic, message: payload }
+}
+
+function idOf(id: unknown): string {
+  if (typeof id !== 'string') throw new TypeError('a message without id')
+  return id
+}
+
+/** The payload of `error`: what refused or ended a subscription, as a list of GraphQL errors. */
+function errorOf(payload: unknown): Failure {
+  const result = toGraphQLResult({ errors: payload }) ?? { errors: [{}] }
+  const document = { kind: 'subscription', rootFields: 1 } as const
+  const answer = { result, document, policy: 'none', status: 200, headers: HeaderMap.empty, wallNow: 0 } as const
+  const { status: _status, headers: _headers, ...failure } = graphqlFailure(answer) as Failure
+  return { ...failure, phase: 'stream' }
+}

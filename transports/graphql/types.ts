@@ -1,0 +1,140 @@
+import type { NoInput, ServerStream, Unary } from '../../src/core/call/call-types.ts'
+import type { IdempotencyOption } from '../../src/core/call/idempotency.ts'
+import type { Operation, ResumeSpec } from '../../src/core/call/operation.ts'
+import type { Schema } from '../../src/core/call/schema.ts'
+import type { RetryOptions } from '../../src/core/retry/options.ts'
+import type { Gap } from '../../src/core/stream/gap.ts'
+import type { OverflowPolicy } from '../../src/core/stream/overflow.ts'
+
+/** A document that knows its types: TypedDocumentNode and TypedDocumentString both carry this phantom. */
+export interface TypedDocument<Result, Variables> {
+  __apiType?: (variables: Variables) => Result
+}
+
+/** One error of a GraphQL response. */
+export interface GraphQLFailure {
+  readonly message: string
+  /** The field, from the root. */
+  readonly path?: readonly (string | number)[]
+  readonly extensions?: Readonly<Record<string, unknown>>
+}
+
+/** What `errorPolicy: 'all'` gives: data may be missing in part, errors say where. */
+export interface PartialResult<R> {
+  readonly data: R | null
+  readonly errors: readonly GraphQLFailure[]
+  /** What the server says beside them. */
+  readonly extensions?: Readonly<Record<string, unknown>>
+}
+
+/**
+ * How errors in a response come back: thrown (`none`), beside the data (`all`), or not at all (`ignore`).
+ *
+ * A refused credential and what may pass by itself (throttling, an unavailable service) are thrown by each policy where
+ * no data came, so that refresh and retry see them.
+ */
+export type ErrorPolicy = 'none' | 'all' | 'ignore'
+
+interface ByPolicy<R> {
+  none: R
+  all: PartialResult<R>
+  ignore: R | null
+}
+type Data<R, S> = ByPolicy<R>[S extends { readonly errorPolicy: infer E extends ErrorPolicy } ? E : 'none']
+
+/** What an operation may say beside its document. */
+export interface GraphQLSpec {
+  /** The key of its transport. @defaultValue 'graphql' */
+  readonly via?: string
+  /** @defaultValue 'none' */
+  readonly errorPolicy?: ErrorPolicy
+  /** Says which, where the document holds several operations. */
+  readonly operationName?: string
+  /** Sent as `extensions` of the request. */
+  readonly extensions?: Readonly<Record<string, unknown>>
+  /** Whether executing it twice does what executing it once does. @defaultValue true for queries, false for mutations */
+  readonly idempotent?: boolean
+  /** How the server takes idempotency keys of this mutation; wins over the transport's. */
+  readonly idempotency?: IdempotencyOption
+  /** Overrides the client's, or switches retries off. */
+  readonly retry?: RetryOptions | false
+  /** What a message that does not fit its schema does. @defaultValue the client's */
+  readonly validate?: 'warn' | false
+}
+
+/** The same for a document that is a plain string, which says nothing of its types. */
+export interface TextSpec extends GraphQLSpec {
+  readonly variables?: Schema<any, any>
+  readonly output: Schema<any, any>
+}
+
+/** What a subscription may say beside its document. */
+export interface SubscriptionSpec extends GraphQLSpec {
+  /** Lost messages: an item in the iterator, or the end of the stream. @defaultValue 'fail' */
+  readonly gaps?: 'fail' | 'yield'
+  /**
+   * What a message does that finds the receive queue full, where the socket cannot be paused (or has been paused for a
+   * second, with others waiting on it). Dropped messages are a gap: an item with `gaps: 'yield'`. @defaultValue 'error'
+   */
+  readonly overflow?: OverflowPolicy
+  /** Messages that may wait for the reader. @defaultValue 4_096 */
+  readonly maxQueued?: number
+  /** How it continues after a drop; without, messages may be lost and `continuity` is `unknown`. */
+  readonly resume?: ResumeSpec<any, any>
+}
+/** The same for a plain string. */
+export interface SubscriptionTextSpec extends SubscriptionSpec, TextSpec {}
+/** Gives the functions of `resume` their parameters; the policy `E` is inferred before they are looked at. */
+interface Resumed<R, V, E extends ErrorPolicy = 'none'> {
+  readonly errorPolicy?: E
+  readonly resume?: ResumeSpec<ByPolicy<R>[E], V>
+}
+
+/** What a subscription gives: lost messages too, where it declares to yield them. */
+type Streamed<R, S> = S extends { readonly gaps: 'yield' } ? Data<R, S> | Gap : Data<R, S>
+type VariablesOf<S> = S extends { readonly variables: Schema<infer V, any> } ? V : NoInput
+type OutputOf<S> = S extends { readonly output: Schema<any, infer O> } ? O : unknown
+type ViaOf<S> = S extends { readonly via: infer V extends string } ? V : 'graphql'
+
+declare const untyped: unique symbol
+interface Untyped {
+  readonly [untyped]: never
+}
+/** A text whose types are written as type arguments; `NoInfer` keeps them from being guessed from the context. */
+type TypedText<R> = [R] extends [Untyped]
+  ? 'a string says nothing of its types: add { variables, output }, or type arguments'
+  : string
+/** With type arguments nothing else can be inferred, so that nothing else may change a type. */
+type Plain<S> = Omit<S, 'via' | 'errorPolicy' | 'gaps'> & { readonly via?: 'graphql'; readonly errorPolicy?: 'none' }
+
+/** Makes a unary operation of a document. */
+export interface GraphQLBuilder {
+  <R, V, const S extends GraphQLSpec = {}>(
+    document: TypedDocument<R, V>,
+    spec?: S,
+  ): Operation<ViaOf<S>, Unary<V, Data<R, S>>>
+  <const S extends TextSpec>(
+    document: string,
+    spec: S,
+  ): Operation<ViaOf<S>, Unary<VariablesOf<S>, Data<OutputOf<S>, S>>>
+  <R = Untyped, V = NoInput>(
+    document: TypedText<R>,
+    spec?: Plain<GraphQLSpec>,
+  ): Operation<'graphql', Unary<NoInfer<V>, NoInfer<R>>>
+}
+
+/** Makes a server stream of a document. */
+export interface SubscriptionBuilder {
+  <R, V, const S extends SubscriptionSpec = {}, E extends ErrorPolicy = 'none'>(
+    document: TypedDocument<R, V>,
+    spec?: S & Resumed<R, V, E>,
+  ): Operation<ViaOf<S>, ServerStream<V, Streamed<R, S>>>
+  <const S extends SubscriptionTextSpec, E extends ErrorPolicy = 'none'>(
+    document: string,
+    spec: S & Resumed<OutputOf<S>, VariablesOf<S>, E>,
+  ): Operation<ViaOf<S>, ServerStream<VariablesOf<S>, Streamed<OutputOf<S>, S>>>
+  <R = Untyped, V = NoInput>(
+    document: TypedText<R>,
+    spec?: Plain<SubscriptionSpec> & Resumed<R, V>,
+  ): Operation<'graphql', ServerStream<NoInfer<V>, NoInfer<R>>>
+}

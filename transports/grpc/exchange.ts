@@ -1,0 +1,200 @@
+import { HeaderMap } from '../../src/core/call/header-map.ts'
+import type { Scope } from '../../src/core/call/scope.ts'
+import type { Failure } from '../../src/core/errors/failure.ts'
+import type { HttpControl, HttpFault, HttpHead, HttpSink } from '../http/contract.ts'
+import { type Breach, brokenAnswer, exchangeFailure } from './exchange-failure.ts'
+import { compressedFlag, FrameReader, type FrameSink, parseTrailers, trailerFlag } from './frames.ts'
+
+/** Who reads an exchange. Each ends with one `onDone`, after which nothing is reported. */
+export interface ExchangeReader {
+  onHead?(head: HttpHead): void
+  /** The body as it came. */
+  onBytes?(bytes: Uint8Array): void
+  /** One message of the body. */
+  onMessage?(content: Uint8Array): void
+  /** The answer is complete, or broken: `exchange.failure` says which. */
+  onDone(): void
+}
+
+/** What an exchange needs to know. */
+export interface ExchangeOptions {
+  readonly scope: Scope
+  readonly isStream: boolean
+  /** `proto` or `json`: what the answer's content type must say. */
+  readonly format: 'proto' | 'json'
+  readonly maxMessageBytes: number
+  /** A browser hides headers that the server does not expose. */
+  readonly isCrossOrigin: boolean
+}
+
+const grpcWebType = /^application\/grpc-web(?:\+(\w+))?\s*(?:;|$)/i
+/** Nobody reads an answer that is no gRPC; small ones are let through for the sake of the connection. */
+const maxIgnoredBytes = 65_536
+
+/** One gRPC-Web answer as it comes in: framing and limits are kept, and what is known of a failure stands here. */
+export class GrpcWebExchange implements HttpSink, FrameSink {
+  readonly #options: ExchangeOptions
+  readonly #reader: ExchangeReader
+  readonly #frames: FrameReader
+  #head: HttpHead | undefined
+  #control: HttpControl | undefined
+  #fault: HttpFault | undefined
+  #breach: Breach | undefined
+  #trailers: HeaderMap | undefined
+  #messages = 0
+  #bytes = 0
+  #state: 'waiting' | 'reading' | 'ignoring' | 'done' = 'waiting'
+
+  constructor(options: ExchangeOptions, reader: ExchangeReader) {
+    this.#options = options
+    this.#reader = reader
+    this.#frames = new FrameReader(this, options.maxMessageBytes)
+  }
+
+  /** HTTP status; 0 before there is one. */
+  get status(): number {
+    return this.#head?.status ?? 0
+  }
+
+  get headers(): HeaderMap {
+    return this.#head?.headers ?? HeaderMap.empty
+  }
+
+  get trailers(): HeaderMap {
+    return this.#trailers ?? HeaderMap.empty
+  }
+
+  /** The body broke off, or was refused half-way. */
+  get isCut(): boolean {
+    return this.#breach !== undefined || (this.#fault !== undefined && !this.#trailers)
+  }
+
+  /** What went wrong so far; undefined for an end with status 0 and as many messages as there must be. */
+  get failure(): Failure | undefined {
+    return exchangeFailure(this.#facts())
+  }
+
+  /** What is known beside a failure of the codec or of an interceptor. */
+  broken(code: Failure['code'], message: string, cause: unknown): Failure {
+    return { ...brokenAnswer(this.#facts(), code, message), cause }
+  }
+
+  pause(): void {
+    this.#control?.pause()
+  }
+
+  resume(): void {
+    this.#control?.resume()
+  }
+
+  /** Closes the wire where something is still read from it; the reader is told nothing more. */
+  cancel(): void {
+    if (this.#state === 'done' || this.#state === 'ignoring') return
+    this.#state = 'done'
+    this.#control?.cancel()
+  }
+
+  onHead(head: HttpHead, control: HttpControl): void {
+    this.#options.scope.mark('headers', 'yes')
+    this.#head = head
+    this.#control = control
+    if (this.#state === 'done') {
+      control.cancel()
+      return
+    }
+    this.#state = 'reading'
+    this.#breach = breachOf(head, this.#options.format)
+    if (this.#breach) this.#close()
+    else if (isSuccess(head)) this.#reader.onHead?.(head)
+    else {
+      this.#state = 'ignoring'
+      this.#reader.onDone()
+    }
+  }
+
+  onData(bytes: Uint8Array): void {
+    if (this.#state === 'ignoring') this.#skip(bytes)
+    else if (this.#state === 'reading') this.#read(bytes)
+  }
+
+  onFrame(flags: number, content: Uint8Array): void {
+    if (this.#breach) return
+    if (this.#trailers !== undefined) this.#breach = 'extra'
+    else if ((flags & compressedFlag) !== 0) this.#breach = 'compressed'
+    else if ((flags & trailerFlag) !== 0) this.#trailers = parseTrailers(content)
+    else if (++this.#messages > 1 && !this.#options.isStream) this.#breach = 'several'
+    else this.#reader.onMessage?.(content)
+  }
+
+  onEnd(): void {
+    if (this.#state === 'ignoring') this.#state = 'done'
+    else this.#done()
+  }
+
+  onError(fault: HttpFault): void {
+    if (this.#state === 'ignoring') this.#state = 'done'
+    if (this.#state === 'done') return
+    this.#fault = fault
+    this.#done()
+  }
+
+  onAbort(): void {
+    this.#done()
+  }
+
+  #read(bytes: Uint8Array): void {
+    if (this.#bytes === 0) this.#options.scope.mark(this.#options.isStream ? 'stream' : 'body', 'yes')
+    this.#bytes += bytes.length
+    this.#breach = this.#frames.push(bytes) ?? this.#breach
+    if (this.#breach) this.#close()
+    else this.#reader.onBytes?.(bytes)
+  }
+
+  #skip(bytes: Uint8Array): void {
+    this.#bytes += bytes.length
+    if (this.#bytes <= maxIgnoredBytes) return
+    this.#state = 'done'
+    this.#control?.cancel()
+  }
+
+  #close(): void {
+    this.#control?.cancel()
+    this.#done()
+  }
+
+  #done(): void {
+    if (this.#state === 'done') return
+    this.#state = 'done'
+    this.#reader.onDone()
+  }
+
+  #facts() {
+    const { isStream, isCrossOrigin, scope } = this.#options
+    return {
+      status: this.status,
+      headers: this.headers,
+      trailers: this.#trailers,
+      fault: this.#fault,
+      breach: this.#breach,
+      messages: this.#messages,
+      hasBody: this.#bytes > 0,
+      isSettled: this.#state === 'ignoring' || this.#state === 'done',
+      isStream,
+      isCrossOrigin,
+      wallNow: scope.services.clock.wallNow(),
+    }
+  }
+}
+
+function isSuccess({ status }: HttpHead): boolean {
+  return status >= 200 && status <= 299
+}
+
+/** Checked before a byte of the body is taken for a frame. */
+function breachOf(head: HttpHead, format: 'proto' | 'json'): Breach | undefined {
+  const type = head.headers.last('content-type')
+  if (!isSuccess(head) || type === null) return undefined
+  const match = grpcWebType.exec(type)
+  if (!match) return 'content_type'
+  return match[1] !== undefined && match[1].toLowerCase() !== format ? 'format' : undefined
+}

@@ -1,0 +1,62 @@
+import type { HeaderMap } from '../../src/core/call/header-map.ts'
+
+const hexPair = /^[0-9a-f]{2}$/i
+
+/**
+ * Decodes `grpc-message`: percent-encoded UTF-8. Never throws: a sequence that is none stays as it stands.
+ *
+ * Source: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md ("must not error when decoding invalid values")
+ */
+export function decodeGrpcMessage(text: string): string {
+  if (!text.includes('%')) return text
+  const source = new TextEncoder().encode(text)
+  const bytes: number[] = []
+  for (let i = 0; i < source.length; i++) {
+    const byte = source[i] ?? 0
+    const pair = byte === 0x25 ? String.fromCharCode(source[i + 1] ?? 0, source[i + 2] ?? 0) : ''
+    if (hexPair.test(pair)) {
+      bytes.push(Number.parseInt(pair, 16))
+      i += 2
+    } else bytes.push(byte)
+  }
+  return new TextDecoder().decode(new Uint8Array(bytes))
+}
+
+/** The last value of a key, also where several were joined by commas: a proxy may have added one of its own. */
+export function lastValue(metadata: HeaderMap, name: string): string | undefined {
+  const value = metadata.last(name)
+  return value?.slice(value.lastIndexOf(',') + 1).trim()
+}
+
+/**
+ * Writes the value of a binary header (its name ends in `-bin`): base64 without padding, as gRPC sends it.
+ *
+ * @example
+ * await api.orders.place(order, { headers: { 'trace-bin': encodeBinaryHeader(bytes) } })
+ */
+export function encodeBinaryHeader(bytes: Uint8Array): string {
+  let text = ''
+  for (const byte of bytes) text += String.fromCharCode(byte)
+  return btoa(text).replace(/=+$/, '')
+}
+
+/**
+ * Reads every value of a binary header, padded or not; what is no base64 is left out.
+ *
+ * @example
+ * const { trailers } = await api.orders.place.reply(order)
+ * const [receipt] = decodeBinaryHeader(trailers, 'receipt-bin')
+ */
+export function decodeBinaryHeader(headers: HeaderMap, name: string): Uint8Array[] {
+  const values = headers.get(name)?.split(',') ?? []
+  return values.map(fromBase64).filter((bytes) => bytes !== undefined)
+}
+
+/** Bytes of base64, padded or not; undefined where it is none. */
+export function fromBase64(text: string): Uint8Array | undefined {
+  try {
+    return Uint8Array.from(atob(text.trim()), (char) => char.charCodeAt(0))
+  } catch {
+    return undefined
+  }
+}

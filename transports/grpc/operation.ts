@@ -1,0 +1,61 @@
+import type { DescMethod, DescService } from '@bufbuild/protobuf'
+import { defineOperation, type Kind, type Operation, type OperationInfo } from '../../src/core/call/operation.ts'
+import { defineStream } from '../../src/core/stream/streaming.ts'
+import type { RpcBinding } from './attempt.ts'
+import type { BidiStreamSpec, MethodSpec, ServerStreamSpec, UnarySpec } from './types.ts'
+
+/** Every option of every kind of method. */
+type AnySpec = MethodSpec & UnarySpec & ServerStreamSpec<any, any> & BidiStreamSpec
+
+const kinds: Readonly<Record<DescMethod['methodKind'], Kind>> = {
+  unary: 'unary',
+  server_streaming: 'server_stream',
+  client_streaming: 'client_stream',
+  bidi_streaming: 'bidi_stream',
+}
+/** google.protobuf.MethodOptions.IdempotencyLevel: 1 is NO_SIDE_EFFECTS, 2 is IDEMPOTENT. */
+const idempotentLevels: readonly number[] = [1, 2]
+const passed = ['idempotency', 'retry', 'paginate', 'resume', 'cursors', 'gaps', 'outbox'] as const
+
+/** Makes an operation of a method. @throws {TypeError} when it is given anything else, or a spec that fits no such method. */
+export function rpcOperation(method: DescMethod, spec: AnySpec = {}): Operation<any, any> {
+  const kind = kinds[method?.methodKind]
+  if (kind === undefined)
+    throw new TypeError('rpc(…) takes a method of a generated service: rpc(OrderService.method.place)')
+  const name = `${method.parent.typeName}/${method.name}`
+  checkSpec(name, kind, spec)
+  const binding: RpcBinding = { method }
+  const info: OperationInfo = {
+    name,
+    protocol: 'grpc-web',
+    via: spec.via ?? 'grpc-web',
+    kind,
+    isIdempotent: spec.idempotent ?? idempotentLevels.includes(method.idempotency),
+    binding,
+    ...(kind === 'client_stream' && { isReplayable: Array.isArray }),
+    ...given(spec),
+  }
+  return kind === 'server_stream' || kind === 'bidi_stream' ? defineStream(info) : defineOperation(info)
+}
+
+/** Makes operations of all methods of a service. @throws {TypeError} when it is given anything else. */
+export function serviceOperations(service: DescService, spec?: MethodSpec): Record<string, Operation<any, any>> {
+  if (service?.kind !== 'service') throw new TypeError('service(…) takes a generated service: service(OrderService)')
+  const operations: Record<string, Operation<any, any>> = {}
+  for (const [name, method] of Object.entries(service.method)) operations[name] = rpcOperation(method, spec)
+  return operations
+}
+
+function given(spec: AnySpec): Partial<AnySpec> {
+  return Object.fromEntries(passed.flatMap((key) => (spec[key] === undefined ? [] : [[key, spec[key]]])))
+}
+
+function checkSpec(name: string, kind: Kind, spec: AnySpec): void {
+  const only = (key: keyof AnySpec, of: Kind) => {
+    if (spec[key] !== undefined && kind !== of)
+      throw new TypeError(`rpc(${name}): '${key}' is for ${of}, and this method is a ${kind}`)
+  }
+  only('paginate', 'unary')
+  only('resume', 'server_stream')
+  only('outbox', 'bidi_stream')
+}

@@ -1,0 +1,144 @@
+import type { Call, CallHeaders } from '../../src/core/call/call.ts'
+import type { HeadersInit } from '../../src/core/call/call-options.ts'
+import { readHeaders } from '../../src/core/call/headers-init.ts'
+import { CallError } from '../../src/core/errors/error.ts'
+import { selectEngine } from '../http/choose.ts'
+import type { FetchOptions, HttpEngine, HttpOptions } from '../http/contract.ts'
+import { isFetchReplaced } from '../http/engine/fetch/stock-fetch.ts'
+import { fetchOptionsOf } from '../http/fetch-options.ts'
+import { isCrossOrigin, readBaseUrl } from '../shared/base-url.ts'
+import { grpcTimeout } from '../shared/grpc-timeout.ts'
+
+/** Who makes frames of messages and messages of frames. */
+export type Framing = 'auto' | 'connect-web' | 'own'
+
+/** One gRPC-Web endpoint: what every request of it needs, worked out once. */
+export interface GrpcWebWire {
+  readonly origin: string
+  /** Absolute, without a slash at its end. */
+  readonly baseUrl: string
+  /** A page of another origin calls: most headers force a preflight. */
+  readonly isCrossOrigin: boolean
+  readonly engine: HttpEngine
+  readonly fetchOptions: FetchOptions
+  readonly headers: CallHeaders
+  /** Of other origins' requests: what the server allows beside the protocol's own. */
+  readonly crossOriginHeaders: readonly string[]
+  /** Of the messages, both ways. */
+  readonly format: 'proto' | 'json'
+  readonly maxMessageBytes: number
+  /** What goes to connect-web as it is. */
+  readonly connectOptions: ConnectOptions
+  /** Whether the next call is framed by ourselves; looked at for each, since a `fetch` may be replaced at any time. */
+  isFramed(): boolean
+}
+
+interface ConnectOptions {
+  readonly interceptors?: any[]
+  readonly jsonOptions?: object
+  readonly binaryOptions?: object
+}
+
+/** What an endpoint is made of. */
+export interface GrpcWebWireOptions extends Omit<HttpOptions, 'redirect'> {
+  readonly baseUrl: string
+  readonly headers?: HeadersInit | undefined
+  readonly crossOriginHeaders?: readonly string[] | undefined
+  readonly useBinaryFormat?: boolean | undefined
+  readonly maxMessageBytes?: number | undefined
+  readonly framing?: Framing | undefined
+  readonly jsonOptions?: object | undefined
+  readonly binaryOptions?: object | undefined
+  readonly connectInterceptors?: readonly ((next: any) => any)[] | undefined
+}
+
+const defaultMaxMessageBytes = 16 * 1024 * 1024
+/** No RPC is redirected: the message would go to a server that nobody named. */
+const noRedirect: FetchOptions = { redirect: 'error' }
+
+/**
+ * Reads the options of an endpoint.
+ *
+ * @throws {CallError} `invalid_argument` where `baseUrl` is no URL that can be called, or a limit is none.
+ */
+export function grpcWebWire(options: GrpcWebWireOptions): GrpcWebWire {
+  const { useBinaryFormat = true, maxMessageBytes = defaultMaxMessageBytes, crossOriginHeaders = [] } = options
+  if (!(maxMessageBytes > 0)) throw refused('maxMessageBytes', 'a positive number of bytes')
+  const { origin, prefix } = readBaseUrl(options.baseUrl, 'grpcWebTransport')
+  const engine = selectEngine(options)
+  return {
+    origin,
+    baseUrl: prefix,
+    isCrossOrigin: isCrossOrigin(origin),
+    engine,
+    isFramed: framingOf(options, engine),
+    fetchOptions: { ...fetchOptionsOf(options), ...noRedirect },
+    headers: readHeaders(options.headers, {
+      operation: { name: 'grpcWebTransport()', protocol: 'grpc-web', via: 'grpc-web' },
+    }),
+    crossOriginHeaders: crossOriginHeaders.map((name) => name.toLowerCase()),
+    format: useBinaryFormat ? 'proto' : 'json',
+    maxMessageBytes,
+    connectOptions: connectOptionsOf(options),
+  }
+}
+
+/** @throws {CallError} `invalid_argument` when `own` is asked for together with what only connect-web can. */
+function framingOf(options: GrpcWebWireOptions, engine: HttpEngine): () => boolean {
+  const { framing = 'auto', useBinaryFormat = true, connectInterceptors = [] } = options
+  const isConnectNeeded = !useBinaryFormat || connectInterceptors.length > 0
+  if (framing === 'own' && isConnectNeeded) {
+    throw refused("framing: 'own'", "JSON and connectInterceptors need 'connect-web'")
+  }
+  if (framing !== 'auto' || isConnectNeeded || engine.name === 'fetch') return () => framing === 'own'
+  return engine.name === 'auto' ? () => !isFetchReplaced() : () => true
+}
+
+function connectOptionsOf({
+  jsonOptions,
+  binaryOptions,
+  connectInterceptors = [],
+}: GrpcWebWireOptions): ConnectOptions {
+  return {
+    ...(jsonOptions && { jsonOptions }),
+    ...(binaryOptions && { binaryOptions }),
+    ...(connectInterceptors.length > 0 && { interceptors: [...connectInterceptors] }),
+  }
+}
+
+/** The headers of one attempt: the transport's, the call's, the credential, and what is left of the deadline. */
+export function grpcWebHeaders(call: Call, wire: GrpcWebWire): Record<string, string> {
+  const { headers: base } = wire
+  const own = wire.isCrossOrigin ? safelisted(call, wire) : call.headers
+  const attempt = wire.isCrossOrigin ? undefined : attemptHeader(call)
+  const headers: Record<string, string> = { ...base, ...own, ...attempt, ...call.credential?.headers }
+  const timeout = call.isDeadlineSent ? grpcTimeout(call.remainingMs) : undefined
+  if (timeout !== undefined) headers['grpc-timeout'] = timeout
+  return headers
+}
+
+/** Tells the server that this is another attempt, as gRFC A6 says. */
+export function attemptHeader({ attempt }: Call): CallHeaders | undefined {
+  return attempt > 1 ? { 'grpc-previous-rpc-attempts': String(attempt - 1) } : undefined
+}
+
+/** What interceptors added is left out: it would force a preflight that the server need not allow. */
+function safelisted(call: Call, { crossOriginHeaders }: GrpcWebWire): CallHeaders {
+  const named = readHeaders(call.options.headers, call)
+  const isKept = ([name, value]: [string, string]) =>
+    Object.hasOwn(named, name) ||
+    crossOriginHeaders.includes(name) ||
+    (call.isKeyHonoured && value.includes(call.idempotencyKey as string))
+  return Object.fromEntries(Object.entries(call.headers).filter(isKept))
+}
+
+/** A URL with more query parameters, where an API wants its key there. */
+export function addQuery(url: string, query: Readonly<Record<string, string>> | undefined): string {
+  if (!query) return url
+  const pairs = Object.entries(query).map(([name, value]) => `${encodeURIComponent(name)}=${encodeURIComponent(value)}`)
+  return pairs.length > 0 ? `${url}${url.includes('?') ? '&' : '?'}${pairs.join('&')}` : url
+}
+
+function refused(option: string, what: string): CallError {
+  return new CallError({ code: 'invalid_argument', message: `grpcWebTransport({ ${option} }): ${what}` })
+}

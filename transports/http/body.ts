@@ -1,0 +1,160 @@
+import type { HeaderMap } from '../../src/core/call/header-map.ts'
+import { join, tooLarge } from './collect.ts'
+import type { HttpControl, HttpEngine, HttpFault, HttpHead, HttpRequest, HttpScope, HttpSink } from './contract.ts'
+import { HttpFaultError } from './fault.ts'
+
+/** More than this unread: the wire pauses; bytes. */
+const highWaterBytes = 262_144
+type Step = IteratorResult<Uint8Array, undefined>
+const over: Step = { done: true, value: undefined }
+
+/** A response whose body is read as it comes. */
+export interface OpenResponse extends HttpHead {
+  readonly body: HttpBodyReader
+}
+
+/**
+ * Sends a request and resolves with the head of the response; the body is pulled, with back-pressure.
+ *
+ * Rejects with an {@link HttpFaultError}, or with the reason of the scope's abort. A body that nobody reads must be
+ * closed with `body.cancel()`.
+ */
+export function openBody(engine: HttpEngine, request: HttpRequest, scope: HttpScope): Promise<OpenResponse> {
+  return new Promise((resolve, reject) => {
+    engine.send(request, new HttpBodyReader(resolve, reject), scope)
+  })
+}
+
+/** The body of a response, read once: by `for await`, as a ReadableStream, or collected. */
+export class HttpBodyReader implements HttpSink, AsyncIterableIterator<Uint8Array, undefined> {
+  /** Resolves when the body has ended well, whoever read it; rejects when it broke off or was given up. */
+  readonly finished: Promise<HeaderMap>
+  readonly #opened: (response: OpenResponse) => void
+  readonly #refused: (error: unknown) => void
+  #finish!: (trailers: HeaderMap) => void
+  #breakOff!: (error: unknown) => void
+  #control: HttpControl | undefined
+  #queue: Uint8Array[] = []
+  #queued = 0
+  #isPaused = false
+  #end: { readonly error?: unknown } | undefined
+  #waiting: { resolve(step: Step): void; reject(error: unknown): void } | undefined
+
+  constructor(opened: (response: OpenResponse) => void, refused: (error: unknown) => void) {
+    this.#opened = opened
+    this.#refused = refused
+    this.finished = new Promise((resolve, reject) => {
+      this.#finish = resolve
+      this.#breakOff = reject
+    })
+    // Whoever reads the body is told; nobody need look at `finished`.
+    this.finished.catch(() => undefined)
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this
+  }
+
+  /** The next bytes. Pulled one at a time. */
+  next(): Promise<Step> {
+    const bytes = this.#queue.shift()
+    if (bytes) {
+      this.#queued -= bytes.byteLength
+      if (this.#isPaused && this.#queued < highWaterBytes / 2) this.#flow()
+      return Promise.resolve({ done: false, value: bytes })
+    }
+    if (this.#end) return 'error' in this.#end ? Promise.reject(this.#end.error) : Promise.resolve(over)
+    return new Promise((resolve, reject) => {
+      this.#waiting = { resolve, reject }
+    })
+  }
+
+  /** The reader leaves: closes the exchange where it is not over. */
+  return(): Promise<Step> {
+    this.cancel()
+    return Promise.resolve(over)
+  }
+
+  /** Gives the body up; what waits for it is told that it is over. */
+  cancel(): void {
+    this.#queue = []
+    this.#queued = 0
+    if (this.#end) return
+    this.#control?.cancel()
+    this.#breakOff(new Error('the body was given up'))
+    this.#settle({})
+  }
+
+  /** The rest of the body. @throws {HttpFaultError} `resource_exhausted` above `maxBodyBytes`. */
+  async bytes(maxBodyBytes = Number.POSITIVE_INFINITY): Promise<Uint8Array> {
+    const chunks: Uint8Array[] = []
+    let size = 0
+    for await (const chunk of this) {
+      size += chunk.byteLength
+      if (size > maxBodyBytes) throw new HttpFaultError(tooLarge(maxBodyBytes))
+      chunks.push(chunk)
+    }
+    return chunks.length === 1 ? (chunks[0] as Uint8Array) : join(chunks, size)
+  }
+
+  onHead(head: HttpHead, control: HttpControl): void {
+    this.#control = control
+    const { status, headers, url } = head
+    this.#opened({ status, headers, url, body: this })
+  }
+
+  onData(chunk: Uint8Array): void {
+    const bytes = plain(chunk)
+    const waiting = this.#waiting
+    if (waiting) {
+      this.#waiting = undefined
+      waiting.resolve({ done: false, value: bytes })
+      return
+    }
+    this.#queue.push(bytes)
+    this.#queued += bytes.byteLength
+    if (this.#isPaused || this.#queued < highWaterBytes) return
+    this.#isPaused = true
+    this.#control?.pause()
+  }
+
+  onEnd(trailers: HeaderMap): void {
+    this.#finish(trailers)
+    this.#settle({})
+  }
+
+  onError(fault: HttpFault): void {
+    this.#fail(new HttpFaultError(fault))
+  }
+
+  onAbort(reason: unknown): void {
+    // What an aborted call has queued is not wanted any more.
+    this.#queue = []
+    this.#fail(reason)
+  }
+
+  #flow(): void {
+    this.#isPaused = false
+    if (!this.#end) this.#control?.resume()
+  }
+
+  #fail(error: unknown): void {
+    if (!this.#control) this.#refused(error)
+    this.#breakOff(error)
+    this.#settle({ error })
+  }
+
+  #settle(end: { readonly error?: unknown }): void {
+    this.#end = end
+    const waiting = this.#waiting
+    this.#waiting = undefined
+    if (!waiting) return
+    if ('error' in end) waiting.reject(end.error)
+    else waiting.resolve(over)
+  }
+}
+
+/** No Node Buffer: its `slice` and `toString` are not those of a Uint8Array. */
+function plain(bytes: Uint8Array): Uint8Array {
+  return bytes.constructor === Uint8Array ? bytes : new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}

@@ -1,0 +1,24 @@
+import { createAutoEngine, createHttpEngine, explainFault, followRedirect } from '#platform'
+import { CallError } from '../../src/core/errors/error.ts'
+import type { HttpEngine, HttpOptions } from './contract.ts'
+import { FetchEngine } from './engine/fetch/engine.ts'
+
+/**
+ * The engine that the options of a transport ask for.
+ *
+ * A `dispatcher` wins over everything; a function is used as fetch; 'auto' takes a fetch that was replaced (by msw, a
+ * spy …) at the time of each call, else the platform's best: undici in Node, fetch everywhere else.
+ *
+ * @throws {CallError} failed_precondition when undici is asked for and the platform is not Node; invalid_argument for
+ * a `dispatcher` or `http` that is none.
+ */
+export function selectEngine({ http = 'auto', dispatcher }: Pick<HttpOptions, 'http' | 'dispatcher'>): HttpEngine {
+  if (dispatcher !== undefined || http === 'undici') return createHttpEngine({ dispatcher })
+  if (typeof http === 'function') return new FetchEngine(http, explainFault, followRedirect)
+  if (http === 'fetch') return new FetchEngine(undefined, explainFault, followRedirect)
+  if (http === 'auto') return createAutoEngine()
+  throw new CallError({
+    code: 'invalid_argument',
+    message: "`http` is none of 'auto', 'undici', 'fetch' and a function",
+  })
+}

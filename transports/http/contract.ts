@@ -1,0 +1,109 @@
+import type { HeaderMap } from '../../src/core/call/header-map.ts'
+import type { Phase, Sent } from '../../src/core/errors/failure.ts'
+
+/** Makes the body anew; called once a send, and once more where a redirect replays it. */
+export type BodyStream = () => AsyncIterable<Uint8Array> | ReadableStream<Uint8Array>
+
+/** What is sent: whole, or as a stream that is made anew for each send. */
+export type HttpBody = string | Uint8Array | BodyStream
+
+/** One HTTP request, as plain data. */
+export interface HttpRequest {
+  readonly method: string
+  /** Absolute; where the engine is fetch, also relative to the page. */
+  readonly url: string
+  /** Names in lower case. */
+  readonly headers: Readonly<Record<string, string>>
+  /** Names of the headers above that carry a credential: never sent to another origin. */
+  readonly credentialHeaders?: readonly string[] | undefined
+  readonly body?: HttpBody | undefined
+  /** The same as `body`, where that is a Blob: a fetch sends it with its length, which browsers need on HTTP/1.1. */
+  readonly blob?: Blob | undefined
+  /** False where the stream of `body` can be made only once: a 307 or 308 is then a fault. @defaultValue true */
+  readonly isBodyReplayable?: boolean | undefined
+  readonly fetchOptions?: FetchOptions | undefined
+  readonly onUploadProgress?: ((transferredBytes: number) => void) | undefined
+}
+
+/** Options that go to a platform's fetch as they are; the undici engine knows `redirect` alone. */
+export interface FetchOptions {
+  readonly credentials?: 'omit' | 'same-origin' | 'include'
+  readonly mode?: 'cors' | 'no-cors' | 'same-origin'
+  readonly cache?: 'default' | 'no-store' | 'reload' | 'no-cache' | 'force-cache' | 'only-if-cached'
+  readonly redirect?: 'follow' | 'error' | 'manual'
+  readonly priority?: 'high' | 'low' | 'auto'
+  readonly keepalive?: boolean
+}
+
+/** Status and headers of a response, before its body. */
+export interface HttpHead {
+  readonly status: number
+  readonly headers: HeaderMap
+  /** Where the response came from, after redirects. */
+  readonly url: string
+}
+
+/** Steers the body of a response. */
+export interface HttpControl {
+  pause(): void
+  resume(): void
+  /** Closes the exchange; nothing is reported afterwards. */
+  cancel(): void
+}
+
+/** Where an engine reports to; every exchange ends with exactly one `onEnd`, `onError` or `onAbort`, or by `cancel`. */
+export interface HttpSink {
+  onHead(head: HttpHead, control: HttpControl): void
+  /** The bytes are the sink's to keep. */
+  onData(bytes: Uint8Array): void
+  onEnd(trailers: HeaderMap): void
+  /** The raw cause and how far it came; `faultToFailure` makes the words of an error of it. */
+  onError(fault: HttpFault): void
+  /** The scope was aborted and the exchange is closed: saves a sink that must settle a listener of its own. */
+  onAbort?(reason: unknown): void
+}
+
+/** How an exchange broke. */
+export interface HttpFault {
+  readonly phase: Phase
+  readonly sent: Sent
+  /** What happened, for the message: `connection refused`, `connection reset` … */
+  readonly what: string
+  /** What to do about it, for the message. */
+  readonly hint?: string | undefined
+  /** Set where sending the same again cannot help: the request, or the limit that it hit, has to change. */
+  readonly code?: 'invalid_argument' | 'failed_precondition' | 'resource_exhausted' | undefined
+  readonly cause: unknown
+}
+
+/** The part of a call's Scope that an engine uses. */
+export interface HttpScope {
+  readonly isOver: boolean
+  /** Calls back on abort, at once if that has happened; returns what removes it. */
+  onAbort(listener: (reason: unknown) => void): () => void
+  mark(phase: Phase, sent: Sent): void
+}
+
+/** One way of doing HTTP. `send` never throws; the scope's abort closes the exchange without an `onError`. */
+export interface HttpEngine {
+  readonly name: string
+  send(request: HttpRequest, sink: HttpSink, scope: HttpScope): void
+  /** Closes what is idle and what is not; later sends fail. */
+  close(): Promise<void>
+}
+
+/** A fetch as users pass one. */
+export type FetchLike = (url: string, init: Record<string, unknown>) => Promise<unknown>
+
+/** Which engine a transport uses; see `docs/transports.md`. */
+export interface HttpOptions extends FetchOptions {
+  /** @defaultValue 'auto': a replaced `fetch` is used, else the platform's best engine. */
+  readonly http?: 'auto' | 'undici' | 'fetch' | FetchLike | undefined
+  /** An undici Dispatcher of your own (a Pool, a ProxyAgent, a MockAgent); always wins. Node only. */
+  readonly dispatcher?: object | undefined
+}
+
+/** What the engine of a platform is made of; `#platform` exports a `createHttpEngine` that takes it. */
+export interface EngineOptions {
+  readonly dispatcher?: object | undefined
+}

@@ -1,0 +1,139 @@
+import { type ErrorOrigin, isAnyCallError } from '../../src/core/errors/error.ts'
+import { refusal } from '../../src/core/errors/refusal.ts'
+import { bodyKind, type StreamableBlob, toBytes } from './body-kind.ts'
+import { byteChunks } from './byte-chunks.ts'
+import { type Codecs, essenceOf, findCodec, isJson, isText } from './codecs.ts'
+import type { HttpBody } from './contract.ts'
+import { multipart, multipartOf } from './multipart.ts'
+import { encodeQuery, type QueryStyle } from './query.ts'
+
+/** A body as an engine takes it. */
+export interface EncodedBody {
+  readonly body: HttpBody | undefined
+  readonly contentType: string | undefined
+  /** Set where a stream's length is known. */
+  readonly length?: number
+  readonly blob?: Blob
+  readonly isReplayable: boolean
+}
+
+/** What the encoding of a body depends on beside its value. */
+export interface BodyRules {
+  /** As the operation or the caller says; undefined: by the kind of body. */
+  readonly contentType: string | undefined
+  readonly codecs: Codecs
+  readonly queryStyle: QueryStyle | undefined
+}
+
+/** No body. */
+const noBody: EncodedBody = { body: undefined, contentType: undefined, isReplayable: true }
+
+/** Whether a body is sent as it is, rather than written by a codec. */
+export function isRawBody(value: unknown): boolean {
+  return bodyKind(value) !== undefined
+}
+
+/** Whether a body can be sent once more: all but streams, which a factory function makes anew. */
+export function isReplayableBody(value: unknown): boolean {
+  return typeof value !== 'object' || bodyKind(value) !== 'stream'
+}
+
+/**
+ * Writes a body: texts, bytes, Blobs, forms and streams as they are, anything else by the codec of its media type.
+ *
+ * @throws {CallError} `invalid_argument` when it cannot be written: a BigInt or a circle in JSON, no codec.
+ */
+export function encodeBody(value: unknown, rules: BodyRules, origin: ErrorOrigin): EncodedBody {
+  if (value === undefined) return noBody
+  const { contentType } = rules
+  switch (bodyKind(value)) {
+    case undefined:
+      return encodeByType(value, rules, origin)
+    case 'text':
+      return whole(value as string, contentType ?? 'text/plain;charset=UTF-8')
+    case 'bytes':
+      return whole(toBytes(value as ArrayBuffer), contentType ?? 'application/octet-stream')
+    case 'params':
+      return whole(String(value), contentType ?? 'application/x-www-form-urlencoded;charset=UTF-8')
+    case 'form':
+      return encodeBlob(multipartOf(value as Iterable<[string, unknown]>) as StreamableBlob, undefined)
+    case 'blob':
+      return encodeBlob(value as StreamableBlob, contentType)
+    case 'factory':
+      return {
+        body: () => byteChunks(value, origin),
+        contentType: contentType ?? 'application/octet-stream',
+        isReplayable: true,
+      }
+    case 'stream':
+      return encodeStream(value as object, contentType, origin)
+  }
+}
+
+function whole(body: string | Uint8Array, contentType: string): EncodedBody {
+  return { body, contentType, isReplayable: true }
+}
+
+/** A multipart type without the boundary that only the body knows would make the body unreadable. */
+function encodeBlob(blob: StreamableBlob, contentType: string | undefined): EncodedBody {
+  const type = blob.type.startsWith('multipart/form-data;')
+    ? blob.type
+    : (contentType ?? (blob.type || 'application/octet-stream'))
+  return {
+    body: () => blob.stream(),
+    blob: blob as unknown as Blob,
+    contentType: type,
+    length: blob.size,
+    isReplayable: true,
+  }
+}
+
+const started = new WeakSet<object>()
+
+/** A stream that was read once is empty: sending it again would lose the body without a word. */
+function encodeStream(stream: object, contentType: string | undefined, origin: ErrorOrigin): EncodedBody {
+  const start = () => {
+    if (started.has(stream))
+      throw refusal('the body is a stream that was sent already: pass a function that makes it anew', origin)
+    started.add(stream)
+    return stream
+  }
+  if (started.has(stream)) start()
+  // npm's form-data is a Node stream that knows its boundary.
+  const own = (stream as { getHeaders?(): Record<string, string> }).getHeaders?.()['content-type']
+  return {
+    body: () => byteChunks(start, origin),
+    contentType: own ?? contentType ?? 'application/octet-stream',
+    isReplayable: false,
+  }
+}
+
+function encodeByType(
+  value: unknown,
+  { contentType = 'application/json', codecs, queryStyle }: BodyRules,
+  origin: ErrorOrigin,
+): EncodedBody {
+  const essence = essenceOf(contentType)
+  const serialize = findCodec(codecs, essence)?.serialize
+  try {
+    if (serialize) return whole(serialize(value), contentType)
+    if (isJson(essence)) return whole(toJson(value, origin), contentType)
+    if (essence === 'application/x-www-form-urlencoded')
+      return whole(encodeQuery(value as object, queryStyle, origin), contentType)
+    if (essence === 'multipart/form-data') return encodeBlob(multipart(value as never) as StreamableBlob, undefined)
+  } catch (cause) {
+    if (isAnyCallError(cause)) throw cause
+    throw refusal(`the body cannot be written as ${essence} (a BigInt, a circle?): see cause`, origin, cause)
+  }
+  if (isText(essence) && typeof value !== 'object') return whole(String(value), contentType)
+  throw refusal(
+    `no codec writes the media type '${essence}': pass a text or bytes, or add one to codecs of restTransport()`,
+    origin,
+  )
+}
+
+function toJson(value: unknown, origin: ErrorOrigin): string {
+  const json = JSON.stringify(value)
+  if (json === undefined) throw refusal(`a ${typeof value} cannot be written as JSON`, origin)
+  return json
+}

@@ -1,0 +1,110 @@
+import { type Explain, type Explained, explainByText } from '../fault.ts'
+
+const isServerUp = 'Check the address and that the server is up'
+const isTrusted = 'Make the certificate valid, or trust its authority'
+const beforeConnect = { phase: 'connect', sent: 'no' } as const
+const certificate: Explained = {
+  what: 'certificate not trusted',
+  hint: isTrusted,
+  code: 'failed_precondition',
+  ...beforeConnect,
+}
+const refused: Explained = { what: 'connection refused', hint: isServerUp, ...beforeConnect }
+const unreachable: Explained = { what: 'host not reachable', hint: isServerUp, ...beforeConnect }
+const unknownHost: Explained = {
+  what: 'host name not found',
+  hint: 'Check the host name',
+  phase: 'resolve',
+  sent: 'no',
+}
+const reset: Explained = { what: 'connection lost' }
+const timedOut: Explained = { what: 'connection timed out' }
+const closed: Explained = {
+  what: 'the transport or its dispatcher is closed',
+  code: 'failed_precondition',
+}
+const invalid: Explained = { what: 'invalid request', code: 'invalid_argument', phase: 'resolve', sent: 'no' }
+
+/** By `error.code` of Node, undici, Bun and OpenSSL. A row's own phase wins over how far the exchange had come. */
+const rows: Readonly<Record<string, Explained>> = {
+  ECONNREFUSED: refused,
+  ConnectionRefused: refused,
+  FailedToOpenSocket: refused,
+  ENOTFOUND: unknownHost,
+  EAI_AGAIN: { ...unknownHost, what: 'host name could not be looked up' },
+  EAI_NODATA: unknownHost,
+  EAI_NONAME: unknownHost,
+  EHOSTUNREACH: unreachable,
+  ENETUNREACH: unreachable,
+  EHOSTDOWN: unreachable,
+  EADDRNOTAVAIL: { ...unreachable, what: 'no free local port or address' },
+  EMFILE: { ...unreachable, what: 'too many open files', hint: 'Raise the limit of open files, or call less at once' },
+  UND_ERR_CONNECT_TIMEOUT: { what: 'connecting timed out', hint: isServerUp, ...beforeConnect },
+  UND_ERR_PRX_TLS: { what: 'the TLS connection through the proxy failed', ...beforeConnect },
+  UND_ERR_PRX_CONN: { what: 'the proxy refused to connect', ...beforeConnect },
+  UND_ERR_SOCKS5: { what: 'the SOCKS proxy failed', ...beforeConnect },
+  UND_ERR_BPL_MISSING_UPSTREAM: { what: 'the dispatcher has no upstream', ...beforeConnect },
+  ECONNRESET: reset,
+  ConnectionClosed: reset,
+  EPIPE: reset,
+  ECONNABORTED: reset,
+  UND_ERR_SOCKET: reset,
+  UND_ERR_INFO: reset,
+  UND_ERR_RES_CONTENT_LENGTH_MISMATCH: { what: 'body shorter or longer than announced', phase: 'body', sent: 'yes' },
+  UND_ERR_ABORTED: { what: 'the dispatcher ended the exchange' },
+  UND_ERR_REQ_RETRY: { what: 'the retries of the dispatcher itself failed' },
+  ETIMEDOUT: timedOut,
+  UND_ERR_HEADERS_TIMEOUT: { what: "no answer within the dispatcher's headersTimeout", phase: 'headers' },
+  UND_ERR_BODY_TIMEOUT: { what: "silence longer than the dispatcher's bodyTimeout", phase: 'body', sent: 'yes' },
+  UND_ERR_HEADERS_OVERFLOW: {
+    what: 'response headers larger than allowed',
+    hint: 'Raise maxHeaderSize of a dispatcher of your own, or --max-http-header-size',
+    code: 'resource_exhausted',
+    phase: 'headers',
+    sent: 'yes',
+  },
+  UND_ERR_RES_EXCEEDED_MAX_SIZE: {
+    what: "response larger than the dispatcher's maxResponseSize",
+    code: 'resource_exhausted',
+    phase: 'body',
+    sent: 'yes',
+  },
+  UND_ERR_INVALID_ARG: invalid,
+  UND_ERR_NOT_SUPPORTED: invalid,
+  ERR_INVALID_URL: { ...invalid, what: 'invalid URL' },
+  UND_ERR_REQ_CONTENT_LENGTH_MISMATCH: {
+    what: 'request body shorter or longer than its content-length',
+    code: 'invalid_argument',
+    phase: 'send',
+  },
+  UND_ERR_DESTROYED: closed,
+  UND_ERR_CLOSED: closed,
+  UND_MOCK_ERR_MOCK_NOT_MATCHED: {
+    what: 'no mock of the MockAgent matches the request',
+    code: 'failed_precondition',
+    phase: 'resolve',
+    sent: 'no',
+  },
+}
+
+/** Names what is wrong, never its value. */
+const invalidPart = /^invalid (?:request (?:path|method)|header key|[\w-]+ header)$/
+const tlsCode = /^(ERR_TLS_|ERR_SSL_|ERR_OSSL_|EPROTO$)/
+const certificateCode =
+  /^(CERT_|CRL_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|HOSTNAME_MISMATCH|INVALID_CA|PATH_LENGTH_|ERR_TLS_CERT_)/
+
+/** By the codes of Node, undici and OpenSSL. */
+export const explainByCode: Explain = (error, progress) => {
+  const { code, message, name } = error
+  const row = rows[code]
+  if (row === invalid) return { ...row, what: invalidPart.exec(message)?.[0] ?? row.what }
+  if (row) return row
+  if (certificateCode.test(code)) return certificate
+  if (tlsCode.test(code)) return progress.sent === 'no' ? { what: 'TLS handshake failed' } : { what: 'TLS error' }
+  if (code.startsWith('HPE_') || name === 'HTTPParserError') return { what: 'the answer is no HTTP' }
+  // A stream that an HTTP/2 server refused did not run (RFC 9113 §8.7).
+  if (message.includes('REFUSED_STREAM')) return { what: 'stream refused', sent: 'no' }
+  if (code.startsWith('ERR_HTTP2_')) return reset
+  // What is said there of CORS is for browsers.
+  return { ...explainByText(error, progress), hint: undefined }
+}

@@ -1,0 +1,132 @@
+import type { Upload } from '../../body-upload.ts'
+import type { HttpRequest } from '../../contract.ts'
+import { hasSecretUnknownToFetch } from '../../redirect.ts'
+
+/** What is read of a Response; mocks often have less than the half of it. */
+export interface ResponseLike {
+  readonly status?: number
+  readonly ok?: boolean
+  readonly type?: string
+  readonly url?: string
+  readonly headers?: Iterable<readonly [string, string]> | Readonly<Record<string, string>>
+  readonly body?: { getReader?(): ReadableStreamDefaultReader<Uint8Array>; cancel?(): Promise<void> } | null
+  arrayBuffer?(): Promise<ArrayBuffer>
+  text?(): Promise<string>
+  json?(): Promise<unknown>
+}
+
+/** What fetch is called with. */
+export type Init = Record<string, unknown>
+
+const encoder = new TextEncoder()
+const empty = new Uint8Array(0)
+const passedOn = ['credentials', 'mode', 'cache', 'priority', 'keepalive'] as const
+
+/**
+ * Whether fetch may follow redirects by itself. In browsers it must, for no one else can see where they lead, except
+ * with a credential that it would carry to another origin; elsewhere we follow, by stricter rules than its own.
+ */
+export function redirectMode(request: HttpRequest, canFollow: boolean): 'follow' | 'manual' | 'ours' {
+  const asked = request.fetchOptions?.redirect ?? 'follow'
+  if (asked === 'manual') return asked
+  // Of its own 'error', fetch says no more than of any network error.
+  if (asked === 'error') return 'ours'
+  return (isBrowser() || !canFollow) && !hasSecretUnknownToFetch(request) ? 'follow' : 'ours'
+}
+
+/** No option is named that was not asked for: workerd refuses some that it does not know. */
+export function initOf(request: HttpRequest, redirect: string, signal: AbortSignal): Init {
+  const init: Init = {
+    method: request.method,
+    headers: request.headers,
+    redirect: redirect === 'ours' ? 'manual' : redirect,
+    signal,
+  }
+  for (const name of passedOn) {
+    const value = request.fetchOptions?.[name]
+    if (value !== undefined) init[name] = value
+  }
+  return init
+}
+
+/** Adds the body to an init: as a stream where the platform can send one, else whole. */
+export async function addBody(init: Init, body: string | Uint8Array | Upload): Promise<void> {
+  if (typeof body === 'string' || body instanceof Uint8Array) init.body = body
+  else if (canSendStreams()) {
+    init.body = body.toStream()
+    init.duplex = 'half'
+  } else {
+    const chunks: Uint8Array<ArrayBuffer>[] = []
+    for await (const chunk of body) chunks.push(chunk as Uint8Array<ArrayBuffer>)
+    init.body = new Blob(chunks)
+  }
+}
+
+/** Adds a Blob to an init; fetch writes its length itself, and a second one beside it would be refused. */
+export function addBlob(init: Init, blob: Blob): void {
+  const { 'content-length': _, ...headers } = init.headers as Record<string, string>
+  init.headers = headers
+  init.body = blob
+}
+
+/** Headers of a response as pairs, whatever a mock calls its headers. */
+export function pairsOf({ headers = [] }: ResponseLike): Iterable<readonly [string, string]> {
+  return Symbol.iterator in headers ? headers : Object.entries(headers)
+}
+
+/** The body of a response that has no stream. */
+export async function wholeOf(response: ResponseLike): Promise<Uint8Array> {
+  if (response.body === null) return empty
+  if (response.arrayBuffer) return new Uint8Array(await response.arrayBuffer())
+  if (response.text) return encoder.encode(await response.text())
+  return response.json ? encoder.encode(JSON.stringify(await response.json())) : empty
+}
+
+export function byteLength(body: string | Uint8Array): number {
+  return typeof body === 'string' ? encoder.encode(body).byteLength : body.byteLength
+}
+
+/** For telling, after fetch has thrown a TypeError that may mean anything, whether the request was at fault. */
+export function isValid({ url, method, headers }: HttpRequest): boolean {
+  try {
+    return /^(?:https?|blob|data):/.test(new Request(url, { method, headers }).url)
+  } catch {
+    return false
+  }
+}
+
+/** jsdom's AbortController is not the one that Node's fetch knows; a stream may have been read from already. */
+export function isSignalRefused(error: unknown, init: Init): boolean {
+  return error instanceof TypeError && /\bAbortSignal\b/.test(error.message) && init.duplex === undefined
+}
+
+/** jsdom in Node calls itself a browser too, and its fetch follows like one. */
+function isBrowser(): boolean {
+  return globalThis.navigator?.userAgent?.startsWith('Mozilla/') === true
+}
+
+let streamsKnown: boolean | undefined
+
+/** Browsers that know no streams there send the text `[object ReadableStream]`. */
+function canSendStreams(): boolean {
+  streamsKnown ??= trySendingStreams()
+  return streamsKnown
+}
+
+function trySendingStreams(): boolean {
+  let isDuplexRead = false
+  const init = {
+    method: 'POST',
+    body: new ReadableStream(),
+    get duplex() {
+      isDuplexRead = true
+      return 'half'
+    },
+  }
+  try {
+    const isText = new Request('https://localhost', init as RequestInit).headers.has('content-type')
+    return !isText && (isDuplexRead || !isBrowser())
+  } catch {
+    return false
+  }
+}

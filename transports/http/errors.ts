@@ -1,0 +1,122 @@
+import type { HeaderMap } from '../../src/core/call/header-map.ts'
+import type { Failure } from '../../src/core/errors/failure.ts'
+import { parseHttpDate, parseRetryAfter } from '../../src/core/errors/retry-after.ts'
+import { type StatusRow, statusRow } from '../shared/http-status.ts'
+import { type ErrorEnvelope, readErrorEnvelope } from './envelope.ts'
+
+/** A response that is an error, with what its meaning depends on. */
+export interface HttpErrorResponse {
+  readonly status: number
+  readonly headers: HeaderMap
+  /** Decoded: an object, a text, bytes; undefined where there was none. */
+  readonly body: unknown
+  /** The body's media type, in lower case and without parameters; empty where there was none. */
+  readonly essence: string
+  /** The request carried an idempotency key: a 409 may be about the key. */
+  readonly isKeyed: boolean
+}
+
+const requestIdNames = [
+  'x-request-id',
+  'request-id',
+  'x-amzn-requestid',
+  'x-amz-request-id',
+  'x-ms-request-id',
+  'x-github-request-id',
+  'x-correlation-id',
+]
+const exists = /already.?exists|duplicate|not.?unique/i
+/** A key that is in use is about the key, a key that was used with another payload never goes away. */
+const keyInUse =
+  /idempoten\w*[._-]?(key)?[._-]?(in[._-]?(use|progress|flight)|conflict|processing)|(request|operation)[._-]?in[._-]?progress/i
+
+/**
+ * What an HTTP error means, for REST, GraphQL and SSE alike. Pure.
+ *
+ * @param wallNow - ms since 1970, for dates where the response carries no `Date`.
+ */
+export function httpFailure(response: HttpErrorResponse, wallNow: number): Failure {
+  const { status, headers, body, essence } = response
+  const envelope = readErrorEnvelope(body, essence, status)
+  const challenge = challengeError(headers)
+  const reason = (status === 401 ? challenge : undefined) ?? envelope.reason ?? challenge
+  const retryAfterMs = envelope.retryAfterMs ?? parseRetryAfter(headers, wallNow)
+  const row = refine(response, { ...envelope, reason, retryAfterMs })
+  return {
+    code: row.code,
+    message: `the server answered ${status}: ${row.hint}`,
+    phase: 'headers',
+    sent: 'yes',
+    status,
+    isRetryable: row.isRetryable === true,
+    isThrottled: row.isThrottled === true,
+    isUnexecuted: row.isUnexecuted === true,
+    isRetryForbidden: headers.last('x-should-retry') === 'false' || headers.last('stripe-should-retry') === 'false',
+    retryAfterMs: retryAfterMs ?? (row.isThrottled ? rateLimitResetMs(headers, wallNow) : undefined),
+    requestId: envelope.requestId ?? requestIdOf(headers),
+    reason,
+    serverMessage: envelope.serverMessage,
+    violations: envelope.violations,
+    details: envelope.details,
+    problem: envelope.problem,
+    headers,
+    body,
+  }
+}
+
+/** The row of the status, corrected by what headers and body say. */
+function refine(
+  { status, headers, isKeyed }: HttpErrorResponse,
+  { reason = '', retryAfterMs, isQuotaExhausted }: ErrorEnvelope,
+): StatusRow {
+  const row = statusRow(status)
+  const isAskedToWait = retryAfterMs !== undefined
+  if (status === 403 && (isAskedToWait || isLimitReached(headers))) return statusRow(429)
+  if (status === 429 && ((isQuotaExhausted && !isAskedToWait) || reason === 'insufficient_quota')) {
+    return { code: 'resource_exhausted', hint: 'the quota is used up', isUnexecuted: true, isThrottled: true }
+  }
+  if (status === 409) {
+    if (isKeyed && (isAskedToWait || keyInUse.test(reason)))
+      return { code: 'aborted', hint: 'the first request with this idempotency key still runs', isRetryable: true }
+    return exists.test(reason) ? { code: 'already_exists', hint: 'it exists already' } : row
+  }
+  if (status === 413 && isAskedToWait) return { ...row, isRetryable: true }
+  if (status === 503 && isAskedToWait) return { ...row, isUnexecuted: true }
+  return row
+}
+
+/** GitHub and others throttle with 403. */
+function isLimitReached(headers: HeaderMap): boolean {
+  return (
+    headers.last('x-ratelimit-remaining') === '0' ||
+    headers.last('ratelimit-remaining') === '0' ||
+    /(?:^|[,;\s])(?:remaining=0|r=0)(?:[,;\s]|$)/.test(headers.get('ratelimit') ?? '')
+  )
+}
+
+/** The wait in the rate-limit headers of a throttled answer: epoch seconds or ms where the number is that large, else seconds. */
+function rateLimitResetMs(headers: HeaderMap, wallNow: number): number | undefined {
+  const given =
+    headers.last('ratelimit-reset') ??
+    headers.last('x-ratelimit-reset') ??
+    /(?:^|[,;\s])(?:reset|t)=(\d+)/.exec(headers.get('ratelimit') ?? '')?.[1]
+  if (!given || !/^\d+(?:\.\d+)?$/.test(given)) return undefined
+  const reset = Number(given)
+  if (reset <= 1e9) return reset * 1000
+  const serverNow = parseHttpDate(headers.last('date')?.trim() ?? '', wallNow) ?? wallNow
+  return Math.max(0, (reset > 1e12 ? reset : reset * 1000) - serverNow)
+}
+
+/** RFC 6750 and 9470: `WWW-Authenticate: Bearer error="invalid_token"`. */
+function challengeError(headers: HeaderMap): string | undefined {
+  return /\berror="?([\w.-]+)/.exec(headers.get('www-authenticate') ?? '')?.[1]
+}
+
+/** The server's own id of the request, else the trace's. */
+function requestIdOf(headers: HeaderMap): string | undefined {
+  for (const name of requestIdNames) {
+    const id = headers.last(name)
+    if (id) return id.slice(0, 200)
+  }
+  return /^[\da-f]{2}-([\da-f]{32})-/.exec(headers.last('traceparent') ?? '')?.[1]
+}

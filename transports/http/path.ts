@@ -1,0 +1,83 @@
+import type { ErrorOrigin } from '../../src/core/errors/error.ts'
+import { refusal } from '../../src/core/errors/refusal.ts'
+
+/** Needs no encoding, and is no dot segment. */
+const plain = /^[\w~-]+$/
+/** What a URL parser removes together with the segment before it, however it is written. */
+const dots = /^(?:\.|%2e){1,2}$/i
+/** Control characters and lone surrogates. */
+const unfit = /[\p{Cc}\p{Cs}]/u
+/** All that must not stand in a template: it would end the path, or be rewritten by a URL parser. */
+const unfitLiteral = /[\s\\#\p{Cc}\p{Cs}]/u
+/** RFC 6570 operators and modifiers are refused, rather than taken for a part of the name. */
+const name = /^[^+#./;?&=,!@|*:{}\s][^*:,{}\s]*$/
+
+/**
+ * A path such as `/users/{id}`, taken apart once: filling it is a concatenation.
+ *
+ * A value becomes one segment or a part of one, whatever it holds: `/` is encoded, and what could leave the segment
+ * (`.`, `..`, nothing, control characters, lone surrogates) is refused.
+ */
+export class PathTemplate {
+  readonly names: readonly string[]
+  /** The template has a query of its own, so that a further one is joined by `&`. */
+  readonly hasQuery: boolean
+  readonly #literals: readonly string[]
+
+  /** @throws {TypeError} where the template is none. */
+  constructor(template: string) {
+    if (typeof template !== 'string')
+      throw new TypeError(
+        `a path is a string such as '/users/{id}', not ${template === null ? 'null' : typeof template}`,
+      )
+    if (template !== '' && !template.startsWith('/'))
+      throw new TypeError(`the path '${template}' must start with '/': host and prefix stand in baseUrl`)
+    const parts = template.split(/\{([^{}]*)\}/)
+    const literals = parts.filter((_, index) => index % 2 === 0)
+    this.names = parts.filter((_, index) => index % 2 === 1)
+    for (const literal of literals)
+      if (/[{}]/.test(literal) || unfitLiteral.test(literal))
+        throw new TypeError(`the path '${template}' holds a stray brace, white space, '#' or a backslash`)
+    for (const each of this.names)
+      if (!name.test(each))
+        throw new TypeError(`the path '${template}' has a placeholder that is no plain name: {${each}}`)
+    if (
+      parts
+        .join('x')
+        .split(/[/?]/)
+        .some((segment) => dots.test(segment))
+    )
+      throw new TypeError(`the path '${template}' holds a dot segment`)
+    this.hasQuery = literals.some((literal) => literal.includes('?'))
+    this.#literals = literals.map((literal) => literal.replace(/[^!$-;=?-[\]_a-z~]/gu, encodeURIComponent))
+  }
+
+  /** @throws {CallError} `invalid_argument` when a value is missing or unfit; it names the placeholder, never the value. */
+  fill(values: Readonly<Record<string, unknown>>, origin: ErrorOrigin | undefined): string {
+    let path = this.#literals[0] as string
+    for (let i = 0; i < this.names.length; i++)
+      path += encodeSegment(values[this.names[i] as string], this.names[i] as string, origin) + this.#literals[i + 1]
+    return path
+  }
+}
+
+function encodeSegment(value: unknown, name: string, origin: ErrorOrigin | undefined): string {
+  const text = typeof value === 'string' ? value : toText(value)
+  if (text === undefined)
+    throw refusal(
+      `'${name}' of the path ${value === undefined || value === null ? 'is missing' : 'is no string, number or bigint'}`,
+      origin,
+    )
+  if (plain.test(text)) return text
+  if (text === '') throw refusal(`'${name}' of the path is empty`, origin)
+  if (dots.test(text))
+    throw refusal(`'${name}' of the path is a dot segment, which would lead to another resource`, origin)
+  if (unfit.test(text))
+    throw refusal(`'${name}' of the path holds a control character or half a surrogate pair`, origin)
+  return encodeURIComponent(text)
+}
+
+function toText(value: unknown): string | undefined {
+  if (typeof value === 'number') return Number.isFinite(value) ? String(value) : undefined
+  return typeof value === 'bigint' || typeof value === 'boolean' ? String(value) : undefined
+}

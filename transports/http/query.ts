@@ -1,0 +1,112 @@
+import type { ErrorOrigin } from '../../src/core/errors/error.ts'
+import { refusal } from '../../src/core/errors/refusal.ts'
+
+/** How lists and nulls are written in a query; nested objects are always `a[b]=c` (OpenAPI's deepObject). */
+export interface QueryStyle {
+  /** `a=1&a=2`, `a[]=1&a[]=2`, `a[0]=1&a[1]=2` or `a=1,2`. @defaultValue 'repeat' */
+  readonly arrays?: 'repeat' | 'brackets' | 'indices' | 'comma'
+  /** `a=` or nothing. Leaving a null out could widen what a call acts on, so that is not the default. @defaultValue 'empty' */
+  readonly nulls?: 'empty' | 'omit'
+}
+
+const standard: QueryStyle = {}
+/** Deeper than any API goes; what holds itself ends here. */
+const maxDepth = 16
+
+/**
+ * Writes a query: `a=1&b=x%20y`, without the `?`.
+ *
+ * `undefined` is left out; dates (and all that has a `toJSON`) are written as in JSON; an empty list leaves nothing.
+ *
+ * @throws {CallError} `invalid_argument` when a value has no text: NaN, an invalid date, a function, a symbol, half a
+ * surrogate pair, an object that holds itself. It names the parameter, never the value.
+ */
+export function encodeQuery(values: object, style: QueryStyle = standard, origin?: ErrorOrigin): string {
+  if (isSearchParams(values)) return values.toString()
+  let query = ''
+  for (const [key, value] of Object.entries(values))
+    query += pairs(encode(key, key, origin), value, { key, style, origin }, 0)
+  return query.slice(1)
+}
+
+/** Two queries or a query and none, joined. */
+export function joinQuery(a: string, b: string): string {
+  return a && b ? `${a}&${b}` : a || b
+}
+
+interface Place {
+  /** The parameter, for errors. */
+  readonly key: string
+  readonly style: QueryStyle
+  readonly origin: ErrorOrigin | undefined
+}
+
+/** All pairs of one parameter, each after a `&`. */
+function pairs(name: string, value: unknown, place: Place, depth: number): string {
+  if (value === undefined) return ''
+  if (value === null) return place.style.nulls === 'omit' ? '' : `&${name}=`
+  if (typeof value !== 'object') return `&${name}=${encode(scalar(value, place), place.key, place.origin)}`
+  if (depth > maxDepth) throw refusal(`'${place.key}' of the query is nested too deeply, or holds itself`, place.origin)
+  if (Array.isArray(value)) return list(name, value, place, depth)
+  if (typeof (value as { toJSON?: unknown }).toJSON === 'function')
+    return pairs(name, jsonOf(value, place), place, depth + 1)
+  let all = ''
+  for (const [key, member] of Object.entries(value))
+    all += pairs(`${name}%5B${encode(key, place.key, place.origin)}%5D`, member, place, depth + 1)
+  return all
+}
+
+function list(name: string, values: readonly unknown[], place: Place, depth: number): string {
+  const { arrays = 'repeat' } = place.style
+  if (arrays === 'comma' && !values.some(isNested)) {
+    const written = values
+      .filter((value) => value !== undefined)
+      .map((value) => pairs('', value, place, depth + 1).slice(2))
+    return written.length === 0 ? '' : `&${name}=${written.join(',')}`
+  }
+  let all = ''
+  values.forEach((value, index) => {
+    const suffix =
+      arrays === 'indices' || (arrays !== 'brackets' && isNested(value))
+        ? `%5B${index}%5D`
+        : arrays === 'brackets'
+          ? '%5B%5D'
+          : ''
+    all += pairs(name + suffix, value, place, depth + 1)
+  })
+  return all
+}
+
+function isNested(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && typeof (value as { toJSON?: unknown }).toJSON !== 'function'
+}
+
+function scalar(value: unknown, { key, origin }: Place): string {
+  if (typeof value === 'string') return value
+  if (typeof value === 'boolean' || typeof value === 'bigint' || Number.isFinite(value)) return String(value)
+  throw refusal(
+    `'${key}' of the query has no text form (${typeof value === 'number' ? 'not a finite number' : `a ${typeof value}`})`,
+    origin,
+  )
+}
+
+/** A date says null where it is none. */
+function jsonOf(value: object, { key, origin }: Place): unknown {
+  const json = (value as { toJSON(): unknown }).toJSON()
+  if (json === null || json === undefined)
+    throw refusal(`'${key}' of the query has no text form (an invalid date?)`, origin)
+  return json
+}
+
+function encode(text: string, key: string, origin: ErrorOrigin | undefined): string {
+  try {
+    return encodeURIComponent(text)
+  } catch {
+    throw refusal(`'${/\p{Cs}/u.test(key) ? '?' : key}' of the query holds half a surrogate pair`, origin)
+  }
+}
+
+/** Told by its tag: the classes of jsdom and Node differ. */
+export function isSearchParams(values: object): values is { toString(): string } {
+  return Object.prototype.toString.call(values) === '[object URLSearchParams]'
+}

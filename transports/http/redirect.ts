@@ -1,0 +1,85 @@
+import type { HttpFault, HttpRequest } from './contract.ts'
+
+/** Hops before an exchange gives up, as in the Fetch standard. */
+const maxRedirects = 20
+
+/** Never sent to another origin, whoever set them. */
+const alwaysSecret = ['authorization', 'cookie', 'proxy-authorization', 'x-api-key']
+/** Of the body, or of an intent that a GET no longer has. */
+const describesBody = /^(content-.*|idempotency-key|transfer-encoding|expect)$/
+
+export function isRedirect(status: number): boolean {
+  return status === 301 || status === 302 || status === 303 || status === 307 || status === 308
+}
+
+/** Makes of a request and the redirect that answered it the next request, or the fault that ends it. */
+export type FollowRedirect = (
+  request: HttpRequest,
+  status: number,
+  location: string,
+  hops: number,
+) => HttpRequest | HttpFault
+
+/**
+ * The request that follows a redirect, by the Fetch standard's rules, and stricter: no credential header crosses an
+ * origin, nothing goes from https to http.
+ *
+ * @param hops - redirects followed so far.
+ */
+export function followRedirect(
+  request: HttpRequest,
+  status: number,
+  location: string,
+  hops: number,
+): HttpRequest | HttpFault {
+  if (hops >= maxRedirects) return refuse(`more than ${maxRedirects} redirects`)
+  const from = new URL(request.url)
+  const target = locationOf(location)
+  const to = URL.canParse(target, from) ? new URL(target, from) : undefined
+  if (!to || (to.protocol !== 'http:' && to.protocol !== 'https:')) return refuse('redirect to what is no http URL')
+  if (to.username || to.password) return refuse('redirect to a URL that holds a user name')
+  if (from.protocol === 'https:' && to.protocol === 'http:') return refuse('redirect from https to http')
+  const isTurnedIntoGet =
+    (status === 303 && request.method !== 'GET' && request.method !== 'HEAD') ||
+    (status < 303 && request.method === 'POST')
+  if (!isTurnedIntoGet && !isReplayable(request))
+    return refuse('redirect of a request whose body can be sent only once')
+  const headers: Record<string, string> = {}
+  const isForeign = from.origin !== to.origin
+  for (const [name, value] of Object.entries(request.headers)) {
+    if (isForeign && isSecret(name, request)) continue
+    if (isTurnedIntoGet && describesBody.test(name)) continue
+    if (name !== 'host') headers[name] = value
+  }
+  const next = { ...request, url: to.href, headers }
+  return isTurnedIntoGet ? { ...next, method: 'GET', body: undefined } : next
+}
+
+/** Header names that fetch, which knows only the standard ones, would carry to another origin. */
+export function hasSecretUnknownToFetch(request: HttpRequest): boolean {
+  return Object.keys(request.headers).some(
+    (name) => isSecret(name, request) && name !== 'authorization' && name !== 'cookie',
+  )
+}
+
+function isSecret(name: string, request: HttpRequest): boolean {
+  return alwaysSecret.includes(name) || request.credentialHeaders?.includes(name) === true
+}
+
+function isReplayable({ body, isBodyReplayable }: HttpRequest): boolean {
+  return typeof body !== 'function' || isBodyReplayable !== false
+}
+
+/** A redirect that is not followed; the server has answered, but not done what was asked. */
+export function refuse(what: string): HttpFault {
+  const hint = 'Correct the URL, or set `redirect` to look at the answer yourself'
+  return { phase: 'headers', sent: 'yes', what, hint, code: 'failed_precondition', cause: undefined }
+}
+
+/** The text of a Location header: bytes that claim to be latin1 and are often UTF-8. */
+export function locationOf(header: string): string {
+  let isAscii = true
+  for (let i = 0; i < header.length && isAscii; i++) isAscii = header.charCodeAt(i) < 0x80
+  if (isAscii) return header
+  return new TextDecoder().decode(Uint8Array.from(header, (char) => char.charCodeAt(0)))
+}

@@ -1,0 +1,14 @@
+import type { HttpEngine } from '../http/contract.ts'
+import { FetchEngine } from '../http/engine/fetch/engine.ts'
+import type { FollowRedirect } from '../http/redirect.ts'
+
+/** `#platform` in browsers: the web's, without what a page cannot do. */
+export { createHttpEngine, explainFault, loadSocketDriver, name } from './web.ts'
+
+/** Nobody but fetch sees where a redirect leads. */
+export const followRedirect: FollowRedirect | undefined = undefined
+
+/** The engine that nobody chose: the platform's own `fetch`. */
+export function createAutoEngine(): HttpEngine {
+  return new FetchEngine()
+}

@@ -1,0 +1,32 @@
+import type { EngineOptions, HttpEngine } from '../http/contract.ts'
+import { AutoEngine } from '../http/engine/auto.ts'
+import { explainByCode } from '../http/engine/fault-codes.ts'
+import { FetchEngine } from '../http/engine/fetch/engine.ts'
+import { UndiciEngine } from '../http/engine/undici/engine.ts'
+import { followRedirect } from '../http/redirect.ts'
+import type { LoadSocketDriver } from '../socket/driver/choose.ts'
+
+/** `#platform` in Node. */
+export const name = 'node'
+
+/** How errors of the wire read here. */
+export const explainFault = explainByCode
+
+/** How redirects are followed that fetch leaves to us. */
+export { followRedirect } from '../http/redirect.ts'
+
+/** undici's `dispatch`. @throws {CallError} invalid_argument when `dispatcher` is none. */
+export function createHttpEngine(options: EngineOptions = {}): HttpEngine {
+  return new UndiciEngine(options)
+}
+
+/** The engine that nobody chose: undici, or a fetch that was replaced. */
+export function createAutoEngine(): HttpEngine {
+  return new AutoEngine(new UndiciEngine(), new FetchEngine(undefined, explainFault, followRedirect))
+}
+
+/** The socket that Node does best with, loaded when the first one is opened. */
+export const loadSocketDriver: LoadSocketDriver | undefined = async (options, like) => {
+  const { nodeSocketDriver } = await import('../socket/driver/node.ts')
+  return nodeSocketDriver(options, like)
+}

@@ -1,0 +1,31 @@
+import { CallError } from '../../src/core/errors/error.ts'
+import type { EngineOptions, HttpEngine } from '../http/contract.ts'
+import { FetchEngine } from '../http/engine/fetch/engine.ts'
+import { explainByText } from '../http/fault.ts'
+import { followRedirect } from '../http/redirect.ts'
+import type { LoadSocketDriver } from '../socket/driver/choose.ts'
+
+/** `#platform` outside of Node and browsers: no library but what the platform brings. */
+export const name = 'web'
+
+/** How errors of the wire read here. */
+export const explainFault = explainByText
+
+/** How redirects are followed that fetch leaves to us. */
+export { followRedirect } from '../http/redirect.ts'
+
+/** @throws {CallError} failed_precondition, since undici runs in Node only. */
+export function createHttpEngine(_options: EngineOptions = {}): HttpEngine {
+  throw new CallError({
+    code: 'failed_precondition',
+    message: 'undici runs in Node only: leave out `dispatcher` and `http`',
+  })
+}
+
+/** The engine that nobody chose: the platform's own `fetch`. */
+export function createAutoEngine(): HttpEngine {
+  return new FetchEngine(undefined, explainFault, followRedirect)
+}
+
+/** No better socket than the platform's global one. */
+export const loadSocketDriver: LoadSocketDriver | undefined = undefined

@@ -1,0 +1,58 @@
+import type { Fails, PagedUnary, Unary } from '../../src/core/call/call-types.ts'
+import type { AnyPager, Operation } from '../../src/core/call/operation.ts'
+import type { Schema, SchemaOutput } from '../../src/core/call/schema.ts'
+import type { ByteStream } from '../http/byte-types.ts'
+import type { InputCheck, RequestSpec, ResponseKind, RestIn, ViaOf } from '../http/input-types.ts'
+import type { ItemOf, Pager, PagerCheck } from '../shared/pages.ts'
+
+// Five rules keep hovers short, declarations small, checking cheap and the checks honest:
+//   1. An operation carries its finished call interface as one type argument; `Bound` only looks it up.
+//   2. Call interfaces are interfaces with plain arguments (`Unary<{ id: PathValue }, User>`), resolved by the builder.
+//      Where the arguments would be huge (OpenAPI), the interface takes names instead and resolves when it is used.
+//   3. A type parameter that a check relies on may stand neither bare in a builder's return type nor in the type that an
+//      option gives to a nested factory call: it would be inferred from the context, and the check would pass silently.
+//   4. A phantom member is required, not optional: an optional one adds "Consider adding 'undefined' …" to every message.
+//   5. A refusal is a string literal type in the slot to change; it is the last line of the compiler's message.
+
+/** What may be said of one REST operation. */
+export interface RestSpec extends RequestSpec {
+  readonly output?: Schema<any, any>
+  /** Typed error bodies by status; see `isCallError`. */
+  readonly errors?: { readonly [status: number]: Schema<any, any> }
+  readonly paginate?: AnyPager
+  /** @defaultValue by content type: JSON, text, else bytes */
+  readonly response?: ResponseKind
+}
+
+type ByKind<S> = S extends { readonly response: infer R }
+  ? R extends 'text'
+    ? string
+    : R extends 'bytes'
+      ? Uint8Array
+      : R extends 'stream'
+        ? ByteStream
+        : unknown
+  : unknown
+type RestOut<S> = S extends { readonly output: Schema<any, infer O> } ? O : ByKind<S>
+type WithErrors<C, S> = S extends { readonly errors: infer E } ? C & Fails<{ [K in keyof E]: SchemaOutput<E[K]> }> : C
+/** The call interface of an operation. */
+export type RestCall<P extends string, S> = WithErrors<
+  S extends { readonly paginate: Pager<infer I> }
+    ? PagedUnary<RestIn<P, S>, RestOut<S>, ItemOf<RestOut<S>, I>>
+    : Unary<RestIn<P, S>, RestOut<S>>,
+  S
+>
+
+/** What is wrong with a spec, in the slot to change; `unknown` where nothing is. */
+export type RestCheck<P extends string, S> = InputCheck<P, S> &
+  (S extends { readonly paginate: Pager<infer I> }
+    ? PagerCheck<RestOut<S>, I> extends infer M extends string
+      ? { readonly paginate: M }
+      : unknown
+    : unknown)
+
+/** Declares one operation of a method; see `get`. */
+export type RestBuilder = <const P extends string, const S extends RestSpec = {}>(
+  path: P,
+  spec?: S & RestCheck<P, S>,
+) => Operation<ViaOf<S, 'rest'>, RestCall<P, S>>

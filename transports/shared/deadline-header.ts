@@ -1,0 +1,43 @@
+import { refusal } from '../../src/core/errors/refusal.ts'
+import { grpcTimeout } from './grpc-timeout.ts'
+
+/**
+ * The request header that tells a server how long the caller will still wait.
+ *
+ * `grpc-timeout`: `1500m`. `connect-timeout-ms`: `1500`. `x-envoy`: `x-envoy-upstream-rq-timeout-ms: 1500`.
+ * `x-server-timeout`: seconds, as Google's HTTP APIs take it. Or a name and unit of your own.
+ */
+export type DeadlineHeader =
+  | 'grpc-timeout'
+  | 'connect-timeout-ms'
+  | 'x-envoy'
+  | 'x-server-timeout'
+  | { readonly name: string; readonly unit: 'ms' | 's' }
+
+/** Name and value for the remaining time in ms. */
+export type DeadlineWriter = (remainingMs: number) => readonly [name: string, value: string]
+
+/** Connect allows ten digits; nothing waits longer than 115 days. */
+const maxMs = 9_999_999_999
+
+/** @throws {CallError} `invalid_argument` where the profile is unknown. */
+export function deadlineWriter(profile: DeadlineHeader | undefined): DeadlineWriter | undefined {
+  if (profile === undefined) return undefined
+  if (profile === 'grpc-timeout') return (remainingMs) => [profile, grpcTimeout(remainingMs) ?? '']
+  const { name, unit } = typeof profile === 'string' ? { name: undefined, unit: 'ms', ...profiles[profile] } : profile
+  if (typeof name !== 'string' || !/^[!#$%&'*+\-.^_`|~\w]+$/.test(name) || (unit !== 'ms' && unit !== 's'))
+    throw refusal(`deadlineHeader is the name of a profile, or { name, unit: 'ms' | 's' }`, undefined)
+  const header = name.toLowerCase()
+  return (remainingMs) => [header, String(wholeMs(remainingMs) / (unit === 's' ? 1000 : 1))]
+}
+
+const profiles: Readonly<Record<string, Exclude<DeadlineHeader, string>>> = {
+  'connect-timeout-ms': { name: 'connect-timeout-ms', unit: 'ms' },
+  'x-envoy': { name: 'x-envoy-upstream-rq-timeout-ms', unit: 'ms' },
+  'x-server-timeout': { name: 'x-server-timeout', unit: 's' },
+}
+
+/** Rounded up, so that a deadline that is nearly over is not sent as none. */
+function wholeMs(remainingMs: number): number {
+  return Math.min(Math.max(1, Math.ceil(remainingMs)), maxMs)
+}

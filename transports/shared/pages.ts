@@ -1,0 +1,118 @@
+import type { AnyPager, PagerInfo } from '../../src/core/call/operation.ts'
+import { pageCallables } from '../../src/core/call/pages.ts'
+import { CallError } from '../../src/core/errors/error.ts'
+
+/** `items` is the key of the list in the page, or a function whose parameter is annotated; absent: the page is the list. */
+export interface Pager<Items> extends AnyPager {
+  readonly items: Items
+}
+
+/** What a list holds, by `items`. */
+export type ItemOf<Out, I> = I extends undefined
+  ? Out extends readonly (infer T)[]
+    ? T
+    : never
+  : I extends (page: never) => readonly (infer T)[]
+    ? T
+    : I extends keyof Out
+      ? Out[I] extends readonly (infer T)[] | null | undefined
+        ? T
+        : never
+      : never
+
+/** What is wrong with a pager for this output; `unknown` where nothing is. */
+export type PagerCheck<Out, I> = [ItemOf<Out, I>] extends [never]
+  ? `paginate: 'items' names no list in the output`
+  : I extends (page: infer Page) => unknown
+    ? [Out] extends [Page]
+      ? unknown
+      : `paginate: 'items' takes another page than the output`
+    : unknown
+
+/** Where the lists and the cursors of an API stand. */
+export interface CursorPagesOptions<I> {
+  /** The list in a page. @defaultValue the page itself */
+  readonly items?: I
+  /**
+   * Where a page holds the cursor of the next one, members joined by dots (`meta.next_cursor`, `data.-1.id`); where the
+   * page itself is the list, this is read of its last item. Nothing, null, false or an empty text there ends the pages.
+   */
+  readonly next: string
+  /** Where a page says whether more follow (`has_more`): `false` there ends the pages, too. @defaultValue none */
+  readonly more?: string
+  /**
+   * The input that takes the cursor.
+   *
+   * @defaultValue the last member of `next` without a leading `next`: `next_cursor` → `cursor`, `nextPageToken` →
+   * `pageToken`, `cursor` → `cursor`; `next` alone → `cursor`
+   */
+  readonly param?: string
+}
+
+/**
+ * Pages that hold the cursor of the next one: `pages()` and `items()` follow them until there is none.
+ *
+ * An empty page is not the end (AIP-158), only a missing cursor is.
+ *
+ * @example
+ * get('/users', { output: type<{ users: User[]; next_cursor?: string }>(), paginate: cursorPages({ items: 'users', next: 'next_cursor' }) })
+ */
+export function cursorPages<const I extends string | undefined | ((page: never) => readonly unknown[]) = undefined>(
+  options: CursorPagesOptions<I>,
+): Pager<I> {
+  const { items, next, more, param = paramOf(next) } = options
+  const pager: PagerInfo & Pager<I> = {
+    items: items as I,
+    next,
+    itemsOf: (page) => itemsOf(page, items),
+    nextInput(input, page) {
+      if (more !== undefined && read(page, more) === false) return undefined
+      const cursor = read(Array.isArray(page) ? page.at(-1) : page, next)
+      if ((typeof cursor !== 'string' && typeof cursor !== 'number' && typeof cursor !== 'bigint') || cursor === '')
+        return undefined
+      return { input: { ...(input as object | undefined), [param]: cursor }, cursor: String(cursor) }
+    },
+    nested: (part) => nestedPager(pager, part),
+    callables: pageCallables,
+  }
+  return pager
+}
+
+/** The same pager where the cursor goes to one part of a nested input. */
+export function nestedPager(pager: PagerInfo, part: string): PagerInfo {
+  return {
+    ...pager,
+    nextInput(input, page) {
+      const following = pager.nextInput((input as Record<string, unknown> | undefined)?.[part], page)
+      return (
+        following && { input: { ...(input as object | undefined), [part]: following.input }, cursor: following.cursor }
+      )
+    },
+  }
+}
+
+function paramOf(next: string): string {
+  const last = next.split('.').at(-1) ?? ''
+  const bare = last.replace(/^next[_-]?/i, '')
+  return bare === '' ? 'cursor' : bare[0]?.toLowerCase() + bare.slice(1)
+}
+
+function itemsOf(page: unknown, items: unknown): readonly unknown[] {
+  const list = typeof items === 'function' ? items(page) : items === undefined ? page : read(page, items as string)
+  if (Array.isArray(list)) return list
+  // Some servers write an empty list as null.
+  if (list === null || list === undefined) return []
+  const where = typeof items === 'string' ? `'${items}' of the page` : 'the page'
+  throw new CallError({ code: 'internal', message: `${where} is no list: see paginate`, phase: 'body', sent: 'yes' })
+}
+
+/** A member by its own name, else by a path of names; a negative index counts from the end of a list. */
+function read(value: unknown, path: string): unknown {
+  let found: any = value
+  if (typeof found === 'object' && found !== null && Object.hasOwn(found, path)) return found[path]
+  for (const key of path.split('.')) {
+    if (typeof found !== 'object' || found === null) return undefined
+    found = Array.isArray(found) ? found.at(Number(key)) : Object.hasOwn(found, key) ? found[key] : undefined
+  }
+  return found
+}

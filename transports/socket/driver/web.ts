@@ -1,0 +1,95 @@
+import type {
+  SocketDriver,
+  SocketEnd,
+  SocketHandle,
+  SocketRequest,
+  SocketSink,
+  WebSocketClass,
+  WebSocketLike,
+} from './driver.ts'
+
+const connecting = 0
+const open = 1
+
+/** A socket of any class that is built like the WHATWG's: it shows no status, takes no headers, and has no ping. */
+export function webSocketDriver(WebSocketClass: WebSocketClass): SocketDriver {
+  return {
+    name: 'web',
+    capabilities: { handshakeStatus: false, protocolPing: false, headers: false, pause: false },
+    open: (request, sink) => new WebHandle(WebSocketClass, request, sink),
+  }
+}
+
+class WebHandle implements SocketHandle {
+  readonly #socket: WebSocketLike
+  readonly #sink: SocketSink
+  #phase: SocketEnd['phase'] = 'connect'
+  #isOver = false
+
+  constructor(WebSocketClass: WebSocketClass, { url, subprotocols, maxFrameBytes }: SocketRequest, sink: SocketSink) {
+    const socket = subprotocols.length > 0 ? new WebSocketClass(url, [...subprotocols]) : new WebSocketClass(url)
+    this.#socket = socket
+    this.#sink = sink
+    let cause: unknown
+    socket.binaryType = 'arraybuffer'
+    socket.onopen = () => {
+      this.#phase = 'open'
+      sink.onOpen()
+    }
+    socket.onmessage = ({ data }: { data: string | ArrayBuffer }) => {
+      const isText = typeof data === 'string'
+      if ((isText ? data.length : data.byteLength) > maxFrameBytes) this.#tooLarge()
+      else sink.onFrame(isText ? data : new Uint8Array(data))
+    }
+    socket.onerror = (event: { error?: unknown }) => {
+      cause = event?.error
+    }
+    socket.onclose = ({ code = 1006, reason = '', wasClean = false }: Partial<SocketEnd>) =>
+      this.#end({ code, reason, wasClean, phase: this.#phase, cause })
+  }
+
+  get isOpen(): boolean {
+    return this.#socket.readyState === open
+  }
+
+  get bufferedAmount(): number {
+    return this.#socket.bufferedAmount
+  }
+
+  send(frame: string | Uint8Array): void {
+    this.#socket.send(frame)
+  }
+
+  close(code: number, reason: string): void {
+    try {
+      // A socket that is still connecting takes no code in some browsers.
+      if (this.#socket.readyState === connecting) this.#socket.close()
+      else this.#socket.close(code, reason)
+    } catch {
+      this.#socket.close()
+    }
+  }
+
+  /** There is no such thing here: the close event may come half a minute later, so nobody waits for it. */
+  terminate(): void {
+    this.close(1000, '')
+    this.#end({ code: 1006, reason: '', wasClean: false, phase: this.#phase })
+  }
+
+  #tooLarge(): void {
+    this.close(4009, 'message too large')
+    this.#end({ code: 1009, reason: '', wasClean: false, phase: this.#phase })
+  }
+
+  /** Lets go of the socket: what a dying one still reports must not reach anybody. */
+  #end(end: SocketEnd): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    const socket = this.#socket
+    socket.onopen = socket.onmessage = socket.onclose = null
+    socket.onerror = noop
+    this.#sink.onEnd(end)
+  }
+}
+
+function noop(): void {}

@@ -1,0 +1,250 @@
+import type { Credential } from '../../../src/core/call/auth.ts'
+import type { StreamState } from '../../../src/core/stream/state.ts'
+import type { BackoffOptions } from '../../../src/core/time/backoff.ts'
+import type { Timer } from '../../../src/core/time/clock.ts'
+import type { PageEvent, PageLife } from '../../../src/core/time/page-life.ts'
+import type { SocketEnd } from '../driver/driver.ts'
+import type { CloseVerdict, Incoming } from '../wire-adapter.ts'
+import { Burst } from './burst.ts'
+import { Connection, type ConnectionOptions, type ConnectionOwner } from './connection.ts'
+import { closed, type LinkUser, type Loss, staysAfter } from './loss.ts'
+import { Refusals } from './refusals.ts'
+import { Schedule } from './schedule.ts'
+import { classified, frozen, renewed, unanswered } from './verdicts.ts'
+
+/** How a link lives. */
+export interface LinkOptions extends ConnectionOptions {
+  readonly reconnect: BackoffOptions
+  /** How long a socket that nobody needs stays open; ms. */
+  readonly idleMs: number
+  readonly page: PageLife
+  readonly onIncoming: (connection: Connection, incoming: Incoming, size: number) => void
+  /** All that stood on the connection is gone; told before the users are. */
+  readonly onDown: (loss: Loss) => void
+  /** The link will try again after this. */
+  readonly onWait: (waitMs: number, loss: Loss) => void
+}
+
+/** While the browser says that it is offline, an attempt all the same: it may be wrong (robust-websocket#27); ms. */
+const offlineMs = 30_000
+
+/**
+ * One socket and its life, however many channels it carries. It connects on demand only, and owns the waits between
+ * attempts: nobody else sleeps for a lost socket.
+ *
+ *     idle ──join──▶ connecting ──ready──▶ open ──last user leaves, idleMs──▶ idle
+ *      ▲                │  ▲                 │
+ *      │           failed  wait over        lost (users join again)
+ *      │                ▼  │                 │
+ *      └─nobody left─ waiting ◀──────────────┘       waiting ◀─offline, online─▶ suspended
+ *
+ * `closed` is for good. Each attempt is a Connection of its own; what an older one still reports is ignored.
+ */
+export class SocketLink {
+  readonly #options: LinkOptions
+  readonly #schedule: Schedule
+  /** True: served by the connection; false: waits for it. */
+  readonly #users = new Map<LinkUser, boolean>()
+  #state: StreamState = 'idle'
+  #connection: Connection | undefined
+  #credential: Credential | undefined
+  readonly #refusals = new Refusals()
+  readonly #burst: Burst
+  #timer: Timer | undefined
+  #isFrozen = false
+  #leavePage: (() => void) | undefined
+
+  constructor(options: LinkOptions) {
+    this.#options = options
+    this.#schedule = new Schedule(options.clock, options.reconnect)
+    this.#burst = new Burst(options.clock)
+  }
+
+  get users(): number {
+    return this.#users.size
+  }
+
+  /** The socket that is open. */
+  get connection(): Connection | undefined {
+    return this.#state === 'open' ? this.#connection : undefined
+  }
+
+  /** Nothing of it needs to be remembered. */
+  get isForgettable(): boolean {
+    return this.#state === 'idle' && this.#schedule.waitMs <= 0
+  }
+
+  /** The socket was refused for this credential: another one must be asked for before it is tried again. */
+  isRefused(credential: Credential | undefined): boolean {
+    return this.#refusals.isRefused(credential)
+  }
+
+  /** A new user; told at once where the socket is ready. */
+  join(user: LinkUser): void {
+    if (this.#state === 'closed') {
+      user.onLoss(closed)
+      return
+    }
+    this.#users.set(user, false)
+    this.#leavePage ??= this.#options.page.watch((event) => this.#onPage(event))
+    this.#credential = user.credential ?? this.#credential
+    if (this.#connection) this.#admit(user, this.#connection)
+    else this.#pursue()
+  }
+
+  leave(user: LinkUser): void {
+    if (!this.#users.delete(user) || this.#users.size > 0) return
+    if (this.#connection) {
+      this.#connection.hold(false)
+      this.#setTimer(() => this.close('idle'), this.#options.idleMs, false)
+    } else this.close('idle')
+  }
+
+  /** The server refused the live socket's credential; says whether an open stream should be tried with another one. */
+  refuse(wasOpen: boolean): boolean {
+    const credential = this.#connection?.credential
+    this.#refusals.onLive(credential)
+    return wasOpen && this.#refusals.onOpen(credential)
+  }
+
+  /** A message of the application has come: the server is well, and the waits start afresh. */
+  progressed(connection: Connection): void {
+    connection.hasProgressed = true
+    this.#schedule.progressed()
+    this.#refusals.progressed()
+  }
+
+  /** Hangs up; nothing is left running. */
+  close(state: 'idle' | 'closed' = 'closed'): void {
+    this.#timer?.clear()
+    this.#burst.stop()
+    // In the back/forward cache somebody must listen for the way out.
+    if (!this.#isFrozen || state === 'closed') {
+      this.#leavePage?.()
+      this.#leavePage = undefined
+    }
+    this.#enter(state)
+    this.#connection?.close()
+    this.#connection = undefined
+    for (const user of [...this.#users.keys()]) user.onLoss(closed)
+    this.#users.clear()
+  }
+
+  #admit(user: LinkUser, connection: Connection): void {
+    this.#timer?.clear()
+    connection.hold(true)
+    if (connection.isReady && this.#refusals.mustRenew(connection.credential, user.credential)) {
+      if (!connection.renew(user.credential as Credential)) connection.drop(renewed)
+    } else if (connection.isReady) this.#serve(connection, user)
+    else user.onState('connecting')
+  }
+
+  /** Does what the demand asks for: an attempt, or the wait before it. */
+  #pursue(): void {
+    if (this.#connection || this.#state === 'closed') return
+    if (this.#users.size === 0) this.close('idle')
+    else if (this.#isFrozen) {
+      this.#timer?.clear()
+      this.#enter('suspended')
+    } else if (this.#schedule.waitMs <= 0) this.#connect()
+    else this.#wait(this.#schedule.waitMs)
+  }
+
+  #wait(waitMs: number): void {
+    const { isOffline } = this.#options.page
+    this.#setTimer(() => this.#connect(), isOffline ? Math.max(waitMs, offlineMs) : waitMs)
+    this.#enter(isOffline ? 'suspended' : 'waiting')
+  }
+
+  #connect(): void {
+    this.#timer?.clear()
+    this.#schedule.attempted()
+    this.#connection = new Connection(this.#options, this.#owner, this.#credential)
+    this.#enter('connecting')
+    this.#connection?.start()
+  }
+
+  readonly #owner: ConnectionOwner = {
+    onReady: (connection) => connection === this.#connection && this.#ready(),
+    onIncoming: (connection, incoming, size) => {
+      if (connection === this.#connection) this.#options.onIncoming(connection, incoming, size)
+    },
+    onLost: (connection, end, verdict) => {
+      if (connection === this.#connection) this.#lost(connection, this.#judge(connection, end, verdict))
+    },
+  }
+
+  #ready(): void {
+    const isRenewal = this.#state === 'open'
+    if (!isRenewal) this.#schedule.opened()
+    this.#refusals.ready(isRenewal)
+    this.#enter('open')
+    this.#serveAll()
+  }
+
+  #serveAll(): void {
+    const { connection } = this
+    for (const [user, isServed] of this.#users) if (!isServed && connection?.isReady) this.#serve(connection, user)
+  }
+
+  /** Streams that come back after a drop wait for their turn. */
+  #serve(connection: Connection, user: LinkUser): void {
+    if (user.isPatient && !this.#burst.pass(() => this.#serveAll())) return
+    this.#users.set(user, true)
+    user.onReady(connection)
+  }
+
+  #judge({ credential }: Connection, end: SocketEnd, known: CloseVerdict | undefined): Loss {
+    const verdict = known ?? classified(this.#options.adapter, end)
+    const wasReady = this.#state === 'open'
+    if (verdict.action === 'fatal') return { verdict, wasReady, isFinal: true }
+    if (verdict.action === 'retry') return { verdict, wasReady, isFinal: this.#schedule.isExhausted }
+    const isWorthIt = this.#refusals.onOpen(credential)
+    return { verdict, wasReady, isFinal: !wasReady || !isWorthIt }
+  }
+
+  #lost(connection: Connection, loss: Loss): void {
+    const { verdict, isFinal } = loss
+    const { page, onDown, onWait } = this.#options
+    this.#connection = undefined
+    this.#state = 'idle'
+    this.#timer?.clear()
+    const isPrompt = verdict === renewed || verdict.action === 'refresh-auth'
+    this.#schedule.lost(verdict.minDelayMs ?? 0, isPrompt, page.isHidden)
+    onDown(loss)
+    if (verdict.action === 'retry' && !isFinal) onWait(Math.max(0, this.#schedule.waitMs), loss)
+    for (const [user, isServed] of [...this.#users]) {
+      if (!isServed && staysAfter(loss, user, connection)) continue
+      this.#users.delete(user)
+      user.onLoss(loss)
+    }
+    this.#pursue()
+  }
+
+  #onPage(event: PageEvent): void {
+    if (event === 'frozen' || event === 'woken') this.#isFrozen = event === 'frozen'
+    if (event === 'frozen' && this.#connection) this.#connection.drop(frozen)
+    else if (event === 'frozen' || event === 'offline') this.#pursue()
+    else if (event !== 'hidden') this.#wake()
+  }
+
+  /** The network or the machine is back: a live socket is probed, a wait cut short. */
+  #wake(): void {
+    const connection = this.#connection
+    this.#schedule.wake()
+    if (!connection) this.#pursue()
+    else if (connection.isReady) connection.probe()
+    else if (this.#schedule.isStuck) connection.drop(unanswered('the network was away'))
+  }
+
+  #enter(state: StreamState): void {
+    if (this.#state !== 'closed') this.#state = state
+    for (const [user, isServed] of this.#users) if (!isServed) user.onState(state)
+  }
+
+  #setTimer(run: () => void, delayMs: number, isHeld = true): void {
+    this.#timer?.clear()
+    this.#timer = this.#options.clock.setTimer(run, delayMs)
+    this.#timer.hold(isHeld)
+  }
+}

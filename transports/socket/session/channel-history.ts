@@ -1,0 +1,139 @@
+import { type Gap, gap } from '../../../src/core/stream/gap.ts'
+import type { Continuity } from '../../../src/core/stream/state.ts'
+import type { Acceptance, WireCursor } from '../wire-adapter.ts'
+import { decodeCursor, encodeCursor } from './cursor.ts'
+
+/** How a channel's ids are read: `auto` takes JSON numbers for offsets and strings for opaque. */
+export type IdKind = 'auto' | 'offset' | 'opaque'
+
+/**
+ * What one reader of a channel has seen of its history: tells repeats, and where messages are missing.
+ *
+ * Offsets are consecutive within an epoch, so each is a repeat, the next one, or behind a gap. Opaque ids tell nothing
+ * by themselves; repeats among them are dropped by `resume`, which remembers what it has seen.
+ */
+export class ChannelHistory {
+  readonly #kind: IdKind
+  readonly since: WireCursor | undefined
+  #last: WireCursor | undefined
+  #hasAdmitted = false
+  /** A replay that is meant for others is under way; it ends with this id. */
+  #skipTo: string | number | undefined
+  /** Of the message admitted last, or of the subscription. */
+  cursor: string | undefined
+  /** What was missing before the message admitted last. */
+  gap: Gap | undefined
+
+  constructor(since: string | undefined, kind: IdKind) {
+    this.#kind = kind
+    this.since = since === undefined ? undefined : decodeCursor(since)
+    this.#last = this.since
+    this.cursor = since
+  }
+
+  get continuity(): Continuity {
+    if (this.#last === undefined) return 'unknown'
+    return this.#offsetOf(this.#last) === undefined ? 'at-least-once' : 'exact'
+  }
+
+  /** The subscription was accepted. Returns what is known to be lost since the cursor that it was made with. */
+  accepted({ at, recovered }: Acceptance): Gap | undefined {
+    const { since } = this
+    const lost = since && this.#lostSince(since, at, recovered)
+    // After a loss the past is past; without a cursor the channel's newest place is the first one known.
+    if ((lost || !since) && !this.#hasAdmitted) this.#moveTo(at)
+    return lost && this.#gapBefore(lost, since, at)
+  }
+
+  /** Joined a subscription that others have: it is at this place. */
+  joinedAt(at: WireCursor | undefined): void {
+    if (!this.since) this.#moveTo(at)
+  }
+
+  /** A replay for somebody else follows, from `since` on: everything up to what was seen last is a repeat. */
+  skipReplay(since: WireCursor): void {
+    const last = this.#last
+    // Offsets tell by themselves; and where nothing came since, nothing is repeated.
+    if (last && last.id !== since.id && this.#offsetOf(last) === undefined) this.#skipTo = last.id
+  }
+
+  /** Whether a message is new; sets `cursor` and `gap`. */
+  admit(at: WireCursor | undefined): boolean {
+    if (this.gap) this.gap = undefined
+    if (!at) {
+      this.cursor = undefined
+      return this.#skipTo === undefined
+    }
+    if (this.#skipTo !== undefined) {
+      if (this.#skipTo === at.id) this.#skipTo = undefined
+      return false
+    }
+    const last = this.#last
+    if (last && this.#isNext(last, at)) {
+      this.#last = at
+      this.#hasAdmitted = true
+      this.cursor = encodeCursor(at)
+      return true
+    }
+    return this.#admitOther(last, at)
+  }
+
+  /** The usual case, told at once: the number that follows. */
+  #isNext(last: WireCursor, at: WireCursor): boolean {
+    const { id } = last
+    return typeof id === 'number' && at.id === id + 1 && at.epoch === last.epoch && this.#kind !== 'opaque'
+  }
+
+  #admitOther(last: WireCursor | undefined, at: WireCursor): boolean {
+    const next = last?.epoch !== undefined && at.epoch === undefined ? { id: at.id, epoch: last.epoch } : at
+    if (last) {
+      if (next.epoch !== last.epoch) this.gap = this.#gapTo('epoch', last, next)
+      else {
+        const step = this.#step(last, next)
+        if (step <= 0) return false
+        if (step > 1) this.gap = this.#gapTo('offset', last, next, step - 1)
+      }
+    }
+    this.#last = next
+    this.#hasAdmitted = true
+    this.cursor = encodeCursor(next)
+    return true
+  }
+
+  #lostSince(since: WireCursor, at: WireCursor | undefined, recovered: boolean | undefined): Gap['reason'] | undefined {
+    if (recovered === false) return 'not_recovered'
+    if (recovered || !at) return undefined
+    if (since.epoch !== undefined && at.epoch !== undefined && since.epoch !== at.epoch) return 'epoch'
+    return this.#step(since, at) < 0 ? 'epoch' : undefined
+  }
+
+  /** How many messages lie between two places, the second one included; 1 where nobody can tell. */
+  #step(from: WireCursor, to: WireCursor): number {
+    const one = this.#offsetOf(from)
+    const other = this.#offsetOf(to)
+    return one === undefined || other === undefined ? 1 : other - one
+  }
+
+  #offsetOf({ id }: WireCursor): number | undefined {
+    if (this.#kind === 'opaque') return undefined
+    if (typeof id === 'number') return Number.isSafeInteger(id) ? id : undefined
+    return this.#kind === 'offset' && /^\d+$/.test(id) ? Number(id) : undefined
+  }
+
+  /** Counted where both ends are numbers of one history, and nothing between them has been seen. */
+  #gapBefore(reason: Gap['reason'], since: WireCursor, at: WireCursor | undefined): Gap {
+    if (!at) return gap({ reason, from: encodeCursor(since), to: undefined })
+    const isCounted = this.#last === at && since.epoch === at.epoch && this.#offsetOf(at) !== undefined
+    const step = isCounted ? this.#step(since, at) : 0
+    return this.#gapTo(reason, since, at, step > 0 ? step : undefined)
+  }
+
+  #gapTo(reason: Gap['reason'], from: WireCursor, to: WireCursor, lost?: number): Gap {
+    return gap({ reason, from: encodeCursor(from), to: encodeCursor(to), ...(lost !== undefined && { lost }) })
+  }
+
+  #moveTo(at: WireCursor | undefined): void {
+    this.#last = at
+    this.cursor = at && encodeCursor(at)
+  }
+}

@@ -1,0 +1,250 @@
+import type { Call } from '../../../src/core/call/call.ts'
+import { HeaderMap } from '../../../src/core/call/header-map.ts'
+import type { StreamReply } from '../../../src/core/call/reply.ts'
+import { CallError } from '../../../src/core/errors/error.ts'
+import type { Failure } from '../../../src/core/errors/failure.ts'
+import type { OutboxEntry } from '../../../src/core/outbox/outbox.ts'
+import { Source } from '../../../src/core/stream/source.ts'
+import type { Continuity, StreamState } from '../../../src/core/stream/state.ts'
+import type { Connection } from '../link/connection.ts'
+import type { LinkUser, Loss } from '../link/loss.ts'
+import { lossFailure } from '../link/verdicts.ts'
+import type { SessionWire } from '../wire.ts'
+import type { Acceptance, WireCursor, WireFrame } from '../wire-adapter.ts'
+import { ChannelHistory } from './channel-history.ts'
+import { ChannelSender, type SenderOwner } from './channel-sender.ts'
+import { type ChannelSourceOwner, makeChannelSource } from './channel-source.ts'
+import type { StreamSpec } from './channel-spec.ts'
+import type { ChannelSubscription } from './channel-subscription.ts'
+
+/** What a member asks of its session. */
+export interface MemberHost extends SessionWire {
+  /** The channel's subscription on this socket, made where there is none; undefined where it cannot be shared. */
+  subscription(spec: StreamSpec, connection: Connection): ChannelSubscription | undefined
+  /** The reader is behind; `isFull` no more. */
+  setFull(member: ChannelMember, isFull: boolean): void
+  /** The credential of the live socket was refused; says whether an open stream should be opened again with another. */
+  refuseCredential(wasOpen: boolean): boolean
+}
+
+/**
+ * One call's part in a channel: its receive queue, its place in the channel's history, its sending half. Its own reply,
+ * since there may be thousands.
+ *
+ *     joining ──socket ready──▶ subscribing ──accepted──▶ open ──▶ over
+ */
+export class ChannelMember implements LinkUser, SenderOwner, ChannelSourceOwner, StreamReply {
+  /** Taken by `resume` without its reply. */
+  readonly isSifted = () => this.continuity() === 'exact'
+  readonly spec: StreamSpec
+  readonly isPatient: boolean
+  readonly #call: Call
+  readonly #host: MemberHost
+  /** Made with the socket, whose kind decides how it is bounded. */
+  #source = new Source()
+  readonly #history: ChannelHistory
+  #subscription: ChannelSubscription | undefined
+  #sender: ChannelSender | undefined
+  #state: 'joining' | 'subscribing' | 'open' | 'over' = 'joining'
+  #isTold = false
+  #resolve: (reply: StreamReply) => void = noop
+  #reject: (error: unknown) => void = noop
+  #offAbort: () => void = noop
+
+  constructor(call: Call, spec: StreamSpec, host: MemberHost) {
+    this.#call = call
+    this.spec = spec
+    this.#host = host
+    this.isPatient = call.isReopen
+    this.#history = new ChannelHistory(spec.isRecoverable === false ? undefined : call.cursor, spec.ids ?? 'auto')
+  }
+
+  get kind() {
+    return 'stream' as const
+  }
+
+  get messages(): Source {
+    return this.#source
+  }
+
+  get status(): number {
+    return 200
+  }
+
+  get headers(): HeaderMap {
+    return HeaderMap.empty
+  }
+
+  get trailers(): Promise<HeaderMap> {
+    return noTrailers
+  }
+
+  continuity(): Continuity {
+    return this.spec.isRecoverable === false ? 'unknown' : this.#history.continuity
+  }
+
+  get credential() {
+    return this.#call.credential
+  }
+
+  get since(): WireCursor | undefined {
+    return this.#history.since
+  }
+
+  /** Answers are due that cannot come while nothing is read. */
+  get isAwaitingAcks(): boolean {
+    return this.#sender?.isAwaitingAcks ?? false
+  }
+
+  /** Settles when the subscription was accepted, or what it needs has failed. */
+  open(join: (member: ChannelMember) => void): Promise<StreamReply> {
+    return new Promise((resolve, reject) => {
+      this.#resolve = resolve
+      this.#reject = reject
+      this.#call.scope.mark('connect', 'no')
+      this.#offAbort = this.#call.scope.onAbort((reason) => this.#over(reason))
+      if (this.#state === 'joining') join(this)
+    })
+  }
+
+  onReady(connection: Connection): void {
+    this.#state = 'subscribing'
+    this.#source = makeChannelSource(this.spec, connection.isPausable, this.#call.operation.gaps, this)
+    const { outbox } = this.#call
+    if (outbox) this.#sender = new ChannelSender(outbox, this.#host, connection, this)
+    this.#subscription = this.#host.subscription(this.spec, connection)
+    if (this.#subscription) this.#subscription.join(this)
+    else this.#fail(otherwiseJoined)
+  }
+
+  onState(state: StreamState): void {
+    if (state === 'connecting' || state === 'waiting' || state === 'suspended') this.#call.scope.setStreamState(state)
+  }
+
+  onLoss(loss: Loss): void {
+    const isOpen = this.#state === 'open'
+    this.#fail(lossFailure(loss, isOpen ? 'stream' : 'connect', isOpen ? 'yes' : 'no', isOpen || this.isPatient))
+  }
+
+  /** The subscription is on its way; `mayStart`: nobody waits for its answer, so messages may follow. */
+  written(mayStart: boolean): void {
+    this.#call.scope.mark('headers', 'maybe')
+    if (mayStart) this.#sender?.start()
+  }
+
+  /** Joined a subscription that others have. */
+  joinedAt(at: WireCursor | undefined): void {
+    this.#isTold = true
+    if (this.spec.isRecoverable === false) return
+    this.#history.joinedAt(at)
+    this.#noteCursor()
+  }
+
+  accepted(acceptance: Acceptance | undefined): void {
+    if (acceptance && !this.#isTold) this.#learn(acceptance)
+    if (this.#state !== 'subscribing') return
+    this.#state = 'open'
+    this.#call.scope.mark('stream', 'yes')
+    this.#sender?.start()
+    const resolve = this.#resolve
+    this.#settled()
+    resolve(this)
+  }
+
+  receive(message: unknown, at: WireCursor | undefined, size: number): void {
+    if (this.#state !== 'open') return
+    const history = this.#history
+    if (this.spec.isRecoverable === false) this.#source.push({ message, size })
+    else if (history.admit(at)) {
+      if (history.gap) this.#source.lose(history.gap)
+      this.#source.push({ message, cursor: history.cursor, size })
+    }
+  }
+
+  /** The reader is behind, or has caught up. */
+  setFull(isFull: boolean): void {
+    this.#host.setFull(this, isFull)
+  }
+
+  /** The reader has left, or was overrun. */
+  left(reason: unknown): void {
+    this.#leave(reason)
+  }
+
+  skipReplay(since: WireCursor): void {
+    this.#history.skipReplay(since)
+  }
+
+  /** The server refused the subscription, or ended it with an error. */
+  refused(failure: Failure): void {
+    const isOpen = this.#state === 'open'
+    const told: Failure = { phase: isOpen ? 'stream' : 'headers', sent: 'yes', ...failure }
+    if (failure.code !== 'unauthenticated') this.#fail(told)
+    else this.#fail({ ...told, isRetryable: this.#host.refuseCredential(isOpen) })
+  }
+
+  ended(): void {
+    this.#leave(undefined)
+    this.#source.finish()
+  }
+
+  #learn(acceptance: Acceptance): void {
+    this.#isTold = true
+    if (this.spec.isRecoverable === false) return
+    const gap = this.#history.accepted(acceptance)
+    if (gap) this.#source.lose(gap)
+    this.#noteCursor()
+  }
+
+  /** Known before the first message: what a drop costs from here on is asked for. */
+  #noteCursor(): void {
+    if (this.#history.cursor !== undefined) this.#source.advance(this.#history.cursor)
+  }
+
+  #fail(failure: Failure): void {
+    this.#over(new CallError(failure, this.#call))
+  }
+
+  #over(reason: unknown): void {
+    const wasOpen = this.#state === 'open'
+    this.#leave(reason)
+    if (wasOpen) this.#source.fail(reason)
+    else this.#reject(reason)
+    this.#settled()
+  }
+
+  /** Lets go of the promise: a channel lives long. */
+  #settled(): void {
+    this.#resolve = noop
+    this.#reject = noop
+  }
+
+  #leave(reason: unknown): void {
+    if (this.#state === 'over') return
+    this.#state = 'over'
+    this.#offAbort()
+    this.#sender?.stop(reason)
+    this.#subscription?.leave(this)
+    this.#host.setFull(this, false)
+    this.#host.leave(this)
+  }
+
+  toError(failure: Failure): CallError {
+    return new CallError(failure, this.#call)
+  }
+
+  encode({ message, key }: OutboxEntry, ref: number, isAcked: boolean): WireFrame {
+    const { topic = '', ref: subscription = 0 } = this.#subscription ?? {}
+    return this.#host.adapter.publish({ topic, subscription, ref, key, message, isAcked })
+  }
+}
+
+const noTrailers = Promise.resolve(HeaderMap.empty)
+const otherwiseJoined: Failure = {
+  code: 'failed_precondition',
+  message: 'the channel is open with another input: channels of one name share one subscription',
+  phase: 'resolve',
+  sent: 'no',
+}
+
+function noop(): void {}

@@ -1,0 +1,238 @@
+import type { Failure } from '../../../src/core/errors/failure.ts'
+import type { Timer } from '../../../src/core/time/clock.ts'
+import type { Awaiting, Line, SessionWire } from '../wire.ts'
+import type { Acceptance, WireCursor, WireFrame } from '../wire-adapter.ts'
+import type { ChannelMember } from './channel-member.ts'
+
+/** How long a server that may not answer subscriptions is waited for; ms. */
+const politeMs = 250
+/** A timer that comes this late was held up by a busy process, and the answer may lie unread; ms. */
+const lateMs = 50
+
+/** What a subscription is made of. */
+export interface SubscriptionOptions {
+  readonly topic: string
+  readonly payload: unknown
+  /** How long it outlives its last reader; ms. */
+  readonly lingerMs: number
+  readonly owner: SubscriptionOwner
+}
+
+/** Who keeps the subscriptions of a socket. */
+export interface SubscriptionOwner extends SessionWire {
+  /** It is no subscription any more. */
+  dropped(subscription: ChannelSubscription): void
+}
+
+/**
+ * One subscription on one socket, shared by all who read the channel: the first one makes it, the last one who leaves
+ * ends it after a grace.
+ */
+export class ChannelSubscription implements Awaiting {
+  readonly topic: string
+  readonly payload: unknown
+  readonly #owner: SubscriptionOwner
+  readonly #line: Line
+  readonly #lingerMs: number
+  /** Replaced, never changed: members may leave while they are being told of something. */
+  #members: readonly ChannelMember[] = []
+  /** The newest `subscribe` frame's. */
+  #ref = 0
+  #isAccepted = false
+  #isOver = false
+  /** What the first `subscribe` asked for. */
+  #since: WireCursor | undefined
+  /** The place of the message that came last. */
+  #at: WireCursor | undefined
+  /** Who waits for the answer to a `subscribe` of their own, in the order in which they asked. */
+  #late: Map<ChannelMember, Awaiting> | undefined
+  #timer: Timer | undefined
+
+  constructor({ topic, payload, lingerMs, owner }: SubscriptionOptions, line: Line) {
+    this.topic = topic
+    this.payload = payload
+    this.#lingerMs = lingerMs
+    this.#owner = owner
+    this.#line = line
+  }
+
+  /** The `ref` that the server knows it by. */
+  get ref(): number {
+    return this.#ref
+  }
+
+  join(member: ChannelMember): void {
+    // The grace after the last one left; while somebody is there, the timer is theirs.
+    if (this.#members.length === 0) this.#setTimer(undefined)
+    this.#members = [...this.#members, member]
+    const { since } = member
+    const isFirst = this.#ref === 0
+    if (isFirst) this.#since = since
+    if (isFirst || (since && !isSamePlace(since, this.#isAccepted ? this.#at : this.#since))) {
+      this.#subscribe(member, since)
+    } else if (this.#isAccepted) {
+      member.joinedAt(this.#at)
+      member.accepted(undefined)
+    }
+  }
+
+  leave(member: ChannelMember): void {
+    this.#members = this.#members.filter((each) => each !== member)
+    this.#late?.delete(member)
+    if (this.#members.length > 0 || this.#isOver) return
+    this.#setTimer(() => this.#unsubscribe(), this.#lingerMs)
+    this.#timer?.hold(false)
+  }
+
+  /** The server answered: by its `ref`, or by the topic's name, and then in the order in which it was asked. */
+  onAck(acceptance: Acceptance): void {
+    const [late] = this.#isAccepted && this.#late ? this.#late.values() : []
+    if (late) {
+      late.onAck({ kind: 'ack', ref: this.#ref, ...acceptance })
+      return
+    }
+    this.#owner.learn(acceptance)
+    this.#answered(acceptance, this.#since, this.#prompt)
+  }
+
+  /** One who asked for another place may still be welcome. */
+  onError(failure: Failure): void {
+    if (this.#late?.size) for (const member of this.#prompt) member.refused(failure)
+    else this.end(failure)
+  }
+
+  receive(message: unknown, at: WireCursor | undefined, size: number): void {
+    if (!this.#isAccepted) {
+      // What comes before the answer belongs to an older subscription, where the server is sure to answer.
+      if (this.#owner.isSubscribedSure) return
+      this.#acceptAll()
+    }
+    if (at) this.#at = at.epoch === undefined && this.#at?.epoch !== undefined ? { ...at, epoch: this.#at.epoch } : at
+    for (const member of this.#members) member.receive(message, at, size)
+  }
+
+  /** The server has ended it, or refused it. */
+  end(failure: Failure | undefined): void {
+    if (!failure && !this.#isAccepted) return
+    this.stop()
+    this.#owner.dropped(this)
+    for (const member of this.#members) failure ? member.refused(failure) : member.ended()
+  }
+
+  /** It is over, or its socket is gone: its members are told by others. */
+  stop(): void {
+    this.#isOver = true
+    this.#setTimer(undefined)
+    this.#owner.forget(this.#ref)
+  }
+
+  /** Makes it; or, for one who joins later with another cursor, makes it anew, since a replay is asked for that way. */
+  #subscribe(member: ChannelMember, since: WireCursor | undefined): void {
+    const isFirst = this.#ref === 0
+    this.#ref = this.#owner.nextRef()
+    const frame = this.#encode(since)
+    if (frame instanceof Unwritable) {
+      if (isFirst) this.end(frame.failure)
+      else member.refused(frame.failure)
+      return
+    }
+    this.#line.write(frame)
+    const isSure = frame === undefined ? false : this.#owner.isSubscribedSure
+    member.written(isSure !== true)
+    this.#owner.expect(this.#ref, isFirst ? this : this.#lateJoin(member))
+    if (isSure === undefined) this.#bePatient(true)
+    else if (!isSure) this.#acceptAll()
+  }
+
+  #encode(since: WireCursor | undefined): WireFrame | undefined | Unwritable {
+    try {
+      return this.#owner.adapter.subscribe({ ref: this.#ref, topic: this.topic, payload: this.payload, since })
+    } catch (cause) {
+      return new Unwritable(cause)
+    }
+  }
+
+  #lateJoin(member: ChannelMember): Awaiting {
+    const { since } = member
+    const awaiting: Awaiting = {
+      onAck: (ack) => {
+        this.#late?.delete(member)
+        this.#owner.learn(ack)
+        this.#answered(ack, since, [member])
+      },
+      onError: (failure) => member.refused(failure),
+    }
+    ;(this.#late ??= new Map()).set(member, awaiting)
+    return awaiting
+  }
+
+  /** Those who wait for no answer of their own. */
+  get #prompt(): readonly ChannelMember[] {
+    const late = this.#late
+    return late?.size ? this.#members.filter((member) => !late.has(member)) : this.#members
+  }
+
+  /** Only those who asked for it take part in the replay; the others have seen what it brings, or wait for their own. */
+  #answered(acceptance: Acceptance, since: WireCursor | undefined, members: readonly ChannelMember[]): void {
+    const { recovered } = acceptance
+    const others = recovered && since ? this.#prompt.filter((each) => !members.includes(each)) : []
+    this.#accept(acceptance, members)
+    if (!recovered || !since) return
+    for (const member of members) if (!member.since || !isSamePlace(member.since, since)) member.skipReplay(since)
+    for (const other of others) other.skipReplay(since)
+  }
+
+  #acceptAll(): void {
+    this.#late = undefined
+    this.#accept(undefined, this.#members)
+  }
+
+  #bePatient(hasSecondChance: boolean): void {
+    const dueAt = this.#owner.clock.now() + politeMs
+    this.#setTimer(() => {
+      const isLate = this.#owner.clock.now() - dueAt > lateMs
+      if (isLate && hasSecondChance) this.#bePatient(false)
+      else this.#goOn()
+    }, politeMs)
+  }
+
+  /** No answer: a server that gives none, or is slow. */
+  #goOn(): void {
+    this.#timer = undefined
+    this.#owner.learn(undefined)
+    this.#acceptAll()
+  }
+
+  #accept(acceptance: Acceptance | undefined, members: readonly ChannelMember[]): void {
+    this.#isAccepted = true
+    // Nobody is waited for any more, unless it is the grace of the last one who left.
+    if (this.#members.length > 0) this.#setTimer(undefined)
+    if (acceptance?.at && !this.#at) this.#at = acceptance.at
+    for (const member of members) member.accepted(acceptance)
+  }
+
+  #unsubscribe(): void {
+    this.stop()
+    this.#line.write(this.#owner.adapter.unsubscribe({ topic: this.topic, subscription: this.#ref }))
+    this.#owner.dropped(this)
+  }
+
+  #setTimer(run: (() => void) | undefined, delayMs = 0): void {
+    this.#timer?.clear()
+    this.#timer = run && this.#owner.clock.setTimer(run, delayMs)
+  }
+}
+
+/** What came of a payload that no frame can hold. */
+class Unwritable {
+  readonly failure: Failure
+
+  constructor(cause: unknown) {
+    const message = 'the subscription cannot be written down as a frame: see cause; nothing was sent'
+    this.failure = { code: 'invalid_argument', message, phase: 'send', sent: 'no', cause }
+  }
+}
+
+function isSamePlace(one: WireCursor, other: WireCursor | undefined): boolean {
+  return one.id === other?.id && one.epoch === other.epoch
+}

@@ -1,0 +1,148 @@
+import type { Credential } from '../../src/core/call/auth.ts'
+import type { Failure } from '../../src/core/errors/failure.ts'
+import type { SocketEnd } from './driver/driver.ts'
+
+/** One frame: text or bytes. */
+export type WireFrame = string | Uint8Array
+
+/** A place in a channel's history: a number is an offset (consecutive within its epoch), a string is opaque. */
+export interface WireCursor {
+  readonly id: string | number
+  /** Names the history that the id belongs to; another one means that the history began anew. */
+  readonly epoch?: string | undefined
+}
+
+/** The first words on a fresh socket. */
+export interface Hello {
+  readonly ref: number
+  /** Set where the credential goes into a message (or was not placed in the handshake). */
+  readonly credential: Credential | undefined
+}
+
+/** A subscription to be made. */
+export interface Subscribe {
+  /** Comes back in `ack` and `error`. */
+  readonly ref: number
+  /** Where its frames are to come back to: the channel's name where a subscription is shared, else a fresh id. */
+  readonly topic: string
+  readonly payload: unknown
+  /** Continue after this. */
+  readonly since?: WireCursor | undefined
+}
+
+/** A subscription to be ended. */
+export interface Unsubscribe {
+  readonly topic: string
+  /** The `ref` that it was made with. */
+  readonly subscription: number
+}
+
+/** A message on a subscription. */
+export interface Publish extends Unsubscribe {
+  readonly ref: number
+  /** Lets the server drop what it has seen. */
+  readonly key: string | undefined
+  readonly message: unknown
+  /** Whether an `ack` is waited for. */
+  readonly isAcked: boolean
+}
+
+/** A message that one reply belongs to. */
+export interface Request {
+  readonly ref: number
+  readonly name: string
+  readonly payload: unknown
+  readonly key: string | undefined
+  /** What is left of the deadline; whole ms. */
+  readonly timeoutMs: number | undefined
+  readonly headers: Readonly<Record<string, string>>
+}
+
+/** What a received frame means. */
+export type Incoming =
+  /** A message of a subscription; or a request's reply, where `ref` is that of a request. */
+  | {
+      readonly kind: 'data'
+      readonly topic: string
+      readonly message: unknown
+      readonly at?: WireCursor | undefined
+      readonly ref?: number | undefined
+    }
+  /** The hello, a subscription, a message or a request, by its `ref`, was accepted; `message` is a request's reply. */
+  | ({ readonly kind: 'ack'; readonly ref: number; readonly message?: unknown } & Acceptance)
+  /** The same for a server that names the topic instead of the `ref`. */
+  | ({ readonly kind: 'subscribed'; readonly topic: string } & Acceptance)
+  /** The hello was accepted, by a protocol without refs. */
+  | { readonly kind: 'ready' }
+  /** What `ref` or `topic` names was refused or has failed; without either, the connection as a whole. */
+  | {
+      readonly kind: 'error'
+      readonly ref?: number | undefined
+      readonly topic?: string | undefined
+      readonly failure: Failure
+    }
+  /** The server has no more messages for this subscription. */
+  | { readonly kind: 'end'; readonly topic: string }
+  | { readonly kind: 'ping'; readonly payload?: unknown }
+  | { readonly kind: 'pong' }
+  /** The server asks the client to leave this socket. */
+  | { readonly kind: 'goodbye'; readonly verdict: CloseVerdict }
+
+/** What a server says of a subscription that it accepts. */
+export interface Acceptance {
+  /** The channel's newest place at this moment: known before the first message. */
+  readonly at?: WireCursor | undefined
+  /** Nothing was lost since `since`; false: something was. */
+  readonly recovered?: boolean | undefined
+  /** From now on the server acknowledges each message that carries a `ref`. */
+  readonly acks?: boolean | undefined
+}
+
+/**
+ * What the end of a socket means: `retry` reconnects after a backoff, `refresh-auth` asks for another credential first,
+ * `fatal` fails all that used it.
+ */
+export interface CloseVerdict {
+  readonly action: 'retry' | 'refresh-auth' | 'fatal'
+  readonly failure: Failure
+  /** Not before this; ms. */
+  readonly minDelayMs?: number | undefined
+}
+
+/** What a protocol can do. */
+export interface WireTraits {
+  /** The server answers a subscription; `auto`: it may, and is waited for a moment. */
+  readonly subscribed: boolean | 'auto'
+  /** The server acknowledges messages; `auto`: once it says so. */
+  readonly acks: boolean | 'auto'
+  /** Nothing is sent before the hello was accepted. */
+  readonly isHelloAwaited: boolean
+  /** Streams of the same topic and payload share one subscription. */
+  readonly isShared: boolean
+}
+
+/**
+ * One protocol over a WebSocket, as pure functions without I/O: what the session wants to say becomes frames, what comes
+ * in becomes {@link Incoming}. Everything else (connecting, waiting, resuming, queues) is the link's and the session's.
+ *
+ * An encoder that returns undefined has nothing to say. See `docs/protocol.md`, which is the contract of the plain one.
+ */
+export interface WireAdapter {
+  readonly name: string
+  readonly subprotocols?: readonly string[]
+  readonly traits: WireTraits
+  hello(hello: Hello): WireFrame | undefined
+  /** Another credential on a live socket; undefined where only a new socket can take one. */
+  reauthenticate?(hello: Hello): WireFrame
+  subscribe(subscribe: Subscribe): WireFrame | undefined
+  unsubscribe(unsubscribe: Unsubscribe): WireFrame | undefined
+  publish(publish: Publish): WireFrame
+  request(request: Request): WireFrame
+  /** The caller has gone; undefined where a request cannot be called back. */
+  cancel(ref: number): WireFrame | undefined
+  ping(): WireFrame | undefined
+  pong(payload: unknown): WireFrame | undefined
+  /** What a frame means; undefined for one that means nothing. A throw is taken for a malformed frame. */
+  decode(frame: WireFrame): Incoming | readonly Incoming[] | undefined
+  classifyClose(end: SocketEnd): CloseVerdict
+}

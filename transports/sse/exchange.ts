@@ -1,0 +1,248 @@
+import type { Call } from '../../src/core/call/call.ts'
+import { HeaderMap } from '../../src/core/call/header-map.ts'
+import type { StreamReply } from '../../src/core/call/reply.ts'
+import { CallError } from '../../src/core/errors/error.ts'
+import type { Failure } from '../../src/core/errors/failure.ts'
+import { LateTrailers } from '../../src/core/stream/late-trailers.ts'
+import { Source, type SourceOptions } from '../../src/core/stream/source.ts'
+import type { Continuity } from '../../src/core/stream/state.ts'
+import { type PageEvent, pageLife } from '../../src/core/time/page-life.ts'
+import { join } from '../http/collect.ts'
+import type { HttpEngine, HttpFault, HttpHead, HttpRequest, HttpSink } from '../http/contract.ts'
+import { EventStream } from '../http/event-stream/event-stream.ts'
+import { IdleWatch } from '../http/idle-watch.ts'
+import { SseBatch } from './batch.ts'
+import * as failures from './errors.ts'
+import type { SseCuts } from './quiet.ts'
+import type { SseControl, SseSettings } from './settings.ts'
+
+/** Of the body of an error; the rest is left. */
+const maxErrorBytes = 65_536
+/** Servers send comments each 15 s or so, by the advice of the standard. */
+const defaultIdleMs = 45_000
+/** After a wake, a connection that is alive shows it within this, or is replaced by another; ms. */
+const wakeMs = 2000
+
+/**
+ * Opens an event stream; resolves when it is open.
+ *
+ * @throws {CallError} by the fault, the status or the content type; an abort rejects with its reason.
+ */
+export function openEventStream(
+  engine: Pick<HttpEngine, 'send'>,
+  request: HttpRequest,
+  call: Call,
+  settings: SseSettings,
+): Promise<StreamReply> {
+  return new Promise((resolve, reject) => {
+    engine.send(request, new SseExchange(call, settings, resolve, reject), call.scope)
+  })
+}
+
+/**
+ * One connection of an event stream: what an engine reports to, the reply, and what its parts tell. One object with
+ * many methods, since thousands of streams may be open and each closure would be held for as long.
+ */
+class SseExchange implements HttpSink, StreamReply, SourceOptions {
+  readonly kind = 'stream'
+  readonly #call: Call
+  readonly #settings: SseSettings
+  /** Of the opening; let go when that is over. */
+  #resolve: ((reply: StreamReply) => void) | undefined
+  #reject: ((reason: unknown) => void) | undefined
+  #state: 'opening' | 'refused' | 'open' | 'over' = 'opening'
+  #head!: HttpHead
+  #control!: SseControl
+  #source!: Source
+  #batch!: SseBatch
+  #stream!: EventStream
+  #idle: IdleWatch | undefined
+  #cuts: SseCuts | undefined
+  readonly #trailers = new LateTrailers()
+  #unwatch: (() => void) | undefined
+  #errorBody: Uint8Array[] | undefined
+  #errorSize = 0
+
+  constructor(
+    call: Call,
+    settings: SseSettings,
+    resolve: (reply: StreamReply) => void,
+    reject: (reason: unknown) => void,
+  ) {
+    this.#call = call
+    this.#settings = settings
+    this.#resolve = resolve
+    this.#reject = reject
+    const quietMs = settings.quiet?.waitMs(call)
+    if (quietMs !== undefined) this.#watched.awaitFirst(quietMs)
+  }
+
+  get messages(): Source {
+    return this.#source
+  }
+
+  get status(): number {
+    return this.#head.status
+  }
+
+  get headers(): HeaderMap {
+    return this.#head.headers
+  }
+
+  get trailers(): Promise<HeaderMap> {
+    return this.#trailers.promise
+  }
+
+  continuity(): Continuity {
+    return this.#settings.life.continuity(this.#call.operation.cursors)
+  }
+
+  onHead(head: HttpHead, control: SseControl): void {
+    this.#head = head
+    this.#control = control
+    const kind = failures.kindOf(head)
+    if (kind === 'error') this.#state = 'refused'
+    else if (kind === 'wrong-type') this.#refuse(failures.wrongTypeFailure(head.headers))
+    else this.#open(kind === 'over')
+  }
+
+  onData(bytes: Uint8Array): void {
+    if (this.#state === 'open') this.#read(bytes)
+    else if (this.#state === 'refused') this.#collect(bytes)
+  }
+
+  onEnd(trailers: HeaderMap): void {
+    if (this.#state === 'refused') this.#refuseByStatus()
+    if (this.#state !== 'open') return
+    this.#trailers.settle(() => trailers)
+    const { isResumable, resume } = this.#call.operation
+    const isAwaited = this.#settings.reader.lastness !== undefined
+    const isDrop = isAwaited || isResumable || resume !== undefined
+    this.#over(isDrop ? failures.endFailure(isAwaited) : undefined)
+  }
+
+  onError(fault: HttpFault): void {
+    if (this.#state === 'open') this.#over(failures.dropFailure(fault))
+    else if (this.#state === 'refused') this.#refuseByStatus()
+    else this.#refuse(failures.openFailure(fault, this.#settings.isPreflighted === true))
+  }
+
+  onAbort(reason: unknown): void {
+    const wasOpen = this.#state === 'open'
+    this.#leave()
+    if (wasOpen) this.#source.fail(reason)
+    else this.#reject?.(reason)
+  }
+
+  #open(isOver: boolean): void {
+    const { idleTimeoutMs, life, parsers, quiet, page = pageLife() } = this.#settings
+    this.#state = 'open'
+    this.#batch = new SseBatch(this.#settings, this)
+    this.#stream = new EventStream(this.#batch, parsers)
+    this.#source = new Source(this)
+    this.#cuts = quiet?.cuts(this.#call)
+    this.#unwatch = page.watch((event) => this.#paged(event))
+    const idleMs = idleTimeoutMs ?? (life.hasComments ? defaultIdleMs : Number.POSITIVE_INFINITY)
+    if (Number.isFinite(idleMs)) this.#watched.start(idleMs)
+    this.#call.scope.mark('stream', 'yes')
+    this.#resolve?.(this)
+    this.#resolve = this.#reject = undefined
+    if (isOver) this.#over(undefined)
+  }
+
+  get #watched(): IdleWatch {
+    return (this.#idle ??= new IdleWatch(this.#call.scope.services, this))
+  }
+
+  #read(bytes: Uint8Array): void {
+    this.#idle?.alive()
+    this.#cuts?.read(bytes)
+    this.#stream.feed(bytes)
+    const { items, cursor, end } = this.#batch.take()
+    this.#source.pushAll(items, bytes.byteLength)
+    if (cursor !== undefined) this.#source.advance(cursor)
+    if (!end || this.#state !== 'open') return
+    this.#control.cancel()
+    this.#over(end.failure)
+  }
+
+  onFirstComment(): void {
+    if (this.#settings.idleTimeoutMs === undefined) this.#watched.start(defaultIdleMs)
+  }
+
+  onIdle(isNew: boolean): void {
+    this.#drop(failures.idleFailure(isNew))
+  }
+
+  onQuiet(): void {
+    this.#settings.quiet?.tellQuiet(this.#call, this.#state === 'open')
+  }
+
+  onPause(): void {
+    this.#idle?.pause(true)
+    this.#cuts?.forget()
+    this.#control.pause()
+  }
+
+  onResume(): void {
+    this.#idle?.pause(false)
+    this.#control.resume()
+  }
+
+  /** The reader has left. */
+  onClose(): void {
+    if (this.#state !== 'open') return
+    this.#leave()
+    this.#control.cancel()
+  }
+
+  /** A network that was away, or a machine that slept, has mostly killed the connection, and nothing says so. */
+  #paged(event: PageEvent): void {
+    if (event === 'online' || event === 'woken') this.#watched.expect(wakeMs)
+    else if (event === 'frozen') this.#drop(failures.frozenFailure())
+  }
+
+  #drop(failure: Failure): void {
+    if (this.#state !== 'open') return
+    this.#control.distrust?.()
+    this.#control.cancel()
+    this.#over(failure)
+  }
+
+  /** Nothing more comes of this connection. */
+  #over(failure: Failure | undefined): void {
+    this.#leave()
+    if (failure) this.#source.fail(this.#error(failure))
+    else this.#source.finish()
+  }
+
+  #leave(): void {
+    this.#idle?.stop()
+    this.#unwatch?.()
+    this.#state = 'over'
+    this.#trailers.settle(() => HeaderMap.empty)
+  }
+
+  #collect(bytes: Uint8Array): void {
+    ;(this.#errorBody ??= []).push(bytes)
+    this.#errorSize += bytes.byteLength
+    if (this.#errorSize > maxErrorBytes) this.#refuseByStatus()
+  }
+
+  #refuseByStatus(): void {
+    const { clock } = this.#call.scope.services
+    this.#refuse(failures.statusFailure(this.#head, join(this.#errorBody ?? [], this.#errorSize), clock.wallNow()))
+  }
+
+  #refuse(failure: Failure): void {
+    this.#leave()
+    this.#control?.cancel()
+    this.#reject?.(this.#error(failure))
+  }
+
+  /** The reconnection time that the server has named is a wait that it asks for. */
+  #error(failure: Failure): CallError {
+    const retryAfterMs = failure.isRetryable ? this.#settings.life.waitMs(failure.retryAfterMs) : failure.retryAfterMs
+    return new CallError(retryAfterMs === undefined ? failure : { ...failure, retryAfterMs }, this.#call)
+  }
+}

@@ -1,0 +1,108 @@
+import type { Operation, OperationInfo, ResumeSpec } from '../../src/core/call/operation.ts'
+import { type Schema, validating } from '../../src/core/call/schema.ts'
+import { defineStream } from '../../src/core/stream/streaming.ts'
+import type { RestInput } from '../http/input.ts'
+import { flatIntake, type IntakePlan, nestedIntake } from '../http/intake.ts'
+import { PathTemplate } from '../http/path.ts'
+import type { EventReader } from './batch.ts'
+import { makeReader } from './reader.ts'
+import { checkEvents } from './spec.ts'
+import type { EventsSpec } from './types.ts'
+
+/** What the transport needs to know of an operation. */
+export interface SseBinding {
+  readonly method: 'GET' | 'POST'
+  /** The method of a re-open. */
+  readonly reopenMethod: 'GET' | 'POST'
+  readonly template: PathTemplate
+  readonly reader: EventReader
+}
+
+type Schemas = Readonly<Record<string, Schema<any, any>>>
+
+/** Makes the operation of the arguments of `events`. */
+export function defineEvents<O extends Operation<any, any>>(path: string, map: Schemas, spec: EventsSpec = {}): O {
+  const template = new PathTemplate(path)
+  checkEvents(path, map, spec)
+  const { method = 'GET', via = 'sse', resume = method === 'GET' } = spec
+  const name = `${method} ${path}`
+  const plan = planOf(method, template, spec, { operation: { name, protocol: 'sse', via } })
+  const intake = spec.shape === 'nested' ? nestedIntake(plan) : flatIntake(plan)
+  const reopenMethod = resume === 'get' ? 'GET' : method
+  const binding: SseBinding = { method, reopenMethod, template, reader: makeReader(map, spec) }
+  return defineStream<O>({
+    name,
+    protocol: 'sse',
+    via,
+    kind: 'server_stream',
+    isIdempotent: spec.idempotent ?? method === 'GET',
+    binding,
+    isResumable: resume === true || resume === 'get',
+    ...(typeof resume === 'object' ? { ...declared(resume, intake) } : { intake }),
+    ...optional(map, spec),
+  })
+}
+
+/** `apply` changes the input as the caller wrote it, which is taken apart again; it was validated before. */
+function declared({ cursor, apply }: ResumeSpec, intake: NonNullable<OperationInfo['intake']>): Partial<OperationInfo> {
+  const written = new WeakMap<object, unknown>()
+  const remember = (parts: RestInput, input: unknown) => {
+    written.set(parts, input)
+    return parts
+  }
+  return {
+    intake(input, check) {
+      const parts = intake(input, check) as RestInput | Promise<RestInput>
+      return parts instanceof Promise ? parts.then((done) => remember(done, input)) : remember(parts, input)
+    },
+    resume: {
+      cursor,
+      apply: (parts: object, after) => intake(apply(written.get(parts) ?? {}, after), (_schema, value) => value),
+    },
+  }
+}
+
+function optional(map: Schemas, { cursors, gaps, retry, validate }: EventsSpec): Partial<OperationInfo> {
+  const schemas = new Map(Object.entries(map).filter(([, schema]) => validating(schema)))
+  return {
+    ...(schemas.size > 0 && { outlet: outletOf(schemas) }),
+    ...(cursors !== undefined && { cursors }),
+    ...(gaps !== undefined && { gaps }),
+    ...(retry !== undefined && { retry }),
+    ...(validate !== undefined && { validate }),
+  }
+}
+
+/** Validates the data of an event by the schema of its type. */
+function outletOf(schemas: ReadonlyMap<string, Schema<any, any>>): NonNullable<OperationInfo['outlet']> {
+  return (message, check) => {
+    const event = message as { readonly type: string; readonly data: unknown }
+    const schema = schemas.get(event.type)
+    if (!schema) return event
+    const data = check(schema, event.data)
+    return data instanceof Promise ? data.then((checked) => ({ ...event, data: checked })) : { ...event, data }
+  }
+}
+
+function planOf(
+  method: string,
+  { names }: PathTemplate,
+  { input, query, headers, body }: EventsSpec,
+  origin: IntakePlan['origin'],
+): IntakePlan {
+  const isList = Array.isArray(query)
+  const isBody = body !== undefined || (method === 'POST' && (query === undefined || isList))
+  return {
+    origin,
+    params: names,
+    queryNames: isBody && isList ? query : [],
+    rest: isBody ? 'body' : 'query',
+    hasBody: body !== undefined || (isBody && input !== undefined),
+    schemas: {
+      ...(input && { input }),
+      ...(query && !isList && { query: query as Schema<any, any> }),
+      ...(headers && { headers }),
+      ...(body && { body }),
+    },
+  }
+}

@@ -1,0 +1,145 @@
+import type { Call, CallHeaders } from '../../src/core/call/call.ts'
+import { readHeaders } from '../../src/core/call/headers-init.ts'
+import { CallError } from '../../src/core/errors/error.ts'
+import { refusal } from '../../src/core/errors/refusal.ts'
+import type { FetchOptions, HttpRequest } from '../http/contract.ts'
+import { RestInput, type RestParts } from '../http/input.ts'
+import { encodeQuery, joinQuery, type QueryStyle } from '../http/query.ts'
+import { type BaseUrl, isCrossOrigin } from '../shared/base-url.ts'
+import type { DeadlineWriter } from '../shared/deadline-header.ts'
+import { lastEventId } from './last-event-id.ts'
+import type { SseBinding } from './operation.ts'
+
+/** What the requests of one transport have in common. */
+export interface SseRequestDefaults {
+  readonly base: BaseUrl
+  readonly headers: CallHeaders
+  readonly query: Readonly<Record<string, unknown>> | undefined
+  readonly queryStyle: QueryStyle
+  /** The parameter that the cursor travels in, instead of `Last-Event-ID`. */
+  readonly cursorQuery: string | undefined
+  readonly deadlineWriter: DeadlineWriter | undefined
+  readonly crossOriginHeaders: readonly string[]
+  readonly fetchOptions: FetchOptions
+}
+
+type Headers = Record<string, string>
+/** Sent across origins whatever it costs: without them the call would be another one. */
+const protocolHeaders: readonly string[] = ['accept', 'content-type', 'last-event-id']
+
+/** Makes the requests of one transport. */
+export class SseRequests {
+  readonly #defaults: SseRequestDefaults
+  readonly #isCrossOrigin: boolean
+
+  constructor(defaults: SseRequestDefaults) {
+    this.#defaults = defaults
+    this.#isCrossOrigin = isCrossOrigin(defaults.base.origin)
+  }
+
+  /** @throws {CallError} `invalid_argument` when the call cannot be written, `failed_precondition` when its cursor cannot. */
+  make(call: Call): HttpRequest {
+    const binding = call.operation.binding as SseBinding
+    const input = call.input as RestParts
+    const method = call.isReopen || call.cursor !== undefined ? binding.reopenMethod : binding.method
+    const body = method === 'POST' ? bodyOf(input, call) : undefined
+    const headers = this.#headers(call, input, body !== undefined)
+    return {
+      method,
+      url: this.#url(call, binding, input),
+      headers: this.#isCrossOrigin ? this.#safelisted(call, input, headers) : headers,
+      credentialHeaders: call.credential?.headers && Object.keys(call.credential.headers),
+      body,
+      fetchOptions: this.#defaults.fetchOptions,
+    }
+  }
+
+  /**
+   * What two calls have in common that may read one connection: whose they are, and their request without its cursor.
+   * Undefined for a call that none can be shared with.
+   */
+  shareKey(call: Call): string | undefined {
+    const { binding, resume } = call.operation
+    if ((binding as SseBinding).method !== 'GET' || resume) return undefined
+    const { url, headers } = this.make(call.with({ cursor: undefined, isReopen: false }))
+    return JSON.stringify([call.identity, url, headers])
+  }
+
+  /** The cursor's header forces a preflight, which the first opening had not. */
+  isPreflighted({ headers }: HttpRequest): boolean {
+    return this.#isCrossOrigin && headers['last-event-id'] !== undefined
+  }
+
+  /** Where a declared resume has put the cursor into the input, it travels there. */
+  #cursor(call: Call): string | undefined {
+    return call.operation.resume ? undefined : call.cursor
+  }
+
+  #url(call: Call, { template }: SseBinding, { params, query }: RestParts): string {
+    const { base, query: defaults, queryStyle, cursorQuery } = this.#defaults
+    const cursor = cursorQuery === undefined ? undefined : this.#cursor(call)
+    const own = cursor === undefined ? undefined : { [cursorQuery as string]: cursor }
+    let written = encodeQuery({ ...defaults, ...query, ...own }, queryStyle, call)
+    if (call.credential?.query) written = joinQuery(written, encodeQuery(call.credential.query, undefined, call))
+    const path = base.prefix + template.fill(params, call)
+    return written === '' ? path : `${path}${template.hasQuery ? '&' : '?'}${written}`
+  }
+
+  /** Later ones win: protocol, transport, input, call, credential. */
+  #headers(call: Call, { headers: own }: RestParts, hasBody: boolean): Headers {
+    const { headers: base, cursorQuery, deadlineWriter } = this.#defaults
+    const headers: Headers = {
+      accept: 'text/event-stream',
+      // A page's cache is told by fetch's own option: across origins this header would force a preflight.
+      ...(!this.#isCrossOrigin && { 'cache-control': 'no-cache' }),
+      ...(hasBody && { 'content-type': 'application/json' }),
+      ...base,
+      ...(own && readHeaders(own as Record<string, string>, call)),
+      ...call.headers,
+      ...call.credential?.headers,
+    }
+    const cursor = cursorQuery === undefined ? this.#cursor(call) : undefined
+    if (cursor !== undefined) headers['last-event-id'] = lastEventId(cursor) ?? unsendable(call)
+    if (deadlineWriter && call.isDeadlineSent) {
+      const [name, value] = deadlineWriter(call.remainingMs)
+      headers[name] = value
+    }
+    return headers
+  }
+
+  /** What interceptors added is left out, where it would force a preflight that the server need not allow. */
+  #safelisted(call: Call, { headers: own }: RestParts, headers: Headers): Headers {
+    const { headers: base, crossOriginHeaders } = this.#defaults
+    const named = [base, own, readHeaders(call.options.headers), call.credential?.headers]
+    const allowed = new Set(
+      [...protocolHeaders, ...crossOriginHeaders, ...named.flatMap((each) => Object.keys(each ?? {}))].map((name) =>
+        name.toLowerCase(),
+      ),
+    )
+    return Object.fromEntries(Object.entries(headers).filter(([name]) => allowed.has(name)))
+  }
+}
+
+/** Written once, so that every attempt sends the same bytes whatever becomes of the object. */
+function bodyOf(input: RestParts, call: Call): string | undefined {
+  const { body } = input
+  if (body === undefined) return undefined
+  const encode = () => ({ body: toJson(body, call), contentType: 'application/json', isReplayable: true })
+  return input instanceof RestInput ? (input.encodeOnce(encode).body as string) : encode().body
+}
+
+function toJson(body: unknown, call: Call): string {
+  try {
+    const json = JSON.stringify(body)
+    if (json !== undefined) return json
+  } catch (cause) {
+    throw refusal('the body cannot be written as JSON (a BigInt, a circle?): see cause', call, cause)
+  }
+  throw refusal(`a ${typeof body} cannot be written as JSON`, call)
+}
+
+function unsendable(call: Call): never {
+  const message =
+    'the last event id cannot be sent in a header (control characters, or too long): set cursorQuery, where the server takes it as a parameter'
+  throw new CallError({ code: 'failed_precondition', message, phase: 'resolve', sent: 'no' }, call)
+}

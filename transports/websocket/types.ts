@@ -1,0 +1,85 @@
+import type { Channel, NoInput, Unary } from '../../src/core/call/call-types.ts'
+import type { IdempotencyOption } from '../../src/core/call/idempotency.ts'
+import type { Operation } from '../../src/core/call/operation.ts'
+import type { PathNames, PathValue } from '../../src/core/call/path-names.ts'
+import type { Schema } from '../../src/core/call/schema.ts'
+import type { OutboxOptions } from '../../src/core/outbox/outbox.ts'
+import type { RetryOptions } from '../../src/core/retry/options.ts'
+import type { Gap } from '../../src/core/stream/gap.ts'
+import type { OverflowPolicy } from '../../src/core/stream/overflow.ts'
+
+/** What may be said of one channel. */
+export interface ChannelSpec {
+  /** The key of its transport. @defaultValue 'websocket' */
+  readonly via?: string
+  /** What is sent along with the subscription, beside the names in the channel's name. */
+  readonly input?: Schema<any, any>
+  /** A message that is sent. Without it nothing can be. */
+  readonly send?: Schema<any, any>
+  /** A message that is received. */
+  readonly receive?: Schema<any, any>
+  /** Lost messages: an item that `isGap` recognises, or the end of the stream. @defaultValue 'fail' */
+  readonly gaps?: 'fail' | 'yield'
+  /** Whether the server's ids are used to continue after a drop. @defaultValue true */
+  readonly recover?: boolean
+  /**
+   * What ids are: consecutive numbers, which tell repeats and gaps at any time, or opaque.
+   *
+   * @defaultValue numbers are offsets, strings are opaque
+   */
+  readonly cursors?: 'offset' | 'opaque'
+  /**
+   * What a message does that finds the receive queue full, where the wire cannot be paused (or has been paused for a
+   * second, with others waiting on it). Dropped messages are a gap: an item with `gaps: 'yield'`. @defaultValue 'error'
+   */
+  readonly overflow?: OverflowPolicy
+  /** Messages that may wait for the reader. @defaultValue 4_096 */
+  readonly maxQueued?: number
+  /** Bounds of what waits to be sent, and what one message more does. @defaultValue 1_000 messages, 1 MiB, 'reject' */
+  readonly outbox?: Pick<OutboxOptions, 'maxMessages' | 'maxBytes' | 'overflow' | 'maxAgeMs'>
+  readonly retry?: RetryOptions | false
+  /** What a message that does not fit its schema does. @defaultValue the client's */
+  readonly validate?: 'warn' | false
+}
+
+/** What may be said of one request. */
+export interface RequestSpec {
+  /** The key of its transport. @defaultValue 'websocket' */
+  readonly via?: string
+  readonly input?: Schema<any, any>
+  readonly output?: Schema<any, any>
+  /** Sending it twice does what sending it once does. @defaultValue false */
+  readonly idempotent?: boolean
+  /** How the server takes idempotency keys for this request. @defaultValue the transport's */
+  readonly idempotency?: IdempotencyOption
+  readonly retry?: RetryOptions | false
+  /** What a message that does not fit its schema does. @defaultValue the client's */
+  readonly validate?: 'warn' | false
+}
+
+type ViaOf<S> = S extends { readonly via: infer V extends string } ? V : 'websocket'
+type Flat<T> = T extends unknown ? { [K in keyof T]: T[K] } : never
+type OrNoInput<T> = [keyof T] extends [never] ? NoInput : T
+type Slot<S> = S extends { readonly input: Schema<infer I, any> } ? I : {}
+/** Without names in the template the input is what `input` says, which may be no object at all. */
+type FlatIn<P extends string, S> = [PathNames<P>] extends [never]
+  ? S extends { readonly input: Schema<infer I, any> }
+    ? I
+    : NoInput
+  : OrNoInput<Flat<{ [K in Exclude<PathNames<P>, keyof Slot<S>>]: PathValue } & Slot<S>>>
+type SendOf<S> = S extends { readonly send: Schema<infer I, any> } ? I : never
+type ReceiveOf<S> = S extends { readonly receive: Schema<any, infer O> } ? O : unknown
+type ItemOf<S> = S extends { readonly gaps: 'yield' } ? ReceiveOf<S> | Gap : ReceiveOf<S>
+type OutputOf<S> = S extends { readonly output: Schema<any, infer O> } ? O : unknown
+
+/** Declares a channel; see `channel`. */
+export type ChannelBuilder = <const P extends string, const S extends ChannelSpec = {}>(
+  name: P,
+  spec?: S,
+) => Operation<ViaOf<S>, Channel<FlatIn<P, S>, SendOf<S>, ItemOf<S>>>
+
+/** Declares a request; see `request`. */
+export type RequestBuilder = <const P extends string, const S extends RequestSpec = {}>(
+  name: P,
+  spec?: S,
+) => Operation<ViaOf<S>, Unary<FlatIn<P, S>, OutputOf<S>>>

@@ -1,1 +1,0 @@
-export { refusal } from '../../src/core/refusal.ts'
