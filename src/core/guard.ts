@@ -1,0 +1,58 @@
+import type { Telemetry } from './call/telemetry.ts'
+import { CallError, type ErrorOrigin, isAnyCallError } from './errors/error.ts'
+import type { Failure } from './errors/failure.ts'
+
+/**
+ * Calls code that is not ours and whose result is needed: adapters, codecs, taps, measures, factories, policies.
+ *
+ * What it throws, at once or from the promise that it returns, becomes one CallError that names it, with the cause; a
+ * CallError passes as it is.
+ *
+ * @param what - for the message: `the codec of 'text/csv'`, `auth.identity()`.
+ * @param failure - what the error says beside that. @defaultValue `internal`
+ */
+export function guard<T>(what: string, run: () => T, origin?: ErrorOrigin, failure?: Partial<Failure>): T {
+  const fail = (cause: unknown): never => {
+    throw toGuardError(what, cause, origin, failure)
+  }
+  try {
+    const result = run()
+    return isThenable(result) ? (result.then(undefined, fail) as T) : result
+  } catch (cause) {
+    return fail(cause)
+  }
+}
+
+/** The error that a failure of code that is not ours becomes; a CallError stays what it is. */
+export function toGuardError(
+  what: string,
+  cause: unknown,
+  origin?: ErrorOrigin,
+  failure?: Partial<Failure>,
+): CallError {
+  if (isAnyCallError(cause)) return cause
+  return new CallError({ code: 'internal', message: `${what} threw: see cause`, ...failure, cause }, origin)
+}
+
+/**
+ * Calls code that is not ours and only listens: listeners, observers, telemetry hooks.
+ *
+ * What it throws, at once or later, harms nobody: every other listener is told, the call settles, and telemetry hears a
+ * warning that names the listener.
+ */
+export function notify(what: string, run: () => unknown, telemetry: Telemetry | undefined): void {
+  const warn = (cause: unknown): void => {
+    const name = cause instanceof Error ? cause.name : typeof cause
+    telemetry?.event?.({ type: 'warning', call: undefined, message: `${what} threw (${name}); the call goes on` })
+  }
+  try {
+    const result = run()
+    if (isThenable(result)) result.then(undefined, warn)
+  } catch (cause) {
+    warn(cause)
+  }
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as { then?: unknown } | null | undefined)?.then === 'function'
+}
