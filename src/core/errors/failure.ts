@@ -29,8 +29,15 @@ export interface Failure {
   readonly isRetryable?: boolean
   /** The server asks for less load: costs less budget, waits longer. */
   readonly isThrottled?: boolean
-  /** The server says that it did not run the call (429, 503 with Retry-After …): safe to send again, whatever the method. */
+  /**
+   * The server says that it did not run the call (429, 503 with Retry-After …): safe to send again, whatever the method.
+   * Only the first answer of an exchange can say so, never one after a redirect.
+   */
   readonly isUnexecuted?: boolean
+  /** The hop that answered was sent no credential of ours (another origin): its 401 is no verdict on the credential. */
+  readonly isForeignRefusal?: boolean
+  /** An earlier hop answered the request by 301–303 and made a GET of it: it was carried out, and is never sent again. */
+  readonly isMoved?: boolean
   /** The server forbids another attempt (`x-should-retry: false`, a negative pushback). */
   readonly isRetryForbidden?: boolean
   /** A wait that the server asked for, in ms, already corrected for clock skew. */
