@@ -156,7 +156,10 @@ async function traceAll(): Promise<Record<Way, number[]>> {
 
 /** One that answers requests and pushes events, one that pushes frames and says when it received a message. */
 async function startServers() {
-  const { promise: streaming, resolve: hasStream } = Promise.withResolvers<ServerResponse>()
+  let hasStream = (_stream: ServerResponse): void => {}
+  const streaming = new Promise<ServerResponse>((resolve) => {
+    hasStream = resolve
+  })
   let ids = 0
   const http = createServer((request, response) => {
     if (request.url === '/watch') {
