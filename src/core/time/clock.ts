@@ -13,6 +13,8 @@ export interface Clock {
   wallNow(): number
   /** Calls `run` once after `delayMs`, clamped to 2³¹−1 ms, above which a host timer would fire at once. */
   setTimer(run: () => void, delayMs: number): Timer
+  /** Calls `run` once what lies unread in the sockets has been read. @defaultValue a timer of 0 ms */
+  afterReading?(run: () => void): Timer
   /** A number in [0, 1). */
   random(): number
 }
@@ -33,7 +35,22 @@ export const systemClock: Clock = {
       },
     }
   },
+  afterReading(run) {
+    const { setImmediate, clearImmediate } = globalThis as Immediates
+    // A browser's own queue of what the network brought is no older than a timer that is set now.
+    if (!setImmediate || !clearImmediate) return systemClock.setTimer(run, 0)
+    // Twice: the first turn reads the sockets, what a decompressor makes of it comes in the next.
+    let id = setImmediate(() => {
+      id = setImmediate(run)
+    })
+    return { clear: () => clearImmediate(id), hold: () => {} }
+  },
   random: () => Math.random(),
+}
+
+interface Immediates {
+  readonly setImmediate?: (run: () => void) => unknown
+  readonly clearImmediate?: (id: unknown) => void
 }
 
 interface NodeTimer {

@@ -1,4 +1,5 @@
 import type { Clock, Timer } from './clock.ts'
+import { watchTimer } from './watch.ts'
 
 /** One armed deadline; take it off the list when the call is over. */
 export interface Armed {
@@ -7,7 +8,7 @@ export interface Armed {
 }
 
 /**
- * All deadlines of one client behind one timer.
+ * All deadlines of one client behind one timer, none of which is judged before what lies in the sockets has been read.
  *
  * A timer or an AbortSignal.timeout a call costs 1.2–2.9 µs and is kept until it fires; an entry in a Set costs 0.16 µs.
  */
@@ -47,7 +48,7 @@ export class DeadlineList {
   #schedule(at: number): void {
     this.#timer?.clear()
     this.#firesAt = at
-    this.#timer = this.#clock.setTimer(() => this.#fire(), Math.ceil(at - this.#clock.now()))
+    this.#timer = watchTimer(this.#clock, () => this.#fire(), Math.ceil(at - this.#clock.now()))
   }
 
   #fire(): void {
