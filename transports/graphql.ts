@@ -16,7 +16,6 @@ import { readGraphQLUrl } from './graphql/url.ts'
 import { selectEngine } from './http/choose.ts'
 import type { HttpEngine, HttpOptions } from './http/contract.ts'
 import { fetchOptionsOf } from './http/fetch-options.ts'
-import { isCrossOrigin } from './shared/base-url.ts'
 import { type DeadlineHeader, deadlineWriter } from './shared/deadline-header.ts'
 
 export { conflate, type OverflowPolicy } from '../src/core/stream/overflow.ts'
@@ -100,7 +99,7 @@ class HttpGraphQLTransport implements GraphQLTransport {
   #subscriptions: ReturnType<MakeSubscriptions> | undefined
 
   constructor(options: GraphQLTransportOptions) {
-    const { auth, idempotency, maxBodyBytes = defaultMaxBodyBytes, crossOriginHeaders = [] } = options
+    const { auth, idempotency, maxBodyBytes = defaultMaxBodyBytes, crossOriginHeaders } = options
     const { href, origin } = readGraphQLUrl(options.url, 'url', ['https:', 'http:'])
     this.auth = auth
     this.idempotency = idempotency
@@ -114,8 +113,8 @@ class HttpGraphQLTransport implements GraphQLTransport {
           operation: { name: 'graphqlTransport()', protocol: 'graphql', via: 'graphql' },
         }),
         deadlineWriter: deadlineWriter(options.deadlineHeader),
-        isCrossOrigin: isCrossOrigin(origin),
-        crossOriginHeaders: crossOriginHeaders.map((name) => name.toLowerCase()),
+        origin,
+        crossOriginHeaders,
       },
       maxBodyBytes,
       fetchOptions: fetchOptionsOf(options),

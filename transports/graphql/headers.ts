@@ -1,5 +1,5 @@
 import type { Call, CallHeaders } from '../../src/core/call/call.ts'
-import { readHeaders } from '../../src/core/call/headers-init.ts'
+import { type CrossOriginFilter, crossOriginFilter } from '../shared/cross-origin.ts'
 import type { DeadlineWriter } from '../shared/deadline-header.ts'
 
 /** What decides over the headers of a request. */
@@ -7,10 +7,9 @@ export interface GraphQLHeaderOptions {
   /** Sent with every request. */
   readonly headers: CallHeaders
   readonly deadlineWriter: DeadlineWriter | undefined
-  /** A page of another origin calls: most headers force a preflight. */
-  readonly isCrossOrigin: boolean
-  /** What the server allows then, in lower case. */
-  readonly crossOriginHeaders: readonly string[]
+  readonly origin: string
+  /** What the server allows a page of another origin. */
+  readonly crossOriginHeaders: readonly string[] | undefined
 }
 
 /** GraphQL over HTTP asks for its own media type first; what answers JSON only is read all the same. */
@@ -23,30 +22,23 @@ const protocolHeaders = {
 export class GraphQLHeaders {
   readonly #options: GraphQLHeaderOptions
   readonly #base: CallHeaders
+  readonly #filter: CrossOriginFilter | undefined
 
   constructor(options: GraphQLHeaderOptions) {
     this.#options = options
     this.#base = { ...protocolHeaders, ...options.headers }
+    const { origin, crossOriginHeaders } = options
+    const always = Object.keys(this.#base)
+    this.#filter = crossOriginFilter({ factory: 'graphqlTransport', origin, always, crossOriginHeaders })
   }
 
   make(call: Call): CallHeaders {
-    const { isCrossOrigin, deadlineWriter } = this.#options
-    const own = isCrossOrigin ? this.#safelisted(call) : call.headers
-    const headers: Record<string, string> = { ...this.#base, ...own, ...call.credential?.headers }
+    const { deadlineWriter } = this.#options
+    const headers: Record<string, string> = { ...this.#base, ...call.headers, ...call.credential?.headers }
     if (deadlineWriter && call.isDeadlineSent) {
       const [name, value] = deadlineWriter(call.remainingMs)
       headers[name] = value
     }
-    return headers
-  }
-
-  /** What interceptors added is left out, where it would force a preflight that the server need not allow. */
-  #safelisted(call: Call): CallHeaders {
-    const named = readHeaders(call.options.headers, call)
-    const isKept = ([name, value]: [string, string]) =>
-      Object.hasOwn(named, name) ||
-      this.#options.crossOriginHeaders.includes(name) ||
-      (call.isKeyHonoured && value.includes(call.idempotencyKey as string))
-    return Object.fromEntries(Object.entries(call.headers).filter(isKept))
+    return this.#filter ? this.#filter(call, headers) : headers
   }
 }

@@ -7,6 +7,7 @@ import type { FetchOptions, HttpEngine, HttpOptions } from '../http/contract.ts'
 import { isFetchReplaced } from '../http/engine/fetch/stock-fetch.ts'
 import { fetchOptionsOf } from '../http/fetch-options.ts'
 import { isCrossOrigin, readBaseUrl } from '../shared/base-url.ts'
+import { type CrossOriginFilter, crossOriginFilter } from '../shared/cross-origin.ts'
 import { grpcTimeout } from '../shared/grpc-timeout.ts'
 
 /** Who makes frames of messages and messages of frames. */
@@ -22,8 +23,8 @@ export interface GrpcWebWire {
   readonly engine: HttpEngine
   readonly fetchOptions: FetchOptions
   readonly headers: CallHeaders
-  /** Of other origins' requests: what the server allows beside the protocol's own. */
-  readonly crossOriginHeaders: readonly string[]
+  /** Set where a page of another origin calls. */
+  readonly filterHeaders: CrossOriginFilter | undefined
   /** Of the messages, both ways. */
   readonly format: 'proto' | 'json'
   readonly maxMessageBytes: number
@@ -62,10 +63,14 @@ const noRedirect: FetchOptions = { redirect: 'error' }
  * @throws {CallError} `invalid_argument` where `baseUrl` is no URL that can be called, or a limit is none.
  */
 export function grpcWebWire(options: GrpcWebWireOptions): GrpcWebWire {
-  const { useBinaryFormat = true, maxMessageBytes = defaultMaxMessageBytes, crossOriginHeaders = [] } = options
+  const { useBinaryFormat = true, maxMessageBytes = defaultMaxMessageBytes, crossOriginHeaders } = options
   if (!(maxMessageBytes > 0)) throw refused('maxMessageBytes', 'a positive number of bytes')
   const { origin, prefix } = readBaseUrl(options.baseUrl, 'grpcWebTransport')
   const engine = selectEngine(options)
+  const headers = readHeaders(options.headers, {
+    operation: { name: 'grpcWebTransport()', protocol: 'grpc-web', via: 'grpc-web' },
+  })
+  const always = ['grpc-timeout', ...Object.keys(headers)]
   return {
     origin,
     baseUrl: prefix,
@@ -73,10 +78,8 @@ export function grpcWebWire(options: GrpcWebWireOptions): GrpcWebWire {
     engine,
     isFramed: framingOf(options, engine),
     fetchOptions: { ...fetchOptionsOf(options), ...noRedirect },
-    headers: readHeaders(options.headers, {
-      operation: { name: 'grpcWebTransport()', protocol: 'grpc-web', via: 'grpc-web' },
-    }),
-    crossOriginHeaders: crossOriginHeaders.map((name) => name.toLowerCase()),
+    headers,
+    filterHeaders: crossOriginFilter({ factory: 'grpcWebTransport', origin, always, crossOriginHeaders }),
     format: useBinaryFormat ? 'proto' : 'json',
     maxMessageBytes,
     connectOptions: connectOptionsOf(options),
@@ -108,28 +111,17 @@ function connectOptionsOf({
 
 /** The headers of one attempt: the transport's, the call's, the credential, and what is left of the deadline. */
 export function grpcWebHeaders(call: Call, wire: GrpcWebWire): Record<string, string> {
-  const { headers: base } = wire
-  const own = wire.isCrossOrigin ? safelisted(call, wire) : call.headers
-  const attempt = wire.isCrossOrigin ? undefined : attemptHeader(call)
-  const headers: Record<string, string> = { ...base, ...own, ...attempt, ...call.credential?.headers }
+  const { headers: base, filterHeaders } = wire
+  const attempt = filterHeaders ? undefined : attemptHeader(call)
+  const headers: Record<string, string> = { ...base, ...call.headers, ...attempt, ...call.credential?.headers }
   const timeout = call.isDeadlineSent ? grpcTimeout(call.remainingMs) : undefined
   if (timeout !== undefined) headers['grpc-timeout'] = timeout
-  return headers
+  return filterHeaders ? filterHeaders(call, headers) : headers
 }
 
 /** Tells the server that this is another attempt, as gRFC A6 says. */
 export function attemptHeader({ attempt }: Call): CallHeaders | undefined {
   return attempt > 1 ? { 'grpc-previous-rpc-attempts': String(attempt - 1) } : undefined
-}
-
-/** What interceptors added is left out: it would force a preflight that the server need not allow. */
-function safelisted(call: Call, { crossOriginHeaders }: GrpcWebWire): CallHeaders {
-  const named = readHeaders(call.options.headers, call)
-  const isKept = ([name, value]: [string, string]) =>
-    Object.hasOwn(named, name) ||
-    crossOriginHeaders.includes(name) ||
-    (call.isKeyHonoured && value.includes(call.idempotencyKey as string))
-  return Object.fromEntries(Object.entries(call.headers).filter(isKept))
 }
 
 /** A URL with more query parameters, where an API wants its key there. */

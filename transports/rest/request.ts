@@ -12,7 +12,8 @@ import type { FetchOptions, HttpRequest } from '../http/contract.ts'
 import { type EncodedBody, encodeBody } from '../http/encode-body.ts'
 import { RestInput, type RestParts } from '../http/input.ts'
 import { encodeQuery, isSearchParams, joinQuery, type QueryStyle } from '../http/query.ts'
-import { type BaseUrl, isCrossOrigin } from '../shared/base-url.ts'
+import type { BaseUrl } from '../shared/base-url.ts'
+import { type CrossOriginFilter, crossOriginFilter } from '../shared/cross-origin.ts'
 import type { DeadlineWriter } from '../shared/deadline-header.ts'
 import type { RestBinding } from './operation.ts'
 import { progressReport } from './progress.ts'
@@ -31,20 +32,19 @@ export interface RequestDefaults {
 }
 
 type Headers = Record<string, string>
-const none: Readonly<Record<string, never>> = Object.freeze({})
-/** Sent across origins whatever it costs: without them the call would be another one. */
-const protocolHeaders: readonly string[] = ['accept', 'content-type']
 
 /** Makes the HTTP requests of one transport. */
 export class RestRequests {
   readonly #defaults: RequestDefaults
-  readonly #isCrossOrigin: boolean
+  readonly #filter: CrossOriginFilter | undefined
   readonly #defaultQuery: string
   readonly #baseHeaders = new WeakMap<RestBinding, CallHeaders>()
 
   constructor(defaults: RequestDefaults) {
     this.#defaults = defaults
-    this.#isCrossOrigin = isCrossOrigin(defaults.base.origin)
+    const { base, headers, crossOriginHeaders } = defaults
+    const always = ['accept', 'content-type', ...Object.keys(headers)]
+    this.#filter = crossOriginFilter({ factory: 'restTransport', origin: base.origin, always, crossOriginHeaders })
     this.#defaultQuery = defaults.query ? encodeQuery(defaults.query, defaults.queryStyle) : ''
   }
 
@@ -59,7 +59,7 @@ export class RestRequests {
     return {
       method: binding.method,
       url: this.#url(call, binding, input, profile),
-      headers: this.#isCrossOrigin ? this.#safelisted(call, input, headers) : headers,
+      headers: this.#filter ? this.#filter(call, headers, input.headers) : headers,
       credentialHeaders: call.credential?.headers && Object.keys(call.credential.headers),
       body: encoded.body,
       blob: encoded.blob,
@@ -143,25 +143,6 @@ export class RestRequests {
     const profile = named ? idempotencyProfiles[named] : undefined
     return profile?.place === 'header' ? undefined : profile
   }
-
-  /** What interceptors added is left out, where it would force a preflight that the server need not allow. */
-  #safelisted(call: Call, { headers: own }: RestParts, headers: Headers): Headers {
-    const { headers: base, crossOriginHeaders } = this.#defaults
-    const named = [
-      base,
-      own ?? none,
-      readHeaders(call.options.headers as HeadersInit | undefined),
-      call.credential?.headers ?? none,
-    ]
-    const allowed = new Set([
-      ...protocolHeaders,
-      ...crossOriginHeaders.map(lower),
-      ...named.flatMap((each) => Object.keys(each).map(lower)),
-    ])
-    const isKept = ([name, value]: [string, string]) =>
-      allowed.has(name) || (call.isKeyHonoured && value.includes(call.idempotencyKey as string))
-    return Object.fromEntries(Object.entries(headers).filter(isKept))
-  }
 }
 
 /** Content type and length as the body has them; the caller's own length counts for a stream alone. */
@@ -210,8 +191,4 @@ function uploadProgress(call: Call, { body, length }: EncodedBody): ((transferre
 
 function byteLength(body: string | Uint8Array): number {
   return typeof body === 'string' ? new TextEncoder().encode(body).byteLength : body.byteLength
-}
-
-function lower(name: string): string {
-  return name.toLowerCase()
 }

@@ -5,7 +5,8 @@ import { refusal } from '../../src/core/errors/refusal.ts'
 import type { FetchOptions, HttpRequest } from '../http/contract.ts'
 import { RestInput, type RestParts } from '../http/input.ts'
 import { encodeQuery, joinQuery, type QueryStyle } from '../http/query.ts'
-import { type BaseUrl, isCrossOrigin } from '../shared/base-url.ts'
+import type { BaseUrl } from '../shared/base-url.ts'
+import { type CrossOriginFilter, crossOriginFilter } from '../shared/cross-origin.ts'
 import type { DeadlineWriter } from '../shared/deadline-header.ts'
 import { lastEventId } from './last-event-id.ts'
 import type { SseBinding } from './operation.ts'
@@ -24,17 +25,17 @@ export interface SseRequestDefaults {
 }
 
 type Headers = Record<string, string>
-/** Sent across origins whatever it costs: without them the call would be another one. */
-const protocolHeaders: readonly string[] = ['accept', 'content-type', 'last-event-id']
 
 /** Makes the requests of one transport. */
 export class SseRequests {
   readonly #defaults: SseRequestDefaults
-  readonly #isCrossOrigin: boolean
+  readonly #filter: CrossOriginFilter | undefined
 
   constructor(defaults: SseRequestDefaults) {
     this.#defaults = defaults
-    this.#isCrossOrigin = isCrossOrigin(defaults.base.origin)
+    const { base, headers, crossOriginHeaders } = defaults
+    const always = ['accept', 'content-type', 'last-event-id', ...Object.keys(headers)]
+    this.#filter = crossOriginFilter({ factory: 'sseTransport', origin: base.origin, always, crossOriginHeaders })
   }
 
   /** @throws {CallError} `invalid_argument` when the call cannot be written, `failed_precondition` when its cursor cannot. */
@@ -47,7 +48,7 @@ export class SseRequests {
     return {
       method,
       url: this.#url(call, binding, input),
-      headers: this.#isCrossOrigin ? this.#safelisted(call, input, headers) : headers,
+      headers: this.#filter ? this.#filter(call, headers, input.headers) : headers,
       credentialHeaders: call.credential?.headers && Object.keys(call.credential.headers),
       body,
       fetchOptions: this.#defaults.fetchOptions,
@@ -67,7 +68,7 @@ export class SseRequests {
 
   /** The cursor's header forces a preflight, which the first opening had not. */
   isPreflighted({ headers }: HttpRequest): boolean {
-    return this.#isCrossOrigin && headers['last-event-id'] !== undefined
+    return this.#filter !== undefined && headers['last-event-id'] !== undefined
   }
 
   /** Where a declared resume has put the cursor into the input, it travels there. */
@@ -91,7 +92,7 @@ export class SseRequests {
     const headers: Headers = {
       accept: 'text/event-stream',
       // A page's cache is told by fetch's own option: across origins this header would force a preflight.
-      ...(!this.#isCrossOrigin && { 'cache-control': 'no-cache' }),
+      ...(!this.#filter && { 'cache-control': 'no-cache' }),
       ...(hasBody && { 'content-type': 'application/json' }),
       ...base,
       ...(own && readHeaders(own as Record<string, string>, call)),
@@ -105,18 +106,6 @@ export class SseRequests {
       headers[name] = value
     }
     return headers
-  }
-
-  /** What interceptors added is left out, where it would force a preflight that the server need not allow. */
-  #safelisted(call: Call, { headers: own }: RestParts, headers: Headers): Headers {
-    const { headers: base, crossOriginHeaders } = this.#defaults
-    const named = [base, own, readHeaders(call.options.headers), call.credential?.headers]
-    const allowed = new Set(
-      [...protocolHeaders, ...crossOriginHeaders, ...named.flatMap((each) => Object.keys(each ?? {}))].map((name) =>
-        name.toLowerCase(),
-      ),
-    )
-    return Object.fromEntries(Object.entries(headers).filter(([name]) => allowed.has(name)))
   }
 }
 
