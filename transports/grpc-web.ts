@@ -1,4 +1,3 @@
-import type { DescMethod, DescService } from '@bufbuild/protobuf'
 import type { Auth } from '../src/core/call/auth.ts'
 import type { Call } from '../src/core/call/call.ts'
 import type { HeadersInit } from '../src/core/call/call-options.ts'
@@ -12,7 +11,8 @@ import { needsConnectTransport } from './grpc/attempt.ts'
 import { sendFramedStream, sendFramedUnary } from './grpc/framed.ts'
 import { inputOf } from './grpc/input.ts'
 import { rpcOperation, serviceOperations } from './grpc/operation.ts'
-import { preloadPeer } from './grpc/peer.ts'
+import type { DescMethod, DescService } from './grpc/peer-protobuf.ts'
+import { connectWeb, protobuf } from './grpc/peers.ts'
 import { type Framing, grpcWebWire } from './grpc/request.ts'
 import { sendByConnect, sendServerStream, sendUnary } from './grpc/send.ts'
 import type { GrpcStreamTimes } from './grpc/stream.ts'
@@ -142,7 +142,8 @@ export function grpcWebTransport(options: GrpcWebTransportOptions): GrpcTranspor
   const wire = grpcWebWire(options)
   const { auth, idempotency } = options
   const times = timesOf(options)
-  preloadPeer(wire)
+  if (wire.isFramed()) protobuf.preload()
+  else connectWeb.preload()
   return {
     protocol: 'grpc-web',
     auth,

@@ -1,9 +1,8 @@
 import { CallError, type ErrorOrigin, isAnyCallError } from '../../src/core/errors/error.ts'
-import { missingPeer } from './peer.ts'
+import { type GraphQLRequest, graphqlRequest } from './peers.ts'
 import type { DocumentText } from './print.ts'
 import type { GraphQLResult } from './result.ts'
 
-type Library = Pick<typeof import('graphql-request'), 'GraphQLClient'>
 type Init = RequestInit & { readonly url: string }
 
 /** One request, and the two ends that are ours. */
@@ -20,8 +19,6 @@ export interface Execution {
   readonly origin: ErrorOrigin
 }
 
-let library: Library | undefined
-
 /**
  * Executes a request with graphql-request: prepared text, POST only, errors beside data, all I/O through `post`.
  *
@@ -31,21 +28,15 @@ let library: Library | undefined
  * @throws {CallError} `failed_precondition` when graphql-request is not installed; else what `post` and `read` throw.
  */
 export function execute(execution: Execution): Promise<GraphQLResult> {
-  return library ? run(library, execution) : load(execution.origin).then((loaded) => run(loaded, execution))
-}
-
-async function load(origin: ErrorOrigin): Promise<Library> {
-  library = await import('graphql-request').catch((cause: unknown) => {
-    throw missingPeer('graphql-request', cause, origin)
-  })
-  return library as Library
+  const library = graphqlRequest.get(execution.origin)
+  return library instanceof Promise ? library.then((loaded) => run(loaded, execution)) : run(library, execution)
 }
 
 /** What graphql-request asks of a response that it is to read as GraphQL; the HTTP status has been judged already. */
 const graphqlHeaders = { get: () => 'application/json' }
 
 async function run(
-  { GraphQLClient }: Library,
+  { GraphQLClient }: GraphQLRequest,
   { url, document, rest, post, read, origin }: Execution,
 ): Promise<GraphQLResult> {
   let ours: { readonly error: unknown } | undefined

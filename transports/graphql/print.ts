@@ -1,6 +1,6 @@
 import type { ErrorOrigin } from '../../src/core/errors/error.ts'
 import type { PreparedDocument } from './document.ts'
-import { missingPeer } from './peer.ts'
+import { graphql } from './peers.ts'
 
 /** A document as it goes on the wire. */
 export interface DocumentText {
@@ -25,10 +25,8 @@ export function textOf(document: PreparedDocument, origin: ErrorOrigin): Documen
 }
 
 async function print(document: PreparedDocument, source: object, origin: ErrorOrigin): Promise<DocumentText> {
-  const graphql = await import('graphql').catch((cause: unknown) => {
-    throw missingPeer('graphql', cause, origin)
-  })
-  return remember(document, graphql.print(source as Parameters<typeof graphql.print>[0]))
+  const library = await graphql.get(origin)
+  return remember(document, library.print(source as Parameters<typeof library.print>[0]))
 }
 
 function remember(document: PreparedDocument, text: string): DocumentText {

@@ -1,8 +1,8 @@
-import type { DescMethod } from '@bufbuild/protobuf'
 import type { Call } from '../../src/core/call/call.ts'
 import type { HeaderMap } from '../../src/core/call/header-map.ts'
 import { CallError } from '../../src/core/errors/error.ts'
 import type { GrpcWebExchange } from './exchange.ts'
+import type { DescMethod } from './peer-protobuf.ts'
 
 /** What the transports know of an operation. */
 export interface RpcBinding {

@@ -6,11 +6,9 @@ import type { HttpHead } from '../http/contract.ts'
 import { methodOf, undecodable, unencodable } from './attempt.ts'
 import { type ExchangeReader, GrpcWebExchange } from './exchange.ts'
 import { encodeFrame } from './frames.ts'
-import { protobuf } from './peer.ts'
+import { type Protobuf, protobuf } from './peers.ts'
 import { addQuery, type GrpcWebWire, grpcWebHeaders } from './request.ts'
 import { GrpcStream, type GrpcStreamTimes } from './stream.ts'
-
-type Codec = Exclude<ReturnType<typeof protobuf.get>, Promise<unknown>>
 
 /**
  * A unary call framed by ourselves, straight on the engine: connect-web's ReadableStream, Headers and signals cost more
@@ -38,13 +36,13 @@ export async function sendFramedStream(
 class FramedUnary implements ExchangeReader {
   readonly #call: Call
   readonly #wire: GrpcWebWire
-  readonly #codec: Codec
+  readonly #codec: Protobuf
   readonly #exchange: GrpcWebExchange
   #content: Uint8Array | undefined
   #resolve: (reply: Reply) => void = () => {}
   #reject: (error: unknown) => void = () => {}
 
-  constructor(call: Call, wire: GrpcWebWire, codec: Codec) {
+  constructor(call: Call, wire: GrpcWebWire, codec: Protobuf) {
     this.#call = call
     this.#wire = wire
     this.#codec = codec
@@ -88,13 +86,13 @@ class FramedUnary implements ExchangeReader {
 class FramedStream implements ExchangeReader {
   readonly #call: Call
   readonly #wire: GrpcWebWire
-  readonly #codec: Codec
+  readonly #codec: Protobuf
   /** Its own: a stream is closed without its call, also before its head has come. */
   readonly #scope: Scope
   readonly #exchange: GrpcWebExchange
   readonly #stream: GrpcStream
 
-  constructor(call: Call, wire: GrpcWebWire, codec: Codec, times: GrpcStreamTimes) {
+  constructor(call: Call, wire: GrpcWebWire, codec: Protobuf, times: GrpcStreamTimes) {
     this.#call = call
     this.#wire = wire
     this.#codec = codec
@@ -159,7 +157,7 @@ function exchangeOf(call: Call, wire: GrpcWebWire, scope: Scope, reader: Exchang
 function start(
   call: Call,
   wire: GrpcWebWire,
-  { create, toBinary }: Codec,
+  { create, toBinary }: Protobuf,
   input: unknown,
   exchange: GrpcWebExchange,
   scope: Scope,
@@ -184,7 +182,7 @@ function start(
 }
 
 /** A field of bytes must not keep the whole read buffer of the socket alive. */
-function decode(call: Call, wire: GrpcWebWire, { fromBinary }: Codec, content: Uint8Array): unknown {
+function decode(call: Call, wire: GrpcWebWire, { fromBinary }: Protobuf, content: Uint8Array): unknown {
   const isSmallPart = content.buffer.byteLength > 2 * content.length
   return fromBinary(methodOf(call).output, isSmallPart ? content.slice() : content, wire.connectOptions.binaryOptions)
 }

@@ -1,7 +1,7 @@
-import type { DescMethod, DescService } from '@bufbuild/protobuf'
 import { defineOperation, type Kind, type Operation, type OperationInfo } from '../../src/core/call/operation.ts'
 import { defineStream } from '../../src/core/stream/streaming.ts'
 import type { RpcBinding } from './attempt.ts'
+import type { DescMethod, DescService } from './peer-protobuf.ts'
 import type { BidiStreamSpec, MethodSpec, ServerStreamSpec, UnarySpec } from './types.ts'
 
 /** Every option of every kind of method. */

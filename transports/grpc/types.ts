@@ -1,10 +1,10 @@
-import type { DescMessage, DescMethod, DescService, MessageInitShape, MessageShape } from '@bufbuild/protobuf'
 import type { Channel, ClientStream, NoInput, PagedUnary, ServerStream, Unary } from '../../src/core/call/call-types.ts'
 import type { IdempotencyOption } from '../../src/core/call/idempotency.ts'
 import type { AnyPager, Operation, OperationInfo, ResumeSpec } from '../../src/core/call/operation.ts'
 import type { RetryOptions } from '../../src/core/retry/options.ts'
 import type { Gap } from '../../src/core/stream/gap.ts'
 import type { ItemOf, Pager, PagerCheck } from '../shared/pages.ts'
+import type { DescMessage, DescMethod, DescService, MessageInitShape, MessageShape } from './peer-protobuf.ts'
 
 /** What may be said of any method beside its descriptor. */
 export interface MethodSpec {

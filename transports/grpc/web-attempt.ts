@@ -12,7 +12,7 @@ import {
 import { grpcCode } from './errors.ts'
 import { GrpcWebExchange } from './exchange.ts'
 import { ConnectFetch, type ConnectResponse } from './fetch.ts'
-import { connectWeb } from './peer.ts'
+import { connectWeb } from './peers.ts'
 import { addQuery, type GrpcWebWire, grpcWebHeaders } from './request.ts'
 
 /** What connect-web gives to a fetch. */

@@ -1,0 +1,1 @@
+export { GraphQLClient } from 'graphql-request'

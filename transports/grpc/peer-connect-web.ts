@@ -1,0 +1,1 @@
+export { createGrpcWebTransport } from '@connectrpc/connect-web'
