@@ -21,6 +21,7 @@ import type { Telemetry } from './core/call/telemetry.ts'
 import type { Transport } from './core/call/transport.ts'
 import { CallError, isAnyCallError } from './core/errors/error.ts'
 import type { Outbox } from './core/outbox/outbox.ts'
+import { RetryLimits } from './core/retry/limits.ts'
 import type { StreamHandle } from './core/stream/handle.ts'
 import { type Clock, systemClock } from './core/time/clock.ts'
 import { DeadlineList } from './core/time/deadline-list.ts'
@@ -54,7 +55,13 @@ export class CallRunner {
     const { transports, auth, clock = systemClock, telemetry, validate = 'error', timeoutMs, chainOf } = options
     this.#validate = validate
     this.#timeoutMs = timeoutMs
-    this.#services = { clock, deadlines: new DeadlineList(clock), telemetry, lastWork: new Set() }
+    this.#services = {
+      clock,
+      deadlines: new DeadlineList(clock),
+      limits: new RetryLimits(clock),
+      telemetry,
+      lastWork: new Set(),
+    }
     for (const [via, transport] of Object.entries(transports)) {
       const own = transport.auth === false ? undefined : (transport.auth ?? auth)
       const chain = compose([...chainOf(own, transport), ...(transport.interceptors ?? [])], (call) => {
@@ -62,6 +69,7 @@ export class CallRunner {
         return transport.send(call)
       })
       this.#routes.set(via, { transport, chain, auth: own })
+      this.#services.limits.origins.set(via, originOf(via, transport))
       transport.attach?.(this.#services, via)
     }
   }
@@ -227,6 +235,11 @@ function identityOf(info: OperationInfo, { auth }: Route, context: Context, opti
     const message = 'auth.identity() threw: see cause; nothing was sent'
     throw new CallError({ code: 'internal', message, phase: 'resolve', sent: 'no', cause }, { operation: info })
   }
+}
+
+/** Two transports to one server share its budget, over sockets too: `wss` is `https` by another name. */
+function originOf(via: string, { origin }: Transport): string {
+  return origin === undefined ? `via ${via}` : origin.replace(/^ws/, 'http')
 }
 
 function misfit(info: OperationInfo, message: string): CallError {

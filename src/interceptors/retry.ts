@@ -1,7 +1,8 @@
+import { retryLoop } from '#platform'
 import type { Call } from '../core/call/call.ts'
 import { ours } from '../core/call/compose.ts'
 import type { Interceptor, Next } from '../core/call/interceptor.ts'
-import type { Reply } from '../core/call/reply.ts'
+import { discardReply, type Reply } from '../core/call/reply.ts'
 import {
   CallError,
   failureOf,
@@ -10,139 +11,138 @@ import {
   toFailedAttempt,
   withHistory,
 } from '../core/errors/error.ts'
-import { attempt } from '../core/retry/attempt.ts'
-import { type Receipt, RetryBudget } from '../core/retry/budget.ts'
+import type { Failure } from '../core/errors/failure.ts'
+import { guard } from '../core/guard.ts'
+import type { Payers } from '../core/retry/limits.ts'
 import type { RetryOptions } from '../core/retry/options.ts'
-import { NotBefore } from '../core/time/not-before.ts'
+import { bounded } from '../core/time/bounded.ts'
 import { sleep } from '../core/time/sleep.ts'
-import { retryLoop } from './retry-loop.ts'
 
 const isBrowser = typeof (globalThis as { document?: unknown }).document !== 'undefined'
 /** How much of a server's wait may be added as jitter; ms. */
 const maxAddedJitterMs = 10_000
-
-type Settings = Required<Omit<RetryOptions, 'attemptTimeoutMs' | 'isRetryable' | 'budget'>> &
-  Pick<RetryOptions, 'attemptTimeoutMs' | 'isRetryable'>
+const noOptions: RetryOptions = {}
 
 /**
  * Sends a failed call again, where that is safe and may help: full jitter, Retry-After as a floor, a budget that keeps
  * a dead server from being buried, one opening of a stream treated like a call.
  *
  * Safe is what is idempotent, provably not executed, or keyed with a key that the server is known to honour. The last
- * error is thrown, with the earlier ones in `failures` and `notRetried` saying why it ended there.
+ * error is thrown, with the earlier ones in `failures` and `notRetried` saying why it ended there. Budgets and waits
+ * belong to the origin in a client, whatever transport a call takes.
  *
- * @param defaults - `false`: only calls and operations with an option of their own are sent again.
- * @param origin - whose budget it draws on; scheme, host and port.
+ * @param options - `false`: only calls and operations with an option of their own are sent again.
  * @example
  * retry({ maxAttempts: 4 })
  */
-export function retry(defaults: RetryOptions | false = {}, origin = ''): Interceptor {
-  const options = defaults || {}
-  const budget = options.budget === false ? undefined : new RetryBudget(options.budget)
-  let shared: Shared | undefined
+export function retry(options: RetryOptions | false = noOptions): Interceptor {
+  const defaults = options || noOptions
   return ours(function retry(call, next) {
-    if (call.isReopen || (defaults === false && !(call.options.retry ?? call.operation.retry))) return next(call)
-    shared ??= { origin, budget, notBefore: new NotBefore(call.scope.services.clock) }
-    return new Retrying(call, next, settingsOf(options, call), shared).run()
+    const own = call.options.retry ?? call.operation.retry
+    if (call.isReopen || (options === false && !own)) return next(call)
+    const { limits } = call.scope.services
+    const heldMs = limits.isIdle || own === false ? 0 : limits.heldMs(holdKeys(call))
+    return heldMs > 0 ? waitAndBegin(call, next, defaults, heldMs) : begin(call, next, defaults)
   })
 }
 
-function settingsOf(options: RetryOptions, { options: own, operation }: Call): Settings {
-  const override = own.retry ?? operation.retry
-  const merged = override ? { ...options, ...override } : options
-  return {
-    maxAttempts: override === false ? 1 : (merged.maxAttempts ?? 3),
-    baseDelayMs: merged.baseDelayMs ?? (isBrowser ? 500 : 50),
-    throttleDelayMs: merged.throttleDelayMs ?? 1000,
-    maxDelayMs: merged.maxDelayMs ?? 20_000,
-    scope: merged.scope ?? 'operation',
-    attemptTimeoutMs: merged.attemptTimeoutMs,
-    isRetryable: merged.isRetryable,
-  } as Settings
+/** The first attempt. Nothing is made for a call that succeeds while nobody fails: only the closure for its failure. */
+function begin(call: Call, next: Next, defaults: RetryOptions): Promise<Reply> {
+  const { root, services } = call.scope
+  root.attempts = 1
+  const reply = attempt(call, next, defaults)
+  const onFailure = (error: unknown) => new Retrying(call, next, defaults).onFirstFailure(error)
+  if (services.limits.isIdle) return reply.then(undefined, onFailure)
+  return reply.then((succeeded) => {
+    services.limits.refund(payersOf(call), 0)
+    return succeeded
+  }, onFailure)
 }
 
-/** What the calls of one transport share. */
-interface Shared {
-  readonly origin: string
-  readonly budget: RetryBudget | undefined
-  readonly notBefore: NotBefore
+/** An earlier failure said when to come back: waits, each call with its own jitter. */
+async function waitAndBegin(call: Call, next: Next, defaults: RetryOptions, heldMs: number): Promise<Reply> {
+  const waitMs = heldMs + addedJitterMs(call, heldMs)
+  if (!fits(call, waitMs)) {
+    const message =
+      'the server asked for a longer wait than this call may last; nothing was sent: call again after retryAfterMs'
+    const retryAfterMs = Math.ceil(heldMs)
+    throw new CallError({ code: 'unavailable', message, isRetryable: true, retryAfterMs }, call)
+  }
+  await sleep(waitMs, call.scope)
+  return begin(call, next, defaults)
 }
 
-/** One call, or one opening, and its attempts. */
+/** One attempt, in a scope of its own where `attemptTimeoutMs` bounds it: then only the attempt ends. */
+function attempt(call: Call, next: Next, defaults: RetryOptions): Promise<Reply> {
+  const timeoutMs = optionOf(call, defaults, 'attemptTimeoutMs')
+  if (timeoutMs === undefined) return next(call)
+  const { services, root } = call.scope
+  const scope = call.scope.fork()
+  return bounded(scope, () => next(call.with({ scope })), {
+    at: services.clock.now() + timeoutMs,
+    expired: () => {
+      const { phase, sent } = root
+      const message = `no answer within attemptTimeoutMs (${timeoutMs} ms), in phase '${phase}'`
+      return new CallError({ code: 'deadline_exceeded', message, phase, sent, isRetryable: true }, call)
+    },
+    discard: discardReply,
+  }).then(
+    (reply) => {
+      // A stream, or a body that is still read, lives on in this scope; it ends with the call.
+      if (reply.kind === 'unary' && !reply.finished) scope.end()
+      return reply
+    },
+    (error: unknown) => {
+      scope.end()
+      throw error
+    },
+  )
+}
+
+/** One call, or one opening, whose first attempt has failed. */
 class Retrying {
   readonly #call: Call
   readonly #next: Next
-  readonly #settings: Settings
-  readonly #shared: Shared
+  readonly #defaults: RetryOptions
   #attempt = 1
   #waitMs = 0
-  #receipt: Receipt | undefined
+  #paid = 0
 
-  constructor(call: Call, next: Next, settings: Settings, shared: Shared) {
+  constructor(call: Call, next: Next, defaults: RetryOptions) {
     this.#call = call
     this.#next = next
-    this.#settings = settings
-    this.#shared = shared
+    this.#defaults = defaults
   }
 
-  run(): Promise<Reply> {
-    if (this.#shared.notBefore.isEmpty) return this.#first()
-    const heldMs = this.#shared.notBefore.remainingMs(this.#holdKey())
-    return heldMs > 0 ? this.#held(heldMs) : this.#first()
-  }
-
-  #first(): Promise<Reply> {
-    this.#call.scope.root.attempts = 1
-    return attempt(this.#call, this.#next, this.#settings.attemptTimeoutMs).then(
-      (reply) => this.#succeed(reply),
-      (error: unknown) => this.#again(error),
-    )
-  }
-
-  /** An earlier failure said when to come back: wait, each call with its own jitter. */
-  async #held(heldMs: number): Promise<Reply> {
-    const waitMs = heldMs + this.#addedJitter(heldMs)
-    if (!this.#fits(waitMs)) {
-      const message = 'the server asked for a longer wait than this call may last: try again after retryAfterMs'
-      const retryAfterMs = Math.ceil(heldMs)
-      throw new CallError({ code: 'unavailable', message, isRetryable: true, retryAfterMs }, this.#call)
-    }
-    await sleep(waitMs, this.#call.scope)
-    return this.#first()
-  }
-
-  /** Entered only after a first failure, so that a call that succeeds pays nothing for the loop. */
-  #again(error: unknown): Promise<Reply> {
-    if (!this.#decide(error)) return Promise.reject(error)
+  onFirstFailure(error: unknown): Promise<Reply> {
+    if (!this.#isWorthAnother(error)) throw error
     const { scope } = this.#call
     return retryLoop(
       async () => {
         await sleep(this.#waitMs, scope)
         scope.root.attempts = ++this.#attempt
-        return this.#succeed(
-          await attempt(this.#call.with({ attempt: this.#attempt }), this.#next, this.#settings.attemptTimeoutMs),
-        )
+        const reply = await attempt(this.#call.with({ attempt: this.#attempt }), this.#next, this.#defaults)
+        scope.services.limits.refund(payersOf(this.#call), this.#paid)
+        return reply
       },
-      (failed) => this.#decide(failed),
+      (failed) => this.#isWorthAnother(failed),
     )
   }
 
-  #succeed(reply: Reply): Reply {
-    const { budget } = this.#shared
-    if (budget && !budget.isFull) budget.succeeded(this.#receipt?.keys ?? this.#keys(), this.#receipt?.paid ?? 0)
-    return reply
-  }
-
   /** Whether to go on; notes the wait, or on the error why it ends here. */
-  #decide(error: unknown): boolean {
+  #isWorthAnother(error: unknown): boolean {
     const { scope } = this.#call
     if (!isAnyCallError(error) || scope.isOver) return false
-    if (error.retryAfterMs !== undefined) this.#shared.notBefore.record(this.#holdKey(), error.retryAfterMs)
-    const isTransient = this.#settings.isRetryable?.(error) ?? error.isRetryable
-    const forbidden = failureOf(error).isRetryForbidden ? 'forbidden_by_server' : undefined
-    const stop = isTransient ? this.#obstacle(error) : forbidden
-    if (!isTransient || stop) {
-      withHistory(error, scope.root.failures, stop)
+    const failure = failureOf(error)
+    this.#hold(error, failure)
+    const isRetryable = this.#option('isRetryable')
+    const isTransient = isRetryable
+      ? guard('retry.isRetryable()', () => isRetryable(error), this.#call)
+      : error.isRetryable
+    const obstacle = isTransient ? this.#obstacle(error, failure) : undefined
+    const notRetried = obstacle ?? (failure.isRetryForbidden ? 'forbidden_by_server' : undefined)
+    if (!isTransient || notRetried) {
+      withHistory(error, scope.root.failures, notRetried)
       return false
     }
     scope.root.failures.push(toFailedAttempt(error))
@@ -150,49 +150,92 @@ class Retrying {
     return true
   }
 
-  #obstacle(error: CallError): NotRetried | undefined {
-    const { operation, input, isKeyHonoured } = this.#call
-    const failure = failureOf(error)
-    if (this.#settings.maxAttempts <= 1) return 'disabled'
+  /** What keeps a transient failure from being sent again; notes the wait where nothing does. */
+  #obstacle(error: CallError, failure: Failure): NotRetried | undefined {
+    const call = this.#call
+    const { operation, input, isKeyHonoured } = call
+    const maxAttempts = isOff(call) ? 1 : (this.#option('maxAttempts') ?? 3)
+    if (maxAttempts <= 1) return 'disabled'
+    if (failure.isMoved) return 'redirected'
     const isSafe = operation.isIdempotent || isKeyHonoured || error.sent === 'no' || failure.isUnexecuted
     if (!isSafe) return 'not_idempotent'
     if (operation.isReplayable && !operation.isReplayable(input)) return 'body_not_replayable'
-    if (this.#attempt >= this.#settings.maxAttempts) return 'attempts_exhausted'
-    this.#waitMs = this.#wait(error, failure.isThrottled === true)
-    if (!this.#fits(this.#waitMs)) return 'wait_exceeds_deadline'
-    this.#receipt ??= { keys: this.#keys(), paid: 0 }
-    const { budget } = this.#shared
-    if (budget && !budget.pay(this.#receipt, failure.isThrottled === true, failure.connection))
-      return 'budget_exhausted'
+    if (this.#attempt >= maxAttempts) return 'attempts_exhausted'
+    this.#waitMs = this.#wait(error.retryAfterMs ?? 0, failure.isThrottled === true)
+    if (!fits(call, this.#waitMs)) return 'wait_exceeds_deadline'
+    if ((error.retryAfterMs ?? 0) > this.#maxRetryAfterMs) return 'wait_too_long'
+    const budget = this.#option('budget')
+    if (budget === false) return undefined
+    const { limits } = call.scope.services
+    const price = limits.pay(payersOf(call), failure.isThrottled === true, failure.connection, budget ?? {})
+    if (price === undefined) return 'budget_exhausted'
+    this.#paid += price
     return undefined
   }
 
-  #wait(error: CallError, isThrottled: boolean): number {
-    const { baseDelayMs, throttleDelayMs, maxDelayMs } = this.#settings
-    if (error.retryAfterMs !== undefined) return error.retryAfterMs + this.#addedJitter(error.retryAfterMs)
-    const ceiling = Math.min(maxDelayMs, (isThrottled ? throttleDelayMs : baseDelayMs) * 2 ** (this.#attempt - 1))
+  #wait(hintMs: number, isThrottled: boolean): number {
+    if (hintMs > 0) return hintMs + addedJitterMs(this.#call, hintMs)
+    const baseMs = isThrottled
+      ? (this.#option('throttleDelayMs') ?? 1000)
+      : (this.#option('baseDelayMs') ?? (isBrowser ? 500 : 50))
+    const ceiling = Math.min(this.#option('maxDelayMs') ?? 20_000, baseMs * 2 ** (this.#attempt - 1))
     return this.#call.scope.services.clock.random() * ceiling
   }
 
-  /** Added on top of a server's wait, never subtracted: clients told one date must not come back together. */
-  #addedJitter(waitMs: number): number {
-    return this.#call.scope.services.clock.random() * Math.min(waitMs / 2, maxAddedJitterMs)
+  /** Later calls are held by what a throttled server asked for; by a key in flight, only those with the same key. */
+  #hold(error: CallError, failure: Failure): void {
+    const { retryAfterMs, status } = error
+    if (retryAfterMs === undefined || retryAfterMs > this.#maxRetryAfterMs) return
+    const { limits } = this.#call.scope.services
+    const [operation, origin, key] = holdKeys(this.#call)
+    if (isThrottling(error, failure)) limits.hold(this.#option('scope') === 'origin' ? origin : operation, retryAfterMs)
+    else if (status === 409 && error.isRetryable && key !== undefined) limits.hold(key, retryAfterMs)
   }
 
-  #fits(waitMs: number): boolean {
-    return this.#call.scope.services.clock.now() + waitMs < this.#call.deadline
+  get #maxRetryAfterMs(): number {
+    return this.#option('maxRetryAfterMs') ?? 3_600_000
   }
 
-  #keys(): Receipt['keys'] {
-    return [this.#shared.origin, this.#name()]
+  #option<K extends keyof RetryOptions>(name: K): RetryOptions[K] {
+    return optionOf(this.#call, this.#defaults, name)
   }
+}
 
-  #holdKey(): string {
-    return `${this.#settings.scope === 'origin' ? this.#shared.origin : this.#name()}\n${this.#call.identity}`
-  }
+/** The call's own option, else its operation's, else the client's. */
+function optionOf<K extends keyof RetryOptions>(call: Call, defaults: RetryOptions, name: K): RetryOptions[K] {
+  const { retry: own } = call.options
+  const { retry: declared } = call.operation
+  return (own ? own[name] : undefined) ?? (declared ? declared[name] : undefined) ?? defaults[name]
+}
 
-  #name(): string {
-    const { via, name } = this.#call.operation
-    return `${via} ${name}`
-  }
+function isOff({ options, operation }: Call): boolean {
+  return (options.retry ?? operation.retry) === false
+}
+
+/** The server is too busy for more calls, not only for this one: HTTP 429 and 503, and what other protocols call so. */
+function isThrottling({ code, status }: CallError, { isThrottled }: Failure): boolean {
+  if (code !== 'unavailable' && code !== 'resource_exhausted') return false
+  const isHttpError = status !== undefined && status >= 400 && status < 600
+  return !isHttpError || status === 429 || status === 503 || isThrottled === true
+}
+
+/** What a call may be held by. */
+function holdKeys(call: Call): readonly [operation: string, origin: string, ...keys: string[]] {
+  const { identity, idempotencyKey } = call
+  const { origin, operation } = payersOf(call)
+  const held = [`${operation}\n${identity}`, `${origin}\n${identity}`] as const
+  return idempotencyKey === undefined ? held : [...held, `key ${origin}\n${identity}\n${idempotencyKey}`]
+}
+
+function payersOf({ operation: { via, name }, scope }: Call): Payers {
+  return { origin: `origin ${scope.services.limits.origins.get(via) ?? via}`, operation: `${via} ${name}` }
+}
+
+/** Added on top of a server's wait, never subtracted: clients told one date must not come back together. */
+function addedJitterMs({ scope }: Call, waitMs: number): number {
+  return scope.services.clock.random() * Math.min(waitMs / 2, maxAddedJitterMs)
+}
+
+function fits({ scope, deadline }: Call, waitMs: number): boolean {
+  return scope.services.clock.now() + waitMs < deadline
 }

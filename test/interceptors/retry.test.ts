@@ -1,5 +1,17 @@
-import { CallError, type Failure, isCallError, type RetryOptions } from 'polywire'
+import {
+  CallError,
+  createClient,
+  type Failure,
+  HeaderMap,
+  isCallError,
+  type Operation,
+  type RetryOptions,
+  type Transport,
+  type Unary,
+  type UnaryReply,
+} from 'polywire'
 import { describe, expect, it } from 'vitest'
+import { manualClock } from '../support/manual-clock.ts'
 import { memoryClient, unaryOperation } from '../support/memory-client.ts'
 
 const down: Failure = { code: 'unavailable', message: 'down', phase: 'headers', sent: 'maybe', isRetryable: true }
@@ -23,6 +35,14 @@ function failing(
     options.random,
   )
   return { ...made, at }
+}
+
+function operationOn<V extends string>(via: V, name: string): Operation<V, Unary<{ n?: number }, unknown>> {
+  return unaryOperation({ via, name }) as never
+}
+
+function unaryReply(message: unknown): UnaryReply {
+  return { kind: 'unary', message, status: 200, headers: HeaderMap.empty, trailers: HeaderMap.empty }
 }
 
 async function settle<T>(
@@ -199,7 +219,201 @@ describe('Retry-After', () => {
   })
 })
 
+describe('what holds later calls', () => {
+  const throttled = { retryAfterMs: 5000 }
+  const cases: [string, Partial<Failure>, boolean][] = [
+    ['HTTP 429', { code: 'resource_exhausted', status: 429, ...throttled }, true],
+    ['HTTP 503', { code: 'unavailable', status: 503, ...throttled }, true],
+    ['HTTP 403 of a limit', { code: 'resource_exhausted', status: 403, isThrottled: true, ...throttled }, true],
+    ['gRPC RESOURCE_EXHAUSTED', { code: 'resource_exhausted', status: 8, ...throttled }, true],
+    ['gRPC UNAVAILABLE', { code: 'unavailable', status: 14, ...throttled }, true],
+    ['a GraphQL error of a 200', { code: 'resource_exhausted', status: 200, ...throttled }, true],
+    ['a close code', { code: 'unavailable', status: 1013, ...throttled }, true],
+    ['HTTP 413', { code: 'resource_exhausted', status: 413, ...throttled }, false],
+    ['HTTP 502', { code: 'unavailable', status: 502, ...throttled }, false],
+    ['HTTP 404', { code: 'not_found', status: 404, ...throttled, isRetryable: false }, false],
+    ['HTTP 401', { code: 'unauthenticated', status: 401, ...throttled, isRetryable: false }, false],
+    ['HTTP 422', { code: 'invalid_argument', status: 422, ...throttled, isRetryable: false }, false],
+    ['HTTP 409', { code: 'aborted', status: 409, ...throttled, isRetryable: false }, false],
+    ['a hint above an hour', { code: 'resource_exhausted', status: 429, retryAfterMs: 1_795_000_000_000 }, false],
+  ]
+  it.each(cases)('%s', async (_name, failure, isHeld) => {
+    const { client, clock, at } = failing([failure, undefined], { retry: { maxAttempts: 1 }, random: () => 0 })
+    await settle(client.call(unaryOperation()), clock, 0)
+    const later = client.call(unaryOperation())
+    await clock.advance(10_000)
+    expect(await later).toBe('ok')
+    expect(at).toEqual([0, isHeld ? 5000 : 0])
+  })
+
+  it('is not held by what it asked itself not to retry: retry false is sent at once, and still tells the others', async () => {
+    const { client, clock, at } = failing([{ code: 'unavailable', status: 503, retryAfterMs: 5000 }, undefined], {
+      random: () => 0,
+    })
+    await settle(client.call(unaryOperation(), {}, { retry: false }), clock, 0)
+    expect(await client.call(unaryOperation(), {}, { retry: false })).toBe('ok')
+    const later = client.call(unaryOperation())
+    await clock.advance(10_000)
+    expect(await later).toBe('ok')
+    expect(at).toEqual([0, 0, 5000])
+  })
+
+  it('a key in flight holds calls with the same key, and no others', async () => {
+    const conflict = { code: 'aborted', status: 409, retryAfterMs: 5000, isRetryable: true } as const
+    const { client, clock, at } = failing([conflict, undefined], { retry: { maxAttempts: 1 }, random: () => 0 })
+    const charge = unaryOperation({ isIdempotent: false, idempotency: 'stripe' })
+    await settle(client.call(charge, {}, { idempotencyKey: 'one' }), clock, 0)
+    expect(await client.call(charge, {}, { idempotencyKey: 'two' })).toBe('ok')
+    const same = client.call(charge, {}, { idempotencyKey: 'one' })
+    await clock.advance(10_000)
+    expect(await same).toBe('ok')
+    expect(at).toEqual([0, 0, 5000])
+  })
+})
+
+describe('maxRetryAfterMs', () => {
+  it('a longer wait fails the call at once, with the hint as it came', async () => {
+    const { client, clock, at } = failing([{ status: 503, retryAfterMs: 7_200_000 }], {
+      timeoutMs: Number.POSITIVE_INFINITY,
+    })
+    const error = await settle(client.call(unaryOperation()), clock, 0)
+    expect(error).toMatchObject({ retryAfterMs: 7_200_000, notRetried: 'wait_too_long' })
+    expect(at).toEqual([0])
+  })
+
+  it('is raised by an option of client, operation or call', async () => {
+    for (const place of ['client', 'operation', 'call']) {
+      const retry = { maxRetryAfterMs: 10_000_000 }
+      const { client, clock, at } = failing([{ status: 503, retryAfterMs: 7_200_000 }, undefined], {
+        timeoutMs: Number.POSITIVE_INFINITY,
+        random: () => 0,
+        ...(place === 'client' && { retry }),
+      })
+      const operation = unaryOperation(place === 'operation' ? { retry } : {})
+      expect(await settle(client.call(operation, {}, place === 'call' ? { retry } : {}), clock, 7_300_000)).toBe('ok')
+      expect(at).toEqual([0, 7_200_000])
+    }
+  })
+})
+
+describe('what is sent again', () => {
+  it('nothing that a redirect has made a GET of, keyed or idempotent', async () => {
+    const moved = { isMoved: true, isUnexecuted: true, sent: 'yes' } as const
+    for (const changes of [{}, { isIdempotent: false }, { isIdempotent: false, idempotency: 'stripe' }] as const) {
+      const { client, clock, at } = failing([moved])
+      const error = await settle(client.call(unaryOperation(changes)), clock)
+      expect(error).toMatchObject({ notRetried: 'redirected', sent: 'yes' })
+      expect(at).toHaveLength(1)
+    }
+  })
+
+  it('an isRetryable of the user that throws fails the call with an error that names it', async () => {
+    const cause = new Error('bug')
+    const isRetryable = () => {
+      throw cause
+    }
+    const { client, clock, at } = failing([{}], { retry: { isRetryable } })
+    const error = await settle(client.call(unaryOperation()), clock)
+    expect(error).toMatchObject({ code: 'internal', cause, message: expect.stringContaining('isRetryable') })
+    expect(at).toHaveLength(1)
+  })
+
+  it("a call's options are laid over its operation's, and those over the client's", async () => {
+    const { client, clock, at } = failing([{}], { retry: { maxAttempts: 2, baseDelayMs: 100 }, random: () => 0.5 })
+    await settle(client.call(unaryOperation({ retry: { maxAttempts: 4 } }), {}, { retry: { maxDelayMs: 150 } }), clock)
+    expect(at).toEqual([0, 50, 125, 200])
+  })
+
+  it('a hint of 0 waits as long as no hint', async () => {
+    const { client, clock, at } = failing([{ retryAfterMs: 0 }], { random: () => 0.5 })
+    await settle(client.call(unaryOperation()), clock)
+    expect(at).toEqual([0, 25, 75])
+  })
+
+  it('a reply that comes after attemptTimeoutMs is let go of', async () => {
+    let discarded = 0
+    const late = { kind: 'unary', message: 'late', status: 200, discard: () => discarded++ } as never
+    const made = memoryClient(() => 'unused', {
+      retry: { attemptTimeoutMs: 100, maxAttempts: 1 },
+      interceptors: (defaults) => [
+        ...defaults,
+        () => new Promise((resolve) => made.clock.setTimer(() => resolve(late), 150)),
+      ],
+    })
+    const error = await settle(made.client.call(unaryOperation()), made.clock, 1000)
+    expect(error).toMatchObject({ code: 'deadline_exceeded', isRetryable: true })
+    expect(discarded).toBe(1)
+  })
+})
+
 describe('the retry budget', () => {
+  it('belongs to the origin, whatever transport reaches it', async () => {
+    const clock = manualClock()
+    let requests = 0
+    const dead = (origin: string): Transport<'memory'> => ({
+      protocol: 'memory',
+      origin,
+      send(call) {
+        requests++
+        return Promise.reject(new CallError(down, call))
+      },
+      close: async () => {},
+    })
+    const client = createClient({
+      transports: {
+        a: dead('https://api.test'),
+        b: dead('https://api.test'),
+        c: dead('https://api.test'),
+        d: dead('wss://api.test'),
+      },
+      clock,
+    })
+    const calls = Array.from({ length: 100 }, (_, n) =>
+      settle(client.call(operationOn('abcd'[n % 4] as 'a', `GET /${n}`)), clock, 0),
+    )
+    await clock.advance(60_000)
+    await Promise.all(calls)
+    expect(requests).toBeLessThanOrEqual(135)
+    expect(requests).toBeGreaterThan(120)
+  })
+
+  it('a wait of the whole origin holds the calls of another transport to it', async () => {
+    const clock = manualClock(() => 0)
+    const at: number[] = []
+    const transport = (fails: boolean): Transport<'memory'> => ({
+      protocol: 'memory',
+      origin: 'https://api.test',
+      send(call) {
+        at.push(clock.now())
+        if (fails) return Promise.reject(new CallError({ ...down, status: 503, retryAfterMs: 3000 }, call))
+        return Promise.resolve(unaryReply('ok'))
+      },
+      close: async () => {},
+    })
+    const client = createClient({
+      transports: { a: transport(true), b: transport(false) },
+      retry: { scope: 'origin', maxAttempts: 1 },
+      clock,
+    })
+    await settle(client.call(operationOn('a', 'GET /thing')), clock, 0)
+    const other = client.call(operationOn('b', 'query'))
+    await clock.advance(10_000)
+    expect(await other).toBe('ok')
+    expect(at).toEqual([0, 3000])
+  })
+
+  it('is switched off, or set, by an operation and by a call', async () => {
+    const { client, clock, at } = failing([{}], { retry: { budget: { operationTokens: 0 } } })
+    await settle(client.call(unaryOperation()), clock)
+    expect(at).toHaveLength(1)
+    await settle(client.call(unaryOperation({ retry: { budget: false } })), clock)
+    expect(at).toHaveLength(4)
+    await settle(client.call(unaryOperation(), {}, { retry: { budget: false } }), clock)
+    expect(at).toHaveLength(7)
+    await settle(client.call(unaryOperation(), {}, { retry: { budget: { operationTokens: 14 } } }), clock)
+    expect(at).toHaveLength(9)
+  })
+
   it('keeps 100 calls of one operation to a dead server at 1.20 requests a call', async () => {
     const { client, clock, at } = failing([{}])
     const calls = Array.from({ length: 100 }, () => settle(client.call(unaryOperation()), clock, 0))

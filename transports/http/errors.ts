@@ -1,6 +1,6 @@
 import type { HeaderMap } from '../../src/core/call/header-map.ts'
 import type { Failure } from '../../src/core/errors/failure.ts'
-import { parseHttpDate, parseRetryAfter } from '../../src/core/errors/retry-after.ts'
+import { hasRetryAfter, parseHttpDate, parseRetryAfter } from '../../src/core/errors/retry-after.ts'
 import { type StatusRow, statusRow } from '../shared/http-status.ts'
 import { type ErrorEnvelope, readErrorEnvelope } from './envelope.ts'
 
@@ -52,7 +52,7 @@ export function httpFailure(response: HttpErrorResponse, wallNow: number): Failu
     isThrottled: row.isThrottled === true,
     isUnexecuted: row.isUnexecuted === true,
     isRetryForbidden: headers.last('x-should-retry') === 'false' || headers.last('stripe-should-retry') === 'false',
-    retryAfterMs: retryAfterMs ?? (row.isThrottled ? rateLimitResetMs(headers, wallNow) : undefined),
+    retryAfterMs: retryAfterMs ?? (row.isThrottled && !hasRetryAfter(headers) ? rateLimitResetMs(headers, wallNow) : undefined),
     requestId: envelope.requestId ?? requestIdOf(headers),
     reason,
     serverMessage: envelope.serverMessage,

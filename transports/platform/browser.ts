@@ -3,7 +3,7 @@ import { FetchEngine } from '../http/engine/fetch/engine.ts'
 import type { FollowRedirect } from '../http/redirect.ts'
 
 /** `#platform` in browsers: the web's, without what a page cannot do. */
-export { createHttpEngine, explainFault, loadSocketDriver, name } from './web.ts'
+export { createHttpEngine, explainFault, loadSocketDriver, name, retryLoop } from './web.ts'
 
 /** Nobody but fetch sees where a redirect leads. */
 export const followRedirect: FollowRedirect | undefined = undefined

@@ -1,3 +1,4 @@
+import pRetry from 'p-retry'
 import type { EngineOptions, HttpEngine } from '../http/contract.ts'
 import { AutoEngine } from '../http/engine/auto.ts'
 import { explainByCode } from '../http/engine/fault-codes.ts'
@@ -29,4 +30,17 @@ export function createAutoEngine(): HttpEngine {
 export const loadSocketDriver: LoadSocketDriver | undefined = async (options, like) => {
   const { nodeSocketDriver } = await import('../socket/driver/node.ts')
   return nodeSocketDriver(options, like)
+}
+
+/**
+ * Repeats `attempt` while `shouldRetry` says so; p-retry drives the loop, waits and limits are the caller's.
+ *
+ * p-retry's own delay has no full jitter and cannot follow a Retry-After, so `minTimeout` is 0 and `attempt` sleeps.
+ */
+export function retryLoop<T>(attempt: () => Promise<T>, shouldRetry: (error: unknown) => boolean): Promise<T> {
+  return pRetry(attempt, {
+    retries: Number.POSITIVE_INFINITY,
+    minTimeout: 0,
+    shouldRetry: ({ error }) => shouldRetry(error),
+  })
 }

@@ -29,3 +29,14 @@ export function createAutoEngine(): HttpEngine {
 
 /** No better socket than the platform's global one. */
 export const loadSocketDriver: LoadSocketDriver | undefined = undefined
+
+/** Repeats `attempt` while `shouldRetry` says so; waits and limits are the caller's. */
+export async function retryLoop<T>(attempt: () => Promise<T>, shouldRetry: (error: unknown) => boolean): Promise<T> {
+  for (;;) {
+    try {
+      return await attempt()
+    } catch (error) {
+      if (!shouldRetry(error)) throw error
+    }
+  }
+}

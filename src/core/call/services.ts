@@ -1,3 +1,4 @@
+import type { RetryLimits } from '../retry/limits.ts'
 import type { Clock } from '../time/clock.ts'
 import type { DeadlineList } from '../time/deadline-list.ts'
 import type { Telemetry } from './telemetry.ts'
@@ -6,6 +7,8 @@ import type { Telemetry } from './telemetry.ts'
 export interface Services {
   readonly clock: Clock
   readonly deadlines: DeadlineList
+  /** Budgets and waits, by origin and operation. */
+  readonly limits: RetryLimits
   readonly telemetry: Telemetry | undefined
   /** What calls that are over still do, and the client's `close()` waits for. */
   readonly lastWork?: Set<Promise<unknown>>

@@ -22,6 +22,10 @@ export type NotRetried =
   | 'forbidden_by_server'
   | 'key_expired'
   | 'disabled'
+  /** A redirect (301–303) made a GET of it: the first request was carried out. */
+  | 'redirected'
+  /** The server asked for a longer wait than `maxRetryAfterMs`. */
+  | 'wait_too_long'
 
 /** What an error needs to know of its call: a `Call` fits. */
 export interface ErrorOrigin {

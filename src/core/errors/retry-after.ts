@@ -1,6 +1,7 @@
 import type { HeaderMap } from '../call/header-map.ts'
 
 const decimal = /^\d+(?:\.\d+)?$/
+const inMs = ['retry-after-ms', 'x-ms-retry-after-ms']
 const months = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec']
 const time = '(\\d{2}):(\\d{2}):(\\d{2})'
 /** The three forms of RFC 9110 §5.6.7; Date.parse is no help: it reads `120` as a year. */
@@ -17,7 +18,7 @@ const asctime = new RegExp(`^[A-Z][a-z]{2} ([A-Z][a-z]{2}) ([ \\d]\\d) ${time} (
  * @param wallNow - ms since 1970, used for a date where the response carries no `Date`.
  */
 export function parseRetryAfter(headers: HeaderMap, wallNow: number): number | undefined {
-  for (const name of ['retry-after-ms', 'x-ms-retry-after-ms']) {
+  for (const name of inMs) {
     const ms = toDecimal(headers.last(name))
     if (ms !== undefined) return ms
   }
@@ -29,6 +30,11 @@ export function parseRetryAfter(headers: HeaderMap, wallNow: number): number | u
   if (at === undefined) return undefined
   const serverNow = parseHttpDate(headers.last('date')?.trim() ?? '', wallNow) ?? wallNow
   return Math.max(0, at - serverNow)
+}
+
+/** Whether a response says a wait at all, in a known form or not: then its RateLimit headers say nothing more. */
+export function hasRetryAfter(headers: HeaderMap): boolean {
+  return [...inMs, 'retry-after'].some((name) => headers.has(name))
 }
 
 /** Milliseconds since 1970 of an HTTP date in any of the three forms of RFC 9110 §5.6.7. */

@@ -1,6 +1,6 @@
 import type { CallError } from '../errors/error.ts'
 
-/** How failed calls are sent again. */
+/** How failed calls are sent again. What a call says wins over what its operation says, and that over the client. */
 export interface RetryOptions {
   /** Attempts in all, the first included. @defaultValue 3 */
   readonly maxAttempts?: number
@@ -12,8 +12,13 @@ export interface RetryOptions {
   readonly maxDelayMs?: number
   /** Bounds one attempt; ms. @defaultValue none */
   readonly attemptTimeoutMs?: number
-  /** What a Retry-After holds back: this operation, or every one of its origin. @defaultValue 'operation' */
+  /** What a Retry-After of a throttled call holds back: this operation, or every one of its origin. @defaultValue 'operation' */
   readonly scope?: 'operation' | 'origin'
+  /**
+   * A server that asks for a longer wait is not believed: the call that it was said to fails at once, with
+   * `retryAfterMs` as it came, and nobody else is held; ms. @defaultValue 3_600_000
+   */
+  readonly maxRetryAfterMs?: number
   /** The tokens behind retries; `false` switches the budget off. @defaultValue 500 an origin, 280 an operation */
   readonly budget?: RetryBudgetOptions | false
   /** Says of a failure whether it is transient, instead of the mapping table; safety is still checked. */

@@ -1,12 +1,13 @@
 import { describe, expect, it } from 'vitest'
 import { Scope } from '../../../src/core/call/scope.ts'
+import { RetryLimits } from '../../../src/core/retry/limits.ts'
 import { DeadlineList } from '../../../src/core/time/deadline-list.ts'
 import { sleep } from '../../../src/core/time/sleep.ts'
 import { manualClock } from '../../support/manual-clock.ts'
 
 function services() {
   const clock = manualClock()
-  return { clock, deadlines: new DeadlineList(clock), telemetry: undefined }
+  return { clock, deadlines: new DeadlineList(clock), limits: new RetryLimits(clock), telemetry: undefined }
 }
 
 describe('Scope', () => {

@@ -143,6 +143,12 @@ describe('the wait', () => {
       10_000,
     ],
     [429, { ratelimit: 'limit=2, remaining=0, reset=60' }, undefined, 60_000],
+    // A wait that is said in no known form leaves the wait to us: the reset is not asked instead.
+    [429, { 'retry-after': 'soon', 'x-ratelimit-reset': '30' }, undefined, undefined],
+    [429, { 'retry-after': '-5', 'ratelimit-reset': '30' }, undefined, undefined],
+    [429, { 'retry-after': '', ratelimit: 'r=0;t=30' }, undefined, undefined],
+    [429, { 'retry-after-ms': '1e3', 'x-ratelimit-reset': '30' }, undefined, undefined],
+    [503, { 'x-ratelimit-reset': '30' }, undefined, undefined],
     [429, { ratelimit: '"2-in-1min";r=0;t=42' }, undefined, 42_000],
     [429, { 'x-ratelimit-reset': 'tomorrow' }, undefined, undefined],
     [500, { 'x-ratelimit-reset': '30' }, undefined, undefined],

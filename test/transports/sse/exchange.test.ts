@@ -1,5 +1,6 @@
 import { Call, HeaderMap, Scope, type StreamReply } from 'polywire'
 import { afterEach, describe, expect, it } from 'vitest'
+import { RetryLimits } from '../../../src/core/retry/limits.ts'
 import { DeadlineList } from '../../../src/core/time/deadline-list.ts'
 import { PageLife } from '../../../src/core/time/page-life.ts'
 import type { HttpControl, HttpEngine, HttpSink } from '../../../transports/http/contract.ts'
@@ -32,7 +33,7 @@ async function open() {
     resume: () => calls.push('resume'),
     cancel: () => calls.push('cancel'),
   }
-  const services = { clock, deadlines: new DeadlineList(clock), telemetry: undefined }
+  const services = { clock, deadlines: new DeadlineList(clock), limits: new RetryLimits(clock), telemetry: undefined }
   const operation = {
     name: 'watch',
     protocol: 'sse',

@@ -1,5 +1,6 @@
 import { Call, HeaderMap, Scope } from 'polywire'
 import { describe, expect, it } from 'vitest'
+import { RetryLimits } from '../../../src/core/retry/limits.ts'
 import { DeadlineList } from '../../../src/core/time/deadline-list.ts'
 import type { HttpControl, HttpScope, HttpSink } from '../../../transports/http/contract.ts'
 import { SseCrowd } from '../../../transports/sse/crowd.ts'
@@ -9,7 +10,7 @@ import { manualClock } from '../../support/manual-clock.ts'
 /** Connections over an engine that the test plays. */
 function play(joining: 'start' | 'live' = 'live') {
   const clock = manualClock()
-  const services = { clock, deadlines: new DeadlineList(clock), telemetry: undefined }
+  const services = { clock, deadlines: new DeadlineList(clock), limits: new RetryLimits(clock), telemetry: undefined }
   const sent: { sink: HttpSink; scope: HttpScope; did: string[] }[] = []
   const engine = {
     send: (_request: unknown, sink: HttpSink, scope: HttpScope) => void sent.push({ sink, scope, did: [] }),
