@@ -1,5 +1,6 @@
 import { type ErrorOrigin, isAnyCallError } from '../../src/core/errors/error.ts'
 import { refusal } from '../../src/core/errors/refusal.ts'
+import { stringifyJson } from '../shared/json.ts'
 import { bodyKind, type StreamableBlob, toBytes } from './body-kind.ts'
 import { byteChunks } from './byte-chunks.ts'
 import { type Codecs, essenceOf, findCodec, isJson, isText } from './codecs.ts'
@@ -117,23 +118,19 @@ function encodeByType(
   const serialize = findCodec(codecs, essence)?.serialize
   try {
     if (serialize) return whole(serialize(value), contentType)
-    if (isJson(essence)) return whole(toJson(value, origin), contentType)
+    if (isJson(essence)) return whole(stringifyJson(value, 'the body', origin), contentType)
     if (essence === 'application/x-www-form-urlencoded')
       return whole(encodeQuery(value as object, queryStyle, origin), contentType)
     if (essence === 'multipart/form-data') return encodeBlob(multipart(value as never) as StreamableBlob, undefined)
   } catch (cause) {
     if (isAnyCallError(cause)) throw cause
-    throw refusal(`the body cannot be written as ${essence} (a BigInt, a circle?): see cause`, origin, cause)
+    // Our own TypeError names the field of a form; what else threw is the user's codec.
+    const why = essence === 'multipart/form-data' ? (cause as Error).message : 'the codec threw, see cause'
+    throw refusal(`the body cannot be written as ${essence}: ${why}`, origin, cause)
   }
   if (isText(essence) && typeof value !== 'object') return whole(String(value), contentType)
   throw refusal(
     `no codec writes the media type '${essence}': pass a text or bytes, or add one to codecs of restTransport()`,
     origin,
   )
-}
-
-function toJson(value: unknown, origin: ErrorOrigin): string {
-  const json = JSON.stringify(value)
-  if (json === undefined) throw refusal(`a ${typeof value} cannot be written as JSON`, origin)
-  return json
 }

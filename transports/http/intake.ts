@@ -2,6 +2,7 @@ import type { Check } from '../../src/core/call/operation.ts'
 import { type Schema, validating } from '../../src/core/call/schema.ts'
 import type { ErrorOrigin } from '../../src/core/errors/error.ts'
 import { refusal } from '../../src/core/errors/refusal.ts'
+import { lostKind } from '../shared/json.ts'
 import { isRawBody } from './encode-body.ts'
 import { RestInput } from './input.ts'
 
@@ -90,7 +91,11 @@ function then<T>(value: unknown, go: (value: any) => T | Promise<T>): T | Promis
 }
 
 function isRecord(value: unknown): value is Values {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) && !isRawBody(value)
+  if (typeof value !== 'object' || value === null) return false
+  return (
+    Object.getPrototypeOf(value) === Object.prototype ||
+    (!Array.isArray(value) && !isRawBody(value) && lostKind(value) === undefined)
+  )
 }
 
 /** A schema may drop what it does not know: path names come from what was passed, then. */

@@ -1,5 +1,6 @@
 import type { ErrorOrigin } from '../../src/core/errors/error.ts'
 import { refusal } from '../../src/core/errors/refusal.ts'
+import { lostKind } from '../shared/json.ts'
 
 /** How lists and nulls are written in a query; nested objects are always `a[b]=c` (OpenAPI's deepObject). */
 export interface QueryStyle {
@@ -23,6 +24,7 @@ const maxDepth = 16
  */
 export function encodeQuery(values: object, style: QueryStyle = standard, origin?: ErrorOrigin): string {
   if (isSearchParams(values)) return values.toString()
+  refuseLost(values, '', origin)
   let query = ''
   for (const [key, value] of Object.entries(values))
     query += pairs(encode(key, key, origin), value, { key, style, origin }, 0)
@@ -50,6 +52,7 @@ function pairs(name: string, value: unknown, place: Place, depth: number): strin
   if (Array.isArray(value)) return list(name, value, place, depth)
   if (typeof (value as { toJSON?: unknown }).toJSON === 'function')
     return pairs(name, jsonOf(value, place), place, depth + 1)
+  refuseLost(value, pathOf(name), place.origin)
   let all = ''
   for (const [key, member] of Object.entries(value))
     all += pairs(`${name}%5B${encode(key, place.key, place.origin)}%5D`, member, place, depth + 1)
@@ -104,6 +107,22 @@ function encode(text: string, key: string, origin: ErrorOrigin | undefined): str
   } catch {
     throw refusal(`'${/\p{Cs}/u.test(key) ? '?' : key}' of the query holds half a surrogate pair`, origin)
   }
+}
+
+/** A Map, a Set, a Blob have no members of their own: they would leave nothing, and the call would ask for more than meant. */
+function refuseLost(value: object, path: string, origin: ErrorOrigin | undefined): void {
+  if (Object.getPrototypeOf(value) === Object.prototype) return
+  const kind = lostKind(value)
+  if (kind !== undefined)
+    throw refusal(
+      `${path === '' ? '' : `'${path}' of `}the query is a ${kind}, which has no text: convert it first`,
+      origin,
+    )
+}
+
+/** `filter%5Btags%5D` → `filter.tags` */
+function pathOf(name: string): string {
+  return decodeURIComponent(name.replace(/%5B(.*?)%5D/g, '.$1'))
 }
 
 /** Told by its tag: the classes of jsdom and Node differ. */

@@ -175,7 +175,9 @@ function withKey(body: unknown, name: string, call: Call): unknown {
 /** Dates as HTTP writes them, lists joined. */
 function textHeaders(headers: Readonly<Record<string, unknown>>): HeadersInit {
   const text: Record<string, string> = {}
-  for (const [name, value] of Object.entries(headers)) {
+  for (const [name, value] of Symbol.iterator in headers
+    ? (headers as unknown as Map<string, unknown>)
+    : Object.entries(headers)) {
     if (value === undefined || value === null) continue
     text[name] = value instanceof Date ? value.toUTCString() : Array.isArray(value) ? value.join(', ') : String(value)
   }

@@ -1,13 +1,13 @@
 import type { Call, CallHeaders } from '../../src/core/call/call.ts'
 import { readHeaders } from '../../src/core/call/headers-init.ts'
 import { CallError } from '../../src/core/errors/error.ts'
-import { refusal } from '../../src/core/errors/refusal.ts'
 import type { FetchOptions, HttpRequest } from '../http/contract.ts'
 import { RestInput, type RestParts } from '../http/input.ts'
 import { encodeQuery, joinQuery, type QueryStyle } from '../http/query.ts'
 import type { BaseUrl } from '../shared/base-url.ts'
 import { type CrossOriginFilter, crossOriginFilter } from '../shared/cross-origin.ts'
 import type { DeadlineWriter } from '../shared/deadline-header.ts'
+import { stringifyJson } from '../shared/json.ts'
 import { lastEventId } from './last-event-id.ts'
 import type { SseBinding } from './operation.ts'
 
@@ -113,18 +113,12 @@ export class SseRequests {
 function bodyOf(input: RestParts, call: Call): string | undefined {
   const { body } = input
   if (body === undefined) return undefined
-  const encode = () => ({ body: toJson(body, call), contentType: 'application/json', isReplayable: true })
+  const encode = () => ({
+    body: stringifyJson(body, 'the body', call),
+    contentType: 'application/json',
+    isReplayable: true,
+  })
   return input instanceof RestInput ? (input.encodeOnce(encode).body as string) : encode().body
-}
-
-function toJson(body: unknown, call: Call): string {
-  try {
-    const json = JSON.stringify(body)
-    if (json !== undefined) return json
-  } catch (cause) {
-    throw refusal('the body cannot be written as JSON (a BigInt, a circle?): see cause', call, cause)
-  }
-  throw refusal(`a ${typeof body} cannot be written as JSON`, call)
 }
 
 function unsendable(call: Call): never {

@@ -95,6 +95,27 @@ describe('what has no text form is refused by name, without its value', () => {
     expect((thrown as Error).message).not.toContain('canary')
   })
 
+  it.each<[string, unknown, string, string]>([
+    ['a Set', new Set(['canary']), "'since'", 'Set'],
+    ['a Map in an object', { to: new Map([['canary', 1]]) }, "'since.to'", 'Map'],
+    ['bytes in a list', [{ raw: Uint8Array.of(1) }], "'since.0.raw'", 'Uint8Array'],
+    ['a File', new File(['canary'], 'a'), "'since'", 'File'],
+    ['further parameters', new URLSearchParams('a=canary'), "'since'", 'URLSearchParams'],
+  ])('%s, which would leave nothing', (_, value, path, kind) => {
+    let message = ''
+    try {
+      encodeQuery({ since: value })
+    } catch (error) {
+      message = isCallError(error) && error.code === 'invalid_argument' ? error.message : ''
+    }
+    expect(message).toContain(`${path} of the query is a ${kind}`)
+    expect(message).not.toContain('canary')
+  })
+
+  it('a Map as the whole query', () => {
+    expect(() => encodeQuery(new Map([['a', 1]]))).toThrow('the query is a Map')
+  })
+
   it('a name that is no text is not printed', () => {
     expect(() => encodeQuery({ '\ud800': 1 })).toThrow(`'?' of the query`)
   })

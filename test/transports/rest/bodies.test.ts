@@ -3,7 +3,7 @@ import { openAsBlob } from 'node:fs'
 import { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { createClient, isCallError, type Progress, type TelemetryEvent, type } from 'polywire'
-import { multipart, post, put, type RestTransportOptions, restTransport } from 'polywire/rest'
+import { get, multipart, post, put, type RestTransportOptions, restTransport } from 'polywire/rest'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { echo, type RestServer, startRestServer } from '../../support/servers/rest-server.ts'
 
@@ -176,6 +176,29 @@ describe.each(['undici', 'fetch'] as const)('what is sent by %s', (http) => {
   })
 })
 
+it('what a flat input would lose is refused by its path, and nothing is sent', async () => {
+  const client = connect()
+  const create = post('/users/{id}', { body: type<{ avatar: unknown }>() })
+  const find = get('/users', { query: type<{ filter: unknown }>() })
+  await expect(client.call(create, { id: 1, avatar: new Blob(['x']) })).rejects.toThrow(
+    "'avatar' of the body is a Blob",
+  )
+  await expect(client.call(find, { filter: { ids: new Set([1]) } })).rejects.toThrow(
+    "'filter.ids' of the query is a Set",
+  )
+  await expect(client.call(create, new Map([['id', 1]]) as never)).rejects.toThrow('the input is an object of names')
+  expect(server.seen).toHaveLength(0)
+})
+
+it('headers of the nested form may stand in a Map', async () => {
+  await connect().call(upload, {
+    params: { name: 'a' },
+    headers: new Map([['x-own', '1']]) as never,
+    body: 'a',
+  })
+  expect(server.last.headers['x-own']).toBe('1')
+})
+
 it('a progress listener that throws disturbs nothing, and is reported', async () => {
   const events: TelemetryEvent[] = []
   const boom = () => {
@@ -315,6 +338,16 @@ describe('what cannot be written is refused before anything is sent', () => {
       undefined,
       'application/json',
     ],
+    ['a Set, deep in it', { a: [{ tags: new Set(['canary']) }] }, undefined, `'a.0.tags' of the body is a Set`],
+    ['a File', { avatar: new File(['canary'], 'a.png') }, undefined, `'avatar' of the body is a File`],
+    ['a Map as a whole', new Map([['canary', 1]]), undefined, 'the body is a Map'],
+    [
+      'a Map in a form',
+      { filter: { by: new Map() } },
+      { 'content-type': 'application/x-www-form-urlencoded' },
+      `'filter.by'`,
+    ],
+    ['a Set in a multipart form', { tags: new Set(['canary']) }, { 'content-type': 'multipart/form-data' }, `'tags'`],
     ['a media type without a codec', { a: 1 }, { 'content-type': 'application/yaml' }, 'codecs'],
     ['an object as text', { a: 1 }, { 'content-type': 'text/plain' }, 'codecs'],
     ['a multipart field', { a: () => 1 }, { 'content-type': 'multipart/form-data' }, 'multipart/form-data'],

@@ -1,0 +1,75 @@
+import type { ErrorOrigin } from '../../src/core/errors/error.ts'
+import { refusal } from '../../src/core/errors/refusal.ts'
+
+/** What JSON makes of a Map, a Set, a Blob; of a typed array; and of a Node Buffer. */
+const trace = /\{(?:\}|"0":|"type":"Buffer")/
+/** Written as they are, however few members they have. */
+const written = /^(?:Object|Array|Arguments|Boolean|Number|String|Date)$/
+
+/**
+ * Writes a value as JSON, and refuses what JSON would lose without a word (a Map, a Set, bytes, a Blob or File, a
+ * stream, at any depth), since the call would succeed with another value than the caller meant.
+ *
+ * Nothing is walked unless the written text shows a trace of such a value: that costs one search in the text.
+ *
+ * @param what - for the message: `the body`, `the variables`.
+ * @throws {CallError} `invalid_argument` naming the path of what cannot be written, never its value.
+ */
+export function stringifyJson(value: unknown, what: string, origin: ErrorOrigin | undefined): string {
+  let json: string | undefined
+  let cause: unknown
+  try {
+    json = JSON.stringify(value)
+  } catch (error) {
+    cause = error
+  }
+  if (json !== undefined && !trace.test(json)) return json
+  const found = findUnwritable(value, '', [])
+  if (found) {
+    const where = found.path === '' ? what : `'${found.path}' of ${what}`
+    throw refusal(`${where} is a ${found.kind}, which JSON cannot carry: convert it first`, origin, cause)
+  }
+  if (json !== undefined) return json
+  if (cause === undefined) throw refusal(`${what} is a ${typeof value}, which JSON cannot carry`, origin)
+  throw refusal(`${what} cannot be written as application/json: see cause`, origin, cause)
+}
+
+/** What kind of value JSON and a query would lose: its name, such as `Map`; undefined for all that has a text. */
+export function lostKind(value: object): string | undefined {
+  const tag = Object.prototype.toString.call(value).slice(8, -1)
+  if (ArrayBuffer.isView(value)) return tag
+  if (Symbol.asyncIterator in value || typeof (value as { getReader?: unknown }).getReader === 'function')
+    return 'stream'
+  // A class that names itself is written by its members, where it has some.
+  return written.test(tag) || Object.keys(value).length > 0 ? undefined : tag
+}
+
+interface Unwritable {
+  readonly path: string
+  readonly kind: string
+}
+
+/** The first value that JSON loses or refuses, in the order of writing. */
+function findUnwritable(value: unknown, path: string, above: readonly object[]): Unwritable | undefined {
+  if (typeof value === 'bigint') return hasToJson(value) ? undefined : { path, kind: 'BigInt' }
+  if (typeof value !== 'object' || value === null) return undefined
+  if (above.includes(value)) return { path, kind: 'circle' }
+  if (hasToJson(value) && !ArrayBuffer.isView(value)) {
+    try {
+      return findUnwritable(value.toJSON(path.slice(path.lastIndexOf('.') + 1)), path, [...above, value])
+    } catch {
+      return undefined
+    }
+  }
+  const kind = lostKind(value)
+  if (kind !== undefined) return { path, kind }
+  for (const [name, member] of Object.entries(value)) {
+    const found = findUnwritable(member, path === '' ? name : `${path}.${name}`, [...above, value])
+    if (found) return found
+  }
+  return undefined
+}
+
+function hasToJson(value: unknown): value is { toJSON(key: string): unknown } {
+  return typeof (value as { toJSON?: unknown }).toJSON === 'function'
+}
