@@ -60,8 +60,17 @@ export function meaningOf(error: GraphQLErrorItem): Meaning | undefined {
   return isRecord(http) && typeof http.status === 'number' ? meaningOfStatus(http.status) : undefined
 }
 
-function codeOf({ extensions, type }: GraphQLErrorItem): string | undefined {
-  const code = isRecord(extensions) && extensions.code !== undefined ? extensions.code : type
+/** Whether the server gave a code, known or not. */
+export function hasCode(error: GraphQLErrorItem): boolean {
+  return givenCode(error) !== undefined
+}
+
+function givenCode({ extensions, type }: GraphQLErrorItem): unknown {
+  return isRecord(extensions) && extensions.code !== undefined ? extensions.code : type
+}
+
+function codeOf(error: GraphQLErrorItem): string | undefined {
+  const code = givenCode(error)
   return typeof code === 'string' || typeof code === 'number' ? String(code) : undefined
 }
 

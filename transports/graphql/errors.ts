@@ -1,6 +1,6 @@
 import type { HeaderMap } from '../../src/core/call/header-map.ts'
 import type { Failure, Violation } from '../../src/core/errors/failure.ts'
-import { type Meaning, meaningOf, meaningOfStatus, reasonOf } from './codes.ts'
+import { hasCode, type Meaning, meaningOf, meaningOfStatus, reasonOf } from './codes.ts'
 import type { PreparedDocument } from './document.ts'
 import { type GraphQLErrorItem, type GraphQLResult, hasData, isRecord } from './result.ts'
 import type { ErrorPolicy } from './types.ts'
@@ -31,7 +31,7 @@ export function graphqlFailure(answer: GraphQLAnswer): Failure | undefined {
   const { result, policy } = answer
   const { errors } = result
   if (!errors) return undefined
-  const { meaning, error } = weigh(errors, answer.status)
+  const { meaning, error } = weigh(errors, answer)
   const isPartial = hasData(result)
   if (policy !== 'none' && (isPartial || !isSignal(meaning))) return undefined
   return toFailure(answer, errors, error, meaning, isPartial)
@@ -85,23 +85,29 @@ function describe({ code, isThrottled }: Meaning, isPartial: boolean, reason: st
 /** The error that decides: a refused credential, then what asks for less load, then what may pass, then the first with a code. */
 function weigh(
   errors: readonly GraphQLErrorItem[],
-  status: number,
+  answer: GraphQLAnswer,
 ): { readonly meaning: Meaning; readonly error: GraphQLErrorItem } {
   const known = errors.flatMap((error) => {
     const meaning = meaningOf(error)
     return meaning ? [{ meaning, error }] : []
   })
-  const fallback = {
-    meaning: meaningOfStatus(status) ?? ({ code: 'unknown' } as const),
-    error: errors[0] as GraphQLErrorItem,
-  }
   return (
     known.find(({ meaning }) => meaning.code === 'unauthenticated') ??
     known.find(({ meaning }) => meaning.isThrottled) ??
     known.find(({ meaning }) => meaning.isRetryable) ??
-    known[0] ??
-    fallback
+    known[0] ?? { meaning: uncoded(errors, answer), error: errors[0] as GraphQLErrorItem }
   )
+}
+
+/**
+ * What errors mean whose codes say nothing: what the HTTP status says; else a response without `data`, codes and paths
+ * refuses the request as a whole (a syntax error, an unknown field, a variable of another type).
+ */
+function uncoded(errors: readonly GraphQLErrorItem[], { result, status }: GraphQLAnswer): Meaning {
+  const byStatus = meaningOfStatus(status)
+  const isVague = !byStatus || (status < 500 && byStatus.code === 'failed_precondition')
+  const isRefused = result.data === undefined && !errors.some((error) => hasCode(error) || error.path)
+  return isVague && isRefused ? { code: 'invalid_argument' } : (byStatus ?? { code: 'unknown' })
 }
 
 /**

@@ -1,6 +1,7 @@
 import type { Credential } from '../../src/core/call/auth.ts'
 import { HeaderMap } from '../../src/core/call/header-map.ts'
 import type { Failure } from '../../src/core/errors/failure.ts'
+import { guard } from '../../src/core/guard.ts'
 import { decodeUtf8 } from '../http/collect.ts'
 import type { SocketEnd } from '../socket/driver/driver.ts'
 import { classifyClose } from '../socket/errors.ts'
@@ -16,10 +17,11 @@ import type {
 import { graphqlFailure } from './errors.ts'
 import { isRecord, toGraphQLResult } from './result.ts'
 
+type Params = Readonly<Record<string, unknown>> | undefined
 /** What `connection_init` carries: as it is, or made of the credential; by default the credential's headers. */
 export type ConnectionParams =
   | Readonly<Record<string, unknown>>
-  | ((credential: Credential | undefined) => Readonly<Record<string, unknown>> | undefined)
+  | ((credential: Credential | undefined) => Params | Promise<Params>)
 
 /** A subscription's payload: the JSON of query, operationName, variables and extensions, written once. */
 export interface SubscriptionPayload {
@@ -31,7 +33,13 @@ const fatal = (code: Failure['code'], what: string): CloseVerdict => ({
   action: 'fatal',
   failure: { code, message: what },
 })
+const refusedInit = (closeCode: number): CloseVerdict => ({
+  action: 'refresh-auth',
+  failure: refused(`close code ${closeCode} before connection_ack: the server refused the connection_init`),
+})
 const misuse = 'this is a fault of the client, please report it'
+/** How servers refuse `connection_init` beside 4401 and 4403: gqlgen by 1000, async-graphql by 1002, others by 1008. */
+const initRefusals: readonly number[] = [1000, 1002, 1008]
 
 /**
  * Close codes where graphql-transport-ws has a meaning of its own; the others mean what they always mean.
@@ -62,10 +70,11 @@ export function graphqlTransportWs(params: ConnectionParams = fromCredential): W
   return {
     name: 'graphql-transport-ws',
     subprotocols: ['graphql-transport-ws'],
-    traits: { subscribed: false, acks: false, isHelloAwaited: true, isShared: false },
-    hello: ({ credential }: Hello) => {
-      const payload = typeof params === 'function' ? params(credential) : { ...fromCredential(credential), ...params }
-      return JSON.stringify({ type: 'connection_init', payload })
+    traits: { subscribed: false, acks: false, isHelloAwaited: true, helloTimeoutCode: 4504, isShared: false },
+    hello({ credential }: Hello) {
+      if (typeof params !== 'function') return initOf({ ...fromCredential(credential), ...params })
+      const made = guard('connectionParams()', () => params(credential), undefined, unmade)
+      return made instanceof Promise ? made.then(initOf) : initOf(made)
     },
     subscribe: ({ topic, payload }: Subscribe) =>
       `{"id":${JSON.stringify(topic)},"type":"subscribe","payload":${(payload as SubscriptionPayload).json}}`,
@@ -80,6 +89,15 @@ export function graphqlTransportWs(params: ConnectionParams = fromCredential): W
   }
 }
 
+const unmade = { message: 'connectionParams() failed: see cause; nothing was sent' }
+
+function initOf(payload: Params): string {
+  return guard('connectionParams', () => JSON.stringify({ type: 'connection_init', payload }), undefined, {
+    code: 'invalid_argument',
+    message: 'connectionParams give what JSON cannot write: see cause; nothing was sent',
+  })
+}
+
 /** Header names are what servers look for among the params, too. */
 function fromCredential(credential: Credential | undefined): Readonly<Record<string, string>> | undefined {
   return credential?.headers
@@ -90,23 +108,38 @@ function unsupported(): never {
 }
 
 function verdictOf(end: SocketEnd): CloseVerdict {
-  const verdict = end.status === undefined ? codes[end.code] : undefined
+  const isInitRefused = end.phase === 'hello' && initRefusals.includes(end.code)
+  const verdict = isInitRefused ? refusedInit(end.code) : end.status === undefined ? codes[end.code] : undefined
   if (!verdict) return classifyClose(end)
   const failure = { ...verdict.failure, status: end.code, ...(end.reason && { serverMessage: end.reason }) }
   return { ...verdict, failure }
 }
 
+/** A frame that is none of the protocol's closes the socket with 4400, as the protocol demands of both sides. */
 function decode(frame: WireFrame): Incoming | undefined {
-  const message: unknown = JSON.parse(typeof frame === 'string' ? frame : decodeUtf8(frame))
-  if (!isRecord(message)) throw new TypeError('no message')
+  let message: unknown
+  try {
+    message = JSON.parse(typeof frame === 'string' ? frame : decodeUtf8(frame))
+  } catch (cause) {
+    return malformed(4400, 'a frame of the server is no JSON: it does not speak graphql-transport-ws', cause)
+  }
+  if (!isRecord(message) || typeof message.type !== 'string')
+    return malformed(4400, 'a frame of the server is no message of graphql-transport-ws: it has no type')
   const { id, type, payload } = message
+  const isOfOperation = type === 'next' || type === 'error' || type === 'complete'
+  if (isOfOperation && typeof id !== 'string')
+    return malformed(4004, `a message '${type}' of the server has no id: nobody can take it`)
+  return meaningOf(type, id as string, payload)
+}
+
+function meaningOf(type: string, id: string, payload: unknown): Incoming | undefined {
   switch (type) {
     case 'next':
-      return nextOf(idOf(id), payload)
+      return nextOf(id, payload)
     case 'complete':
-      return { kind: 'end', topic: idOf(id) }
+      return { kind: 'end', topic: id }
     case 'error':
-      return { kind: 'error', topic: idOf(id), failure: errorOf(payload) }
+      return { kind: 'error', topic: id, failure: errorOf(payload) }
     case 'ping':
       return { kind: 'ping', payload }
     case 'pong':
@@ -135,9 +168,11 @@ function nextOf(topic: string, payload: unknown): Incoming {
   return { kind: 'data', topic, message: payload }
 }
 
-function idOf(id: unknown): string {
-  if (typeof id !== 'string') throw new TypeError('a message without id')
-  return id
+function malformed(closeCode: number, message: string, cause?: unknown): Incoming {
+  return {
+    kind: 'goodbye',
+    verdict: { ...fatal('internal', message), failure: { code: 'internal', message, cause }, closeCode },
+  }
 }
 
 /** The payload of `error`: what refused or ended a subscription, as a list of GraphQL errors. */

@@ -50,6 +50,12 @@ const rows: Readonly<Record<number, Row>> = {
   4500: retry('internal', 'a fault of the server'),
 }
 
+/** What `ws` says of a handshake without the sub-protocol that was asked for, or with another one. */
+const otherProtocol = fatal(
+  'failed_precondition',
+  'the server does not speak the sub-protocol that the client asked for: check the url, and which protocol is spoken there',
+)
+
 /**
  * What the end of a socket means, where the protocol on it has no rules of its own.
  *
@@ -59,9 +65,10 @@ export function classifyClose(end: SocketEnd): CloseVerdict {
   // Judged by the driver, which alone has seen it.
   if (end.refusal) return end.refusal
   const { code, reason, phase, cause } = end
-  const row = rows[code] ?? unknown(code)
+  const isOtherProtocol = phase === 'connect' && /subprotocol/i.test(String((cause as Error | undefined)?.message))
+  const row = isOtherProtocol ? otherProtocol : (rows[code] ?? unknown(code))
   const told = waitIn(reason)
-  const what = code === 1006 && phase === 'connect' ? 'the socket could not be opened' : row.what
+  const what = code === 1006 && phase === 'connect' && !isOtherProtocol ? 'the socket could not be opened' : row.what
   const failure: Failure = {
     code: row.code,
     message: code === 1006 ? what : `close code ${code}: ${what}`,

@@ -107,6 +107,8 @@ export interface CloseVerdict {
   readonly failure: Failure
   /** Not before this; ms. */
   readonly minDelayMs?: number | undefined
+  /** What this side closes the socket with, where it is this side that gives it up. @defaultValue 1000 */
+  readonly closeCode?: number | undefined
 }
 
 /** What a protocol can do. */
@@ -117,6 +119,8 @@ export interface WireTraits {
   readonly acks: boolean | 'auto'
   /** Nothing is sent before the hello was accepted. */
   readonly isHelloAwaited: boolean
+  /** What a socket is closed with whose hello is not answered in time. @defaultValue none: the connection is cut */
+  readonly helloTimeoutCode?: number | undefined
   /** Streams of the same topic and payload share one subscription. */
   readonly isShared: boolean
 }
@@ -131,7 +135,7 @@ export interface WireAdapter {
   readonly name: string
   readonly subprotocols?: readonly string[]
   readonly traits: WireTraits
-  hello(hello: Hello): WireFrame | undefined
+  hello(hello: Hello): WireFrame | undefined | Promise<WireFrame | undefined>
   /** Another credential on a live socket; undefined where only a new socket can take one. */
   reauthenticate?(hello: Hello): WireFrame
   subscribe(subscribe: Subscribe): WireFrame | undefined

@@ -67,7 +67,6 @@ describe('extensions.code → code', () => {
     ['constructor', 'unknown', false],
     ['__proto__', 'unknown', false],
     [{ nested: true }, 'unknown', false],
-    [undefined, 'unknown', false],
   ])('%j → %s, retryable %s', (code, expected, isRetryable) => {
     expect(failure({ errors: [coded(code)] })).toMatchObject({
       code: expected,
@@ -117,8 +116,29 @@ describe('extensions.code → code', () => {
       '503 unavailable again',
       '504 unavailable again',
       '507 resource_exhausted',
-      '294 unknown',
+      '294 invalid_argument',
     ])
+  })
+
+  it('that says nothing refuses the request as a whole, where there is no data and no status that says more', () => {
+    const errors = [{ message: 'Cannot query field "nme"' }, { message: 'and more', locations: [] }]
+    for (const status of [200, 203, 400, 418, 422]) {
+      expect(failure({ errors }, { status })).toMatchObject({
+        code: 'invalid_argument',
+        isRetryable: false,
+        violations: [{ field: '' }, { field: '' }],
+      })
+    }
+    expect(failure({ errors: { message: 'one, as an object' } })?.code).toBe('invalid_argument')
+    expect(failure({ errors: [{}] })?.code).toBe('invalid_argument')
+    expect(failure({ errors }, { status: 500 })?.code).toBe('internal')
+    expect(failure({ errors }, { status: 502 })).toMatchObject({ code: 'unavailable', isRetryable: true })
+    expect(failure({ errors }, { status: 401 })?.code).toBe('unauthenticated')
+    // What was executed, or has a code of the server's own, is no refusal of the request.
+    expect(failure({ errors, data: null })?.code).toBe('unknown')
+    expect(failure({ errors, data: { a: 1 } })?.code).toBe('unknown')
+    expect(failure({ errors: [...errors, { message: 'x', path: ['a'] }] })?.code).toBe('unknown')
+    expect(failure({ errors: [...errors, coded('MINE')] })?.code).toBe('unknown')
   })
 
   it('lets the code win over the status', () => {

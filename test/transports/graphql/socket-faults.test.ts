@@ -6,7 +6,7 @@ import { isCallError, type } from 'polywire'
 import { bearerAuth } from 'polywire/auth'
 import { mutation, query, subscription } from 'polywire/graphql'
 import { afterEach, beforeEach, describe, expect, it, test } from 'vitest'
-import { WebSocketServer } from 'ws'
+import { type ServerOptions, type WebSocket, WebSocketServer } from 'ws'
 import { z } from 'zod'
 import { failureOf, graphqlClient } from '../../support/graphql-client.ts'
 import { startYoga } from '../../support/servers/graphql-servers.ts'
@@ -39,19 +39,25 @@ async function collect<T>(stream: AsyncIterable<T>): Promise<T[]> {
 }
 
 /** A WebSocket server that does as the test says. */
-async function scripted(onFrame: (type: string, send: (frame: unknown) => void, nth: number) => void) {
-  const sockets = new WebSocketServer({ port: 0, host: '127.0.0.1' })
+async function scripted(
+  onFrame: (type: string, send: (frame: unknown) => void, nth: number, socket: WebSocket) => void,
+  options: ServerOptions = {},
+) {
+  const sockets = new WebSocketServer({ port: 0, host: '127.0.0.1', ...options })
   let nth = 0
+  const closeCodes: number[] = []
   sockets.on('connection', (socket) => {
     const connection = ++nth
-    socket.on('message', (data) => {
-      onFrame(JSON.parse(String(data)).type, (frame) => socket.send(JSON.stringify(frame)), connection)
-    })
+    const send = (frame: unknown) => socket.send(typeof frame === 'string' ? frame : JSON.stringify(frame))
+    socket.on('message', (data) => onFrame(JSON.parse(String(data)).type, send, connection, socket))
+    socket.on('close', (code) => closeCodes.push(code))
   })
   await new Promise((resolve) => sockets.once('listening', resolve))
   return {
     url: `ws://127.0.0.1:${(sockets.address() as AddressInfo).port}`,
     connections: () => nth,
+    /** What clients closed with. */
+    closeCodes,
     [Symbol.asyncDispose]: () => {
       for (const socket of sockets.clients) socket.terminate()
       return new Promise<void>((resolve) => sockets.close(() => resolve()))
@@ -109,6 +115,132 @@ describe('opening', () => {
     await using client = connect({ auth: bearerAuth('old', { refresh: () => 'new' }) }, hasura.url)
     await client.call(live).opened
     expect(hasura.connections()).toBe(2)
+  })
+})
+
+describe('a connection_init that is refused by a close', () => {
+  test.each([1000, 1002, 1008])('%s is a refused credential: another one is asked for, once', async (code) => {
+    await using refusing = await scripted((kind, send, nth, socket) => {
+      if (kind === 'connection_init') nth === 1 ? socket.close(code, 'no') : send({ type: 'connection_ack' })
+      if (kind === 'subscribe') send({ type: 'complete', id: '1' })
+    })
+    await using client = connect({ auth: bearerAuth('old', { refresh: () => 'new' }) }, refusing.url)
+    await client.call(live).opened
+    expect(refusing.connections()).toBe(2)
+  })
+
+  it('again, or without a credential, is unauthenticated', async () => {
+    await using refusing = await scripted((_kind, _send, _nth, socket) => socket.close(1000))
+    await using client = connect({ auth: bearerAuth('old', { refresh: () => 'new' }) }, refusing.url)
+    expect(await failureOf(client.call(live).opened)).toMatchObject({ code: 'unauthenticated', status: 1000 })
+    expect(refusing.connections()).toBe(2)
+    await using anonymous = connect({}, refusing.url)
+    expect(await failureOf(anonymous.call(live).opened)).toMatchObject({ code: 'unauthenticated', sent: 'no' })
+    expect(refusing.connections()).toBe(3)
+  })
+
+  it('is not meant by the same code on a live socket', async () => {
+    let refreshes = 0
+    await using restarting = await scripted((kind, send, nth, socket) => {
+      if (kind === 'connection_init') send({ type: 'connection_ack' })
+      if (kind === 'subscribe' && nth === 1) socket.close(1000)
+    })
+    const auth = bearerAuth('old', { refresh: () => `${++refreshes}` })
+    await using client = connect({ auth }, restarting.url)
+    await client.call(live).opened
+    await expect.poll(() => restarting.connections()).toBe(2)
+    expect(refreshes).toBe(0)
+  })
+})
+
+describe('connectionParams', () => {
+  it('may be made asynchronously, anew for each connection', async () => {
+    let nth = 0
+    const connectionParams = async () => {
+      await new Promise(setImmediate)
+      return { ticket: `t${++nth}` }
+    }
+    await using client = connect({ connectionParams })
+    await collect(client.call(counted, { to: 1 }))
+    expect(server.params).toEqual([{ ticket: 't1' }])
+  })
+
+  test.each([
+    ['reject', () => Promise.reject(new Error('no ticket for canary'))],
+    [
+      'throw',
+      () => {
+        throw new Error('no ticket for canary')
+      },
+    ],
+    ['throw later', async () => JSON.parse('canary')],
+  ])('that %s are one clear error, and nothing is sent', async (_, connectionParams) => {
+    await using client = connect({ connectionParams })
+    const error = await failureOf(client.call(counted, { to: 1 }).opened)
+    expect(error).toMatchObject({ code: 'internal', sent: 'no', cause: expect.any(Error), failures: [] })
+    expect(error.message).toContain('connectionParams() failed')
+    expect(error.message).not.toContain('canary')
+    expect(server.params).toEqual([])
+  })
+
+  it('that JSON cannot write are refused', async () => {
+    await using client = connect({ connectionParams: { big: 1n } })
+    expect(await failureOf(client.call(counted, { to: 1 }).opened)).toMatchObject({ code: 'invalid_argument' })
+  })
+
+  it('that never come are bounded by connectTimeoutMs', async () => {
+    await using client = connect({
+      connectionParams: () => new Promise(() => {}),
+      socket: { connectTimeoutMs: 20 },
+      client: { retry: false },
+    })
+    expect(await failureOf(client.call(live).opened)).toMatchObject({ code: 'unavailable', sent: 'no' })
+  })
+})
+
+describe('what the client closes a socket with', () => {
+  test.each([
+    ['no JSON', 'garbage', 4400],
+    ['a list', '[]', 4400],
+    ['a message without type', {}, 4400],
+    ['a result without id', { type: 'next', payload: { data: { n: 1 } } }, 4004],
+  ])('%s', async (_, frame, closeCode) => {
+    await using odd = await scripted((kind, send) => {
+      if (kind === 'connection_init') send({ type: 'connection_ack' })
+      if (kind === 'subscribe') send(frame)
+    })
+    await using client = connect({}, odd.url)
+    const stream = client.call(live)
+    await stream.opened
+    expect(await failureOf(collect(stream))).toMatchObject({ code: 'internal', isRetryable: false })
+    await expect.poll(() => odd.closeCodes).toEqual([closeCode])
+  })
+
+  it('no connection_ack in time', async () => {
+    await using mute = await scripted(() => {})
+    await using client = connect({ socket: { connectTimeoutMs: 20 }, client: { retry: false } }, mute.url)
+    await failureOf(client.call(live).opened)
+    await expect.poll(() => mute.closeCodes).toEqual([4504])
+  })
+})
+
+describe('a server of another sub-protocol', () => {
+  test.each([
+    ['none', () => false as const],
+    ['an older one', () => 'graphql-ws'],
+  ])('%s: one clear error', async (_, handleProtocols) => {
+    let upgrades = 0
+    await using other = await scripted(() => {}, {
+      handleProtocols: () => {
+        upgrades++
+        return handleProtocols()
+      },
+    })
+    await using client = connect({}, other.url)
+    const error = await failureOf(client.call(live).opened)
+    expect(error).toMatchObject({ code: 'failed_precondition', sent: 'no', isRetryable: false, failures: [] })
+    expect(error.message).toContain('sub-protocol')
+    expect(upgrades).toBe(1)
   })
 })
 

@@ -75,9 +75,10 @@ describe('what the server says', () => {
     [[{ message: 'no', extensions: { code: 'UNAUTHENTICATED' } }], 'unauthenticated', false],
     [[{ message: 'no', extensions: { code: 'THROTTLED' } }], 'resource_exhausted', true],
     [[{ message: 'Syntax Error', extensions: { code: 'GRAPHQL_PARSE_FAILED' } }], 'invalid_argument', false],
-    [[{ message: 'no' }], 'unknown', false],
-    [{ message: 'not a list' }, 'unknown', false],
-    [undefined, 'unknown', false],
+    [[{ message: 'no' }], 'invalid_argument', false],
+    [{ message: 'not a list' }, 'invalid_argument', false],
+    [[{ message: 'no', path: ['a'] }], 'unknown', false],
+    [undefined, 'invalid_argument', false],
   ])('an error frame with %j', (payload, code, isRetryable) => {
     const read = adapter.decode(JSON.stringify({ type: 'error', id: '1', payload }))
     expect(read).toMatchObject({ kind: 'error', topic: '1', failure: { code, isRetryable, phase: 'stream' } })
@@ -100,16 +101,20 @@ describe('what the server says', () => {
   })
 
   test.each([
-    '',
-    'text',
-    '[]',
-    'null',
-    '{"type":"next"}',
-    '{"type":"next","id":1}',
-    '{"type":"complete"}',
-    '{"type":"error"}',
-  ])('malformed: %s', (text) => {
-    expect(() => adapter.decode(text)).toThrow()
+    ['', 4400],
+    ['text', 4400],
+    ['[]', 4400],
+    ['null', 4400],
+    ['7', 4400],
+    ['{}', 4400],
+    ['{"type":1}', 4400],
+    ['{"type":"next"}', 4004],
+    ['{"type":"next","id":1}', 4004],
+    ['{"type":"complete"}', 4004],
+    ['{"type":"error"}', 4004],
+  ])('malformed: %s closes the socket with %s', (text, closeCode) => {
+    const verdict = { action: 'fatal', failure: { code: 'internal' }, closeCode }
+    expect(adapter.decode(text)).toMatchObject({ kind: 'goodbye', verdict })
   })
 })
 
@@ -153,6 +158,10 @@ describe('close codes', () => {
       '4500 retry internal',
       '4504 retry unavailable',
     ])
+  })
+
+  test.each([1000, 1002, 1008])('%s before connection_ack refuses the credential', (code) => {
+    expect(classify(code, { phase: 'hello' })).toBe(`${code} refresh-auth unauthenticated`)
   })
 
   it('carry the code, and the reason only beside the message', () => {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import type { Credential } from '../../../src/core/call/auth.ts'
 import { decodeCursor, encodeCursor } from '../../../transports/socket/session/cursor.ts'
 import type { Incoming, WireCursor, WireFrame } from '../../../transports/socket/wire-adapter.ts'
 import { decodeBinary, encodeBinary } from '../../../transports/websocket/binary.ts'
@@ -48,12 +49,15 @@ describe('plain JSON, as it is written', () => {
   })
 
   it('says hello only with a credential in the message', () => {
-    expect(adapter.hello({ ref: 1, credential: undefined })).toBeUndefined()
-    expect(
-      json(adapter.hello({ ref: 1, credential: { secret: 's', headers: { authorization: 'Bearer s' } } })),
-    ).toEqual({ type: 'auth', ref: 1, token: 's' })
+    const hello = (credential: Credential | undefined) => adapter.hello({ ref: 1, credential }) as string | undefined
+    expect(hello(undefined)).toBeUndefined()
+    expect(json(hello({ secret: 's', headers: { authorization: 'Bearer s' } }))).toEqual({
+      type: 'auth',
+      ref: 1,
+      token: 's',
+    })
     const basic = { headers: { authorization: 'Basic x' } }
-    expect(json(adapter.hello({ ref: 1, credential: basic }))).toEqual({ type: 'auth', ref: 1, ...basic })
+    expect(json(hello(basic))).toEqual({ type: 'auth', ref: 1, ...basic })
   })
 
   it('does not subscribe to the socket itself, the channel without a name', () => {

@@ -6,8 +6,8 @@ export interface SocketEnd {
   readonly code: number
   readonly reason: string
   readonly wasClean: boolean
-  /** Whether it had been open. */
-  readonly phase: 'connect' | 'open'
+  /** How far it had come: it was never open, its hello was not accepted yet, or it was in use. */
+  readonly phase: 'connect' | 'hello' | 'open'
   /** HTTP status of a refused upgrade, where the driver sees it. */
   readonly status?: number | undefined
   /** What that status means, and the wait that its headers ask for. */

@@ -140,7 +140,7 @@ export class Connection {
     if (this.#state === 'over') return
     const phase = this.#state === 'dialling' ? 'connect' : 'open'
     this.#leave()
-    this.#handle?.close(1000, '')
+    this.#handle?.close(verdict.closeCode ?? 1000, '')
     this.#owner.onLost(this, { code: 1006, reason: '', wasClean: false, phase }, verdict)
   }
 
@@ -163,14 +163,21 @@ export class Connection {
     this.#state = 'greeting'
     const { adapter, nextRef } = this.#options
     this.#helloRef = nextRef()
+    const fail = (cause: unknown): void => this.drop(unmakeable(cause))
     try {
-      const frame = adapter.hello({ ref: this.#helloRef, credential: this.#inMessage })
-      this.write(frame)
-      this.#heartbeat?.start()
-      if (frame === undefined || !adapter.traits.isHelloAwaited) this.#accepted()
+      const hello = adapter.hello({ ref: this.#helloRef, credential: this.#inMessage })
+      if (hello instanceof Promise) hello.then((frame) => this.#say(frame)).catch(fail)
+      else this.#say(hello)
     } catch (cause) {
-      this.drop(unmakeable(cause))
+      fail(cause)
     }
+  }
+
+  #say(hello: WireFrame | undefined): void {
+    if (this.#state !== 'greeting') return
+    this.write(hello)
+    this.#heartbeat?.start()
+    if (hello === undefined || !this.#options.adapter.traits.isHelloAwaited) this.#accepted()
   }
 
   #accepted(): void {
@@ -231,14 +238,18 @@ export class Connection {
   }
 
   #giveUp(message: string): void {
-    this.drop(unanswered(message))
-    this.#handle?.terminate()
+    const closeCode = this.#state === 'greeting' ? this.#options.adapter.traits.helloTimeoutCode : undefined
+    this.drop({ ...unanswered(message), closeCode })
+    // Where the protocol wants a word about it, the closing handshake is let go, but nobody waits for it.
+    if (closeCode === undefined) this.#handle?.terminate()
+    else this.#handle?.hold?.(false)
   }
 
   #ended(end: SocketEnd): void {
     if (this.#state === 'over') return
+    const isUngreeted = this.#state === 'greeting'
     this.#leave()
-    this.#owner.onLost(this, end, undefined)
+    this.#owner.onLost(this, isUngreeted ? { ...end, phase: 'hello' } : end, undefined)
   }
 
   #leave(): void {

@@ -11,7 +11,10 @@ export function unanswered(message: string): CloseVerdict {
 
 /** No socket could be made: what the driver or the platform threw. */
 export function unmakeable(cause: unknown): CloseVerdict {
-  if (isAnyCallError(cause)) return { action: 'fatal', failure: failureOf(cause) }
+  if (isAnyCallError(cause)) {
+    const failure = failureOf(cause)
+    return { action: failure.isRetryable ? 'retry' : 'fatal', failure }
+  }
   const message = 'no socket could be made: see cause, and check url, headers and sub-protocols'
   return { action: 'fatal', failure: { code: 'invalid_argument', message, cause } }
 }
