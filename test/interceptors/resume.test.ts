@@ -546,7 +546,89 @@ describe('repeats and gaps', () => {
     await clock.advance(1000)
     server.push('4', '5', '6')
     await clock.advance(0)
-    expect(seen.filter((each) => !each.startsWith('['))).toEqual(['1', '2', 'gap offset 2→5 2', '5', '6'])
+    expect(seen.filter((each) => !each.startsWith('['))).toEqual(['1', '2', 'gap offset 2→5 2', '5', '4', '6'])
+  })
+
+  describe.each(['opaque', 'offset'] as const)('of a server that was restarted (%s)', (cursors) => {
+    async function restarted(before: number, after: [id: number, message: string][], gaps: 'yield' | 'fail' = 'yield') {
+      const { clock, server, open } = setup({ cursors, gaps })
+      const stream = open()
+      const seen = collect(stream)
+      await clock.advance(0)
+      server.last.source.pushAll(
+        Array.from({ length: before }, (_, n) => ({ message: `old ${n + 1}`, cursor: String(n + 1) })),
+      )
+      server.drop()
+      await clock.advance(1000)
+      for (const [id, message] of after) server.last.source.push({ message, cursor: String(id) })
+      await clock.advance(0)
+      return { stream, seen: seen.filter((each) => !each.startsWith('[')).slice(before) }
+    }
+    const run = (name: string, from: number, to: number): [number, string][] =>
+      Array.from({ length: to - from + 1 }, (_, n) => [from + n, `${name} ${from + n}`])
+
+    it('drops a replay from the beginning, whose data is equal', async () => {
+      const { seen, stream } = await restarted(20, run('old', 1, 22))
+      expect(seen).toEqual(['old 21', 'old 22'])
+      expect(stream.continuity).toBe('exact')
+    })
+
+    it('gives all of a new run whose ids begin again, behind a gap', async () => {
+      const { seen, stream } = await restarted(20, run('new', 1, 25))
+      expect(seen).toEqual(['gap epoch 20→1', ...run('new', 1, 25).map(([, text]) => text)])
+      expect(stream.continuity).toBe('unknown')
+    })
+
+    it('compares nothing with the old run once the new one has begun', async () => {
+      const { seen } = await restarted(3, [
+        [1, 'new 1'],
+        [2, 'old 2'],
+        [3, 'old 3'],
+        [4, 'new 4'],
+      ])
+      expect(seen).toEqual(['gap epoch 3→1', 'new 1', 'old 2', 'old 3', 'new 4'])
+    })
+
+    it('fails with data_loss where gaps are not declared', async () => {
+      const { seen } = await restarted(5, run('new', 1, 3), 'fail')
+      expect(seen).toEqual(['! data_loss'])
+    })
+
+    it('loses nothing of a history that comes behind live messages, and repeats none of them', async () => {
+      const { seen } = await restarted(8, [
+        [11, 'l 11'],
+        [9, 'h 9'],
+        [10, 'h 10'],
+        [11, 'l 11'],
+        [12, 'l 12'],
+      ])
+      const gap = cursors === 'offset' ? ['gap offset 8→11 2'] : []
+      expect(seen).toEqual([...gap, 'l 11', 'h 9', 'h 10', 'l 12'])
+    })
+  })
+
+  it('gives an offset that goes back further than what is remembered, behind a gap', async () => {
+    const { clock, server, open } = setup(
+      { cursors: 'offset', gaps: 'yield' },
+      { interceptors: () => [resume({ replayWindow: 8 })] },
+    )
+    const seen = collect(open())
+    await clock.advance(0)
+    server.push(...Array.from({ length: 20 }, (_, n) => n + 1))
+    server.drop()
+    await clock.advance(1000)
+    server.push(13, 20, 12, 13, 14)
+    await clock.advance(0)
+    expect(seen.filter((each) => !each.startsWith('[')).slice(20)).toEqual(['gap epoch 20→12', '12', '13', '14'])
+  })
+
+  it('gives a history that begins before the first live message', async () => {
+    const { clock, server, open } = setup({ cursors: 'offset', gaps: 'yield' })
+    const seen = collect(open())
+    await clock.advance(0)
+    server.push(5, 6, 1, 2)
+    await clock.advance(0)
+    expect(seen.filter((each) => !each.startsWith('['))).toEqual(['5', '6', 'gap epoch 6→1', '1', '2'])
   })
 
   it('tells another epoch', async () => {

@@ -1,4 +1,5 @@
 import type { Failure } from '../../src/core/errors/failure.ts'
+import { fingerprint } from '../../src/core/resume/fingerprint.ts'
 import type { Item } from '../../src/core/stream/source.ts'
 import type { EventStreamSink } from '../http/event-stream/parser.ts'
 import { overflowFailure, unreadableFailure, untilFailure } from './errors.ts'
@@ -97,7 +98,13 @@ export class SseBatch implements EventStreamSink {
     if (message === undefined) return
     if (id === undefined) this.#life.hasEventsWithoutId = true
     else this.#life.hasIds = true
-    this.#items.push({ message, cursor: this.#cursor })
+    const cursor = this.#cursor
+    this.#items.push({ message, cursor, mark: cursor ? markOf(type, data) : undefined })
     this.#cursor = undefined
   }
+}
+
+/** Told apart by the type, too: events that say all by their names have no data. */
+function markOf(type: string, data: string): number {
+  return type === 'message' ? fingerprint(data) : fingerprint(data) ^ fingerprint(type)
 }

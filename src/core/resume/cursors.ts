@@ -1,18 +1,23 @@
 import type { OperationInfo, ResumeSpec } from '../call/operation.ts'
 import { type Gap, gap } from '../stream/gap.ts'
 import type { Item, Tap } from '../stream/source.ts'
-import { type Offset, readOffset } from './offset.ts'
-import { RecentCursors } from './recent-cursors.ts'
+import { type Offset, RecentOffsets, readOffset } from './offsets.ts'
+import { markOf, RecentCursors } from './recent-cursors.ts'
 
 /**
  * What the cursors of one stream say, over all its attempts: which messages are repeats, and where some are missing.
  *
- * Opaque cursors only tell repeats after a resume. Declared offsets (`cursors: 'offset'`: consecutive numbers, behind
- * an optional `epoch:`) tell repeats and gaps at any time.
+ * A repeat is a cursor that was seen with equal data. The same cursor with other data, another epoch, or an offset that
+ * goes back further than what is remembered is a new history: a gap, then delivery, since nothing is lost silently.
+ * Opaque cursors are compared after a resume only. Declared offsets (`cursors: 'offset'`: consecutive numbers, behind an
+ * optional `epoch:`) tell repeats and gaps at any time.
  */
 export class StreamCursors {
   readonly #isOffset: boolean
+  readonly #replayWindow: number
   readonly #recent: RecentCursors
+  /** Of the history that the last offset is in. */
+  #offsets: RecentOffsets | undefined
   #last: Offset | undefined
   #sawGap = false
   /** Of the attempt that is open: its transport sifts by itself. */
@@ -21,7 +26,9 @@ export class StreamCursors {
   /** @param from - the cursor that the stream is first opened after. */
   constructor({ cursors }: Pick<OperationInfo, 'cursors'>, replayWindow: number, from?: string) {
     this.#isOffset = cursors === 'offset'
+    this.#replayWindow = Math.max(replayWindow, 1)
     this.#last = this.#isOffset && from ? readOffset(from) : undefined
+    if (this.#last) this.#offsets = new RecentOffsets(this.#replayWindow, this.#last.offset)
     this.#recent = new RecentCursors(this.#isOffset ? 0 : replayWindow)
   }
 
@@ -33,7 +40,7 @@ export class StreamCursors {
   /** The stream begins anew, without a cursor. */
   clear(): void {
     this.#recent.clear()
-    this.#last = undefined
+    this.#last = this.#offsets = undefined
   }
 
   /** There was a gap in what was sifted last. */
@@ -44,51 +51,59 @@ export class StreamCursors {
   /** What is new among `items`, with a gap wherever some are missing. */
   sift(items: Item[]): Item[] {
     this.#sawGap = false
-    if (this.#isOffset) return this.#siftOffsets(items)
+    if (this.#isOffset) return this.#siftEach(items, this.#offsetGap)
     const isSifted = this.isSifted?.() === true
-    if (!isSifted && this.#recent.isReplaying) return items.filter((item) => this.#isNew(item))
+    if (!isSifted && this.#recent.isReplaying) return this.#siftEach(items, this.#opaqueGap)
     if (!isSifted) this.#recent.addAll(items)
     for (const item of items) if (item.isGap) this.#sawGap = true
     return items
   }
 
-  #isNew({ cursor, isGap }: Item): boolean {
-    if (isGap) this.#sawGap = true
-    if (!cursor) return true
-    if (this.#recent.isRepeat(cursor)) return false
-    this.#recent.add(cursor)
-    return true
-  }
-
-  #siftOffsets(items: Item[]): Item[] {
+  /** @param gapAt - what a message with this cursor stands behind: a gap, nothing, or itself, as a `repeat`. */
+  #siftEach(items: Item[], gapAt: (cursor: string, item: Item) => Gap | 'repeat' | undefined): Item[] {
     const sifted: Item[] = []
     for (const item of items) {
       if (item.isGap) this.#sawGap = true
-      const next = item.cursor ? readOffset(item.cursor) : undefined
-      if (next) {
-        if (this.#isSeen(next)) continue
-        const missing = this.#missing(next, item.cursor)
-        if (missing) {
-          sifted.push({ message: missing, isGap: true })
-          this.#sawGap = true
-        }
-        this.#last = next
+      const missing = item.cursor && !item.isGap ? gapAt(item.cursor, item) : undefined
+      if (missing === 'repeat') continue
+      if (missing) {
+        this.#sawGap = true
+        sifted.push({ message: missing, isGap: true })
       }
       sifted.push(item)
     }
     return sifted
   }
 
-  #isSeen({ epoch, offset }: Offset): boolean {
-    return this.#last !== undefined && this.#last.epoch === epoch && offset <= this.#last.offset
+  readonly #opaqueGap = (cursor: string, item: Item): Gap | 'repeat' | undefined => {
+    const from = this.#recent.last
+    const judged = this.#recent.judge(cursor, item)
+    return judged === 'anew' ? gap({ reason: 'epoch', from, to: cursor }) : judged === 'new' ? undefined : judged
   }
 
-  #missing({ epoch, offset, text }: Offset, to: string | undefined): Gap | undefined {
+  readonly #offsetGap = (cursor: string, item: Item): Gap | 'repeat' | undefined => {
+    const next = readOffset(cursor)
+    if (!next) return undefined
+    const mark = markOf(item)
     const last = this.#last
-    if (!last) return undefined
-    if (last.epoch !== epoch) return gap({ reason: 'epoch', from: last.text, to })
-    const lost = offset - last.offset - 1
-    return lost > 0 ? gap({ reason: 'offset', from: last.text, to: text, lost }) : undefined
+    if (!last || !this.#offsets || last.epoch !== next.epoch) return this.#begin(next, mark)
+    const lost = next.offset - last.offset - 1
+    if (lost < 0) {
+      const recalled = this.#offsets.recall(next.offset, mark)
+      return recalled === 'anew' ? this.#begin(next, mark) : recalled === 'late' ? undefined : recalled
+    }
+    this.#offsets.add(next.offset, mark)
+    this.#last = next
+    return lost > 0 ? gap({ reason: 'offset', from: last.text, to: next.text, lost }) : undefined
+  }
+
+  /** The first offset of a history. */
+  #begin(next: Offset, mark: number): Gap | undefined {
+    const last = this.#last
+    this.#last = next
+    this.#offsets = new RecentOffsets(this.#replayWindow, next.offset - 1)
+    this.#offsets.add(next.offset, mark)
+    return last && gap({ reason: 'epoch', from: last.text, to: next.text })
   }
 }
 

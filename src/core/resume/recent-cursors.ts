@@ -1,12 +1,22 @@
 import type { Item } from '../stream/source.ts'
+import { fingerprintOf } from './fingerprint.ts'
 
-/** The cursors of the last messages of a stream, by which a replay after a resume is recognised. */
+/** What the cursor of a message says while a replay may be going on. */
+export type Replayed = 'new' | 'repeat' | 'anew'
+
+/** Several messages had this cursor, which tells nothing of any one of them: better twice than lost. */
+const shared = -1
+
+/** The cursors of the last messages of a stream, each with the fingerprint of its message: by them a replay is told. */
 export class RecentCursors {
   readonly #limit: number
   #ring: string[] = []
+  #marks: number[] = []
   #next = 0
-  /** How often each cursor may still be repeated, while a replay may be going on. */
-  #repeats: Map<string, number> | undefined
+  /** What may be repeated, while a replay may be going on. */
+  #before: Map<string, number> | undefined
+  /** What the replay itself has brought: live messages may come before the history that holds them. */
+  #since: Map<string, number> | undefined
   #left = 0
 
   /** @param limit - how many are remembered, and for how many messages after a resume repeats are looked for. */
@@ -14,55 +24,83 @@ export class RecentCursors {
     this.#limit = limit
   }
 
+  /** The one remembered last. */
+  get last(): string | undefined {
+    return this.#ring[(this.#next === 0 ? this.#ring.length : this.#next) - 1]
+  }
+
   /** Repeats are looked for at the moment. */
   get isReplaying(): boolean {
-    return this.#repeats !== undefined
+    return this.#before !== undefined
   }
 
   /** The stream has been opened again: what comes may have been seen. */
   startReplay(): void {
-    const counts = new Map<string, number>()
-    for (const cursor of this.#ring) counts.set(cursor, (counts.get(cursor) ?? 0) + 1)
-    // A cursor that several messages shared tells nothing of any one of them: better twice than lost.
-    for (const [cursor, count] of counts) if (count > 1) counts.delete(cursor)
-    this.#repeats = counts.size > 0 ? counts : undefined
+    const before = new Map<string, number>()
+    this.#ring.forEach((cursor, index) => {
+      before.set(cursor, before.has(cursor) ? shared : (this.#marks[index] as number))
+    })
+    for (const [cursor, mark] of before) if (mark === shared) before.delete(cursor)
+    this.#endReplay()
+    if (before.size === 0) return
+    this.#before = before
+    this.#since = new Map()
     this.#left = this.#limit
   }
 
-  /** Whether the message of this cursor was seen before the resume. */
-  isRepeat(cursor: string): boolean {
-    if (!this.#repeats) return false
-    const isRepeat = this.#repeats.delete(cursor)
-    if (--this.#left <= 0 || this.#repeats.size === 0) this.#repeats = undefined
-    return isRepeat
-  }
-
-  add(cursor: string): void {
-    if (this.#limit === 0) return
-    this.#ring[this.#next] = cursor.length < 13 ? cursor : detach(cursor)
-    this.#next = this.#next + 1 === this.#limit ? 0 : this.#next + 1
+  /**
+   * What a message is that comes after a resume: one that was seen, with equal data, is a repeat; the same cursor with
+   * other data means that the server's history began anew. One that is not a repeat is remembered.
+   */
+  judge(cursor: string, item: Item): Replayed {
+    const mark = markOf(item)
+    const known = this.#before?.get(cursor)
+    const judged = known === undefined ? this.#judgeSince(cursor, mark) : known === mark ? 'repeat' : 'anew'
+    if (judged === 'anew') this.clear()
+    else if (known !== undefined) this.#before?.delete(cursor)
+    if (--this.#left <= 0 || this.#before?.size === 0) this.#endReplay()
+    if (judged !== 'repeat') this.#add(cursor, mark)
+    return judged
   }
 
   /** Remembers the cursors of a batch: of a long one, the last. */
   addAll(items: readonly Item[]): void {
-    const limit = this.#limit
-    if (limit === 0) return
-    const ring = this.#ring
-    let next = this.#next
-    for (let index = Math.max(0, items.length - limit); index < items.length; index++) {
-      const cursor = items[index]?.cursor
-      if (!cursor) continue
-      ring[next] = cursor.length < 13 ? cursor : detach(cursor)
-      next = next + 1 === limit ? 0 : next + 1
+    if (this.#limit === 0) return
+    for (let index = Math.max(0, items.length - this.#limit); index < items.length; index++) {
+      const item = items[index] as Item
+      if (item.cursor) this.#add(item.cursor, markOf(item))
     }
-    this.#next = next
   }
 
   clear(): void {
     this.#ring = []
+    this.#marks = []
     this.#next = 0
-    this.#repeats = undefined
+    this.#endReplay()
   }
+
+  #judgeSince(cursor: string, mark: number): Replayed {
+    if (this.#since?.get(cursor) === mark) return 'repeat'
+    this.#since?.set(cursor, mark)
+    return 'new'
+  }
+
+  #endReplay(): void {
+    this.#before = this.#since = undefined
+  }
+
+  #add(cursor: string, mark: number): void {
+    if (this.#limit === 0) return
+    const next = this.#next
+    this.#ring[next] = cursor.length < 13 ? cursor : detach(cursor)
+    this.#marks[next] = mark
+    this.#next = next + 1 === this.#limit ? 0 : next + 1
+  }
+}
+
+/** Of the text on the wire, where its reader has kept it; of the message otherwise. */
+export function markOf({ mark, message }: Item): number {
+  return mark ?? fingerprintOf(message)
 }
 
 /** V8 keeps a slice of 13 characters and more as a view into its source: a copy lets go of the chunk it was cut from. */

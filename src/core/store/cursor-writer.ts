@@ -1,6 +1,6 @@
 import type { Call } from '../call/call.ts'
 import { CallError } from '../errors/error.ts'
-import { readOffset } from '../resume/offset.ts'
+import { readOffset } from '../resume/offsets.ts'
 import type { Timer } from '../time/clock.ts'
 import { within } from '../time/within.ts'
 import type { CursorKeeper } from './cursor-place.ts'

@@ -8,6 +8,8 @@ export interface Item {
   readonly cursor?: string | undefined
   /** Bytes on the wire, where known: a bound on what is queued. */
   readonly size?: number
+  /** A fingerprint of its text on the wire; see `fingerprint`. @defaultValue that of the message */
+  readonly mark?: number | undefined
   /** The message is a {@link Gap}. */
   readonly isGap?: true
   /** The message is the user's own, and neither validated nor converted. */

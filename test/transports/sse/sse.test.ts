@@ -650,6 +650,24 @@ describe.each(['undici', 'fetch'] as const)('a connection, over %s', (http) => {
     await expect(take(open({ spec: { cursors: 'offset' } }).stream, 3)).rejects.toMatchObject({ code: 'data_loss' })
   })
 
+  it.each(['opaque', 'offset'] as const)('tells a server that was restarted from a replay (%s)', async (cursors) => {
+    const run = (name: string, to: number) =>
+      Array.from({ length: to }, (_, n) => `id: ${n + 1}\ndata: {"run":"${name}","n":${n + 1}}\n\n`).join('')
+    const map = { message: type<{ run: string; n: number }>() }
+    server.plan(text(run('a', 3)), text(run('a', 4)), { chunks: [run('b', 2)], after: 'stay' })
+    const { stream } = open({ map, spec: { data: 'json', cursors, gaps: 'yield' } })
+    const items = await take(stream, 7)
+    expect(items.map((item) => (isGap(item) ? item.reason : `${item.data.run}${item.data.n}`))).toEqual([
+      ...['a1', 'a2', 'a3', 'a4'],
+      ...['epoch', 'b1', 'b2'],
+    ])
+    expect(stream.continuity).toBe('unknown')
+    server.plan(text(run('a', 3)), text(run('c', 4)))
+    await expect(take(open({ map, spec: { data: 'json', cursors } }).stream, 9)).rejects.toMatchObject({
+      code: 'data_loss',
+    })
+  })
+
   it.each(['reset', 'end'] as const)('of an operation that is not to be resumed ends with it: %s', async (after) => {
     server.plan({ chunks: ['data: a\n\n'], after })
     const { stream } = open({ spec: { resume: false } })

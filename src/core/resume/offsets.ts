@@ -1,0 +1,69 @@
+/** A cursor that is a number in a history. */
+export interface Offset {
+  readonly epoch: string
+  readonly offset: number
+  readonly text: string
+}
+
+/** A safe integer behind an optional `epoch:`; anything else is no offset. */
+export function readOffset(text: string): Offset | undefined {
+  const colon = text.lastIndexOf(':')
+  const digits = text.slice(colon + 1)
+  const offset = Number(digits)
+  const isOffset = digits !== '' && Number.isSafeInteger(offset) && offset >= 0
+  return isOffset ? { epoch: text.slice(0, Math.max(colon, 0)), offset, text } : undefined
+}
+
+/**
+ * What an offset that is not above the newest one means: the same message again (`repeat`), one that was missing and
+ * comes late (`late`), or that the server's history began anew (`anew`).
+ */
+export type Recalled = 'repeat' | 'late' | 'anew'
+
+const missing = -1
+
+/** The last offsets of one history, each with the fingerprint of its message. */
+export class RecentOffsets {
+  readonly #limit: number
+  /** By their distance from the first one, round and round. */
+  readonly #marks: number[] = []
+  #first: number
+  #newest: number
+
+  /**
+   * @param limit - how many are remembered.
+   * @param after - the offset that the history is first seen after; nothing is known of it and those before.
+   */
+  constructor(limit: number, after: number) {
+    this.#limit = limit
+    this.#first = after + 1
+    this.#newest = after
+  }
+
+  get newest(): number {
+    return this.#newest
+  }
+
+  /** Remembers one above the newest; those between are missing. */
+  add(offset: number, mark: number): void {
+    for (let at = Math.max(this.#newest + 1, offset - this.#limit + 1); at < offset; at++) this.#set(at, missing)
+    this.#newest = offset
+    this.#set(offset, mark)
+  }
+
+  /** What one that is not above the newest means; a late one is remembered. */
+  recall(offset: number, mark: number): Recalled {
+    // Where the stream was opened after a cursor, the message of that cursor may come first: many servers include it.
+    if (offset === this.#first - 1 && this.#newest === offset) return 'repeat'
+    if (offset < Math.max(this.#first, this.#newest - this.#limit + 1)) return 'anew'
+    const known = this.#marks[(offset - this.#first) % this.#limit]
+    if (known === mark) return 'repeat'
+    if (known !== missing) return 'anew'
+    this.#set(offset, mark)
+    return 'late'
+  }
+
+  #set(offset: number, mark: number): void {
+    if (this.#limit > 0) this.#marks[(offset - this.#first) % this.#limit] = mark
+  }
+}
