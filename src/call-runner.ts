@@ -1,28 +1,24 @@
 import type { Auth } from './core/call/auth.ts'
 import { Call } from './core/call/call.ts'
-import type { CallOptions } from './core/call/call-options.ts'
+import { type CallOptions, checkCallOptions } from './core/call/call-options.ts'
 import type { UnaryResult } from './core/call/call-types.ts'
-import { checkOptions } from './core/call/check-options.ts'
-import { makeChecker, type ValidateMode } from './core/call/checker.ts'
 import { compose } from './core/call/compose.ts'
 import { Context } from './core/call/context.ts'
-import { badInput, badOutput, chain, guarded } from './core/call/conversion.ts'
 import { readHeaders } from './core/call/headers-init.ts'
-import { intakeWithin } from './core/call/intake-within.ts'
-import type { Interceptor } from './core/call/interceptor.ts'
+import type { Interceptor, Next } from './core/call/interceptor.ts'
 import type { OperationInfo } from './core/call/operation.ts'
-import type { Plan } from './core/call/plan.ts'
-import type { UnaryReply } from './core/call/reply.ts'
-import type { Route } from './core/call/route.ts'
-import { runUnary } from './core/call/run-unary.ts'
-import { Scope } from './core/call/scope.ts'
+import { makePlan, type Plan, type Route, type ValidateMode } from './core/call/plan.ts'
+import { inputWithin, runUnary } from './core/call/run-unary.ts'
+import { LiveScopes, Scope } from './core/call/scope.ts'
 import type { Services } from './core/call/services.ts'
 import type { Telemetry } from './core/call/telemetry.ts'
 import type { Transport } from './core/call/transport.ts'
-import { CallError, isAnyCallError } from './core/errors/error.ts'
+import { CallError } from './core/errors/error.ts'
+import { guard } from './core/guard.ts'
 import type { Outbox } from './core/outbox/outbox.ts'
 import { RetryLimits } from './core/retry/limits.ts'
 import type { StreamHandle } from './core/stream/handle.ts'
+import { reasonOf } from './core/time/bounded.ts'
 import { type Clock, systemClock } from './core/time/clock.ts'
 import { DeadlineList } from './core/time/deadline-list.ts'
 
@@ -43,12 +39,11 @@ const noOptions: CallOptions = Object.freeze({})
 
 /** Runs the calls of one client: routes them, starts their scopes, ends them. */
 export class CallRunner {
-  readonly #services: Services
+  readonly #services: Services & { readonly live: LiveScopes }
   readonly #validate: ValidateMode
   readonly #timeoutMs: number | undefined
   readonly #routes = new Map<string, Route>()
   readonly #plans = new WeakMap<OperationInfo, Plan>()
-  readonly #live = new Map<Scope, OperationInfo>()
   #closing: Promise<void> | undefined
 
   constructor(options: RunnerOptions) {
@@ -60,17 +55,15 @@ export class CallRunner {
       deadlines: new DeadlineList(clock),
       limits: new RetryLimits(clock),
       telemetry,
+      live: new LiveScopes(),
       lastWork: new Set(),
     }
     for (const [via, transport] of Object.entries(transports)) {
       const own = transport.auth === false ? undefined : (transport.auth ?? auth)
-      const chain = compose([...chainOf(own, transport), ...(transport.interceptors ?? [])], (call) => {
-        call.scope.root.sends++
-        return transport.send(call)
-      })
+      const chain = compose([...chainOf(own, transport), ...(transport.interceptors ?? [])], sendBy(transport))
       this.#routes.set(via, { transport, chain, auth: own })
       this.#services.limits.origins.set(via, originOf(via, transport))
-      transport.attach?.(this.#services, via)
+      if (take(transport)) transport.attach?.(this.#services, via)
     }
   }
 
@@ -85,29 +78,22 @@ export class CallRunner {
 
   /** Resolves with the message alone. */
   message(info: OperationInfo, input: unknown, options?: CallOptions): Promise<unknown> {
-    return this.#unary(info, input, options, converted)
+    return this.#unary(info, input, options, false)
   }
 
   /** Resolves with the message and what came with it. */
   reply(info: OperationInfo, input: unknown, options?: CallOptions): Promise<UnaryResult<unknown>> {
-    return this.#unary(info, input, options, async (reply, plan, scope) => {
-      const message = await converted(reply, plan, scope)
-      const { status, headers, trailers } = reply
-      const key = scope.idempotencyKey
-      const attempts = Math.max(1, scope.attempts)
-      return { message, status, headers, trailers, attempts, ...(key !== undefined && { idempotencyKey: key }) }
-    })
+    return this.#unary(info, input, options, true) as Promise<UnaryResult<unknown>>
   }
 
+  /** Opens when it is first used; what keeps it from opening rejects there. */
   stream(info: OperationInfo, input: unknown, options: CallOptions = noOptions): StreamHandle<unknown> {
     const plan = this.#plan(info)
-    const scope = new Scope(this.#services)
+    const scope = new Scope(this.#services, undefined, info)
     if (!info.streaming) throw misfit(info, 'an operation that streams is made by defineStream')
     return info.streaming.handle(plan, scope, async (outbox) => {
-      this.#follow(scope, info, options)
-      const taken = plan.intake ? plan.intake(input) : input
-      const call = this.#call(plan, taken, options, scope, outbox)
-      return taken instanceof Promise ? intakeWithin(call, taken, this.#timeoutMs) : call
+      const call = this.#begin(plan, input, options, scope, outbox)
+      return call.input instanceof Promise ? inputWithin(call, call.input, this.#timeoutMs) : call
     })
   }
 
@@ -117,67 +103,54 @@ export class CallRunner {
   }
 
   async #close(): Promise<void> {
-    for (const [scope, operation] of [...this.#live]) {
-      const { phase, sent } = scope
+    const { live, deadlines, lastWork } = this.#services
+    for (const scope of live.all()) {
+      const { phase, sent, operation } = scope
       const message = 'the client was closed during the call'
-      scope.abort(new CallError({ code: 'canceled', message, phase, sent }, { operation }))
+      scope.abort(new CallError({ code: 'canceled', message, phase, sent }, operation && { operation }))
     }
-    this.#services.deadlines.close()
-    await Promise.all([...this.#routes.values()].map(({ transport }) => transport.close()))
-    await Promise.all(this.#services.lastWork ?? [])
+    deadlines.close()
+    await Promise.all([...this.#routes.values()].map(({ transport }) => letGo(transport)))
+    await Promise.all(lastWork ?? [])
   }
 
-  #unary<T>(
-    info: OperationInfo,
-    input: unknown,
-    options: CallOptions = noOptions,
-    finish: (reply: UnaryReply, plan: Plan, scope: Scope) => T | PromiseLike<T>,
-  ): Promise<T> {
-    const scope = new Scope(this.#services)
+  #unary(info: OperationInfo, input: unknown, options = noOptions, isWhole: boolean): Promise<unknown> {
+    const scope = new Scope(this.#services, undefined, info)
     try {
-      this.#follow(scope, info, options)
       const plan = this.#plan(info)
-      const taken = plan.intake ? plan.intake(input) : input
-      const call = this.#call(plan, taken, options, scope, undefined)
-      const run = (ready: Call): Promise<T> => runUnary(ready, plan.route.chain, (reply) => finish(reply, plan, scope))
-      if (!(taken instanceof Promise)) return run(call)
-      return intakeWithin(call, taken, this.#timeoutMs)
-        .then(run)
-        .catch((error: unknown) => {
-          scope.end()
-          throw error
-        })
+      const call = this.#begin(plan, input, options, scope, undefined)
+      return runUnary({ plan, call, timeoutMs: this.#timeoutMs, isWhole })
     } catch (error) {
       scope.end()
       return Promise.reject(error)
     }
   }
 
-  /** Ties a scope to the client's life and the caller's signal, with one listener that leaves with the call. */
-  #follow(scope: Scope, info: OperationInfo, options: CallOptions): void {
-    if (options !== noOptions) checkOptions(options, { operation: info })
+  /** A call that is tied to the client's life and the caller's signal; its input may still be a promise. */
+  #begin(plan: Plan, input: unknown, options: CallOptions, scope: Scope, outbox: Outbox | undefined): Call {
+    const { info, route } = plan
+    if (options !== noOptions) checkCallOptions(options, { operation: info })
     const { signal } = options
     if (this.#closing) throw misfit(info, 'the client is closed: make another one')
+    if (closed.has(route.transport)) throw misfit(info, transportClosed(info.via))
     if (signal?.aborted) throw signal.reason
-    this.#live.set(scope, info)
-    if (!signal) {
-      scope.onEnd(() => this.#live.delete(scope))
-      return
+    this.#services.live.add(scope)
+    if (signal) {
+      const onAbort = () => scope.abort(signal.reason)
+      signal.addEventListener('abort', onAbort)
+      scope.onEnd(() => signal.removeEventListener('abort', onAbort))
     }
-    const onAbort = () => scope.abort(signal.reason)
-    signal.addEventListener('abort', onAbort)
-    scope.onEnd(() => {
-      this.#live.delete(scope)
-      signal.removeEventListener('abort', onAbort)
+    return new Call({
+      operation: info,
+      options,
+      input: plan.intake ? plan.intake(input) : input,
+      scope,
+      headers: readHeaders(options.headers, { operation: info }),
+      outbox,
+      context: options.context ?? Context.empty,
+      identity: identityOf(info, route, options),
+      cursor: typeof options.cursor === 'string' ? options.cursor : undefined,
     })
-  }
-
-  #call({ info, route }: Plan, input: unknown, options: CallOptions, scope: Scope, outbox: Outbox | undefined): Call {
-    const headers = readHeaders(options.headers, { operation: info })
-    const context = options.context ?? Context.empty
-    const identity = identityOf(info, route, context, options)
-    const cursor = typeof options.cursor === 'string' ? options.cursor : undefined
-    return new Call({ operation: info, options, input, scope, headers, outbox, context, identity, cursor })
   }
 
   #plan(info: OperationInfo): Plan {
@@ -190,51 +163,21 @@ export class CallRunner {
   }
 }
 
-/** A 304 says that the caller's own copy still holds: there is no message to check or to convert. */
-function converted(reply: UnaryReply, { convert, info }: Plan, scope: Scope): unknown {
-  if (!convert || reply.status === 304) return reply.message
-  const explain = (error: unknown): never => {
-    // What another call has failed with, and a conversion throws, tells of that call.
-    const isOurs = isAnyCallError(error) && error.attempt === 0 && error.operation === info.name
-    throw isOurs ? Object.assign(error, whence(reply, scope)) : error
-  }
-  try {
-    const message = convert(reply.message)
-    return message instanceof Promise ? message.catch(explain) : message
-  } catch (error) {
-    return explain(error)
+/** The end of every chain. Nothing is sent for a call that was over before its turn came. */
+function sendBy(transport: Transport): Next {
+  return (call) => {
+    const { scope } = call
+    if (scope.isOver) return Promise.reject(reasonOf(scope))
+    scope.root.sends++
+    return transport.send(call)
   }
 }
 
-/** What an error says of the reply that did not fit. */
-function whence({ status }: UnaryReply, { attempts, failures }: Scope): object {
-  return { status, attempt: Math.max(1, attempts), failures: [...failures] }
-}
-
-function makePlan(info: OperationInfo, route: Route, mode: ValidateMode, services: Services): Plan {
-  const origin = { operation: info }
-  const input = makeChecker('input', mode, services, origin)
-  const output = makeChecker('output', mode, services, origin)
-  const { intake, outlet, outgoing } = info
-  const taken = chain(info.adapted?.input, intake && ((value) => intake(value, input)))
-  const given = chain(outlet && ((message) => outlet(message, output)), info.adapted?.output)
-  return {
-    info,
-    route,
-    intake: guarded(taken, badInput, origin),
-    outgoing: guarded(outgoing && ((message) => outgoing(message, input)), badInput, origin),
-    convert: guarded(given, badOutput, origin),
-  }
-}
-
-function identityOf(info: OperationInfo, { auth }: Route, context: Context, options: CallOptions): string {
+function identityOf(info: OperationInfo, { auth }: Route, options: CallOptions): string {
   if (!auth?.identity) return ''
-  try {
-    return auth.identity({ context, options })
-  } catch (cause) {
-    const message = 'auth.identity() threw: see cause; nothing was sent'
-    throw new CallError({ code: 'internal', message, phase: 'resolve', sent: 'no', cause }, { operation: info })
-  }
+  const message = 'auth.identity() threw: see cause; nothing was sent'
+  const ask = () => auth.identity?.({ context: options.context ?? Context.empty, options }) ?? ''
+  return guard('auth.identity()', ask, { operation: info }, { message, phase: 'resolve', sent: 'no' })
 }
 
 /** Two transports to one server share its budget, over sockets too: `wss` is `https` by another name. */
@@ -244,4 +187,27 @@ function originOf(via: string, { origin }: Transport): string {
 
 function misfit(info: OperationInfo, message: string): CallError {
   return new CallError({ code: 'failed_precondition', message, phase: 'resolve', sent: 'no' }, { operation: info })
+}
+
+/** How many clients that are not closed hold each transport: one that is shared is closed with its last client. */
+const holders = new WeakMap<Transport, number>()
+const closed = new WeakSet<Transport>()
+
+/** Whether a client may attach the transport. */
+function take(transport: Transport): boolean {
+  if (closed.has(transport)) return false
+  holders.set(transport, (holders.get(transport) ?? 0) + 1)
+  return true
+}
+
+async function letGo(transport: Transport): Promise<void> {
+  const left = (holders.get(transport) ?? 0) - 1
+  holders.set(transport, left)
+  if (left > 0 || closed.has(transport)) return
+  closed.add(transport)
+  await transport.close()
+}
+
+function transportClosed(via: string): string {
+  return `the transport '${via}' was closed with the last client that used it: make another one`
 }

@@ -2,7 +2,6 @@ import { CallRunner } from './call-runner.ts'
 import { bindContract, bindOperation } from './contract.ts'
 import type { Auth } from './core/call/auth.ts'
 import type { DefaultChain } from './core/call/chain-parts.ts'
-import type { ValidateMode } from './core/call/checker.ts'
 import type { Interceptor } from './core/call/interceptor.ts'
 import {
   type Bound,
@@ -12,10 +11,24 @@ import {
   type Operation,
   operationInfo,
 } from './core/call/operation.ts'
-import { harmless, type Telemetry } from './core/call/telemetry.ts'
+import type { ValidateMode } from './core/call/plan.ts'
+import { guardTelemetry, type Telemetry } from './core/call/telemetry.ts'
 import type { Transport } from './core/call/transport.ts'
 import { refusal } from './core/errors/refusal.ts'
-import type { RetryOptions } from './core/retry/options.ts'
+import { guard } from './core/guard.ts'
+import {
+  anything,
+  callable,
+  checkOptions,
+  either,
+  list,
+  notNegative,
+  object,
+  oneOf,
+  type RulesOf,
+  takes,
+} from './core/options.ts'
+import { type RetryOptions, retryOption } from './core/retry/options.ts'
 import type { Clock } from './core/time/clock.ts'
 
 /** What a client is made of. */
@@ -62,12 +75,15 @@ export function makeClient<T extends { readonly [via: string]: Transport }>(
   options: ClientOptions<T>,
   defaultChain: DefaultChain,
 ): Client<keyof T & string> {
-  checkOptions(options)
+  checkClientOptions(options)
   const { transports, retry, timeoutMs, interceptors, clock, validate } = options
-  const telemetry = options.telemetry && harmless(options.telemetry)
+  const telemetry = options.telemetry && guardTelemetry(options.telemetry)
   const chainOf = (auth: Auth | undefined, transport: Transport) => {
     const defaults = defaultChain({ auth, retry, timeoutMs, telemetry, transport })
-    return typeof interceptors === 'function' ? interceptors(defaults) : [...(interceptors ?? []), ...defaults]
+    if (typeof interceptors !== 'function') return [...(interceptors ?? []), ...defaults]
+    const chosen = guard('interceptors(defaults)', () => interceptors(defaults))
+    checkInterceptors('interceptors(defaults)', chosen)
+    return chosen
   }
   const runner = new CallRunner({ transports, auth: options.auth, clock, telemetry, validate, timeoutMs, chainOf })
   const bound = new WeakMap<object, (...args: unknown[]) => unknown>()
@@ -85,14 +101,40 @@ export function makeClient<T extends { readonly [via: string]: Transport }>(
   }
 }
 
-function checkOptions(options: ClientOptions<{ readonly [via: string]: Transport }>): void {
-  const refuse = (message: string): never => {
-    throw refusal(message, undefined)
-  }
+const rules: RulesOf<ClientOptions<never>> = {
+  transports: anything,
+  auth: /* @__PURE__ */ takes('what bearerAuth(), apiKeyAuth() or basicAuth() makes', has('credential')),
+  retry: retryOption,
+  timeoutMs: /* @__PURE__ */ notNegative,
+  interceptors: /* @__PURE__ */ either(list, callable),
+  telemetry: /* @__PURE__ */ object('an object such as { event: (event) => … }', {
+    call: callable,
+    attempt: callable,
+    event: callable,
+  }),
+  validate: /* @__PURE__ */ oneOf('error', 'warn', false),
+  clock: /* @__PURE__ */ takes('a Clock such as virtualClock()', has('setTimer')),
+}
+
+function checkClientOptions(options: ClientOptions<{ readonly [via: string]: Transport }>): void {
   if (typeof options?.transports !== 'object' || options.transports === null)
-    refuse('createClient takes { transports: { rest: restTransport({ … }), … } }')
+    throw refusal('createClient takes { transports: { rest: restTransport({ … }), … } }', undefined)
+  checkOptions('createClient()', options, rules)
   for (const [via, transport] of Object.entries(options.transports)) {
     if (typeof transport?.send !== 'function')
-      refuse(`transports.${via} is no transport: make it with a factory such as restTransport({ … })`)
+      throw refusal(`transports.${via} is no transport: make it with a factory such as restTransport({ … })`, undefined)
+    checkInterceptors(`transports.${via}.interceptors`, transport.interceptors ?? [])
   }
+  if (typeof options.interceptors === 'object') checkInterceptors('interceptors', options.interceptors)
+}
+
+function checkInterceptors(what: string, interceptors: readonly Interceptor[]): void {
+  const wrong = Array.isArray(interceptors) ? interceptors.findIndex((each) => typeof each !== 'function') : 'no array'
+  if (wrong === -1) return
+  const words = typeof wrong === 'number' ? `${what}[${wrong}] is no interceptor` : `${what} gives ${wrong}`
+  throw refusal(`${words}: it takes functions such as async (call, next) => next(call), or retry()`, undefined)
+}
+
+function has(method: string): (value: unknown) => boolean {
+  return (value) => typeof (value as Record<string, unknown> | null)?.[method] === 'function'
 }

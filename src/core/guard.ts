@@ -39,17 +39,30 @@ export function toGuardError(
  *
  * What it throws, at once or later, harms nobody: every other listener is told, the call settles, and telemetry hears a
  * warning that names the listener.
+ *
+ * @param argument - what the listener is told; saves the caller a closure where many are told.
  */
-export function notify(what: string, run: () => unknown, telemetry: Telemetry | undefined): void {
-  const warn = (cause: unknown): void => {
-    const name = cause instanceof Error ? cause.name : typeof cause
-    telemetry?.event?.({ type: 'warning', call: undefined, message: `${what} threw (${name}); the call goes on` })
-  }
+export function notify<A>(
+  what: string,
+  run: (argument: A) => unknown,
+  telemetry: Telemetry | undefined,
+  argument?: A,
+): void {
   try {
-    const result = run()
-    if (isThenable(result)) result.then(undefined, warn)
+    const result = run(argument as A)
+    if (isThenable(result)) result.then(undefined, (cause: unknown) => warnOf(what, cause, telemetry))
   } catch (cause) {
-    warn(cause)
+    warnOf(what, cause, telemetry)
+  }
+}
+
+function warnOf(what: string, cause: unknown, telemetry: Telemetry | undefined): void {
+  const name = cause instanceof Error ? cause.name : typeof cause
+  const message = `${what} threw (${name}); the call goes on`
+  try {
+    telemetry?.event?.({ type: 'warning', call: undefined, message })
+  } catch {
+    // The hook itself is at fault, and nobody is left to tell.
   }
 }
 

@@ -15,8 +15,7 @@ import type { Failure } from '../core/errors/failure.ts'
 import { guard } from '../core/guard.ts'
 import type { Payers } from '../core/retry/limits.ts'
 import type { RetryOptions } from '../core/retry/options.ts'
-import { bounded } from '../core/time/bounded.ts'
-import { sleep } from '../core/time/sleep.ts'
+import { bounded, sleep } from '../core/time/bounded.ts'
 
 const isBrowser = typeof (globalThis as { document?: unknown }).document !== 'undefined'
 /** How much of a server's wait may be added as jitter; ms. */

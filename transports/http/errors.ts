@@ -52,7 +52,8 @@ export function httpFailure(response: HttpErrorResponse, wallNow: number): Failu
     isThrottled: row.isThrottled === true,
     isUnexecuted: row.isUnexecuted === true,
     isRetryForbidden: headers.last('x-should-retry') === 'false' || headers.last('stripe-should-retry') === 'false',
-    retryAfterMs: retryAfterMs ?? (row.isThrottled && !hasRetryAfter(headers) ? rateLimitResetMs(headers, wallNow) : undefined),
+    retryAfterMs:
+      retryAfterMs ?? (row.isThrottled && !hasRetryAfter(headers) ? rateLimitResetMs(headers, wallNow) : undefined),
     requestId: envelope.requestId ?? requestIdOf(headers),
     reason,
     serverMessage: envelope.serverMessage,

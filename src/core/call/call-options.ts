@@ -1,8 +1,17 @@
-import type { RetryOptions } from '../retry/options.ts'
+import type { ErrorOrigin } from '../errors/error.ts'
+import { anything, callable, checkOptions, object, type RulesOf, takes } from '../options.ts'
+import { type RetryOptions, retryOption } from '../retry/options.ts'
 import type { CursorPlace } from '../store/cursor-place.ts'
 import type { Resync } from '../stream/resync.ts'
 import type { Context } from './context.ts'
-import type { Signal } from './signal.ts'
+
+/** The part of an AbortSignal that a call uses; duck-typed, since jsdom's and Node's are different classes. */
+export interface Signal {
+  readonly aborted: boolean
+  readonly reason?: unknown
+  addEventListener(type: 'abort', listener: () => void, options?: { readonly once?: boolean }): void
+  removeEventListener(type: 'abort', listener: () => void): void
+}
 
 /** Bytes moved so far; `totalBytes` only where the length is known. */
 export interface Progress {
@@ -44,4 +53,51 @@ export interface CallOptions {
   readonly context?: Context | undefined
   readonly onUploadProgress?: ((progress: Progress) => void) | undefined
   readonly onDownloadProgress?: ((progress: Progress) => void) | undefined
+}
+
+const isText = (value: unknown): value is string => typeof value === 'string'
+const has = (method: string) => (value: unknown) => typeof (value as Record<string, unknown>)?.[method] === 'function'
+const isDate = /* @__PURE__ */ has('getTime')
+const isPlace = /* @__PURE__ */ has('open')
+const keyPattern = /^[\x20-\x7e]+$/
+
+const rules: RulesOf<CallOptions> & RulesOf<QueryContext> = {
+  signal: /* @__PURE__ */ takes('an AbortSignal', (value) => value === null || has('addEventListener')(value)),
+  timeoutMs: /* @__PURE__ */ takes('a number (ms)', (value) => typeof value === 'number' && !Number.isNaN(value)),
+  deadline: /* @__PURE__ */ takes('a valid Date, or ms since 1970', (value) =>
+    isDate(value) ? !Number.isNaN((value as Date).getTime()) : typeof value === 'number' && !Number.isNaN(value),
+  ),
+  headers: /* @__PURE__ */ object('Headers, a Map, pairs or a plain object'),
+  idempotencyKey: /* @__PURE__ */ takes(
+    'a text of visible ASCII characters',
+    (value) => isText(value) && keyPattern.test(value),
+  ),
+  retry: retryOption,
+  cursor: /* @__PURE__ */ takes(
+    'a text, of an earlier stream, or what storedCursor() makes',
+    (value) => isText(value) || isPlace(value),
+  ),
+  resync: callable,
+  context: /* @__PURE__ */ takes('a Context: make one with createContextKey().with(value)', /* @__PURE__ */ has('get')),
+  onUploadProgress: callable,
+  onDownloadProgress: callable,
+  client: anything,
+  meta: anything,
+  mutationKey: anything,
+}
+
+/** What TanStack Query passes behind the input of a `mutationFn`: it says nothing to us. */
+interface QueryContext {
+  readonly client: unknown
+  readonly meta: unknown
+  readonly mutationKey: unknown
+}
+
+/**
+ * Refuses what only a caller without types can pass, before anything begins.
+ *
+ * @throws {CallError} `invalid_argument` naming the option, never its value.
+ */
+export function checkCallOptions(options: CallOptions, origin: ErrorOrigin): void {
+  checkOptions('options of a call', options, rules, origin)
 }

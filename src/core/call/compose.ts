@@ -1,6 +1,7 @@
 import { CallError, isAnyCallError } from '../errors/error.ts'
 import type { Call } from './call.ts'
 import type { Interceptor, Next } from './interceptor.ts'
+import type { Reply } from './reply.ts'
 
 const trusted = new WeakSet<Interceptor>()
 
@@ -21,11 +22,12 @@ export function compose(interceptors: readonly Interceptor[], send: Next): Next 
 /** A user's interceptor: what it throws, and a missing Reply, becomes an error that names it. */
 function guarded(interceptor: Interceptor, next: Next, name: string): Next {
   return async (call) => {
-    const reply = await Promise.resolve()
-      .then(() => interceptor(call, next))
-      .catch((error: unknown) => {
-        throw explain(error, call, name)
-      })
+    let reply: Reply
+    try {
+      reply = await interceptor(call, next)
+    } catch (error) {
+      throw explain(error, call, name)
+    }
     if (reply?.kind === 'unary' || reply?.kind === 'stream') return reply
     throw new CallError(
       {

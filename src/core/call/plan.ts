@@ -1,14 +1,120 @@
-import type { OperationInfo } from './operation.ts'
-import type { Route } from './route.ts'
+import { CallError, type ErrorOrigin } from '../errors/error.ts'
+import type { Failure } from '../errors/failure.ts'
+import { toGuardError } from '../guard.ts'
+import type { Auth } from './auth.ts'
+import type { Next } from './interceptor.ts'
+import type { Check, OperationInfo } from './operation.ts'
+import { type Checked, checkSchema } from './schema.ts'
+import type { Services } from './services.ts'
+import type { Transport } from './transport.ts'
+
+/** One transport of a client with the chain composed in front of it. */
+export interface Route {
+  readonly transport: Transport
+  readonly chain: Next
+  readonly auth: Auth | undefined
+}
+
+/** One step between what the user holds and what a transport takes or gives; undefined where nothing is to be done. */
+export type Step = ((value: unknown) => unknown | Promise<unknown>) | undefined
 
 /** What a client works out once for an operation, so that a call does not. */
 export interface Plan {
   readonly info: OperationInfo
   readonly route: Route
-  /** From the caller's input to the transport's, validated; undefined where nothing is to be done. */
-  readonly intake: ((input: unknown) => unknown | Promise<unknown>) | undefined
+  /** From the caller's input to the transport's, validated. */
+  readonly intake: Step
   /** Validates one message that is sent on a stream. */
-  readonly outgoing: ((message: unknown) => unknown | Promise<unknown>) | undefined
+  readonly outgoing: Step
   /** From a wire message to what the user gets. */
-  readonly convert: ((message: unknown) => unknown | Promise<unknown>) | undefined
+  readonly convert: Step
+}
+
+/** What a failed check does: throws, warns and lets the value pass, or there is no check. */
+export type ValidateMode = 'error' | 'warn' | false
+
+/** Works out how one operation is called: its transport, and what its messages pass on the way there and back. */
+export function makePlan(info: OperationInfo, route: Route, mode: ValidateMode, services: Services): Plan {
+  const origin = { operation: info }
+  const input = makeCheck('input', mode, services, origin)
+  const output = makeCheck('output', mode, services, origin)
+  const { intake, outlet, outgoing, adapted } = info
+  return {
+    info,
+    route,
+    intake: guarded(chain(adapted?.input, intake && ((value) => intake(value, input))), badInput, origin),
+    outgoing: guarded(outgoing && ((message) => outgoing(message, input)), badInput, origin),
+    convert: guarded(chain(outlet && ((message) => outlet(message, output)), adapted?.output), badOutput, origin),
+  }
+}
+
+/** One step after the other, asynchronous only where a step is. */
+function chain(first: Step, then: Step): Step {
+  if (!first || !then) return first ?? then
+  return (value) => {
+    const between = first(value)
+    return between instanceof Promise ? between.then(then) : then(between)
+  }
+}
+
+/** What a step throws, the user's own code included, becomes a CallError with its cause. */
+function guarded(step: Step, failure: Failure, origin: ErrorOrigin): Step {
+  if (!step) return undefined
+  const fail = (cause: unknown): never => {
+    throw toGuardError('', cause, origin, failure)
+  }
+  return (value) => {
+    try {
+      const converted = step(value)
+      if (!(converted instanceof Promise)) return converted
+      const guardedPromise = converted.catch(fail)
+      // The call may have failed meanwhile for another reason: then nobody asks.
+      guardedPromise.catch(() => {})
+      return guardedPromise
+    } catch (cause) {
+      return fail(cause)
+    }
+  }
+}
+
+/** The caller's input could not be brought into the transport's shape. */
+const badInput: Failure = {
+  code: 'invalid_argument',
+  message: 'the input could not be converted: see cause; nothing was sent',
+  phase: 'resolve',
+  sent: 'no',
+}
+
+/** What came back could not be brought into the caller's shape. */
+const badOutput: Failure = {
+  code: 'internal',
+  message: 'the reply could not be converted: see cause',
+  phase: 'body',
+  sent: 'yes',
+}
+
+/** Makes the function that validates by a schema, asynchronous only where the schema is. */
+function makeCheck(direction: 'input' | 'output', mode: ValidateMode, services: Services, origin: ErrorOrigin): Check {
+  if (mode === false) return (_schema, value) => value
+  const settle = (checked: Checked, value: unknown): unknown => {
+    if ('value' in checked) return checked.value
+    const failure = mismatch(direction, checked)
+    if (mode === 'error') throw new CallError(failure, origin)
+    const message = `${origin.operation.name}: ${failure.message}`
+    services.telemetry?.event?.({ type: 'warning', call: undefined, message })
+    return value
+  }
+  return (schema, value) => {
+    const checked = checkSchema(schema, value)
+    return checked instanceof Promise ? checked.then((done) => settle(done, value)) : settle(checked, value)
+  }
+}
+
+function mismatch(direction: 'input' | 'output', { violations }: Extract<Checked, { violations: unknown }>): Failure {
+  const fields = violations.map(({ field }) => (field ? `'${field}'` : 'the whole')).join(', ')
+  const message =
+    direction === 'input'
+      ? `the input does not fit its schema at ${fields}: see violations; nothing was sent`
+      : `the reply does not fit its schema at ${fields}: see violations, or set validate: 'warn'`
+  return { ...(direction === 'input' ? badInput : badOutput), message, violations }
 }

@@ -1,49 +1,51 @@
-import { CallError, isAnyCallError } from '../errors/error.ts'
+import { addCaller, CallError, isAnyCallError } from '../errors/error.ts'
+import { bounded } from '../time/bounded.ts'
 import type { Call } from './call.ts'
-import type { Next } from './interceptor.ts'
-import { discardReply, type UnaryReply } from './reply.ts'
+import type { UnaryResult } from './call-types.ts'
+import type { Plan } from './plan.ts'
+import { discardReply, type Reply, type UnaryReply } from './reply.ts'
+import type { Scope } from './scope.ts'
 
-/**
- * Runs one unary call through its chain and ends its scope, once, whatever ended it.
- *
- * An abort or a deadline settles the caller at once, even if an interceptor ignores it; a reply that comes later is
- * closed on arrival.
- *
- * @param finish - makes of the reply what the caller gets.
- */
-export function runUnary<T>(call: Call, chain: Next, finish: (reply: UnaryReply) => T | PromiseLike<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const { scope } = call
-    scope.onAbort(reject)
-    start(call, chain).then(
-      (reply) => {
-        if (scope.isOver) return discardReply(reply)
-        if (reply.kind !== 'unary') return refuse(call, reply, reject)
-        // A body that is still to be read holds the call: deadline and abort reach it.
-        if (reply.finished) reply.finished.then(endOf(call), endOf(call))
-        else scope.end()
-        try {
-          resolve(finish(reply))
-        } catch (error) {
-          reject(error)
-        }
-      },
-      (error: unknown) => {
-        const known = toKnownError(error, call)
-        scope.end()
-        reject(known)
-      },
-    )
-  })
+/** What a unary call is started with. */
+export interface UnaryStart {
+  readonly plan: Plan
+  readonly call: Call
+  /** Bounds the validation of the input, which happens before the chain; ms. */
+  readonly timeoutMs: number | undefined
+  /** Status, headers and attempts are wanted beside the message. */
+  readonly isWhole: boolean
 }
 
-/** Calls the chain; what it throws at once rejects like what it rejects with. */
-export function start(call: Call, chain: Next): ReturnType<Next> {
-  if (call.scope.isOver) return Promise.reject(call.scope.reason)
+const discarding = { discard: discardReply }
+
+/**
+ * Runs one unary call: its input, the chain, its output; ends its scope once, whatever ended it.
+ *
+ * An abort or a deadline settles the caller at once, even if an interceptor or a schema ignores it; a reply that comes
+ * later is closed on arrival. The scope ends when the message is validated and converted, so that these are bounded too.
+ */
+export async function runUnary({ plan, call: begun, timeoutMs, isWhole }: UnaryStart): Promise<unknown> {
+  const { scope } = begun
+  let call = begun
   try {
-    return chain(call)
+    if (call.input instanceof Promise) call = await inputWithin(call, call.input, timeoutMs)
+    const ready = call
+    const reply = await bounded<Reply>(scope, () => plan.route.chain(ready), discarding)
+    if (reply.kind !== 'unary') {
+      discardReply(reply)
+      const message = 'a stream came back for a unary call'
+      throw new CallError({ code: 'internal', message, phase: 'body', sent: 'yes' }, call)
+    }
+    // A 304 says that the caller's own copy still holds: there is no message to check or to convert.
+    const message = plan.convert && reply.status !== 304 ? await converted(plan.convert, reply, call) : reply.message
+    // A body that is still to be read holds the call: deadline and abort reach it.
+    if (reply.finished) reply.finished.then(endOf(scope), endOf(scope))
+    else scope.end()
+    return isWhole ? toResult(message, reply, scope) : message
   } catch (error) {
-    return Promise.reject(error)
+    const known = toKnownError(error, call)
+    scope.end()
+    throw addCaller(known)
   }
 }
 
@@ -57,13 +59,49 @@ export function toKnownError(error: unknown, call: Call): unknown {
   )
 }
 
-function refuse(call: Call, reply: Parameters<typeof discardReply>[0], reject: (error: unknown) => void): void {
-  call.scope.end()
-  discardReply(reply)
-  const message = 'a stream came back for a unary call'
-  reject(new CallError({ code: 'internal', message, phase: 'body', sent: 'yes' }, call))
+/**
+ * The call with its input, which is validated asynchronously: for as long as the call may last. What is left then is
+ * its deadline.
+ */
+export async function inputWithin(call: Call, input: Promise<unknown>, timeoutMs = 30_000): Promise<Call> {
+  const { scope, options } = call
+  const { clock } = scope.services
+  const { deadline = Number.POSITIVE_INFINITY } = options
+  const absolute = (typeof deadline === 'number' ? deadline : deadline.getTime()) - clock.wallNow()
+  const at = clock.now() + Math.min(options.timeoutMs ?? timeoutMs, absolute)
+  const expired = (): CallError => {
+    const message = 'the deadline passed while the input was validated; nothing was sent'
+    return new CallError({ code: 'deadline_exceeded', message, phase: 'resolve', sent: 'no' }, call)
+  }
+  return call.with({ input: await bounded(scope, () => input, { at, expired }), deadline: at })
 }
 
-function endOf(call: Call): () => void {
-  return () => call.scope.end()
+/** Synchronous where the conversion is; else bounded like everything else of the call. */
+function converted(convert: NonNullable<Plan['convert']>, reply: UnaryReply, call: Call): unknown {
+  const { scope } = call
+  const explain = (error: unknown): never => {
+    discardReply(reply)
+    // What another call has failed with, and a conversion throws, tells of that call.
+    const isOwn = isAnyCallError(error) && error.attempt === 0 && error.operation === call.operation.name
+    const { attempts, failures } = scope
+    const facts = { status: reply.status, attempt: Math.max(1, attempts), failures: [...failures] }
+    throw isOwn ? Object.assign(error, facts) : error
+  }
+  try {
+    const message = convert(reply.message)
+    return message instanceof Promise ? bounded(scope, () => message).catch(explain) : message
+  } catch (error) {
+    return explain(error)
+  }
+}
+
+function toResult(message: unknown, reply: UnaryReply, scope: Scope): UnaryResult<unknown> {
+  const { status, headers, trailers } = reply
+  const key = scope.idempotencyKey
+  const attempts = Math.max(1, scope.attempts)
+  return { message, status, headers, trailers, attempts, ...(key !== undefined && { idempotencyKey: key }) }
+}
+
+function endOf(scope: Scope): () => void {
+  return () => scope.end()
 }

@@ -1,9 +1,10 @@
 import type { FailedAttempt } from '../errors/error.ts'
 import type { Phase, Sent } from '../errors/failure.ts'
+import { notify } from '../guard.ts'
 import type { StreamState } from '../stream/state.ts'
+import type { Armed } from '../time/deadline-list.ts'
+import type { OperationInfo } from './operation.ts'
 import type { Services } from './services.ts'
-
-type OnAbort = (reason: unknown) => void
 
 /**
  * The mutable half of a call, shared by all its copies: how it is ended and what has happened so far.
@@ -14,6 +15,8 @@ type OnAbort = (reason: unknown) => void
 export class Scope {
   readonly services: Services
   readonly root: Scope
+  /** Whose call it is, for what a client says when it ends it (root only). */
+  readonly operation: OperationInfo | undefined
   /** Sends of this call so far, replays after a token refresh included (root only). */
   sends = 0
   /** Attempts of this call or opening so far (root only). */
@@ -34,17 +37,21 @@ export class Scope {
   streamState: StreamState = 'idle'
   /** Who wants to know: the stream's handle (root only). */
   onStreamState: ((state: StreamState) => void) | undefined
+  /** Where it stands among the calls of its client that are not over; -1 where it does not (root only). */
+  liveIndex = -1
   #state: 'live' | 'aborted' | 'ended' = 'live'
   #isEnded = false
   /** Listeners are being told; one of them may end the call, which must not keep it from the others. */
   #isAborting = false
   #reason: unknown
-  #onAbort: (OnAbort | undefined)[] | undefined
-  #onEnd: ((() => void) | undefined)[] | undefined
+  #onAbort: Listeners | undefined
+  #onEnd: Listeners | undefined
+  #armed: Armed | undefined
   #controller: AbortController | undefined
 
-  constructor(services: Services, parent?: Scope) {
+  constructor(services: Services, parent?: Scope, operation?: OperationInfo) {
     this.services = services
+    this.operation = operation
     this.root = parent ? parent.root : this
     if (!parent) return
     const offAbort = parent.onAbort((reason) => this.abort(reason))
@@ -101,28 +108,32 @@ export class Scope {
     const listeners = this.#onAbort
     this.#onAbort = undefined
     this.#isAborting = true
-    if (listeners) for (const listener of listeners) listener?.(reason)
+    listeners?.tell('an onAbort listener', this.services, reason)
     this.#controller?.abort(reason)
     this.#isAborting = false
     this.end()
   }
 
-  /** Calls `listener` on abort, at once if that has happened; returns what removes it. */
-  onAbort(listener: OnAbort): () => void {
-    if (this.#state === 'aborted') listener(this.#reason)
+  /** Calls `listener` on abort, at once if that has happened; returns what removes it. What it throws harms nobody. */
+  onAbort(listener: (reason: unknown) => void): () => void {
+    if (this.#state === 'aborted') notify('an onAbort listener', listener, this.services.telemetry, this.#reason)
     if (this.#state !== 'live') return noop
-    this.#onAbort ??= []
-    return register(this.#onAbort, listener)
+    return (this.#onAbort ??= new Listeners()).add(listener)
   }
 
-  /** Calls `listener` once when the call is over, at once if it is; returns what removes it. */
+  /** Calls `listener` once when the call is over, at once if it is; returns what removes it. What it throws harms nobody. */
   onEnd(listener: () => void): () => void {
-    if (this.#isEnded) {
-      listener()
-      return noop
-    }
-    this.#onEnd ??= []
-    return register(this.#onEnd, listener)
+    if (!this.#isEnded) return (this.#onEnd ??= new Listeners()).add(listener)
+    notify('an onEnd listener', listener, this.services.telemetry)
+    return noop
+  }
+
+  /** Aborts the call at a moment of the monotonic clock with what `expired` makes; its end takes that off the list. */
+  abortAt(at: number, expired: () => unknown): Armed {
+    const armed = this.services.deadlines.add(at, () => this.abort(expired()))
+    if (!this.#armed) this.#armed = armed
+    else this.onEnd(() => this.services.deadlines.remove(armed))
+    return armed
   }
 
   /** The call is over; after an abort, by itself. Only the facade calls this, and who forked a scope. */
@@ -131,9 +142,12 @@ export class Scope {
     this.#isEnded = true
     if (this.#state === 'live') this.#state = 'ended'
     this.#onAbort = undefined
+    const { deadlines, live } = this.services
+    if (this.#armed) deadlines.remove(this.#armed)
+    if (this.liveIndex >= 0) live?.remove(this)
     const listeners = this.#onEnd
     this.#onEnd = undefined
-    if (listeners) for (const listener of listeners) listener?.()
+    listeners?.tell('an onEnd listener', this.services, undefined)
   }
 
   /** A child for one hedge leg, one timed attempt or one re-open: ends with its parent, not the other way round. */
@@ -144,13 +158,68 @@ export class Scope {
   }
 }
 
-/** Adds to a list whose tail is trimmed as listeners leave, so that a stream's thousandth reconnect finds it short. */
-function register<L>(list: (L | undefined)[], listener: L): () => void {
-  const slot = list.push(listener) - 1
-  return () => {
-    if (list[slot] !== listener) return
-    list[slot] = undefined
-    while (list.length > 0 && list[list.length - 1] === undefined) list.pop()
+/** The calls of a client that are not over: an array with swap-remove, since the tables of a Map outlive its entries. */
+export class LiveScopes {
+  readonly #scopes: Scope[] = []
+
+  add(scope: Scope): void {
+    scope.liveIndex = this.#scopes.push(scope) - 1
+  }
+
+  remove(scope: Scope): void {
+    const last = this.#scopes.pop() as Scope
+    if (last !== scope) {
+      this.#scopes[scope.liveIndex] = last
+      last.liveIndex = scope.liveIndex
+    }
+    scope.liveIndex = -1
+  }
+
+  /** A copy, since who goes through them ends them. */
+  all(): Scope[] {
+    return [...this.#scopes]
+  }
+}
+
+interface Listener {
+  readonly run: (argument: unknown) => void
+  before: Listener | undefined
+  after: Listener | undefined
+  isGone: boolean
+}
+
+/** Listeners in the order they came; one that leaves leaves nothing behind, wherever it stood. */
+class Listeners {
+  #first: Listener | undefined
+  #last: Listener | undefined
+  #isTelling = false
+
+  add(run: (argument: unknown) => void): () => void {
+    const listener: Listener = { run, before: this.#last, after: undefined, isGone: false }
+    if (this.#last) this.#last.after = listener
+    else this.#first = listener
+    this.#last = listener
+    return () => this.#remove(listener)
+  }
+
+  /** Tells each, once; one that throws keeps the word from nobody. */
+  tell(what: string, services: Services, argument: unknown): void {
+    this.#isTelling = true
+    for (let listener = this.#first; listener; listener = listener.after)
+      if (!listener.isGone) notify(what, listener.run, services.telemetry, argument)
+  }
+
+  #remove(listener: Listener): void {
+    if (listener.isGone) return
+    listener.isGone = true
+    // Who goes along the list finds the way; it is dropped as a whole then.
+    if (this.#isTelling) return
+    const { before, after } = listener
+    if (before) before.after = after
+    else this.#first = after
+    if (after) after.before = before
+    else this.#last = before
+    listener.before = listener.after = undefined
   }
 }
 

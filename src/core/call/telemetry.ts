@@ -3,7 +3,7 @@ import type { Call } from './call.ts'
 
 /**
  * What happens to a call, as it happens: the hook for logs, metrics and traces. Every member is optional; what one
- * throws harms no call and is dropped.
+ * throws harms no call: the first failure is told on the console.
  */
 export interface Telemetry {
   /** A call starts; what is returned is called once when it is over, with its error if it failed. */
@@ -30,21 +30,45 @@ export type TelemetryEvent =
   | { readonly type: 'state'; readonly call: Call; readonly state: StreamState }
   | { readonly type: 'warning'; readonly call: Call | undefined; readonly message: string }
 
-/** The same hook, whose failures reach no call. */
-export function harmless(telemetry: Telemetry): Telemetry {
-  const { call, attempt, event } = telemetry
+/**
+ * The same hook, whose failures reach no call: the first one is told on the console, by the name of the member, and each
+ * of `call` and `attempt` as a warning to `event`.
+ */
+export function guardTelemetry(telemetry: Telemetry): Telemetry {
+  let hasWarned = false
+  const failed = (member: string, cause: unknown): void => {
+    const name = cause instanceof Error ? cause.name : typeof cause
+    const message = `telemetry.${member} threw (${name}); the call goes on`
+    if (!hasWarned) {
+      hasWarned = true
+      host.console?.warn(`[polywire] ${message}; later failures of this hook are not told here`, cause)
+    }
+    if (member !== 'event') event?.({ type: 'warning', call: undefined, message })
+  }
   const tolerant =
-    <A extends unknown[], R>(run: ((...args: A) => R) | undefined) =>
-    (...args: A): R | undefined => {
+    <A, R>(member: string, run: (argument: A) => R) =>
+    (argument: A): R | undefined => {
       try {
-        return run?.apply(telemetry, args)
-      } catch {
+        const result: unknown = run.call(telemetry, argument)
+        if (result instanceof Promise) result.catch((cause: unknown) => failed(member, cause))
+        return result as R
+      } catch (cause) {
+        failed(member, cause)
         return undefined
       }
     }
-  return {
-    ...(call && { call: (of) => tolerant(tolerant(call)(of)) }),
-    ...(attempt && { attempt: (of) => tolerant(tolerant(attempt)(of)) }),
-    ...(event && { event: tolerant(event) }),
+  const span = (member: 'call' | 'attempt', start: Telemetry['call']): Telemetry => {
+    if (!start) return {}
+    const begin = tolerant(member, start)
+    return {
+      [member]: (call: Call) => {
+        const finish = begin(call)
+        return typeof finish === 'function' ? tolerant(member, finish) : undefined
+      },
+    }
   }
+  const event = telemetry.event && tolerant('event', telemetry.event)
+  return { ...span('call', telemetry.call), ...span('attempt', telemetry.attempt), ...(event && { event }) }
 }
+
+const host = globalThis as { readonly console?: { warn(...words: unknown[]): void } }

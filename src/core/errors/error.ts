@@ -163,6 +163,32 @@ export function isAnyCallError(error: unknown): error is CallError {
   return typeof error === 'object' && error !== null && (error as { [brand]?: unknown })[brand] === true
 }
 
+interface StackHolder {
+  stack?: string
+}
+const { captureStackTrace } = Error as { captureStackTrace?: (holder: StackHolder) => void }
+
+/**
+ * Adds to an error's stack the line of whoever awaits the call that failed: the error itself was made in a socket's
+ * callback, where the caller no longer stands in the stack. Called where the facade rejects, since the engine follows
+ * the chain of awaits from there; a call that succeeds pays nothing.
+ */
+export function addCaller(error: unknown): unknown {
+  if (!captureStackTrace || !isAnyCallError(error) || typeof error.stack !== 'string') return error
+  const here: StackHolder = {}
+  captureStackTrace(here)
+  const own = error.stack
+  const callers = String(here.stack)
+    .split('\n')
+    .filter((line) => /^\s+at async /.test(line) && !own.includes(line))
+  try {
+    if (callers.length > 0) error.stack = [own, ...callers].join('\n')
+  } catch {
+    // Somebody has frozen it: it stays as it is.
+  }
+  return error
+}
+
 /** Completes the last error with what went before it: the earlier attempts, the worst `sent`, and why it ends here. */
 export function withHistory(error: CallError, failures: readonly FailedAttempt[], notRetried?: NotRetried): CallError {
   const sent = failures.reduce<Sent>((worst, each) => (rank[each.sent] > rank[worst] ? each.sent : worst), error.sent)

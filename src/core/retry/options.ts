@@ -1,4 +1,16 @@
 import type { CallError } from '../errors/error.ts'
+import {
+  aboveZero,
+  callable,
+  count,
+  notNegative,
+  type OptionRule,
+  type OptionRules,
+  object,
+  oneOf,
+  orFalse,
+  type RulesOf,
+} from '../options.ts'
 
 /** How failed calls are sent again. What a call says wins over what its operation says, and that over the client. */
 export interface RetryOptions {
@@ -36,3 +48,29 @@ export interface RetryBudgetOptions {
   /** What one retry of a throttled call costs. @defaultValue 5 */
   readonly throttleCost?: number
 }
+
+const budgetRules: RulesOf<RetryBudgetOptions> = {
+  originTokens: notNegative,
+  operationTokens: notNegative,
+  retryCost: notNegative,
+  throttleCost: notNegative,
+}
+
+const retryRules: RulesOf<RetryOptions> = {
+  maxAttempts: count,
+  baseDelayMs: notNegative,
+  throttleDelayMs: notNegative,
+  maxDelayMs: notNegative,
+  attemptTimeoutMs: aboveZero,
+  scope: /* @__PURE__ */ oneOf('operation', 'origin'),
+  maxRetryAfterMs: notNegative,
+  budget: /* @__PURE__ */ orFalse(
+    /* @__PURE__ */ object('an object such as { originTokens: 500 }', budgetRules as OptionRules),
+  ),
+  isRetryable: callable,
+}
+
+/** What a `retry` option takes, wherever it stands. */
+export const retryOption: OptionRule = /* @__PURE__ */ orFalse(
+  /* @__PURE__ */ object('an object such as { maxAttempts: 4 }', retryRules),
+)

@@ -1,8 +1,8 @@
 import type { Call } from '../call/call.ts'
 import { CallError } from '../errors/error.ts'
 import { readOffset } from '../resume/offsets.ts'
+import { within } from '../time/bounded.ts'
 import type { Timer } from '../time/clock.ts'
-import { within } from '../time/within.ts'
 import type { CursorKeeper } from './cursor-place.ts'
 import type { Store } from './store.ts'
 

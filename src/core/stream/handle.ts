@@ -1,10 +1,10 @@
-import { unlessAborted } from '../call/aborted.ts'
 import type { Call } from '../call/call.ts'
 import type { Duplex, Observer, SendOptions, StreamHead } from '../call/call-types.ts'
 import { discardReply, type StreamReply } from '../call/reply.ts'
-import { start, toKnownError } from '../call/run-unary.ts'
+import { toKnownError } from '../call/run-unary.ts'
 import { CallError, isAnyCallError } from '../errors/error.ts'
 import { type CursorKeeper, type CursorPlace, kept } from '../store/cursor-place.ts'
+import { bounded } from '../time/bounded.ts'
 import { linger } from './linger.ts'
 import { notAStream } from './not-a-stream.ts'
 import { StreamObservers } from './observers.ts'
@@ -174,13 +174,11 @@ export class StreamHandle<Message> implements Duplex<unknown, Message>, AsyncIte
     scope.setStreamState('connecting')
     let call: Call | undefined
     try {
-      call = this.#call = await unlessAborted(scope, prepare())
+      call = this.#call = await bounded(scope, prepare)
       const { cursor } = call.options
-      if (typeof cursor === 'object') call = await unlessAborted(scope, this.#restore(call, cursor))
-      const opening = start(call, chain)
-      // A stream that opens after its call has ended is closed on arrival.
-      opening.then((late) => scope.isOver && discardReply(late)).catch(() => {})
-      const reply = await unlessAborted(scope, opening)
+      if (typeof cursor === 'object') call = await this.#restore(call, cursor)
+      const ready = call
+      const reply = await bounded(scope, () => chain(ready), { discard: discardReply })
       if (reply.kind !== 'stream') throw notAStream(call)
       if (this.#isClosed) {
         discardReply(reply)
@@ -202,7 +200,7 @@ export class StreamHandle<Message> implements Duplex<unknown, Message>, AsyncIte
 
   /** Begins where the stream before has stopped. */
   async #restore(call: Call, place: CursorPlace): Promise<Call> {
-    const keeper = await place.open(call, () => this.#reader.cursor)
+    const keeper = await bounded(call.scope, () => place.open(call, () => this.#reader.cursor))
     if (this.#isClosed) return call
     this.#keeper = keeper
     this.#reader.onIdle = () => keeper.progressed()

@@ -1,4 +1,6 @@
 import type { Scope } from '../call/scope.ts'
+import { CallError } from '../errors/error.ts'
+import type { Clock } from './clock.ts'
 
 /** What bounds a piece of work beside the abort of its scope. */
 export interface Bounds<T> {
@@ -18,30 +20,33 @@ export interface Bounds<T> {
 export function bounded<T>(scope: Scope, work: () => T | PromiseLike<T>, bounds?: Bounds<T>): Promise<T> {
   return new Promise<T>((resolve, reject) => {
     if (scope.isOver) {
-      reject(scope.reason)
+      reject(reasonOf(scope))
       return
     }
-    const { deadlines } = scope.services
-    const at = bounds?.at ?? Number.POSITIVE_INFINITY
-    const armed = at < Number.POSITIVE_INFINITY ? deadlines.add(at, () => scope.abort(bounds?.expired?.())) : undefined
+    const armed =
+      bounds?.at !== undefined && bounds.at !== Number.POSITIVE_INFINITY
+        ? scope.services.deadlines.add(bounds.at, () => scope.abort(bounds.expired?.()))
+        : undefined
     let isSettled = false
     const settle = (): boolean => {
       if (isSettled) return false
       isSettled = true
       off()
-      if (armed) deadlines.remove(armed)
+      if (armed) scope.services.deadlines.remove(armed)
       return true
     }
-    const off = scope.onAbort((reason) => {
-      if (settle()) reject(reason)
-    })
     const fail = (error: unknown): void => {
       if (settle()) reject(error)
     }
     const give = (value: T): void => {
-      if (settle()) resolve(value)
-      else bounds?.discard?.(value)
+      const isFirst = settle()
+      // A scope that has ended without an abort wants no reply either.
+      if (bounds?.discard && (!isFirst || scope.isOver)) {
+        bounds.discard(value)
+        reject(reasonOf(scope))
+      } else if (isFirst) resolve(value)
     }
+    const off = scope.onAbort(fail)
     try {
       const result = work()
       if (typeof (result as PromiseLike<T> | undefined)?.then === 'function')
@@ -51,4 +56,33 @@ export function bounded<T>(scope: Scope, work: () => T | PromiseLike<T>, bounds?
       fail(error)
     }
   })
+}
+
+/** Waits `delayMs`; the scope's abort wakes it at once. Holds the process, since a caller waits for it. */
+export function sleep(delayMs: number, scope: Scope): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const timer = scope.services.clock.setTimer(() => {
+      offAbort()
+      resolve()
+    }, delayMs)
+    const offAbort = scope.onAbort((reason) => {
+      timer.clear()
+      reject(reason)
+    })
+  })
+}
+
+/** The same as {@link bounded} for work that belongs to no call: what it gives, unless it takes too long. */
+export function within<T>(clock: Clock, timeoutMs: number, work: () => Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = clock.setTimer(() => reject(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs)
+    new Promise<T>((settle) => settle(work())).then(resolve, reject).finally(() => timer.clear())
+  })
+}
+
+/** Why nothing is begun in a scope that is over: what it was aborted with, or that its call has ended. */
+export function reasonOf(scope: Scope): unknown {
+  if (scope.isAborted) return scope.reason
+  const { phase, sent } = scope.root
+  return new CallError({ code: 'canceled', message: 'the call is over: nothing more is begun for it', phase, sent })
 }

@@ -17,6 +17,11 @@ export interface Clock {
   afterReading?(run: () => void): Timer
   /** A number in [0, 1). */
   random(): number
+  /**
+   * `false` where a timer ends with the request in which it was set, as on workerd: then each deadline has its own, since
+   * one that calls share would stop for all of them. @defaultValue true
+   */
+  readonly areTimersShared?: boolean
 }
 
 /** The longest delay that a host timer can hold, in ms. */
@@ -46,6 +51,9 @@ export const systemClock: Clock = {
     return { clear: () => clearImmediate(id), hold: () => {} }
   },
   random: () => Math.random(),
+  get areTimersShared() {
+    return (globalThis as { navigator?: { userAgent?: string } }).navigator?.userAgent !== 'Cloudflare-Workers'
+  },
 }
 
 interface Immediates {

@@ -85,7 +85,11 @@ function setup(options: Partial<ClientOptions<never>> = {}, store = new Ledger()
     changes: Partial<OperationInfo> = {},
     more: StoredCursorOptions & CallOptions = {},
     input: object = {},
-  ) => client.call(watch(changes), input, { ...more, cursor: storedCursor(store, 'me', more) }) as Stream<any>
+  ) => {
+    const { everyMs: _everyMs, ttlMs: _ttlMs, ...callOptions } = more
+    const cursor = storedCursor(store, 'me', more)
+    return client.call(watch(changes), input, { ...callOptions, cursor }) as Stream<any>
+  }
   return { clock, server, client, store, warnings, open }
 }
 
