@@ -1,6 +1,6 @@
 import type { Code } from '../../src/core/errors/code.ts'
 import { statusRow } from '../shared/http-status.ts'
-import { type GraphQLErrorItem, isRecord } from './result.ts'
+import { type GraphQLErrorItem, isRecord } from './response.ts'
 
 /** What a code says of a call. */
 export interface Meaning {

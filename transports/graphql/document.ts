@@ -1,3 +1,6 @@
+import type { ErrorOrigin } from '../../src/core/errors/error.ts'
+import { graphql } from './peers.ts'
+
 /** What an operation of a document does. */
 export type GraphQLKind = 'query' | 'mutation' | 'subscription'
 
@@ -72,12 +75,12 @@ function scan(text: string): PreparedDocument[] {
     else if (mark) scanner.mark(mark)
     else if (spread) scanner.spread()
   }
-  return scanner.found
+  return scanner.end()
 }
 
 class Scanner {
   readonly #text: string
-  readonly found: PreparedDocument[] = []
+  readonly #found: PreparedDocument[] = []
   #depth = 0
   /** The names before the selection set: keyword, then name. */
   #header: string[] = []
@@ -104,12 +107,20 @@ class Scanner {
       if (this.#depth === 0 && mark === '{') this.#rootFields = 0
       this.#depth++
     } else if (--this.#depth === 0 && mark === '}') this.#endDefinition()
+    else if (this.#depth < 0) throw new TypeError(`the GraphQL document is not balanced: a '${mark}' closes nothing`)
+  }
+
+  /** @throws {TypeError} where something was opened and never closed. */
+  end(): PreparedDocument[] {
+    if (this.#depth > 0)
+      throw new TypeError(`the GraphQL document is cut off, or not balanced: ${this.#depth} of { ( [ are never closed`)
+    return this.#found
   }
 
   #endDefinition(): void {
     const [keyword = 'query', name] = this.#header
     if (isKind(keyword))
-      this.found.push({ kind: keyword, operationName: name, rootFields: this.#rootFields, source: this.#text })
+      this.#found.push({ kind: keyword, operationName: name, rootFields: this.#rootFields, source: this.#text })
     this.#header = []
   }
 }
@@ -141,4 +152,39 @@ function read(source: DocumentNode): PreparedDocument[] {
     const rootFields = isPlain ? selections.length : Number.POSITIVE_INFINITY
     return [{ kind: operation, operationName: name?.value, rootFields, source }]
   })
+}
+
+/** A document as it goes on the wire. */
+export interface DocumentText {
+  readonly text: string
+  /** The start of the request's JSON, up to what differs from call to call: `{"query":"…","operationName":"…"`. */
+  readonly head: string
+}
+
+/** Printing costs 20–2,000 µs and escaping up to 20, so both are done once for each operation. */
+const printed = new WeakMap<PreparedDocument, DocumentText>()
+
+/**
+ * The text of a document: at once, except for an AST that is seen for the first time.
+ *
+ * @throws {CallError} `failed_precondition` when `graphql` is not installed.
+ */
+export function textOf(document: PreparedDocument, origin: ErrorOrigin): DocumentText | Promise<DocumentText> {
+  const { source } = document
+  return (
+    printed.get(document) ?? (typeof source === 'string' ? remember(document, source) : print(document, source, origin))
+  )
+}
+
+async function print(document: PreparedDocument, source: object, origin: ErrorOrigin): Promise<DocumentText> {
+  const library = await graphql.get(origin)
+  return remember(document, library.print(source as Parameters<typeof library.print>[0]))
+}
+
+function remember(document: PreparedDocument, text: string): DocumentText {
+  const { operationName } = document
+  const name = operationName === undefined ? '' : `,"operationName":${JSON.stringify(operationName)}`
+  const known = { text, head: `{"query":${JSON.stringify(text)}${name}` }
+  printed.set(document, known)
+  return known
 }

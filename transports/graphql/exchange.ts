@@ -3,25 +3,24 @@ import { HeaderMap } from '../../src/core/call/header-map.ts'
 import type { IdempotencyOption } from '../../src/core/call/idempotency.ts'
 import type { UnaryReply } from '../../src/core/call/reply.ts'
 import type { Scope } from '../../src/core/call/scope.ts'
-import { CallError } from '../../src/core/errors/error.ts'
+import { CallError, type ErrorOrigin, isAnyCallError } from '../../src/core/errors/error.ts'
 import type { Failure } from '../../src/core/errors/failure.ts'
 import { type BufferedResponse, requestBuffered } from '../http/collect.ts'
 import type { FetchOptions, HttpEngine } from '../http/contract.ts'
 import { toCallError } from '../http/fault.ts'
+import { type DocumentText, textOf } from './document.ts'
 import { graphqlFailure } from './errors.ts'
-import { execute } from './executor.ts'
-import { type GraphQLHeaderOptions, GraphQLHeaders } from './headers.ts'
 import { type GraphQLBinding, messageOf } from './operation.ts'
-import { type DocumentText, textOf } from './print.ts'
-import { requestRest } from './request.ts'
-import { readGraphQL } from './response.ts'
+import { type GraphQLRequest, graphqlRequest } from './peers.ts'
+import { type GraphQLHeaders, requestRest } from './request.ts'
+import { type GraphQLResult, readGraphQL } from './response.ts'
 
 /** What the HTTP half of the transport is made of. */
 export interface GraphQLHttpOptions {
   readonly engine: HttpEngine
   /** Absolute. */
   readonly url: string
-  readonly headers: GraphQLHeaderOptions
+  readonly headers: GraphQLHeaders
   readonly maxBodyBytes: number
   readonly fetchOptions: FetchOptions | undefined
   /** The transport's profile; an operation's own wins. */
@@ -31,34 +30,31 @@ export interface GraphQLHttpOptions {
 /** Queries and mutations, each by one POST. */
 export class GraphQLHttp {
   readonly #options: GraphQLHttpOptions
-  readonly #headers: GraphQLHeaders
   /** Mutations that may have run before their credential was refused: a replay must not run them twice. */
   readonly #spent = new WeakMap<Scope, CallError>()
 
   constructor(options: GraphQLHttpOptions) {
     this.#options = options
-    this.#headers = new GraphQLHeaders(options.headers)
   }
 
   /** @throws {CallError} by the body, else by the HTTP status. */
-  send(call: Call): Promise<UnaryReply> {
+  async send(call: Call): Promise<UnaryReply> {
     const spent = call.operation.isIdempotent ? undefined : this.#spent.get(call.scope.root)
-    if (spent) return Promise.reject(spent)
-    const text = textOf((call.operation.binding as GraphQLBinding).document, call)
-    return text instanceof Promise ? text.then((printed) => this.#send(call, printed)) : this.#send(call, text)
-  }
-
-  async #send(call: Call, document: DocumentText): Promise<UnaryReply> {
+    if (spent) throw spent
     const { document: prepared, policy } = call.operation.binding as GraphQLBinding
+    const found = textOf(prepared, call)
+    const document = found instanceof Promise ? await found : found
+    const loaded = graphqlRequest.get(call)
+    const library = loaded instanceof Promise ? await loaded : loaded
     const wallNow = () => call.scope.services.clock.wallNow()
     let response: BufferedResponse | undefined
-    const result = await execute({
+    const result = await execute(library, {
       url: this.#options.url,
       document,
       origin: call,
       rest: () => requestRest(call, this.#options.idempotency),
-      post: async (url, body) => (response = await this.#post(call, url, body)).text(),
-      read: (text) => readGraphQL({ ...headOf(response), text }, call.idempotencyKey !== undefined, wallNow(), call),
+      post: async (body) => (response = await this.#post(call, body)).text(),
+      read: (text) => readGraphQL({ ...headOf(response), text, document: document.text }, call, wallNow()),
     })
     const { status, headers } = headOf(response)
     const failure =
@@ -73,13 +69,13 @@ export class GraphQLHttp {
     return error
   }
 
-  #post(call: Call, url: string, body: string): Promise<BufferedResponse> {
-    const { engine, maxBodyBytes, fetchOptions } = this.#options
+  #post(call: Call, body: string): Promise<BufferedResponse> {
+    const { engine, url, headers, maxBodyBytes, fetchOptions } = this.#options
     const { credential } = call
     const request = {
       method: 'POST',
       url: credential?.query ? withQuery(url, credential.query) : url,
-      headers: this.#headers.make(call),
+      headers: headers.make(call),
       credentialHeaders: credential?.headers && Object.keys(credential.headers),
       body,
       fetchOptions,
@@ -99,4 +95,59 @@ function withQuery(url: string, query: Readonly<Record<string, string>>): string
   const target = new URL(url)
   for (const [name, value] of Object.entries(query)) target.searchParams.set(name, value)
   return target.href
+}
+
+/** One request, and the two ends that are Polywire's. */
+interface Execution {
+  /** Absolute. */
+  readonly url: string
+  readonly document: DocumentText
+  /** What the body holds beside the document: `variables`, `extensions`; with a comma in front, empty where there is none. */
+  readonly rest: () => string
+  /** Sends the body; gives the text of the answer. */
+  readonly post: (body: string) => Promise<string>
+  /** Reads that text; throws for what is no GraphQL response. */
+  readonly read: (text: string) => GraphQLResult
+  readonly origin: ErrorOrigin
+}
+
+/** What graphql-request asks of a response that it is to read as GraphQL; `read` judges the HTTP status. */
+const graphqlHeaders = { get: () => 'application/json' }
+
+/**
+ * Executes a request with graphql-request: prepared text, POST only, errors beside data, all I/O through `post`.
+ *
+ * Its own ways are shut where they are wrong: it parses nothing (`excludeOperationName`), writes no body (the middleware
+ * does), sees only responses that are GraphQL, and so never builds the error that quotes variables and response.
+ *
+ * @throws {CallError} what `post` and `read` throw.
+ */
+async function execute(
+  { GraphQLClient }: GraphQLRequest,
+  { url, document, rest, post, read, origin }: Execution,
+): Promise<GraphQLResult> {
+  let failed: { readonly error: unknown } | undefined
+  const fetch = async (_url: URL, { body }: { body: string }) => {
+    const text = await post(body).catch((error: unknown) => {
+      failed = { error }
+      throw error
+    })
+    return { ok: true, status: 200, headers: graphqlHeaders, text: () => text }
+  }
+  const client = new GraphQLClient(url, {
+    errorPolicy: 'all',
+    excludeOperationName: true,
+    fetch: fetch as never,
+    requestMiddleware: (init) => ({ ...(init as RequestInit & { url: string }), body: `${document.head}${rest()}}` }),
+    jsonSerializer: { stringify: () => '', parse: read },
+  })
+  try {
+    return (await client.rawRequest({ query: document.text })) as GraphQLResult
+  } catch (error) {
+    if (failed) throw failed.error
+    if (isAnyCallError(error)) throw error
+    // Its own errors quote what was sent and received: their text goes nowhere.
+    const message = 'graphql-request could not read the response: please report it'
+    throw new CallError({ code: 'internal', message, phase: 'body', sent: 'maybe' }, origin)
+  }
 }

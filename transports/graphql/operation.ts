@@ -9,7 +9,7 @@ import { type Schema, validating } from '../../src/core/call/schema.ts'
 import { CallError, type ErrorOrigin } from '../../src/core/errors/error.ts'
 import type { OverflowPolicy } from '../../src/core/stream/overflow.ts'
 import { type GraphQLKind, type PreparedDocument, prepareDocument } from './document.ts'
-import type { GraphQLResult } from './result.ts'
+import type { GraphQLResult } from './response.ts'
 import type { Subscriptions, SubscriptionsOptions } from './subscriptions.ts'
 import type { ErrorPolicy, GraphQLSpec } from './types.ts'
 

@@ -1,67 +1,56 @@
+import type { Call } from '../../src/core/call/call.ts'
 import type { HeaderMap } from '../../src/core/call/header-map.ts'
-import { CallError, type ErrorOrigin } from '../../src/core/errors/error.ts'
-import type { Failure } from '../../src/core/errors/failure.ts'
+import { CallError } from '../../src/core/errors/error.ts'
 import { httpFailure } from '../http/errors.ts'
-import { type GraphQLResult, toGraphQLResult } from './result.ts'
 
 /** An HTTP answer to a GraphQL request, whole. */
 export interface GraphQLText {
   readonly status: number
   readonly headers: HeaderMap
   readonly text: string
+  /** The document that it answers. */
+  readonly document: string
 }
-
-/** Who says what a response means: its body, HTTP, or the body if it turns out to be GraphQL. */
-type Judge = 'body' | 'http' | 'either'
 
 /**
  * Reads a response by its body first, then by its status (GraphQL over HTTP, 2026-08 draft).
  *
- * `application/graphql-response+json` is GraphQL whatever the status; JSON is with a 2xx, and otherwise only if it holds
- * `data` or `errors`: anything between here and the server may answer JSON. All else is HTTP's.
+ * What holds `data` or `errors` is a GraphQL response, whatever the status and the media type: servers and gateways send
+ * it as `text/plain`, `text/html`, `application/graphql`. All else is HTTP's, and so is a problem document.
  *
  * @throws {CallError} by the HTTP status; `internal` for a 2xx that is no GraphQL; `data_loss` for JSON that is cut off.
  */
-export function readGraphQL(
-  answer: GraphQLText,
-  isKeyed: boolean,
-  wallNow: number,
-  origin: ErrorOrigin,
-): GraphQLResult {
-  const { status, headers, text } = answer
+export function readGraphQL(answer: GraphQLText, call: Call, wallNow: number): GraphQLResult {
+  const { status, headers, text, document } = answer
   const essence = essenceOf(headers)
-  const judge = judgeOf(status, essence)
-  const body = essence === '' || essence.endsWith('json') ? parse(text) : undefined
-  const result = judge === 'http' || !body ? undefined : toGraphQLResult(body.value)
+  if (essence === 'multipart/mixed' || (status === 406 && /@(?:defer|stream)\b/.test(document)))
+    throw new CallError({ ...inParts, status, headers }, call)
+  const parsed = parse(text)
+  const result = parsed && essence !== 'application/problem+json' ? toGraphQLResult(parsed.value) : undefined
   if (result) return result
+  const isJson = essence === '' || essence.endsWith('json')
+  const body = (isJson ? parsed?.value : undefined) ?? text
+  const isKeyed = call.idempotencyKey !== undefined
   if (status < 200 || status >= 300)
-    throw new CallError(httpFailure({ status, headers, body: body?.value ?? text, essence, isKeyed }, wallNow), origin)
-  throw new CallError(notGraphQL(answer, body, judge), origin)
+    throw new CallError(httpFailure({ status, headers, body, essence, isKeyed }, wallNow), call)
+  const about = { phase: 'body', sent: 'yes', status, headers, body } as const
+  if (isJson && !parsed)
+    throw new CallError(
+      { ...about, code: 'data_loss', message: 'the response is no whole JSON document', isRetryable: true },
+      call,
+    )
+  const what = isJson ? 'holds neither data nor errors' : 'has no GraphQL media type, and neither data nor errors'
+  const message = `the response is no GraphQL: it ${what}. Check the url, and what stands between`
+  throw new CallError({ ...about, code: 'internal', message }, call)
 }
 
-function judgeOf(status: number, essence: string): Judge {
-  if (essence === 'application/graphql-response+json') return 'body'
-  if (essence === 'application/problem+json') return 'http'
-  const isJson = essence === '' || essence === 'application/json' || essence.endsWith('+json')
-  if (!isJson) return 'http'
-  return status >= 200 && status < 300 ? 'body' : 'either'
-}
-
-function notGraphQL(
-  { status, headers, text }: GraphQLText,
-  body: { readonly value: unknown } | undefined,
-  judge: Judge,
-): Failure {
-  const about = { phase: 'body', sent: 'yes', status, headers, body: body?.value ?? text } as const
-  if (judge === 'body' && !body)
-    return { ...about, code: 'data_loss', message: 'the response is no whole JSON document', isRetryable: true }
-  const what = judge === 'body' ? 'holds neither data nor errors' : 'has no GraphQL media type'
-  return {
-    ...about,
-    code: 'internal',
-    message: `the response is no GraphQL: it ${what}. Check the url, and what stands between`,
-  }
-}
+const inParts = {
+  code: 'unimplemented',
+  message:
+    'the server answers @defer and @stream in parts (multipart/mixed), which Polywire does not read: leave these directives out of the document',
+  phase: 'body',
+  sent: 'yes',
+} as const
 
 function essenceOf(headers: HeaderMap): string {
   return (headers.get('content-type') ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? ''
@@ -73,4 +62,51 @@ function parse(text: string): { readonly value: unknown } | undefined {
   } catch {
     return undefined
   }
+}
+
+/** One error of a GraphQL response. */
+export interface GraphQLErrorItem {
+  readonly message?: unknown
+  readonly path?: unknown
+  readonly extensions?: unknown
+  /** Where GitHub and some others put the code. */
+  readonly type?: unknown
+}
+
+/** A well-formed GraphQL response: `errors` is left out where there are none. */
+export interface GraphQLResult {
+  /** `null` where execution failed as a whole, left out where it did not begin. */
+  readonly data?: Readonly<Record<string, unknown>> | null
+  readonly errors?: readonly GraphQLErrorItem[]
+  readonly extensions?: Readonly<Record<string, unknown>>
+}
+
+/** Whether `value` is an object with string keys, no array. */
+export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/**
+ * A GraphQL result of any JSON value, or undefined where it is none: neither `data` nor `errors`.
+ *
+ * Lenient where servers are: `errors: null`, `errors: []`, one error as an object, `extensions: null`.
+ */
+export function toGraphQLResult(value: unknown): GraphQLResult | undefined {
+  if (!isRecord(value)) return undefined
+  const { data, errors, extensions } = value
+  const list = Array.isArray(errors) ? errors.filter(isRecord) : isRecord(errors) ? [errors] : []
+  if (data !== undefined && data !== null && !isRecord(data)) return undefined
+  if (list.length === 0 && !isRecord(data)) return undefined
+  return {
+    ...(data !== undefined && { data }),
+    ...(list.length > 0 && { errors: list as readonly GraphQLErrorItem[] }),
+    ...(isRecord(extensions) && { extensions }),
+  }
+}
+
+/** Whether a response brought something to use beside its errors: a root field that is not null. */
+export function hasData({ data }: GraphQLResult): boolean {
+  if (!data) return false
+  for (const name in data) if (data[name] !== null) return true
+  return false
 }

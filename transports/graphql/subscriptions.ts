@@ -9,11 +9,11 @@ import { type CloseCodes, withCloseCodes } from '../socket/close-codes.ts'
 import type { CredentialPlace } from '../socket/link/credential.ts'
 import { type SocketOptions, SocketSessions } from '../socket/session/sessions.ts'
 import { readSocketUrl } from '../socket/url.ts'
+import { textOf } from './document.ts'
 import { graphqlFailure } from './errors.ts'
 import { type GraphQLBinding, messageOf } from './operation.ts'
-import { textOf } from './print.ts'
 import { requestRest } from './request.ts'
-import { toGraphQLResult } from './result.ts'
+import { toGraphQLResult } from './response.ts'
 import { type ConnectionParams, graphqlTransportWs, type SubscriptionPayload } from './transport-ws.ts'
 
 /** How the socket of the subscriptions lives. */

@@ -15,7 +15,7 @@ import type {
   WireFrame,
 } from '../socket/wire-adapter.ts'
 import { graphqlFailure } from './errors.ts'
-import { isRecord, toGraphQLResult } from './result.ts'
+import { isRecord, toGraphQLResult } from './response.ts'
 
 type Params = Readonly<Record<string, unknown>> | undefined
 /** What `connection_init` carries: as it is, or made of the credential; by default the credential's headers. */

@@ -1,7 +1,6 @@
 import { parse, print } from 'graphql'
 import { describe, expect, it, test } from 'vitest'
-import { prepareDocument } from '../../../transports/graphql/document.ts'
-import { textOf } from '../../../transports/graphql/print.ts'
+import { prepareDocument, textOf } from '../../../transports/graphql/document.ts'
 
 const origin = { operation: { name: 'query Q', protocol: 'graphql', via: 'graphql' } }
 
@@ -71,8 +70,19 @@ describe('prepareDocument', () => {
 
   it('ends on an unclosed string without backtracking for ever', () => {
     const hostile = `query Q { a(b: """${'\\"""'.repeat(5000)}`
-    expect(() => prepareDocument(hostile)).toThrow('no query')
-    expect(() => prepareDocument(`query Q { a(b: "${'\\'.repeat(10_001)}`)).toThrow('no query')
+    expect(() => prepareDocument(hostile)).toThrow('never closed')
+    expect(() => prepareDocument(`query Q { a(b: "${'\\'.repeat(10_001)}`)).toThrow('never closed')
+  })
+
+  test.each([
+    ['query Q { a', '1 of { ( [ are never closed'],
+    ['query Q($id: ID! { a(id: $id) }', 'never closed'],
+    ['{ a { b { c }', '2 of { ( [ are never closed'],
+    ['query Q { a } }', "a '}' closes nothing"],
+    ['query Q) { a }', "a ')' closes nothing"],
+  ])('that is not balanced says so: %s', (text, what) => {
+    expect(() => prepareDocument(text)).toThrow(TypeError)
+    expect(() => prepareDocument(text)).toThrow(what)
   })
 
   it('agrees with the parser on random documents', () => {

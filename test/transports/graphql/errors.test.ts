@@ -1,7 +1,7 @@
 import { describe, expect, it, test } from 'vitest'
 import { HeaderMap } from '../../../src/core/call/header-map.ts'
 import { type GraphQLAnswer, graphqlFailure } from '../../../transports/graphql/errors.ts'
-import { toGraphQLResult } from '../../../transports/graphql/result.ts'
+import { toGraphQLResult } from '../../../transports/graphql/response.ts'
 
 interface Given extends Partial<Omit<GraphQLAnswer, 'headers' | 'result'>> {
   readonly headers?: Record<string, string>

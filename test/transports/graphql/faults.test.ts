@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import { type CallError, isCallError, type } from 'polywire'
 import { bearerAuth } from 'polywire/auth'
 import { mutation, query } from 'polywire/graphql'
@@ -85,16 +86,53 @@ describe('the request', () => {
   })
 
   test.each([
-    ['a bigint', { id: 1n }],
-    ['a cycle', cyclic()],
-    ['a file', { id: new Blob(['text']) }],
-    ['a list of files', { id: [new Blob(['text'])] }],
-    ['bytes', { id: new Uint8Array(2) }],
-  ])('is not sent with %s among its variables', async (_what, variables) => {
+    ['a bigint', { id: 1n }, 'id'],
+    ['a cycle', cyclic(), 'id'],
+    ['a file', { id: new Blob(['canary']) }, 'id'],
+    ['a list of files', { id: [new Blob(['canary'])] }, 'id.0'],
+    ['a file in an input', { id: { avatar: new File(['canary'], 'canary.png') } }, 'id.avatar'],
+    ['a file far down', { id: { users: [{ name: 'canary' }, { avatar: new File([], 'f') }] } }, 'id.users.1.avatar'],
+    ['a Map', { id: { labels: new Map([['canary', 1]]) } }, 'id.labels'],
+    ['a Set', { id: [[new Set(['canary'])]] }, 'id.0.0'],
+    ['bytes', { id: new Uint8Array(2) }, 'id'],
+    ['a Node buffer', { id: { bytes: Buffer.from('canary') } }, 'id.bytes'],
+    ['floats', { id: { points: new Float64Array([1]) } }, 'id.points'],
+    ['an ArrayBuffer', { id: { raw: new ArrayBuffer(2) } }, 'id.raw'],
+    ['a form', { id: new FormData() }, 'id'],
+    ['a stream', { id: { body: new ReadableStream() } }, 'id.body'],
+    ['a promise', { id: Promise.resolve('canary') }, 'id'],
+  ])('is not sent with %s among its variables', async (_what, variables, path) => {
     answer(reply(200, good))
     await using client = graphqlClient(url())
-    const error = await failureOf(client.call(read, variables))
-    expect(error).toMatchObject({ code: 'invalid_argument', sent: 'no' })
+    for (const operation of [read, write]) {
+      const error = await failureOf(client.call(operation, variables as object))
+      expect(error).toMatchObject({ code: 'invalid_argument', sent: 'no', phase: 'resolve' })
+      expect(error.message).toContain(`'${path}' of the variables`)
+      expect(inspect(error)).not.toContain('canary')
+    }
+    expect(hits()).toBe(0)
+  })
+
+  it('is sent with what JSON does carry: dates, nulls, empty objects, own toJSON', async () => {
+    answer(reply(200, good))
+    await using client = graphqlClient(url())
+    const price = { toJSON: () => '1.20' }
+    await client.call(read, { id: { at: new Date(0), none: null, empty: {}, list: [], price } })
+    expect(await bodies()).toMatchObject([
+      { variables: { id: { at: '1970-01-01T00:00:00.000Z', none: null, empty: {}, list: [], price: '1.20' } } },
+    ])
+  })
+
+  it('has the content type of the protocol, and no other', async () => {
+    answer(reply(200, good))
+    for (const name of ['content-type', 'Content-Type']) {
+      expect(() => graphqlClient(url(), { headers: { [name]: 'application/graphql' } })).toThrow(
+        expect.objectContaining({ code: 'invalid_argument', message: expect.stringContaining("'content-type'") }),
+      )
+      await using client = graphqlClient(url())
+      const error = await failureOf(client.call(read, {}, { headers: { [name]: 'text/plain' } }))
+      expect(error).toMatchObject({ code: 'invalid_argument', sent: 'no' })
+    }
     expect(hits()).toBe(0)
   })
 
@@ -161,6 +199,49 @@ describe('the response, by its body first', () => {
     const error = await failureOf(client.call(read))
     expect(error).toMatchObject({ ...expected, sent: 'yes' })
     expect(error.message).not.toContain('as asked')
+  })
+
+  test.each([
+    'text/plain',
+    'text/plain; charset=utf-8',
+    'text/html',
+    'application/graphql',
+    'application/octet-stream',
+  ])('is read under %s, where it parses as a GraphQL response', async (type) => {
+    answer(reply(200, JSON.stringify(good), { 'content-type': type }))
+    await using client = graphqlClient(url(), { client: { retry: false } })
+    expect(await client.call(read)).toEqual({ a: 1 })
+    answer(reply(200, JSON.stringify(coded('FORBIDDEN')), { 'content-type': type }))
+    expect(await failureOf(client.call(read))).toMatchObject({ code: 'permission_denied', reason: 'FORBIDDEN' })
+    answer(reply(400, JSON.stringify({ errors: [{ message: 'Syntax Error' }] }), { 'content-type': type }))
+    expect(await failureOf(client.call(read))).toMatchObject({
+      code: 'invalid_argument',
+      serverMessage: 'Syntax Error',
+    })
+    for (const body of ['<!doctype html>', '{"ok":true}', '"data"', '{"data":7}']) {
+      answer(reply(200, body, { 'content-type': type }))
+      expect(await failureOf(client.call(read)), body).toMatchObject({ code: 'internal', status: 200 })
+      answer(reply(502, body, { 'content-type': type }))
+      expect(await failureOf(client.call(read)), body).toMatchObject({ code: 'unavailable', status: 502 })
+    }
+  })
+
+  it('says what to do about @defer and @stream, which come in parts', async () => {
+    const deferred = query('query Q { a ... @defer { b } }', { output: type<unknown>() })
+    await using client = graphqlClient(url(), { client: { retry: false } })
+    const errors = [{ message: 'does not accept multipart/mixed' }]
+    for (const refuse of [
+      reply(406, { errors }, { 'content-type': 'application/json' }),
+      reply(406, 'Not Acceptable', { 'content-type': 'text/plain' }),
+      reply(200, '--x\r\n', { 'content-type': 'multipart/mixed; boundary=x' }),
+    ]) {
+      answer(refuse)
+      const error = await failureOf(client.call(deferred))
+      expect(error).toMatchObject({ code: 'unimplemented', sent: 'yes', isRetryable: false })
+      expect(error.message).toContain('@defer')
+    }
+    answer(reply(406, { errors }, { 'content-type': 'application/json' }))
+    expect((await failureOf(client.call(read))).message).not.toContain('@defer')
   })
 
   it('is refused where it is larger than maxBodyBytes', async () => {

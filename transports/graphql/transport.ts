@@ -1,0 +1,143 @@
+import type { Auth } from '../../src/core/call/auth.ts'
+import type { Call } from '../../src/core/call/call.ts'
+import type { HeadersInit } from '../../src/core/call/call-options.ts'
+import { readHeaders } from '../../src/core/call/headers-init.ts'
+import type { IdempotencyOption } from '../../src/core/call/idempotency.ts'
+import type { Reply } from '../../src/core/call/reply.ts'
+import type { Services } from '../../src/core/call/services.ts'
+import type { Transport } from '../../src/core/call/transport.ts'
+import { CallError } from '../../src/core/errors/error.ts'
+import { selectEngine } from '../http/choose.ts'
+import type { HttpEngine, HttpOptions } from '../http/contract.ts'
+import { fetchOptionsOf } from '../http/fetch-options.ts'
+import { type DeadlineHeader, deadlineWriter } from '../shared/deadline-header.ts'
+import { GraphQLHttp } from './exchange.ts'
+import type { GraphQLBinding, MakeSubscriptions } from './operation.ts'
+import { GraphQLHeaders } from './request.ts'
+import type { SubscriptionSocketOptions, SubscriptionsOptions } from './subscriptions.ts'
+import type { ConnectionParams } from './transport-ws.ts'
+
+/** Where a GraphQL server is and how to talk to it. */
+export interface GraphQLTransportOptions extends HttpOptions {
+  /** The endpoint; in browsers it may be relative to the page. */
+  readonly url: string
+  /** Instead of the client's; `false` for none. */
+  readonly auth?: Auth | false | undefined
+  /** Sent with every request; names of the call win. The content type is the protocol's own. */
+  readonly headers?: HeadersInit | undefined
+  /** How the server takes idempotency keys of mutations: naming a profile says that it honours them. @defaultValue none is known to be honoured */
+  readonly idempotency?: IdempotencyOption | undefined
+  /** A larger response is refused with `resource_exhausted`; bytes after decompression. @defaultValue 67_108_864 (64 MiB) */
+  readonly maxBodyBytes?: number | undefined
+  /** Tells the server how long the caller still waits. @defaultValue none */
+  readonly deadlineHeader?: DeadlineHeader | undefined
+  /**
+   * In browsers, on a page of another origin: the further headers that the server allows. Content type, accept, auth
+   * and what the caller names are always sent; what interceptors add is left out.
+   *
+   * @defaultValue none
+   */
+  readonly crossOriginHeaders?: readonly string[] | undefined
+  /** Where subscriptions go. @defaultValue `url` with `wss:` or `ws:` */
+  readonly subscriptionUrl?: string | undefined
+  /** The payload of `connection_init`, beside or made of the credential; a promise is awaited. @defaultValue the credential's headers */
+  readonly connectionParams?: ConnectionParams | undefined
+  /** How the socket of the subscriptions lives. */
+  readonly socket?: SubscriptionSocketOptions | undefined
+}
+
+/** A GraphQL transport, as `createClient` takes it. */
+export interface GraphQLTransport extends Transport<'graphql'> {
+  readonly origin: string
+  readonly idempotency?: IdempotencyOption | undefined
+}
+
+const defaultMaxBodyBytes = 64 * 1024 * 1024
+const origin = { operation: { name: 'graphqlTransport()', protocol: 'graphql', via: 'graphql' } }
+
+/** Queries and mutations over HTTP; subscriptions over a socket that the first of them makes. */
+export class HttpGraphQLTransport implements GraphQLTransport {
+  readonly protocol = 'graphql'
+  readonly auth: Auth | false | undefined
+  readonly idempotency: IdempotencyOption | undefined
+  readonly origin: string
+  readonly #http: GraphQLHttp
+  readonly #engine: HttpEngine
+  readonly #socketOptions: Pick<SubscriptionsOptions, 'url' | 'connectionParams' | 'socket'>
+  #attached: Pick<SubscriptionsOptions, 'services' | 'via'> | undefined
+  #subscriptions: ReturnType<MakeSubscriptions> | undefined
+
+  constructor(options: GraphQLTransportOptions) {
+    const { auth, idempotency, maxBodyBytes = defaultMaxBodyBytes, crossOriginHeaders } = options
+    const { connectionParams, socket } = options
+    const url = readUrl(options.url, 'url', ['https:', 'http:'])
+    this.auth = auth
+    this.idempotency = idempotency
+    this.origin = url.origin
+    this.#engine = selectEngine(options)
+    const headers = {
+      headers: readHeaders(options.headers, origin),
+      deadlineWriter: deadlineWriter(options.deadlineHeader),
+      origin: url.origin,
+      crossOriginHeaders,
+    }
+    this.#http = new GraphQLHttp({
+      engine: this.#engine,
+      url: url.href,
+      headers: new GraphQLHeaders(headers, origin),
+      maxBodyBytes,
+      fetchOptions: fetchOptionsOf(options),
+      idempotency,
+    })
+    const socketUrl = readUrl(options.subscriptionUrl ?? url.href, 'subscriptionUrl', [
+      'wss:',
+      'ws:',
+      'https:',
+      'http:',
+    ])
+    this.#socketOptions = { url: socketUrl.href, connectionParams, socket }
+  }
+
+  attach(services: Services, via: string): void {
+    this.#attached = { services, via }
+  }
+
+  send(call: Call): Promise<Reply> {
+    const { makeSubscriptions } = call.operation.binding as GraphQLBinding
+    if (!makeSubscriptions) return this.#http.send(call)
+    const attached = this.#attached ?? { services: call.scope.services, via: call.operation.via }
+    this.#subscriptions ??= makeSubscriptions({ ...this.#socketOptions, ...attached })
+    return this.#subscriptions.open(call)
+  }
+
+  async close(): Promise<void> {
+    this.#subscriptions?.close()
+    await this.#engine.close()
+  }
+}
+
+interface Page {
+  readonly location?: { readonly href?: string }
+  readonly Deno?: unknown
+}
+
+/**
+ * Reads an endpoint; one relative to the page is taken in browsers only.
+ *
+ * @throws {CallError} `invalid_argument` where nothing could be sent to it; the message does not show the URL, which may hold a secret.
+ */
+function readUrl(value: unknown, option: string, schemes: readonly string[]): URL {
+  const refuse = (what: string): never => {
+    throw new CallError({ code: 'invalid_argument', message: `graphqlTransport({ ${option} }): ${what}` })
+  }
+  if (typeof value !== 'string') return refuse(`a URL such as '${schemes[0]}//api.example.com/graphql'`)
+  const { location, Deno } = globalThis as Page
+  const page = Deno === undefined ? location?.href : undefined
+  if (!URL.canParse(value, page))
+    return refuse(page ? 'this is no URL' : 'outside of browsers the URL must be absolute')
+  const url = new URL(value, page)
+  if (!schemes.includes(url.protocol)) refuse(`the scheme must be one of ${schemes.join(' ')}`)
+  if (url.username || url.password) refuse('no user name or password: pass auth: basicAuth(…)')
+  url.hash = ''
+  return url
+}
