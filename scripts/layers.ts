@@ -69,13 +69,13 @@ export const libraries: Readonly<Record<string, readonly string[]>> = {
   'p-retry': ['transports/platform/node.ts'],
   undici: ['transports/http/engine/undici/{agent,connection}.ts', 'transports/platform/node.ts'],
   'eventsource-parser': ['transports/http/event-stream/parser.ts'],
-  'isomorphic-ws': ['transports/platform/node.ts', 'transports/socket/driver/node.ts'],
-  ws: ['transports/platform/node.ts', 'transports/socket/driver/node.ts'],
+  'isomorphic-ws': ['transports/platform/node.ts', 'transports/socket/driver/ws.ts'],
+  ws: ['transports/platform/node.ts', 'transports/socket/driver/ws.ts'],
   'graphql-request': ['transports/graphql/peer-graphql-request.ts'],
   graphql: ['transports/graphql/peer-graphql.ts'],
   '@connectrpc/*': ['transports/grpc/peer-connect-web.ts'],
   '@bufbuild/*': ['transports/grpc/peer-protobuf.ts'],
-  'node:*': ['transports/platform/node.ts', 'transports/http/engine/undici/*.ts', 'transports/socket/driver/node.ts'],
+  'node:*': ['transports/platform/node.ts', 'transports/http/engine/undici/*.ts', 'transports/socket/driver/ws.ts'],
   '#platform': ['transports/*', 'transports/**', 'src/interceptors/retry.ts', 'src/auth/*'],
 }
 

@@ -5,19 +5,17 @@ import type { IdempotencyOption } from '../src/core/call/idempotency.ts'
 import type { Reply } from '../src/core/call/reply.ts'
 import type { Services } from '../src/core/call/services.ts'
 import type { Transport } from '../src/core/call/transport.ts'
-import { type CloseCodes, withCloseCodes } from './socket/close-codes.ts'
 import { type SocketOptions, SocketSessions } from './socket/session/sessions.ts'
 import { readSocketUrl } from './socket/url.ts'
-import type { WireAdapter } from './socket/wire-adapter.ts'
+import type { WireAdapterOption } from './socket/wire-adapter.ts'
 import { defineChannel, defineRequest, type NamedInput, type WebSocketBinding } from './websocket/operation.ts'
 import { plainJson } from './websocket/plain-json.ts'
 import type { ChannelBuilder, RequestBuilder } from './websocket/types.ts'
 
 export type { OutboxOptions } from '../src/core/outbox/outbox.ts'
 export { conflate, type OverflowPolicy } from '../src/core/stream/overflow.ts'
-export type { CloseCodes } from './socket/close-codes.ts'
+export { type CloseCodes, classifyClose } from './socket/close-codes.ts'
 export type { SocketEnd, WebSocketClass, WebSocketLike } from './socket/driver/driver.ts'
-export { classifyClose } from './socket/errors.ts'
 export type { CredentialPlace } from './socket/link/credential.ts'
 export type { HeartbeatOptions } from './socket/link/heartbeat.ts'
 export type { SocketOptions } from './socket/session/sessions.ts'
@@ -31,6 +29,7 @@ export type {
   Subscribe,
   Unsubscribe,
   WireAdapter,
+  WireAdapterOption,
   WireCursor,
   WireFrame,
   WireTraits,
@@ -44,10 +43,8 @@ export interface WebSocketTransportOptions extends SocketOptions {
   readonly url: string
   /** Instead of the client's; `false` for none. */
   readonly auth?: Auth | false | undefined
-  /** The protocol on the socket. @defaultValue plainJson() */
-  readonly adapter?: WireAdapter | undefined
-  /** What close codes mean that the adapter does not know, or takes for something else. */
-  readonly closeCodes?: CloseCodes | undefined
+  /** The protocol on the socket; one with state is a function, called for each connection. @defaultValue plainJson() */
+  readonly adapter?: WireAdapterOption | undefined
   /** How servers of this transport take idempotency keys of requests. @defaultValue none is known to be honoured */
   readonly idempotency?: IdempotencyOption | undefined
 }
@@ -106,11 +103,7 @@ class SocketTransport implements WebSocketTransport {
     this.origin = url.origin
     this.auth = options.auth
     this.idempotency = options.idempotency
-    this.#sessions = new SocketSessions(
-      url,
-      withCloseCodes(options.adapter ?? plainJson(), options.closeCodes),
-      options,
-    )
+    this.#sessions = new SocketSessions(url, options.adapter ?? plainJson(), options)
   }
 
   attach(services: Services, via: string): void {

@@ -5,7 +5,6 @@ import type { Services } from '../../src/core/call/services.ts'
 import { CallError } from '../../src/core/errors/error.ts'
 import type { Failure } from '../../src/core/errors/failure.ts'
 import type { Item, Tap } from '../../src/core/stream/source.ts'
-import { type CloseCodes, withCloseCodes } from '../socket/close-codes.ts'
 import type { CredentialPlace } from '../socket/link/credential.ts'
 import { type SocketOptions, SocketSessions } from '../socket/session/sessions.ts'
 import { readSocketUrl } from '../socket/url.ts'
@@ -20,8 +19,6 @@ import { type ConnectionParams, graphqlTransportWs, type SubscriptionPayload } f
 export interface SubscriptionSocketOptions extends Omit<SocketOptions, 'lingerMs'> {
   /** Where the credential goes. @defaultValue 'message': the payload of `connection_init` */
   readonly authIn?: CredentialPlace | undefined
-  /** What close codes mean that the protocol does not know, or takes for something else. */
-  readonly closeCodes?: CloseCodes | undefined
 }
 
 /** What the transport says of its subscriptions. */
@@ -39,7 +36,7 @@ export class Subscriptions {
   readonly #sessions: SocketSessions
 
   constructor({ url, connectionParams, socket, via, services }: SubscriptionsOptions) {
-    const adapter = withCloseCodes(graphqlTransportWs(connectionParams), socket?.closeCodes)
+    const adapter = graphqlTransportWs(connectionParams)
     // Each subscription is a call's own: nobody could take it over, so it ends with its reader.
     this.#sessions = new SocketSessions(readSocketUrl(url), adapter, { authIn: 'message', ...socket, lingerMs: 0 })
     this.#sessions.attach(services, via)

@@ -3,8 +3,8 @@ import { HeaderMap } from '../../src/core/call/header-map.ts'
 import type { Failure } from '../../src/core/errors/failure.ts'
 import { guard } from '../../src/core/guard.ts'
 import { decodeUtf8 } from '../http/collect.ts'
+import { classifyClose } from '../socket/close-codes.ts'
 import type { SocketEnd } from '../socket/driver/driver.ts'
-import { classifyClose } from '../socket/errors.ts'
 import type {
   CloseVerdict,
   Hello,

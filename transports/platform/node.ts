@@ -28,7 +28,7 @@ export function createAutoEngine(): HttpEngine {
 
 /** The socket that Node does best with, loaded when the first one is opened. */
 export const loadSocketDriver: LoadSocketDriver | undefined = async (options, like) => {
-  const { nodeSocketDriver } = await import('../socket/driver/node.ts')
+  const { nodeSocketDriver } = await import('../socket/driver/ws.ts')
   return nodeSocketDriver(options, like)
 }
 

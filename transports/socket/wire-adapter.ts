@@ -21,7 +21,7 @@ export interface Hello {
 
 /** A subscription to be made. */
 export interface Subscribe {
-  /** Comes back in `ack` and `error`. */
+  /** Comes back in `ack` and `error`; what the server sends for it may be known by it, too. */
   readonly ref: number
   /** Where its frames are to come back to: the channel's name where a subscription is shared, else a fresh id. */
   readonly topic: string
@@ -58,15 +58,18 @@ export interface Request {
   readonly headers: Readonly<Record<string, string>>
 }
 
-/** What a received frame means. */
+/**
+ * What a received frame means. A subscription is named by the `ref` that it was made with, or by its topic; where both
+ * are given, the `ref` decides.
+ */
 export type Incoming =
   /** A message of a subscription; or a request's reply, where `ref` is that of a request. */
   | {
       readonly kind: 'data'
-      readonly topic: string
+      readonly ref?: number | undefined
+      readonly topic?: string | undefined
       readonly message: unknown
       readonly at?: WireCursor | undefined
-      readonly ref?: number | undefined
     }
   /** The hello, a subscription, a message or a request, by its `ref`, was accepted; `message` is a request's reply. */
   | ({ readonly kind: 'ack'; readonly ref: number; readonly message?: unknown } & Acceptance)
@@ -82,7 +85,7 @@ export type Incoming =
       readonly failure: Failure
     }
   /** The server has no more messages for this subscription. */
-  | { readonly kind: 'end'; readonly topic: string }
+  | { readonly kind: 'end'; readonly ref?: number | undefined; readonly topic?: string | undefined }
   | { readonly kind: 'ping'; readonly payload?: unknown }
   | { readonly kind: 'pong' }
   /** The server asks the client to leave this socket. */
@@ -126,10 +129,13 @@ export interface WireTraits {
 }
 
 /**
- * One protocol over a WebSocket, as pure functions without I/O: what the session wants to say becomes frames, what comes
- * in becomes {@link Incoming}. Everything else (connecting, waiting, resuming, queues) is the link's and the session's.
+ * One protocol over a WebSocket, without I/O: what the session wants to say becomes frames, what comes in becomes
+ * {@link Incoming}. Everything else (connecting, waiting, resuming, queues) is the link's and the session's.
  *
- * An encoder that returns undefined has nothing to say. See `docs/protocol.md`, which is the contract of the plain one.
+ * A protocol whose frames depend on what went before (a message that spans frames, a reply that names only its `ref`)
+ * has state, which belongs to one connection: give `websocketTransport` a function that makes the adapter, and it is
+ * called for each connection. What an encoder throws fails the one call that it was for. An encoder that may return
+ * undefined has then nothing to say. See `docs/add-a-wire-adapter.md`.
  */
 export interface WireAdapter {
   readonly name: string
@@ -146,7 +152,10 @@ export interface WireAdapter {
   cancel(ref: number): WireFrame | undefined
   ping(): WireFrame | undefined
   pong(payload: unknown): WireFrame | undefined
-  /** What a frame means; undefined for one that means nothing. A throw is taken for a malformed frame. */
+  /** What a frame means; undefined for one that means nothing. A throw is taken for a malformed frame: closed with 4400. */
   decode(frame: WireFrame): Incoming | readonly Incoming[] | undefined
   classifyClose(end: SocketEnd): CloseVerdict
 }
+
+/** An adapter without state, or what makes one for each connection. */
+export type WireAdapterOption = WireAdapter | (() => WireAdapter)

@@ -1,6 +1,6 @@
 import type { Code } from '../../src/core/errors/code.ts'
 import type { Failure, Violation } from '../../src/core/errors/failure.ts'
-import { meaningOfStatus } from '../socket/errors.ts'
+import { meaningOfStatus } from '../socket/close-codes.ts'
 
 type Row = Pick<Failure, 'code' | 'isRetryable' | 'isThrottled' | 'isUnexecuted'>
 

@@ -1,7 +1,7 @@
+import type { Credential } from '../../src/core/call/auth.ts'
 import type { Failure } from '../../src/core/errors/failure.ts'
-import { classifyClose } from '../socket/errors.ts'
+import { classifyClose } from '../socket/close-codes.ts'
 import type { Incoming, WireAdapter, WireCursor, WireFrame } from '../socket/wire-adapter.ts'
-import { decodeBinary, encodeBinary } from './binary.ts'
 import { readFrameError } from './errors.ts'
 
 /** What the server of the plain protocol can do. */
@@ -38,15 +38,8 @@ export function plainJson({ acks = 'auto' }: PlainJsonOptions = {}): WireAdapter
   return {
     name: 'plain-json',
     traits: { subscribed: acks, acks, isHelloAwaited: acks === true, isShared: true },
-    hello: ({ ref, credential }) =>
-      credential && JSON.stringify({ type: 'auth', ref, token: credential.secret, headers: withoutSecret(credential) }),
-    reauthenticate: ({ ref, credential }) =>
-      JSON.stringify({
-        type: 'auth',
-        ref,
-        token: credential?.secret,
-        headers: credential && withoutSecret(credential),
-      }),
+    hello: ({ ref, credential }) => credential && authFrame(ref, credential),
+    reauthenticate: ({ ref, credential }) => authFrame(ref, credential ?? {}),
     subscribe: ({ topic, ref, payload, since }) =>
       // The channel without a name is the socket itself: nothing to subscribe to.
       topic === '' && payload === undefined && since === undefined
@@ -60,13 +53,17 @@ export function plainJson({ acks = 'auto' }: PlainJsonOptions = {}): WireAdapter
             epoch: since?.epoch,
           }),
     unsubscribe: ({ topic }) => (topic === '' ? undefined : JSON.stringify({ type: 'unsubscribe', channel: topic })),
-    publish: ({ topic, ref, key, message, isAcked }) =>
-      encode({ type: 'message', channel: topic || undefined, ref: isAcked ? ref : undefined, key }, message),
-    request: ({ name, ref, payload, key, timeoutMs, headers }) =>
-      encode(
-        { type: 'message', channel: name, ref, key, timeoutMs, headers: isEmpty(headers) ? undefined : headers },
-        payload,
-      ),
+    publish({ topic, ref, key, message, isAcked }) {
+      const header = { type: 'message', channel: topic || undefined, ref: isAcked ? ref : undefined, key }
+      if (message instanceof Uint8Array || message instanceof ArrayBuffer) return encodeBinary(header, message)
+      return JSON.stringify({ ...header, data: message })
+    },
+    request({ name, ref, payload, key, timeoutMs, headers: all }) {
+      const headers = isEmpty(all) ? undefined : all
+      const header = { type: 'message', channel: name, ref, key, timeoutMs, headers }
+      if (payload instanceof Uint8Array || payload instanceof ArrayBuffer) return encodeBinary(header, payload)
+      return JSON.stringify({ ...header, data: payload })
+    },
     cancel: (ref) => JSON.stringify({ type: 'cancel', ref }),
     ping: () => '{"type":"ping"}',
     pong: (payload) => JSON.stringify({ type: 'pong', data: payload }),
@@ -75,19 +72,18 @@ export function plainJson({ acks = 'auto' }: PlainJsonOptions = {}): WireAdapter
   }
 }
 
-function encode(header: object, data: unknown): WireFrame {
-  if (data instanceof Uint8Array) return encodeBinary(header, data)
-  if (data instanceof ArrayBuffer) return encodeBinary(header, new Uint8Array(data))
-  return JSON.stringify({ ...header, data })
-}
-
 function decode(frame: WireFrame): Incoming | undefined {
   const parsed: Frame = typeof frame === 'string' ? JSON.parse(frame) : decodeBinary(frame)
   if (typeof parsed !== 'object' || parsed === null) throw new TypeError('a frame is a JSON object')
   switch (parsed.type) {
     case 'data':
-    case 'message':
-      return data(parsed)
+    case 'message': {
+      // The usual frame, read here, since there may be millions.
+      const { channel, data, id, epoch, ref } = parsed
+      const topic = typeof channel === 'string' ? channel : ''
+      const at = typeof id !== 'number' || (epoch !== undefined && epoch !== null) ? cursorOf(parsed) : { id }
+      return { kind: 'data', topic, message: data, at, ref: ref === undefined ? ref : refOf(parsed) }
+    }
     case 'ack':
     case 'subscribed':
       return accepted(parsed)
@@ -104,12 +100,6 @@ function decode(frame: WireFrame): Incoming | undefined {
       // A newer server's frame: not for us.
       return undefined
   }
-}
-
-function data(frame: Frame): Incoming {
-  const { channel, data } = frame
-  const topic = typeof channel === 'string' ? channel : ''
-  return { kind: 'data', topic, message: data, at: cursorOf(frame), ref: refOf(frame) }
 }
 
 function accepted(frame: Frame): Incoming {
@@ -143,12 +133,35 @@ function isEmpty(headers: object): boolean {
 }
 
 /** Credentials that are headers only (Basic, cookies, several keys) travel as such. */
-function withoutSecret({
-  secret,
-  headers,
-}: {
-  readonly secret?: string
-  readonly headers?: object
-}): object | undefined {
-  return secret === undefined ? headers : undefined
+function authFrame(ref: number, { secret, headers }: Credential): string {
+  return JSON.stringify({ type: 'auth', ref, token: secret, headers: secret === undefined ? headers : undefined })
+}
+
+/** Bytes before the header: its length, big-endian. */
+const prefix = 4
+
+/**
+ * A frame whose `data` is bytes, as one binary message: 4 bytes with the length of the header (big-endian), the header
+ * (the same frame without `data`, as JSON in UTF-8), then the bytes.
+ */
+export function encodeBinary(header: object, data: Uint8Array | ArrayBuffer): Uint8Array {
+  const bytes = new Uint8Array(data as ArrayBuffer)
+  const text = new TextEncoder().encode(JSON.stringify(header))
+  const frame = new Uint8Array(prefix + text.length + bytes.length)
+  new DataView(frame.buffer).setUint32(0, text.length)
+  frame.set(text, prefix)
+  frame.set(bytes, prefix + text.length)
+  return frame
+}
+
+/** @throws {TypeError} where the bytes are no such frame. */
+export function decodeBinary(frame: Uint8Array): object {
+  const length = frame.length < prefix ? -1 : new DataView(frame.buffer, frame.byteOffset).getUint32(0)
+  if (length < 0 || prefix + length > frame.length)
+    throw new TypeError('a binary frame begins with the length of its header')
+  const header: unknown = JSON.parse(new TextDecoder().decode(frame.subarray(prefix, prefix + length)))
+  if (typeof header !== 'object' || header === null)
+    throw new TypeError('the header of a binary frame is a JSON object')
+  // A copy: what the socket hands out is a view into its read buffer.
+  return { ...header, data: Uint8Array.from(frame.subarray(prefix + length)) }
 }

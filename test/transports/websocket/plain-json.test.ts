@@ -1,9 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import type { Credential } from '../../../src/core/call/auth.ts'
-import { decodeCursor, encodeCursor } from '../../../transports/socket/session/cursor.ts'
+import { decodeCursor, encodeCursor } from '../../../transports/socket/session/channel-history.ts'
 import type { Incoming, WireCursor, WireFrame } from '../../../transports/socket/wire-adapter.ts'
-import { decodeBinary, encodeBinary } from '../../../transports/websocket/binary.ts'
-import { plainJson } from '../../../transports/websocket/plain-json.ts'
+import { decodeBinary, encodeBinary, plainJson } from '../../../transports/websocket/plain-json.ts'
 
 const adapter = plainJson()
 const json = (frame: WireFrame | undefined) => (frame === undefined ? undefined : JSON.parse(String(frame)))

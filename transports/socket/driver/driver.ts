@@ -15,6 +15,17 @@ export interface SocketEnd {
   readonly cause?: unknown
 }
 
+/** The server lacks the protocol that is wanted: no other attempt changes that. */
+export const noSubprotocol: CloseVerdict = {
+  action: 'fatal',
+  failure: {
+    code: 'failed_precondition',
+    message:
+      'the server picked none of the offered sub-protocols: check the path, and which protocol the server speaks',
+  },
+  closeCode: 4406,
+}
+
 /** Where a driver reports to; every socket ends with exactly one `onEnd`. */
 export interface SocketSink {
   onOpen(): void
@@ -35,11 +46,12 @@ export interface SocketRequest {
 
 /** One open or opening socket. */
 export interface SocketHandle {
-  /** Frames can be written. */
-  readonly isOpen: boolean
   /** Bytes that were written and have not left. */
   readonly bufferedAmount: number
-  send(frame: string | Uint8Array): void
+  /** Bytes that have come in, those of a frame under way included; undefined where nobody sees them. */
+  readonly bytesRead?: number | undefined
+  /** False where the socket is not open. */
+  send(frame: string | Uint8Array): boolean
   /** Starts the closing handshake. */
   close(code: number, reason: string): void
   /** Drops the connection at once. */
@@ -73,6 +85,8 @@ export interface WebSocketLike {
   binaryType: string
   readonly readyState: number
   readonly bufferedAmount: number
+  /** The sub-protocol that the server picked. */
+  readonly protocol?: string
   onopen: ((event: any) => void) | null
   onmessage: ((event: any) => void) | null
   onerror: ((event: any) => void) | null

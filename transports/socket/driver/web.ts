@@ -1,11 +1,12 @@
-import type {
-  SocketDriver,
-  SocketEnd,
-  SocketHandle,
-  SocketRequest,
-  SocketSink,
-  WebSocketClass,
-  WebSocketLike,
+import {
+  noSubprotocol,
+  type SocketDriver,
+  type SocketEnd,
+  type SocketHandle,
+  type SocketRequest,
+  type SocketSink,
+  type WebSocketClass,
+  type WebSocketLike,
 } from './driver.ts'
 
 const connecting = 0
@@ -33,9 +34,14 @@ class WebHandle implements SocketHandle {
     let cause: unknown
     socket.binaryType = 'arraybuffer'
     socket.onopen = () => {
+      if (this.#phase === 'open') return
       this.#phase = 'open'
-      sink.onOpen()
+      const { protocol } = socket
+      if (subprotocols.length > 0 && protocol !== undefined && !subprotocols.includes(protocol)) this.#refuse()
+      else sink.onOpen()
     }
+    // A class that is open as soon as it is made.
+    if (socket.readyState === open) queueMicrotask(() => socket.onopen?.(undefined))
     socket.onmessage = ({ data }: { data: string | ArrayBuffer }) => {
       const isText = typeof data === 'string'
       if ((isText ? data.length : data.byteLength) > maxFrameBytes) this.#tooLarge()
@@ -48,16 +54,14 @@ class WebHandle implements SocketHandle {
       this.#end({ code, reason, wasClean, phase: this.#phase, cause })
   }
 
-  get isOpen(): boolean {
-    return this.#socket.readyState === open
-  }
-
   get bufferedAmount(): number {
     return this.#socket.bufferedAmount
   }
 
-  send(frame: string | Uint8Array): void {
+  send(frame: string | Uint8Array): boolean {
+    if (this.#socket.readyState !== open) return false
     this.#socket.send(frame)
+    return true
   }
 
   close(code: number, reason: string): void {
@@ -66,7 +70,10 @@ class WebHandle implements SocketHandle {
       if (this.#socket.readyState === connecting) this.#socket.close()
       else this.#socket.close(code, reason)
     } catch {
-      this.#socket.close()
+      // One that cannot be closed is let go of.
+      try {
+        this.#socket.close()
+      } catch {}
     }
   }
 
@@ -74,6 +81,11 @@ class WebHandle implements SocketHandle {
   terminate(): void {
     this.close(1000, '')
     this.#end({ code: 1006, reason: '', wasClean: false, phase: this.#phase })
+  }
+
+  #refuse(): void {
+    this.close(4406, '')
+    this.#end({ code: 4406, reason: '', wasClean: false, phase: 'connect', refusal: noSubprotocol })
   }
 
   #tooLarge(): void {

@@ -1,6 +1,20 @@
+import isomorphicWs from 'isomorphic-ws'
+import { explainFault } from '#platform'
 import { HeaderMap } from '../../../src/core/call/header-map.ts'
-import type { SocketDriver, SocketEnd, SocketHandle, SocketRequest, SocketSink } from './driver.ts'
-import { refusalOf } from './refused.ts'
+import type { Failure } from '../../../src/core/errors/failure.ts'
+import { parseRetryAfter } from '../../../src/core/errors/retry-after.ts'
+import { systemClock } from '../../../src/core/time/clock.ts'
+import { statusRow } from '../../shared/http-status.ts'
+import type { CloseVerdict } from '../wire-adapter.ts'
+import {
+  noSubprotocol,
+  type SocketDriver,
+  type SocketEnd,
+  type SocketHandle,
+  type SocketRequest,
+  type SocketSink,
+  type WebSocketClass,
+} from './driver.ts'
 
 /** The part of the `ws` package's client that is used. */
 export interface WsLike {
@@ -19,6 +33,7 @@ export interface WsLike {
 export type WsClass = new (url: string, protocols: readonly string[], options: object) => WsLike
 
 interface RawSocket {
+  readonly bytesRead: number
   ref(): void
   unref(): void
 }
@@ -27,8 +42,13 @@ const open = 1
 /** How long a server may take to answer our close frame; ms. */
 const closeTimeoutMs = 1000
 
+/** Node's socket: `ws`, by way of isomorphic-ws; or another version of it. */
+export function nodeSocketDriver(options?: object, ws?: WebSocketClass): SocketDriver {
+  return wsDriver((ws ?? isomorphicWs) as unknown as WsClass, options)
+}
+
 /** The `ws` package's socket: shows the status of a refused upgrade, takes headers, pings and pauses. */
-export function wsDriver(Ws: WsClass, options: object = {}): SocketDriver {
+function wsDriver(Ws: WsClass, options: object = {}): SocketDriver {
   return {
     name: 'ws',
     capabilities: { handshakeStatus: true, protocolPing: true, headers: true, pause: true },
@@ -58,16 +78,18 @@ class WsHandle implements SocketHandle {
     this.#listen(this.#socket)
   }
 
-  get isOpen(): boolean {
-    return this.#socket.readyState === open
-  }
-
   get bufferedAmount(): number {
     return this.#socket.bufferedAmount
   }
 
-  send(frame: string | Uint8Array): void {
+  get bytesRead(): number | undefined {
+    return this.#raw?.bytesRead
+  }
+
+  send(frame: string | Uint8Array): boolean {
+    if (this.#socket.readyState !== open) return false
     this.#socket.send(frame)
+    return true
   }
 
   close(code: number, reason: string): void {
@@ -80,7 +102,7 @@ class WsHandle implements SocketHandle {
   }
 
   ping(): void {
-    this.#socket.ping()
+    if (this.#socket.readyState === open) this.#socket.ping()
   }
 
   pause(): void {
@@ -129,7 +151,9 @@ class WsHandle implements SocketHandle {
     const cause = this.#cause
     const fault = (cause as { code?: unknown } | undefined)?.code
     const known = fault === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH' ? 1009 : code
-    this.#end({ code: known, reason, wasClean: code !== 1006, phase: this.#phase, cause })
+    const phase = this.#phase
+    const refusal = phase === 'connect' && cause instanceof Error ? unopened(cause) : undefined
+    this.#end({ code: known, reason, wasClean: code !== 1006, phase, refusal, cause })
   }
 
   #end(end: SocketEnd): void {
@@ -137,4 +161,38 @@ class WsHandle implements SocketHandle {
     this.#isOver = true
     this.#sink.onEnd(end)
   }
+}
+
+/** What kept a socket from being opened, by the error of `ws` or of the network. */
+function unopened(cause: Error & { readonly code?: string }): CloseVerdict {
+  const { code = '', name, message } = cause
+  if (/subprotocol/.test(message)) return noSubprotocol
+  const fault = explainFault({ code, name, message }, { phase: 'connect', sent: 'no' })
+  const isRetryable = fault.code === undefined
+  const text = `the socket could not be opened: ${fault.what}${fault.hint ? `. ${fault.hint}` : ''}`
+  return {
+    action: isRetryable ? 'retry' : 'fatal',
+    failure: { code: fault.code ?? 'unavailable', message: text, isRetryable, cause },
+  }
+}
+
+const unseenHint = 'check the path, and that every proxy on the way hands on Upgrade and Connection'
+/** What servers answer to a request without `Upgrade`, or to one that came to the wrong path. */
+const unseen: readonly number[] = [200, 400, 404, 405, 426]
+
+/** What a refused upgrade means, where its status is seen: nothing was done. */
+export function refusalOf(status: number, headers: HeaderMap): CloseVerdict {
+  const { code, hint, isRetryable, isThrottled } = statusRow(status)
+  const retryAfterMs = parseRetryAfter(headers, systemClock.wallNow())
+  const failure: Failure = {
+    code: code === 'unknown' ? 'failed_precondition' : code,
+    message: `the server answered ${status} instead of a socket: ${unseen.includes(status) ? unseenHint : hint}`,
+    status,
+    isUnexecuted: true,
+    ...(isRetryable && { isRetryable }),
+    ...(isThrottled && { isThrottled }),
+    ...(retryAfterMs !== undefined && { retryAfterMs }),
+  }
+  const action = isRetryable ? 'retry' : status === 401 ? 'refresh-auth' : 'fatal'
+  return { action, failure, minDelayMs: retryAfterMs }
 }

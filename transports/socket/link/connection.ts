@@ -1,72 +1,82 @@
 import type { Credential } from '../../../src/core/call/auth.ts'
+import type { Failure } from '../../../src/core/errors/failure.ts'
 import type { Clock, Timer } from '../../../src/core/time/clock.ts'
-import type { SocketDriver, SocketEnd, SocketHandle, SocketRequest } from '../driver/driver.ts'
+import { watchTimer } from '../../../src/core/time/watch.ts'
+import type { SocketDriver, SocketEnd, SocketHandle, SocketRequest, SocketSink } from '../driver/driver.ts'
 import type { CloseVerdict, Incoming, WireAdapter, WireFrame } from '../wire-adapter.ts'
 import { type CredentialPlace, placeCredential } from './credential.ts'
-import { Heartbeat, type HeartbeatOptions } from './heartbeat.ts'
-import { Pacing } from './pacing.ts'
-import { malformed, refusedHello, unanswered, unmakeable } from './verdicts.ts'
+import { Congestion } from './flow.ts'
+import { Heartbeat, type HeartbeatOptions, type HeartbeatOwner } from './heartbeat.ts'
+import { broken, malformed, noFrame, refusedHello, silent, unanswered, undialled, unmakeable } from './loss.ts'
 
 /** What every connection of a link is made with. */
 export interface ConnectionOptions {
-  readonly adapter: WireAdapter
+  /** Called for each connection: what an adapter remembers is of one. */
+  readonly makeAdapter: () => WireAdapter
   readonly clock: Clock
-  readonly request: SocketRequest
+  readonly request: Omit<SocketRequest, 'subprotocols'>
   readonly chooseDriver: () => SocketDriver | Promise<SocketDriver>
   readonly authIn: CredentialPlace | undefined
   readonly connectTimeoutMs: number
   readonly heartbeat: HeartbeatOptions | false
-  /** Numbers that are never used twice on a link, so that a late answer meets nobody. */
-  readonly nextRef: () => number
+  readonly receiver: Receiver
 }
 
-/** Whom a connection tells; each call names the connection, so that a late one of an old socket is known. */
-export interface ConnectionOwner {
-  /** The server has accepted the socket and its credential: once, and again after each renewal. */
-  onReady(connection: Connection): void
+/** Who is told of what concerns more than the socket. */
+export interface Receiver {
+  /** Numbers that are never used twice on a link, so that a late answer meets nobody. */
+  nextRef(): number
   onIncoming(connection: Connection, incoming: Incoming, size: number): void
+  /** Code that is not ours has failed, and harms nobody but itself. */
+  onFault(what: string, cause: unknown): void
+}
+
+/** Whom a connection tells how it stands; each call names it, so that a late one of an old socket is known. */
+export interface ConnectionOwner {
+  /** The server has accepted the socket and its credential. */
+  onReady(connection: Connection): void
+  /** The server has accepted another credential. */
+  onRenewed(): void
   /** It is over; `verdict` is set where more is known than the close code says. */
   onLost(connection: Connection, end: SocketEnd, verdict: CloseVerdict | undefined): void
 }
 
-const silence = 'the connection went silent: nothing came, not even an answer to a ping'
+/** Written and not gone: above this a sender waits; bytes. */
+const highWaterBytes = 1 << 20
 
 /**
  * One socket, from the dialling to its end:
  *
  *     dialling ──open──▶ greeting ──hello accepted──▶ ready ──▶ over
- *                            ▲───────────renewal───────┘
  */
-export class Connection {
+export class Connection implements SocketSink, HeartbeatOwner {
+  /** Set before the socket is opened. */
+  declare adapter: WireAdapter
   readonly #options: ConnectionOptions
   readonly #owner: ConnectionOwner
   readonly #heartbeat: Heartbeat | undefined
-  /** Frames wait here while the socket has too much to send. */
-  readonly pacing: Pacing
   #state: 'dialling' | 'greeting' | 'ready' | 'over' = 'dialling'
   #credential: Credential | undefined
   #inMessage: Credential | undefined
   #handle: SocketHandle | undefined
+  #writtenBytes = 0
   #patience: Timer | undefined
   #helloRef: number | undefined
+  /** The socket has too much to send: frames should wait. */
+  congestion: Congestion | undefined
   /** Reading can be stopped. */
   isPausable = false
   /** A message of the application has come. */
   hasProgressed = false
 
-  constructor(options: ConnectionOptions, owner: ConnectionOwner, credential: Credential | undefined) {
+  constructor(options: ConnectionOptions, owner: ConnectionOwner, credential: Credential | undefined, patience = 1) {
     this.#options = options
     this.#owner = owner
     this.#credential = credential
     const { clock, heartbeat } = options
-    this.pacing = new Pacing(clock)
-    if (heartbeat)
-      this.#heartbeat = new Heartbeat(
-        clock,
-        heartbeat,
-        () => this.#ping(),
-        () => this.#giveUp(silence),
-      )
+    if (!heartbeat) return
+    const { answerMs = 10_000 } = heartbeat
+    this.#heartbeat = new Heartbeat(clock, { ...heartbeat, answerMs: answerMs * patience }, this)
   }
 
   get isReady(): boolean {
@@ -78,23 +88,47 @@ export class Connection {
     return this.#credential
   }
 
-  /** Dials; what goes wrong is told as the end of the socket. */
-  start(): void {
-    this.#limit('the server did not accept the socket within connectTimeoutMs')
-    Promise.resolve()
-      .then(() => this.#options.chooseDriver())
-      .then((driver) => this.#dial(driver))
-      .catch((cause: unknown) => this.drop(unmakeable(cause)))
+  get bytesRead(): number | undefined {
+    return this.#handle?.bytesRead
   }
 
-  /** False where the socket can take no frame any more: its end is about to be told. */
+  /** Dials; what goes wrong is told as the end of the socket. */
+  async start(): Promise<void> {
+    const { makeAdapter, chooseDriver, clock, connectTimeoutMs } = this.#options
+    this.#patience = watchTimer(clock, () => this.#tooLate(), connectTimeoutMs)
+    try {
+      // Not at once: who asks for the socket is told of nothing before it has joined.
+      await undefined
+      this.adapter = makeAdapter()
+      const driver = await chooseDriver()
+      if (this.#state === 'dialling') this.#dial(driver)
+    } catch (cause) {
+      this.drop(unmakeable(cause))
+    }
+  }
+
+  /** False where the socket can take no frame any more: its end is about to be told, or just was. */
   write(frame: WireFrame | undefined): boolean {
     if (frame === undefined) return true
-    const handle = this.#handle
-    if (!handle?.isOpen) return false
-    handle.send(frame)
-    this.pacing.wrote(frame.length, handle)
+    if (typeof frame !== 'string' && !ArrayBuffer.isView(frame)) throw noFrame(frame)
+    try {
+      if (!this.#handle?.send(frame)) return false
+    } catch (cause) {
+      this.drop(broken("the WebSocket's send()", cause))
+      return false
+    }
+    this.#writtenBytes += frame.length
+    if (this.#writtenBytes >= highWaterBytes) this.#slowDown(this.#handle)
     return true
+  }
+
+  /** Says what nobody waits for; where it cannot be written down, the socket goes on without. */
+  say(what: 'unsubscribe' | 'cancel', encode: (adapter: WireAdapter) => WireFrame | undefined): void {
+    try {
+      this.write(encode(this.adapter))
+    } catch (cause) {
+      this.#options.receiver.onFault(`the adapter's ${what}()`, cause)
+    }
   }
 
   pause(): void {
@@ -117,15 +151,15 @@ export class Connection {
     if (this.#state === 'ready') this.#heartbeat?.probe()
   }
 
-  /** Another credential on this socket; false where the protocol has no word for it. */
+  /**
+   * Another credential of the same principal on this socket; false where the protocol has no word for it. What follows
+   * goes out at once behind it: the server reads in order, and a plain one need not answer.
+   */
   renew(credential: Credential): boolean {
-    const { adapter, nextRef } = this.#options
-    if (!adapter.reauthenticate || this.#state !== 'ready') return false
+    if (!this.adapter.reauthenticate || this.#state !== 'ready') return false
     this.#credential = credential
-    this.#state = 'greeting'
-    this.#helloRef = nextRef()
-    this.#limit('the server did not accept the new credential within connectTimeoutMs')
-    this.write(adapter.reauthenticate({ ref: this.#helloRef, credential }))
+    const hello = { ref: this.#nextHello(), credential }
+    this.#answer('reauthenticate', (adapter) => adapter.reauthenticate?.(hello))
     return true
   }
 
@@ -144,40 +178,92 @@ export class Connection {
     this.#owner.onLost(this, { code: 1006, reason: '', wasClean: false, phase }, verdict)
   }
 
-  #dial(driver: SocketDriver): void {
+  onOpen(): void {
     if (this.#state !== 'dialling') return
-    const { request, authIn } = this.#options
-    const placed = placeCredential(request, this.#credential, driver, authIn)
-    this.#inMessage = placed.inMessage
-    this.isPausable = driver.capabilities.pause
-    this.#handle = driver.open(placed.request, {
-      onOpen: () => this.#greet(),
-      onFrame: (frame) => this.#received(frame),
-      onAlive: () => this.#heartbeat?.alive(),
-      onEnd: (end) => this.#ended(end),
-    })
+    // A class that opens while it is being made.
+    if (!this.#handle) {
+      queueMicrotask(() => this.onOpen())
+      return
+    }
+    this.#state = 'greeting'
+    this.#greet()
   }
 
-  #greet(): void {
-    if (this.#state !== 'dialling') return
-    this.#state = 'greeting'
-    const { adapter, nextRef } = this.#options
-    this.#helloRef = nextRef()
-    const fail = (cause: unknown): void => this.drop(unmakeable(cause))
+  onFrame(frame: WireFrame): void {
+    if (this.#state === 'over') return
+    this.#heartbeat?.alive()
     try {
-      const hello = adapter.hello({ ref: this.#helloRef, credential: this.#inMessage })
-      if (hello instanceof Promise) hello.then((frame) => this.#say(frame)).catch(fail)
-      else this.#say(hello)
+      const incoming = this.adapter.decode(frame)
+      if (!incoming) return
+      if ('kind' in incoming) {
+        if (incoming.kind === 'data') this.#options.receiver.onIncoming(this, incoming, frame.length)
+        else this.#receive(incoming, frame.length)
+      } else for (const each of incoming) this.#receive(each, frame.length)
     } catch (cause) {
-      fail(cause)
+      this.drop(malformed(cause))
     }
   }
 
-  #say(hello: WireFrame | undefined): void {
-    if (this.#state !== 'greeting') return
-    this.write(hello)
-    this.#heartbeat?.start()
-    if (hello === undefined || !this.#options.adapter.traits.isHelloAwaited) this.#accepted()
+  onAlive(): void {
+    this.#heartbeat?.alive()
+  }
+
+  onEnd(end: SocketEnd): void {
+    if (this.#state === 'over') return
+    const isUngreeted = this.#state === 'greeting'
+    this.#leave()
+    this.#owner.onLost(this, isUngreeted ? { ...end, phase: 'hello' } : end, undefined)
+  }
+
+  ping(): void {
+    const handle = this.#handle
+    if (!handle?.ping) this.#answer('ping', (adapter) => adapter.ping())
+    else
+      try {
+        handle.ping()
+      } catch (cause) {
+        this.drop(broken("the WebSocket's ping()", cause))
+      }
+  }
+
+  onSilent(): void {
+    this.drop(silent)
+    this.#handle?.terminate()
+  }
+
+  #dial(driver: SocketDriver): void {
+    const { request, authIn } = this.#options
+    const { subprotocols = [] } = this.adapter
+    const placed = placeCredential({ ...request, subprotocols }, this.#credential, driver, authIn)
+    this.#inMessage = placed.inMessage
+    this.isPausable = driver.capabilities.pause
+    this.#handle = driver.open(placed.request, this)
+  }
+
+  /** Counts what was written itself, since some sockets always report 0 (bun#31760): so the loop gets its turn. */
+  #slowDown(handle: SocketHandle): void {
+    this.congestion ??= new Congestion(this.#options.clock, handle, () => {
+      this.congestion = undefined
+      this.#writtenBytes = handle.bufferedAmount
+    })
+  }
+
+  #receive(incoming: Incoming, size: number): void {
+    if (this.#state === 'over') return
+    const { kind } = incoming
+    if (kind === 'ping') this.#answer('pong', (adapter) => adapter.pong(incoming.payload))
+    else if (kind === 'ready') this.#accepted()
+    else if (kind === 'goodbye') this.drop(incoming.verdict)
+    else if ((kind === 'ack' || kind === 'error') && incoming.ref !== undefined && incoming.ref === this.#helloRef)
+      this.#judgeHello(kind === 'error' ? incoming.failure : undefined)
+    else if (kind !== 'pong') this.#options.receiver.onIncoming(this, incoming, size)
+  }
+
+  #judgeHello(failure: Failure | undefined): void {
+    const verdict = failure && refusedHello(failure, this.adapter.traits.isHelloAwaited)
+    if (verdict) this.drop(verdict)
+    else if (this.#state === 'ready') failure || this.#owner.onRenewed()
+    else if (!failure) this.#accepted()
   }
 
   #accepted(): void {
@@ -187,75 +273,60 @@ export class Connection {
     this.#owner.onReady(this)
   }
 
-  #received(frame: WireFrame): void {
-    if (this.#state === 'over') return
-    this.#heartbeat?.alive()
-    const incoming = this.#decode(frame)
-    if (incoming === undefined) return
-    if ('kind' in incoming) this.#take(incoming, frame.length)
-    else for (const each of incoming) this.#take(each, frame.length)
-  }
-
-  #decode(frame: WireFrame): Incoming | readonly Incoming[] | undefined {
+  /** The first words; an adapter may have to ask somebody for them. */
+  #greet(): void {
+    const hello = { ref: this.#nextHello(), credential: this.#inMessage }
     try {
-      return this.#options.adapter.decode(frame)
+      const frame = this.adapter.hello(hello)
+      if (isPromise(frame)) frame.then((late) => this.#say(late)).catch((cause) => this.drop(unmakeable(cause)))
+      else this.#say(frame)
     } catch (cause) {
-      this.drop(malformed(cause))
-      return undefined
+      this.drop(unmakeable(cause))
     }
   }
 
-  #take(incoming: Incoming, size: number): void {
-    if (this.#state === 'over') return
-    if (incoming.kind === 'data' || !this.#isMine(incoming)) this.#owner.onIncoming(this, incoming, size)
+  #say(hello: WireFrame | undefined): void {
+    if (this.#state !== 'greeting') return
+    this.write(hello)
+    this.#heartbeat?.start()
+    if (hello === undefined || !this.adapter.traits.isHelloAwaited) this.#accepted()
   }
 
-  /** Deals with what concerns the socket alone. */
-  #isMine(incoming: Incoming): boolean {
-    const { kind } = incoming
-    if (kind === 'ping') this.write(this.#options.adapter.pong(incoming.payload))
-    else if (kind === 'ready') this.#accepted()
-    else if (kind === 'goodbye') this.drop(incoming.verdict)
-    else if (kind === 'ack' || kind === 'error') {
-      if (incoming.ref === undefined || incoming.ref !== this.#helloRef) return false
-      const isAwaited = this.#options.adapter.traits.isHelloAwaited
-      const verdict = kind === 'error' ? refusedHello(incoming.failure, isAwaited) : undefined
-      if (verdict) this.drop(verdict)
-      else if (kind === 'ack') this.#accepted()
-    } else return kind === 'pong'
-    return true
+  #nextHello(): number {
+    this.#helloRef = this.#options.receiver.nextRef()
+    return this.#helloRef
   }
 
-  #ping(): void {
-    const handle = this.#handle
-    if (handle?.ping && handle.isOpen) handle.ping()
-    else this.write(this.#options.adapter.ping())
+  /** Without these words the server gives the socket up: better at once, and with the reason. */
+  #answer(what: string, encode: (adapter: WireAdapter) => WireFrame | undefined): void {
+    try {
+      this.write(encode(this.adapter))
+    } catch (cause) {
+      this.drop(broken(`the adapter's ${what}()`, cause))
+    }
   }
 
-  #limit(message: string): void {
-    const giveUp = () => this.#giveUp(message)
-    this.#patience = this.#options.clock.setTimer(giveUp, this.#options.connectTimeoutMs)
-  }
-
-  #giveUp(message: string): void {
-    const closeCode = this.#state === 'greeting' ? this.#options.adapter.traits.helloTimeoutCode : undefined
-    this.drop({ ...unanswered(message), closeCode })
+  #tooLate(): void {
+    if (this.#state === 'dialling') {
+      this.drop(undialled)
+      this.#handle?.terminate()
+      return
+    }
+    const { helloTimeoutCode } = this.adapter.traits
+    this.drop(unanswered(helloTimeoutCode))
     // Where the protocol wants a word about it, the closing handshake is let go, but nobody waits for it.
-    if (closeCode === undefined) this.#handle?.terminate()
+    if (helloTimeoutCode === undefined) this.#handle?.terminate()
     else this.#handle?.hold?.(false)
-  }
-
-  #ended(end: SocketEnd): void {
-    if (this.#state === 'over') return
-    const isUngreeted = this.#state === 'greeting'
-    this.#leave()
-    this.#owner.onLost(this, isUngreeted ? { ...end, phase: 'hello' } : end, undefined)
   }
 
   #leave(): void {
     this.#state = 'over'
     this.#patience?.clear()
     this.#heartbeat?.stop()
-    this.pacing.stop()
+    this.congestion?.stop()
   }
+}
+
+function isPromise<T>(value: T | Promise<T>): value is Promise<T> {
+  return typeof (value as { then?: unknown } | undefined)?.then === 'function'
 }

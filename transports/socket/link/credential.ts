@@ -1,5 +1,6 @@
 import type { Credential } from '../../../src/core/call/auth.ts'
 import { CallError } from '../../../src/core/errors/error.ts'
+import type { Clock } from '../../../src/core/time/clock.ts'
 import type { SocketDriver, SocketRequest } from '../driver/driver.ts'
 
 /**
@@ -52,6 +53,61 @@ export function placeCredential(
 /** Whether two credentials prove the same. */
 export function isSameCredential(one: Credential | undefined, other: Credential | undefined): boolean {
   return one === other || (one?.secret !== undefined && one.secret === other?.secret)
+}
+
+/** After this long on a socket, a credential that is refused has had its time: another one is worth a try; ms. */
+const trialMs = 10_000
+
+/** Which credentials a server has refused, as far as that decides what a link does next. */
+export class Refusals {
+  readonly #clock: Clock
+  /** Refused on a live socket: another one renews it. */
+  #stale: Credential | undefined
+  /** Refused together with an open stream: opening it again with the same one is pointless. */
+  #refused: Credential | undefined
+  #refusedAt = 0
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  /** A live socket of this credential must be renewed for one with another. */
+  mustRenew(current: Credential | undefined, credential: Credential | undefined): boolean {
+    if (!this.#stale || !credential) return false
+    return isSameCredential(current, this.#stale) && !isSameCredential(credential, this.#stale)
+  }
+
+  isRefused(credential: Credential | undefined): boolean {
+    return credential !== undefined && isSameCredential(credential, this.#refused)
+  }
+
+  /** The server refused it for something on a live socket. */
+  onLive(credential: Credential | undefined): void {
+    this.#stale = credential
+  }
+
+  /**
+   * The server refused it for a stream that was open, or for the whole socket. Says whether opening again with another
+   * one is worth a try: once, until the server sends something or time has passed; never where there is none to be
+   * exchanged.
+   */
+  onOpen(credential: Credential | undefined): boolean {
+    const now = this.#clock.now()
+    const isFirst = this.#refused === undefined || now - this.#refusedAt > trialMs
+    this.#refused = credential
+    this.#refusedAt = now
+    return isFirst && credential !== undefined
+  }
+
+  /** A socket is ready, or another credential is on its way on a live one. */
+  renewed(): void {
+    this.#stale = undefined
+  }
+
+  /** The server has accepted another credential on a live socket, or sent a message of the application. */
+  accepted(): void {
+    this.#refused = undefined
+  }
 }
 
 function withQuery(url: string, query: Readonly<Record<string, string>>): string {

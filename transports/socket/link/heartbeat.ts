@@ -1,4 +1,5 @@
 import type { Clock, Timer } from '../../../src/core/time/clock.ts'
+import { watchTimer } from '../../../src/core/time/watch.ts'
 
 /** How a silent socket is found out. */
 export interface HeartbeatOptions {
@@ -8,39 +9,50 @@ export interface HeartbeatOptions {
   readonly answerMs?: number
 }
 
+/** What a heartbeat asks of its connection. */
+export interface HeartbeatOwner {
+  /** Bytes that have come in so far, those of a frame under way included; undefined where nobody sees them. */
+  readonly bytesRead: number | undefined
+  ping(): void
+  /** Nothing came, not even an answer to a ping. */
+  onSilent(): void
+}
+
 /** The answer to a probe is due within this: after a wake, a dead socket must be found fast; ms. */
 const probeMs = 2000
-/** A timer that comes this late was held up by a sleep or a busy process, and proves nothing; ms. */
-const lateMs = 1000
+/** A verdict that comes this late was held up by a sleep of the machine, in which no answer could come; ms. */
+const sleptMs = 1000
 
 /**
  * Finds half-open connections by elapsed time: whatever comes in is life, silence is met with a ping, and silence after
  * the ping is death. One timer, moved on by looking at the clock, so that a message costs no timer.
+ *
+ * A large frame on a slow network is no silence: its bytes are looked at before the verdict.
  */
 export class Heartbeat {
   readonly #clock: Clock
   readonly #idleMs: number
   readonly #answerMs: number
-  readonly #ping: () => void
-  readonly #onDead: () => void
+  readonly #owner: HeartbeatOwner
   #aliveAt: number
   /** A ping is out, and its answer due. */
   #dueAt: number | undefined
   #pingedAt = 0
+  #bytesAtPing: number | undefined
   #timer: Timer | undefined
   #firesAt = 0
   #hadSecondChance = false
+  /** What one read of the socket brings is one sign of life, so that a message costs no look at the clock. */
   #isNoted = false
   readonly #forgetNote = () => {
     this.#isNoted = false
   }
 
-  constructor(clock: Clock, options: HeartbeatOptions, ping: () => void, onDead: () => void) {
+  constructor(clock: Clock, options: HeartbeatOptions, owner: HeartbeatOwner) {
     this.#clock = clock
     this.#idleMs = options.idleMs ?? 25_000
     this.#answerMs = options.answerMs ?? 10_000
-    this.#ping = ping
-    this.#onDead = onDead
+    this.#owner = owner
     this.#aliveAt = clock.now()
   }
 
@@ -55,7 +67,7 @@ export class Heartbeat {
     this.#timer = undefined
   }
 
-  /** Something came in; what one read of the socket brings is one sign, so that a message costs no look at the clock. */
+  /** Something came in. */
   alive(): void {
     if (this.#isNoted) return
     this.#isNoted = true
@@ -70,34 +82,33 @@ export class Heartbeat {
 
   #check(): void {
     const now = this.#clock.now()
-    const isLate = now - this.#firesAt > lateMs
     this.#timer = undefined
-    if (this.#dueAt !== undefined && this.#aliveAt < this.#pingedAt) {
-      if (now < this.#dueAt) this.#arm(Math.min(this.#dueAt - now, this.#idleMs))
-      else if (isLate && !this.#hadSecondChance) {
-        this.#hadSecondChance = true
-        this.#ask(probeMs)
-      } else this.#onDead()
-      return
-    }
-    this.#dueAt = undefined
-    this.#hadSecondChance = false
-    const silentMs = now - this.#aliveAt
-    if (silentMs >= this.#idleMs) this.#ask(this.#answerMs)
-    else this.#arm(this.#idleMs - silentMs)
+    if (this.#dueAt === undefined || this.#aliveAt >= this.#pingedAt) {
+      this.#dueAt = undefined
+      this.#hadSecondChance = false
+      const silentMs = now - this.#aliveAt
+      if (silentMs >= this.#idleMs) this.#ask(this.#answerMs)
+      else this.#arm(this.#idleMs - silentMs)
+    } else if (now < this.#dueAt) this.#arm(Math.min(this.#dueAt - now, this.#idleMs))
+    else if (this.#owner.bytesRead !== this.#bytesAtPing) this.#ask(this.#answerMs)
+    else if (now - this.#firesAt > sleptMs && !this.#hadSecondChance) {
+      this.#hadSecondChance = true
+      this.#ask(probeMs)
+    } else this.#owner.onSilent()
   }
 
   #ask(answerMs: number): void {
     this.#pingedAt = this.#clock.now()
+    this.#bytesAtPing = this.#owner.bytesRead
     this.#dueAt = this.#pingedAt + answerMs
     // Not only when it is due: an answer that has come makes the next silence count from there.
     this.#arm(Math.min(answerMs, this.#idleMs))
-    this.#ping()
+    this.#owner.ping()
   }
 
   #arm(delayMs: number): void {
     this.#timer?.clear()
     this.#firesAt = this.#clock.now() + delayMs
-    this.#timer = this.#clock.setTimer(() => this.#check(), delayMs)
+    this.#timer = watchTimer(this.#clock, () => this.#check(), delayMs)
   }
 }

@@ -3,14 +3,14 @@ import type { StreamState } from '../../../src/core/stream/state.ts'
 import type { BackoffOptions } from '../../../src/core/time/backoff.ts'
 import type { Timer } from '../../../src/core/time/clock.ts'
 import type { PageEvent, PageLife } from '../../../src/core/time/page-life.ts'
+import { type CloseCodes, withCloseCode } from '../close-codes.ts'
 import type { SocketEnd } from '../driver/driver.ts'
-import type { CloseVerdict, Incoming } from '../wire-adapter.ts'
-import { Burst } from './burst.ts'
-import { Connection, type ConnectionOptions, type ConnectionOwner } from './connection.ts'
-import { closed, type LinkUser, type Loss, staysAfter } from './loss.ts'
-import { Refusals } from './refusals.ts'
+import type { CloseVerdict } from '../wire-adapter.ts'
+import { Connection, type ConnectionOptions, type ConnectionOwner, type Receiver } from './connection.ts'
+import { Refusals } from './credential.ts'
+import { Burst } from './flow.ts'
+import { broken, closed, frozen, type LinkUser, type Loss, renewed, silent, staysAfter, stuck } from './loss.ts'
 import { Schedule } from './schedule.ts'
-import { classified, frozen, renewed, unanswered } from './verdicts.ts'
 
 /** How a link lives. */
 export interface LinkOptions extends ConnectionOptions {
@@ -18,12 +18,23 @@ export interface LinkOptions extends ConnectionOptions {
   /** How long a socket that nobody needs stays open; ms. */
   readonly idleMs: number
   readonly page: PageLife
-  readonly onIncoming: (connection: Connection, incoming: Incoming, size: number) => void
-  /** All that stood on the connection is gone; told before the users are. */
-  readonly onDown: (loss: Loss) => void
-  /** The link will try again after this. */
-  readonly onWait: (waitMs: number, loss: Loss) => void
+  /** What close codes mean that the adapter does not know, or takes for something else. */
+  readonly closeCodes: CloseCodes | undefined
+  readonly receiver: LinkReceiver
 }
+
+/** Who is told of what comes in and of what is lost. */
+export interface LinkReceiver extends Receiver {
+  /** A socket is ready; told before the users are. */
+  onUp(connection: Connection): void
+  /** All that stood on the connection is gone; told before the users are. */
+  onDown(): void
+  /** The link will try again after this. */
+  onWait(waitMs: number, loss: Loss): void
+}
+
+/** The answer to a ping may take so many times longer, at most, where bytes under way are not seen. */
+const maxPatience = 8
 
 /** While the browser says that it is offline, an attempt all the same: it may be wrong (robust-websocket#27); ms. */
 const offlineMs = 30_000
@@ -40,7 +51,7 @@ const offlineMs = 30_000
  *
  * `closed` is for good. Each attempt is a Connection of its own; what an older one still reports is ignored.
  */
-export class SocketLink {
+export class SocketLink implements ConnectionOwner {
   readonly #options: LinkOptions
   readonly #schedule: Schedule
   /** True: served by the connection; false: waits for it. */
@@ -48,15 +59,18 @@ export class SocketLink {
   #state: StreamState = 'idle'
   #connection: Connection | undefined
   #credential: Credential | undefined
-  readonly #refusals = new Refusals()
+  readonly #refusals: Refusals
   readonly #burst: Burst
   #timer: Timer | undefined
   #isFrozen = false
+  /** A silence that may have been a large frame on a slow network is waited for longer the next time. */
+  #patience = 1
   #leavePage: (() => void) | undefined
 
   constructor(options: LinkOptions) {
     this.#options = options
     this.#schedule = new Schedule(options.clock, options.reconnect)
+    this.#refusals = new Refusals(options.clock)
     this.#burst = new Burst(options.clock)
   }
 
@@ -111,7 +125,7 @@ export class SocketLink {
   progressed(connection: Connection): void {
     connection.hasProgressed = true
     this.#schedule.progressed()
-    this.#refusals.progressed()
+    this.#refusals.accepted()
   }
 
   /** Hangs up; nothing is left running. */
@@ -134,9 +148,11 @@ export class SocketLink {
     this.#timer?.clear()
     connection.hold(true)
     if (connection.isReady && this.#refusals.mustRenew(connection.credential, user.credential)) {
+      this.#refusals.renewed()
       if (!connection.renew(user.credential as Credential)) connection.drop(renewed)
-    } else if (connection.isReady) this.#serve(connection, user)
-    else user.onState('connecting')
+    }
+    if (connection.isReady) this.#serve(connection, user)
+    else if (connection === this.#connection) user.onState('connecting')
   }
 
   /** Does what the demand asks for: an attempt, or the wait before it. */
@@ -159,27 +175,29 @@ export class SocketLink {
   #connect(): void {
     this.#timer?.clear()
     this.#schedule.attempted()
-    this.#connection = new Connection(this.#options, this.#owner, this.#credential)
+    this.#connection = new Connection(this.#options, this, this.#credential, this.#patience)
     this.#enter('connecting')
-    this.#connection?.start()
+    void this.#connection?.start()
   }
 
-  readonly #owner: ConnectionOwner = {
-    onReady: (connection) => connection === this.#connection && this.#ready(),
-    onIncoming: (connection, incoming, size) => {
-      if (connection === this.#connection) this.#options.onIncoming(connection, incoming, size)
-    },
-    onLost: (connection, end, verdict) => {
-      if (connection === this.#connection) this.#lost(connection, this.#judge(connection, end, verdict))
-    },
-  }
-
-  #ready(): void {
-    const isRenewal = this.#state === 'open'
-    if (!isRenewal) this.#schedule.opened()
-    this.#refusals.ready(isRenewal)
+  onReady(connection: Connection): void {
+    if (connection !== this.#connection) return
+    this.#schedule.opened()
+    this.#refusals.renewed()
+    this.#options.receiver.onUp(connection)
     this.#enter('open')
     this.#serveAll()
+  }
+
+  onRenewed(): void {
+    this.#refusals.accepted()
+  }
+
+  onLost(connection: Connection, end: SocketEnd, verdict: CloseVerdict | undefined): void {
+    if (connection !== this.#connection) return
+    if (verdict === silent && connection.bytesRead === undefined)
+      this.#patience = Math.min(this.#patience * 2, maxPatience)
+    this.#lost(connection, this.#judge(connection, verdict ?? this.#classify(connection, end)))
   }
 
   #serveAll(): void {
@@ -194,8 +212,17 @@ export class SocketLink {
     user.onReady(connection)
   }
 
-  #judge({ credential }: Connection, end: SocketEnd, known: CloseVerdict | undefined): Loss {
-    const verdict = known ?? classified(this.#options.adapter, end)
+  #classify({ adapter }: Connection, end: SocketEnd): CloseVerdict {
+    try {
+      const verdict = adapter.classifyClose(end)
+      const { closeCodes } = this.#options
+      return withCloseCode(verdict, closeCodes?.[end.code])
+    } catch (cause) {
+      return broken("the adapter's classifyClose()", cause)
+    }
+  }
+
+  #judge({ credential }: Connection, verdict: CloseVerdict): Loss {
     const wasReady = this.#state === 'open'
     if (verdict.action === 'fatal') return { verdict, wasReady, isFinal: true }
     if (verdict.action === 'retry') return { verdict, wasReady, isFinal: this.#schedule.isExhausted }
@@ -205,14 +232,14 @@ export class SocketLink {
 
   #lost(connection: Connection, loss: Loss): void {
     const { verdict, isFinal } = loss
-    const { page, onDown, onWait } = this.#options
+    const { page, receiver } = this.#options
     this.#connection = undefined
     this.#state = 'idle'
     this.#timer?.clear()
     const isPrompt = verdict === renewed || verdict.action === 'refresh-auth'
     this.#schedule.lost(verdict.minDelayMs ?? 0, isPrompt, page.isHidden)
-    onDown(loss)
-    if (verdict.action === 'retry' && !isFinal) onWait(Math.max(0, this.#schedule.waitMs), loss)
+    receiver.onDown()
+    if (verdict.action === 'retry' && !isFinal) receiver.onWait(Math.max(0, this.#schedule.waitMs), loss)
     for (const [user, isServed] of [...this.#users]) {
       if (!isServed && staysAfter(loss, user, connection)) continue
       this.#users.delete(user)
@@ -232,9 +259,10 @@ export class SocketLink {
   #wake(): void {
     const connection = this.#connection
     this.#schedule.wake()
+    this.#patience = 1
     if (!connection) this.#pursue()
     else if (connection.isReady) connection.probe()
-    else if (this.#schedule.isStuck) connection.drop(unanswered('the network was away'))
+    else if (this.#schedule.isStuck) connection.drop(stuck)
   }
 
   #enter(state: StreamState): void {

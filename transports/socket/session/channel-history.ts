@@ -1,7 +1,6 @@
 import { type Gap, gap } from '../../../src/core/stream/gap.ts'
 import type { Continuity } from '../../../src/core/stream/state.ts'
 import type { Acceptance, WireCursor } from '../wire-adapter.ts'
-import { decodeCursor, encodeCursor } from './cursor.ts'
 
 /** How a channel's ids are read: `auto` takes JSON numbers for offsets and strings for opaque. */
 export type IdKind = 'auto' | 'offset' | 'opaque'
@@ -19,6 +18,8 @@ export class ChannelHistory {
   #hasAdmitted = false
   /** A replay that is meant for others is under way; it ends with this id. */
   #skipTo: string | number | undefined
+  /** The place is a number, so that each message tells whether one is missing before it. */
+  isExact = false
   /** Of the message admitted last, or of the subscription. */
   cursor: string | undefined
   /** What was missing before the message admitted last. */
@@ -27,13 +28,13 @@ export class ChannelHistory {
   constructor(since: string | undefined, kind: IdKind) {
     this.#kind = kind
     this.since = since === undefined ? undefined : decodeCursor(since)
-    this.#last = this.since
+    this.#moveTo(this.since)
     this.cursor = since
   }
 
   get continuity(): Continuity {
     if (this.#last === undefined) return 'unknown'
-    return this.#offsetOf(this.#last) === undefined ? 'at-least-once' : 'exact'
+    return this.isExact ? 'exact' : 'at-least-once'
   }
 
   /** The subscription was accepted. Returns what is known to be lost since the cursor that it was made with. */
@@ -69,19 +70,15 @@ export class ChannelHistory {
       return false
     }
     const last = this.#last
-    if (last && this.#isNext(last, at)) {
+    const { id, epoch } = at
+    // The usual case, told at once: the number that follows.
+    if (typeof last?.id === 'number' && id === last.id + 1 && epoch === last.epoch && this.#kind !== 'opaque') {
       this.#last = at
       this.#hasAdmitted = true
-      this.cursor = encodeCursor(at)
+      this.cursor = epoch === undefined ? `${id}` : encodeCursor(at)
       return true
     }
     return this.#admitOther(last, at)
-  }
-
-  /** The usual case, told at once: the number that follows. */
-  #isNext(last: WireCursor, at: WireCursor): boolean {
-    const { id } = last
-    return typeof id === 'number' && at.id === id + 1 && at.epoch === last.epoch && this.#kind !== 'opaque'
   }
 
   #admitOther(last: WireCursor | undefined, at: WireCursor): boolean {
@@ -94,9 +91,8 @@ export class ChannelHistory {
         if (step > 1) this.gap = this.#gapTo('offset', last, next, step - 1)
       }
     }
-    this.#last = next
+    this.#moveTo(next)
     this.#hasAdmitted = true
-    this.cursor = encodeCursor(next)
     return true
   }
 
@@ -134,6 +130,44 @@ export class ChannelHistory {
 
   #moveTo(at: WireCursor | undefined): void {
     this.#last = at
+    this.isExact = at !== undefined && this.#offsetOf(at) !== undefined
     this.cursor = at && encodeCursor(at)
   }
+}
+
+const digits = /^\d+$/
+
+/**
+ * A place in a channel's history as users see and store it: `42`, `epoch:42`, `epoch:some-id`.
+ *
+ * An offset is written as digits; an opaque id is written as it is, with a colon before it where it could be taken for
+ * something else.
+ */
+export function encodeCursor({ id, epoch }: WireCursor): string {
+  if (typeof id === 'number') return epoch === undefined ? String(id) : `${encodeEpoch(epoch)}:${id}`
+  const isPlain = !digits.test(id) && !id.startsWith(':') && (epoch !== undefined || !id.includes(':'))
+  const text = isPlain && id !== '' ? id : `:${id}`
+  return epoch === undefined ? text : `${encodeEpoch(epoch)}:${text}`
+}
+
+/** The other way round. */
+export function decodeCursor(cursor: string): WireCursor {
+  const colon = cursor.indexOf(':')
+  if (colon <= 0) return { id: decodeId(cursor) }
+  return { id: decodeId(cursor.slice(colon + 1)), epoch: decodeEpoch(cursor.slice(0, colon)) }
+}
+
+function decodeId(text: string): string | number {
+  if (text.startsWith(':')) return text.slice(1)
+  const offset = Number(text)
+  return digits.test(text) && Number.isSafeInteger(offset) ? offset : text
+}
+
+/** A colon ends the epoch, so it has none itself. */
+function encodeEpoch(epoch: string): string {
+  return epoch === '' ? '%' : epoch.replace(/[%:]/g, encodeURIComponent)
+}
+
+function decodeEpoch(text: string): string {
+  return text === '%' ? '' : text.replace(/%(25|3A)/g, decodeURIComponent)
 }

@@ -3,29 +3,16 @@ import { HeaderMap } from '../../../src/core/call/header-map.ts'
 import type { StreamReply } from '../../../src/core/call/reply.ts'
 import { CallError } from '../../../src/core/errors/error.ts'
 import type { Failure } from '../../../src/core/errors/failure.ts'
-import type { OutboxEntry } from '../../../src/core/outbox/outbox.ts'
 import { Source } from '../../../src/core/stream/source.ts'
 import type { Continuity, StreamState } from '../../../src/core/stream/state.ts'
 import type { Connection } from '../link/connection.ts'
-import type { LinkUser, Loss } from '../link/loss.ts'
-import { lossFailure } from '../link/verdicts.ts'
-import type { SessionWire } from '../wire.ts'
-import type { Acceptance, WireCursor, WireFrame } from '../wire-adapter.ts'
+import { type LinkUser, type Loss, lossFailure } from '../link/loss.ts'
+import type { Acceptance, WireCursor } from '../wire-adapter.ts'
 import { ChannelHistory } from './channel-history.ts'
-import { ChannelSender, type SenderOwner } from './channel-sender.ts'
-import { type ChannelSourceOwner, makeChannelSource } from './channel-source.ts'
-import type { StreamSpec } from './channel-spec.ts'
+import { ChannelQueue, type ChannelQueueOwner, type StreamSpec } from './channel-queue.ts'
+import { ChannelSender } from './channel-sender.ts'
 import type { ChannelSubscription } from './channel-subscription.ts'
-
-/** What a member asks of its session. */
-export interface MemberHost extends SessionWire {
-  /** The channel's subscription on this socket, made where there is none; undefined where it cannot be shared. */
-  subscription(spec: StreamSpec, connection: Connection): ChannelSubscription | undefined
-  /** The reader is behind; `isFull` no more. */
-  setFull(member: ChannelMember, isFull: boolean): void
-  /** The credential of the live socket was refused; says whether an open stream should be opened again with another. */
-  refuseCredential(wasOpen: boolean): boolean
-}
+import type { SocketSession } from './session.ts'
 
 /**
  * One call's part in a channel: its receive queue, its place in the channel's history, its sending half. Its own reply,
@@ -33,13 +20,13 @@ export interface MemberHost extends SessionWire {
  *
  *     joining ──socket ready──▶ subscribing ──accepted──▶ open ──▶ over
  */
-export class ChannelMember implements LinkUser, SenderOwner, ChannelSourceOwner, StreamReply {
+export class ChannelMember implements LinkUser, ChannelQueueOwner, StreamReply {
   /** Taken by `resume` without its reply. */
-  readonly isSifted = () => this.continuity() === 'exact'
+  readonly isSifted = () => this.#history.isExact && this.spec.isRecoverable !== false
   readonly spec: StreamSpec
   readonly isPatient: boolean
   readonly #call: Call
-  readonly #host: MemberHost
+  readonly #session: SocketSession
   /** Made with the socket, whose kind decides how it is bounded. */
   #source = new Source()
   readonly #history: ChannelHistory
@@ -51,10 +38,10 @@ export class ChannelMember implements LinkUser, SenderOwner, ChannelSourceOwner,
   #reject: (error: unknown) => void = noop
   #offAbort: () => void = noop
 
-  constructor(call: Call, spec: StreamSpec, host: MemberHost) {
+  constructor(call: Call, spec: StreamSpec, session: SocketSession) {
     this.#call = call
     this.spec = spec
-    this.#host = host
+    this.#session = session
     this.isPatient = call.isReopen
     this.#history = new ChannelHistory(spec.isRecoverable === false ? undefined : call.cursor, spec.ids ?? 'auto')
   }
@@ -97,24 +84,27 @@ export class ChannelMember implements LinkUser, SenderOwner, ChannelSourceOwner,
   }
 
   /** Settles when the subscription was accepted, or what it needs has failed. */
-  open(join: (member: ChannelMember) => void): Promise<StreamReply> {
+  open(): Promise<StreamReply> {
     return new Promise((resolve, reject) => {
       this.#resolve = resolve
       this.#reject = reject
       this.#call.scope.mark('connect', 'no')
       this.#offAbort = this.#call.scope.onAbort((reason) => this.#over(reason))
-      if (this.#state === 'joining') join(this)
+      if (this.#state === 'joining') this.#session.join(this)
     })
   }
 
   onReady(connection: Connection): void {
+    const { outbox, operation } = this.#call
     this.#state = 'subscribing'
-    this.#source = makeChannelSource(this.spec, connection.isPausable, this.#call.operation.gaps, this)
-    const { outbox } = this.#call
-    if (outbox) this.#sender = new ChannelSender(outbox, this.#host, connection, this)
-    this.#subscription = this.#host.subscription(this.spec, connection)
-    if (this.#subscription) this.#subscription.join(this)
-    else this.#fail(otherwiseJoined)
+    this.#source = new Source(new ChannelQueue(this, connection.isPausable, operation.gaps))
+    this.#subscription = this.#session.subscription(this.spec, connection)
+    if (!this.#subscription) {
+      this.#fail(otherwiseJoined)
+      return
+    }
+    if (outbox) this.#sender = new ChannelSender(this.#call, outbox, this.#session, connection, this.#subscription)
+    this.#subscription.join(this)
   }
 
   onState(state: StreamState): void {
@@ -163,7 +153,7 @@ export class ChannelMember implements LinkUser, SenderOwner, ChannelSourceOwner,
 
   /** The reader is behind, or has caught up. */
   setFull(isFull: boolean): void {
-    this.#host.setFull(this, isFull)
+    this.#session.setFull(this, isFull)
   }
 
   /** The reader has left, or was overrun. */
@@ -180,7 +170,7 @@ export class ChannelMember implements LinkUser, SenderOwner, ChannelSourceOwner,
     const isOpen = this.#state === 'open'
     const told: Failure = { phase: isOpen ? 'stream' : 'headers', sent: 'yes', ...failure }
     if (failure.code !== 'unauthenticated') this.#fail(told)
-    else this.#fail({ ...told, isRetryable: this.#host.refuseCredential(isOpen) })
+    else this.#fail({ ...told, isRetryable: this.#session.refuseCredential(isOpen) })
   }
 
   ended(): void {
@@ -225,17 +215,12 @@ export class ChannelMember implements LinkUser, SenderOwner, ChannelSourceOwner,
     this.#offAbort()
     this.#sender?.stop(reason)
     this.#subscription?.leave(this)
-    this.#host.setFull(this, false)
-    this.#host.leave(this)
+    this.#session.setFull(this, false)
+    this.#session.leave(this)
   }
 
   toError(failure: Failure): CallError {
     return new CallError(failure, this.#call)
-  }
-
-  encode({ message, key }: OutboxEntry, ref: number, isAcked: boolean): WireFrame {
-    const { topic = '', ref: subscription = 0 } = this.#subscription ?? {}
-    return this.#host.adapter.publish({ topic, subscription, ref, key, message, isAcked })
   }
 }
 

@@ -1,34 +1,41 @@
+import type { Call } from '../../../src/core/call/call.ts'
+import { CallError } from '../../../src/core/errors/error.ts'
 import type { Failure } from '../../../src/core/errors/failure.ts'
 import type { Lease, Outbox, OutboxEntry } from '../../../src/core/outbox/outbox.ts'
-import type { Line, SessionWire } from '../wire.ts'
+import type { Connection } from '../link/connection.ts'
+import type { Congestion } from '../link/flow.ts'
+import { noFrame, unwritable } from '../link/loss.ts'
 import type { WireFrame } from '../wire-adapter.ts'
-
-/** What a sender needs of its channel. */
-export interface SenderOwner {
-  /** @throws where the message cannot be written down. */
-  encode(entry: OutboxEntry, ref: number, isAcked: boolean): WireFrame
-  toError(failure: Failure): unknown
-}
+import type { ChannelSubscription } from './channel-subscription.ts'
+import type { SocketSession } from './session.ts'
 
 /**
  * Writes what waits in a channel's outbox, as fast as the socket takes it, while it holds the lease: one attempt's
  * sending half.
  */
 export class ChannelSender {
+  readonly #call: Call
   readonly #outbox: Outbox
-  readonly #wire: SessionWire
-  readonly #line: Line
-  readonly #owner: SenderOwner
+  readonly #session: SocketSession
+  readonly #connection: Connection
+  readonly #subscription: ChannelSubscription
   /** Made with the first acknowledgement that is waited for. */
   #unacked: Set<number> | undefined
   #lease: Lease | undefined
   #isWaiting = false
 
-  constructor(outbox: Outbox, wire: SessionWire, line: Line, owner: SenderOwner) {
+  constructor(
+    call: Call,
+    outbox: Outbox,
+    session: SocketSession,
+    connection: Connection,
+    subscription: ChannelSubscription,
+  ) {
+    this.#call = call
     this.#outbox = outbox
-    this.#wire = wire
-    this.#line = line
-    this.#owner = owner
+    this.#session = session
+    this.#connection = connection
+    this.#subscription = subscription
   }
 
   /** Messages are out whose acknowledgement has not come. */
@@ -38,69 +45,73 @@ export class ChannelSender {
 
   start(): void {
     if (this.#lease) return
-    this.#lease = this.#outbox.lease(() => this.#pump())
+    this.#lease = this.#outbox.lease(this.#pump)
     this.#pump()
   }
 
   /** Gives the lease back, with what was written and not acknowledged. */
   stop(reason: unknown): void {
-    for (const ref of this.#unacked ?? []) this.#wire.forget(ref)
+    for (const ref of this.#unacked ?? []) this.#session.forget(ref)
     this.#unacked = undefined
     const lease = this.#lease
     this.#lease = undefined
     lease?.release(reason)
   }
 
-  #pump(): void {
+  readonly #pump = (): void => {
+    const connection = this.#connection
     while (this.#lease && !this.#isWaiting) {
-      if (this.#line.pacing.isCongested) {
-        this.#waitForRoom()
+      if (connection.congestion) {
+        this.#waitForRoom(connection.congestion)
         return
       }
-      const entry = this.#lease.next()
-      if (!entry || !this.#send(this.#lease, entry)) return
+      const lease = this.#lease
+      const entry = lease.next()
+      if (!entry) return
+      const { topic, ref: subscription } = this.#subscription
+      const ref = ++this.#session.lastRef
+      const isAcked = this.#session.hasAcks
+      const { message, key } = entry
+      let frame: WireFrame
+      try {
+        frame = connection.adapter.publish({ topic, subscription, ref, key, message, isAcked })
+        if (frame === undefined) throw noFrame(frame)
+        // Where it cannot be written the socket is gone, and the entry stays with the lease.
+        if (!connection.write(frame)) return
+      } catch (cause) {
+        lease.failed(entry, this.#toError(unwritable('the message', cause)))
+        continue
+      }
+      lease.written(entry)
+      if (isAcked) this.#expect(lease, entry, ref)
+      else lease.done(entry)
     }
   }
 
-  #waitForRoom(): void {
+  #waitForRoom(congestion: Congestion): void {
     this.#isWaiting = true
-    this.#line.pacing.whenRoom(() => {
+    congestion.whenRoom(() => {
       this.#isWaiting = false
       this.#pump()
     })
   }
 
-  /** False where the socket is gone: the entry stays with the lease, unwritten. */
-  #send(lease: Lease, entry: OutboxEntry): boolean {
-    const isAcked = this.#wire.hasAcks
-    const ref = this.#wire.nextRef()
-    let frame: WireFrame
-    try {
-      frame = this.#owner.encode(entry, ref, isAcked)
-    } catch (cause) {
-      const message = 'the message cannot be written down as a frame: see cause; it was not sent'
-      lease.failed(entry, this.#owner.toError({ code: 'invalid_argument', message, phase: 'send', sent: 'no', cause }))
-      return true
-    }
-    if (!this.#line.write(frame)) return false
-    lease.written(entry)
-    if (isAcked) this.#expect(lease, entry, ref)
-    else lease.done(entry)
-    return true
-  }
-
   #expect(lease: Lease, entry: OutboxEntry, ref: number): void {
     const unacked = (this.#unacked ??= new Set())
     unacked.add(ref)
-    const settle = (run: () => void) => {
+    const settle = (error?: CallError) => {
       unacked.delete(ref)
-      run()
+      if (error) lease.failed(entry, error)
+      else lease.done(entry)
       this.#pump()
     }
-    this.#wire.expect(ref, {
-      onAck: () => settle(() => lease.done(entry)),
-      onError: (failure) =>
-        settle(() => lease.failed(entry, this.#owner.toError({ ...failure, phase: 'send', sent: 'yes' }))),
+    this.#session.expect(ref, {
+      onAck: () => settle(),
+      onError: (failure) => settle(this.#toError({ ...failure, phase: 'send', sent: 'yes' })),
     })
+  }
+
+  #toError(failure: Failure): CallError {
+    return new CallError(failure, this.#call)
   }
 }

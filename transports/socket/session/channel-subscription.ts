@@ -1,12 +1,15 @@
 import type { Failure } from '../../../src/core/errors/failure.ts'
 import type { Timer } from '../../../src/core/time/clock.ts'
-import type { Awaiting, Line, SessionWire } from '../wire.ts'
-import type { Acceptance, WireCursor, WireFrame } from '../wire-adapter.ts'
+import { watchTimer } from '../../../src/core/time/watch.ts'
+import type { Connection } from '../link/connection.ts'
+import { unwritable } from '../link/loss.ts'
+import type { Acceptance, WireCursor } from '../wire-adapter.ts'
 import type { ChannelMember } from './channel-member.ts'
+import type { Awaiting, SocketSession } from './session.ts'
 
 /** How long a server that may not answer subscriptions is waited for; ms. */
 const politeMs = 250
-/** A timer that comes this late was held up by a busy process, and the answer may lie unread; ms. */
+/** A process that was busy for so long may have kept the server waiting, not the other way round; ms. */
 const lateMs = 50
 
 /** What a subscription is made of. */
@@ -15,13 +18,6 @@ export interface SubscriptionOptions {
   readonly payload: unknown
   /** How long it outlives its last reader; ms. */
   readonly lingerMs: number
-  readonly owner: SubscriptionOwner
-}
-
-/** Who keeps the subscriptions of a socket. */
-export interface SubscriptionOwner extends SessionWire {
-  /** It is no subscription any more. */
-  dropped(subscription: ChannelSubscription): void
 }
 
 /**
@@ -31,13 +27,15 @@ export interface SubscriptionOwner extends SessionWire {
 export class ChannelSubscription implements Awaiting {
   readonly topic: string
   readonly payload: unknown
-  readonly #owner: SubscriptionOwner
-  readonly #line: Line
+  readonly #session: SocketSession
+  readonly #connection: Connection
   readonly #lingerMs: number
   /** Replaced, never changed: members may leave while they are being told of something. */
   #members: readonly ChannelMember[] = []
-  /** The newest `subscribe` frame's. */
-  #ref = 0
+  /** The `ref` that the server knows it by: the newest `subscribe` frame's. */
+  ref = 0
+  /** Of the frames before that one, since what they asked for may still come. */
+  #olderRefs: number[] | undefined
   #isAccepted = false
   #isOver = false
   /** What the first `subscribe` asked for. */
@@ -48,17 +46,12 @@ export class ChannelSubscription implements Awaiting {
   #late: Map<ChannelMember, Awaiting> | undefined
   #timer: Timer | undefined
 
-  constructor({ topic, payload, lingerMs, owner }: SubscriptionOptions, line: Line) {
+  constructor({ topic, payload, lingerMs }: SubscriptionOptions, session: SocketSession, connection: Connection) {
     this.topic = topic
     this.payload = payload
     this.#lingerMs = lingerMs
-    this.#owner = owner
-    this.#line = line
-  }
-
-  /** The `ref` that the server knows it by. */
-  get ref(): number {
-    return this.#ref
+    this.#session = session
+    this.#connection = connection
   }
 
   join(member: ChannelMember): void {
@@ -66,7 +59,7 @@ export class ChannelSubscription implements Awaiting {
     if (this.#members.length === 0) this.#setTimer(undefined)
     this.#members = [...this.#members, member]
     const { since } = member
-    const isFirst = this.#ref === 0
+    const isFirst = this.ref === 0
     if (isFirst) this.#since = since
     if (isFirst || (since && !isSamePlace(since, this.#isAccepted ? this.#at : this.#since))) {
       this.#subscribe(member, since)
@@ -88,10 +81,10 @@ export class ChannelSubscription implements Awaiting {
   onAck(acceptance: Acceptance): void {
     const [late] = this.#isAccepted && this.#late ? this.#late.values() : []
     if (late) {
-      late.onAck({ kind: 'ack', ref: this.#ref, ...acceptance })
+      late.onAck({ kind: 'ack', ref: this.ref, ...acceptance })
       return
     }
-    this.#owner.learn(acceptance)
+    this.#session.learn(acceptance)
     this.#answered(acceptance, this.#since, this.#prompt)
   }
 
@@ -104,7 +97,7 @@ export class ChannelSubscription implements Awaiting {
   receive(message: unknown, at: WireCursor | undefined, size: number): void {
     if (!this.#isAccepted) {
       // What comes before the answer belongs to an older subscription, where the server is sure to answer.
-      if (this.#owner.isSubscribedSure) return
+      if (this.#session.isSubscribedSure) return
       this.#acceptAll()
     }
     if (at) this.#at = at.epoch === undefined && this.#at?.epoch !== undefined ? { ...at, epoch: this.#at.epoch } : at
@@ -115,7 +108,7 @@ export class ChannelSubscription implements Awaiting {
   end(failure: Failure | undefined): void {
     if (!failure && !this.#isAccepted) return
     this.stop()
-    this.#owner.dropped(this)
+    this.#session.dropped(this)
     for (const member of this.#members) failure ? member.refused(failure) : member.ended()
   }
 
@@ -123,33 +116,32 @@ export class ChannelSubscription implements Awaiting {
   stop(): void {
     this.#isOver = true
     this.#setTimer(undefined)
-    this.#owner.forget(this.#ref)
+    this.#session.release(this.ref)
+    for (const ref of this.#olderRefs ?? []) this.#session.release(ref)
   }
 
   /** Makes it; or, for one who joins later with another cursor, makes it anew, since a replay is asked for that way. */
   #subscribe(member: ChannelMember, since: WireCursor | undefined): void {
-    const isFirst = this.#ref === 0
-    this.#ref = this.#owner.nextRef()
-    const frame = this.#encode(since)
-    if (frame instanceof Unwritable) {
-      if (isFirst) this.end(frame.failure)
-      else member.refused(frame.failure)
+    const { topic, payload } = this
+    const isFirst = this.ref === 0
+    if (!isFirst) (this.#olderRefs ??= []).push(this.ref)
+    this.ref = this.#session.nextRef()
+    let isSure: boolean | undefined = false
+    try {
+      const frame = this.#connection.adapter.subscribe({ ref: this.ref, topic, payload, since })
+      this.#connection.write(frame)
+      if (frame !== undefined) isSure = this.#session.isSubscribedSure
+    } catch (cause) {
+      const failure = unwritable('the subscription', cause)
+      if (isFirst) this.end(failure)
+      else member.refused(failure)
       return
     }
-    this.#line.write(frame)
-    const isSure = frame === undefined ? false : this.#owner.isSubscribedSure
     member.written(isSure !== true)
-    this.#owner.expect(this.#ref, isFirst ? this : this.#lateJoin(member))
+    this.#session.hold(this.ref, this)
+    this.#session.expect(this.ref, isFirst ? this : this.#lateJoin(member))
     if (isSure === undefined) this.#bePatient(true)
     else if (!isSure) this.#acceptAll()
-  }
-
-  #encode(since: WireCursor | undefined): WireFrame | undefined | Unwritable {
-    try {
-      return this.#owner.adapter.subscribe({ ref: this.#ref, topic: this.topic, payload: this.payload, since })
-    } catch (cause) {
-      return new Unwritable(cause)
-    }
   }
 
   #lateJoin(member: ChannelMember): Awaiting {
@@ -157,7 +149,7 @@ export class ChannelSubscription implements Awaiting {
     const awaiting: Awaiting = {
       onAck: (ack) => {
         this.#late?.delete(member)
-        this.#owner.learn(ack)
+        this.#session.learn(ack)
         this.#answered(ack, since, [member])
       },
       onError: (failure) => member.refused(failure),
@@ -188,18 +180,16 @@ export class ChannelSubscription implements Awaiting {
   }
 
   #bePatient(hasSecondChance: boolean): void {
-    const dueAt = this.#owner.clock.now() + politeMs
-    this.#setTimer(() => {
-      const isLate = this.#owner.clock.now() - dueAt > lateMs
-      if (isLate && hasSecondChance) this.#bePatient(false)
-      else this.#goOn()
-    }, politeMs)
+    const { clock } = this.#session
+    const dueAt = clock.now() + politeMs
+    const judge = () => (hasSecondChance && clock.now() - dueAt > lateMs ? this.#bePatient(false) : this.#goOn())
+    this.#timer = watchTimer(clock, judge, politeMs)
   }
 
   /** No answer: a server that gives none, or is slow. */
   #goOn(): void {
     this.#timer = undefined
-    this.#owner.learn(undefined)
+    this.#session.learn(undefined)
     this.#acceptAll()
   }
 
@@ -213,23 +203,14 @@ export class ChannelSubscription implements Awaiting {
 
   #unsubscribe(): void {
     this.stop()
-    this.#line.write(this.#owner.adapter.unsubscribe({ topic: this.topic, subscription: this.#ref }))
-    this.#owner.dropped(this)
+    const { topic, ref: subscription } = this
+    this.#connection.say('unsubscribe', (adapter) => adapter.unsubscribe({ topic, subscription }))
+    this.#session.dropped(this)
   }
 
   #setTimer(run: (() => void) | undefined, delayMs = 0): void {
     this.#timer?.clear()
-    this.#timer = run && this.#owner.clock.setTimer(run, delayMs)
-  }
-}
-
-/** What came of a payload that no frame can hold. */
-class Unwritable {
-  readonly failure: Failure
-
-  constructor(cause: unknown) {
-    const message = 'the subscription cannot be written down as a frame: see cause; nothing was sent'
-    this.failure = { code: 'invalid_argument', message, phase: 'send', sent: 'no', cause }
+    this.#timer = run && this.#session.clock.setTimer(run, delayMs)
   }
 }
 

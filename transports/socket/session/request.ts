@@ -4,10 +4,9 @@ import type { UnaryReply } from '../../../src/core/call/reply.ts'
 import { CallError } from '../../../src/core/errors/error.ts'
 import type { Failure } from '../../../src/core/errors/failure.ts'
 import type { Connection } from '../link/connection.ts'
-import type { LinkUser, Loss } from '../link/loss.ts'
-import { lossFailure } from '../link/verdicts.ts'
-import type { Awaiting, SessionWire } from '../wire.ts'
-import type { Incoming, WireFrame } from '../wire-adapter.ts'
+import { type LinkUser, type Loss, lossFailure, noFrame, unwritable } from '../link/loss.ts'
+import type { Incoming } from '../wire-adapter.ts'
+import type { Awaiting, SocketSession } from './session.ts'
 
 /** One request to be made over a session. */
 export interface RequestSpec {
@@ -15,17 +14,12 @@ export interface RequestSpec {
   readonly payload: unknown
 }
 
-/** What a request asks of its session. */
-export interface RequestHost extends SessionWire {
-  refuseCredential(wasOpen: boolean): boolean
-}
-
 /** One message that one reply belongs to, by its `ref`; it never sends twice, since only `retry` may. */
 export class SocketRequest implements LinkUser, Awaiting {
   readonly isPatient = false
   readonly #call: Call
   readonly #spec: RequestSpec
-  readonly #host: RequestHost
+  readonly #session: SocketSession
   readonly #ref: number
   #connection: Connection | undefined
   #isWritten = false
@@ -34,40 +28,41 @@ export class SocketRequest implements LinkUser, Awaiting {
   #reject: (error: unknown) => void = () => {}
   #offAbort: () => void = () => {}
 
-  constructor(call: Call, spec: RequestSpec, host: RequestHost) {
+  constructor(call: Call, spec: RequestSpec, session: SocketSession) {
     this.#call = call
     this.#spec = spec
-    this.#host = host
-    this.#ref = host.nextRef()
+    this.#session = session
+    this.#ref = session.nextRef()
   }
 
   get credential() {
     return this.#call.credential
   }
 
-  run(join: (request: SocketRequest) => void): Promise<UnaryReply> {
+  run(): Promise<UnaryReply> {
     return new Promise((resolve, reject) => {
       this.#resolve = resolve
       this.#reject = reject
       this.#call.scope.mark('connect', 'no')
       this.#offAbort = this.#call.scope.onAbort((reason) => this.#cancel(reason))
-      if (!this.#isOver) join(this)
+      if (!this.#isOver) this.#session.join(this)
     })
   }
 
   onReady(connection: Connection): void {
-    let frame: WireFrame
-    try {
-      frame = this.#encode()
-    } catch (cause) {
-      const message = 'the input cannot be written down as a frame: see cause; nothing was sent'
-      this.#fail({ code: 'invalid_argument', message, phase: 'send', sent: 'no', cause })
-      return
-    }
+    const { isDeadlineSent, remainingMs, idempotencyKey: key, headers } = this.#call
+    const { name, payload } = this.#spec
+    const timeoutMs = isDeadlineSent ? Math.max(1, Math.floor(remainingMs)) : undefined
     this.#connection = connection
-    this.#host.expect(this.#ref, this)
-    // Where it cannot be written, the loss of the socket is about to be told.
-    this.#isWritten = connection.write(frame)
+    this.#session.expect(this.#ref, this)
+    try {
+      const frame = connection.adapter.request({ ref: this.#ref, name, payload, key, timeoutMs, headers })
+      if (frame === undefined) throw noFrame(frame)
+      // Where it cannot be written, the loss of the socket is about to be told.
+      this.#isWritten = connection.write(frame)
+    } catch (cause) {
+      this.#fail(unwritable('the input', cause))
+    }
     if (this.#isWritten) this.#call.scope.mark('headers', 'maybe')
   }
 
@@ -87,24 +82,12 @@ export class SocketRequest implements LinkUser, Awaiting {
   }
 
   onError(failure: Failure): void {
-    if (failure.code === 'unauthenticated') this.#host.refuseCredential(false)
+    if (failure.code === 'unauthenticated') this.#session.refuseCredential(false)
     this.#fail({ ...failure, phase: 'body', sent: 'yes' })
   }
 
-  #encode(): WireFrame {
-    const { isDeadlineSent, remainingMs, idempotencyKey, headers } = this.#call
-    return this.#host.adapter.request({
-      ref: this.#ref,
-      name: this.#spec.name,
-      payload: this.#spec.payload,
-      key: idempotencyKey,
-      timeoutMs: isDeadlineSent ? Math.max(1, Math.floor(remainingMs)) : undefined,
-      headers,
-    })
-  }
-
   #cancel(reason: unknown): void {
-    if (this.#isWritten) this.#connection?.write(this.#host.adapter.cancel(this.#ref))
+    if (this.#isWritten) this.#connection?.say('cancel', (adapter) => adapter.cancel(this.#ref))
     this.#leave()
     this.#reject(reason)
   }
@@ -117,7 +100,7 @@ export class SocketRequest implements LinkUser, Awaiting {
   #leave(): void {
     this.#isOver = true
     this.#offAbort()
-    this.#host.forget(this.#ref)
-    this.#host.leave(this)
+    this.#session.forget(this.#ref)
+    this.#session.leave(this)
   }
 }

@@ -1,117 +1,130 @@
 import type { Call } from '../../../src/core/call/call.ts'
 import type { StreamReply, UnaryReply } from '../../../src/core/call/reply.ts'
+import type { Telemetry } from '../../../src/core/call/telemetry.ts'
 import { CallError } from '../../../src/core/errors/error.ts'
 import type { Failure } from '../../../src/core/errors/failure.ts'
+import { notify } from '../../../src/core/guard.ts'
 import type { Clock } from '../../../src/core/time/clock.ts'
 import type { Connection } from '../link/connection.ts'
-import { type LinkOptions, SocketLink } from '../link/link.ts'
-import type { LinkUser } from '../link/loss.ts'
-import type { Awaiting } from '../wire.ts'
-import type { Acceptance, Incoming, WireAdapter } from '../wire-adapter.ts'
-import { ChannelMember, type MemberHost } from './channel-member.ts'
-import type { StreamSpec } from './channel-spec.ts'
-import { ChannelSubscription, type SubscriptionOwner } from './channel-subscription.ts'
-import { type Reader, SocketPressure } from './pressure.ts'
-import { type RequestHost, type RequestSpec, SocketRequest } from './request.ts'
+import { type LinkOptions, type LinkReceiver, SocketLink } from '../link/link.ts'
+import type { LinkUser, Loss } from '../link/loss.ts'
+import type { Acceptance, Incoming, WireTraits } from '../wire-adapter.ts'
+import { ChannelMember } from './channel-member.ts'
+import { type Reader, SocketPressure, type StreamSpec } from './channel-queue.ts'
+import { ChannelSubscription } from './channel-subscription.ts'
+import { type RequestSpec, SocketRequest } from './request.ts'
 
 /** What a session is made with. */
-export interface SessionOptions extends Omit<LinkOptions, 'nextRef' | 'onIncoming' | 'onDown'> {
+export interface SessionOptions extends Omit<LinkOptions, 'receiver'> {
   /** How long a channel that nobody reads stays subscribed; ms. */
   readonly lingerMs: number
-  /** Told of what concerns no call: an error about the connection as a whole. */
-  readonly onWarning: (failure: Failure) => void
+  /** The transport's key, for telemetry. */
+  readonly via: string
+  readonly telemetry: Telemetry | undefined
+}
+
+/** Who waits for the answer to a `ref`. */
+export interface Awaiting {
+  onAck(ack: Extract<Incoming, { kind: 'ack' }>): void
+  onError(failure: Failure): void
 }
 
 /** Channels and requests of one principal over one socket: who speaks, who waits for which answer. */
-export class SocketSession implements MemberHost, RequestHost, SubscriptionOwner {
-  readonly adapter: WireAdapter
+export class SocketSession implements LinkReceiver {
   readonly clock: Clock
   readonly #options: SessionOptions
   readonly #link: SocketLink
   readonly #pressure: SocketPressure
   /** By topic, on the socket that is open. */
   readonly #subscriptions = new Map<string, ChannelSubscription>()
+  /** The same by each `ref` that they were made with. */
+  readonly #subscriptionsByRef = new Map<number, ChannelSubscription>()
   readonly #awaiting = new Map<number, Awaiting>()
-  #lastRef = 0
-  #isSubscribedSure: boolean | undefined
-  #hasAcks: boolean
+  #traits: WireTraits | undefined
+  /** Numbers that are never used twice: each message takes the next one. */
+  lastRef = 0
+  /** Whether subscriptions are answered: known from the protocol, or learnt from this server. */
+  isSubscribedSure: boolean | undefined
+  /** Whether messages are acknowledged. */
+  hasAcks = false
 
   constructor(options: SessionOptions) {
     this.#options = options
-    this.adapter = options.adapter
     this.clock = options.clock
-    const { subscribed, acks } = options.adapter.traits
-    this.#isSubscribedSure = subscribed === 'auto' ? undefined : subscribed
-    this.#hasAcks = acks === true
-    this.#link = new SocketLink({
-      ...options,
-      nextRef: () => this.nextRef(),
-      onIncoming: (connection, incoming, size) => this.#received(connection, incoming, size),
-      onDown: () => this.#down(),
-    })
-    this.#pressure = new SocketPressure(options.clock, () => this.#link.users)
+    this.#link = new SocketLink({ ...options, receiver: this })
+    this.#pressure = new SocketPressure(options.clock, this.#link)
   }
 
   get isForgettable(): boolean {
     return this.#link.isForgettable
   }
 
-  get isSubscribedSure(): boolean | undefined {
-    return this.#isSubscribedSure
-  }
-
-  get hasAcks(): boolean {
-    return this.#hasAcks
-  }
-
   /** Opens a stream: resolves when the server has accepted the subscription. */
   stream(call: Call, spec: StreamSpec): Promise<StreamReply> {
     if (call.isReopen && this.#link.isRefused(call.credential)) return Promise.reject(refusedBefore(call))
-    return new ChannelMember(call, spec, this).open((member) => this.#join(member))
+    return new ChannelMember(call, spec, this).open()
   }
 
   /** Sends one message and resolves with the reply that carries its `ref`. */
   request(call: Call, spec: RequestSpec): Promise<UnaryReply> {
-    return new SocketRequest(call, spec, this).run((request) => this.#join(request))
+    return new SocketRequest(call, spec, this).run()
   }
 
   close(): void {
-    this.#down()
+    this.onDown()
     this.#link.close()
   }
 
   nextRef(): number {
-    return ++this.#lastRef
+    return ++this.lastRef
   }
 
+  join(user: LinkUser): void {
+    this.#link.join(user)
+    this.#pressure.review()
+  }
+
+  leave(user: LinkUser): void {
+    this.#link.leave(user)
+    this.#pressure.review()
+  }
+
+  /** `awaiting` is told of the answer to `ref`, once. */
   expect(ref: number, awaiting: Awaiting): void {
     this.#awaiting.set(ref, awaiting)
-    this.#pressure.review(this.#link.connection)
+    this.#pressure.review()
   }
 
   forget(ref: number): void {
     this.#awaiting.delete(ref)
   }
 
+  /** What the server says about itself while it accepts a subscription; undefined: it said nothing in time. */
   learn(acceptance: Acceptance | undefined): void {
-    const { subscribed, acks } = this.adapter.traits
-    if (subscribed === 'auto') this.#isSubscribedSure = acceptance !== undefined
-    if (acks === 'auto' && acceptance?.acks !== undefined) this.#hasAcks = acceptance.acks
+    const { subscribed, acks } = this.#traits ?? {}
+    if (subscribed === 'auto') this.isSubscribedSure = acceptance !== undefined
+    if (acks === 'auto' && acceptance?.acks !== undefined) this.hasAcks = acceptance.acks
   }
 
-  leave(user: LinkUser): void {
-    this.#link.leave(user)
-    this.#pressure.review(this.#link.connection)
-  }
-
+  /** The channel's subscription on this socket, made where there is none; undefined where it cannot be shared. */
   subscription(spec: StreamSpec, connection: Connection): ChannelSubscription | undefined {
-    const { topic = `${this.#lastRef + 1}`, payload } = spec
+    const { topic = `${this.lastRef + 1}`, payload } = spec
     const shared = this.#subscriptions.get(topic)
     if (shared) return isSamePayload(shared.payload, payload) ? shared : undefined
     const { lingerMs } = this.#options
-    const made = new ChannelSubscription({ topic, payload, lingerMs, owner: this }, connection)
+    const made = new ChannelSubscription({ topic, payload, lingerMs }, this, connection)
     this.#subscriptions.set(topic, made)
     return made
+  }
+
+  /** What comes for `ref` is for this subscription. */
+  hold(ref: number, subscription: ChannelSubscription): void {
+    this.#subscriptionsByRef.set(ref, subscription)
+  }
+
+  release(ref: number): void {
+    this.#subscriptionsByRef.delete(ref)
+    this.#awaiting.delete(ref)
   }
 
   dropped(subscription: ChannelSubscription): void {
@@ -119,30 +132,57 @@ export class SocketSession implements MemberHost, RequestHost, SubscriptionOwner
     if (this.#subscriptions.get(topic) === subscription) this.#subscriptions.delete(topic)
   }
 
+  /** A reader is behind; `isFull` no more. */
   setFull(reader: Reader, isFull: boolean): void {
-    this.#pressure.setFull(reader, isFull, this.#link.connection)
+    this.#pressure.setFull(reader, isFull)
   }
 
+  /** The credential of the live socket was refused; says whether an open stream should be opened again with another. */
   refuseCredential(wasOpen: boolean): boolean {
     return this.#link.refuse(wasOpen)
   }
 
-  #join(user: LinkUser): void {
-    this.#link.join(user)
-    this.#pressure.review(this.#link.connection)
+  onUp({ adapter }: Connection): void {
+    const { subscribed, acks } = adapter.traits
+    this.#traits = adapter.traits
+    if (subscribed !== 'auto') this.isSubscribedSure = subscribed
+    if (acks !== 'auto') this.hasAcks = acks
   }
 
-  #received(connection: Connection, incoming: Incoming, size: number): void {
+  onIncoming(connection: Connection, incoming: Incoming, size: number): void {
     if (incoming.kind === 'data') {
       if (!connection.hasProgressed) this.#link.progressed(connection)
       const { ref, topic, message, at } = incoming
       if (ref !== undefined && this.#isReply(ref, message)) return
-      // A topic that nobody knows was left a moment ago.
-      this.#subscriptions.get(topic)?.receive(message, at, size)
+      // One that nobody knows was left a moment ago.
+      const named = ref === undefined ? undefined : this.#subscriptionsByRef.get(ref)
+      const subscription = named ?? this.#subscriptions.get(topic as string)
+      subscription?.receive(message, at, size)
     } else if (incoming.kind === 'ack') this.#acknowledged(connection, incoming)
     else if (incoming.kind === 'subscribed') this.#subscriptions.get(incoming.topic)?.onAck(incoming)
-    else if (incoming.kind === 'end') this.#subscriptions.get(incoming.topic)?.end(undefined)
+    else if (incoming.kind === 'end') this.#subscriptionOf(incoming.ref, incoming.topic)?.end(undefined)
     else if (incoming.kind === 'error') this.#failed(connection, incoming)
+  }
+
+  onDown(): void {
+    for (const subscription of this.#subscriptions.values()) subscription.stop()
+    this.#subscriptions.clear()
+    this.#awaiting.clear()
+    this.#pressure.release()
+  }
+
+  onWait(waitMs: number, { verdict }: Loss): void {
+    const { via, telemetry } = this.#options
+    telemetry?.event?.({ type: 'reconnect', via, waitMs: Math.round(waitMs), error: new CallError(verdict.failure) })
+  }
+
+  onFault(what: string, cause: unknown): void {
+    notify(what, () => Promise.reject(cause), this.#options.telemetry)
+  }
+
+  #subscriptionOf(ref: number | undefined, topic: string | undefined): ChannelSubscription | undefined {
+    const known = ref === undefined ? undefined : this.#subscriptionsByRef.get(ref)
+    return known ?? (topic === undefined ? undefined : this.#subscriptions.get(topic))
   }
 
   #acknowledged(connection: Connection, ack: Extract<Incoming, { kind: 'ack' }>): void {
@@ -156,7 +196,7 @@ export class SocketSession implements MemberHost, RequestHost, SubscriptionOwner
   /** The reply to a request; a channel's message that repeats the `ref` of what it echoes is also its acknowledgement. */
   #isReply(ref: number, message: unknown): boolean {
     const awaiting = this.#awaiting.get(ref)
-    if (!awaiting) return false
+    if (!awaiting || awaiting instanceof ChannelSubscription) return false
     this.#awaiting.delete(ref)
     awaiting.onAck({ kind: 'ack', ref, message })
     return awaiting instanceof SocketRequest
@@ -164,19 +204,21 @@ export class SocketSession implements MemberHost, RequestHost, SubscriptionOwner
 
   #failed(connection: Connection, { ref, topic, failure }: Extract<Incoming, { kind: 'error' }>): void {
     const awaiting = ref === undefined ? undefined : this.#awaiting.get(ref)
-    if (ref !== undefined) this.#awaiting.delete(ref)
-    const subscription = ref === undefined && topic !== undefined ? this.#subscriptions.get(topic) : undefined
-    if (awaiting) awaiting.onError(failure)
-    else if (subscription) subscription.end(failure)
+    if (awaiting) {
+      this.#awaiting.delete(ref as number)
+      awaiting.onError(failure)
+      return
+    }
+    const subscription = this.#subscriptionOf(ref, topic)
+    if (subscription) subscription.end(failure)
     else if (failure.code === 'unauthenticated') connection.drop({ action: 'refresh-auth', failure })
-    else this.#options.onWarning(failure)
+    else this.#warn(failure)
   }
 
-  #down(): void {
-    for (const subscription of this.#subscriptions.values()) subscription.stop()
-    this.#subscriptions.clear()
-    this.#awaiting.clear()
-    this.#pressure.release()
+  /** An error about the connection as a whole. */
+  #warn({ code, reason }: Failure): void {
+    const message = `the server reported an error about no call in particular: ${reason ?? code}`
+    this.#options.telemetry?.event?.({ type: 'warning', call: undefined, message })
   }
 }
 

@@ -1,14 +1,15 @@
 import { loadSocketDriver } from '#platform'
 import type { Call } from '../../../src/core/call/call.ts'
 import type { Services } from '../../../src/core/call/services.ts'
-import { CallError } from '../../../src/core/errors/error.ts'
+import { guard } from '../../../src/core/guard.ts'
 import type { BackoffOptions } from '../../../src/core/time/backoff.ts'
 import { type PageLife, pageLife } from '../../../src/core/time/page-life.ts'
+import type { CloseCodes } from '../close-codes.ts'
 import { chooseSocketDriver } from '../driver/choose.ts'
 import type { WebSocketClass } from '../driver/driver.ts'
 import type { CredentialPlace } from '../link/credential.ts'
 import type { HeartbeatOptions } from '../link/heartbeat.ts'
-import type { WireAdapter } from '../wire-adapter.ts'
+import type { WireAdapterOption } from '../wire-adapter.ts'
 import { SocketSession } from './session.ts'
 
 /** How the sockets of a transport live; every protocol over one takes these options. */
@@ -29,28 +30,32 @@ export interface SocketOptions {
   readonly lingerMs?: number | undefined
   /** A larger frame closes the socket. @defaultValue 16 MiB */
   readonly maxFrameBytes?: number | undefined
+  /** What close codes mean that the adapter does not know, or takes for something else. */
+  readonly closeCodes?: CloseCodes | undefined
   /** A WebSocket class; always wins. @defaultValue the global one where it was replaced or there is no better, else `ws` */
   readonly webSocket?: WebSocketClass | undefined
   /** Passed to `ws` in Node: certificates, agent … */
   readonly wsOptions?: object | undefined
 }
 
-/** The sessions of one transport by identity: two principals never share a socket. */
+/**
+ * The sessions of one transport, by identity and principal: two never share a socket. Where sockets belong to a request
+ * of the platform's (workerd), neither do two calls.
+ */
 export class SocketSessions {
   readonly #url: string
-  readonly #adapter: WireAdapter
+  readonly #adapter: WireAdapterOption
   readonly #options: SocketOptions
   readonly #page: PageLife | undefined
-  readonly #sessions = new Map<string, SocketSession>()
+  readonly #sessions = new Map<unknown, SocketSession>()
   #services: Services | undefined
-  #via: string
+  #via = ''
 
-  constructor(url: URL, adapter: WireAdapter, options: SocketOptions, page?: PageLife) {
+  constructor(url: URL, adapter: WireAdapterOption, options: SocketOptions, page?: PageLife) {
     this.#url = url.href
     this.#adapter = adapter
     this.#options = options
     this.#page = page
-    this.#via = adapter.name
   }
 
   attach(services: Services, via: string): void {
@@ -58,13 +63,19 @@ export class SocketSessions {
     this.#via = via
   }
 
-  /** The session of a call's identity. */
+  /** Those that are remembered. */
+  get size(): number {
+    return this.#sessions.size
+  }
+
+  /** The session that a call belongs to. */
   of(call: Call): SocketSession {
-    let session = this.#sessions.get(call.identity)
+    const owner = isWorkerd() ? call.scope.root : call.identity
+    let session = this.#sessions.get(owner)
     if (!session) {
-      for (const [identity, old] of this.#sessions) if (old.isForgettable) this.#sessions.delete(identity)
+      for (const [each, old] of this.#sessions) if (old.isForgettable) this.#sessions.delete(each)
       session = this.#make(this.#services ?? call.scope.services)
-      this.#sessions.set(call.identity, session)
+      this.#sessions.set(owner, session)
     }
     return session
   }
@@ -75,14 +86,15 @@ export class SocketSessions {
   }
 
   #make({ clock, telemetry }: Services): SocketSession {
-    const { authIn, headers = {}, heartbeat, reconnect = {}, webSocket, wsOptions } = this.#options
+    const { authIn, headers = {}, heartbeat, reconnect = {}, webSocket, wsOptions, closeCodes } = this.#options
     const { connectTimeoutMs = 10_000, idleMs = 1000, lingerMs = 100, maxFrameBytes = 1 << 24 } = this.#options
     const adapter = this.#adapter
-    const via = this.#via
     return new SocketSession({
-      adapter,
+      makeAdapter: () => (typeof adapter === 'function' ? guard('the adapter of the transport', adapter) : adapter),
       clock,
-      request: { url: this.#url, subprotocols: adapter.subprotocols ?? [], headers, maxFrameBytes },
+      telemetry,
+      via: this.#via,
+      request: { url: this.#url, headers, maxFrameBytes },
       chooseDriver: () => chooseSocketDriver({ webSocket, wsOptions, loadNative: loadSocketDriver }),
       authIn,
       connectTimeoutMs,
@@ -90,15 +102,13 @@ export class SocketSessions {
       reconnect,
       idleMs,
       lingerMs,
+      closeCodes,
       page: this.#page ?? pageLife(),
-      onWait: (waitMs, { verdict }) => {
-        const error = new CallError(verdict.failure)
-        telemetry?.event?.({ type: 'reconnect', via, waitMs: Math.round(waitMs), error })
-      },
-      onWarning: ({ code, reason }) => {
-        const message = `the server reported an error about no call in particular: ${reason ?? code}`
-        telemetry?.event?.({ type: 'warning', call: undefined, message })
-      },
     })
   }
+}
+
+/** There a socket that one request has opened can be used by no other. */
+function isWorkerd(): boolean {
+  return (globalThis as { navigator?: { userAgent?: string } }).navigator?.userAgent === 'Cloudflare-Workers'
 }

@@ -8,8 +8,8 @@ import type {
   SocketHandle,
   WebSocketClass,
 } from '../../../../transports/socket/driver/driver.ts'
-import { nodeSocketDriver } from '../../../../transports/socket/driver/node.ts'
 import { webSocketDriver } from '../../../../transports/socket/driver/web.ts'
+import { nodeSocketDriver } from '../../../../transports/socket/driver/ws.ts'
 import { closeAll, onClose, settle } from '../../../support/realtime.ts'
 import { RealtimeServer, type WebSocketServerOptions } from '../../../support/servers/websocket-server.ts'
 import { TcpProxy } from '../../../support/tcp-proxy.ts'
@@ -64,10 +64,9 @@ describe.each(drivers)('%s', (_, driver) => {
   it('opens, sends and receives text and bytes', async () => {
     const server = await start()
     const { handle, frames, opened } = dial(driver, server.url)
-    expect(handle.isOpen).toBe(false)
+    expect(handle.send('too early')).toBe(false)
     await opened
-    expect(handle.isOpen).toBe(true)
-    handle.send('{"type":"ping"}')
+    expect(handle.send('{"type":"ping"}')).toBe(true)
     await server.until(() => server.frames.length === 1)
     server.client.socket.send('text')
     server.client.socket.send(new Uint8Array([1, 2]))
@@ -84,7 +83,7 @@ describe.each(drivers)('%s', (_, driver) => {
     expect(await ended).toMatchObject({ code: 4321, reason: 'because', wasClean: true, phase: 'open' })
     await settle()
     expect(log.filter((each) => each === 'end')).toHaveLength(1)
-    expect(handle.isOpen).toBe(false)
+    expect(handle.send('too late')).toBe(false)
   })
 
   it('reports a lost connection as 1006', async () => {

@@ -8,14 +8,20 @@ function setUp(options: HeartbeatOptions = {}) {
   /** Added to the monotonic clock: a process that was held up. */
   let heldMs = 0
   const held = { ...clock, now: () => clock.now() + heldMs }
-  const beat = new Heartbeat(
-    held,
-    options,
-    () => log.push(`ping@${held.now()}`),
-    () => log.push(`dead@${held.now()}`),
-  )
+  const owner = {
+    bytesRead: 0,
+    ping: () => void log.push(`ping@${held.now()}`),
+    onSilent: () => void log.push(`dead@${held.now()}`),
+  }
+  const beat = new Heartbeat(held, options, owner)
   beat.start()
-  return { clock, beat, log, hold: (ms: number) => (heldMs += ms) }
+  return {
+    owner,
+    clock,
+    beat,
+    log,
+    hold: (ms: number) => (heldMs += ms),
+  }
 }
 
 describe('Heartbeat', () => {
@@ -96,5 +102,27 @@ describe('Heartbeat', () => {
     hold(60_000)
     await clock.advance(2000)
     expect(log.at(-1)).toMatch(/^dead/)
+  })
+
+  it('reads what lies in the socket before it gives up, however little its timer is late', async () => {
+    const { clock, beat, log } = setUp()
+    await clock.advance(25_000)
+    // The answer lies unread: it is read in the turn of the loop behind the timer.
+    clock.setTimer(() => clock.setTimer(() => beat.alive(), 0), 9999)
+    await clock.advance(10_000)
+    expect(log).toEqual(['ping@25000'])
+  })
+
+  it('takes the bytes of a frame under way for life, as long as they come', async () => {
+    const { clock, owner, log } = setUp()
+    const drip = (): void => {
+      owner.bytesRead += 800
+      if (clock.now() < 60_000) clock.setTimer(drip, 1000)
+    }
+    drip()
+    await clock.advance(69_000)
+    expect(log.filter((each) => each.startsWith('dead'))).toEqual([])
+    await clock.advance(10_000)
+    expect(log.at(-1)).toBe('dead@75000')
   })
 })

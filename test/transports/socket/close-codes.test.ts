@@ -1,10 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { HeaderMap } from '../../../src/core/call/header-map.ts'
-import { withCloseCodes } from '../../../transports/socket/close-codes.ts'
+import { classifyClose, withCloseCode } from '../../../transports/socket/close-codes.ts'
 import type { SocketEnd } from '../../../transports/socket/driver/driver.ts'
-import { refusalOf } from '../../../transports/socket/driver/refused.ts'
-import { classifyClose } from '../../../transports/socket/errors.ts'
-import { plainJson } from '../../../transports/websocket/plain-json.ts'
+import { refusalOf } from '../../../transports/socket/driver/ws.ts'
 
 const closed = (code: number, reason = ''): SocketEnd => ({ code, reason, wasClean: code !== 1006, phase: 'open' })
 const refused = (status: number, headers: Record<string, string> = {}): SocketEnd => ({
@@ -74,14 +72,19 @@ describe('close codes', () => {
   })
 
   it('are the user’s to decide', () => {
-    const adapter = withCloseCodes(plainJson(), { 4000: 'retry', 1008: 'refresh-auth', 1012: 'fatal' })
-    expect(adapter.classifyClose(closed(4000))).toMatchObject({ action: 'retry', failure: { isRetryable: true } })
-    expect(adapter.classifyClose(closed(1008))).toMatchObject({
+    const codes: Record<number, 'retry' | 'refresh-auth' | 'fatal'> = {
+      4000: 'retry',
+      1008: 'refresh-auth',
+      1012: 'fatal',
+    }
+    const classify = (code: number) => withCloseCode(classifyClose(closed(code)), codes[code])
+    expect(classify(4000)).toMatchObject({ action: 'retry', failure: { isRetryable: true } })
+    expect(classify(1008)).toMatchObject({
       action: 'refresh-auth',
       failure: { code: 'unauthenticated' },
     })
-    expect(adapter.classifyClose(closed(1012))).toMatchObject({ action: 'fatal', failure: { isRetryable: false } })
-    expect(adapter.classifyClose(closed(4401)).action).toBe('refresh-auth')
+    expect(classify(1012)).toMatchObject({ action: 'fatal', failure: { isRetryable: false } })
+    expect(classify(4401).action).toBe('refresh-auth')
   })
 })
 

@@ -1,7 +1,7 @@
 import { createClient, type } from 'polywire'
 import { graphqlTransport, subscription } from 'polywire/graphql'
 import { afterEach, describe, expect, it } from 'vitest'
-import { Burst } from '../../../../transports/socket/link/burst.ts'
+import { Burst } from '../../../../transports/socket/link/flow.ts'
 import { manualClock } from '../../../support/manual-clock.ts'
 import { closeAll, feed, onClose, passUntil, settle, setUpTimed } from '../../../support/realtime.ts'
 import { GraphQLWsServer } from '../../../support/servers/graphql-ws-server.ts'
