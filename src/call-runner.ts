@@ -12,6 +12,7 @@ import { inputWithin, runUnary } from './core/call/run-unary.ts'
 import { LiveScopes, Scope } from './core/call/scope.ts'
 import type { Services } from './core/call/services.ts'
 import type { Telemetry } from './core/call/telemetry.ts'
+import { withTokenRun } from './core/call/token-run.ts'
 import type { Transport } from './core/call/transport.ts'
 import { CallError } from './core/errors/error.ts'
 import { guard } from './core/guard.ts'
@@ -147,7 +148,7 @@ export class CallRunner {
       scope,
       headers: readHeaders(options.headers, { operation: info }),
       outbox,
-      context: options.context ?? Context.empty,
+      context: withTokenRun(options.context ?? Context.empty),
       identity: identityOf(info, route, options),
       cursor: typeof options.cursor === 'string' ? options.cursor : undefined,
     })

@@ -1,4 +1,5 @@
 import type { Auth, Credential } from '../core/call/auth.ts'
+import { makeCredential } from '../core/call/credential.ts'
 
 /** Where the key goes. */
 export interface ApiKeyAuthOptions {
@@ -20,17 +21,27 @@ export function apiKeyAuth(
   key: string | (() => string | undefined | Promise<string | undefined>),
   options: ApiKeyAuthOptions = {},
 ): Auth {
-  const place = (value: string | undefined): Credential | undefined => {
+  if (typeof key !== 'string' && typeof key !== 'function')
+    throw new TypeError('apiKeyAuth(key, options): key is a text, or a function that gives one; options come second')
+  const { query } = options
+  const header = (options.header ?? 'x-api-key').toLowerCase()
+  let last: Credential | undefined
+  const toCredential = (value: string | undefined): Credential | undefined => {
     if (value === undefined) return undefined
-    if (options.query !== undefined) return { query: { [options.query]: value }, secret: value }
-    return { headers: { [(options.header ?? 'x-api-key').toLowerCase()]: value }, secret: value }
+    if (last?.secret !== value)
+      last = makeCredential({
+        ...(query ? { query: { [query]: value } } : { headers: { [header]: value } }),
+        secret: value,
+      })
+    return last
   }
   return {
     name: 'apiKey',
+    ...(query === undefined && { header }),
     ...(options.identity && { identity: options.identity }),
     credential() {
       const value = typeof key === 'function' ? key() : key
-      return value instanceof Promise ? value.then(place) : place(value)
+      return value instanceof Promise ? value.then(toCredential) : toCredential(value)
     },
   }
 }

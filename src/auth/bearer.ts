@@ -1,5 +1,6 @@
-import type { Auth, Credential } from '../core/call/auth.ts'
+import type { Auth } from '../core/call/auth.ts'
 import type { Call } from '../core/call/call.ts'
+import type { Context } from '../core/call/context.ts'
 import { TokenSource } from './token-source.ts'
 
 /** A token with a declared life; it is kept and renewed before it ends. */
@@ -18,6 +19,8 @@ export interface TokenRequest {
   /** The token that was refused. */
   readonly rejected?: string
   readonly identity: string
+  /** For calls that the source makes by the same client, where nothing else tells that they are its own: they pass auth. */
+  readonly context: Context
 }
 
 type Renewed = string | BearerToken | undefined
@@ -26,12 +29,18 @@ type Renewed = string | BearerToken | undefined
 export interface BearerAuthOptions {
   /**
    * Renews after a token was refused: gives the new one, or nothing where `token()` gives it from then on. Runs once
-   * for all calls that were refused with the same token, and is bound to none of them.
+   * for all calls that were refused with the same token, and is bound to none of them. A failure that may pass (the
+   * network, a retryable CallError) is waited for; any other is a refusal.
+   *
+   * It may call the same client: such a call carries no token but one of its own.
    */
   readonly refresh?: (request: TokenRequest) => Renewed | Promise<Renewed> | Promise<void>
-  /** A kept token is renewed this long before it ends; ms. @defaultValue 60_000 */
+  /** A kept token is renewed this long before it ends; ms. @defaultValue a minute, or a tenth of a shorter life */
   readonly refreshBeforeMs?: number
-  /** Whose token it is; two identities share nothing. @defaultValue one identity */
+  /**
+   * Whose token it is; two identities share nothing. Without it, a token that `refresh` did not give is taken for
+   * somebody else's, who shares no socket and no stream with the one before. @defaultValue one identity
+   */
   readonly identity?: (call: Pick<Call, 'context' | 'options'>) => string
   /** @defaultValue 'Bearer' */
   readonly scheme?: string
@@ -44,7 +53,8 @@ export interface BearerAuthOptions {
  * `token` is asked for each attempt, so that `() => session.token` follows a login; one that returns a
  * {@link BearerToken} with its life is kept until shortly before its end.
  *
- * @throws {CallError} `unauthenticated`, with `sent: 'no'`, when `token` or `refresh` fails.
+ * @throws {TypeError} when `token` is neither a text nor a function. Calls fail with `unauthenticated` where `token` or
+ *   `refresh` refuses, and with a retryable `unavailable` where it fails for a moment.
  * @example
  * bearerAuth(() => session.token, { refresh: () => session.renew() })
  */
@@ -54,28 +64,18 @@ export function bearerAuth(
     | ((request: TokenRequest) => string | BearerToken | undefined | Promise<string | BearerToken | undefined>),
   options: BearerAuthOptions = {},
 ): Auth {
-  const { scheme = 'Bearer' } = options
+  if (typeof token !== 'string' && typeof token !== 'function')
+    throw new TypeError(
+      'bearerAuth(token, options): token is a text, or a function that gives one; options come second',
+    )
   const source = new TokenSource(typeof token === 'function' ? token : () => token, options)
-  const credentials = new Map<string, Credential>()
-  const toCredential = (value: string | undefined): Credential | undefined => {
-    if (value === undefined) return undefined
-    const known = credentials.get(value)
-    if (known) return known
-    if (credentials.size >= 100) credentials.clear()
-    const made: Credential = { headers: { authorization: `${scheme} ${value}` }, secret: value }
-    credentials.set(value, made)
-    return made
-  }
   return {
     name: 'bearer',
     ...(options.identity && { identity: options.identity }),
-    credential(call) {
-      const value = source.get(call)
-      return value instanceof Promise ? value.then(toCredential) : toCredential(value)
-    },
+    credential: (call) => source.get(call),
     async refresh(rejected, call) {
-      const value = await source.renew(rejected.secret ?? '', call)
-      return value === rejected.secret ? undefined : toCredential(value)
+      const newer = await source.renew(rejected, call)
+      return newer === rejected ? undefined : newer
     },
   }
 }

@@ -1,142 +1,309 @@
+import { createAsyncContext } from '#platform'
+import type { Credential } from '../core/call/auth.ts'
 import type { Call } from '../core/call/call.ts'
-import { CallError } from '../core/errors/error.ts'
-import type { Clock } from '../core/time/clock.ts'
+import { makeCredential } from '../core/call/credential.ts'
+import {
+  contextOfRun,
+  followTokenRuns,
+  runTokenSource,
+  SelfWait,
+  type TokenRun,
+  tokenRunOf,
+} from '../core/call/token-run.ts'
+import { uuid } from '../core/call/uuid.ts'
+import { isTransient } from '../core/errors/transient.ts'
 import type { BearerAuthOptions, BearerToken, TokenRequest } from './bearer.ts'
 
-type Given = string | BearerToken | undefined
-type Ask = (request: TokenRequest) => Given | Promise<Given>
+type Answer = string | BearerToken | undefined
+/** The user's own functions; what they give is looked at before it is used. */
+type Ask = (request: TokenRequest) => Answer | PromiseLike<unknown>
 
-/** What one identity holds. */
-interface Held {
-  /** A token with a declared life. */
-  kept: { readonly token: string; readonly endsAt: number } | undefined
-  /** Tokens that the server refused, and the one that replaced them. */
-  readonly refused: Set<string>
-  replacement: string | undefined
-  renewing: Promise<string | undefined> | undefined
-  asking: Promise<string | undefined> | undefined
-  failed: { readonly token: string; readonly error: unknown; readonly at: number } | undefined
+/** A token that is kept until shortly before its end. */
+interface Kept {
+  readonly credential: Credential
+  readonly endsAt: number
+  readonly renewAt: number
+  /** `refresh` gave it, and gives the next one. */
+  readonly isRefreshed: boolean
 }
 
-/** A renewal that failed is not tried again for the same token within this; ms. */
+/** A run of the source that others may join. */
+interface Work {
+  readonly run: TokenRun
+  readonly kind: 'asking' | 'renewing'
+  readonly promise: Promise<Credential | undefined>
+  /** It began in this very turn: a call that joins was begun beside it, not by it. */
+  readonly isFresh: boolean
+}
+
+/** What one identity holds. */
+interface Holding {
+  kept: Kept | undefined
+  /** The last credentials, by token: one that comes again is the same one, of the same principal. */
+  readonly known: Map<string, Credential>
+  readonly refused: WeakSet<Credential>
+  /** What replaced the last one that was refused. */
+  replacement: Credential | undefined
+  work: Work | undefined
+  failed: { readonly rejected: Credential; readonly cause: unknown; readonly at: number } | undefined
+  usedAt: number
+}
+
+/** A renewal that was refused is not tried again for the same token within this; ms. */
 const failureHoldMs = 5000
-/** Refused tokens remembered for one identity. */
-const maxRefused = 32
+/** Tokens remembered for one identity. */
+const maxKnown = 32
+/** Identities remembered; above this, and when nobody has called for so long, they are forgotten, secrets and all. */
+const maxIdentities = 1000
+const identityIdleMs = 600_000
+/** A call that was begun while the source was at work may be the source's own: it waits so long for the token; ms. */
+const suspicionMs = 4500
 
 /**
- * Tokens, partitioned by identity, with one renewal at a time for each.
+ * Tokens as credentials, partitioned by identity, with one run of the source at a time for each.
  *
  * A call that was refused with an older token than the current one uses the current one; a renewal belongs to no call,
- * so that the abort of the first caller does not fail the other ninety-nine.
+ * so that the abort of the first caller does not fail the other ninety-nine. What the source fails with is given to
+ * each call as it is, to be the cause of an error of its own.
+ *
+ * Principals: a token that `refresh` gives, and one that renews a token which ends, is of the same principal as the
+ * one before; every other change is another principal, unless `identity` says whose tokens these are.
  */
 export class TokenSource {
   readonly #ask: Ask
   readonly #options: BearerAuthOptions
-  readonly #held = new Map<string, Held>()
+  readonly #scheme: string
+  readonly #id = uuid()
+  #principals = 0
+  /** Those used last stand last. */
+  readonly #holdings = new Map<string, Holding>()
 
   constructor(ask: Ask, options: BearerAuthOptions) {
     this.#ask = ask
     this.#options = options
+    this.#scheme = options.scheme ?? 'Bearer'
+    followTokenRuns(createAsyncContext)
   }
 
-  /** The token for one attempt. */
-  get(call: Call): string | undefined | Promise<string | undefined> {
-    const held = this.#of(call.identity)
-    const { clock, telemetry } = call.scope.services
-    if (held.kept && clock.now() < held.kept.endsAt - (this.#options.refreshBeforeMs ?? 60_000)) return held.kept.token
-    if (held.renewing ?? held.asking) return held.renewing ?? held.asking
-    if (held.kept) telemetry?.event?.({ type: 'refresh', call })
-    const given = this.#ask({ reason: held.kept ? 'expiring' : 'attempt', identity: call.identity })
-    if (!(given instanceof Promise)) return keep(held, given, clock)
-    held.asking = given
-      .then((token) => keep(held, token, clock))
-      .finally(() => {
-        held.asking = undefined
-      })
-    return held.asking
+  /** The credential for one attempt; none for a call that the source itself makes. */
+  get(call: Call): Credential | undefined | Promise<Credential | undefined> {
+    const own = tokenRunOf(call.context, this)
+    if (own) {
+      own.calls++
+      call.scope.onEnd(() => own.calls--)
+      return undefined
+    }
+    const now = call.scope.services.clock.now()
+    const holding = this.#holdingOf(call.identity, now)
+    const { kept, work } = holding
+    if (kept && now < kept.renewAt) return kept.credential
+    if (work) return this.#join(work, call)
+    return kept ? this.#renewEnding(holding, kept, call) : this.#begin(holding, call)
   }
 
-  /** The token that replaces `refused`: one renewal for all that ask, none where it has been replaced already. */
-  renew(refused: string, call: Call): Promise<string | undefined> {
-    const held = this.#of(call.identity)
+  /** The credential that replaces a refused one: one renewal for all that ask, none where it has been replaced already. */
+  async renew(rejected: Credential, call: Call): Promise<Credential | undefined> {
     const { clock } = call.scope.services
-    if (held.renewing) return held.renewing
-    if (held.refused.has(refused) && held.replacement !== undefined && held.replacement !== refused)
-      return Promise.resolve(held.replacement)
-    if (held.failed?.token === refused && clock.now() - held.failed.at < failureHoldMs)
-      return Promise.reject(held.failed.error)
-    held.renewing = this.#renewal(held, refused, call).finally(() => {
-      held.renewing = undefined
-    })
-    return held.renewing
+    const holding = this.#holdingOf(call.identity, clock.now())
+    if (holding.work?.kind === 'asking') {
+      // A renewal under way counts, whatever began it: two at once would use up a one-time refresh token.
+      const given = await holding.work.promise.catch(() => undefined)
+      if (given && given !== rejected && !holding.refused.has(given)) return given
+    }
+    if (holding.work) return holding.work.promise
+    const { replacement, failed } = holding
+    if (holding.refused.has(rejected) && replacement && replacement !== rejected) return replacement
+    if (failed?.rejected === rejected && clock.now() - failed.at < failureHoldMs) throw failed.cause
+    return this.#work(holding, 'renewing', call, (run) => this.#replace(holding, rejected, call, run))
   }
 
-  async #renewal(held: Held, refused: string, call: Call): Promise<string | undefined> {
-    const { clock, telemetry } = call.scope.services
-    remember(held.refused, refused)
-    if (held.kept && held.kept.token !== refused) return held.kept.token
-    held.kept = undefined
+  /** A token that nobody has asked for yet, or that is asked for anew for each attempt. */
+  #begin(holding: Holding, call: Call): Credential | undefined | Promise<Credential | undefined> {
+    const run = this.#run(call)
+    let answer: ReturnType<Ask>
     try {
-      // Another call, tab or login may have replaced it: then no renewal is needed.
-      const current = this.#options.refresh ? await this.#now(held, call) : undefined
-      if (current !== undefined && !held.refused.has(current)) return current
-      telemetry?.event?.({ type: 'refresh', call })
-      const request: TokenRequest = { reason: 'rejected', rejected: refused, identity: call.identity }
-      const given = (await (this.#options.refresh ?? this.#ask)(request)) as Given
-      const token = given === undefined ? await this.#now(held, call) : keep(held, given, clock)
-      held.replacement = token !== undefined && held.refused.has(token) ? undefined : token
-      held.failed = undefined
-      return held.replacement
-    } catch (cause) {
-      const error = new CallError(
-        {
-          code: 'unauthenticated',
-          message: 'the token was refused and its renewal failed: see cause; log in again',
-          phase: 'headers',
-          sent: 'yes',
-          cause,
-        },
-        call,
-      )
-      held.failed = { token: refused, error, at: clock.now() }
+      answer = this.#call(this.#ask, { reason: 'attempt' }, call, run)
+    } catch (error) {
+      run.isOver = true
       throw error
     }
-  }
-
-  async #now(held: Held, call: Call): Promise<string | undefined> {
-    return keep(held, await this.#ask({ reason: 'attempt', identity: call.identity }), call.scope.services.clock)
-  }
-
-  #of(identity: string): Held {
-    let held = this.#held.get(identity)
-    if (!held) {
-      held = {
-        kept: undefined,
-        refused: new Set(),
-        replacement: undefined,
-        renewing: undefined,
-        asking: undefined,
-        failed: undefined,
-      }
-      this.#held.set(identity, held)
+    if (isThenable(answer)) {
+      const later = answer
+      return this.#work(holding, 'asking', call, async () => this.#accept(holding, (await later) as Answer, call), run)
     }
-    return held
+    run.isOver = true
+    return this.#accept(holding, answer, call)
+  }
+
+  /** A kept token is about to end: until it has, a source that fails for a moment harms nobody. */
+  #renewEnding(holding: Holding, kept: Kept, call: Call): Promise<Credential | undefined> {
+    const { clock, telemetry } = call.scope.services
+    const { isRefreshed, credential, endsAt } = kept
+    const ask = (isRefreshed && this.#options.refresh) || this.#ask
+    telemetry?.event?.({ type: 'refresh', call })
+    return this.#work(holding, 'asking', call, async (run) => {
+      try {
+        let answer = (await this.#call(ask, { reason: 'expiring' }, call, run)) as Answer
+        if (isRefreshed) answer ??= (await this.#call(this.#ask, { reason: 'attempt' }, call, run)) as Answer
+        return this.#accept(holding, answer, call, credential, isRefreshed)
+      } catch (cause) {
+        if (isTransient(cause) && clock.now() < endsAt) return credential
+        throw cause
+      }
+    })
+  }
+
+  async #replace(holding: Holding, rejected: Credential, call: Call, run: TokenRun): Promise<Credential | undefined> {
+    const { clock, telemetry } = call.scope.services
+    const { refresh } = this.#options
+    holding.refused.add(rejected)
+    if (holding.kept && holding.kept.credential !== rejected) return holding.kept.credential
+    holding.kept = undefined
+    try {
+      // Another call, tab or login may have replaced it: then no renewal is needed.
+      const current = refresh ? await this.#current(holding, call, run) : undefined
+      if (current && !holding.refused.has(current)) return current
+      telemetry?.event?.({ type: 'refresh', call })
+      const request = {
+        reason: 'rejected',
+        ...(rejected.secret !== undefined && { rejected: rejected.secret }),
+      } as const
+      const answer = (await this.#call(refresh ?? this.#ask, request, call, run)) as Answer
+      const from = refresh && rejected
+      const given =
+        answer === undefined
+          ? await this.#current(holding, call, run, from)
+          : this.#accept(holding, answer, call, from, from !== undefined)
+      holding.replacement = given && holding.refused.has(given) ? undefined : given
+      holding.failed = undefined
+      return holding.replacement
+    } catch (cause) {
+      if (!isTransient(cause)) holding.failed = { rejected, cause, at: clock.now() }
+      throw cause
+    }
+  }
+
+  async #current(holding: Holding, call: Call, run: TokenRun, from?: Credential): Promise<Credential | undefined> {
+    return this.#accept(holding, (await this.#call(this.#ask, { reason: 'attempt' }, call, run)) as Answer, call, from)
+  }
+
+  /** Keeps a token that declares its life; a refused one gives way to what replaced it. */
+  #accept(
+    holding: Holding,
+    answer: Answer,
+    call: Call,
+    from?: Credential,
+    isRefreshed = false,
+  ): Credential | undefined {
+    holding.kept = undefined
+    if (answer === undefined || answer === null) return undefined
+    const token = typeof answer === 'string' ? answer : answer.token
+    if (typeof token !== 'string')
+      throw new TypeError('a token is a text, or { token } with a text; this one is neither')
+    const credential = this.#credential(holding, token, from)
+    const { replacement, refused } = holding
+    if (refused.has(credential) && replacement && !refused.has(replacement)) return replacement
+    if (typeof answer === 'object') {
+      const { clock } = call.scope.services
+      const { expiresInMs, expiresAt } = answer
+      const lifeMs = expiresInMs ?? (expiresAt === undefined ? undefined : Number(expiresAt) - clock.wallNow())
+      if (lifeMs !== undefined && !refused.has(credential)) {
+        const endsAt = clock.now() + lifeMs
+        const marginMs = this.#options.refreshBeforeMs ?? Math.min(60_000, lifeMs / 10)
+        holding.kept = { credential, endsAt, renewAt: endsAt - marginMs, isRefreshed }
+      }
+    }
+    return credential
+  }
+
+  #credential({ known }: Holding, token: string, from: Credential | undefined): Credential {
+    const old = known.get(token)
+    if (old) return old
+    const principal = this.#options.identity ? this.#id : (from?.principal ?? `${this.#id} ${++this.#principals}`)
+    const made = makeCredential({ headers: { authorization: `${this.#scheme} ${token}` }, secret: token, principal })
+    known.set(token, made)
+    if (known.size > maxKnown) known.delete(known.keys().next().value as string)
+    return made
+  }
+
+  #call(ask: Ask, about: Pick<TokenRequest, 'reason' | 'rejected'>, call: Call, run: TokenRun): ReturnType<Ask> {
+    const request = { ...about, identity: call.identity, context: contextOfRun(call.context, run) }
+    return runTokenSource(run, () => ask(request))
+  }
+
+  #run({ context }: Call): TokenRun {
+    return { source: this, outer: tokenRunOf(context), isOver: false, calls: 0 }
+  }
+
+  #work(
+    holding: Holding,
+    kind: Work['kind'],
+    call: Call,
+    work: (run: TokenRun) => Promise<Credential | undefined>,
+    run = this.#run(call),
+  ): Promise<Credential | undefined> {
+    const promise = work(run).finally(() => {
+      run.isOver = true
+      holding.work = undefined
+    })
+    const begun = { kind, run, promise, isFresh: true }
+    holding.work = begun
+    Promise.resolve().then(() => {
+      begun.isFresh = false
+    })
+    return promise
+  }
+
+  /**
+   * Waits for a run of the source. A call that began after it, and is not known to be made by it, may be made by it all
+   * the same, and would wait for itself.
+   */
+  #join({ promise, run, isFresh }: Work, call: Call): Promise<Credential | undefined> {
+    if (isFresh || call.attempt > 1 || call.isReopen) return promise
+    const { clock, deadlines } = call.scope.services
+    return new Promise((resolve, reject) => {
+      const watch = () =>
+        deadlines.add(clock.now() + suspicionMs, () => {
+          if (run.calls > 0) armed = watch()
+          else reject(new SelfWait(suspicionMs))
+        })
+      let armed = watch()
+      promise.then(resolve, reject).finally(() => deadlines.remove(armed))
+    })
+  }
+
+  #holdingOf(identity: string, now: number): Holding {
+    const holdings = this.#holdings
+    let holding = holdings.get(identity)
+    if (!holding) {
+      this.#forget(now)
+      holding = {
+        kept: undefined,
+        known: new Map(),
+        refused: new WeakSet(),
+        replacement: undefined,
+        work: undefined,
+        failed: undefined,
+        usedAt: now,
+      }
+      holdings.set(identity, holding)
+    } else if (holding.usedAt !== now && holdings.size > 1) {
+      holdings.delete(identity)
+      holdings.set(identity, holding)
+    }
+    holding.usedAt = now
+    return holding
+  }
+
+  /** Makes room for one more identity. */
+  #forget(now: number): void {
+    for (const [identity, { usedAt, work }] of this.#holdings) {
+      if (this.#holdings.size < maxIdentities && now - usedAt < identityIdleMs) return
+      if (!work) this.#holdings.delete(identity)
+    }
   }
 }
 
-/** Keeps a token that declares its life; a refused one is replaced by what its renewal gave. */
-function keep(held: Held, given: Given, clock: Clock): string | undefined {
-  if (given === undefined || typeof given === 'string') {
-    held.kept = undefined
-    return given !== undefined && held.replacement !== undefined && held.refused.has(given) ? held.replacement : given
-  }
-  const lifeMs =
-    given.expiresInMs ?? (given.expiresAt === undefined ? undefined : Number(given.expiresAt) - clock.wallNow())
-  held.kept = lifeMs === undefined ? undefined : { token: given.token, endsAt: clock.now() + lifeMs }
-  return given.token
-}
-
-function remember(refused: Set<string>, token: string): void {
-  refused.add(token)
-  if (refused.size > maxRefused) refused.delete(refused.values().next().value as string)
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as { then?: unknown } | null | undefined)?.then === 'function'
 }

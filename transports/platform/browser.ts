@@ -1,3 +1,4 @@
+import type { AsyncContext } from '../../src/core/call/token-run.ts'
 import type { HttpEngine } from '../http/contract.ts'
 import { FetchEngine } from '../http/engine/fetch/engine.ts'
 import type { FollowRedirect } from '../http/redirect.ts'
@@ -12,3 +13,6 @@ export const followRedirect: FollowRedirect | undefined = undefined
 export function createAutoEngine(): HttpEngine {
   return new FetchEngine()
 }
+
+/** Browsers have no async context yet. */
+export const createAsyncContext: (<T>() => AsyncContext<T>) | undefined = undefined

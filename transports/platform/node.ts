@@ -1,4 +1,6 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import pRetry from 'p-retry'
+import type { AsyncContext } from '../../src/core/call/token-run.ts'
 import type { EngineOptions, HttpEngine } from '../http/contract.ts'
 import { AutoEngine } from '../http/engine/auto.ts'
 import { explainByCode } from '../http/engine/fault-codes.ts'
@@ -44,3 +46,6 @@ export function retryLoop<T>(attempt: () => Promise<T>, shouldRetry: (error: unk
     shouldRetry: ({ error }) => shouldRetry(error),
   })
 }
+
+/** Follows a piece of work through everything that it awaits. */
+export const createAsyncContext: (<T>() => AsyncContext<T>) | undefined = () => new AsyncLocalStorage()

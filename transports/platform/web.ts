@@ -1,3 +1,4 @@
+import type { AsyncContext } from '../../src/core/call/token-run.ts'
 import { CallError } from '../../src/core/errors/error.ts'
 import type { EngineOptions, HttpEngine } from '../http/contract.ts'
 import { FetchEngine } from '../http/engine/fetch/engine.ts'
@@ -40,3 +41,11 @@ export async function retryLoop<T>(attempt: () => Promise<T>, shouldRetry: (erro
     }
   }
 }
+
+type Builtins = { getBuiltinModule?(name: string): { AsyncLocalStorage?: new () => AsyncContext<never> } | undefined }
+const { process } = globalThis as { process?: Builtins }
+const AsyncLocalStorage = process?.getBuiltinModule?.('node:async_hooks')?.AsyncLocalStorage
+
+/** Follows a piece of work through everything that it awaits; Bun, Deno and workerd may have Node's. */
+export const createAsyncContext: (<T>() => AsyncContext<T>) | undefined =
+  AsyncLocalStorage && (() => new AsyncLocalStorage())

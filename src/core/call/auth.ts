@@ -9,14 +9,27 @@ export interface Credential {
   readonly query?: Readonly<Record<string, string>>
   /** The bare secret, for a WebSocket's sub-protocol, query or first message. */
   readonly secret?: string
+  /**
+   * Whom it proves, in a word that means nothing: what is shared (a socket, an event stream) is shared only among
+   * calls of one identity and one principal. Another credential of the same principal renews it on the connection.
+   *
+   * @defaultValue `auth.identity` decides; without one, each secret is a principal of its own
+   */
+  readonly principal?: string
 }
 
 /** Where credentials come from; see `bearerAuth`, `apiKeyAuth`. One object may serve several transports. */
 export interface Auth {
   readonly name: string
+  /** The header that it sets, in lower case: a call that brings this header of its own is left as it is. @defaultValue 'authorization' */
+  readonly header?: string
   /** Whose calls these are; two identities never share anything. @defaultValue one identity */
   identity?(call: Pick<Call, 'context' | 'options'>): string
-  /** The credential for one attempt. Bound to no call's abort. */
+  /**
+   * The credential for one attempt. Bound to no call's abort. What it throws, or rejects with, each call that waits for
+   * it gets as the cause of an error of its own: a failure that may pass (the network, a retryable CallError) is waited
+   * for, anything else is a refusal.
+   */
   credential(call: Call): Credential | undefined | Promise<Credential | undefined>
   /**
    * Another credential after `rejected` was refused, or undefined where there is none. Concurrent calls for the same

@@ -35,6 +35,8 @@ export interface OperationInfo {
   /** A key is generated even if no profile says that the server honours it (POST, PATCH). */
   readonly isKeyedByDefault?: boolean
   readonly idempotency?: IdempotencyOption
+  /** It carries no credential, but one that a call brings itself. */
+  readonly auth?: false
   readonly retry?: RetryOptions | false
   /** Brings the caller's input into the transport's shape, validated. Throws plain Violations through `check`. */
   readonly intake?: (input: unknown, check: Check) => unknown | Promise<unknown>
