@@ -54,7 +54,7 @@ export interface SseTransportOptions extends HttpOptions {
   /** Tells the server how long the caller still waits, where an absolute deadline bounds the stream. @defaultValue none */
   readonly deadlineHeader?: DeadlineHeader | undefined
   /**
-   * Whether calls with the same URL, the same headers and the same identity (`auth.identity`) read one connection, since
+   * Whether calls with the same URL, the same headers and the same principal (`auth.identity`) read one connection, since
    * browsers have six for an origin over HTTP/1.1. Each reader has a queue of its own; one that is too slow for the
    * others goes on alone, after its cursor. GET only, without a declared `resume: { cursor, apply }`.
    *

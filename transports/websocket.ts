@@ -81,7 +81,7 @@ export const request: RequestBuilder = (name, spec) => defineRequest(name, spec)
 
 /**
  * A transport for channels and requests over a WebSocket: connects on demand, reconnects with backoff, finds half-open
- * connections, renews its credential before it reconnects. One socket for each identity.
+ * connections, renews its credential before it reconnects. One socket for each principal.
  *
  * @throws {CallError} `invalid_argument` where `url` is none.
  * @example

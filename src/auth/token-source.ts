@@ -248,7 +248,7 @@ export class TokenSource {
     })
     const begun = { kind, run, promise, isFresh: true }
     holding.work = begun
-    Promise.resolve().then(() => {
+    queueMicrotask(() => {
       begun.isFresh = false
     })
     return promise

@@ -31,7 +31,7 @@ export interface SubscriptionsOptions {
   readonly services: Services
 }
 
-/** The subscriptions of one transport, over one socket for each identity. */
+/** The subscriptions of one transport, over one socket for each principal. */
 export class Subscriptions {
   readonly #sessions: SocketSessions
 

@@ -1,4 +1,5 @@
 import type { Call, CallHeaders } from '../../src/core/call/call.ts'
+import { principalOf } from '../../src/core/call/credential.ts'
 import { readHeaders } from '../../src/core/call/headers-init.ts'
 import { CallError } from '../../src/core/errors/error.ts'
 import type { FetchOptions, HttpRequest } from '../http/contract.ts'
@@ -62,8 +63,8 @@ export class SseRequests {
   shareKey(call: Call): string | undefined {
     const { binding, resume } = call.operation
     if ((binding as SseBinding).method !== 'GET' || resume) return undefined
-    const { url, headers } = this.make(call.with({ cursor: undefined, isReopen: false }))
-    return JSON.stringify([call.identity, url, headers])
+    const { url, headers } = this.make(call.with({ cursor: undefined, isReopen: false, credential: undefined }))
+    return JSON.stringify([principalOf(call), url, headers])
   }
 
   /** The cursor's header forces a preflight, which the first opening had not. */

@@ -1,5 +1,6 @@
 import { loadSocketDriver } from '#platform'
 import type { Call } from '../../../src/core/call/call.ts'
+import { principalOf } from '../../../src/core/call/credential.ts'
 import type { Services } from '../../../src/core/call/services.ts'
 import { guard } from '../../../src/core/guard.ts'
 import type { BackoffOptions } from '../../../src/core/time/backoff.ts'
@@ -70,7 +71,7 @@ export class SocketSessions {
 
   /** The session that a call belongs to. */
   of(call: Call): SocketSession {
-    const owner = isWorkerd() ? call.scope.root : call.identity
+    const owner = isWorkerd() ? call.scope.root : principalOf(call)
     let session = this.#sessions.get(owner)
     if (!session) {
       for (const [each, old] of this.#sessions) if (old.isForgettable) this.#sessions.delete(each)
