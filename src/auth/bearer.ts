@@ -34,7 +34,8 @@ export interface BearerAuthOptions {
    *
    * It may call the same client: such a call carries no token but one of its own.
    */
-  readonly refresh?: (request: TokenRequest) => Renewed | Promise<Renewed> | Promise<void>
+  // biome-ignore lint/suspicious/noConfusingVoidType: a function that gives nothing, or sometimes nothing, is meant.
+  readonly refresh?: (request: TokenRequest) => Renewed | Promise<Renewed | void>
   /** A kept token is renewed this long before it ends; ms. @defaultValue a minute, or a tenth of a shorter life */
   readonly refreshBeforeMs?: number
   /**

@@ -3,6 +3,7 @@ import type { Call } from '../core/call/call.ts'
 import { ours } from '../core/call/compose.ts'
 import type { Interceptor, Next } from '../core/call/interceptor.ts'
 import { discardReply, type Reply } from '../core/call/reply.ts'
+import { tokenRunOf } from '../core/call/token-run.ts'
 import {
   CallError,
   failureOf,
@@ -40,7 +41,9 @@ export function retry(options: RetryOptions | false = noOptions): Interceptor {
     const own = call.options.retry ?? call.operation.retry
     if (call.isReopen || (options === false && !own)) return next(call)
     const { limits } = call.scope.services
-    const heldMs = limits.isIdle || own === false ? 0 : limits.heldMs(holdKeys(call))
+    // Nothing holds what must not be sent again, and what a token source asks for.
+    const isExempt = limits.isIdle || own === false || tokenRunOf(call.context) !== undefined
+    const heldMs = isExempt ? 0 : limits.heldMs(holdKeys(call))
     return heldMs > 0 ? waitAndBegin(call, next, defaults, heldMs) : begin(call, next, defaults)
   })
 }

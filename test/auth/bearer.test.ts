@@ -1,7 +1,8 @@
-import { CallError, createContextKey } from 'polywire'
+import { inspect } from 'node:util'
+import { type Call, CallError, createContextKey } from 'polywire'
 import { bearerAuth } from 'polywire/auth'
 import { describe, expect, it } from 'vitest'
-import { memoryClient, unaryOperation } from '../support/memory-client.ts'
+import { memoryClient, streamOperation, unaryOperation } from '../support/memory-client.ts'
 
 /** A server that takes one token, and counts. */
 function guarded(auth: ReturnType<typeof bearerAuth>, server: { token: string }) {
@@ -178,6 +179,269 @@ describe('bearerAuth', () => {
     expect(seen).toEqual(['ann Bearer t-ann', 'bob Bearer t-bob', 'ann Bearer t-ann'])
   })
 
+  it('renews a short-lived token a tenth of its life before the end, unless told otherwise', async () => {
+    for (const [refreshBeforeMs, renewsAt] of [
+      [undefined, 27_000],
+      [5000, 25_000],
+    ] as const) {
+      let given = 0
+      const auth = bearerAuth(() => ({ token: `t${++given}`, expiresInMs: 30_000 }), {
+        ...(refreshBeforeMs && { refreshBeforeMs }),
+      })
+      const { client, clock } = memoryClient(() => 1, { auth })
+      await client.call(unaryOperation())
+      await clock.advance(renewsAt - 1)
+      await client.call(unaryOperation())
+      expect(given).toBe(1)
+      await clock.advance(1)
+      await client.call(unaryOperation())
+      expect(given).toBe(2)
+    }
+  })
+
+  it('uses the newer token where a refused one with a declared life still comes from token()', async () => {
+    const server = { token: 'new' }
+    for (const expiresInMs of [1_000_000, undefined]) {
+      const old = { token: 'old', ...(expiresInMs && { expiresInMs }) }
+      const { client, seen } = guarded(
+        bearerAuth(() => old, { refresh: () => 'new' }),
+        server,
+      )
+      for (let n = 0; n < 3; n++) expect(await client.call(unaryOperation())).toBe('ok')
+      expect(seen).toEqual(['Bearer old', 'Bearer new', 'Bearer new', 'Bearer new'])
+    }
+  })
+
+  it('renews a token that refresh gave by refresh', async () => {
+    const reasons: string[] = []
+    const server = { token: 'r1' }
+    const auth = bearerAuth(() => 'old', {
+      refresh: ({ reason }) => {
+        reasons.push(reason)
+        return { token: `r${reasons.length}`, expiresInMs: 100_000 }
+      },
+    })
+    const { client, clock, seen } = guarded(auth, server)
+    await client.call(unaryOperation())
+    await clock.advance(95_000)
+    server.token = 'r2'
+    await client.call(unaryOperation())
+    expect(reasons).toEqual(['rejected', 'expiring'])
+    expect(seen).toEqual(['Bearer old', 'Bearer r1', 'Bearer r2'])
+  })
+
+  it('a refusal while a renewal is under way waits for it, and makes no other', async () => {
+    let asked = 0
+    let give: (token: string) => void = () => {}
+    const auth = bearerAuth(
+      () => {
+        if (++asked === 1) return { token: 'k1', expiresInMs: 100_000 }
+        return new Promise<{ token: string; expiresInMs: number }>((resolve) => {
+          give = (token) => resolve({ token, expiresInMs: 100_000 })
+        })
+      },
+      { refresh: () => Promise.reject(new Error('a second renewal')) },
+    )
+    const refuse: (() => void)[] = []
+    const made = memoryClient(
+      (call) =>
+        call.credential?.secret === 'k2'
+          ? 'ok'
+          : new Promise((_, reject) =>
+              refuse.push(() => reject(new CallError({ code: 'unauthenticated', message: 'no', sent: 'yes' }, call))),
+            ),
+      { auth },
+    )
+    const before = made.client.call(unaryOperation(), {}, { timeoutMs: 200_000 })
+    await made.clock.advance(95_000)
+    const proactive = made.client.call(unaryOperation())
+    refuse[0]?.()
+    await new Promise((resolve) => setImmediate(resolve))
+    give('k2')
+    expect(await Promise.all([before, proactive])).toEqual(['ok', 'ok'])
+    expect(asked).toBe(2)
+  })
+
+  it('goes on with a token that has not ended yet where its renewal fails for a moment', async () => {
+    let asked = 0
+    const auth = bearerAuth(async () => {
+      if (++asked > 1) throw new TypeError('Failed to fetch')
+      return { token: 'k1', expiresInMs: 100_000 }
+    })
+    const { client, clock, seen } = guarded(auth, { token: 'k1' })
+    await client.call(unaryOperation())
+    await clock.advance(95_000)
+    expect(await client.call(unaryOperation())).toBe('ok')
+    expect(seen).toEqual(['Bearer k1', 'Bearer k1'])
+    await clock.advance(5000)
+    const late = client.call(unaryOperation(), {}, { retry: false })
+    await expect(late).rejects.toMatchObject({ code: 'unavailable', isRetryable: true, sent: 'no' })
+  })
+
+  const transient: [string, unknown][] = [
+    ['fetch of Node', new TypeError('fetch failed')],
+    ['fetch of Firefox', new TypeError('NetworkError when attempting to fetch resource.')],
+    ['fetch of Chrome', new TypeError('Failed to fetch (login.test)')],
+    ['a code', Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' })],
+    ['a cause', new Error('login failed', { cause: new TypeError('fetch failed') })],
+    ['a timeout', new DOMException('too slow', 'TimeoutError')],
+    ['a retryable CallError', new CallError({ code: 'unavailable', message: 'down', isRetryable: true })],
+    ['a call that ran out of time', new CallError({ code: 'deadline_exceeded', message: 'late' })],
+  ]
+  const final: [string, unknown][] = [
+    ['any TypeError', new TypeError('x is not a function')],
+    ['any error', new Error('invalid_grant')],
+    ['a refusal', new CallError({ code: 'permission_denied', message: 'no', status: 403 })],
+    ['a text', 'no'],
+    ['nothing', undefined],
+  ]
+  it.each(transient)('a refresh that fails by %s is tried again', async (_name, failure) => {
+    let refreshes = 0
+    const auth = bearerAuth(() => 'old', {
+      refresh: () => {
+        if (++refreshes === 1) throw failure
+        return 'new'
+      },
+    })
+    const { client, clock, seen } = guarded(auth, { token: 'new' })
+    const pending = client.call(unaryOperation({ isIdempotent: false }))
+    await clock.advance(1000)
+    expect(await pending).toBe('ok')
+    expect(seen).toEqual(['Bearer old', 'Bearer old', 'Bearer new'])
+  })
+
+  it.each(final)('a refresh that fails by %s is a refusal', async (_name, failure) => {
+    const auth = bearerAuth(() => 'old', {
+      refresh: () => {
+        throw failure
+      },
+    })
+    const { client, seen } = guarded(auth, { token: 'new' })
+    const error = await client.call(unaryOperation()).catch((e: CallError) => e)
+    expect(error).toMatchObject({ code: 'unauthenticated', isRetryable: false, sent: 'yes' })
+    expect((error as CallError).cause).toBe(failure)
+    expect(seen).toEqual(['Bearer old'])
+  })
+
+  it('calls that wait for one source fail with errors of their own, each naming its operation', async () => {
+    const cause = new CallError({ code: 'permission_denied', message: 'no' })
+    const { client } = memoryClient(() => 1, { auth: bearerAuth(() => Promise.reject(cause)) })
+    const names = ['GET /users', 'GET /orders', 'GET /items']
+    const errors = await Promise.all(
+      names.map((name) => client.call(unaryOperation({ name })).catch((e: CallError) => e as CallError)),
+    )
+    expect(errors.map((error) => (error as CallError).operation)).toEqual(names)
+    expect(new Set(errors).size).toBe(3)
+    for (const error of errors) expect((error as CallError).cause).toBe(cause)
+    expect(cause.failures).toEqual([])
+  })
+
+  it('a stream that is opened again waits for a source that fails for a moment', async () => {
+    let opened = 0
+    let failing = 0
+    const auth = bearerAuth(async () => {
+      if (opened === 1 && ++failing <= 3) throw new TypeError('fetch failed')
+      return 'token'
+    })
+    const made = memoryClient(
+      async function* (call: Call) {
+        opened++
+        yield { id: `${opened}`, at: call.credential?.secret }
+        if (opened === 1) throw new CallError({ code: 'unavailable', message: 'dropped', isRetryable: true }, call)
+      } as never,
+      { auth },
+    )
+    const watch = streamOperation({
+      resume: { cursor: (message: { id: string }) => message.id, apply: (input: object) => input },
+    })
+    const seen: unknown[] = []
+    const reading = (async () => {
+      for await (const message of made.client.call(watch)) seen.push((message as { id: string }).id)
+    })()
+    await made.clock.advance(200_000)
+    await reading
+    expect(failing).toBe(4)
+    expect(seen).toEqual(['1', '2'])
+  })
+
+  it('forgets identities that nobody uses, secrets included', async () => {
+    const user = createContextKey('nobody')
+    let asked = 0
+    const auth = bearerAuth(
+      () => {
+        asked++
+        return { token: 'x'.repeat(100), expiresInMs: 10_000_000 }
+      },
+      { identity: ({ context }) => context.get(user) },
+    )
+    const { client, clock } = memoryClient(() => 1, { auth })
+    const callAs = (name: string) => client.call(unaryOperation(), {}, { context: user.with(name) })
+    await callAs('first')
+    await callAs('second')
+    await callAs('first')
+    expect(asked).toBe(2)
+    for (let n = 0; n < 1500; n++) {
+      await callAs(`user ${n}`)
+      if (n % 100 === 0) await callAs('second')
+    }
+    asked = 0
+    await callAs('first')
+    expect(asked, 'more identities than are kept').toBe(1)
+    await callAs('second')
+    expect(asked, 'one that is used is kept').toBe(1)
+    await clock.advance(3_600_000)
+    await callAs('new')
+    await callAs('second')
+    expect(asked, 'one that nobody has used for long').toBe(3)
+  })
+
+  it('refuses what is no token', async () => {
+    for (const wrong of [{ token: 'x' }, undefined, null, 7] as never[])
+      expect(() => bearerAuth(wrong)).toThrow(/a text, or a function/)
+    for (const wrong of [{ access_token: 'x' }, 7, true] as never[]) {
+      const { client, seen } = guarded(
+        bearerAuth(() => wrong),
+        { token: 'y' },
+      )
+      await expect(client.call(unaryOperation())).rejects.toMatchObject({ code: 'unauthenticated', sent: 'no' })
+      expect(seen).toEqual([])
+    }
+  })
+
+  it('a call that was aborted while its token was asked for is not sent', async () => {
+    let give: (token: string) => void = () => {}
+    const { client, seen } = guarded(
+      bearerAuth(() => new Promise<string>((resolve) => (give = resolve))),
+      { token: 'y' },
+    )
+    const controller = new AbortController()
+    const pending = client.call(unaryOperation(), {}, { signal: controller.signal })
+    controller.abort('gone')
+    await expect(pending).rejects.toBe('gone')
+    give('y')
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(seen).toEqual([])
+  })
+
+  it('neither console nor JSON shows a credential', async () => {
+    const shown: string[] = []
+    const show = (value: unknown) => shown.push(inspect(value, { depth: 9, showHidden: true }), JSON.stringify(value))
+    const { client } = memoryClient(
+      (call) => {
+        show(call)
+        shown.push(inspect({ ...call, headers: {}, options: {} }, { depth: 9 }), JSON.stringify([call]))
+        show({ type: 'retry', call, waitMs: 1, error: new CallError({ code: 'internal', message: 'x' }, call) })
+        return 1
+      },
+      { auth: bearerAuth(() => 'CANARY-1') },
+    )
+    await client.call(unaryOperation())
+    await client.call(unaryOperation(), {}, { headers: { authorization: 'Bearer CANARY-2' } })
+    expect(shown[0]).toContain('GET /thing')
+    expect(shown.filter((text) => text.includes('CANARY-1'))).toEqual([])
+    expect(shown.filter((text) => text.includes('CANARY-2'))).toEqual([])
+  })
+
   it('does not replay what cannot be sent twice', async () => {
     const { client, seen } = guarded(
       bearerAuth(() => 'a', { refresh: () => 'b' }),
@@ -187,5 +451,253 @@ describe('bearerAuth', () => {
       code: 'unauthenticated',
     })
     expect(seen).toHaveLength(1)
+  })
+})
+
+describe('what a redirect has to do with a credential', () => {
+  it.each([
+    ['a hop that was sent none', { isForeignRefusal: true }],
+    ['a request that a redirect has made a GET of', { isMoved: true }],
+  ])('a refusal by %s renews nothing and replays nothing', async (_name, facts) => {
+    let refreshes = 0
+    const sends: unknown[] = []
+    const { client } = memoryClient(
+      (call) => {
+        sends.push(call.credential?.secret)
+        throw new CallError({ code: 'unauthenticated', message: 'no', sent: 'yes', ...facts }, call)
+      },
+      { auth: bearerAuth(() => 'good', { refresh: () => `other ${++refreshes}` }) },
+    )
+    for (const isIdempotent of [true, false])
+      await expect(client.call(unaryOperation({ isIdempotent }))).rejects.toMatchObject({ code: 'unauthenticated' })
+    expect(sends).toEqual(['good', 'good'])
+    expect(refreshes).toBe(0)
+  })
+})
+
+describe('calls of a token source by the same client', () => {
+  const login = unaryOperation({ name: 'POST /login' })
+  const thing = unaryOperation()
+
+  /** A client whose source calls it; what it sent, and with which token. */
+  function selfServed(source: (made: ReturnType<typeof memoryClient>) => ReturnType<typeof bearerAuth>) {
+    const sent: [string, string | undefined][] = []
+    let auth: ReturnType<typeof bearerAuth>
+    const made: ReturnType<typeof memoryClient> = memoryClient(
+      (call) => {
+        sent.push([call.operation.name, call.credential?.secret])
+        if (call.operation.name !== 'POST /login' && call.credential?.secret !== 'fresh')
+          throw new CallError({ code: 'unauthenticated', message: 'no', sent: 'yes' }, call)
+        return 'fresh'
+      },
+      {
+        auth: {
+          name: 'late',
+          credential: (call) => auth.credential(call),
+          refresh: (rejected, call, error) => auth.refresh?.(rejected, call, error) as never,
+        },
+      },
+    )
+    auth = source(made)
+    return { ...made, sent }
+  }
+  const served = [
+    ['GET /thing', 'stale'],
+    ['POST /login', undefined],
+    ['GET /thing', 'fresh'],
+  ]
+  const turn = () => new Promise((resolve) => setImmediate(resolve))
+
+  it('are told by async context, whatever the source awaits before', async () => {
+    const { client, sent } = selfServed(({ client }) =>
+      bearerAuth(() => 'stale', {
+        refresh: async () => {
+          await turn()
+          return (await client.call(login)) as string
+        },
+      }),
+    )
+    expect(await client.call(thing)).toBe('fresh')
+    expect(sent).toEqual(served)
+  })
+
+  it('are told by the context of the request, where async context is lost', async () => {
+    const elsewhere = queue()
+    const { client, sent } = selfServed(({ client }) =>
+      bearerAuth(() => 'stale', {
+        refresh: ({ context }) => elsewhere.run(() => client.call(login, {}, { context })) as Promise<string>,
+      }),
+    )
+    expect(await client.call(thing)).toBe('fresh')
+    expect(sent).toEqual(served)
+  })
+
+  it('are told by their operation, which says auth: false', async () => {
+    const elsewhere = queue()
+    const { client, sent } = selfServed(({ client }) =>
+      bearerAuth(() => 'stale', {
+        refresh: () =>
+          elsewhere.run(() => client.call(unaryOperation({ name: 'POST /login', auth: false }))) as Promise<string>,
+      }),
+    )
+    expect(await client.call(thing)).toBe('fresh')
+    expect(sent).toEqual(served)
+  })
+
+  it('what nothing tells fails within 5 s, with words that say what does', async () => {
+    const elsewhere = queue()
+    const { client, clock, sent } = selfServed(({ client }) =>
+      bearerAuth(() => 'stale', { refresh: () => elsewhere.run(() => client.call(login)) as Promise<string> }),
+    )
+    const outcome = client.call(thing).catch((error: CallError) => error)
+    await elsewhere.ran()
+    await clock.advance(4999)
+    const error = (await outcome) as CallError
+    expect(error).toMatchObject({ code: 'unauthenticated', operation: 'GET /thing' })
+    expect(error.cause).toMatchObject({ code: 'failed_precondition', operation: 'POST /login', sent: 'no' })
+    expect((error.cause as CallError).message).toMatch(/auth: false.*context of the token request/)
+    expect(sent).toEqual([['GET /thing', 'stale']])
+  })
+
+  it('bring a token of their own where they want to', async () => {
+    const { client, sent } = selfServed(({ client }) =>
+      bearerAuth(() => 'stale', {
+        refresh: async () =>
+          (await client.call(login, {}, { headers: { authorization: 'Bearer one-time' } })) as string,
+      }),
+    )
+    await client.call(thing)
+    expect(sent[1]).toEqual(['POST /login', 'one-time'])
+  })
+
+  it('are not held back by what holds other calls', async () => {
+    let logins = 0
+    const made = memoryClient(
+      (call) => {
+        if (call.operation.name === 'POST /login' && ++logins === 1)
+          throw new CallError(
+            { code: 'unavailable', message: 'busy', status: 503, retryAfterMs: 600_000, isRetryable: true },
+            call,
+          )
+        return 'token'
+      },
+      { auth: bearerAuth(() => made.client.call(login) as Promise<string>) },
+    )
+    await expect(made.client.call(thing, {}, { retry: false })).rejects.toMatchObject({ code: 'unavailable' })
+    expect(await made.client.call(thing)).toBe('token')
+    expect(logins).toBe(2)
+  })
+
+  it('an ordinary call begun beside the source, or after it, waits for as long as it takes and carries the token', async () => {
+    const { client, clock, sent } = selfServed(({ clock }) =>
+      bearerAuth(() => 'stale', {
+        refresh: () => new Promise<string>((resolve) => clock.setTimer(() => resolve('fresh'), 8000)),
+      }),
+    )
+    const calls = Promise.all(Array.from({ length: 20 }, () => client.call(thing)))
+    await clock.advance(8001)
+    await calls
+    await turn()
+    await client.call(thing)
+    expect(sent.filter(([, token]) => token === 'fresh')).toHaveLength(21)
+  })
+})
+
+/** Runs work in a turn of its own that was begun long ago: async context does not reach there. */
+function queue() {
+  const waiting: (() => void)[] = []
+  const ran: (() => void)[] = []
+  const timer = setInterval(() => {
+    for (const run of waiting.splice(0)) {
+      run()
+      for (const tell of ran.splice(0)) tell()
+    }
+  }, 1)
+  timer.unref()
+  return {
+    /** Resolves when the next piece of work has been begun. */
+    ran: () => new Promise<void>((resolve) => ran.push(resolve)),
+    run: <T>(work: () => Promise<T>) =>
+      new Promise<T>((resolve, reject) => waiting.push(() => void work().then(resolve, reject))),
+  }
+}
+
+describe('the principal of a credential', () => {
+  /** What the credentials of calls say, one after the other. */
+  function principals(auth: ReturnType<typeof bearerAuth>, accepts: () => string = () => '') {
+    const seen: (string | undefined)[] = []
+    const made = memoryClient(
+      (call) => {
+        if (accepts() && call.credential?.secret !== accepts())
+          throw new CallError({ code: 'unauthenticated', message: 'no', sent: 'yes' }, call)
+        seen.push(call.credential?.principal)
+        return 1
+      },
+      { auth },
+    )
+    return { ...made, seen, call: () => made.client.call(unaryOperation()) }
+  }
+
+  it('changes with the token, and comes back with it', async () => {
+    let token = 'a'
+    const { seen, call } = principals(bearerAuth(() => token))
+    for (token of ['a', 'a', 'b', 'a']) await call()
+    const [first, second, other, again] = seen
+    expect(first).toBeDefined()
+    expect(second).toBe(first)
+    expect(other).not.toBe(first)
+    expect(again).toBe(first)
+    expect(seen.join()).not.toContain('a,')
+  })
+
+  it('stays with a token that refresh gave, or that token() gives after it', async () => {
+    for (const gives of [true, false]) {
+      let token = 'a'
+      let accepted = 'a'
+      const refresh = () => {
+        token = accepted
+        return gives ? token : undefined
+      }
+      const { seen, call } = principals(
+        bearerAuth(() => token, { refresh }),
+        () => accepted,
+      )
+      await call()
+      accepted = 'b'
+      await call()
+      await call()
+      expect(new Set(seen).size).toBe(1)
+    }
+  })
+
+  it('stays with a token that renews one with a declared life', async () => {
+    let n = 0
+    const { seen, call, clock } = principals(bearerAuth(() => ({ token: `t${++n}`, expiresInMs: 10_000 })))
+    await call()
+    await clock.advance(9500)
+    await call()
+    expect(n).toBe(2)
+    expect(new Set(seen).size).toBe(1)
+  })
+
+  it('is another one where a new token came from token() after a refusal: it may be the next one who logged in', async () => {
+    let accepted = 'a'
+    const { seen, call } = principals(
+      bearerAuth(() => accepted),
+      () => accepted,
+    )
+    await call()
+    accepted = 'b'
+    await call()
+    expect(new Set(seen).size).toBe(2)
+  })
+
+  it('is the identity where there is one', async () => {
+    let token = 'a'
+    const { seen, call } = principals(bearerAuth(() => token, { identity: () => 'ada' }))
+    await call()
+    token = 'b'
+    await call()
+    expect(new Set(seen).size).toBe(1)
   })
 })

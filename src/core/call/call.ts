@@ -5,6 +5,8 @@ import { Context } from './context.ts'
 import type { OperationInfo } from './operation.ts'
 import type { Scope } from './scope.ts'
 
+const inspect = Symbol.for('nodejs.util.inspect.custom')
+
 /** Request headers: names in lower case. */
 export type CallHeaders = Readonly<Record<string, string>>
 
@@ -101,6 +103,29 @@ export class Call implements CallFields {
     const copy: Mutable<Call> = new Call(this)
     for (const name in changes) copy[name as keyof CallFields] = changes[name as keyof CallFields] as never
     return copy
+  }
+
+  /** For logs: what is called, and how far it has come. Never an input, a header's value or a credential. */
+  toJSON(): Record<string, unknown> {
+    const { operation, attempt, isReopen, cursor, headers, scope } = this
+    const { name, protocol, via, kind } = operation
+    const { phase, sent } = scope.root
+    return {
+      operation: name,
+      protocol,
+      via,
+      kind,
+      attempt,
+      isReopen,
+      cursor,
+      phase,
+      sent,
+      headers: Object.keys(headers),
+    }
+  }
+
+  [inspect](): string {
+    return `Call ${JSON.stringify(this.toJSON())}`
   }
 
   /** The same call with some headers more; a later one of the same name wins. Names must be in lower case. */

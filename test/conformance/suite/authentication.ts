@@ -91,6 +91,80 @@ export function authentication(harness: Harness): void {
       })
     })
 
+    it('gives each call of a failed refresh an error of its own', () => {
+      const auth = bearerAuth(() => 'old', { refresh: () => Promise.reject(new Error('login expired')) })
+      return inWorld(harness, { auth }, async (world) => {
+        const { api, peer } = world
+        peer.accept('unknown to all')
+        const errors = await world.played(Promise.all(['a', 'b', 'c'].map((text) => failureOf(api.read(text)))))
+        expect(new Set(errors).size).toBe(3)
+      })
+    })
+
+    it('sends the calls that a token source makes itself without a token, whatever it awaits before', () => {
+      const auth = bearerAuth(async (): Promise<string> => {
+        await new Promise((resolve) => setImmediate(resolve))
+        return clientsOwn?.read('the token') as Promise<string>
+      })
+      let clientsOwn: { read(text: string): Promise<string> } | undefined
+      return inWorld(harness, { auth }, async ({ api, peer }) => {
+        clientsOwn = api
+        expect(await api.read('first')).toBe('first')
+        expect(peer.seen.map(({ text, token }) => [text, token])).toEqual([
+          ['the token', undefined],
+          ['first', 'the token'],
+        ])
+      })
+    })
+
+    it('leaves a call alone that brings its own authorization: nothing is asked, renewed or replayed', () => {
+      let asked = 0
+      const auth = bearerAuth(() => `asked ${++asked}`, { refresh: () => `refreshed ${++asked}` })
+      return inWorld(harness, { auth }, async (world) => {
+        const { api, peer } = world
+        const headers = { authorization: 'Bearer mine' }
+        expect(await world.played(api.read('served', { headers }))).toBe('served')
+        peer.accept('another')
+        const error = await world.played(failureOf(api.read('refused', { headers })))
+        expect(error).toMatchObject({ code: 'unauthenticated' })
+        expect(asked).toBe(0)
+        expect(new Set(peer.seen.map(({ token }) => token))).toEqual(new Set(['mine']))
+        peer.accept('asked 1')
+        expect(await world.played(api.read('ordinary'))).toBe('ordinary')
+      })
+    })
+
+    it('waits for a token source that fails for a moment, and does not ask for a login', () => {
+      let asked = 0
+      const auth = bearerAuth(async () => {
+        if (++asked < 3) throw new TypeError('fetch failed')
+        return 'there'
+      })
+      return inWorld(harness, { auth, skipsWaits: true }, async ({ api, peer }) => {
+        expect(await api.read('patient')).toBe('patient')
+        expect(asked).toBe(3)
+        expect(peer.seen.map(({ token }) => token)).toEqual(['there'])
+      })
+    })
+
+    it('serves the next one who logs in on no connection of the one before', () => {
+      let token = 'of ada'
+      return inWorld(harness, { auth: bearerAuth(() => token) }, async (world) => {
+        const { api, peer } = world
+        const open = api.live ?? api.feed
+        const streams = [open?.()]
+        await world.played(Promise.resolve(streams[0]?.opened))
+        expect(await world.played(api.read('hers'))).toBe('hers')
+        token = 'of grace'
+        expect(await world.played(api.read('mine'))).toBe('mine')
+        streams.push(open?.())
+        await world.played(Promise.resolve(streams[1]?.opened))
+        const tokens = peer.seen.map((seen) => seen.token)
+        expect(tokens).toEqual(open ? ['of ada', 'of ada', 'of grace', 'of grace'] : ['of ada', 'of grace'])
+        for (const stream of streams) await stream?.close()
+      })
+    })
+
     it('keeps two identities apart', () => {
       const auth = bearerAuth(({ identity }) => `token of ${identity}`, {
         identity: ({ context }) => context.get(user),
