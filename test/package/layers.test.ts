@@ -92,7 +92,8 @@ test('what the table allows passes', () => {
       'src/index.ts': "export { createClient } from './client.ts'\nexport { retry } from './interceptors/index.ts'",
       'transports/rest.ts':
         "import { send } from './http/contract.ts'\nimport { Call } from '../src/core/call/call.ts'",
-      'transports/platform/node.ts': "import pRetry from 'p-retry'\nimport { Agent } from 'undici'\nimport { hostname } from 'node:os'",
+      'transports/platform/node.ts':
+        "import pRetry from 'p-retry'\nimport { Agent } from 'undici'\nimport { hostname } from 'node:os'",
       'transports/grpc/gen/api.gen.ts': '// a line\n'.repeat(900),
     }),
   ).toEqual([])
