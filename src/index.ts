@@ -45,7 +45,7 @@ export {
 } from './core/call/operation.ts'
 export type { PathValue } from './core/call/path-names.ts'
 export type { Reply, StreamReply, UnaryReply } from './core/call/reply.ts'
-export { type Schema, type, type Witness } from './core/call/schema.ts'
+export { optional, type Schema, type, type Witness } from './core/call/schema.ts'
 export { Scope } from './core/call/scope.ts'
 export type { Services } from './core/call/services.ts'
 export type { Telemetry, TelemetryEvent } from './core/call/telemetry.ts'

@@ -21,7 +21,7 @@ export function findCodec(codecs: Codecs, essence: string): Codec | undefined {
 /** `application/json` of `Application/JSON; charset=utf-8`; empty where there is no content type. */
 export function essenceOf(contentType: string | null | undefined): string {
   if (!contentType) return ''
-  const end = contentType.indexOf(';')
+  const end = contentType.search(/[;,]/)
   return (end < 0 ? contentType : contentType.slice(0, end)).trim().toLowerCase()
 }
 
@@ -50,7 +50,7 @@ export interface MediaType {
   readonly essence: string
   readonly charset: string
   /** How a body of it is read where nothing else is said; a body of no type may be JSON. */
-  readonly kind: 'json' | 'text' | 'bytes' | 'untyped'
+  readonly kind: 'json' | 'text' | 'bytes' | 'untyped' | 'contradicting'
 }
 
 let lastSeen: string | null | undefined
@@ -60,10 +60,22 @@ let lastRead: MediaType = { essence: '', charset: 'utf-8', kind: 'untyped' }
 export function readMediaType(contentType: string | null): MediaType {
   if (contentType === lastSeen) return lastRead
   const essence = essenceOf(contentType)
-  const kind = essence === '' ? 'untyped' : isJson(essence) ? 'json' : isText(essence) ? 'text' : 'bytes'
+  lastRead = { essence, charset: charsetOf(contentType), kind: kindOf(essence, contentType) }
   lastSeen = contentType
-  lastRead = { essence, charset: charsetOf(contentType), kind }
   return lastRead
+}
+
+function kindOf(essence: string, contentType: string | null): MediaType['kind'] {
+  if (essence === '') return 'untyped'
+  // Several header lines are joined by commas, which also stand in quoted parameters.
+  if (contentType?.includes(',')) {
+    const types = contentType
+      .replace(/"(?:[^"\\]|\\.)*"/g, '""')
+      .split(',')
+      .map(essenceOf)
+    if (types.some((type) => type !== '' && type !== types[0])) return 'contradicting'
+  }
+  return isJson(essence) ? 'json' : isText(essence) ? 'text' : 'bytes'
 }
 
 /** Bytes as text; a charset that the platform does not know is read as UTF-8. A byte order mark goes. */

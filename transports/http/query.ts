@@ -126,6 +126,6 @@ function pathOf(name: string): string {
 }
 
 /** Told by its tag: the classes of jsdom and Node differ. */
-export function isSearchParams(values: object): values is { toString(): string } {
+export function isSearchParams(values: object): boolean {
   return Object.prototype.toString.call(values) === '[object URLSearchParams]'
 }

@@ -1,7 +1,5 @@
-import { del, get, head, patch, post, put } from './builders.ts'
 import type { OpenApi } from './openapi-types.ts'
-
-const builders = { get, head, post, put, patch, del, delete: del }
+import { builder } from './operation.ts'
 
 /**
  * Builders typed end to end by an OpenAPI description, in the form that openapi-typescript generates (`paths`): input,
@@ -14,5 +12,14 @@ const builders = { get, head, post, put, patch, del, delete: del }
  * const api = client.bind({ repo: gh.get('/repos/{owner}/{repo}') })
  */
 export function openapi<Paths>(): OpenApi<Paths> {
-  return builders as unknown as OpenApi<Paths>
+  const del = builder('del', 'DELETE')
+  return {
+    get: builder('get', 'GET'),
+    head: builder('head', 'HEAD'),
+    post: builder('post', 'POST'),
+    put: builder('put', 'PUT'),
+    patch: builder('patch', 'PATCH'),
+    del,
+    delete: del,
+  } as unknown as OpenApi<Paths>
 }

@@ -1,18 +1,20 @@
 import { defineOperation, type Operation, type OperationInfo, type PagerInfo } from '../../src/core/call/operation.ts'
-import { validating } from '../../src/core/call/schema.ts'
+import { type Schema, validating } from '../../src/core/call/schema.ts'
 import { isReplayableBody } from '../http/encode-body.ts'
-import type { RestParts } from '../http/input.ts'
+import { inputReader, type RequestParts, restPart } from '../http/input.ts'
 import type { ResponseKind } from '../http/input-types.ts'
-import { flatIntake, type IntakePlan, nestedIntake } from '../http/intake.ts'
 import { PathTemplate } from '../http/path.ts'
 import { type AnySpec, checkSpec } from '../http/spec.ts'
+import type { RestBuilder } from './types.ts'
 
 /** What the transport needs to know of an operation. */
 export interface RestBinding {
   readonly method: string
   readonly template: PathTemplate
-  /** Undefined: by content type. */
-  readonly response: ResponseKind | undefined
+  /** How a reply is read: as the operation names it; `declared`: an output without a name, JSON or a codec; `any`: by content type. */
+  readonly reads: ResponseKind | 'declared' | 'any'
+  /** An output is declared that nothing at run time can hold an empty reply against. */
+  readonly isContentNeeded: boolean
   readonly contentType: string | undefined
   readonly accept: string | undefined
   /** Where neither operation, transport nor call says what they accept. */
@@ -21,8 +23,6 @@ export interface RestBinding {
   readonly errors: AnySpec['errors']
 }
 
-/** Methods whose flat input goes to the query. */
-const bodiless: readonly string[] = ['GET', 'HEAD', 'DELETE', 'OPTIONS']
 const keyed: readonly string[] = ['POST', 'PATCH']
 /** Anything else is taken, too: a problem+json, or a gateway's page, says what went wrong. */
 const accepts: Readonly<Record<ResponseKind, string>> = {
@@ -32,78 +32,48 @@ const accepts: Readonly<Record<ResponseKind, string>> = {
   stream: '*/*',
 }
 
+/** Makes the builder of one method; without effects, so that what is not used is left out of a bundle. */
+export const builder =
+  (name: string, method: string): RestBuilder =>
+  (path, spec) =>
+    defineRest(name, method, path, spec)
+
 /** Makes the operation of a builder's arguments. */
-export function defineRest<O extends Operation<any, any>>(
-  builder: string,
-  method: string,
-  path: string,
-  spec: AnySpec = {},
-): O {
+function defineRest<O extends Operation<any, any>>(name: string, method: string, path: string, spec: AnySpec = {}): O {
   const template = new PathTemplate(path)
-  checkSpec(builder, path, method, spec)
-  const via = spec.via ?? 'rest'
-  const name = `${method} ${path}`
+  checkSpec(name, path, method, spec)
+  const { via = 'rest', output, response, errors, paginate, shape, retry, idempotency, validate } = spec
   const isIdempotent = spec.idempotent ?? !keyed.includes(method)
-  const plan = planOf(method, template, spec, { operation: { name, protocol: 'rest', via } })
+  const operation = { name: `${method} ${path}`, protocol: 'rest', via }
+  const schema = response === 'stream' ? undefined : validating(output)
+  const pager = paginate as PagerInfo | undefined
   const binding: RestBinding = {
     method,
     template,
-    response: spec.response,
+    reads: response ?? (output ? 'declared' : 'any'),
+    isContentNeeded: output !== undefined && schema === undefined && validate === undefined,
     contentType: spec.contentType,
     accept: spec.accept,
-    defaultAccept: accepts[spec.response ?? 'json'],
-    errors: spec.errors,
+    defaultAccept: accepts[response ?? 'json'],
+    errors,
   }
   return defineOperation<O>({
-    name,
-    protocol: 'rest',
-    via,
+    ...operation,
     kind: 'unary',
     isIdempotent,
     isKeyedByDefault: !isIdempotent && keyed.includes(method),
     binding,
-    intake: spec.shape === 'nested' ? nestedIntake(plan) : flatIntake(plan),
-    isReplayable: (input: RestParts) => isReplayableBody(input.body),
-    ...optional(spec, plan),
-  })
-}
-
-/** Members that stand only where they say something. */
-function optional(
-  { output, response, errors, paginate, shape, retry, idempotency, validate }: AnySpec,
-  { rest }: IntakePlan,
-): Partial<OperationInfo> {
-  const schema = response === 'stream' ? undefined : validating(output)
-  const pager = paginate as PagerInfo | undefined
-  return {
-    ...(schema && { outlet: (message, check) => check(schema, message) }),
+    intake: inputReader(method, template.names, spec, { operation }),
+    isReplayable: (input: RequestParts) => isReplayableBody(input.body),
+    ...(schema && { outlet: outletOf(schema) }),
     ...(errors && { errors }),
-    ...(pager && { paginate: shape === 'nested' ? pager.nested(rest) : pager }),
+    ...(pager && { paginate: shape === 'nested' ? pager.nested(restPart(method, spec)) : pager }),
     ...(retry !== undefined && { retry }),
     ...(idempotency !== undefined && { idempotency }),
     ...(validate !== undefined && { validate }),
-  }
+  })
 }
 
-function planOf(
-  method: string,
-  { names }: PathTemplate,
-  { input, query, headers, body }: AnySpec,
-  origin: IntakePlan['origin'],
-): IntakePlan {
-  const isList = Array.isArray(query)
-  const isBody = body !== undefined || ((query === undefined || isList) && !bodiless.includes(method))
-  return {
-    origin,
-    params: names,
-    queryNames: isBody && isList ? query : [],
-    rest: isBody ? 'body' : 'query',
-    hasBody: body !== undefined && body !== '*' ? true : input !== undefined,
-    schemas: {
-      ...(input && { input }),
-      ...(query && !isList && { query: query as never }),
-      ...(headers && { headers }),
-      ...(body && body !== '*' && { body }),
-    },
-  }
+function outletOf(schema: Schema<any, any>): NonNullable<OperationInfo['outlet']> {
+  return (message, check) => check(schema, message)
 }

@@ -7,16 +7,16 @@ import {
   idempotencyProfiles,
 } from '../../src/core/call/idempotency.ts'
 import { refusal } from '../../src/core/errors/refusal.ts'
+import { notify } from '../../src/core/guard.ts'
 import type { Codecs } from '../http/codecs.ts'
 import type { FetchOptions, HttpRequest } from '../http/contract.ts'
 import { type EncodedBody, encodeBody } from '../http/encode-body.ts'
-import { RestInput, type RestParts } from '../http/input.ts'
+import { RequestInput, type RequestParts } from '../http/input.ts'
 import { encodeQuery, isSearchParams, joinQuery, type QueryStyle } from '../http/query.ts'
 import type { BaseUrl } from '../shared/base-url.ts'
 import { type CrossOriginFilter, crossOriginFilter } from '../shared/cross-origin.ts'
 import type { DeadlineWriter } from '../shared/deadline-header.ts'
 import type { RestBinding } from './operation.ts'
-import { progressReport } from './progress.ts'
 
 /** What the requests of one transport have in common. */
 export interface RequestDefaults {
@@ -24,14 +24,15 @@ export interface RequestDefaults {
   readonly headers: CallHeaders
   readonly query: Readonly<Record<string, unknown>> | undefined
   readonly queryStyle: QueryStyle
-  readonly codecs: Codecs
+  readonly codecs: Codecs | undefined
   readonly idempotency: IdempotencyOption | undefined
   readonly deadlineWriter: DeadlineWriter | undefined
-  readonly crossOriginHeaders: readonly string[]
+  readonly crossOriginHeaders: readonly string[] | undefined
   readonly fetchOptions: FetchOptions | undefined
 }
 
 type Headers = Record<string, string>
+const noBody: EncodedBody = { body: undefined, contentType: undefined, isReplayable: true }
 
 /** Makes the HTTP requests of one transport. */
 export class RestRequests {
@@ -51,95 +52,80 @@ export class RestRequests {
   /** @throws {CallError} `invalid_argument` when the call cannot be written. */
   make(call: Call): HttpRequest {
     const binding = call.operation.binding as RestBinding
-    const input = call.input as RestParts
-    const profile = this.#bodyProfile(call)
-    const headers = this.#headers(call, binding, input)
-    const encoded = this.#body(call, binding, input, headers, profile)
-    describeBody(headers, encoded)
-    return {
-      method: binding.method,
-      url: this.#url(call, binding, input, profile),
-      headers: this.#filter ? this.#filter(call, headers, input.headers) : headers,
-      credentialHeaders: call.credential?.headers && Object.keys(call.credential.headers),
-      body: encoded.body,
-      blob: encoded.blob,
-      isBodyReplayable: encoded.isReplayable,
-      fetchOptions: this.#defaults.fetchOptions,
-      onUploadProgress: uploadProgress(call, encoded),
-    }
-  }
-
-  #url(
-    call: Call,
-    { template, method }: RestBinding,
-    { params, query }: RestParts,
-    profile: IdempotencyProfile | undefined,
-  ): string {
-    let written = isSearchParams(query) ? joinQuery(this.#defaultQuery, query.toString()) : this.#query(query, call)
-    if (profile && isBodiless(method) && call.idempotencyKey !== undefined)
-      written = joinQuery(written, encodeQuery({ [profile.name]: call.idempotencyKey }))
-    if (call.credential?.query) written = joinQuery(written, encodeQuery(call.credential.query, undefined, call))
-    const path = this.#defaults.base.prefix + template.fill(params, call)
-    return written === '' ? path : `${path}${template.hasQuery ? '&' : '?'}${written}`
-  }
-
-  /** Of the transport and the call; where a name is in both, the call's wins. */
-  #query(query: object, call: Call): string {
-    const { query: defaults, queryStyle } = this.#defaults
-    for (const _ in query) return encodeQuery(defaults ? { ...defaults, ...query } : query, queryStyle, call)
-    return this.#defaultQuery
-  }
-
-  /** Later ones win: transport, operation, input, call, credential. */
-  #headers(call: Call, binding: RestBinding, input: RestParts): Headers {
-    const { headers: own } = input
+    const input = call.input as RequestParts
+    const { method, template } = binding
+    const { base, deadlineWriter, fetchOptions } = this.#defaults
+    const { credential } = call
+    // Later ones win: transport, operation, input, call, credential.
     const headers: Headers = {
-      ...this.#base(binding),
-      ...(own && readHeaders(textHeaders(own), call)),
+      ...(this.#baseHeaders.get(binding) ?? this.#makeBase(binding)),
+      ...(input.headers && readHeaders(textHeaders(input.headers), call)),
       ...call.headers,
-      ...call.credential?.headers,
+      ...credential?.headers,
     }
-    const { deadlineWriter } = this.#defaults
     if (deadlineWriter && call.isDeadlineSent) {
       const [name, value] = deadlineWriter(call.remainingMs)
       headers[name] = value
     }
-    return headers
+    const profile = call.idempotencyKey === undefined ? undefined : this.#keyOutsideHeaders(call)
+    const encoded =
+      input.body === undefined && profile === undefined ? noBody : this.#body(call, method, headers, profile)
+    describeBody(headers, encoded)
+    const query = this.#query(call, method, input.query, profile)
+    const path = base.prefix + template.fill(input.params, call)
+    return {
+      method,
+      url: query === '' ? path : `${path}${template.hasQuery ? '&' : '?'}${query}`,
+      headers: this.#filter ? this.#filter(call, headers, input.headers) : headers,
+      credentialHeaders: credential?.headers && Object.keys(credential.headers),
+      body: encoded.body,
+      blob: encoded.blob,
+      isBodyReplayable: encoded.isReplayable,
+      fetchOptions,
+      onUploadProgress: call.options.onUploadProgress && uploadProgress(call, encoded),
+    }
   }
 
-  #base(binding: RestBinding): CallHeaders {
-    let base = this.#baseHeaders.get(binding)
-    if (!base) {
-      base = {
-        accept: binding.defaultAccept,
-        ...this.#defaults.headers,
-        ...(binding.accept && { accept: binding.accept }),
-        ...(binding.contentType && { 'content-type': binding.contentType }),
+  /** Of the transport and the call (where a name is in both, the call's wins), then key and credential. */
+  #query(call: Call, method: string, query: object, profile: IdempotencyProfile | undefined): string {
+    const { query: defaults, queryStyle } = this.#defaults
+    let written = this.#defaultQuery
+    if (isSearchParams(query)) written = joinQuery(written, query.toString())
+    else
+      for (const _ in query) {
+        written = encodeQuery(defaults ? { ...defaults, ...query } : query, queryStyle, call)
+        break
       }
-      this.#baseHeaders.set(binding, base)
+    if (profile && isBodiless(method))
+      written = joinQuery(written, encodeQuery({ [profile.name]: call.idempotencyKey }))
+    if (call.credential?.query) written = joinQuery(written, encodeQuery(call.credential.query, undefined, call))
+    return written
+  }
+
+  #makeBase(binding: RestBinding): CallHeaders {
+    const base = {
+      accept: binding.defaultAccept,
+      ...this.#defaults.headers,
+      ...(binding.accept && { accept: binding.accept }),
+      ...(binding.contentType && { 'content-type': binding.contentType }),
     }
+    this.#baseHeaders.set(binding, base)
     return base
   }
 
-  #body(
-    call: Call,
-    { method }: RestBinding,
-    input: RestParts,
-    headers: Headers,
-    profile: IdempotencyProfile | undefined,
-  ): EncodedBody {
-    const { codecs, queryStyle } = this.#defaults
+  #body(call: Call, method: string, headers: Headers, profile: IdempotencyProfile | undefined): EncodedBody {
+    const { codecs = {}, queryStyle } = this.#defaults
+    const input = call.input as RequestParts
     const encode = () => {
       const body = profile && !isBodiless(method) ? withKey(input.body, profile.name, call) : input.body
       return encodeBody(body, { contentType: headers['content-type'], codecs, queryStyle }, call)
     }
-    return input instanceof RestInput ? input.encodeOnce(encode) : encode()
+    return input instanceof RequestInput ? input.encodeOnce(encode) : encode()
   }
 
   /** The profile of a key that stands not among the headers. */
-  #bodyProfile(call: Call): IdempotencyProfile | undefined {
-    if (call.idempotencyKey === undefined) return undefined
-    const named = call.operation.idempotency ?? this.#defaults.idempotency
+  #keyOutsideHeaders({ operation }: Call): IdempotencyProfile | undefined {
+    const named = operation.idempotency ?? this.#defaults.idempotency
     const profile = named ? idempotencyProfiles[named] : undefined
     return profile?.place === 'header' ? undefined : profile
   }
@@ -160,24 +146,17 @@ function isBodiless(method: string): boolean {
 
 /** The key as a member of the body; a body that can hold none would be sent again without protection. */
 function withKey(body: unknown, name: string, call: Call): unknown {
-  if (
-    body !== undefined &&
-    (typeof body !== 'object' ||
-      body === null ||
-      Array.isArray(body) ||
-      Object.prototype.toString.call(body) !== '[object Object]')
-  ) {
+  const isObject = Object.prototype.toString.call(body) === '[object Object]'
+  if (body !== undefined && !isObject)
     throw refusal(`the idempotency profile puts its key into the body, which must be an object then`, call)
-  }
   return { [name]: call.idempotencyKey, ...(body as object | undefined) }
 }
 
 /** Dates as HTTP writes them, lists joined. */
-function textHeaders(headers: Readonly<Record<string, unknown>>): HeadersInit {
+function textHeaders(headers: object): HeadersInit {
   const text: Record<string, string> = {}
-  for (const [name, value] of Symbol.iterator in headers
-    ? (headers as unknown as Map<string, unknown>)
-    : Object.entries(headers)) {
+  const pairs = Symbol.iterator in headers ? (headers as Iterable<[string, unknown]>) : Object.entries(headers)
+  for (const [name, value] of pairs) {
     if (value === undefined || value === null) continue
     text[name] = value instanceof Date ? value.toUTCString() : Array.isArray(value) ? value.join(', ') : String(value)
   }
@@ -185,12 +164,23 @@ function textHeaders(headers: Readonly<Record<string, unknown>>): HeadersInit {
 }
 
 function uploadProgress(call: Call, { body, length }: EncodedBody): ((transferredBytes: number) => void) | undefined {
-  const report = body === undefined ? undefined : progressReport(call, 'onUploadProgress')
-  if (!report) return undefined
-  const totalBytes = length ?? (typeof body === 'function' ? undefined : byteLength(body as string | Uint8Array))
-  return (transferredBytes) => report(transferredBytes, totalBytes)
+  if (body === undefined) return undefined
+  const totalBytes = length ?? (typeof body === 'function' ? undefined : byteLength(body))
+  return (transferredBytes) => reportProgress(call, 'onUploadProgress', transferredBytes, totalBytes)
 }
 
 function byteLength(body: string | Uint8Array): number {
   return typeof body === 'string' ? new TextEncoder().encode(body).byteLength : body.byteLength
+}
+
+/** Tells the caller's listener in bytes as they move; what it throws must not break the exchange. */
+export function reportProgress(
+  call: Call,
+  name: 'onUploadProgress' | 'onDownloadProgress',
+  transferredBytes: number,
+  totalBytes: number | undefined,
+): void {
+  const { telemetry } = call.scope.services
+  const progress = totalBytes === undefined ? { transferredBytes } : { transferredBytes, totalBytes }
+  notify(`${call.operation.name}: ${name}`, () => call.options[name]?.(progress), telemetry)
 }

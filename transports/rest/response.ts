@@ -7,7 +7,6 @@ import type { Failure } from '../../src/core/errors/failure.ts'
 import { type Codecs, decodeText, findCodec, type MediaType, readMediaType } from '../http/codecs.ts'
 import type { HttpHead } from '../http/contract.ts'
 import { httpFailure } from '../http/errors.ts'
-import type { ResponseKind } from '../http/input-types.ts'
 import type { RestBinding } from './operation.ts'
 
 /** A response whose body has been read. */
@@ -16,55 +15,86 @@ export interface WholeResponse extends HttpHead {
   readonly trailers: HeaderMap
 }
 
-/** Statuses that never carry a message. */
-const isEmptyStatus = (status: number): boolean => status === 204 || status === 205 || status === 304
-
 /** Whether a status is a reply; 304 answers a conditional GET, other redirects only where nobody follows them. */
 export function isReply(status: number, isManualRedirect: boolean): boolean {
   return (status >= 200 && status < 300) || status === 304 || (isManualRedirect && status >= 300 && status < 400)
 }
 
-/** @throws {CallError} `internal` when the body cannot be read as what it says it is. */
-export function readReply(call: Call, url: string, response: WholeResponse, codecs: Codecs): UnaryReply {
-  const { status, trailers } = response
-  const { method, response: kind } = call.operation.binding as RestBinding
-  const message = method === 'HEAD' || isEmptyStatus(status) ? undefined : readMessage(call, response, kind, codecs)
-  return { kind: 'unary', message, status, headers: resolveLocation(response.headers, response.url || url), trailers }
-}
-
-function readMessage(
-  call: Call,
-  { body, headers, status }: WholeResponse,
-  kind: ResponseKind | undefined,
-  codecs: Codecs,
-): unknown {
-  const type = readMediaType(headers.get('content-type'))
-  try {
-    return decode(body, type, kind, codecs)
-  } catch (cause) {
-    const as = kind === 'json' || type.kind === 'json' ? 'JSON' : 'what its content type says'
-    const message =
-      kind === 'json' && type.essence === 'text/html'
-        ? 'an HTML page came where JSON was asked for: check the path, and what stands in between'
-        : `the body cannot be read as ${as}: see cause; the server did what was asked`
-    throw new CallError({ code: 'internal', message, phase: 'body', sent: 'yes', status, headers, cause }, call)
+/**
+ * Makes the reply of a response.
+ *
+ * @param url - of the request, where the response does not say where it came from.
+ * @throws {CallError} `internal` when the body is not what it should be.
+ */
+export function readReply(call: Call, url: string, response: WholeResponse, codecs: Codecs | undefined): UnaryReply {
+  const { status, trailers, body } = response
+  const { method, reads, isContentNeeded } = call.operation.binding as RestBinding
+  let { headers } = response
+  let message: unknown
+  // 204, 205 and 304 never carry a message.
+  if (method !== 'HEAD' && status !== 204 && status !== 205 && status !== 304) {
+    const type = readMediaType(headers.get('content-type'))
+    try {
+      message = decode(body, type, reads, codecs)
+    } catch (cause) {
+      if (cause instanceof Misfit) throw unreadable(call, response, cause.message)
+      throw unreadable(call, response, misreadJson(type, reads), cause)
+    }
   }
+  if (message === undefined && isContentNeeded && status !== 304)
+    throw unreadable(call, response, `nothing came (status ${status}) where output is declared: ${howEmpty}`)
+  if (status !== 200) headers = resolveLocation(headers, response.url || url)
+  return { kind: 'unary', message, status, headers, trailers }
 }
 
-/** By the kind that the operation names, else by content type; a body without one is JSON, or else a text. */
-function decode(bytes: Uint8Array, type: MediaType, asked: ResponseKind | undefined, codecs: Codecs): unknown {
-  if (asked === 'bytes') return plainBytes(bytes)
-  if (asked === 'text') return decodeText(bytes, type.charset)
-  const parse = findCodec(codecs, type.essence)?.parse
+const howEmpty = 'write optional(output) where a reply may be empty, or leave output out where it always is'
+
+/** A body of another type than the operation asks for; its message tells what came. */
+class Misfit extends Error {}
+
+/** By what the operation declares, else by content type. */
+function decode(bytes: Uint8Array, type: MediaType, reads: RestBinding['reads'], codecs: Codecs | undefined): unknown {
+  if (reads === 'bytes') return plainBytes(bytes)
+  if (reads === 'text') return decodeText(bytes, type.charset)
+  const parse = codecs && findCodec(codecs, type.essence)?.parse
   if (parse) return parse(plainBytes(bytes), type.charset)
-  const kind = asked === 'json' ? 'json' : type.kind
-  if (bytes.byteLength === 0) return kind === 'text' ? '' : undefined
+  if (bytes.byteLength === 0) return reads === 'any' && type.kind === 'text' ? '' : undefined
+  if (reads === 'declared' && !mayBeJson(type)) throw new Misfit(otherType(type))
+  const kind = reads === 'any' ? type.kind : 'json'
   return decodeBytes(bytes, kind, type.charset, kind === 'untyped')
+}
+
+/** JSON, no type, and texts that are no page may hold JSON. */
+function mayBeJson({ kind, essence }: MediaType): boolean {
+  return kind === 'json' || kind === 'untyped' || (essence.startsWith('text/') && essence !== 'text/html')
+}
+
+function otherType({ essence, kind }: MediaType): string {
+  if (/^text\/html$|^application\/xhtml/.test(essence))
+    return `the reply is ${essence} where JSON was expected: an SPA fallback or a sign-in page? Check path and baseUrl`
+  if (kind === 'contradicting')
+    return 'the reply has content types that contradict each other: JSON was expected; check what stands in between'
+  return `the reply is ${/^[\w.+/-]{1,100}$/.test(essence) ? essence : 'of an unreadable type'} where JSON was expected: name it in response ('text', 'bytes', 'stream'), or add a codec`
+}
+
+function misreadJson({ kind, essence }: MediaType, reads: RestBinding['reads']): string {
+  if (reads === 'json' && essence === 'text/html')
+    return 'an HTML page came where JSON was asked for: check the path, and what stands in between'
+  if (reads === 'declared' && kind !== 'json')
+    return `the reply is no JSON, and has ${kind === 'untyped' ? 'no content type' : `the type ${essence}`}: name it in response ('text', 'bytes')`
+  const as = reads === 'json' || kind === 'json' ? 'JSON' : 'what its content type says'
+  return `the body cannot be read as ${as}: see cause`
+}
+
+/** The server did what was asked: sending it again would do it twice. */
+function unreadable(call: Call, { status, headers }: WholeResponse, what: string, cause?: unknown): CallError {
+  const message = `${what}; the server did what was asked`
+  return new CallError({ code: 'internal', message, phase: 'body', sent: 'yes', status, headers, cause }, call)
 }
 
 /** JSON, text or bytes; what is no JSON, but may be a text, is one where the reader is lenient. */
 function decodeBytes(bytes: Uint8Array, kind: MediaType['kind'], charset: string, isLenient: boolean): unknown {
-  if (kind === 'bytes') return plainBytes(bytes)
+  if (kind === 'bytes' || kind === 'contradicting') return plainBytes(bytes)
   const text = decodeText(bytes, charset)
   if (kind === 'text') return text
   try {
@@ -87,8 +117,8 @@ function resolveLocation(headers: HeaderMap, url: string): HeaderMap {
   return headers.with('location', new URL(location, url).href)
 }
 
-/** The error of a response that is none of the replies; its body typed by the operation's `errors`. */
-export async function responseError(call: Call, { status, headers, body: bytes }: WholeResponse): Promise<CallError> {
+/** Throws the error of a response that is none of the replies; its body typed by the operation's `errors`. */
+export async function responseError(call: Call, { status, headers, body: bytes }: WholeResponse): Promise<never> {
   const type = readMediaType(headers.get('content-type'))
   const body = bytes.byteLength === 0 ? undefined : decodeBytes(bytes, type.kind, type.charset, true)
   const failure = httpFailure(
@@ -96,7 +126,7 @@ export async function responseError(call: Call, { status, headers, body: bytes }
     call.scope.services.clock.wallNow(),
   )
   const schema = validating((call.operation.binding as RestBinding).errors?.[status])
-  return new CallError(schema ? { ...failure, body: await typedBody(call, schema, failure) } : failure, call)
+  throw new CallError(schema ? { ...failure, body: await typedBody(call, schema, failure) } : failure, call)
 }
 
 async function typedBody(

@@ -1,8 +1,16 @@
+import type { Auth } from '../../src/core/call/auth.ts'
+import type { HeadersInit } from '../../src/core/call/call-options.ts'
 import type { Fails, PagedUnary, Unary } from '../../src/core/call/call-types.ts'
+import type { IdempotencyOption } from '../../src/core/call/idempotency.ts'
 import type { AnyPager, Operation } from '../../src/core/call/operation.ts'
 import type { Schema, SchemaOutput } from '../../src/core/call/schema.ts'
+import type { Transport } from '../../src/core/call/transport.ts'
 import type { ByteStream } from '../http/byte-types.ts'
+import type { Codecs } from '../http/codecs.ts'
+import type { HttpOptions } from '../http/contract.ts'
 import type { InputCheck, RequestSpec, ResponseKind, RestIn, ViaOf } from '../http/input-types.ts'
+import type { QueryStyle } from '../http/query.ts'
+import type { DeadlineHeader } from '../shared/deadline-header.ts'
 import type { ItemOf, Pager, PagerCheck } from '../shared/pages.ts'
 
 // Five rules keep hovers short, declarations small, checking cheap and the checks honest:
@@ -13,6 +21,41 @@ import type { ItemOf, Pager, PagerCheck } from '../shared/pages.ts'
 //      option gives to a nested factory call: it would be inferred from the context, and the check would pass silently.
 //   4. A phantom member is required, not optional: an optional one adds "Consider adding 'undefined' …" to every message.
 //   5. A refusal is a string literal type in the slot to change; it is the last line of the compiler's message.
+
+/** Where a REST API is and how to talk to it. */
+export interface RestTransportOptions extends HttpOptions {
+  /** Paths are put behind it, its own path included. Absolute; in browsers it may be relative to the page. */
+  readonly baseUrl: string
+  /** Instead of the client's; `false` for none. */
+  readonly auth?: Auth | false | undefined
+  /** Sent with every request; names of the operation and the call win. */
+  readonly headers?: HeadersInit | undefined
+  /** Parameters of every request; those of the call win. */
+  readonly query?: Readonly<Record<string, unknown>> | undefined
+  /** How lists and nulls are written in queries. */
+  readonly queryStyle?: QueryStyle | undefined
+  /** How the server takes idempotency keys: naming a profile says that it honours them. @defaultValue none is known to be honoured */
+  readonly idempotency?: IdempotencyOption | undefined
+  /** A larger buffered body is refused with `resource_exhausted`; bytes after decompression. @defaultValue 67_108_864 (64 MiB) */
+  readonly maxBodyBytes?: number | undefined
+  /** Media types beside JSON, text, forms and multipart, or instead of them. */
+  readonly codecs?: Codecs | undefined
+  /** Tells the server how long the caller still waits. @defaultValue none */
+  readonly deadlineHeader?: DeadlineHeader | undefined
+  /**
+   * In browsers, on a page of another origin: the further headers that the server allows. Content type, accept, auth
+   * and what caller or operation name themselves are always sent; what interceptors add is left out.
+   *
+   * @defaultValue none
+   */
+  readonly crossOriginHeaders?: readonly string[] | undefined
+}
+
+/** A REST transport, as `createClient` takes it. */
+export interface RestTransport extends Transport<'rest'> {
+  readonly origin: string
+  readonly idempotency?: IdempotencyOption | undefined
+}
 
 /** What may be said of one REST operation. */
 export interface RestSpec extends RequestSpec {

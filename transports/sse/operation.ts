@@ -1,8 +1,7 @@
 import type { Operation, OperationInfo, ResumeSpec } from '../../src/core/call/operation.ts'
 import { type Schema, validating } from '../../src/core/call/schema.ts'
 import { defineStream } from '../../src/core/stream/streaming.ts'
-import type { RestInput } from '../http/input.ts'
-import { flatIntake, type IntakePlan, nestedIntake } from '../http/intake.ts'
+import { inputReader, type RequestInput } from '../http/input.ts'
 import { PathTemplate } from '../http/path.ts'
 import type { EventReader } from './batch.ts'
 import { makeReader } from './reader.ts'
@@ -26,8 +25,7 @@ export function defineEvents<O extends Operation<any, any>>(path: string, map: S
   checkEvents(path, map, spec)
   const { method = 'GET', via = 'sse', resume = method === 'GET' } = spec
   const name = `${method} ${path}`
-  const plan = planOf(method, template, spec, { operation: { name, protocol: 'sse', via } })
-  const intake = spec.shape === 'nested' ? nestedIntake(plan) : flatIntake(plan)
+  const intake = inputReader(method, template.names, spec, { operation: { name, protocol: 'sse', via } })
   const reopenMethod = resume === 'get' ? 'GET' : method
   const binding: SseBinding = { method, reopenMethod, template, reader: makeReader(map, spec) }
   return defineStream<O>({
@@ -46,13 +44,13 @@ export function defineEvents<O extends Operation<any, any>>(path: string, map: S
 /** `apply` changes the input as the caller wrote it, which is taken apart again; it was validated before. */
 function declared({ cursor, apply }: ResumeSpec, intake: NonNullable<OperationInfo['intake']>): Partial<OperationInfo> {
   const written = new WeakMap<object, unknown>()
-  const remember = (parts: RestInput, input: unknown) => {
+  const remember = (parts: RequestInput, input: unknown) => {
     written.set(parts, input)
     return parts
   }
   return {
     intake(input, check) {
-      const parts = intake(input, check) as RestInput | Promise<RestInput>
+      const parts = intake(input, check) as RequestInput | Promise<RequestInput>
       return parts instanceof Promise ? parts.then((done) => remember(done, input)) : remember(parts, input)
     },
     resume: {
@@ -81,28 +79,5 @@ function outletOf(schemas: ReadonlyMap<string, Schema<any, any>>): NonNullable<O
     if (!schema) return event
     const data = check(schema, event.data)
     return data instanceof Promise ? data.then((checked) => ({ ...event, data: checked })) : { ...event, data }
-  }
-}
-
-function planOf(
-  method: string,
-  { names }: PathTemplate,
-  { input, query, headers, body }: EventsSpec,
-  origin: IntakePlan['origin'],
-): IntakePlan {
-  const isList = Array.isArray(query)
-  const isBody = body !== undefined || (method === 'POST' && (query === undefined || isList))
-  return {
-    origin,
-    params: names,
-    queryNames: isBody && isList ? query : [],
-    rest: isBody ? 'body' : 'query',
-    hasBody: body !== undefined || (isBody && input !== undefined),
-    schemas: {
-      ...(input && { input }),
-      ...(query && !isList && { query: query as Schema<any, any> }),
-      ...(headers && { headers }),
-      ...(body && { body }),
-    },
   }
 }

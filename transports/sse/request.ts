@@ -3,7 +3,7 @@ import { principalOf } from '../../src/core/call/credential.ts'
 import { readHeaders } from '../../src/core/call/headers-init.ts'
 import { CallError } from '../../src/core/errors/error.ts'
 import type { FetchOptions, HttpRequest } from '../http/contract.ts'
-import { RestInput, type RestParts } from '../http/input.ts'
+import { RequestInput, type RequestParts } from '../http/input.ts'
 import { encodeQuery, joinQuery, type QueryStyle } from '../http/query.ts'
 import type { BaseUrl } from '../shared/base-url.ts'
 import { type CrossOriginFilter, crossOriginFilter } from '../shared/cross-origin.ts'
@@ -42,7 +42,7 @@ export class SseRequests {
   /** @throws {CallError} `invalid_argument` when the call cannot be written, `failed_precondition` when its cursor cannot. */
   make(call: Call): HttpRequest {
     const binding = call.operation.binding as SseBinding
-    const input = call.input as RestParts
+    const input = call.input as RequestParts
     const method = call.isReopen || call.cursor !== undefined ? binding.reopenMethod : binding.method
     const body = method === 'POST' ? bodyOf(input, call) : undefined
     const headers = this.#headers(call, input, body !== undefined)
@@ -77,7 +77,7 @@ export class SseRequests {
     return call.operation.resume ? undefined : call.cursor
   }
 
-  #url(call: Call, { template }: SseBinding, { params, query }: RestParts): string {
+  #url(call: Call, { template }: SseBinding, { params, query }: RequestParts): string {
     const { base, query: defaults, queryStyle, cursorQuery } = this.#defaults
     const cursor = cursorQuery === undefined ? undefined : this.#cursor(call)
     const own = cursor === undefined ? undefined : { [cursorQuery as string]: cursor }
@@ -88,7 +88,7 @@ export class SseRequests {
   }
 
   /** Later ones win: protocol, transport, input, call, credential. */
-  #headers(call: Call, { headers: own }: RestParts, hasBody: boolean): Headers {
+  #headers(call: Call, { headers: own }: RequestParts, hasBody: boolean): Headers {
     const { headers: base, cursorQuery, deadlineWriter } = this.#defaults
     const headers: Headers = {
       accept: 'text/event-stream',
@@ -111,7 +111,7 @@ export class SseRequests {
 }
 
 /** Written once, so that every attempt sends the same bytes whatever becomes of the object. */
-function bodyOf(input: RestParts, call: Call): string | undefined {
+function bodyOf(input: RequestParts, call: Call): string | undefined {
   const { body } = input
   if (body === undefined) return undefined
   const encode = () => ({
@@ -119,7 +119,7 @@ function bodyOf(input: RestParts, call: Call): string | undefined {
     contentType: 'application/json',
     isReplayable: true,
   })
-  return input instanceof RestInput ? (input.encodeOnce(encode).body as string) : encode().body
+  return input instanceof RequestInput ? (input.encodeOnce(encode).body as string) : encode().body
 }
 
 function unsendable(call: Call): never {

@@ -20,6 +20,18 @@ export function type<T>(): Witness<T> {
   return witness as unknown as Witness<T>
 }
 
+/**
+ * The same schema, which `undefined` fits as well: for replies that may be empty. Types are gone at run time, so that
+ * `type<T | undefined>()` could not tell.
+ *
+ * @example
+ * get('/jobs/{id}/result', { output: optional(type<Result>()) }) // 204 gives undefined
+ */
+export function optional<In, Out>(schema: Schema<In, Out>): Schema<In | undefined, Out | undefined> {
+  const validate = (value: unknown) => (value === undefined ? { value } : standardOf(schema).validate(value))
+  return { '~standard': { version: 1, vendor: 'polywire', validate } } as Schema<any, any>
+}
+
 /** The output type of a schema. */
 export type SchemaOutput<S> = S extends Schema<any, infer Out> ? Out : never
 
@@ -39,9 +51,12 @@ export function validating(schema: Schema<any, any> | undefined): Schema<any, an
 
 /** Runs a Standard Schema; asynchronous only where the schema is. */
 export function checkSchema(schema: Schema<any, any>, value: unknown): Checked | Promise<Checked> {
-  const standard = schema['~standard'] as unknown as { validate(value: unknown): Validation | Promise<Validation> }
-  const result = standard.validate(value)
+  const result = standardOf(schema).validate(value)
   return result instanceof Promise ? result.then(toChecked) : toChecked(result)
+}
+
+function standardOf(schema: Schema<any, any>) {
+  return schema['~standard'] as unknown as { validate(value: unknown): Validation | Promise<Validation> }
 }
 
 function toChecked(result: Validation): Checked {
