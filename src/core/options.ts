@@ -65,13 +65,17 @@ export const either = (...rules: readonly OptionRule[]): OptionRule =>
  * checkOptions('restTransport()', options, { baseUrl: text, maxBodyBytes: aboveZero })
  */
 export function checkOptions(what: string, options: unknown, rules: OptionRules, origin?: ErrorOrigin): void {
-  const wrong = isObject(options) ? wrongMember('', options, rules) : 'the options are an object'
+  const wrong = wrongOption(options, rules)
   if (wrong === undefined) return
   const end = origin ? `${wrong.endsWith('?') ? ' N' : '; n'}othing was sent` : ''
   throw new CallError({ code: 'invalid_argument', message: `${what}: ${wrong}${end}` }, origin)
 }
 
-/** The first option that is unknown or does not fit, in words. */
+/** The first option that is unknown or does not fit, in words; undefined where there is none. */
+export function wrongOption(options: unknown, rules: OptionRules): string | undefined {
+  return isObject(options) ? wrongMember('', options, rules) : 'the options are an object'
+}
+
 function wrongMember(prefix: string, options: object, rules: OptionRules): string | undefined {
   for (const name in options) {
     const value: unknown = options[name as never]

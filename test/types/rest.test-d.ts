@@ -7,6 +7,7 @@ import {
   type InputOf,
   isCallError,
   type OutputOf,
+  optional,
   type Schema,
   type Transport,
   type,
@@ -174,6 +175,62 @@ export async function kinds() {
   // @ts-expect-error no part of a form
   multipart({ a: { b: 1 } })
 }
+
+export function outputs() {
+  type Id = string & { readonly brand: 'id' }
+  // What JSON gives, and what `response` names.
+  get('/x', { output: type<User>() })
+  get('/x', { output: type<number>() })
+  get('/x', { output: type<{ text: string } | string[]>() })
+  get('/x', { output: type<any>() })
+  get('/x', { output: type<unknown>() })
+  get('/x', { output: type<string>(), response: 'text' })
+  get('/x', { output: type<'a' | 'b'>(), response: 'json' })
+  get('/x', { output: type<Uint8Array>(), response: 'bytes' })
+  get('/x', { output: type<ByteStream>(), response: 'stream' })
+  get('/x', { output: z.object({ a: z.string() }).optional() })
+  const named = { output: type<string>(), response: 'text' } as const
+  get('/x', named)
+  same<OutputOf<ReturnType<typeof emptied>>, User | undefined>(true)
+
+  // @ts-expect-error a text, inline
+  get('/x', { output: type<string>() })
+  // @ts-expect-error a text of few values
+  post('/x', { output: type<'a' | 'b'>() })
+  // @ts-expect-error a text with a brand, of a body-carrying operation
+  post('/x', { body: type<NewUser>(), output: type<Id>() })
+  // @ts-expect-error a text by a schema
+  get('/x', { output: z.string() })
+  // @ts-expect-error a text, or nothing
+  get('/x', { output: optional(type<string>()) })
+  // @ts-expect-error bytes
+  get('/x', { output: type<Uint8Array>() })
+  // @ts-expect-error bytes, as they stand in memory
+  put('/x', { output: type<ArrayBuffer>() })
+  // @ts-expect-error a stream
+  get('/x', { output: type<ByteStream>() })
+  // @ts-expect-error a stream of the platform
+  get('/x', { output: type<ReadableStream<Uint8Array>>() })
+  const text = { output: type<string>() }
+  // @ts-expect-error a text, in a spec declared elsewhere
+  get('/x', text)
+  const bytes = { output: type<Uint8Array>(), query: type<{ q: string }>() }
+  // @ts-expect-error bytes, in a spec declared elsewhere
+  get('/x', bytes)
+  const witness = type<string>()
+  // @ts-expect-error a text, in a schema declared elsewhere
+  del('/x', { output: witness })
+
+  // @ts-expect-error types are gone at run time: optional(type<User>()) says that nothing may come
+  get('/x', { output: type<User | undefined>() })
+  // @ts-expect-error nothing to declare where nothing ever comes
+  del('/x', { output: type<void>() })
+  const nothing = { output: type<undefined>() }
+  // @ts-expect-error the same in a spec declared elsewhere
+  del('/x', nothing)
+}
+
+const emptied = () => get('/x', { output: optional(type<User>()) })
 
 export async function schemas() {
   const zod = await api.users.zod({ id: 1, at: new Date() })

@@ -1,7 +1,9 @@
 import type { AnyPager } from '../../src/core/call/operation.ts'
 import type { Schema } from '../../src/core/call/schema.ts'
-import { isIdempotencyOption } from '../shared/idempotency-option.ts'
+import { flag, type OptionRules, oneOf, takes, text, wrongOption } from '../../src/core/options.ts'
+import { retryOption } from '../../src/core/retry/options.ts'
 import type { RequestSpec, ResponseKind } from './input-types.ts'
+import { idempotencyRule } from './option-rules.ts'
 
 /** What a builder may be given, `openapi()` included. */
 export interface AnySpec extends Omit<RequestSpec, 'body'> {
@@ -12,7 +14,47 @@ export interface AnySpec extends Omit<RequestSpec, 'body'> {
   readonly response?: ResponseKind
 }
 
-const responses: readonly unknown[] = ['json', 'text', 'bytes', 'stream']
+const schemaWords = 'a schema, such as type<T>()'
+
+function isSchema(value: unknown): boolean {
+  return ((typeof value === 'object' && value !== null) || typeof value === 'function') && '~standard' in value
+}
+
+function isNames(value: unknown): boolean {
+  return Array.isArray(value) && value.every((name) => typeof name === 'string')
+}
+
+/** A schema where an operation may declare one. */
+const schemaRule = /* @__PURE__ */ takes(schemaWords, isSchema)
+
+/** What every operation over HTTP may say of its request. */
+const requestSpecRules: OptionRules = {
+  via: /* @__PURE__ */ takes('the key of a transport', (value) => typeof value === 'string' && value !== ''),
+  shape: /* @__PURE__ */ oneOf('flat', 'nested'),
+  input: schemaRule,
+  query: /* @__PURE__ */ takes(`${schemaWords}, or a list of names`, (value) => isSchema(value) || isNames(value)),
+  body: /* @__PURE__ */ takes(schemaWords, (value) => value === '*' || isSchema(value)),
+  headers: schemaRule,
+  contentType: text,
+  accept: text,
+  idempotent: flag,
+  idempotency: idempotencyRule,
+  retry: retryOption,
+  validate: /* @__PURE__ */ oneOf('warn', false),
+}
+
+const restRules: OptionRules = {
+  ...requestSpecRules,
+  output: schemaRule,
+  errors: /* @__PURE__ */ takes('a schema by HTTP status', (value) =>
+    Object.entries(value as object).every(([status, schema]) => /^[1-5]\d\d$/.test(status) && isSchema(schema)),
+  ),
+  paginate: /* @__PURE__ */ takes(
+    'what cursorPages({ … }) makes',
+    (value) => typeof (value as { nextInput?: unknown } | null)?.nextInput === 'function',
+  ),
+  response: /* @__PURE__ */ oneOf('json', 'text', 'bytes', 'stream'),
+}
 
 /**
  * Refuses what only a caller without types can write, where it is written.
@@ -23,47 +65,24 @@ export function checkSpec(builder: string, path: string, method: string, spec: A
   const refuse = (what: string): never => {
     throw new TypeError(`${builder}('${path}', …): ${what}`)
   }
-  const must = (isTrue: boolean, what: string) => isTrue || refuse(what)
-  const given = (value: unknown) => value !== undefined
-  const mayBeSchema = (value: unknown) => !given(value) || isSchema(value)
   if (typeof spec !== 'object' || spec === null || Array.isArray(spec) || isSchema(spec))
     refuse('the second argument is an object such as { output: type<User>() }')
-
-  const { shape, via, input, query, body, headers, output, errors, paginate, response, idempotency } = spec
-  must(!given(shape) || shape === 'flat' || shape === 'nested', `shape is 'flat' or 'nested'`)
-  must(!given(via) || (typeof via === 'string' && via !== ''), 'via is the key of a transport')
-  must(
-    mayBeSchema(query) || (Array.isArray(query) && query.every((name) => typeof name === 'string')),
-    'query is a schema, or a list of names',
-  )
-  for (const [member, value] of Object.entries({ input, body: body === '*' ? undefined : body, headers, output }))
-    must(mayBeSchema(value), `${member} is a schema, such as type<T>()`)
-  for (const [status, schema] of Object.entries(errors ?? {}))
-    must(/^[1-5]\d\d$/.test(status) && isSchema(schema), 'errors holds a schema by HTTP status')
-  must(
-    !given(paginate) || typeof (paginate as { nextInput?: unknown }).nextInput === 'function',
-    'paginate is made by cursorPages({ … })',
-  )
-  must(!given(response) || responses.includes(response), `response is one of ${responses.join(', ')}`)
-  must(isIdempotencyOption(idempotency), 'idempotency is false or the name of a profile')
-
-  must(
-    !given(body) || (method !== 'GET' && method !== 'HEAD'),
-    `${method} carries no body: declare a query, or use post() with idempotent: true`,
-  )
-  must(!given(output) || method !== 'HEAD', 'HEAD has no message: read the headers of .reply()')
-  if (shape === 'nested')
-    must(!given(input) && !Array.isArray(query), `shape: 'nested' takes query, headers and body, each a schema`)
-  else {
-    must(!(isSchema(query) && given(body)), `with a body, give one 'input' and name its query keys: query: ['…']`)
-    must(
-      !(given(input) && (given(body) || isSchema(query))),
-      `'input' types the whole: leave body out, and name query keys in a list`,
-    )
-    must(!given(headers), `headers need shape: 'nested' (or the option 'headers' of each call)`)
-  }
+  const wrong = wrongOption(spec, restRules) ?? wrongTogether(method, spec)
+  if (wrong) refuse(wrong)
 }
 
-function isSchema(value: unknown): boolean {
-  return ((typeof value === 'object' && value !== null) || typeof value === 'function') && '~standard' in value
+/** What each is right, and together is not. */
+function wrongTogether(method: string, { shape, input, query, body, headers, output }: AnySpec): string | undefined {
+  const isHead = method === 'HEAD'
+  if (body && (isHead || method === 'GET'))
+    return `${method} carries no body: declare a query, or use post() with idempotent: true`
+  if (output && isHead) return 'HEAD has no message: read the headers of .reply()'
+  if (shape === 'nested') {
+    const isFlat = input !== undefined || Array.isArray(query)
+    return isFlat ? `shape: 'nested' takes query, headers and body, each a schema` : undefined
+  }
+  if (isSchema(query) && body) return `with a body, give one 'input' and name its query keys: query: ['…']`
+  if (input && (body || isSchema(query)))
+    return `'input' types the whole: leave body out, and name query keys in a list`
+  return headers && `headers need shape: 'nested' (or the option 'headers' of each call)`
 }

@@ -4,6 +4,7 @@ import { HeaderMap } from '../../src/core/call/header-map.ts'
 import { readHeaders } from '../../src/core/call/headers-init.ts'
 import type { IdempotencyOption } from '../../src/core/call/idempotency.ts'
 import type { Reply } from '../../src/core/call/reply.ts'
+import { aboveZero, anything, checkOptions, object, type RulesOf } from '../../src/core/options.ts'
 import { type OpenResponse, openBody } from '../http/body.ts'
 import { toReadable } from '../http/byte-streams.ts'
 import type { ByteStream } from '../http/byte-types.ts'
@@ -13,7 +14,7 @@ import { announcedLength, type CollectOptions, requestBuffered } from '../http/c
 import type { HttpEngine } from '../http/contract.ts'
 import { toCallError } from '../http/fault.ts'
 import { fetchOptionsOf } from '../http/fetch-options.ts'
-
+import { idempotencyRule, queryStyleRule, requestRules } from '../http/option-rules.ts'
 import { readBaseUrl } from '../shared/base-url.ts'
 import { deadlineWriter } from '../shared/deadline-header.ts'
 import type { RestBinding } from './operation.ts'
@@ -22,6 +23,16 @@ import { isReply, readReply, responseError } from './response.ts'
 import type { RestTransport, RestTransportOptions } from './types.ts'
 
 const defaultMaxBodyBytes = 64 * 1024 * 1024
+
+const rules: RulesOf<RestTransportOptions> = {
+  ...requestRules,
+  baseUrl: anything,
+  query: /* @__PURE__ */ object('an object of parameters'),
+  queryStyle: queryStyleRule,
+  idempotency: idempotencyRule,
+  maxBodyBytes: aboveZero,
+  codecs: /* @__PURE__ */ object("an object such as { 'text/csv': { parse } }"),
+}
 
 /** A REST transport over one of the HTTP engines. */
 export class HttpRestTransport implements RestTransport {
@@ -36,6 +47,7 @@ export class HttpRestTransport implements RestTransport {
   readonly #isManualRedirect: boolean
 
   constructor(options: RestTransportOptions) {
+    if (options !== undefined) checkOptions('restTransport()', options, rules)
     const base = readBaseUrl(options?.baseUrl, 'restTransport')
     const { auth, idempotency, query, queryStyle = {}, codecs, crossOriginHeaders } = options
     this.origin = base.origin

@@ -70,10 +70,10 @@ function mayBeJson({ kind, essence }: MediaType): boolean {
 }
 
 function otherType({ essence, kind }: MediaType): string {
-  if (/^text\/html$|^application\/xhtml/.test(essence))
-    return `the reply is ${essence} where JSON was expected: an SPA fallback or a sign-in page? Check path and baseUrl`
   if (kind === 'contradicting')
     return 'the reply has content types that contradict each other: JSON was expected; check what stands in between'
+  if (/^text\/html$|^application\/xhtml/.test(essence))
+    return `the reply is ${essence} where JSON was expected: an SPA fallback or a sign-in page? Check path and baseUrl`
   return `the reply is ${/^[\w.+/-]{1,100}$/.test(essence) ? essence : 'of an unreadable type'} where JSON was expected: name it in response ('text', 'bytes', 'stream'), or add a codec`
 }
 

@@ -3,7 +3,7 @@ import type { HeadersInit } from '../../src/core/call/call-options.ts'
 import type { Fails, PagedUnary, Unary } from '../../src/core/call/call-types.ts'
 import type { IdempotencyOption } from '../../src/core/call/idempotency.ts'
 import type { AnyPager, Operation } from '../../src/core/call/operation.ts'
-import type { Schema, SchemaOutput } from '../../src/core/call/schema.ts'
+import type { Schema, SchemaOutput, Witness } from '../../src/core/call/schema.ts'
 import type { Transport } from '../../src/core/call/transport.ts'
 import type { ByteStream } from '../http/byte-types.ts'
 import type { Codecs } from '../http/codecs.ts'
@@ -86,8 +86,33 @@ export type RestCall<P extends string, S> = WithErrors<
   S
 >
 
+/** What is wrong with an output that `response` does not name; JSON is read without a name. */
+type NamedOutput<O> = [NonNullable<O>] extends [never]
+  ? never
+  : [NonNullable<O>] extends [string]
+    ? "output: a text needs response: 'text' (or 'json', where the reply is a JSON string)"
+    : [NonNullable<O>] extends [Uint8Array | ArrayBuffer]
+      ? "output: bytes need response: 'bytes'"
+      : [NonNullable<O>] extends [AsyncIterable<unknown> | { getReader(...args: any): unknown }]
+        ? "output: a stream needs response: 'stream'"
+        : never
+type EmptyOutput<O> = undefined extends O
+  ? 'output: write optional(type<T>()) where a reply may be empty, or leave output out where it always is'
+  : never
+type OutputFault<S, O> = unknown extends O
+  ? never
+  :
+      | (S extends { readonly response: ResponseKind } ? never : NamedOutput<O>)
+      | (S extends { readonly output: Witness<any> } ? EmptyOutput<O> : never)
+type OutputCheck<S> = S extends { readonly output: Schema<any, infer O> }
+  ? [OutputFault<S, O>] extends [never]
+    ? unknown
+    : { readonly output: OutputFault<S, O> }
+  : unknown
+
 /** What is wrong with a spec, in the slot to change; `unknown` where nothing is. */
 export type RestCheck<P extends string, S> = InputCheck<P, S> &
+  OutputCheck<S> &
   (S extends { readonly paginate: Pager<infer I> }
     ? PagerCheck<RestOut<S>, I> extends infer M extends string
       ? { readonly paginate: M }

@@ -98,7 +98,7 @@ function makeCheck(direction: 'input' | 'output', mode: ValidateMode, services: 
   if (mode === false) return (_schema, value) => value
   const settle = (checked: Checked, value: unknown): unknown => {
     if ('value' in checked) return checked.value
-    const failure = mismatch(direction, checked)
+    const failure = mismatch(direction, checked, value === undefined)
     if (mode === 'error') throw new CallError(failure, origin)
     const message = `${origin.operation.name}: ${failure.message}`
     services.telemetry?.event?.({ type: 'warning', call: undefined, message })
@@ -110,11 +110,15 @@ function makeCheck(direction: 'input' | 'output', mode: ValidateMode, services: 
   }
 }
 
-function mismatch(direction: 'input' | 'output', { violations }: Extract<Checked, { violations: unknown }>): Failure {
+function mismatch(
+  direction: 'input' | 'output',
+  { violations }: Extract<Checked, { violations: unknown }>,
+  isEmpty: boolean,
+): Failure {
   const fields = violations.map(({ field }) => (field ? `'${field}'` : 'the whole')).join(', ')
   const message =
     direction === 'input'
       ? `the input does not fit its schema at ${fields}: see violations; nothing was sent`
-      : `the reply does not fit its schema at ${fields}: see violations, or set validate: 'warn'`
+      : `the reply ${isEmpty ? 'is empty, which does not fit its schema; the server did what was asked' : `does not fit its schema at ${fields}`}: see violations, or set validate: 'warn'`
   return { ...(direction === 'input' ? badInput : badOutput), message, violations }
 }

@@ -5,8 +5,11 @@ export interface Schema<In = unknown, Out = In> {
   readonly '~standard': { readonly types?: { readonly input: In; readonly output: Out } | undefined }
 }
 
+declare const witnessed: unique symbol
 /** What `type<T>()` gives: types only, nothing is validated. */
-export interface Witness<T> extends Schema<T, T> {}
+export interface Witness<T> extends Schema<T, T> {
+  readonly [witnessed]: true
+}
 
 const witness = { '~standard': { version: 1, vendor: 'polywire', validate: (value: unknown) => ({ value }) } }
 

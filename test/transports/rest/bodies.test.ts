@@ -215,7 +215,9 @@ it('a progress listener that throws disturbs nothing, and is reported', async ()
   }
   expect(new Set(events.map((event) => event.type === 'warning' && event.message))).toEqual(
     new Set(
-      ['onUploadProgress', 'onDownloadProgress'].map((name) => `PUT /files/{name}: ${name} threw (Error); the call goes on`),
+      ['onUploadProgress', 'onDownloadProgress'].map(
+        (name) => `PUT /files/{name}: ${name} threw (Error); the call goes on`,
+      ),
     ),
   )
 })

@@ -17,10 +17,10 @@ afterEach(async () => {
   for (const close of closers.splice(0).reverse()) await close()
 })
 
-type Options = Partial<RestTransportOptions> & { readonly retry?: ClientOptions<never>['retry'] }
+type Options = Partial<RestTransportOptions> & Pick<ClientOptions<never>, 'retry' | 'timeoutMs'>
 
 /** An nginx, and a client of it under a clock that jumps over every announced wait and else stands. */
-async function setUp(locations: Locations, { retry, ...options }: Options = {}) {
+async function setUp(locations: Locations, { retry, timeoutMs, ...options }: Options = {}) {
   const nginx = await Nginx.start(locations)
   closers.push(() => nginx[Symbol.asyncDispose]())
   const clock = manualClock()
@@ -35,6 +35,7 @@ async function setUp(locations: Locations, { retry, ...options }: Options = {}) 
     clock,
     telemetry: { event },
     ...(retry !== undefined && { retry }),
+    ...(timeoutMs !== undefined && { timeoutMs }),
   })
   closers.push(() => client.close())
   return { nginx, client, clock, waits }

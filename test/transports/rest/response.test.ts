@@ -1,5 +1,14 @@
 import { gzipSync } from 'node:zlib'
-import { adapt, createClient, type Interceptor, isCallError, type Progress, type } from 'polywire'
+import {
+  adapt,
+  createClient,
+  type Interceptor,
+  isCallError,
+  optional,
+  type Progress,
+  type Schema,
+  type,
+} from 'polywire'
 import {
   type ByteStream,
   del,
@@ -129,6 +138,116 @@ describe('what a reply is read as', () => {
   it('compressed bodies are read as what they are', async () => {
     server.answer(answer(200, gzipSync('{"a":1}'), { 'content-type': 'application/json', 'content-encoding': 'gzip' }))
     expect(await connect().call(get('/a'))).toEqual({ a: 1 })
+  })
+
+  describe('an output is JSON unless `response` names something else', () => {
+    const anOutput: { output: Schema<unknown, { a: number }> } = { output: type<{ a: number }>() as never }
+    const validated: typeof anOutput = { output: z.object({ a: z.number() }) as never }
+    const raw = (contentType: string | string[] | undefined, body: string | Uint8Array, status = 200) =>
+      server.answer((_request, reply) => {
+        reply.hijack()
+        reply.raw.statusCode = status
+        if (contentType !== undefined) reply.raw.setHeader('content-type', contentType)
+        reply.raw.end(body)
+      })
+
+    it.each<[string, string | string[] | undefined]>([
+      ['JSON', 'application/json'],
+      ['JSON of a kind', 'application/vnd.api+json; charset=utf-8'],
+      ['no content type', undefined],
+      ['text/plain', 'text/plain; charset=utf-8'],
+      ['text/javascript', 'text/javascript'],
+      ['the same type twice', ['application/json', 'application/json; charset=utf-8']],
+      ['a comma in a parameter', 'application/json; profile="a, text/html"'],
+    ])('%s is parsed', async (_, contentType) => {
+      raw(contentType, '{"a":1}')
+      for (const http of ['undici', 'fetch'] as const)
+        for (const spec of [anOutput, validated])
+          expect(await connect({ http }).call(get('/a', spec)), http).toEqual({ a: 1 })
+    })
+
+    it.each<[string, string | string[] | undefined, string, string]>([
+      ['a page', 'text/html; charset=utf-8', '<!doctype html><p>canary', 'text/html where JSON was expected'],
+      ['a page that holds JSON', 'text/html', '{"a":1}', 'text/html where JSON was expected'],
+      ['XHTML', 'application/xhtml+xml', '<p/>', 'sign-in page'],
+      ['bytes', 'application/octet-stream', '{"a":1}', 'application/octet-stream where JSON was expected'],
+      ['an image', 'image/png', 'canary', 'image/png where JSON was expected'],
+      ['XML', 'application/xml', '<p>canary</p>', 'application/xml where JSON was expected'],
+      ['text that is no JSON', 'text/plain', 'canary', 'the reply is no JSON, and has the type text/plain'],
+      ['what has no type and is no JSON', undefined, 'canary', 'the reply is no JSON, and has no content type'],
+      ['types that contradict', ['application/json', 'text/html'], '{"a":1}', 'contradict each other'],
+      ['types that contradict in one line', 'text/html; charset=utf-8, application/json', '{"a":1}', 'contradict'],
+      ['a type that is none', 'canary canary', '{"a":1}', 'of an unreadable type'],
+      ['broken JSON', 'application/json', '{"a":canary', 'cannot be read as JSON'],
+    ])('%s is an error that says what came', async (_, contentType, body, message) => {
+      raw(contentType, body)
+      for (const http of ['undici', 'fetch'] as const)
+        for (const spec of [anOutput, validated]) {
+          const error = await failed(connect({ http }).call(post('/a', spec)))
+          expect(error).toMatchObject({ code: 'internal', sent: 'yes', phase: 'body', status: 200, isRetryable: false })
+          expect(error.message).toContain(message)
+          expect(error.message).toContain('the server did what was asked')
+          expect(error.message).not.toContain('canary')
+        }
+    })
+
+    it('and is not sent again', async () => {
+      raw('text/html', '<p>')
+      const client = createClient({ transports: { rest: restTransport({ baseUrl: server.url }) } })
+      clients.push(client)
+      expect(await failed(client.call(get('/a', anOutput)))).toMatchObject({ attempt: 1, failures: [] })
+      expect(server.seen).toHaveLength(1)
+    })
+
+    it('a codec reads its type', async () => {
+      raw('text/html', '<p>7')
+      const codecs = { 'text/html': { parse: (bytes: Uint8Array) => ({ a: bytes.length }) } }
+      expect(await connect({ codecs }).call(get('/a', validated))).toEqual({ a: 4 })
+    })
+
+    it('what `response` names is read as that', async () => {
+      raw('text/html', '<p>')
+      expect(await connect().call(get('/a', { output: type<string>(), response: 'text' }))).toBe('<p>')
+      raw('application/octet-stream', '{"a":1}')
+      expect(await connect().call(get('/a', { output: type<object>(), response: 'json' }))).toEqual({ a: 1 })
+    })
+  })
+
+  describe('a reply without content', () => {
+    const empty = [answer(204), answer(205), answer(200, '', { 'content-type': 'application/json' }), answer(202)]
+    it.each(empty.map((each, index) => [[204, 205, 200, 202][index] as number, each] as const))(
+      '%i: undefined where it fits, else an error that says that the server did it',
+      async (status, each) => {
+        server.answer(each)
+        const { remove, maybe, optionally, wanted, declared } = connect().bind({
+          remove: del('/a/{id}'),
+          maybe: del('/a/{id}', { output: z.object({ id: z.number() }).optional() }),
+          optionally: del('/a/{id}', { output: optional(type<{ id: number }>()) }),
+          wanted: del('/a/{id}', { output: z.object({ id: z.number() }) }),
+          declared: post('/a/{id}', { output: type<{ id: number }>() }),
+        })
+        for (const operation of [remove, maybe, optionally]) expect(await operation({ id: 1 })).toBeUndefined()
+        for (const operation of [wanted, declared]) {
+          const error = await failed(operation({ id: 1 }))
+          expect(error).toMatchObject({ code: 'internal', sent: 'yes', status, isRetryable: false, attempt: 1 })
+          expect(error.message).toContain('the server did what was asked')
+        }
+      },
+    )
+
+    it('passes where the operation does not validate', async () => {
+      server.answer(answer(204))
+      for (const validate of ['warn', false] as const)
+        expect(await connect().call(get('/a', { output: type<{ id: number }>(), validate }))).toBeUndefined()
+    })
+
+    it('optional() validates what there is', async () => {
+      server.answer(answer(200, { id: 'x' }))
+      const user = get('/a', { output: optional(z.object({ id: z.number() })) })
+      expect(await failed(connect().call(user))).toMatchObject({ code: 'internal', violations: [{ field: 'id' }] })
+      const asynchronous = optional(z.object({ id: z.string().refine(async (id) => id === 'x') }))
+      expect(await connect().call(get('/a', { output: asynchronous }))).toEqual({ id: 'x' })
+    })
   })
 
   it('a codec reads, by type or by suffix', async () => {
