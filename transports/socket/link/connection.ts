@@ -173,8 +173,9 @@ export class Connection implements SocketSink, HeartbeatOwner {
   drop(verdict: CloseVerdict): void {
     if (this.#state === 'over') return
     const phase = this.#state === 'dialling' ? 'connect' : 'open'
+    const { closeCode = 1000 } = verdict
     this.#leave()
-    this.#handle?.close(verdict.closeCode ?? 1000, '')
+    this.#handle?.close(closeCode, '')
     this.#owner.onLost(this, { code: 1006, reason: '', wasClean: false, phase }, verdict)
   }
 

@@ -197,7 +197,8 @@ export class SocketLink implements ConnectionOwner {
     if (connection !== this.#connection) return
     if (verdict === silent && connection.bytesRead === undefined)
       this.#patience = Math.min(this.#patience * 2, maxPatience)
-    this.#lost(connection, this.#judge(connection, verdict ?? this.#classify(connection, end)))
+    const known = verdict ?? this.#classify(connection, end)
+    this.#lost(connection, this.#judge(connection, isVerdict(known) ? known : broken('the adapter', noVerdict())))
   }
 
   #serveAll(): void {
@@ -275,4 +276,13 @@ export class SocketLink implements ConnectionOwner {
     this.#timer = this.#options.clock.setTimer(run, delayMs)
     this.#timer.hold(isHeld)
   }
+}
+
+/** Adapters are not ours: what they say of an end is looked at. */
+function isVerdict({ action, failure }: Partial<CloseVerdict> = {}): boolean {
+  return typeof failure?.code === 'string' && (action === 'retry' || action === 'refresh-auth' || action === 'fatal')
+}
+
+function noVerdict(): TypeError {
+  return new TypeError('what an adapter says of the end of a socket is { action, failure: { code, message } }')
 }
