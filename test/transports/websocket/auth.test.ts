@@ -2,7 +2,7 @@ import { createContextKey } from 'polywire'
 import { bearerAuth } from 'polywire/auth'
 import { plainJson } from 'polywire/websocket'
 import { afterEach, describe, expect, it } from 'vitest'
-import { add, chat, closeAll, feed, place, settle, setUp, setUpTimed, take } from '../../support/realtime.ts'
+import { add, chat, closeAll, feed, passUntil, place, settle, setUp, setUpTimed, take } from '../../support/realtime.ts'
 
 afterEach(closeAll)
 
@@ -269,6 +269,71 @@ describe('a refused credential', () => {
     await write.opened
     await expect(client.call(place, { sku: 'tea' })).rejects.toMatchObject({ code: 'unavailable', sent: 'maybe' })
     expect(server.framesOf('message')).toHaveLength(1)
+  })
+})
+
+describe('a credential that is renewed on a live socket', () => {
+  /** A server that looks at the token that came last, and never answers `auth`. */
+  const silent = (tokens: Set<string>) => ({
+    tokens,
+    authIn: 'handshake' as const,
+    intercept({ type, token }: { type: string; token?: string }, each: { token: string | undefined }) {
+      if (type !== 'auth') return false
+      each.token = token
+      return true
+    },
+    reply: ({ data }: { data?: any }, each: { token: string | undefined }) =>
+      tokens.has(each.token ?? '')
+        ? { type: 'data', data: data.a + data.b }
+        : { type: 'error', error: { code: 'unauthenticated' } },
+  })
+
+  it.each([true, 'auto'] as const)('is not waited for: the rest follows at once (acks: %s)', async (acks) => {
+    const given = makeTokens()
+    const { client, server, clock } = await setUpTimed({
+      server: silent(given.tokens),
+      transport: { adapter: plainJson({ acks }) },
+      client: { auth: given.auth },
+    })
+    const room = client.call(feed, { name: 'a' })
+    await room.opened
+    given.expire()
+    const from = clock.now()
+    expect(await client.call(add, { a: 1, b: 2 })).toBe(3)
+    expect(clock.now()).toBe(from)
+    await passUntil(clock, () => clock.now() > from + 60_000, 5000)
+    expect(server.upgrades).toHaveLength(1)
+    expect(server.framesOf('auth').map(({ token }) => token)).toEqual(['token-1'])
+    expect(room.state).toBe('open')
+  })
+
+  it('again and again, each time its predecessor is refused', async () => {
+    const given = makeTokens()
+    const { client, server } = await setUp({ server: silent(given.tokens), client: { auth: given.auth } })
+    for (let turn = 0; turn < 3; turn++) {
+      expect(await client.call(add, { a: turn, b: 1 })).toBe(turn + 1)
+      given.expire()
+    }
+    expect(server.framesOf('auth').map(({ token }) => token)).toEqual(['token-1', 'token-2'])
+    expect(server.upgrades).toHaveLength(1)
+  })
+
+  it('and refused for a stream that was open, ends that without a loop', async () => {
+    const given = makeTokens()
+    const { client, server } = await setUp({
+      server: {
+        intercept({ type, channel }, each) {
+          if (type !== 'subscribe') return type === 'auth'
+          queueMicrotask(() => each.send({ type: 'error', channel, error: { code: 'unauthenticated' } }))
+          return false
+        },
+      },
+      client: { auth: given.auth },
+    })
+    const room = client.call(feed, { name: 'a' })
+    await expect(take(room, 1)).rejects.toMatchObject({ code: 'unauthenticated' })
+    expect(given.renewals).toBe(1)
+    expect(server.framesOf('subscribe')).toHaveLength(2)
   })
 })
 

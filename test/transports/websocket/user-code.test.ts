@@ -1,7 +1,18 @@
 import { isCallError, type } from 'polywire'
 import { channel, plainJson, request, type WebSocketClass, type WireAdapter } from 'polywire/websocket'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { add, chat, closeAll, feed, passUntil, settle, setUp, setUpTimed, take, untilLost } from '../../support/realtime.ts'
+import {
+  add,
+  chat,
+  closeAll,
+  feed,
+  passUntil,
+  settle,
+  setUp,
+  setUpTimed,
+  take,
+  untilLost,
+} from '../../support/realtime.ts'
 
 afterEach(closeAll)
 
@@ -179,7 +190,9 @@ describe('an adapter that throws', () => {
     server.publish('feed:b', 1)
     expect(await take(two as never, 1)).toEqual([1])
     await settle()
-    const warnings = events.filter(({ type }) => type === 'warning').map((each) => (each as { message: string }).message)
+    const warnings = events
+      .filter(({ type }) => type === 'warning')
+      .map((each) => (each as { message: string }).message)
     expect(warnings).toEqual([expect.stringContaining('unsubscribe()'), expect.stringContaining('cancel()')])
   })
 
