@@ -1,8 +1,12 @@
-import type { HeaderMap } from '../../src/core/call/header-map.ts'
+import type { Call } from '../../src/core/call/call.ts'
+import { HeaderMap } from '../../src/core/call/header-map.ts'
 import type { Code } from '../../src/core/errors/code.ts'
 import type { Failure, Phase } from '../../src/core/errors/failure.ts'
 import { parseRetryAfter } from '../../src/core/errors/retry-after.ts'
+import type { HttpFault } from '../http/contract.ts'
+import { faultToFailure } from '../http/fault.ts'
 import { decodeStatusDetails, factsOf, type GrpcDetail } from './details.ts'
+import type { FrameFault } from './frames.ts'
 import { decodeGrpcMessage, fromBase64, lastValue } from './metadata.ts'
 
 /** What a status means here. */
@@ -171,4 +175,134 @@ function hasQuotaFailure(details: readonly GrpcDetail[]): boolean {
 
 function requestIdOf({ headers, trailers }: Pick<StatusPlace, 'headers' | 'trailers'>): string | undefined {
   return headers.last('x-request-id') ?? trailers?.last('x-request-id') ?? undefined
+}
+
+/** What breaks an answer that came whole as HTTP. */
+export type Breach = FrameFault | 'content_type' | 'format' | 'compressed' | 'extra' | 'several'
+
+/** What is known of an answer. */
+export interface ExchangeFacts {
+  /** HTTP status; 0 before there is one. */
+  readonly status: number
+  readonly headers: HeaderMap
+  /** Of the body; undefined before they have come. */
+  readonly trailerFrame: HeaderMap | undefined
+  /** How the connection broke. */
+  readonly fault: HttpFault | undefined
+  readonly breach: Breach | undefined
+  readonly messages: number
+  readonly hasBody: boolean
+  /** Nothing more will come. */
+  readonly isSettled: boolean
+  readonly isStream: boolean
+  readonly isCrossOrigin: boolean
+  /** The deadline that the server was told is over, or nearly so. */
+  readonly isAtDeadline: boolean
+  /** ms since 1970. */
+  readonly wallNow: number
+}
+
+/**
+ * Where the status stands: behind the messages, else among the headers. A gRPC server says all in the headers where it
+ * has no message, and a translating proxy may put the status there and an empty frame of trailers behind.
+ */
+export function trailersOf({ trailerFrame, headers }: Pick<ExchangeFacts, 'trailerFrame' | 'headers'>): HeaderMap {
+  if (trailerFrame && hasStatus(trailerFrame)) return trailerFrame
+  return hasStatus(headers) ? headers : (trailerFrame ?? HeaderMap.empty)
+}
+
+function hasStatus(metadata: HeaderMap): boolean {
+  return metadata.has('grpc-status') || metadata.has('grpc-status-details-bin')
+}
+
+/** What an answer means; undefined for success, and for one that has not ended yet without a failure. Pure. */
+export function exchangeFailure(facts: ExchangeFacts): Failure | undefined {
+  const { trailerFrame, headers, fault, breach } = facts
+  const trailers = trailersOf(facts)
+  const status = readGrpcStatus(trailers)
+  if (status && status.status !== 0) {
+    const failure = statusFailure(status, { phase: phaseOf(facts), headers, trailers, wallNow: facts.wallNow })
+    return status.status === canceled && facts.isAtDeadline ? { ...failure, ...serverDeadline } : failure
+  }
+  if (!facts.isSettled) return undefined
+  // With its trailers an answer is whole: a connection that breaks behind them takes nothing away.
+  if (fault && !trailerFrame) return faultFailure(fault, facts)
+  if (facts.status < 200 || facts.status > 299) return httpStatusFailure(facts.status, facts)
+  if (breach) return brokenAnswer(facts, ...breaches[breach])
+  if (!status) return silentAnswer(facts)
+  const isEnough = facts.isStream || facts.messages === 1
+  return isEnough ? undefined : brokenAnswer(facts, 'unimplemented', 'the server gave no message for a unary call')
+}
+
+/** An answer that HTTP delivered and gRPC cannot take. */
+export function brokenAnswer(facts: ExchangeFacts, code: Failure['code'], message: string): Failure {
+  const { status, headers } = facts
+  return { code, message, phase: phaseOf(facts), sent: 'yes', status, headers, trailers: trailersOf(facts) }
+}
+
+function faultFailure(fault: HttpFault, { isStream, status, headers, isAtDeadline }: ExchangeFacts): Failure {
+  const failure = {
+    ...faultToFailure(fault, isStream),
+    ...(isAtDeadline && isPeerCancel(fault.cause) && serverDeadline),
+  }
+  const isOpenStream = isStream && fault.phase === 'body'
+  return { ...failure, ...(isOpenStream && { phase: 'stream' as const }), ...(status > 0 && { headers }) }
+}
+
+/** Neither trailers nor a status: the answer was cut, hidden by the browser, or is none of a gRPC server. */
+function silentAnswer(facts: ExchangeFacts): Failure {
+  if (facts.trailerFrame) return brokenAnswer(facts, 'unknown', 'the trailers hold no grpc-status: a proxy dropped it')
+  if (!facts.hasBody) return brokenAnswer(facts, 'unknown', facts.isCrossOrigin ? hiddenStatus : noStatus)
+  const message = 'the answer ended before its trailers'
+  return { ...brokenAnswer(facts, facts.isStream ? 'unavailable' : 'data_loss', message), isRetryable: true }
+}
+
+function phaseOf({ hasBody, isStream }: ExchangeFacts): Phase {
+  if (!hasBody) return 'headers'
+  return isStream ? 'stream' : 'body'
+}
+
+const noStatus =
+  'HTTP 200 with neither message nor grpc-status: is a gRPC-Web server, or a proxy that translates, behind baseUrl?'
+const hiddenStatus =
+  'no grpc-status is visible: the browser hides it unless the server sends Access-Control-Expose-Headers: grpc-status, grpc-message, grpc-status-details-bin'
+
+const breaches: Readonly<Record<Breach, readonly [Failure['code'], string]>> = {
+  content_type: [
+    'unknown',
+    'the answer is no gRPC-Web by its content type: is baseUrl right, and does the server or a proxy translate?',
+  ],
+  format: ['internal', 'the answer is in another format than was asked for: see useBinaryFormat'],
+  flags: ['internal', 'the body is not framed as gRPC-Web'],
+  compressed: ['internal', 'a message is compressed, which gRPC-Web does not allow: compress the HTTP body instead'],
+  extra: ['internal', 'the server sent something behind its trailers'],
+  several: ['unimplemented', 'the server gave several messages for a unary call'],
+  too_large: ['resource_exhausted', 'a message is longer than maxMessageBytes: raise it, or ask for less'],
+}
+
+/** The number of CANCELLED. */
+const canceled = 1
+/** A server's clock is not ours: what it ends this shortly before the deadline that it was told, it ends because of it; ms. */
+const deadlineSlackMs = 50
+
+/** Whether the deadline that the server was told is over, or nearly so. */
+export function isAtDeadline(call: Pick<Call, 'isDeadlineSent' | 'remainingMs'>): boolean {
+  return call.isDeadlineSent && call.remainingMs <= deadlineSlackMs
+}
+
+/** What a call ends with whose server has called it off at the deadline. */
+export const serverDeadline = {
+  code: 'deadline_exceeded',
+  message: 'the server ended the call at its deadline: give it more time (timeoutMs, deadline)',
+  isRetryable: false,
+} as const satisfies Partial<Failure>
+
+/** HTTP/2's RST_STREAM with CANCEL, as any engine tells it. */
+export function isPeerCancel(error: unknown): boolean {
+  let each = error
+  for (let depth = 0; depth < 4 && each instanceof Error; depth++) {
+    if (/\b(?:NGHTTP2_)?CANCEL\b/.test(each.message)) return true
+    each = each.cause
+  }
+  return false
 }

@@ -1,30 +1,19 @@
+import type { Call } from '../../src/core/call/call.ts'
 import { HeaderMap } from '../../src/core/call/header-map.ts'
 import type { Scope } from '../../src/core/call/scope.ts'
 import type { Failure } from '../../src/core/errors/failure.ts'
 import type { HttpControl, HttpFault, HttpHead, HttpSink } from '../http/contract.ts'
-import { type Breach, brokenAnswer, exchangeFailure } from './exchange-failure.ts'
+import { type Breach, brokenAnswer, type ExchangeFacts, exchangeFailure, isAtDeadline, trailersOf } from './errors.ts'
 import { compressedFlag, FrameReader, type FrameSink, parseTrailers, trailerFlag } from './frames.ts'
+import type { GrpcWebWire } from './request.ts'
 
 /** Who reads an exchange. Each ends with one `onDone`, after which nothing is reported. */
 export interface ExchangeReader {
   onHead?(head: HttpHead): void
-  /** The body as it came. */
-  onBytes?(bytes: Uint8Array): void
   /** One message of the body. */
   onMessage?(content: Uint8Array): void
   /** The answer is complete, or broken: `exchange.failure` says which. */
   onDone(): void
-}
-
-/** What an exchange needs to know. */
-export interface ExchangeOptions {
-  readonly scope: Scope
-  readonly isStream: boolean
-  /** `proto` or `json`: what the answer's content type must say. */
-  readonly format: 'proto' | 'json'
-  readonly maxMessageBytes: number
-  /** A browser hides headers that the server does not expose. */
-  readonly isCrossOrigin: boolean
 }
 
 const grpcWebType = /^application\/grpc-web(?:\+(\w+))?\s*(?:;|$)/i
@@ -32,23 +21,30 @@ const grpcWebType = /^application\/grpc-web(?:\+(\w+))?\s*(?:;|$)/i
 const maxIgnoredBytes = 65_536
 
 /** One gRPC-Web answer as it comes in: framing and limits are kept, and what is known of a failure stands here. */
-export class GrpcWebExchange implements HttpSink, FrameSink {
-  readonly #options: ExchangeOptions
+export class GrpcWebExchange implements HttpSink, FrameSink, ExchangeFacts {
+  readonly #call: Call
+  readonly #wire: GrpcWebWire
+  /** Of the call, or of a stream that is closed without it. */
+  readonly #scope: Scope
   readonly #reader: ExchangeReader
+  readonly isStream: boolean
   readonly #frames: FrameReader
   #head: HttpHead | undefined
   #control: HttpControl | undefined
-  #fault: HttpFault | undefined
-  #breach: Breach | undefined
-  #trailers: HeaderMap | undefined
-  #messages = 0
+  fault: HttpFault | undefined
+  breach: Breach | undefined
+  trailerFrame: HeaderMap | undefined
+  messages = 0
   #bytes = 0
   #state: 'waiting' | 'reading' | 'ignoring' | 'done' = 'waiting'
 
-  constructor(options: ExchangeOptions, reader: ExchangeReader) {
-    this.#options = options
+  constructor(call: Call, wire: GrpcWebWire, scope: Scope, reader: ExchangeReader) {
+    this.#call = call
+    this.#wire = wire
+    this.#scope = scope
     this.#reader = reader
-    this.#frames = new FrameReader(this, options.maxMessageBytes)
+    this.isStream = call.operation.kind !== 'unary'
+    this.#frames = new FrameReader(this, wire.maxMessageBytes)
   }
 
   /** HTTP status; 0 before there is one. */
@@ -60,23 +56,44 @@ export class GrpcWebExchange implements HttpSink, FrameSink {
     return this.#head?.headers ?? HeaderMap.empty
   }
 
+  /** What came with the status. */
   get trailers(): HeaderMap {
-    return this.#trailers ?? HeaderMap.empty
+    return trailersOf(this)
   }
 
   /** The body broke off, or was refused half-way. */
   get isCut(): boolean {
-    return this.#breach !== undefined || (this.#fault !== undefined && !this.#trailers)
+    return this.breach !== undefined || (this.fault !== undefined && !this.trailerFrame)
+  }
+
+  get hasBody(): boolean {
+    return this.#bytes > 0
+  }
+
+  get isSettled(): boolean {
+    return this.#state === 'ignoring' || this.#state === 'done'
+  }
+
+  get isCrossOrigin(): boolean {
+    return this.#wire.isCrossOrigin
+  }
+
+  get isAtDeadline(): boolean {
+    return isAtDeadline(this.#call)
+  }
+
+  get wallNow(): number {
+    return this.#scope.services.clock.wallNow()
   }
 
   /** What went wrong so far; undefined for an end with status 0 and as many messages as there must be. */
   get failure(): Failure | undefined {
-    return exchangeFailure(this.#facts())
+    return exchangeFailure(this)
   }
 
   /** What is known beside a failure of the codec or of an interceptor. */
   broken(code: Failure['code'], message: string, cause: unknown): Failure {
-    return { ...brokenAnswer(this.#facts(), code, message), cause }
+    return { ...brokenAnswer(this, code, message), cause }
   }
 
   pause(): void {
@@ -95,7 +112,7 @@ export class GrpcWebExchange implements HttpSink, FrameSink {
   }
 
   onHead(head: HttpHead, control: HttpControl): void {
-    this.#options.scope.mark('headers', 'yes')
+    this.#scope.mark('headers', 'yes')
     this.#head = head
     this.#control = control
     if (this.#state === 'done') {
@@ -103,8 +120,8 @@ export class GrpcWebExchange implements HttpSink, FrameSink {
       return
     }
     this.#state = 'reading'
-    this.#breach = breachOf(head, this.#options.format)
-    if (this.#breach) this.#close()
+    this.breach = breachOf(head, this.#wire.format)
+    if (this.breach) this.#close()
     else if (isSuccess(head)) this.#reader.onHead?.(head)
     else {
       this.#state = 'ignoring'
@@ -118,15 +135,17 @@ export class GrpcWebExchange implements HttpSink, FrameSink {
   }
 
   onFrame(flags: number, content: Uint8Array): void {
-    if (this.#breach) return
-    if (this.#trailers !== undefined) this.#breach = 'extra'
-    else if ((flags & compressedFlag) !== 0) this.#breach = 'compressed'
-    else if ((flags & trailerFlag) !== 0) this.#trailers = parseTrailers(content)
-    else if (++this.#messages > 1 && !this.#options.isStream) this.#breach = 'several'
+    if (this.breach) return
+    if (this.trailerFrame !== undefined) this.breach = 'extra'
+    else if ((flags & compressedFlag) !== 0) this.breach = 'compressed'
+    else if ((flags & trailerFlag) !== 0) this.trailerFrame = parseTrailers(content)
+    else if (++this.messages > 1 && !this.isStream) this.breach = 'several'
     else this.#reader.onMessage?.(content)
   }
 
-  onEnd(): void {
+  /** A server may also send its status as trailers of HTTP itself, where an engine sees them. */
+  onEnd(trailers: HeaderMap): void {
+    if (trailers.has('grpc-status')) this.trailerFrame ??= trailers
     if (this.#state === 'ignoring') this.#state = 'done'
     else this.#done()
   }
@@ -134,7 +153,7 @@ export class GrpcWebExchange implements HttpSink, FrameSink {
   onError(fault: HttpFault): void {
     if (this.#state === 'ignoring') this.#state = 'done'
     if (this.#state === 'done') return
-    this.#fault = fault
+    this.fault = fault
     this.#done()
   }
 
@@ -143,11 +162,10 @@ export class GrpcWebExchange implements HttpSink, FrameSink {
   }
 
   #read(bytes: Uint8Array): void {
-    if (this.#bytes === 0) this.#options.scope.mark(this.#options.isStream ? 'stream' : 'body', 'yes')
+    if (this.#bytes === 0) this.#scope.mark(this.isStream ? 'stream' : 'body', 'yes')
     this.#bytes += bytes.length
-    this.#breach = this.#frames.push(bytes) ?? this.#breach
-    if (this.#breach) this.#close()
-    else this.#reader.onBytes?.(bytes)
+    this.breach = this.#frames.push(bytes) ?? this.breach
+    if (this.breach) this.#close()
   }
 
   #skip(bytes: Uint8Array): void {
@@ -166,23 +184,6 @@ export class GrpcWebExchange implements HttpSink, FrameSink {
     if (this.#state === 'done') return
     this.#state = 'done'
     this.#reader.onDone()
-  }
-
-  #facts() {
-    const { isStream, isCrossOrigin, scope } = this.#options
-    return {
-      status: this.status,
-      headers: this.headers,
-      trailers: this.#trailers,
-      fault: this.#fault,
-      breach: this.#breach,
-      messages: this.#messages,
-      hasBody: this.#bytes > 0,
-      isSettled: this.#state === 'ignoring' || this.#state === 'done',
-      isStream,
-      isCrossOrigin,
-      wallNow: scope.services.clock.wallNow(),
-    }
   }
 }
 

@@ -3,11 +3,13 @@ import type { Reply } from '../../src/core/call/reply.ts'
 import type { Scope } from '../../src/core/call/scope.ts'
 import { CallError } from '../../src/core/errors/error.ts'
 import type { HttpHead } from '../http/contract.ts'
-import { methodOf, undecodable, unencodable } from './attempt.ts'
 import { type ExchangeReader, GrpcWebExchange } from './exchange.ts'
 import { encodeFrame } from './frames.ts'
+import { withOwnBytes } from './messages.ts'
+import { methodOf } from './operation.ts'
 import { type Protobuf, protobuf } from './peers.ts'
 import { addQuery, type GrpcWebWire, grpcWebHeaders } from './request.ts'
+import { undecodable, unencodable } from './send.ts'
 import { GrpcStream, type GrpcStreamTimes } from './stream.ts'
 
 /**
@@ -46,7 +48,7 @@ class FramedUnary implements ExchangeReader {
     this.#call = call
     this.#wire = wire
     this.#codec = codec
-    this.#exchange = exchangeOf(call, wire, call.scope, this)
+    this.#exchange = new GrpcWebExchange(call, wire, call.scope, this)
   }
 
   send(input: unknown): Promise<Reply> {
@@ -97,7 +99,7 @@ class FramedStream implements ExchangeReader {
     this.#wire = wire
     this.#codec = codec
     this.#scope = call.scope.fork()
-    this.#exchange = exchangeOf(call, wire, this.#scope, this)
+    this.#exchange = new GrpcWebExchange(call, wire, this.#scope, this)
     this.#stream = new GrpcStream(call, {
       ...times,
       onLeave: (reason) => this.#scope.abort(reason),
@@ -148,12 +150,6 @@ class FramedStream implements ExchangeReader {
 const userAgent = { 'x-user-agent': 'polywire' }
 const protocolHeaders = { 'content-type': 'application/grpc-web+proto', 'x-grpc-web': '1' }
 
-function exchangeOf(call: Call, wire: GrpcWebWire, scope: Scope, reader: ExchangeReader): GrpcWebExchange {
-  const { format, maxMessageBytes, isCrossOrigin } = wire
-  const isStream = call.operation.kind !== 'unary'
-  return new GrpcWebExchange({ scope, isStream, format, maxMessageBytes, isCrossOrigin }, reader)
-}
-
 function start(
   call: Call,
   wire: GrpcWebWire,
@@ -181,8 +177,12 @@ function start(
   wire.engine.send(request, exchange, scope)
 }
 
-/** A field of bytes must not keep the whole read buffer of the socket alive. */
+/** Nothing of a message keeps the read buffer of a socket alive: fields of bytes, and what the schema does not know. */
 function decode(call: Call, wire: GrpcWebWire, { fromBinary }: Protobuf, content: Uint8Array): unknown {
-  const isSmallPart = content.buffer.byteLength > 2 * content.length
-  return fromBinary(methodOf(call).output, isSmallPart ? content.slice() : content, wire.connectOptions.binaryOptions)
+  const { output } = methodOf(call)
+  const isOwn = content.byteLength === content.buffer.byteLength
+  return withOwnBytes(
+    output,
+    fromBinary(output, isOwn ? content : new Uint8Array(content), wire.connectOptions.binaryOptions),
+  )
 }

@@ -1,8 +1,18 @@
+import type { Call } from '../../src/core/call/call.ts'
 import { defineOperation, type Kind, type Operation, type OperationInfo } from '../../src/core/call/operation.ts'
 import { defineStream } from '../../src/core/stream/streaming.ts'
-import type { RpcBinding } from './attempt.ts'
 import type { DescMethod, DescService } from './peer-protobuf.ts'
 import type { BidiStreamSpec, MethodSpec, ServerStreamSpec, UnarySpec } from './types.ts'
+
+/** What the transports know of an operation. */
+interface RpcBinding {
+  readonly method: DescMethod
+}
+
+/** The method of a call; only calls of operations made by `rpc` come here. */
+export function methodOf(call: Call): DescMethod {
+  return (call.operation.binding as RpcBinding).method
+}
 
 /** Every option of every kind of method. */
 type AnySpec = MethodSpec & UnarySpec & ServerStreamSpec<any, any> & BidiStreamSpec

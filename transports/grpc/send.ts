@@ -1,11 +1,62 @@
 import type { Call } from '../../src/core/call/call.ts'
-import type { Reply, UnaryReply } from '../../src/core/call/reply.ts'
+import { HeaderMap } from '../../src/core/call/header-map.ts'
+import type { Reply, StreamReply, UnaryReply } from '../../src/core/call/reply.ts'
 import { CallError } from '../../src/core/errors/error.ts'
-import type { ConnectAttempt, ConnectStream } from './attempt.ts'
-import { openConnectStream } from './connect-stream.ts'
-import { CallerMessages, OneMessage } from './messages.ts'
-import { OutboxMessages } from './outbox.ts'
-import type { GrpcStreamTimes } from './stream.ts'
+import type { GrpcWebExchange } from './exchange.ts'
+import { CallerMessages, OneMessage, OutboxMessages, withOwnBytes } from './messages.ts'
+import { methodOf } from './operation.ts'
+import { GrpcStream, type GrpcStreamTimes } from './stream.ts'
+
+/** One message back, with what came with it. */
+export interface ConnectUnary {
+  readonly message: unknown
+  readonly status: number
+  readonly headers: HeaderMap
+  readonly trailers: HeaderMap
+}
+
+/** An open stream of a Connect transport. */
+export interface ConnectStream {
+  readonly messages: AsyncIterable<unknown>
+  /** Bytes of the next message, where known; asked once for each. */
+  readonly nextSize?: () => number | undefined
+  readonly status: number
+  readonly headers: HeaderMap
+  /** Complete when the messages have ended. */
+  readonly trailers: () => HeaderMap
+}
+
+/** One attempt of one call over a Connect transport: a fresh call of the transport, and what is known when it fails. */
+export interface ConnectAttempt {
+  unary(message: unknown): Promise<ConnectUnary>
+  stream(messages: AsyncIterable<unknown>): Promise<ConnectStream>
+  /** What a rejection of the two means: a CallError, or the reason of an abort. */
+  toError(error: unknown, stream?: ConnectStream): unknown
+  /** Closes the wire of a stream, since a Connect stream cannot be returned from. */
+  close(reason: unknown): void
+  /** The stream has ended by itself. */
+  end(): void
+}
+
+/** A message that cannot be encoded: the caller's mistake, found before anything was sent. */
+export function unencodable(call: Call, cause: unknown): CallError {
+  const message = `the message does not encode as ${methodOf(call).input.typeName}: see cause; nothing was sent`
+  return new CallError({ code: 'invalid_argument', message, phase: 'resolve', sent: 'no', cause }, call)
+}
+
+/** A reply that is none of the method's. */
+export function undecodable(call: Call, exchange: GrpcWebExchange, cause: unknown, hasInterceptors = false): CallError {
+  const or = hasInterceptors ? ' Or an interceptor of Connect threw: see cause' : ''
+  const message = `a reply does not decode as ${methodOf(call).output.typeName}: do both sides use the same .proto?${or}`
+  return new CallError(exchange.broken('internal', message, cause), call)
+}
+
+/** Client streaming where only one message can be sent. */
+export function needsConnectTransport(call: Call): CallError {
+  const message =
+    'gRPC-Web carries no stream of requests: pass connectTransport({ transport: createGrpcTransport(…) }) of @connectrpc/connect-node; nothing was sent'
+  return new CallError({ code: 'unimplemented', message, phase: 'resolve', sent: 'no' }, call)
+}
 
 /** One attempt of a call of any kind over a Connect transport; apart, so that browsers need not load what they cannot do. */
 export function sendByConnect(
@@ -62,7 +113,7 @@ async function sendClientStream(call: Call, attempt: ConnectAttempt): Promise<Re
 
 async function single(stream: ConnectStream, call: Call): Promise<UnaryReply> {
   const messages: unknown[] = []
-  for await (const message of stream.messages) messages.push(message)
+  for await (const message of stream.messages) messages.push(withOwnBytes(methodOf(call).output, message))
   if (messages.length !== 1) {
     const message = `the server gave ${messages.length} messages for a client stream, which has one reply`
     throw new CallError({ code: 'unimplemented', message, phase: 'body', sent: 'yes' }, call)
@@ -83,4 +134,85 @@ function iterableOf(call: Call): AsyncIterable<unknown> | Iterable<unknown> {
 function sourceFailure(cause: unknown, call: Call): CallError {
   const message = 'the iterable that gives the messages threw: see cause'
   return new CallError({ code: 'canceled', message, phase: 'send', sent: 'maybe', cause }, call)
+}
+
+/**
+ * Opens a stream of a Connect transport and pumps it; a full queue holds the pump, and so the wire.
+ *
+ * @param onOver - closes what is sent; called when the stream is over for any reason.
+ */
+function openConnectStream(
+  call: Call,
+  attempt: ConnectAttempt,
+  messages: AsyncIterable<unknown>,
+  times: GrpcStreamTimes,
+  onOver: (reason: unknown) => void = () => {},
+): Promise<StreamReply> {
+  const gate = new Gate()
+  const stream = new GrpcStream(call, {
+    ...times,
+    onPause: () => gate.close(),
+    onResume: () => gate.open(),
+    onLeave(reason) {
+      onOver(reason)
+      attempt.close(reason)
+      gate.open()
+    },
+  })
+  void pump(call, attempt, messages, stream, gate).then(onOver)
+  return stream.opened
+}
+
+/** Reads to the end; gives what the stream has failed with. */
+async function pump(
+  call: Call,
+  attempt: ConnectAttempt,
+  messages: AsyncIterable<unknown>,
+  stream: GrpcStream,
+  gate: Gate,
+): Promise<unknown> {
+  const { output } = methodOf(call)
+  let opened: ConnectStream | undefined
+  try {
+    opened = await attempt.stream(messages)
+    stream.headed(opened)
+    for await (const message of opened.messages) {
+      if (stream.isOver) break
+      stream.push(withOwnBytes(output, message), opened.nextSize?.())
+      if (gate.isClosed) await gate.passed
+    }
+    stream.finish(opened.trailers())
+    return undefined
+  } catch (error) {
+    const known = attempt.toError(error, opened)
+    stream.fail(known, opened?.trailers() ?? HeaderMap.empty)
+    return known
+  } finally {
+    attempt.end()
+  }
+}
+
+/** Holds the pump while the receive queue is full. */
+class Gate {
+  #passed: Promise<void> | undefined
+  #open: (() => void) | undefined
+
+  get isClosed(): boolean {
+    return this.#passed !== undefined
+  }
+
+  get passed(): Promise<void> | undefined {
+    return this.#passed
+  }
+
+  close(): void {
+    this.#passed ??= new Promise((resolve) => {
+      this.#open = resolve
+    })
+  }
+
+  open(): void {
+    this.#open?.()
+    this.#passed = undefined
+  }
 }

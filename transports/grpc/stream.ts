@@ -76,6 +76,11 @@ export class GrpcStream {
     this.#arm(wire.quietOpenMs)
   }
 
+  /** Nobody reads it any more. */
+  get isOver(): boolean {
+    return this.#state === 'over'
+  }
+
   /** The headers have come. */
   headed(head: Head): void {
     this.#head = head

@@ -181,12 +181,10 @@ function messagesOf({ requestMessages }: ClientCompatRequest): any[] {
 
 function result({ error, headers, trailers, payloads, unsent }: Outcome) {
   const failed = isCallError(error) ? error : undefined
-  const where = failed?.headers ?? headers
-  const behind = failed ? (failed.trailers ?? failed.headers ?? HeaderMap.empty) : trailers
   return create(ClientResponseResultSchema, {
     payloads,
-    responseHeaders: toHeaders(where),
-    responseTrailers: toHeaders([...behind].length > 0 ? behind : where),
+    responseHeaders: toHeaders(failed?.headers ?? headers),
+    responseTrailers: toHeaders(failed?.trailers ?? trailers),
     numUnsentRequests: unsent,
     ...(error !== undefined && { error: toError(error) }),
   })

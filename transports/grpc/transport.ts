@@ -1,0 +1,146 @@
+import type { Auth } from '../../src/core/call/auth.ts'
+import type { Call } from '../../src/core/call/call.ts'
+import type { HeadersInit } from '../../src/core/call/call-options.ts'
+import { readHeaders } from '../../src/core/call/headers-init.ts'
+import type { IdempotencyOption } from '../../src/core/call/idempotency.ts'
+import type { Reply } from '../../src/core/call/reply.ts'
+import type { Transport } from '../../src/core/call/transport.ts'
+import { CallError } from '../../src/core/errors/error.ts'
+import type { HttpOptions } from '../http/contract.ts'
+import { ConnectTransportAttempt, type ConnectTransportLike } from './connect-transport.ts'
+import { ConnectWebAttempt } from './connect-web.ts'
+import { sendFramedStream, sendFramedUnary } from './framed.ts'
+import { connectWeb, protobuf } from './peers.ts'
+import { type Framing, grpcWebWire, inputOf } from './request.ts'
+import { needsConnectTransport, sendByConnect, sendServerStream, sendUnary } from './send.ts'
+import type { GrpcStreamTimes } from './stream.ts'
+
+/** What both gRPC transports take. */
+export interface GrpcOptions {
+  /** Its own, instead of the client's; `false` for none. */
+  readonly auth?: Auth | false | undefined
+  /** Sent with every call; a call's own win. */
+  readonly headers?: HeadersInit | undefined
+  /** How its servers take idempotency keys. @defaultValue none is known to be honoured */
+  readonly idempotency?: IdempotencyOption | undefined
+  /**
+   * A stream whose server has been silent for this long after the request counts as open: most gRPC servers send nothing
+   * before their first message, which `timeoutMs` must not wait for; ms, Infinity for never. @defaultValue 10_000
+   */
+  readonly quietOpenMs?: number | undefined
+  /**
+   * An open stream without a message for this long is taken for dead, and resumed where it can be; ms. Set it above the
+   * interval in which the server says something.
+   *
+   * @defaultValue none
+   */
+  readonly idleTimeoutMs?: number | undefined
+}
+
+/** How gRPC-Web is spoken to one endpoint. */
+export interface GrpcWebTransportOptions extends GrpcOptions, Omit<HttpOptions, 'redirect'> {
+  /** In front of `/package.Service/Method`; in browsers also relative to the page. */
+  readonly baseUrl: string
+  /** Protobuf's binary format; `false` for JSON. @defaultValue true */
+  readonly useBinaryFormat?: boolean | undefined
+  /** A reply's message longer than this fails with `resource_exhausted` before it is read. @defaultValue 16_777_216 (16 MiB) */
+  readonly maxMessageBytes?: number | undefined
+  /**
+   * Who makes frames of messages: `connect-web`, or Polywire itself, at a quarter of the cost and for the binary format
+   * only.
+   *
+   * @defaultValue 'auto': connect-web where the wire is `fetch` (browsers, msw …), for JSON, and with Connect's
+   * interceptors; else own
+   */
+  readonly framing?: Framing | undefined
+  /** How protobuf-es reads and writes JSON. */
+  readonly jsonOptions?: object | undefined
+  /** How protobuf-es reads and writes its binary format. */
+  readonly binaryOptions?: object | undefined
+  /**
+   * In browsers, on a page of another origin: the further headers that the server allows. The protocol's own, auth and
+   * what the caller names are always sent; what interceptors add is left out.
+   *
+   * @defaultValue none
+   */
+  readonly crossOriginHeaders?: readonly string[] | undefined
+  /** Interceptors of @connectrpc/connect, inside Polywire's own chain. */
+  readonly connectInterceptors?: readonly ((next: any) => any)[] | undefined
+}
+
+/** How calls go through a Transport of @connectrpc/connect. */
+export interface ConnectTransportOptions extends GrpcOptions {
+  /** Made by `createGrpcTransport`, `createConnectTransport` … of @connectrpc/connect-node or -web. */
+  readonly transport: ConnectTransportLike
+  /** Scheme, host and port that it talks to: retry budgets and waits are kept by origin. @defaultValue none is known */
+  readonly origin?: string | undefined
+}
+
+/** A gRPC transport, as `createClient` takes it. */
+export interface GrpcTransport extends Transport<'grpc-web'> {
+  readonly idempotency?: IdempotencyOption | undefined
+}
+
+/** gRPC-Web over Polywire's HTTP engine. @throws {CallError} `invalid_argument` where an option is wrong. */
+export function makeGrpcWebTransport(options: GrpcWebTransportOptions): GrpcTransport {
+  const wire = grpcWebWire(options)
+  const { auth, idempotency } = options
+  const times = timesOf(options)
+  if (wire.isFramed()) protobuf.preload()
+  else connectWeb.preload()
+  return {
+    protocol: 'grpc-web',
+    auth,
+    origin: wire.origin,
+    idempotency,
+    send: rejecting((call) => {
+      const { kind } = call.operation
+      const isUnary = kind === 'unary'
+      if (!isUnary && kind !== 'server_stream') throw needsConnectTransport(call)
+      const input = inputOf(call, idempotency)
+      if (wire.isFramed()) {
+        return isUnary ? sendFramedUnary(call, wire, input) : sendFramedStream(call, wire, input, times)
+      }
+      const attempt = new ConnectWebAttempt(call, wire)
+      return isUnary ? sendUnary(attempt, input) : sendServerStream(call, attempt, input, times)
+    }),
+    close: () => wire.engine.close(),
+  }
+}
+
+/** Any Transport of @connectrpc/connect. @throws {CallError} `invalid_argument` where an option is wrong. */
+export function makeConnectTransport(options: ConnectTransportOptions): GrpcTransport {
+  const { transport, auth, origin, idempotency } = options
+  const times = timesOf(options)
+  const headers = readHeaders(options.headers)
+  return {
+    protocol: 'grpc-web',
+    auth,
+    ...(origin !== undefined && { origin }),
+    idempotency,
+    send: rejecting((call) => {
+      const attempt = new ConnectTransportAttempt(call, transport, headers)
+      return sendByConnect(call, attempt, inputOf(call, idempotency), times)
+    }),
+    close: async () => {},
+  }
+}
+
+function timesOf({ quietOpenMs = 10_000, idleTimeoutMs }: GrpcOptions): GrpcStreamTimes {
+  for (const [name, ms] of Object.entries({ quietOpenMs, idleTimeoutMs })) {
+    if (ms !== undefined && !(ms > 0))
+      throw new CallError({ code: 'invalid_argument', message: `${name} must be a positive number of ms` })
+  }
+  return { quietOpenMs, idleTimeoutMs }
+}
+
+/** What is thrown at once rejects, as a transport's `send` must. */
+function rejecting(send: (call: Call) => Promise<Reply>): (call: Call) => Promise<Reply> {
+  return (call) => {
+    try {
+      return send(call)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+}
