@@ -66,6 +66,7 @@ function warnOf(what: string, cause: unknown, telemetry: Telemetry | undefined):
   }
 }
 
-function isThenable(value: unknown): value is PromiseLike<unknown> {
+/** Whether a value is to be awaited, whatever copy or kind of promise it is. */
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof (value as { then?: unknown } | null | undefined)?.then === 'function'
 }

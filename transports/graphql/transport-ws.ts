@@ -1,7 +1,7 @@
 import type { Credential } from '../../src/core/call/auth.ts'
 import { HeaderMap } from '../../src/core/call/header-map.ts'
 import type { Failure } from '../../src/core/errors/failure.ts'
-import { guard } from '../../src/core/guard.ts'
+import { guard, isThenable } from '../../src/core/guard.ts'
 import { decodeUtf8 } from '../http/collect.ts'
 import { classifyClose } from '../socket/close-codes.ts'
 import type { SocketEnd } from '../socket/driver/driver.ts'
@@ -74,7 +74,7 @@ export function graphqlTransportWs(params: ConnectionParams = fromCredential): W
     hello({ credential }: Hello) {
       if (typeof params !== 'function') return initOf({ ...fromCredential(credential), ...params })
       const made = guard('connectionParams()', () => params(credential), undefined, unmade)
-      return made instanceof Promise ? made.then(initOf) : initOf(made)
+      return isThenable(made) ? Promise.resolve(made).then(initOf) : initOf(made)
     },
     subscribe: ({ topic, payload }: Subscribe) =>
       `{"id":${JSON.stringify(topic)},"type":"subscribe","payload":${(payload as SubscriptionPayload).json}}`,

@@ -1,3 +1,4 @@
+import { constants, createServer as createHttp2 } from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { createServer } from 'node:net'
 import { Code, ConnectError } from '@connectrpc/connect'
@@ -279,6 +280,59 @@ describe('connect-node’s gRPC transport', () => {
     expect(listeners).toBe(0)
   })
 
+  it('tells headers and trailers of an error', async () => {
+    await using server = await GrpcServer.start(
+      {
+        getItem: (_, { responseHeader }) => {
+          responseHeader.set('x-head', 'h')
+          throw new ConnectError('no', Code.NotFound, { 'x-tail': 't' })
+        },
+        async *watchItems(_, { responseHeader }) {
+          responseHeader.set('x-head', 'h')
+          yield { sequence: 1n }
+          throw new ConnectError('no', Code.NotFound, { 'x-tail': 't' })
+        },
+      },
+      'h2c',
+    )
+    await using api = grpcClient(server.url)
+    const { headers, trailers } = await rejection(api.shop.getItem())
+    expect([headers.get('x-head'), trailers.get('x-tail')]).toEqual(['h', 't'])
+    const stream = api.shop.watchItems()[Symbol.asyncIterator]()
+    await stream.next()
+    const late = await rejection(stream.next())
+    expect(late.headers.has('x-tail')).toBe(false)
+    expect(late.trailers.get('x-tail')).toBe('t')
+  })
+
+  it.each([
+    [960, 'deadline_exceeded', false],
+    [1000, 'deadline_exceeded', false],
+    [940, 'unavailable', true],
+  ])('takes a reset by CANCEL %s ms into a call of 1,000 for what it is', async (ms, code, isRetryable) => {
+    let now = 0
+    let calls = 0
+    const server = createHttp2().listen(0, '127.0.0.1')
+    server.on('stream', (stream) => {
+      stream.on('error', () => {})
+      calls++
+      now = ms
+      stream.close(constants.NGHTTP2_CANCEL)
+    })
+    await new Promise((resolve) => server.once('listening', resolve))
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    const clock = { ...hasteClock, now: () => now, wallNow: () => now }
+    await using api = grpcClient(url, { clock, retry: { maxAttempts: 1 } })
+    expect(await rejection(api.shop.getItem({}, { timeoutMs: 1000 }))).toMatchObject({ code, isRetryable })
+    now = 0
+    expect(await rejection(api.shop.watchItems({}, { deadline: 1000 }).opened)).toMatchObject({ code, isRetryable })
+    now = 0
+    // A stream without a deadline of its own has told the server none.
+    expect(await rejection(api.shop.watchItems().opened)).toMatchObject({ code: 'unavailable', isRetryable: true })
+    expect(calls).toBe(3)
+    server.close()
+  })
+
   it('tells a refused connection from a lost one', async () => {
     const probe = createServer().listen(0, '127.0.0.1')
     await new Promise((resolve) => probe.once('listening', resolve))
@@ -363,9 +417,58 @@ describe('any Connect transport', () => {
     })
   })
 
-  it('that throws what is no ConnectError fails as a network would', async () => {
-    const transport = { unary: () => Promise.reject(new Error('odd')), stream: () => Promise.reject(new Error('odd')) }
-    const client = createClient({ retry: false, transports: { 'grpc-web': connectTransport({ transport }) } })
-    expect(await rejection(client.call(rpc(ShopService.method.addItem), {}))).toMatchObject({ protocol: 'grpc-web' })
+  it.each<[string, () => any]>([
+    ['a TypeError later', () => Promise.reject(new TypeError('undefined is no function'))],
+    [
+      'a TypeError at once',
+      () => {
+        throw new TypeError('undefined is no function')
+      },
+    ],
+    ['a text', () => Promise.reject('odd')],
+    ['nothing', () => undefined],
+    ['no metadata', async () => ({ message: {} })],
+  ])('that is broken (%s) is internal, not tried again, and its cause is kept', async (_, call) => {
+    let calls = 0
+    const counted = () => {
+      calls++
+      return call()
+    }
+    const transport = { unary: counted, stream: counted }
+    const client = createClient({ clock: hasteClock, transports: { 'grpc-web': connectTransport({ transport }) } })
+    const { shop } = client.bind({ shop: service(ShopService) })
+    const failed = [
+      await rejection(shop.getItem()),
+      await rejection(shop.watchItems().opened),
+      await rejection(shop.importItems([])),
+      await rejection(shop.chat().opened),
+    ]
+    for (const error of failed) {
+      expect(error).toMatchObject({ code: 'internal', isRetryable: false, failures: [] })
+      expect(error.cause).toBeDefined()
+      expect(error.message).toContain('see cause')
+    }
+    expect(calls).toBe(4)
+    await client.close()
+  })
+
+  it('that takes no notice of an abort is not read on', async () => {
+    let isLeft = false
+    async function* endless() {
+      try {
+        for (let sequence = 1n; ; sequence++) {
+          yield { $typeName: 'x', sequence }
+          await new Promise(setImmediate)
+        }
+      } finally {
+        isLeft = true
+      }
+    }
+    const stream = async () => ({ header: [], trailer: [], message: endless() })
+    const transport = { unary: stream, stream }
+    const client = createClient({ transports: { 'grpc-web': connectTransport({ transport }) } })
+    for await (const _ of client.bind({ shop: service(ShopService) }).shop.watchItems()) break
+    await expect.poll(() => isLeft).toBe(true)
+    await client.close()
   })
 })

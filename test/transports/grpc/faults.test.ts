@@ -1,7 +1,7 @@
 import type { AddressInfo } from 'node:net'
 import { createServer } from 'node:net'
 import { describe, expect, it, vi } from 'vitest'
-import { framings, rejection, shopClient } from '../../support/grpc-client.ts'
+import { framings, hasteClock, rejection, shopClient } from '../../support/grpc-client.ts'
 import { type Exchange, FaultServer } from '../../support/servers/fault-server.ts'
 import { answer, frame, trailers } from '../../support/servers/grpc-server.ts'
 
@@ -285,6 +285,32 @@ describe.each(framings)('framed by %s', (framing) => {
       expect((error.trailers ?? error.headers).get('x-key')).toBe('a, b')
     })
 
+    it.each([
+      ['an empty frame of trailers', trailers()],
+      ['a frame of other trailers', trailers('x-tail: t')],
+    ])('in the headers count where %s follows', async (_, behind) => {
+      const refusing = (lines: Record<string, string>) => failure((exchange) => answer(exchange, [behind], lines))
+      expect(await refusing({ 'grpc-status': '9', 'grpc-message': 'no%20way', 'x-key': 'k' })).toMatchObject({
+        code: 'failed_precondition',
+        status: 9,
+        serverMessage: 'no way',
+        sent: 'yes',
+      })
+      const busy = await refusing({ 'grpc-status': '14', 'grpc-retry-pushback-ms': '30' })
+      expect(busy).toMatchObject({ code: 'unavailable', isRetryable: true, retryAfterMs: 30 })
+      expect(busy.trailers.get('grpc-status')).toBe('14')
+      expect(await refusing({ 'grpc-status': '0' })).toMatchObject({ code: 'unimplemented' })
+    })
+
+    it('in the headers let a message pass that an empty frame of trailers follows', async () => {
+      await using server = await FaultServer.start()
+      server.on(getPath, (exchange) => answer(exchange, [item, trailers()], { 'grpc-status': '0', 'x-tail': 't' }))
+      await using api = shopClient(server.url, { framing }, { retry: false })
+      const reply = await api.shop.getItem.reply()
+      expect(reply.message.id).toBe(7n)
+      expect(reply.trailers.get('x-tail')).toBe('t')
+    })
+
     it('in the body win over headers', async () => {
       expect(
         await failure((exchange) => answer(exchange, [trailers('grpc-status: 9')], { 'grpc-status': '8' })),
@@ -317,6 +343,53 @@ describe.each(framings)('framed by %s', (framing) => {
       using _page = onPage('https://page.test/')
       const error = await failure((exchange) => answer(exchange, []))
       expect(error.message).toContain('Access-Control-Expose-Headers')
+    })
+  })
+
+  describe('a cancel of the server', () => {
+    /** What a call of 1,000 ms ends with whose server calls it off after this time. */
+    async function canceledAt(ms: number, cancel: (exchange: Exchange) => void, transport = {}) {
+      let now = 0
+      const route = (exchange: Exchange) => {
+        now = ms
+        cancel(exchange)
+      }
+      return failure(route, { clock: { ...hasteClock, now: () => now }, timeoutMs: 1000 }, transport)
+    }
+    const byStatus = (exchange: Exchange) => answer(exchange, [trailers('grpc-status: 1')])
+
+    it('at the deadline is the deadline’s', async () => {
+      for (const ms of [950, 975, 1000])
+        expect(await canceledAt(ms, byStatus)).toMatchObject({
+          code: 'deadline_exceeded',
+          sent: 'yes',
+          isRetryable: false,
+        })
+      expect(await canceledAt(900, byStatus)).toMatchObject({ code: 'canceled' })
+    })
+
+    it('by a reset of HTTP/2 likewise, told by its cause', async () => {
+      const reset = (message: string, ms: number) => {
+        let now = 0
+        const http = async () => {
+          now = ms
+          throw new TypeError('fetch failed', { cause: new Error(message) })
+        }
+        const clock = { ...hasteClock, now: () => now }
+        const api = shopClient('http://127.0.0.1:1', { framing, http }, { retry: false, clock })
+        return rejection(api.shop.getItem({}, { timeoutMs: 1000 })).finally(() => api.client.close())
+      }
+      const text = 'Stream closed with error code NGHTTP2_CANCEL'
+      expect(await reset(text, 960)).toMatchObject({ code: 'deadline_exceeded', sent: 'maybe', isRetryable: false })
+      expect(await reset(text, 940)).toMatchObject({ code: 'unavailable', isRetryable: true })
+      expect(await reset('Stream closed with error code NGHTTP2_INTERNAL_ERROR', 960)).toMatchObject({
+        code: 'unavailable',
+      })
+    })
+
+    it('of a call without a deadline on the wire is a cancel', async () => {
+      const options = { timeoutMs: Number.POSITIVE_INFINITY }
+      expect(await failure(byStatus, options)).toMatchObject({ code: 'canceled' })
     })
   })
 

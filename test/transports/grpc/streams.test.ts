@@ -49,6 +49,27 @@ function resumingClient(baseUrl: string, transport: Partial<GrpcWebTransportOpti
 }
 
 describe.each(framings)('a server stream framed by %s', (framing) => {
+  it.each([
+    ['an empty frame of trailers', [trailers()]],
+    ['no body', []],
+  ])('without a message, its status among the headers and %s behind, ends well', async (_, frames) => {
+    await using server = await FaultServer.start()
+    server.on(watchPath, (exchange) => answer(exchange, frames, { 'grpc-status': '0', 'x-tail': 't' }))
+    await using api = shopClient(server.url, { framing }, { retry: false })
+    expect(await numbers(api.shop.watchItems())).toEqual([])
+    expect(server.hits(watchPath)).toBe(1)
+  })
+
+  it('takes its status from the headers, however many messages come', async () => {
+    await using server = await FaultServer.start()
+    server.on(watchPath, (exchange) =>
+      answer(exchange, [event(1), event(2), trailers()], { 'grpc-status': exchange.nth === 1 ? '0' : '7' }),
+    )
+    await using api = shopClient(server.url, { framing }, { retry: false })
+    expect(await numbers(api.shop.watchItems())).toEqual([1, 2])
+    expect(await rejection(numbers(api.shop.watchItems()))).toMatchObject({ code: 'permission_denied', status: 7 })
+  })
+
   it('gives every message in order, then ends', async () => {
     await using server = await GrpcServer.start({
       async *watchItems({ count }) {
