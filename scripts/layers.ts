@@ -67,7 +67,7 @@ export const layers: readonly { readonly files: string; readonly may: readonly s
 /** Each third-party library, and the few files that may name it: replacing one touches nothing else. Unlisted ones are refused. */
 export const libraries: Readonly<Record<string, readonly string[]>> = {
   'p-retry': ['transports/platform/node.ts'],
-  undici: ['transports/http/engine/undici/{agent,connection}.ts', 'transports/platform/node.ts'],
+  undici: ['transports/http/engine/undici/agent.ts', 'transports/platform/node.ts'],
   'eventsource-parser': ['transports/http/event-stream/parser.ts'],
   'isomorphic-ws': ['transports/platform/node.ts', 'transports/socket/driver/ws.ts'],
   ws: ['transports/platform/node.ts', 'transports/socket/driver/ws.ts'],

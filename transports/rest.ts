@@ -2,7 +2,7 @@ import { HttpRestTransport } from './rest/exchange.ts'
 import { builder } from './rest/operation.ts'
 import type { RestBuilder, RestTransport, RestTransportOptions } from './rest/types.ts'
 
-export type { BlobLike, ByteStream } from './http/byte-types.ts'
+export type { BlobLike, ByteStream } from './http/bytes.ts'
 export type { Codec, Codecs } from './http/codecs.ts'
 export type { ResponseKind } from './http/input-types.ts'
 export { type Multipart, type MultipartFile, type MultipartValue, multipart } from './http/multipart.ts'

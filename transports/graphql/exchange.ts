@@ -8,6 +8,7 @@ import type { Failure } from '../../src/core/errors/failure.ts'
 import { type BufferedResponse, requestBuffered } from '../http/collect.ts'
 import type { FetchOptions, HttpEngine } from '../http/contract.ts'
 import { toCallError } from '../http/fault.ts'
+import { behindRedirects } from '../http/progress.ts'
 import { type DocumentText, textOf } from './document.ts'
 import { graphqlFailure } from './errors.ts'
 import { type GraphQLBinding, messageOf } from './operation.ts'
@@ -56,10 +57,10 @@ export class GraphQLHttp {
       post: async (body) => (response = await this.#post(call, body)).text(),
       read: (text) => readGraphQL({ ...headOf(response), text, document: document.text }, call, wallNow()),
     })
-    const { status, headers } = headOf(response)
+    const { status, headers, redirected } = headOf(response)
     const failure =
       result.errors && graphqlFailure({ result, document: prepared, policy, status, headers, wallNow: wallNow() })
-    if (failure) throw this.#fail(failure, call)
+    if (failure) throw this.#fail(behindRedirects(failure, redirected), call)
     return { kind: 'unary', message: messageOf(result, policy), status, headers, trailers: HeaderMap.empty }
   }
 
@@ -87,7 +88,9 @@ export class GraphQLHttp {
   }
 }
 
-function headOf(response: BufferedResponse | undefined): Pick<BufferedResponse, 'status' | 'headers'> {
+function headOf(
+  response: BufferedResponse | undefined,
+): Pick<BufferedResponse, 'status' | 'headers' | 'redirected' | 'bodyFault'> {
   return response ?? { status: 200, headers: HeaderMap.empty }
 }
 

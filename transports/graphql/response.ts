@@ -1,12 +1,11 @@
 import type { Call } from '../../src/core/call/call.ts'
 import type { HeaderMap } from '../../src/core/call/header-map.ts'
 import { CallError } from '../../src/core/errors/error.ts'
+import type { BufferedResponse } from '../http/collect.ts'
 import { httpFailure } from '../http/errors.ts'
 
 /** An HTTP answer to a GraphQL request, whole. */
-export interface GraphQLText {
-  readonly status: number
-  readonly headers: HeaderMap
+export interface GraphQLText extends Pick<BufferedResponse, 'status' | 'headers' | 'redirected' | 'bodyFault'> {
   readonly text: string
   /** The document that it answers. */
   readonly document: string
@@ -32,7 +31,7 @@ export function readGraphQL(answer: GraphQLText, call: Call, wallNow: number): G
   const body = (isJson ? parsed?.value : undefined) ?? text
   const isKeyed = call.idempotencyKey !== undefined
   if (status < 200 || status >= 300)
-    throw new CallError(httpFailure({ status, headers, body, essence, isKeyed }, wallNow), call)
+    throw new CallError(httpFailure({ ...answer, body, essence, isKeyed }, wallNow), call)
   const about = { phase: 'body', sent: 'yes', status, headers, body } as const
   if (isJson && !parsed)
     throw new CallError(

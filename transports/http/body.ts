@@ -1,5 +1,5 @@
 import type { HeaderMap } from '../../src/core/call/header-map.ts'
-import { join, tooLarge } from './collect.ts'
+import { type BufferedResponse, join, tooLarge } from './collect.ts'
 import type { HttpControl, HttpEngine, HttpFault, HttpHead, HttpRequest, HttpScope, HttpSink } from './contract.ts'
 import { HttpFaultError } from './fault.ts'
 
@@ -38,7 +38,8 @@ export class HttpBodyReader implements HttpSink, AsyncIterableIterator<Uint8Arra
   #queued = 0
   #isPaused = false
   #end: { readonly error?: unknown } | undefined
-  #waiting: { resolve(step: Step): void; reject(error: unknown): void } | undefined
+  /** Calls of `next` that no bytes have come for, in order. */
+  readonly #waiting: { resolve(step: Step): void; reject(error: unknown): void }[] = []
 
   constructor(opened: (response: OpenResponse) => void, refused: (error: unknown) => void) {
     this.#opened = opened
@@ -55,7 +56,7 @@ export class HttpBodyReader implements HttpSink, AsyncIterableIterator<Uint8Arra
     return this
   }
 
-  /** The next bytes. Pulled one at a time. */
+  /** The next bytes; each of several calls at once gets its own. */
   next(): Promise<Step> {
     const bytes = this.#queue.shift()
     if (bytes) {
@@ -65,7 +66,7 @@ export class HttpBodyReader implements HttpSink, AsyncIterableIterator<Uint8Arra
     }
     if (this.#end) return 'error' in this.#end ? Promise.reject(this.#end.error) : Promise.resolve(over)
     return new Promise((resolve, reject) => {
-      this.#waiting = { resolve, reject }
+      this.#waiting.push({ resolve, reject })
     })
   }
 
@@ -97,17 +98,26 @@ export class HttpBodyReader implements HttpSink, AsyncIterableIterator<Uint8Arra
     return chunks.length === 1 ? (chunks[0] as Uint8Array) : join(chunks, size)
   }
 
+  /** The rest of the body of an error answer: what becomes of it never hides the status. */
+  async errorBody(maxBodyBytes?: number): Promise<Pick<BufferedResponse, 'body' | 'bodyFault'>> {
+    try {
+      return { body: await this.bytes(maxBodyBytes) }
+    } catch (error) {
+      if (error instanceof HttpFaultError) return { body: new Uint8Array(0), bodyFault: error.fault }
+      throw error
+    }
+  }
+
   onHead(head: HttpHead, control: HttpControl): void {
     this.#control = control
-    const { status, headers, url } = head
-    this.#opened({ status, headers, url, body: this })
+    const { status, headers, url, redirected } = head
+    this.#opened({ status, headers, url, redirected, body: this })
   }
 
   onData(chunk: Uint8Array): void {
     const bytes = plain(chunk)
-    const waiting = this.#waiting
+    const waiting = this.#waiting.shift()
     if (waiting) {
-      this.#waiting = undefined
       waiting.resolve({ done: false, value: bytes })
       return
     }
@@ -146,11 +156,10 @@ export class HttpBodyReader implements HttpSink, AsyncIterableIterator<Uint8Arra
 
   #settle(end: { readonly error?: unknown }): void {
     this.#end = end
-    const waiting = this.#waiting
-    this.#waiting = undefined
-    if (!waiting) return
-    if ('error' in end) waiting.reject(end.error)
-    else waiting.resolve(over)
+    for (const waiting of this.#waiting.splice(0)) {
+      if ('error' in end) waiting.reject(end.error)
+      else waiting.resolve(over)
+    }
   }
 }
 

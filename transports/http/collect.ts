@@ -1,4 +1,4 @@
-import type { HeaderMap } from '../../src/core/call/header-map.ts'
+import { HeaderMap } from '../../src/core/call/header-map.ts'
 import type { HttpControl, HttpEngine, HttpFault, HttpHead, HttpRequest, HttpScope, HttpSink } from './contract.ts'
 import { HttpFaultError } from './fault.ts'
 
@@ -10,6 +10,8 @@ export interface BufferedResponse extends HttpHead {
    */
   readonly body: Uint8Array
   readonly trailers: HeaderMap
+  /** Why the body of an error answer could not be read: then it is empty, and the status stands. */
+  readonly bodyFault?: HttpFault | undefined
   /** The body as UTF-8, without a byte order mark; nothing is copied, and it is decoded anew each time. */
   text(): string
 }
@@ -42,6 +44,8 @@ export function requestBuffered(
 class Collector implements HttpSink, BufferedResponse {
   status = 0
   url = ''
+  redirected: HttpHead['redirected']
+  bodyFault: HttpFault | undefined
   headers!: HeaderMap
   trailers!: HeaderMap
   body: Uint8Array = empty
@@ -71,6 +75,7 @@ class Collector implements HttpSink, BufferedResponse {
     this.status = head.status
     this.headers = head.headers
     this.url = head.url
+    this.redirected = head.redirected
     this.#control = control
     if (this.#options !== noOptions) this.#announced(head.headers)
   }
@@ -94,7 +99,15 @@ class Collector implements HttpSink, BufferedResponse {
   }
 
   onError(fault: HttpFault): void {
-    this.#reject(new HttpFaultError(fault))
+    this.#chunks = undefined
+    if (!isErrorStatus(this.status)) {
+      this.#reject(new HttpFaultError(fault))
+      return
+    }
+    this.body = empty
+    this.trailers = HeaderMap.empty
+    this.bodyFault = fault
+    this.#resolve(this)
   }
 
   onAbort(reason: unknown): void {
@@ -113,9 +126,13 @@ class Collector implements HttpSink, BufferedResponse {
 
   #refuse(maxBodyBytes: number): void {
     this.#control?.cancel()
-    this.#chunks = undefined
-    this.#reject(new HttpFaultError(tooLarge(maxBodyBytes)))
+    this.onError(tooLarge(maxBodyBytes))
   }
+}
+
+/** Whether an answer tells of a failure: what becomes of its body then never hides its status. */
+export function isErrorStatus(status: number): boolean {
+  return status >= 400
 }
 
 /** The length of the body as it will be read; unknown where it is chunked or compressed. */

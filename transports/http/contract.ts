@@ -1,5 +1,6 @@
 import type { HeaderMap } from '../../src/core/call/header-map.ts'
 import type { Phase, Sent } from '../../src/core/errors/failure.ts'
+import type { Redirected } from './progress.ts'
 
 /** Makes the body anew; called once a send, and once more where a redirect replays it. */
 export type BodyStream = () => AsyncIterable<Uint8Array> | ReadableStream<Uint8Array>
@@ -41,6 +42,8 @@ export interface HttpHead {
   readonly headers: HeaderMap
   /** Where the response came from, after redirects. */
   readonly url: string
+  /** What is known of the redirects before it; undefined where there was none. */
+  readonly redirected?: Redirected | undefined
 }
 
 /** Steers the body of a response. */
@@ -72,7 +75,10 @@ export interface HttpFault {
   /** What to do about it, for the message. */
   readonly hint?: string | undefined
   /** Set where sending the same again cannot help: the request, or the limit that it hit, has to change. */
-  readonly code?: 'invalid_argument' | 'failed_precondition' | 'resource_exhausted' | undefined
+  readonly code?: 'invalid_argument' | 'failed_precondition' | 'resource_exhausted' | 'internal' | undefined
+  /** The machine's own word for it, where the caller may want to tell it from others. */
+  readonly reason?: 'body_not_replayable' | undefined
+  readonly redirected?: Redirected | undefined
   readonly cause: unknown
 }
 

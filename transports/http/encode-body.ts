@@ -1,12 +1,12 @@
 import { type ErrorOrigin, isAnyCallError } from '../../src/core/errors/error.ts'
 import { refusal } from '../../src/core/errors/refusal.ts'
 import { stringifyJson } from '../shared/json.ts'
-import { bodyKind, type StreamableBlob, toBytes } from './body-kind.ts'
-import { byteChunks } from './byte-chunks.ts'
+import { bodyKind, type StreamableBlob, toBytes } from './bytes.ts'
 import { type Codecs, essenceOf, findCodec, isJson, isText } from './codecs.ts'
 import type { HttpBody } from './contract.ts'
 import { multipart, multipartOf } from './multipart.ts'
 import { encodeQuery, type QueryStyle } from './query.ts'
+import { bodyStream, checkMade } from './upload.ts'
 
 /** A body as an engine takes it. */
 export interface EncodedBody {
@@ -62,7 +62,7 @@ export function encodeBody(value: unknown, rules: BodyRules, origin: ErrorOrigin
       return encodeBlob(value as StreamableBlob, contentType)
     case 'factory':
       return {
-        body: () => byteChunks(value, origin),
+        body: bodyStream(value as () => unknown),
         contentType: contentType ?? 'application/octet-stream',
         isReplayable: true,
       }
@@ -89,21 +89,17 @@ function encodeBlob(blob: StreamableBlob, contentType: string | undefined): Enco
   }
 }
 
-const started = new WeakSet<object>()
-
-/** A stream that was read once is empty: sending it again would lose the body without a word. */
+/** A stream that was read once is empty, and one that was read in part is not whole: neither is sent. */
 function encodeStream(stream: object, contentType: string | undefined, origin: ErrorOrigin): EncodedBody {
-  const start = () => {
-    if (started.has(stream))
-      throw refusal('the body is a stream that was sent already: pass a function that makes it anew', origin)
-    started.add(stream)
-    return stream
+  try {
+    checkMade(stream)
+  } catch (error) {
+    throw refusal((error as Error).message, origin)
   }
-  if (started.has(stream)) start()
   // npm's form-data is a Node stream that knows its boundary.
   const own = (stream as { getHeaders?(): Record<string, string> }).getHeaders?.()['content-type']
   return {
-    body: () => byteChunks(start, origin),
+    body: bodyStream(() => stream),
     contentType: own ?? contentType ?? 'application/octet-stream',
     isReplayable: false,
   }

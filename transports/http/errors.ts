@@ -2,18 +2,21 @@ import type { HeaderMap } from '../../src/core/call/header-map.ts'
 import type { Failure } from '../../src/core/errors/failure.ts'
 import { hasRetryAfter, parseHttpDate, parseRetryAfter } from '../../src/core/errors/retry-after.ts'
 import { type StatusRow, statusRow } from '../shared/http-status.ts'
+import type { HttpFault, HttpHead } from './contract.ts'
 import { type ErrorEnvelope, readErrorEnvelope } from './envelope.ts'
+import { HttpFaultError } from './fault.ts'
+import { behindRedirects } from './progress.ts'
 
 /** A response that is an error, with what its meaning depends on. */
-export interface HttpErrorResponse {
-  readonly status: number
-  readonly headers: HeaderMap
+export interface HttpErrorResponse extends Pick<HttpHead, 'status' | 'headers' | 'redirected'> {
   /** Decoded: an object, a text, bytes; undefined where there was none. */
   readonly body: unknown
   /** The body's media type, in lower case and without parameters; empty where there was none. */
   readonly essence: string
   /** The request carried an idempotency key: a 409 may be about the key. */
   readonly isKeyed: boolean
+  /** Why the body could not be read, which never hides the status. */
+  readonly bodyFault?: HttpFault | undefined
 }
 
 const requestIdNames = [
@@ -36,15 +39,16 @@ const keyInUse =
  * @param wallNow - ms since 1970, for dates where the response carries no `Date`.
  */
 export function httpFailure(response: HttpErrorResponse, wallNow: number): Failure {
-  const { status, headers, body, essence } = response
+  const { status, headers, body, essence, bodyFault, redirected } = response
   const envelope = readErrorEnvelope(body, essence, status)
   const challenge = challengeError(headers)
   const reason = (status === 401 ? challenge : undefined) ?? envelope.reason ?? challenge
   const retryAfterMs = envelope.retryAfterMs ?? parseRetryAfter(headers, wallNow)
   const row = refine(response, { ...envelope, reason, retryAfterMs })
-  return {
+  const note = bodyFault ? `; its body could not be read: ${bodyFault.what}` : ''
+  const failure: Failure = {
     code: row.code,
-    message: `the server answered ${status}: ${row.hint}`,
+    message: `the server answered ${status}: ${row.hint}${note}`,
     phase: 'headers',
     sent: 'yes',
     status,
@@ -62,7 +66,9 @@ export function httpFailure(response: HttpErrorResponse, wallNow: number): Failu
     problem: envelope.problem,
     headers,
     body,
+    ...(bodyFault && { cause: new HttpFaultError(bodyFault) }),
   }
+  return behindRedirects(failure, redirected)
 }
 
 /** The row of the status, corrected by what headers and body say. */

@@ -1,13 +1,8 @@
 import type { ErrorOrigin } from '../../src/core/errors/error.ts'
-import { CallError } from '../../src/core/errors/error.ts'
+import { CallError, isAnyCallError } from '../../src/core/errors/error.ts'
 import type { Failure } from '../../src/core/errors/failure.ts'
 import type { HttpFault } from './contract.ts'
-
-/** How far an exchange had come when it broke. */
-export type Progress = Pick<HttpFault, 'phase' | 'sent'>
-
-/** Nothing was written yet: the request waits for a connection. */
-export const unsent: Progress = { phase: 'connect', sent: 'no' }
+import { behindRedirects, type Progress, unsent } from './progress.ts'
 
 /** A send after `close`. */
 export const transportClosed: HttpFault = {
@@ -25,26 +20,77 @@ export const callOver: HttpFault = {
   cause: undefined,
 }
 
+/** What an error says of itself. */
+export interface ErrorFacts {
+  readonly code: string
+  readonly message: string
+  readonly name: string
+  /** What the system was asked to do: `connect`, `read` … */
+  readonly syscall: string
+}
+
 /** What is known of an error: words, and where it says so itself, how far the exchange had come. */
-export type Explained = Pick<HttpFault, 'what' | 'hint' | 'code'> & Partial<Progress>
+export type Explained = Pick<HttpFault, 'what' | 'hint' | 'code'> &
+  Partial<Pick<Progress, 'phase' | 'sent'>> & {
+    /** By its protocol, the server has not begun to work on what was written. */
+    readonly isUnprocessed?: true
+  }
 
 /** How a platform's errors read. */
-export type Explain = (
-  error: { readonly code: string; readonly message: string; readonly name: string },
-  progress: Progress,
-) => Explained
+export type Explain = (error: ErrorFacts, progress: Progress) => Explained
 
 /**
  * What went wrong, from the error of any engine. Pure.
  *
- * @param progress - how far the exchange had come; nothing that was not written can have reached the server.
+ * @param progress - how far the exchange had come: what was written or answered is so whatever the error is called.
  */
 export function classify(error: unknown, progress: Progress, explain: Explain = explainByText): HttpFault {
-  const root = rootOf(error) as Partial<Error> | undefined
-  const explained = explain({ code: codeOf(root), message: textOf(root?.message), name: textOf(root?.name) }, progress)
-  const sent = progress.sent === 'no' ? 'no' : (explained.sent ?? progress.sent)
-  const { what, hint, code, phase = progress.phase } = explained
-  return { what, hint, code, phase, sent, cause: error }
+  const facts = factsOf(error)
+  const explained = explain(facts, progress)
+  const { what, hint, code } = explained
+  const isBehindConnect = progress.phase !== 'connect' && progress.sent !== 'no'
+  const isEarly = explained.phase === 'connect' || explained.phase === 'resolve'
+  const phase = explained.phase && !(isEarly && isBehindConnect) ? explained.phase : progress.phase
+  return faultAt(progress, { what, hint, code, phase, sent: sentOf(explained, progress), cause: error })
+}
+
+/** A fault with what is known of the redirects before it, which its words tell. */
+export function faultAt(progress: Progress, fault: HttpFault): HttpFault {
+  const { redirected } = progress
+  if (!redirected) return fault
+  const isReached = fault.phase !== 'connect' && fault.phase !== 'resolve'
+  const hop = isReached ? 'the exchange with the redirect target failed' : 'the redirect target could not be reached'
+  const by = redirected.status === undefined ? 'a redirect' : redirected.status
+  return {
+    ...fault,
+    what: `${hop} (${fault.what}): the request itself was answered with ${by}`,
+    sent: 'yes',
+    redirected,
+  }
+}
+
+/** Nothing that an error says makes it safer than what was written. */
+function sentOf({ sent, isUnprocessed }: Explained, progress: Progress): Progress['sent'] {
+  if (progress.sent !== 'maybe') return progress.sent
+  if (sent === 'no' && !isUnprocessed && (progress.phase !== 'connect' || progress.isOpaque)) return 'maybe'
+  return sent ?? 'maybe'
+}
+
+/** What names a mistake in code, rather than something that happened. */
+const mistakes = /^(?:Type|Reference|Range|Syntax)Error$/
+/** What platforms and their polyfills say of a network that failed; the same list as that of is-network-error. */
+const networkErrors =
+  /^(?:network error|NetworkError when attempting to fetch resource\.|The Internet connection appears to be offline\.|Network request failed|fetch failed|terminated| A network error occurred\.|Network connection lost\.?|Failed to fetch(?: \(.*\))?|error sending request for url.*)$/s
+
+/** Whether `error` is a mistake in code that is not ours, rather than a network that failed. */
+export function isMistake(error: unknown): boolean {
+  const { name, message, stack } = (error ?? {}) as Partial<Error>
+  if (!mistakes.test(textOf(name)) || networkErrors.test(textOf(message)) || factsOf(error).code !== '') return false
+  // Safari says no more than this, and gives it no stack.
+  return (
+    !/^Load failed(?: \(.*\))?$/.test(textOf(message)) ||
+    (stack !== undefined && !('__sentry_captured__' in (error as object)))
+  )
 }
 
 /** Browsers say nothing on purpose; Bun, Deno and workerd tell it in words. */
@@ -57,18 +103,22 @@ export const explainByText: Explain = ({ code, message }, { phase }) => {
 }
 
 /** fetch wraps what really happened in `cause`, once or twice. */
-function rootOf(error: unknown): unknown {
-  let root = error
-  for (let depth = 0; depth < 4; depth++) {
-    const cause = (root as { cause?: unknown } | undefined)?.cause
-    if (codeOf(root) !== '' || typeof cause !== 'object' || cause === null) return root
-    root = cause
+function factsOf(error: unknown): ErrorFacts {
+  let root = error as (Partial<Error & ErrorFacts> & { errors?: readonly unknown[] }) | undefined
+  for (let depth = 0; depth < 4 && textOf(root?.code) === ''; depth++) {
+    const cause: unknown = root?.cause
+    if (typeof cause !== 'object' || cause === null) break
+    root = cause as typeof root
   }
-  return root
-}
-
-function codeOf(error: unknown): string {
-  return textOf((error as { code?: unknown } | undefined)?.code)
+  // Where several addresses were tried, each has an error of its own.
+  const [first] = Array.isArray(root?.errors) ? root.errors : []
+  const syscall = root?.syscall ?? (first as Partial<ErrorFacts> | undefined)?.syscall
+  return {
+    code: textOf(root?.code),
+    message: textOf(root?.message),
+    name: textOf(root?.name),
+    syscall: textOf(syscall),
+  }
 }
 
 function textOf(value: unknown): string {
@@ -88,10 +138,11 @@ const sentence = {
  * @param isStream - a stream whose connection drops has lost no data that resuming could not bring: `unavailable`.
  */
 export function faultToFailure(fault: HttpFault, isStream = false): Failure {
-  const { phase, sent, what, hint, code, cause } = fault
+  const { phase, sent, what, hint, code, reason, redirected, cause } = fault
   const message = `${what}; ${sentence[sent]}${hint ? `. ${hint}` : ''}`
   const transient = phase === 'body' && !isStream ? 'data_loss' : 'unavailable'
-  return { code: code ?? transient, message, phase, sent, isRetryable: code === undefined, cause }
+  const isRetryable = code === undefined
+  return behindRedirects({ code: code ?? transient, message, phase, sent, isRetryable, reason, cause }, redirected)
 }
 
 /** What `requestBuffered`, `openBody` and `liteFetch` reject with. */
@@ -109,6 +160,8 @@ export class HttpFaultError extends Error {
 export function toCallError(error: unknown, origin: ErrorOrigin, isStream = false): unknown {
   let each = error
   for (let depth = 0; depth < 4 && typeof each === 'object' && each !== null; depth++) {
+    // Whoever made it has looked at what caused it.
+    if (isAnyCallError(each)) return each
     if (each instanceof HttpFaultError) return new CallError(faultToFailure(each.fault, isStream), origin)
     each = (each as { cause?: unknown }).cause
   }

@@ -1,6 +1,5 @@
 import { uuid } from '../../src/core/call/uuid.ts'
-import { bodyKind, toBytes } from './body-kind.ts'
-import type { BlobLike } from './byte-types.ts'
+import { type BlobLike, bodyKind, toBytes } from './bytes.ts'
 
 /** A part with a name or type of its own. */
 export interface MultipartFile {

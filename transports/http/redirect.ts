@@ -1,4 +1,5 @@
 import type { HttpFault, HttpRequest } from './contract.ts'
+import { type Redirected, redirectedBy } from './progress.ts'
 
 /** Hops before an exchange gives up, as in the Fetch standard. */
 const maxRedirects = 20
@@ -12,27 +13,29 @@ export function isRedirect(status: number): boolean {
   return status === 301 || status === 302 || status === 303 || status === 307 || status === 308
 }
 
-/** Makes of a request and the redirect that answered it the next request, or the fault that ends it. */
+/** The request that follows a redirect, and what is known of it then. */
+export interface Hop {
+  readonly request: HttpRequest
+  readonly redirected: Redirected
+}
+
+/** Makes of a request and the redirect that answered it the next hop, or the fault that ends it. */
 export type FollowRedirect = (
   request: HttpRequest,
   status: number,
   location: string,
-  hops: number,
-) => HttpRequest | HttpFault
+  before: Redirected | undefined,
+) => Hop | HttpFault
 
 /**
- * The request that follows a redirect, by the Fetch standard's rules, and stricter: no credential header crosses an
- * origin, nothing goes from https to http.
+ * The hop that follows a redirect, by the Fetch standard's rules, and stricter: no credential header crosses an origin,
+ * nothing goes from https to http.
  *
- * @param hops - redirects followed so far.
+ * @param before - the redirects followed so far.
  */
-export function followRedirect(
-  request: HttpRequest,
-  status: number,
-  location: string,
-  hops: number,
-): HttpRequest | HttpFault {
-  if (hops >= maxRedirects) return refuse(`more than ${maxRedirects} redirects`)
+export const followRedirect: FollowRedirect = (request, status, location, before) => {
+  const { method } = request
+  if ((before?.hops ?? 0) >= maxRedirects) return refuse(`more than ${maxRedirects} redirects`)
   const from = new URL(request.url)
   const target = locationOf(location)
   const to = URL.canParse(target, from) ? new URL(target, from) : undefined
@@ -40,8 +43,7 @@ export function followRedirect(
   if (to.username || to.password) return refuse('redirect to a URL that holds a user name')
   if (from.protocol === 'https:' && to.protocol === 'http:') return refuse('redirect from https to http')
   const isTurnedIntoGet =
-    (status === 303 && request.method !== 'GET' && request.method !== 'HEAD') ||
-    (status < 303 && request.method === 'POST')
+    (status === 303 && method !== 'GET' && method !== 'HEAD') || (status < 303 && method === 'POST')
   if (!isTurnedIntoGet && !isReplayable(request))
     return refuse('redirect of a request whose body can be sent only once')
   const headers: Record<string, string> = {}
@@ -52,7 +54,10 @@ export function followRedirect(
     if (name !== 'host') headers[name] = value
   }
   const next = { ...request, url: to.href, headers }
-  return isTurnedIntoGet ? { ...next, method: 'GET', body: undefined } : next
+  return {
+    request: isTurnedIntoGet ? { ...next, method: 'GET', body: undefined, blob: undefined } : next,
+    redirected: redirectedBy(status, method, isForeign, before),
+  }
 }
 
 /** Header names that fetch, which knows only the standard ones, would carry to another origin. */
@@ -66,7 +71,8 @@ function isSecret(name: string, request: HttpRequest): boolean {
   return alwaysSecret.includes(name) || request.credentialHeaders?.includes(name) === true
 }
 
-function isReplayable({ body, isBodyReplayable }: HttpRequest): boolean {
+/** Whether the body, where there is one, can be sent once more. */
+export function isReplayable({ body, isBodyReplayable }: HttpRequest): boolean {
   return typeof body !== 'function' || isBodyReplayable !== false
 }
 

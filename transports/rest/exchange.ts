@@ -6,8 +6,7 @@ import type { IdempotencyOption } from '../../src/core/call/idempotency.ts'
 import type { Reply } from '../../src/core/call/reply.ts'
 import { aboveZero, anything, checkOptions, object, type RulesOf } from '../../src/core/options.ts'
 import { type OpenResponse, openBody } from '../http/body.ts'
-import { toReadable } from '../http/byte-streams.ts'
-import type { ByteStream } from '../http/byte-types.ts'
+import { type ByteStream, toReadable } from '../http/bytes.ts'
 import { selectEngine } from '../http/choose.ts'
 import type { Codecs } from '../http/codecs.ts'
 import { announcedLength, type CollectOptions, requestBuffered } from '../http/collect.ts'
@@ -99,10 +98,10 @@ export class HttpRestTransport implements RestTransport {
     const request = this.#requests.make(call)
     try {
       const response = await openBody(this.#engine, request, call.scope)
-      const { status, headers, url, body } = response
+      const { status, headers, body } = response
       if (!isReply(status, this.#isManualRedirect)) {
-        const bytes = await body.bytes(this.#collect.maxBodyBytes)
-        return await responseError(call, { status, headers, url, body: bytes, trailers: HeaderMap.empty })
+        const read = await body.errorBody(this.#collect.maxBodyBytes)
+        return await responseError(call, { ...response, ...read, trailers: HeaderMap.empty })
       }
       const message = new RestStream(call, response)
       const finished = body.finished.then(() => undefined)

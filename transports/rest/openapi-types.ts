@@ -1,6 +1,6 @@
 import type { Args, Fails, UnaryResult } from '../../src/core/call/call-types.ts'
 import type { Operation } from '../../src/core/call/operation.ts'
-import type { BlobLike } from '../http/byte-types.ts'
+import type { BlobLike } from '../http/bytes.ts'
 import type { AddTo, Flat, OrNoInput, ViaOf } from '../http/input-types.ts'
 
 // Types over what openapi-typescript generates. Nothing is resolved before it is used: GitHub's description holds 1,223

@@ -5,7 +5,7 @@ import { checkSchema, validating } from '../../src/core/call/schema.ts'
 import { CallError } from '../../src/core/errors/error.ts'
 import type { Failure } from '../../src/core/errors/failure.ts'
 import { type Codecs, decodeText, findCodec, type MediaType, readMediaType } from '../http/codecs.ts'
-import type { HttpHead } from '../http/contract.ts'
+import type { HttpFault, HttpHead } from '../http/contract.ts'
 import { httpFailure } from '../http/errors.ts'
 import type { RestBinding } from './operation.ts'
 
@@ -13,6 +13,8 @@ import type { RestBinding } from './operation.ts'
 export interface WholeResponse extends HttpHead {
   readonly body: Uint8Array
   readonly trailers: HeaderMap
+  /** Why the body of an error could not be read. */
+  readonly bodyFault?: HttpFault | undefined
 }
 
 /** Whether a status is a reply; 304 answers a conditional GET, other redirects only where nobody follows them. */
@@ -118,11 +120,20 @@ function resolveLocation(headers: HeaderMap, url: string): HeaderMap {
 }
 
 /** Throws the error of a response that is none of the replies; its body typed by the operation's `errors`. */
-export async function responseError(call: Call, { status, headers, body: bytes }: WholeResponse): Promise<never> {
+export async function responseError(call: Call, response: WholeResponse): Promise<never> {
+  const { status, headers, body: bytes, bodyFault, redirected } = response
   const type = readMediaType(headers.get('content-type'))
   const body = bytes.byteLength === 0 ? undefined : decodeBytes(bytes, type.kind, type.charset, true)
   const failure = httpFailure(
-    { status, headers, body, essence: type.essence, isKeyed: call.idempotencyKey !== undefined },
+    {
+      status,
+      headers,
+      body,
+      essence: type.essence,
+      isKeyed: call.idempotencyKey !== undefined,
+      bodyFault,
+      redirected,
+    },
     call.scope.services.clock.wallNow(),
   )
   const schema = validating((call.operation.binding as RestBinding).errors?.[status])

@@ -17,9 +17,11 @@ export function kindOf({ status, headers }: HttpHead): 'stream' | 'over' | 'wron
  *
  * The standard knows no transient ones; here they are those of every other call over HTTP.
  */
-export function statusFailure({ status, headers }: HttpHead, body: Uint8Array, wallNow: number): Failure {
+export function statusFailure(head: HttpHead, body: Uint8Array, wallNow: number): Failure {
+  const { status, headers, redirected } = head
   const essence = essenceOf(headers.last('content-type'))
-  const failure = httpFailure({ status, headers, body: readBody(body, essence), essence, isKeyed: false }, wallNow)
+  const response = { status, headers, redirected, body: readBody(body, essence), essence, isKeyed: false }
+  const failure = httpFailure(response, wallNow)
   if (status < 300)
     return {
       ...failure,

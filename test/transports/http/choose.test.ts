@@ -23,14 +23,14 @@ async function get(engine: HttpEngine, url = `${server.url}/json`): Promise<{ he
   await engine.close()
   return JSON.parse(response.text())
 }
-/** undici's fetch tells the server what it is; our engine says nothing of itself. */
+/** Each engine tells the server what it is. */
 const agentOf = async (engine: HttpEngine) => (await get(engine, `${server.url}/echo`)).headers['user-agent']
 
 describe('selectEngine', () => {
   it("takes undici in Node, fetch where it is asked for, and a user's function", async () => {
-    expect(await agentOf(selectEngine({}))).toBeUndefined()
-    expect(await agentOf(selectEngine({ http: 'auto' }))).toBeUndefined()
-    expect(await agentOf(selectEngine({ http: 'undici' }))).toBeUndefined()
+    expect(await agentOf(selectEngine({}))).toBe('polywire')
+    expect(await agentOf(selectEngine({ http: 'auto' }))).toBe('polywire')
+    expect(await agentOf(selectEngine({ http: 'undici' }))).toBe('polywire')
     expect(await agentOf(selectEngine({ http: 'fetch' }))).toBe('node')
     const mine = vi.fn<FetchLike>(async () => Response.json({ from: 'mine' }))
     expect(await get(selectEngine({ http: mine }))).toEqual({ from: 'mine' })

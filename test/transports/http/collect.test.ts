@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { HeaderMap } from '../../../src/core/call/header-map.ts'
 import { openBody } from '../../../transports/http/body.ts'
-import { toReadable } from '../../../transports/http/byte-streams.ts'
+import { toReadable } from '../../../transports/http/bytes.ts'
 import { announcedLength, decodeUtf8, requestBuffered } from '../../../transports/http/collect.ts'
 import type { HttpControl, HttpEngine, HttpSink } from '../../../transports/http/contract.ts'
 import { newScope } from '../../support/recording-sink.ts'

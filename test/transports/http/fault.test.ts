@@ -8,6 +8,7 @@ import { explainByCode } from '../../../transports/http/engine/fault-codes.ts'
 import { FetchEngine } from '../../../transports/http/engine/fetch/engine.ts'
 import { UndiciEngine } from '../../../transports/http/engine/undici/engine.ts'
 import { classify, faultToFailure, HttpFaultError, toCallError } from '../../../transports/http/fault.ts'
+import { followRedirect } from '../../../transports/http/redirect.ts'
 import { exchange, newScope, turns } from '../../support/recording-sink.ts'
 import { FaultServer } from '../../support/servers/fault-server.ts'
 
@@ -55,7 +56,7 @@ async function faultOf(engine: HttpEngine, request: Partial<HttpRequest> & { url
 
 describe.each([
   ['undici', () => new UndiciEngine()],
-  ['fetch', () => new FetchEngine(undefined, explainByCode)],
+  ['fetch', () => new FetchEngine(undefined, explainByCode, followRedirect)],
 ] as const)('%s', (name, make) => {
   const isUndici = name === 'undici'
   /** fetch cannot tell whether anything was written. */
@@ -262,7 +263,7 @@ describe('classify', () => {
 
   it.each([
     [coded('EAI_AGAIN'), { phase: 'resolve', sent: 'no' }],
-    [coded('EHOSTUNREACH'), { phase: 'connect', sent: 'no' }],
+    [coded('EHOSTUNREACH'), { sent: 'maybe' }],
     [coded('UND_ERR_CONNECT_TIMEOUT'), { phase: 'connect', sent: 'no' }],
     [coded('ConnectionRefused'), { phase: 'connect', sent: 'no', what: 'connection refused' }],
     [coded('ERR_TLS_CERT_ALTNAME_INVALID'), { phase: 'connect', sent: 'no', code: 'failed_precondition' }],

@@ -382,7 +382,7 @@ describe('the reply', () => {
 })
 
 describe('bodies that break', () => {
-  it('larger than maxBodyBytes is resource_exhausted, announced or not, of errors too', async () => {
+  it('larger than maxBodyBytes is resource_exhausted, announced or not', async () => {
     const big = 'x'.repeat(2000)
     const chunked: Parameters<RestServer['answer']>[0] = (_request, reply) => {
       reply.hijack()
@@ -390,7 +390,7 @@ describe('bodies that break', () => {
       reply.raw.write(big)
       reply.raw.end(big)
     }
-    for (const each of [answer(200, big), chunked, answer(500, big)]) {
+    for (const each of [answer(200, big), chunked]) {
       server.answer(each)
       expect(await failed(connect({ maxBodyBytes: 1000 }).call(get('/a')))).toMatchObject({
         code: 'resource_exhausted',

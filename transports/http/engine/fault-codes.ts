@@ -1,4 +1,4 @@
-import { type Explain, type Explained, explainByText } from '../fault.ts'
+import { type ErrorFacts, type Explain, type Explained, explainByText } from '../fault.ts'
 
 const isServerUp = 'Check the address and that the server is up'
 const isTrusted = 'Make the certificate valid, or trust its authority'
@@ -17,7 +17,10 @@ const unknownHost: Explained = {
   phase: 'resolve',
   sent: 'no',
 }
-const reset: Explained = { what: 'connection lost' }
+const reset: Explained = {
+  what: 'connection lost',
+  hint: 'The server, or something in between, closed it before the answer was whole',
+}
 const timedOut: Explained = { what: 'connection timed out' }
 const closed: Explained = {
   what: 'the transport or its dispatcher is closed',
@@ -87,6 +90,11 @@ const rows: Readonly<Record<string, Explained>> = {
   },
 }
 
+/** Of the system; the same code may come of connecting, and of a connection on which much has happened. */
+const systemCode = /^E[A-Z]+$/
+const beforeConnecting = /^(?:connect|socket|bind|getaddrinfo|query\w*)$/
+const lookup = /^(?:ENOTFOUND|EAI_)/
+
 /** Names what is wrong, never its value. */
 const invalidPart = /^invalid (?:request (?:path|method)|header key|[\w-]+ header)$/
 const tlsCode = /^(ERR_TLS_|ERR_SSL_|ERR_OSSL_|EPROTO$)/
@@ -98,13 +106,25 @@ export const explainByCode: Explain = (error, progress) => {
   const { code, message, name } = error
   const row = rows[code]
   if (row === invalid) return { ...row, what: invalidPart.exec(message)?.[0] ?? row.what }
-  if (row) return row
+  if (row) return systemCode.test(code) ? bySyscall(row, error) : row
   if (certificateCode.test(code)) return certificate
   if (tlsCode.test(code)) return progress.sent === 'no' ? { what: 'TLS handshake failed' } : { what: 'TLS error' }
-  if (code.startsWith('HPE_') || name === 'HTTPParserError') return { what: 'the answer is no HTTP' }
+  if (code.startsWith('HPE_') || name === 'HTTPParserError')
+    return { what: 'the answer is no HTTP', hint: 'Check scheme and port: a port that speaks TLS wants https' }
   // A stream that an HTTP/2 server refused did not run (RFC 9113 §8.7).
-  if (message.includes('REFUSED_STREAM')) return { what: 'stream refused', sent: 'no' }
+  if (message.includes('REFUSED_STREAM')) return { what: 'stream refused', sent: 'no', isUnprocessed: true }
   if (code.startsWith('ERR_HTTP2_')) return reset
   // What is said there of CORS is for browsers.
   return { ...explainByText(error, progress), hint: undefined }
+}
+
+/** What the system says of a connection that stands makes nothing unsent, whatever the code is called. */
+function bySyscall(row: Explained, { code, message, syscall }: ErrorFacts): Explained {
+  const isConnecting =
+    syscall === '' ? lookup.test(code) || message.includes(`connect ${code}`) : beforeConnecting.test(syscall)
+  if (!isConnecting) {
+    const { phase: _phase, sent: _sent, ...rest } = row
+    return rest
+  }
+  return { ...beforeConnect, ...row, ...(row === timedOut && { what: 'connecting timed out', hint: isServerUp }) }
 }

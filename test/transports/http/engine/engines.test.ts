@@ -1,7 +1,7 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { openBody } from '../../../../transports/http/body.ts'
-import { toReadable } from '../../../../transports/http/byte-streams.ts'
+import { toReadable } from '../../../../transports/http/bytes.ts'
 import { requestBuffered } from '../../../../transports/http/collect.ts'
 import type { FetchLike, HttpEngine } from '../../../../transports/http/contract.ts'
 import { FetchEngine } from '../../../../transports/http/engine/fetch/engine.ts'

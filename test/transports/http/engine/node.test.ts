@@ -167,7 +167,7 @@ describe.each([...nodes])('Node %s', { timeout: 30_000 }, (version, node) => {
     const { lines } = await run(
       node,
       `${say}
-      const { isFetchReplaced } = await import('./transports/http/engine/fetch/stock-fetch.ts')
+      const { isFetchReplaced } = await import('./transports/http/engine/auto.ts')
       const { fn, spyOn } = await import('@vitest/spy')
       const own = globalThis.fetch
       const as = (fetch) => { globalThis.fetch = fetch; const is = isFetchReplaced(); globalThis.fetch = own; return is }

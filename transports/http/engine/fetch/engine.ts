@@ -1,7 +1,30 @@
-import type { FetchLike, HttpEngine, HttpRequest, HttpScope, HttpSink } from '../../contract.ts'
-import { type Explain, explainByText, transportClosed } from '../../fault.ts'
-import type { FollowRedirect } from '../../redirect.ts'
-import { FetchExchange } from './exchange.ts'
+import { HeaderMap } from '../../../../src/core/call/header-map.ts'
+import type { FetchLike, HttpControl, HttpEngine, HttpFault, HttpRequest, HttpScope, HttpSink } from '../../contract.ts'
+import { callOver, classify, type Explain, explainByText, faultAt, isMistake, transportClosed } from '../../fault.ts'
+import {
+  answered,
+  handedOver,
+  handedOverToFollow,
+  type Progress,
+  type Redirected,
+  redirectedBy,
+  stepOf,
+  unsent,
+} from '../../progress.ts'
+import { type FollowRedirect, type Hop, isRedirect, isReplayable, refuse } from '../../redirect.ts'
+import { Upload, uploadFault } from '../../upload.ts'
+import {
+  addBlob,
+  addBody,
+  byteLength,
+  initOf,
+  isSignalRefused,
+  isValid,
+  pairsOf,
+  type ResponseLike,
+  redirectMode,
+  wholeOf,
+} from './init.ts'
 
 /**
  * HTTP by a `fetch`: the platform's, looked up at call time so that tests can replace it, or the user's.
@@ -10,24 +33,24 @@ import { FetchExchange } from './exchange.ts'
  */
 export class FetchEngine implements HttpEngine {
   readonly name = 'fetch'
-  readonly #given: FetchLike | undefined
-  readonly #explain: Explain
-  readonly #follow: FollowRedirect | undefined
+  readonly fetch: FetchLike
+  readonly explain: Explain
+  readonly follow: FollowRedirect | undefined
   #isClosed = false
 
   /**
    * @param explain - how the errors of this platform read.
    * @param follow - follows the redirects that fetch leaves to us; none in browsers, where only fetch sees them.
    */
-  constructor(fetch?: FetchLike, explain: Explain = explainByText, follow?: FollowRedirect) {
-    this.#given = fetch
-    this.#explain = explain
-    this.#follow = follow
+  constructor(fetch: FetchLike = platformFetch, explain: Explain = explainByText, follow?: FollowRedirect) {
+    this.fetch = fetch
+    this.explain = explain
+    this.follow = follow
   }
 
   send(request: HttpRequest, sink: HttpSink, scope: HttpScope): void {
     if (this.#isClosed) sink.onError(transportClosed)
-    else new FetchExchange(request, sink, scope, this.#given ?? platformFetch, this.#explain, this.#follow).start()
+    else new FetchExchange(request, sink, scope, this).start()
   }
 
   async close(): Promise<void> {
@@ -39,4 +62,211 @@ export class FetchEngine implements HttpEngine {
 const platformFetch: FetchLike = (url, init) => {
   const { fetch } = globalThis as unknown as { fetch: FetchLike }
   return fetch(url, init)
+}
+
+/** What the fetches of platforms say of themselves: a mistake in one of those is none of the caller's. */
+const stockText = /\[native code\]|\bfetchImpl\(input, init\)|\blazyUndici\(\)/
+
+function isStock(fetch: FetchLike): boolean {
+  return fetch === platformFetch && stockText.test(Function.prototype.toString.call(globalThis.fetch))
+}
+
+/**
+ * One exchange over a fetch, redirects included. It owns its AbortController, so that nothing is left on a signal
+ * of the caller's.
+ */
+class FetchExchange implements HttpControl {
+  readonly #sink: HttpSink
+  readonly #scope: HttpScope
+  readonly #engine: FetchEngine
+  readonly #abort = new AbortController()
+  #request: HttpRequest
+  #redirected: Redirected | undefined
+  #isResent = false
+  #isOver = false
+  #progress: Progress = unsent
+  #upload: Upload | undefined
+  #reader: ReadableStreamDefaultReader<Uint8Array> | undefined
+  #offAbort: (() => void) | undefined
+  /** Set while paused; the reader waits for it. */
+  #paused: Promise<void> | undefined
+  #unpause: (() => void) | undefined
+
+  constructor(request: HttpRequest, sink: HttpSink, scope: HttpScope, engine: FetchEngine) {
+    this.#request = request
+    this.#sink = sink
+    this.#scope = scope
+    this.#engine = engine
+  }
+
+  /** Never throws. */
+  start(): void {
+    this.#offAbort = this.#scope.onAbort((reason) => this.#aborted(reason))
+    if (this.#isOver) return
+    if (this.#scope.isOver) this.#report(callOver)
+    else this.#run().catch((error) => this.#fail(error))
+  }
+
+  pause(): void {
+    if (this.#isOver) return
+    this.#paused ??= new Promise((resolve) => {
+      this.#unpause = resolve
+    })
+  }
+
+  resume(): void {
+    this.#paused = undefined
+    this.#unpause?.()
+  }
+
+  cancel(): void {
+    if (this.#isOver) return
+    this.#finish()
+    this.#abort.abort()
+    // A replaced fetch need not heed our signal.
+    this.#reader?.cancel().catch(() => undefined)
+    this.#upload?.stop()
+  }
+
+  async #run(): Promise<void> {
+    let response = await this.#send()
+    while (!this.#isOver) {
+      const next = this.#nextHop(response)
+      if (!next) return this.#answer(response)
+      discard(response)
+      this.#upload?.stop()
+      if ('what' in next) return this.#report(next)
+      this.#scope.mark('headers', 'yes')
+      this.#request = next.request
+      this.#redirected = next.redirected
+      response = await this.#send()
+    }
+    discard(response)
+  }
+
+  async #send(): Promise<ResponseLike> {
+    const { url, body, blob, onUploadProgress } = this.#request
+    const { fetch, follow } = this.#engine
+    const mode = redirectMode(this.#request, follow !== undefined)
+    const init = initOf(this.#request, mode, this.#abort.signal)
+    if (body !== undefined && blob) addBlob(init, blob)
+    else if (typeof body === 'function')
+      await addBody(init, (this.#upload = new Upload(body, onUploadProgress)).begin())
+    else if (body !== undefined) await addBody(init, body)
+    if (this.#isOver) return {}
+    this.#progress = stepOf(mode === 'follow' ? handedOverToFollow : handedOver, this.#redirected)
+    this.#scope.mark('connect', this.#progress.sent)
+    try {
+      return (await fetch(url, init)) as ResponseLike
+    } catch (error) {
+      if (!isSignalRefused(error, init)) throw error
+      // Nothing was sent yet. An abort then closes the body, not what comes before it.
+      return (await fetch(url, { ...init, signal: undefined })) as ResponseLike
+    }
+  }
+
+  /** What follows on a redirect that fetch was told to leave to us, or on a connection that is none of this host's. */
+  #nextHop(response: ResponseLike): Hop | HttpFault | undefined {
+    const request = this.#request
+    const status = response?.status ?? 0
+    if (status === 421 && !this.#isResent && isReplayable(request)) {
+      this.#isResent = true
+      return { request, redirected: this.#redirected as Redirected }
+    }
+    const { follow } = this.#engine
+    if (redirectMode(request, follow !== undefined) !== 'ours') return undefined
+    // What browsers give instead of a redirect that they were told not to follow.
+    const isOpaque = response?.type === 'opaqueredirect'
+    if (!isOpaque && !isRedirect(status)) return undefined
+    const location = isOpaque ? '' : HeaderMap.from(pairsOf(response)).get('location')
+    if (location === null) return undefined
+    if (request.fetchOptions?.redirect === 'error') return refuse('redirect')
+    if (isOpaque || !follow) return refuse('redirect while a credential header is set')
+    return follow(request, status, location, this.#redirected)
+  }
+
+  async #answer(response: ResponseLike): Promise<void> {
+    if (typeof response !== 'object' || response === null || response.type === 'error')
+      return this.#report(faultAt(this.#progress, { ...this.#progress, ...noResponse }))
+    const { body, blob, onUploadProgress, url, method } = this.#request
+    if (onUploadProgress && body !== undefined && (blob || typeof body !== 'function'))
+      onUploadProgress(blob ? blob.size : byteLength(body as string))
+    const redirected = response.redirected
+      ? redirectedBy(undefined, method, isForeign(url, response.url), this.#redirected)
+      : this.#redirected
+    this.#progress = answered
+    this.#scope.mark('body', 'yes')
+    const status = response.status ?? (response.ok === false ? 500 : 200)
+    const headers = HeaderMap.from(pairsOf(response))
+    // Mocked responses have no URL.
+    this.#sink.onHead({ status, headers, url: response.url || url, redirected }, this)
+    const reader = response.body?.getReader?.()
+    if (reader) await this.#pump(reader)
+    else this.#data(await wholeOf(response))
+    if (this.#isOver) return
+    this.#finish()
+    this.#sink.onEnd(HeaderMap.empty)
+  }
+
+  async #pump(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<void> {
+    this.#reader = reader
+    while (!this.#isOver) {
+      if (this.#paused) await this.#paused
+      const step = await reader.read()
+      if (step.done) return
+      this.#data(step.value)
+    }
+  }
+
+  #data(bytes: Uint8Array): void {
+    if (!this.#isOver && bytes.byteLength > 0) this.#sink.onData(bytes)
+  }
+
+  #aborted(reason: unknown): void {
+    if (this.#isOver) return
+    this.cancel()
+    this.#sink.onAbort?.(reason)
+  }
+
+  #fail(error: unknown): void {
+    if (!this.#isOver) this.#report(this.#faultOf(error))
+  }
+
+  #faultOf(cause: unknown): HttpFault {
+    const progress = this.#progress
+    const ofBody = uploadFault(this.#upload, progress)
+    if (ofBody) return ofBody
+    const { fetch, explain } = this.#engine
+    if (progress === answered) return classify(cause, progress, explain)
+    if (!isValid(this.#request))
+      return { phase: 'resolve', sent: 'no', what: 'invalid URL, method or header', code: 'invalid_argument', cause }
+    if (isMistake(cause) && !isStock(fetch))
+      return faultAt(progress, { ...progress, what: 'the fetch in use threw: see cause', code: 'internal', cause })
+    return classify(cause, progress, explain)
+  }
+
+  #report(fault: HttpFault): void {
+    if (this.#isOver) return
+    this.cancel()
+    this.#sink.onError(fault)
+  }
+
+  #finish(): void {
+    this.#isOver = true
+    this.#offAbort?.()
+    this.resume()
+  }
+}
+
+const noResponse = { what: 'fetch gave no response', hint: 'Look at what replaced fetch', cause: undefined }
+
+/** Whether fetch, which followed redirects by itself, has ended at another origin: there it sends no credential. */
+function isForeign(from: string, to: string | undefined): boolean {
+  const { location } = globalThis as { location?: { href?: string } }
+  if (!to || !URL.canParse(from, location?.href) || !URL.canParse(to)) return false
+  return new URL(from, location?.href).origin !== new URL(to).origin
+}
+
+function discard(response: ResponseLike): void {
+  response?.body?.cancel?.().catch(() => undefined)
 }

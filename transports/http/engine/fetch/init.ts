@@ -1,6 +1,6 @@
-import type { Upload } from '../../body-upload.ts'
 import type { HttpRequest } from '../../contract.ts'
 import { hasSecretUnknownToFetch } from '../../redirect.ts'
+import type { Upload } from '../../upload.ts'
 
 /** What is read of a Response; mocks often have less than the half of it. */
 export interface ResponseLike {
@@ -8,6 +8,7 @@ export interface ResponseLike {
   readonly ok?: boolean
   readonly type?: string
   readonly url?: string
+  readonly redirected?: boolean
   readonly headers?: Iterable<readonly [string, string]> | Readonly<Record<string, string>>
   readonly body?: { getReader?(): ReadableStreamDefaultReader<Uint8Array>; cancel?(): Promise<void> } | null
   arrayBuffer?(): Promise<ArrayBuffer>

@@ -1,5 +1,7 @@
+import type { Socket } from 'node:net'
 import buildConnector from 'undici/lib/core/connect.js'
-import { type ConnectionPlace, UndiciConnection } from './connection.ts'
+import Client from 'undici/lib/dispatcher/client.js'
+import type { Dispatcher, DispatchOptions } from './dispatcher.ts'
 
 /**
  * The engine's own connections: keep-alive, TLS, HTTP/1.1, as many as are in use at once (each open stream needs one).
@@ -12,11 +14,15 @@ export class OwnAgent {
   readonly #connect = buildConnector({ timeout: 10_000, allowH2: false })
   readonly #places = new Map<string, ConnectionPlace>()
 
-  /** A connection for one exchange, which must `release`, `fail` or `drop` it. */
-  lease(origin: string): UndiciConnection {
+  /**
+   * A connection for one exchange, which must `release`, `fail` or `drop` it.
+   *
+   * @param isFresh - one that nothing was sent on before.
+   */
+  lease(origin: string, isFresh: boolean): UndiciConnection {
     let place = this.#places.get(origin)
     if (!place) this.#places.set(origin, (place = this.#place(origin)))
-    return place.idle.pop() ?? new UndiciConnection(place)
+    return (isFresh ? undefined : place.idle.pop()) ?? new UndiciConnection(place)
   }
 
   /** Ends what is running, too. */
@@ -37,5 +43,75 @@ export class OwnAgent {
       },
     }
     return place
+  }
+}
+
+/**
+ * What is done about time is the chain's business: a stream may be silent for hours. HTTP/1.1 only, since one broken
+ * TLS record leaves an HTTP/2 client of undici 8.12 failing every later call; who wants HTTP/2 passes a dispatcher.
+ */
+const options = { headersTimeout: 0, bodyTimeout: 0, allowH2: false } as const
+
+/** What the connections of one origin share: thousands may be open, so each holds nothing of its own that it need not. */
+export interface ConnectionPlace {
+  readonly url: URL
+  readonly connect: ReturnType<typeof buildConnector>
+  /** By undici's Client. */
+  readonly all: Map<unknown, UndiciConnection>
+  /** Those that nobody uses; the one used last is used first. */
+  readonly idle: UndiciConnection[]
+  /** Server or timer have closed a connection: one that is idle is forgotten. */
+  readonly onDisconnect: (origin: URL, clients: readonly unknown[]) => void
+}
+
+/** One connection to one origin, for one exchange at a time: `dispatch`, then `release`, `fail` or `drop`. */
+export class UndiciConnection implements Dispatcher {
+  readonly #place: ConnectionPlace
+  readonly #client: Dispatcher & Client
+  #connecting: Socket | undefined
+  #isGone = false
+
+  constructor(place: ConnectionPlace) {
+    this.#place = place
+    const connect: ConnectionPlace['connect'] = (target, callback) => this.#connect(target, callback) as never
+    this.#client = new Client(place.url, { ...options, connect }) as never
+    this.#client.on('disconnect', place.onDisconnect)
+    place.all.set(this.#client, this)
+  }
+
+  dispatch(request: DispatchOptions, handler: object): boolean {
+    return this.#client.dispatch(request, handler)
+  }
+
+  /** The exchange ended well: the next one may have it. */
+  release(): void {
+    if (!this.#isGone) this.#place.idle.push(this)
+  }
+
+  /** The exchange failed; what undici refused to write has not touched the connection. */
+  fail(error: unknown): void {
+    if ((error as { code?: unknown } | null)?.code === 'UND_ERR_INVALID_ARG') this.release()
+    else void this.drop()
+  }
+
+  /** The exchange ended badly, or is not wanted any more, even if it still waits for the connection. */
+  async drop(): Promise<void> {
+    if (this.#isGone) return
+    this.#isGone = true
+    const { all, idle } = this.#place
+    all.delete(this.#client)
+    const at = idle.indexOf(this)
+    if (at >= 0) idle.splice(at, 1)
+    const destroyed = this.#client.destroy()
+    this.#connecting?.destroy(new Error('nobody waits for this connection'))
+    await destroyed
+  }
+
+  #connect(...[target, callback]: Parameters<ConnectionPlace['connect']>): Socket {
+    this.#connecting = this.#place.connect(target, (...result) => {
+      this.#connecting = undefined
+      callback(...result)
+    }) as never
+    return this.#connecting as never
   }
 }

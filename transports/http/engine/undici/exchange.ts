@@ -1,15 +1,14 @@
 import { HeaderMap, type HeaderRecord } from '../../../../src/core/call/header-map.ts'
-import { slices, Upload } from '../../body-upload.ts'
 import type { HttpControl, HttpFault, HttpRequest, HttpScope, HttpSink } from '../../contract.ts'
-import { callOver, classify, type Progress, unsent } from '../../fault.ts'
-import { followRedirect, isRedirect, refuse } from '../../redirect.ts'
+import { callOver, classify, faultAt, isMistake } from '../../fault.ts'
+import { answered, type Progress, type Redirected, stepOf, unsent, uploading, written } from '../../progress.ts'
+import { followRedirect, isRedirect, isReplayable, refuse } from '../../redirect.ts'
+import { slices, Upload, uploadFault } from '../../upload.ts'
 import type { UrlSplitter } from '../../url.ts'
 import { explainByCode } from '../fault-codes.ts'
-import type { OwnAgent } from './agent.ts'
-import type { UndiciConnection } from './connection.ts'
+import type { OwnAgent, UndiciConnection } from './agent.ts'
 import { decoded } from './decode.ts'
-import type { DispatchController, Dispatcher } from './dispatcher.ts'
-import { LegacyController, toRecord } from './legacy.ts'
+import { type DispatchController, type Dispatcher, LegacyController, toRecord } from './dispatcher.ts'
 
 /** Where an exchange is sent: by a dispatcher of the user's, or a connection of the engine's own. */
 export interface Route {
@@ -17,10 +16,6 @@ export interface Route {
   readonly splitter: UrlSplitter
 }
 
-/** Once written, anything may have happened. */
-const written: Progress = { phase: 'headers', sent: 'maybe' }
-const uploading: Progress = { phase: 'send', sent: 'maybe' }
-const answered: Progress = { phase: 'body', sent: 'yes' }
 /** In the place of a request that is answered: a stream need not hold it for hours. */
 const done: HttpRequest = { method: '', url: '', headers: {} }
 /** The body of a redirect is read to its end up to this, which keeps the connection; else the connection is closed. */
@@ -32,31 +27,34 @@ const canceled = new Error('the exchange was closed by the client')
 /**
  * One dispatch: the handler that undici calls, of whatever version, and the control that a sink holds.
  *
- * A redirect makes a new one for the next hop, with the same sink and scope.
+ * A redirect makes a new one for the next hop, with the same sink and scope; so does a 421, for a fresh connection.
  */
 export class UndiciExchange implements HttpControl {
   #request: HttpRequest
   readonly #scope: HttpScope
   readonly #route: Route
-  readonly #hops: number
+  readonly #redirected: Redirected | undefined
   #sink: HttpSink
   #state: 'new' | 'queued' | 'sent' | 'answered' | 'draining' | 'over' = 'new'
-  #progress: Progress = unsent
+  #progress: Progress
   #controller: DispatchController | undefined
   /** Leased for this exchange, where it goes by the engine's own. */
   #connection: UndiciConnection | undefined
   #upload: Upload | undefined
   #offAbort: (() => void) | undefined
   #drained = 0
-  /** The redirect's own exchange, while the rest of its body is read. */
+  /** The exchange before this one, while the rest of its body is read. */
   #previous: UndiciExchange | undefined
+  /** Sent once more after a 421. */
+  #isResent = false
 
-  constructor(request: HttpRequest, sink: HttpSink, scope: HttpScope, route: Route, hops = 0) {
+  constructor(request: HttpRequest, sink: HttpSink, scope: HttpScope, route: Route, redirected?: Redirected) {
     this.#request = request
     this.#sink = sink
     this.#scope = scope
     this.#route = route
-    this.#hops = hops
+    this.#redirected = redirected
+    this.#progress = stepOf(unsent, redirected)
   }
 
   /** Never throws. */
@@ -69,13 +67,14 @@ export class UndiciExchange implements HttpControl {
       return
     }
     this.#state = 'queued'
-    this.#scope.mark(unsent.phase, unsent.sent)
+    this.#scope.mark('connect', this.#progress.sent)
     try {
-      const { method, url, headers, body, onUploadProgress } = this.#request
+      const { method, url, body, onUploadProgress } = this.#request
       const { origin, path } = this.#route.splitter.split(url)
+      const headers = withDefaults(this.#request.headers)
       const options =
         typeof body === 'function' || (body && onUploadProgress)
-          ? { origin, path, method, ...this.#uploading(body) }
+          ? { origin, path, method, ...this.#uploading(headers, body) }
           : { origin, path, method, headers, body }
       this.#dispatcher(origin).dispatch(options, this)
     } catch (error) {
@@ -107,25 +106,30 @@ export class UndiciExchange implements HttpControl {
       return
     }
     if (this.#state === 'queued') this.#state = 'sent'
-    this.#progress = this.#upload ? uploading : written
-    this.#scope.mark(this.#progress.phase, 'maybe')
+    this.#progress = stepOf(this.#upload ? uploading : written, this.#redirected)
+    this.#scope.mark(this.#progress.phase, this.#progress.sent)
   }
 
   onRequestSent(): void {
-    if (this.#progress === uploading) this.#progress = written
+    if (this.#progress.phase === 'send') this.#progress = stepOf(written, this.#redirected)
   }
 
   onResponseStart(_controller: DispatchController, status: number, headers: HeaderRecord): void {
     if (status < 200 || this.#state !== 'sent') return
     if (isRedirect(status) && headers.location !== undefined && this.#request.fetchOptions?.redirect !== 'manual') {
-      this.#redirected(status, headers)
+      this.#follow(status, headers)
+      return
+    }
+    if (status === 421 && !this.#isResent && isReplayable(this.#request)) {
+      this.#resend()
       return
     }
     this.#state = 'answered'
     this.#progress = answered
     this.#scope.mark('body', 'yes')
     this.#sink = decoded(this.#sink, headers, status, this.#request.method, this.#scope)
-    const head = { status, headers: new HeaderMap(headers), url: this.#request.url }
+    const { url } = this.#request
+    const head = { status, headers: new HeaderMap(headers), url, redirected: this.#redirected }
     this.#request = done
     this.#sink.onHead(head, this)
   }
@@ -184,27 +188,29 @@ export class UndiciExchange implements HttpControl {
   #dispatcher(origin: string): Dispatcher {
     const { via } = this.#route
     if (!('lease' in via)) return via
-    return (this.#connection = via.lease(origin))
+    return (this.#connection = via.lease(origin, this.#isResent))
   }
 
-  #uploading(body: HttpRequest['body']): { headers: HttpRequest['headers']; body: Upload } {
-    const { headers, onUploadProgress } = this.#request
+  #uploading(
+    headers: HttpRequest['headers'],
+    body: HttpRequest['body'],
+  ): Pick<HttpRequest, 'headers'> & { body: Upload } {
+    const { onUploadProgress } = this.#request
     if (typeof body === 'function') {
       this.#upload = new Upload(body, onUploadProgress)
-      return { headers, body: this.#upload }
+      return { headers, body: this.#upload.begin() }
     }
     const bytes = typeof body === 'string' ? new TextEncoder().encode(body) : (body as Uint8Array)
     this.#upload = new Upload(() => slices(bytes), onUploadProgress)
     return { headers: { ...headers, 'content-length': String(bytes.byteLength) }, body: this.#upload }
   }
 
-  #redirected(status: number, headers: HeaderRecord): void {
+  #follow(status: number, headers: HeaderRecord): void {
     const request = this.#request
-    const location = String(headers.location)
     const next =
       request.fetchOptions?.redirect === 'error'
         ? refuse('redirect')
-        : followRedirect(request, status, location, this.#hops)
+        : followRedirect(request, status, String(headers.location), this.#redirected)
     if ('what' in next) {
       this.cancel()
       this.#sink.onError(next)
@@ -214,9 +220,21 @@ export class UndiciExchange implements HttpControl {
     this.#offAbort?.()
     const length = Number(headers['content-length'] ?? 0)
     if (length > drainedBytes || this.#upload?.isFinished === false) this.cancel()
-    const hop = new UndiciExchange(next, this.#sink, this.#scope, this.#route, this.#hops + 1)
-    hop.#previous = this
-    hop.start()
+    this.#scope.mark('headers', 'yes')
+    this.#goOn(new UndiciExchange(next.request, this.#sink, this.#scope, this.#route, next.redirected))
+  }
+
+  /** A connection that the server will not answer this request on: nothing was done, and another one may serve it. */
+  #resend(): void {
+    this.cancel()
+    const again = new UndiciExchange(this.#request, this.#sink, this.#scope, this.#route, this.#redirected)
+    again.#isResent = true
+    this.#goOn(again)
+  }
+
+  #goOn(next: UndiciExchange): void {
+    next.#previous = this
+    next.start()
   }
 
   #aborted(reason: unknown): void {
@@ -232,16 +250,27 @@ export class UndiciExchange implements HttpControl {
     this.#previous?.cancel()
   }
 
-  #faultOf(error: unknown): HttpFault {
-    const failure = this.#upload?.failure
-    if (!failure) return classify(error, this.#progress, explainByCode)
-    return {
-      ...this.#progress,
-      what: 'the stream of the request body failed',
-      code: 'invalid_argument',
-      cause: failure.error,
-    }
+  #faultOf(cause: unknown): HttpFault {
+    const progress = this.#progress
+    const ofBody = uploadFault(this.#upload, progress)
+    if (ofBody) return ofBody
+    if (isMistake(cause))
+      return faultAt(progress, { ...progress, what: 'the dispatcher threw: see cause', code: 'internal', cause })
+    return classify(cause, progress, explainByCode)
   }
+}
+
+/** What fetch says of itself in every request; whoever names one of them has the last word. */
+const defaults = {
+  'user-agent': 'polywire',
+  'accept-encoding': process.versions.zstd === undefined ? 'gzip, br' : 'gzip, br, zstd',
+}
+
+function withDefaults(headers: HttpRequest['headers']): HttpRequest['headers'] {
+  const all = { ...defaults, ...headers }
+  // The range of a compressed body is none of the body.
+  if ('range' in headers && !('accept-encoding' in headers)) all['accept-encoding'] = 'identity'
+  return all
 }
 
 function trailersOf(trailers: HeaderRecord | undefined): HeaderMap {

@@ -1,0 +1,114 @@
+/** The part of a Blob or File that is used, so that the published types need no DOM. */
+export interface BlobLike {
+  readonly size: number
+  readonly type: string
+  arrayBuffer(): Promise<ArrayBuffer>
+}
+
+/** A Blob that can be streamed. */
+export interface StreamableBlob extends BlobLike {
+  stream(): AsyncIterable<Uint8Array>
+}
+
+/** The platform's ReadableStream, where its types are known. */
+export type PlatformStream = typeof globalThis extends { ReadableStream: { prototype: infer Stream } }
+  ? Stream
+  : unknown
+
+/** A body as it arrives, chunk by chunk; read it to its end or leave it (`break`, `cancel`), which closes the wire. */
+export interface ByteStream extends AsyncIterable<Uint8Array> {
+  /** Reads no further. */
+  cancel(): Promise<void>
+  /** The same bytes as a WHATWG stream, for `new Response(…)` or `pipeThrough(…)`. */
+  toReadable(): PlatformStream
+}
+
+/** What is sent as it is, rather than written by a codec. */
+export type BodyKind = 'text' | 'bytes' | 'blob' | 'form' | 'params' | 'stream' | 'factory'
+
+const byTag: Readonly<Record<string, BodyKind>> = {
+  '[object ArrayBuffer]': 'bytes',
+  '[object SharedArrayBuffer]': 'bytes',
+  '[object Blob]': 'blob',
+  '[object File]': 'blob',
+  '[object FormData]': 'form',
+  '[object URLSearchParams]': 'params',
+}
+
+/** How a body is sent, told by its shape: the classes of jsdom, undici and Node differ. Undefined: by a codec. */
+export function bodyKind(value: unknown): BodyKind | undefined {
+  if (typeof value === 'string') return 'text'
+  if (typeof value === 'function') return 'factory'
+  if (typeof value !== 'object' || value === null) return undefined
+  if (Symbol.asyncIterator in value || isWebStream(value)) return 'stream'
+  const prototype = Object.getPrototypeOf(value)
+  if (prototype === Object.prototype || prototype === null || Array.isArray(value)) return undefined
+  if (ArrayBuffer.isView(value)) return 'bytes'
+  return byTag[Object.prototype.toString.call(value)]
+}
+
+/** Bytes as a Uint8Array over the same memory. */
+export function toBytes(value: ArrayBufferView | ArrayBuffer): Uint8Array {
+  if (value instanceof Uint8Array) return value
+  return ArrayBuffer.isView(value)
+    ? new Uint8Array(value.buffer, value.byteOffset, value.byteLength)
+    : new Uint8Array(value)
+}
+
+/** Node keeps it there for both kinds of streams. */
+const disturbed = Symbol.for('nodejs.stream.disturbed')
+
+/** Whether something was read of a stream already, or somebody else reads it: what is left of it is not the whole. */
+export function isUsed(stream: object): boolean {
+  const { locked, readableDidRead, readableAborted, destroyed } = stream as Record<string, unknown>
+  if (locked === true || readableDidRead === true || readableAborted === true || destroyed === true) return true
+  if (!isWebStream(stream)) return false
+  const known = (stream as { readonly [disturbed]?: unknown })[disturbed]
+  if (typeof known === 'boolean') return known
+  try {
+    new Response(stream as ReadableStream)
+    return false
+  } catch {
+    return true
+  }
+}
+
+/** Whether a stream gives its bytes only once; what is merely iterable begins anew each time. */
+export function isOnce(stream: object): boolean {
+  const { next, pipe } = stream as Record<string, unknown>
+  return isWebStream(stream) || typeof next === 'function' || typeof pipe === 'function'
+}
+
+function isWebStream(value: object): value is ReadableStream {
+  return typeof (value as { getReader?: unknown }).getReader === 'function'
+}
+
+/** Pulls from any platform's stream: Safari's ReadableStream does not iterate. */
+export function iteratorOf<T>(stream: AsyncIterable<T> | ReadableStream<T>): AsyncIterator<T> {
+  if (Symbol.asyncIterator in stream) return stream[Symbol.asyncIterator]()
+  const reader = (stream as ReadableStream<T>).getReader()
+  return {
+    next: () => reader.read() as Promise<IteratorResult<T>>,
+    return: () => reader.cancel().then(() => ({ done: true, value: undefined })),
+  }
+}
+
+/** An iterator as a WHATWG stream that reads nothing ahead. */
+export function toReadable(
+  source: AsyncIterator<Uint8Array, undefined>,
+  cancel: () => unknown,
+): ReadableStream<Uint8Array> {
+  return new ReadableStream<Uint8Array>(
+    {
+      pull: async (controller) => {
+        const step = await source.next()
+        if (step.done) controller.close()
+        else controller.enqueue(step.value)
+      },
+      cancel: async () => {
+        await cancel()
+      },
+    },
+    { highWaterMark: 0 },
+  )
+}
