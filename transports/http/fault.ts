@@ -26,7 +26,7 @@ export interface ErrorFacts {
   readonly message: string
   readonly name: string
   /** What the system was asked to do: `connect`, `read` … */
-  readonly syscall: string
+  readonly syscall?: string
 }
 
 /** What is known of an error: words, and where it says so itself, how far the exchange had come. */

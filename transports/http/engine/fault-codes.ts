@@ -119,7 +119,7 @@ export const explainByCode: Explain = (error, progress) => {
 }
 
 /** What the system says of a connection that stands makes nothing unsent, whatever the code is called. */
-function bySyscall(row: Explained, { code, message, syscall }: ErrorFacts): Explained {
+function bySyscall(row: Explained, { code, message, syscall = '' }: ErrorFacts): Explained {
   const isConnecting =
     syscall === '' ? lookup.test(code) || message.includes(`connect ${code}`) : beforeConnecting.test(syscall)
   if (!isConnecting) {
