@@ -77,10 +77,13 @@ export function wrongOption(options: unknown, rules: OptionRules): string | unde
 }
 
 function wrongMember(prefix: string, options: object, rules: OptionRules): string | undefined {
+  // What a class makes of itself (a recorder as telemetry, say) has members that are nobody's options.
+  const isInstance = ![Object.prototype, null].includes(Object.getPrototypeOf(options))
   for (const name in options) {
     const value: unknown = options[name as never]
     if (value === undefined) continue
     const rule = Object.hasOwn(rules, name) ? rules[name] : undefined
+    if (!rule && isInstance) continue
     if (!rule) return `unknown option '${prefix}${name}'${suggestion(name, Object.keys(rules))}`
     if (!rule.fits(value)) return `${prefix}${name} takes ${rule.takes}`
     const inside = rule.members && isObject(value) && wrongMember(`${prefix}${name}.`, value, rule.members)

@@ -1,7 +1,18 @@
 import { createClient } from 'polywire'
 import { memoryTransport } from 'polywire/testing'
 import { describe, expect, it } from 'vitest'
-import { aboveZero, checkOptions, either, flag, list, object, oneOf, orFalse, text } from '../../src/core/options.ts'
+import {
+  aboveZero,
+  checkOptions,
+  either,
+  flag,
+  list,
+  object,
+  oneOf,
+  orFalse,
+  takes,
+  text,
+} from '../../src/core/options.ts'
 import { failureOf } from '../conformance/support/world.ts'
 import { memoryClient, streamOperation, unaryOperation } from '../support/memory-client.ts'
 
@@ -71,6 +82,17 @@ describe('the one check of options', () => {
     ['fast', 'the options are an object'],
   ])('says of %j what the option takes', (options, words) => {
     expect(verdict(options)).toBe(words)
+  })
+
+  it('an instance of a class may have members of its own', () => {
+    const rules = { telemetry: object('hooks', { event: takes('a function', (value) => typeof value === 'function') }) }
+    class Recorder {
+      seen = 0
+      event = () => {}
+    }
+    expect(() => checkOptions('createClient()', { telemetry: new Recorder() }, rules)).not.toThrow()
+    expect(() => checkOptions('createClient()', { telemetry: { seen: 0 } }, rules)).toThrow("'telemetry.seen'")
+    expect(() => checkOptions('createClient()', { telemetry: { ...new Recorder(), event: 1 } }, rules)).toThrow()
   })
 
   it('never shows a value', () => {

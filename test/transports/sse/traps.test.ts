@@ -40,7 +40,7 @@ describe('traps that other clients fell into', () => {
       `import { createClient, type } from 'polywire'
        import { events, sseTransport } from 'polywire/sse'
        const transports = { sse: sseTransport({ baseUrl: '${server.origin}' }) }
-       const client = createClient({ transports, resume: { baseDelayMs: 100 } })
+       const client = createClient({ transports })
        const watch = events('/stream', { message: type() }, { data: 'text' })
        for await (const { data } of client.call(watch)) console.log(JSON.stringify(data))`,
     )
