@@ -1,4 +1,5 @@
 import type { Call, CallHeaders } from '../../src/core/call/call.ts'
+import { withoutRemoved } from '../../src/core/call/headers-init.ts'
 import { type IdempotencyOption, idempotencyProfiles } from '../../src/core/call/idempotency.ts'
 import type { ErrorOrigin } from '../../src/core/errors/error.ts'
 import { refusal } from '../../src/core/errors/refusal.ts'
@@ -71,10 +72,10 @@ export class GraphQLHeaders {
     })
   }
 
-  make(call: Call): CallHeaders {
+  make(call: Call): Record<string, string> {
     refuseContentType(call.headers, call)
     const { deadlineWriter } = this.#options
-    const headers: Record<string, string> = { ...this.#base, ...call.headers, ...call.credential?.headers }
+    const headers = withoutRemoved({ ...this.#base, ...call.headers, ...call.credential?.headers })
     if (deadlineWriter && call.isDeadlineSent) {
       const [name, value] = deadlineWriter(call.remainingMs)
       headers[name] = value
@@ -84,6 +85,6 @@ export class GraphQLHeaders {
 }
 
 function refuseContentType(headers: CallHeaders, origin: ErrorOrigin): void {
-  if (headers['content-type'] !== undefined)
+  if ('content-type' in headers)
     throw refusal("the header 'content-type' is the protocol's own (application/json): leave it out", origin)
 }

@@ -1,6 +1,7 @@
 import { explainFault } from '#platform'
 import type { Call } from '../../src/core/call/call.ts'
 import { HeaderMap } from '../../src/core/call/header-map.ts'
+import { withoutRemoved } from '../../src/core/call/headers-init.ts'
 import type { Scope } from '../../src/core/call/scope.ts'
 import { CallError, isAnyCallError } from '../../src/core/errors/error.ts'
 import type { Failure } from '../../src/core/errors/failure.ts'
@@ -38,10 +39,10 @@ export interface ConnectResponseLike {
 export class ConnectTransportAttempt implements ConnectAttempt {
   readonly #call: Call
   readonly #transport: ConnectTransportLike
-  readonly #headers: Readonly<Record<string, string>>
+  readonly #headers: Readonly<Record<string, string | undefined>>
   readonly #scope: Scope
 
-  constructor(call: Call, transport: ConnectTransportLike, headers: Readonly<Record<string, string>>) {
+  constructor(call: Call, transport: ConnectTransportLike, headers: Readonly<Record<string, string | undefined>>) {
     this.#call = call
     this.#transport = transport
     this.#headers = headers
@@ -85,7 +86,12 @@ export class ConnectTransportAttempt implements ConnectAttempt {
     const call = this.#call
     if (call.credential?.query) throw queryRefused(call)
     const timeoutMs = call.isDeadlineSent ? grpcTimeoutMs(call.remainingMs) : undefined
-    const headers = { ...this.#headers, ...call.headers, ...attemptHeader(call), ...call.credential?.headers }
+    const headers = withoutRemoved({
+      ...this.#headers,
+      ...call.headers,
+      ...attemptHeader(call),
+      ...call.credential?.headers,
+    })
     call.scope.mark('send', 'maybe')
     return this.#transport[shape](methodOf(call), this.#scope.signal, timeoutMs, headers, input)
   }

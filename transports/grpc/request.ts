@@ -1,6 +1,6 @@
 import type { Call, CallHeaders } from '../../src/core/call/call.ts'
 import type { HeadersInit } from '../../src/core/call/call-options.ts'
-import { readHeaders } from '../../src/core/call/headers-init.ts'
+import { readHeaders, withoutRemoved } from '../../src/core/call/headers-init.ts'
 import { type IdempotencyOption, idempotencyProfiles } from '../../src/core/call/idempotency.ts'
 import { CallError } from '../../src/core/errors/error.ts'
 import { selectEngine } from '../http/choose.ts'
@@ -115,7 +115,7 @@ function connectOptionsOf({
 export function grpcWebHeaders(call: Call, wire: GrpcWebWire): Record<string, string> {
   const { headers: base, filterHeaders } = wire
   const attempt = filterHeaders ? undefined : attemptHeader(call)
-  const headers: Record<string, string> = { ...base, ...call.headers, ...attempt, ...call.credential?.headers }
+  const headers = withoutRemoved({ ...base, ...call.headers, ...attempt, ...call.credential?.headers })
   const timeout = call.isDeadlineSent ? grpcTimeout(call.remainingMs) : undefined
   if (timeout !== undefined) headers['grpc-timeout'] = timeout
   return filterHeaders ? filterHeaders(call, headers) : headers

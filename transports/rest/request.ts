@@ -1,6 +1,6 @@
 import type { Call, CallHeaders } from '../../src/core/call/call.ts'
 import type { HeadersInit } from '../../src/core/call/call-options.ts'
-import { readHeaders } from '../../src/core/call/headers-init.ts'
+import { readHeaders, withoutRemoved } from '../../src/core/call/headers-init.ts'
 import {
   type IdempotencyOption,
   type IdempotencyProfile,
@@ -57,12 +57,12 @@ export class RestRequests {
     const { base, deadlineWriter, fetchOptions } = this.#defaults
     const { credential } = call
     // Later ones win: transport, operation, input, call, credential.
-    const headers: Headers = {
+    const headers: Headers = withoutRemoved({
       ...(this.#baseHeaders.get(binding) ?? this.#makeBase(binding)),
       ...(input.headers && readHeaders(textHeaders(input.headers), call)),
       ...call.headers,
       ...credential?.headers,
-    }
+    })
     if (deadlineWriter && call.isDeadlineSent) {
       const [name, value] = deadlineWriter(call.remainingMs)
       headers[name] = value

@@ -1,6 +1,6 @@
 import type { Call, CallHeaders } from '../../src/core/call/call.ts'
 import { principalOf } from '../../src/core/call/credential.ts'
-import { readHeaders } from '../../src/core/call/headers-init.ts'
+import { readHeaders, withoutRemoved } from '../../src/core/call/headers-init.ts'
 import { CallError } from '../../src/core/errors/error.ts'
 import type { FetchOptions, HttpRequest } from '../http/contract.ts'
 import { RequestInput, type RequestParts } from '../http/input.ts'
@@ -90,7 +90,7 @@ export class SseRequests {
   /** Later ones win: protocol, transport, input, call, credential. */
   #headers(call: Call, { headers: own }: RequestParts, hasBody: boolean): Headers {
     const { headers: base, cursorQuery, deadlineWriter } = this.#defaults
-    const headers: Headers = {
+    const headers: Headers = withoutRemoved({
       accept: 'text/event-stream',
       // A page's cache is told by fetch's own option: across origins this header would force a preflight.
       ...(!this.#filter && { 'cache-control': 'no-cache' }),
@@ -99,7 +99,7 @@ export class SseRequests {
       ...(own && readHeaders(own as Record<string, string>, call)),
       ...call.headers,
       ...call.credential?.headers,
-    }
+    })
     const cursor = cursorQuery === undefined ? this.#cursor(call) : undefined
     if (cursor !== undefined) headers['last-event-id'] = lastEventId(cursor) ?? unsendable(call)
     if (deadlineWriter && call.isDeadlineSent) {

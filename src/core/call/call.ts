@@ -7,8 +7,8 @@ import type { Scope } from './scope.ts'
 
 const inspect = Symbol.for('nodejs.util.inspect.custom')
 
-/** Request headers: names in lower case. */
-export type CallHeaders = Readonly<Record<string, string>>
+/** Request headers: names in lower case; `undefined` removes what the transport or the operation says under that name. */
+export type CallHeaders = Readonly<Record<string, string | undefined>>
 
 /** The fields of a Call that `with` may change. */
 export interface CallFields {
@@ -35,7 +35,10 @@ export interface CallFields {
   readonly context: Context
 }
 
-/** One invocation: the immutable half. A changed call is `call.with({ … })`. */
+/**
+ * One invocation: the immutable half. A changed call is `call.with({ … })`. Serialised, in JSON or on a
+ * console, it shows what may be logged and nothing else.
+ */
 export class Call implements CallFields {
   // Declared only: the constructor assigns each, so there is nothing to define first.
   declare readonly operation: OperationInfo

@@ -6,6 +6,8 @@ import type { Armed } from '../time/deadline-list.ts'
 import type { OperationInfo } from './operation.ts'
 import type { Services } from './services.ts'
 
+const inspect = Symbol.for('nodejs.util.inspect.custom')
+
 /**
  * The mutable half of a call, shared by all its copies: how it is ended and what has happened so far.
  *
@@ -148,6 +150,16 @@ export class Scope {
     const listeners = this.#onEnd
     this.#onEnd = undefined
     listeners?.tell('an onEnd listener', this.services, undefined)
+  }
+
+  /** The safe half, for logs. */
+  toJSON(): Record<string, unknown> {
+    const { phase, sent, attempts, sends, reopens } = this.root
+    return { phase, sent, attempts, sends, reopens, isOver: this.isOver }
+  }
+
+  [inspect](): string {
+    return `Scope ${JSON.stringify(this)}`
   }
 
   /** A child for one hedge leg, one timed attempt or one re-open: ends with its parent, not the other way round. */

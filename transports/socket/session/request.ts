@@ -1,5 +1,6 @@
 import type { Call } from '../../../src/core/call/call.ts'
 import { HeaderMap } from '../../../src/core/call/header-map.ts'
+import { withoutRemoved } from '../../../src/core/call/headers-init.ts'
 import type { UnaryReply } from '../../../src/core/call/reply.ts'
 import { CallError } from '../../../src/core/errors/error.ts'
 import type { Failure } from '../../../src/core/errors/failure.ts'
@@ -50,7 +51,8 @@ export class SocketRequest implements LinkUser, Awaiting {
   }
 
   onReady(connection: Connection): void {
-    const { isDeadlineSent, remainingMs, idempotencyKey: key, headers } = this.#call
+    const { isDeadlineSent, remainingMs, idempotencyKey: key } = this.#call
+    const headers = withoutRemoved({ ...this.#call.headers })
     const { name, payload } = this.#spec
     const timeoutMs = isDeadlineSent ? Math.max(1, Math.floor(remainingMs)) : undefined
     this.#connection = connection
