@@ -1,8 +1,10 @@
 import type { Call } from '../src/core/call/call.ts'
 import { HeaderMap } from '../src/core/call/header-map.ts'
 import type { Reply } from '../src/core/call/reply.ts'
+import type { Scope } from '../src/core/call/scope.ts'
 import type { Transport } from '../src/core/call/transport.ts'
-import type { CallError } from '../src/core/errors/error.ts'
+import { refusal } from '../src/core/errors/refusal.ts'
+import { callable, checkOptions, text } from '../src/core/options.ts'
 import { type Item, Source } from '../src/core/stream/source.ts'
 
 /** What a handler may answer: a message, or an async iterable of messages for a stream. */
@@ -36,6 +38,8 @@ export function withCursor(message: unknown, cursor: string): Item {
 export function memoryTransport<const Protocol extends string = 'memory'>(
   options: MemoryTransportOptions<Protocol>,
 ): Transport<Protocol> {
+  checkOptions('memoryTransport()', options, { protocol: text, origin: text, handle: callable })
+  if (!options.handle) throw refusal('memoryTransport({ handle }) takes a function that answers calls', undefined)
   return {
     protocol: (options.protocol ?? 'memory') as Protocol,
     origin: options.origin ?? 'memory:',
@@ -56,20 +60,11 @@ function unaryReply(message: unknown): Reply {
 }
 
 function streamReply(messages: AsyncIterable<unknown>, call: Call): Reply {
-  const iterator = messages[Symbol.asyncIterator]()
-  let isOver = false
-  const leave = () => {
-    if (isOver) return
-    isOver = true
-    offAbort()
-    void iterator.return?.(undefined)
-  }
-  const source = new Source({ onClose: leave })
-  const offAbort = call.scope.onAbort(leave)
-  void pump(iterator, source, () => isOver).then(leave)
+  const pump = new Pump(messages[Symbol.asyncIterator](), call.scope)
+  void pump.run()
   return {
     kind: 'stream',
-    messages: source,
+    messages: pump.source,
     status: 200,
     headers: HeaderMap.empty,
     trailers: Promise.resolve(HeaderMap.empty),
@@ -77,13 +72,54 @@ function streamReply(messages: AsyncIterable<unknown>, call: Call): Reply {
   }
 }
 
-async function pump(iterator: AsyncIterator<unknown>, source: Source, isOver: () => boolean): Promise<void> {
-  try {
-    for (let next = await iterator.next(); !next.done && !isOver(); next = await iterator.next()) {
-      source.push(cursors.has(next.value as object) ? (next.value as Item) : { message: next.value })
+/** Feeds what a handler yields into the receive queue, no faster than it is read. */
+class Pump {
+  readonly source: Source
+  readonly #iterator: AsyncIterator<unknown>
+  readonly #offAbort: () => void
+  #isOver = false
+  /** Settles when the reader has caught up. */
+  #caughtUp: Promise<void> | undefined
+  #goOn: (() => void) | undefined
+
+  constructor(iterator: AsyncIterator<unknown>, scope: Scope) {
+    this.#iterator = iterator
+    const leave = () => this.#leave()
+    this.source = new Source({ onClose: leave, onPause: () => this.#pause(), onResume: () => this.#resume() })
+    this.#offAbort = scope.onAbort(leave)
+  }
+
+  async run(): Promise<void> {
+    try {
+      for (let next = await this.#iterator.next(); !next.done && !this.#isOver; next = await this.#iterator.next()) {
+        this.source.push(cursors.has(next.value as object) ? (next.value as Item) : { message: next.value })
+        while (this.#caughtUp) await this.#caughtUp
+      }
+      this.source.finish()
+    } catch (error) {
+      this.source.fail(error)
     }
-    source.finish()
-  } catch (error) {
-    source.fail(error as CallError)
+    this.#leave()
+  }
+
+  #pause(): void {
+    this.#caughtUp ??= new Promise((resolve) => {
+      this.#goOn = resolve
+    })
+  }
+
+  #resume(): void {
+    this.#goOn?.()
+    this.#caughtUp = this.#goOn = undefined
+  }
+
+  #leave(): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    this.#offAbort()
+    this.#resume()
+    // What a handler's own clean-up throws is told to nobody: its stream is over.
+    const leaving = async () => this.#iterator.return?.(undefined)
+    leaving().catch(() => {})
   }
 }

@@ -2,7 +2,7 @@ import type { Call } from '../core/call/call.ts'
 import { ours } from '../core/call/compose.ts'
 import type { Interceptor } from '../core/call/interceptor.ts'
 import { CallError, withHistory } from '../core/errors/error.ts'
-import { refusal } from '../core/errors/refusal.ts'
+import { checkOptions, notNegative } from '../core/options.ts'
 
 /** Bounds of a call. */
 export interface DeadlineOptions {
@@ -19,48 +19,39 @@ export interface DeadlineOptions {
  * @example
  * createClient({ transports, interceptors: () => [deadline({ timeoutMs: 5_000 }), retry()] })
  */
-export function deadline({ timeoutMs: defaultMs = 30_000 }: DeadlineOptions = {}): Interceptor {
+export function deadline(options: DeadlineOptions = {}): Interceptor {
+  checkOptions('deadline()', options, { timeoutMs: notNegative })
+  const { timeoutMs: defaultMs = 30_000 } = options
   return ours(function deadline(call, next) {
     const { clock } = call.scope.services
     const now = clock.now()
     const timeoutMs = call.options.timeoutMs ?? defaultMs
     const absolute = toMonotonic(call, now)
-    if (typeof timeoutMs !== 'number' || Number.isNaN(timeoutMs) || Number.isNaN(absolute))
-      return Promise.reject(refusal('timeoutMs and deadline must be numbers (ms), or deadline a valid Date', call))
     const at = Math.min(now + timeoutMs, absolute, call.deadline)
     if (at <= now)
       return Promise.reject(expired(call, 'the deadline had passed before the call began; nothing was sent'))
     const isUnary = call.operation.kind === 'unary' || call.operation.kind === 'client_stream'
-    const bounded = call.with({ deadline: at, wireDeadline: isUnary ? at : absolute })
-    if (at === Number.POSITIVE_INFINITY) return next(bounded)
-    const disarm = arm(bounded, at)
-    if (isUnary) return next(bounded)
-    if (absolute !== Number.POSITIVE_INFINITY) arm(bounded, absolute)
-    return next(bounded).then((reply) => {
-      disarm()
+    const timed = call.with({ deadline: at, wireDeadline: isUnary ? at : absolute })
+    if (at === Number.POSITIVE_INFINITY) return next(timed)
+    const { scope } = call
+    const armed = scope.abortAt(at, () => expired(timed, describe(timed, at === absolute)))
+    if (isUnary) return next(timed)
+    if (absolute !== Number.POSITIVE_INFINITY) scope.abortAt(absolute, () => expired(timed, describe(timed, true)))
+    return next(timed).then((reply) => {
+      // A stream that is open holds nothing of its opening.
+      scope.disarm(armed)
       return reply
     })
   })
 }
 
-function arm(call: Call, at: number): () => void {
-  const { scope } = call
-  const { deadlines } = scope.services
-  const armed = deadlines.add(at, () => scope.abort(expired(call, describe(call))))
-  const off = scope.onEnd(() => deadlines.remove(armed))
-  // A stream that is open holds neither the entry nor its listener.
-  return () => {
-    off()
-    deadlines.remove(armed)
-  }
-}
-
-function describe(call: Call): string {
+function describe(call: Call, isAbsolute: boolean): string {
   const { phase, attempts, sent } = call.scope.root
   const spent = attempts > 1 ? ` after ${attempts} attempts` : ''
   const isUnanswered = call.operation.kind === 'server_stream' && sent === 'maybe' && phase !== 'stream'
   const held = isUnanswered ? '; a server that waits, or a proxy, holds the answer back' : ''
-  return `the deadline passed in phase '${phase}'${spent}: raise timeoutMs, or see failures${held}`
+  const advice = isAbsolute ? "give a later 'deadline'" : 'raise timeoutMs'
+  return `the deadline passed in phase '${phase}'${spent}: ${advice}, or see failures${held}`
 }
 
 function expired(call: Call, message: string): CallError {

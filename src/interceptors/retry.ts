@@ -155,16 +155,18 @@ class Retrying {
   /** What keeps a transient failure from being sent again; notes the wait where nothing does. */
   #obstacle(error: CallError, failure: Failure): NotRetried | undefined {
     const call = this.#call
-    const { operation, input, isKeyHonoured } = call
+    const { operation, input, isKeyHonoured, keyExpiresAt } = call
     const maxAttempts = isOff(call) ? 1 : (this.#option('maxAttempts') ?? 3)
     if (maxAttempts <= 1) return 'disabled'
     if (failure.isMoved) return 'redirected'
-    const isSafe = operation.isIdempotent || isKeyHonoured || error.sent === 'no' || failure.isUnexecuted
-    if (!isSafe) return 'not_idempotent'
+    const isSafe = operation.isIdempotent || error.sent === 'no' || failure.isUnexecuted
+    if (!isSafe && !isKeyHonoured) return 'not_idempotent'
     if (operation.isReplayable && !operation.isReplayable(input)) return 'body_not_replayable'
     if (this.#attempt >= maxAttempts) return 'attempts_exhausted'
     this.#waitMs = this.#wait(error.retryAfterMs ?? 0, failure.isThrottled === true)
     if (!fits(call, this.#waitMs)) return 'wait_exceeds_deadline'
+    // A server that has forgotten the key would do it twice.
+    if (!isSafe && call.scope.services.clock.now() + this.#waitMs >= keyExpiresAt) return 'key_expired'
     if ((error.retryAfterMs ?? 0) > this.#maxRetryAfterMs) return 'wait_too_long'
     const budget = this.#option('budget')
     if (budget === false) return undefined

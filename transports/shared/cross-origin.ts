@@ -44,7 +44,8 @@ export function crossOriginFilter(rule: CrossOriginRule): CrossOriginFilter | un
     const kept: Record<string, string> = {}
     for (const name in headers) {
       const value = headers[name] as string
-      const isKey = call.idempotencyKey !== undefined && value.includes(call.idempotencyKey)
+      // A structured key is escaped.
+      const isKey = call.idempotencyKey !== undefined && value.replace(/\\(.)/g, '$1').includes(call.idempotencyKey)
       if (known.has(name) || named.has(name) || (isKey && call.isKeyHonoured)) kept[name] = value
       else if (!isKey && !warned.has(name)) {
         warned.add(name)

@@ -32,6 +32,8 @@ export interface CallFields {
   readonly idempotencyKey: string | undefined
   /** The server is known to honour the key, so that the call may be sent again. */
   readonly isKeyHonoured: boolean
+  /** Until when the server remembers the key: monotonic ms; Infinity where nothing is known. */
+  readonly keyExpiresAt: number
   readonly context: Context
 }
 
@@ -58,6 +60,7 @@ export class Call implements CallFields {
   declare readonly credential: Credential | undefined
   declare readonly idempotencyKey: string | undefined
   declare readonly isKeyHonoured: boolean
+  declare readonly keyExpiresAt: number
   declare readonly context: Context
 
   /** @param base - another call, or what the facade starts one with. */
@@ -77,6 +80,7 @@ export class Call implements CallFields {
     this.credential = base.credential
     this.idempotencyKey = base.idempotencyKey
     this.isKeyHonoured = base.isKeyHonoured ?? false
+    this.keyExpiresAt = base.keyExpiresAt ?? Number.POSITIVE_INFINITY
     this.context = base.context ?? Context.empty
   }
 

@@ -9,7 +9,7 @@ export type IdempotencyOption = 'idempotency-key' | 'structured' | 'stripe' | 'p
 
 /** Where a key goes and how long it lives. */
 export interface IdempotencyProfile {
-  readonly place: 'header' | 'body' | 'query'
+  readonly place: 'header' | 'body'
   readonly name: string
   readonly isQuoted?: boolean
   /** A key older than this is not sent again: the server may have forgotten it. */

@@ -1,13 +1,15 @@
 import { CallError } from '../errors/error.ts'
 import type { CallOptions } from './call-options.ts'
+import { readHeaders } from './headers-init.ts'
+import { idempotencyProfiles } from './idempotency.ts'
 import type { PageCallables, PagerInfo } from './operation.ts'
 
-/** `pages()` and `items()`: each page is a call of its own; a cursor that comes twice is an error, not a loop. */
+/** `pages()` and `items()`: each page is a call of its own, with a key of its own; a cursor that comes twice is an error, not a loop. */
 export const pageCallables: PagerInfo['callables'] = (pager, info, fetchPage): PageCallables => {
   async function* pages(input: unknown, options?: CallOptions): AsyncGenerator<unknown> {
     const seen = new Set<string>()
-    for (let next = input; ; ) {
-      const page = await fetchPage(next, options)
+    for (let next = input, own = options; ; own = withoutKey(options)) {
+      const page = await fetchPage(next, own)
       yield page
       const following = pager.nextInput(next, page)
       if (!following) return
@@ -23,4 +25,12 @@ export const pageCallables: PagerInfo['callables'] = (pager, info, fetchPage): P
     for await (const page of pages(input, options)) yield* pager.itemsOf(page)
   }
   return { pages, items }
+}
+
+/** The caller's key is the first page's: another page is another request, and a server would answer it with the first. */
+function withoutKey(options: CallOptions | undefined): CallOptions | undefined {
+  if (!options) return undefined
+  const headers = { ...readHeaders(options.headers) }
+  for (const { place, name } of Object.values(idempotencyProfiles)) if (place === 'header') delete headers[name]
+  return { ...options, headers, idempotencyKey: undefined }
 }

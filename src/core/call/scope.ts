@@ -138,6 +138,12 @@ export class Scope {
     return armed
   }
 
+  /** Takes a moment of {@link abortAt} back. */
+  disarm(armed: Armed): void {
+    this.services.deadlines.remove(armed)
+    if (this.#armed === armed) this.#armed = undefined
+  }
+
   /** The call is over; after an abort, by itself. Only the facade calls this, and who forked a scope. */
   end(): void {
     if (this.#isEnded || this.#isAborting) return

@@ -1,3 +1,6 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import type { TelemetryEvent } from 'polywire'
 import { describe, expect, it } from 'vitest'
 import { Scope } from '../../../src/core/call/scope.ts'
 import { RetryLimits } from '../../../src/core/retry/limits.ts'
@@ -8,6 +11,14 @@ import { manualClock } from '../../support/manual-clock.ts'
 function services() {
   const clock = manualClock()
   return { clock, deadlines: new DeadlineList(clock), limits: new RetryLimits(clock), telemetry: undefined }
+}
+
+setFlagsFromString('--expose-gc')
+const collect = runInNewContext('gc') as () => void
+
+function heapAfterCollection(): number {
+  collect()
+  return process.memoryUsage().heapUsed
 }
 
 describe('Scope', () => {
@@ -74,6 +85,91 @@ describe('Scope', () => {
     expect(late).toEqual(['abort'])
   })
 
+  it.each([
+    [
+      'throws',
+      () => {
+        throw new RangeError('boom')
+      },
+    ],
+    [
+      'rejects',
+      async () => {
+        throw new RangeError('boom')
+      },
+    ],
+  ])('a listener that %s keeps the word from nobody, and telemetry is told', async (_how, fail) => {
+    const events: TelemetryEvent[] = []
+    const log: unknown[] = []
+    const scope = new Scope({ ...services(), telemetry: { event: (event) => void events.push(event) } })
+    const child = scope.fork()
+    child.onAbort(() => log.push('child'))
+    scope.onAbort(fail)
+    scope.onAbort((reason) => log.push(reason))
+    scope.onEnd(fail)
+    scope.onEnd(() => log.push('end'))
+    scope.signal.addEventListener('abort', () => log.push('signal'))
+    scope.abort('why')
+    scope.onAbort(fail)
+    scope.onEnd(fail)
+    await Promise.resolve()
+    expect(log).toEqual(['child', 'why', 'signal', 'end'])
+    expect([scope.isOver, child.isOver]).toEqual([true, true])
+    const words = events.map((event) => event.type === 'warning' && event.message)
+    expect(words.filter((text) => /onAbort listener threw \(RangeError\)/.test(String(text)))).toHaveLength(2)
+    expect(words.filter((text) => /onEnd listener threw \(RangeError\)/.test(String(text)))).toHaveLength(2)
+  })
+
+  it('tells listeners in the order they came, whoever has left between', () => {
+    const log: number[] = []
+    const scope = new Scope(services())
+    const offs = Array.from({ length: 6 }, (_, n) => scope.onAbort(() => log.push(n)))
+    offs[0]?.()
+    offs[2]?.()
+    offs[2]?.()
+    offs[5]?.()
+    scope.onAbort(() => log.push(6))
+    scope.abort(undefined)
+    expect(log).toEqual([1, 3, 4, 6])
+  })
+
+  it('does not tell a listener that another one removes on the way', () => {
+    const log: string[] = []
+    const scope = new Scope(services())
+    scope.onAbort(() => {
+      log.push('first')
+      off()
+    })
+    const off = scope.onAbort(() => log.push('second'))
+    scope.onAbort(() => log.push('third'))
+    scope.abort(undefined)
+    expect(log).toEqual(['first', 'third'])
+  })
+
+  it.each(['onAbort', 'onEnd'] as const)(
+    'keeps nothing of a million listeners that were handed over with %s',
+    async (name) => {
+      const scope = new Scope(services())
+      const refs: WeakRef<object>[] = []
+      // The one before leaves when the next has come, as a stream's attempts do: there is always one in the list.
+      let off = scope[name](() => {})
+      const before = heapAfterCollection()
+      for (let n = 0; n < 1_000_000; n++) {
+        const listener = () => {}
+        if (n % 100_000 === 0) refs.push(new WeakRef(listener))
+        const next = scope[name](listener)
+        off()
+        off = next
+      }
+      // A WeakRef holds its target until the job is over.
+      await new Promise(setImmediate)
+      const grown = heapAfterCollection() - before
+      expect(grown).toBeLessThan(1_000_000)
+      expect(refs.filter((ref) => ref.deref() !== undefined)).toEqual([])
+      off()
+    },
+  )
+
   it('makes its AbortSignal when asked, aborted if it is too late', () => {
     const scope = new Scope(services())
     const { signal } = scope
@@ -93,20 +189,5 @@ describe('Scope', () => {
     scope.abort('enough')
     expect(await slept).toBe('enough')
     expect(shared.clock.timers).toBe(0)
-  })
-})
-
-describe('DeadlineList', () => {
-  it('expires each at its time with one timer, whatever the order they were armed in', async () => {
-    const clock = manualClock()
-    const list = new DeadlineList(clock)
-    const log: number[] = []
-    for (const at of [300, 100, 200, 100]) list.add(at, () => log.push(at))
-    expect(clock.timers).toBe(1)
-    await clock.advance(150)
-    expect(log).toEqual([100, 100])
-    await clock.advance(1000)
-    expect(log).toEqual([100, 100, 200, 300])
-    expect([list.size, clock.timers]).toEqual([0, 0])
   })
 })

@@ -1,0 +1,146 @@
+import { createClient } from 'polywire'
+import { memoryTransport } from 'polywire/testing'
+import { describe, expect, it, vi } from 'vitest'
+import { type Clock, systemClock, type Timer } from '../../../src/core/time/clock.ts'
+import { type Armed, DeadlineList } from '../../../src/core/time/deadline-list.ts'
+import { failureOf } from '../../conformance/support/world.ts'
+import { manualClock } from '../../support/manual-clock.ts'
+import { unaryOperation } from '../../support/memory-client.ts'
+import { freshSeed, seeded } from '../../support/seeded.ts'
+
+/** As on workerd: a timer ends with the request in which it was set. */
+function requestClock() {
+  const inner = manualClock()
+  const set = new Set<Timer>()
+  const clock: Clock & { endRequest(): void; inner: typeof inner } = {
+    now: inner.now,
+    wallNow: inner.wallNow,
+    random: inner.random,
+    areTimersShared: false,
+    inner,
+    setTimer(run, delayMs) {
+      const timer = inner.setTimer(run, delayMs)
+      set.add(timer)
+      return timer
+    },
+    endRequest() {
+      for (const timer of set) timer.clear()
+      set.clear()
+    },
+  }
+  return clock
+}
+
+describe('the list of deadlines', () => {
+  it('expires each at its time with one timer, whatever the order they were armed in', async () => {
+    const clock = manualClock()
+    const list = new DeadlineList(clock)
+    const log: number[] = []
+    for (const at of [300, 100, 200, 100]) list.add(at, () => log.push(at))
+    expect(clock.timers).toBe(1)
+    await clock.advance(150)
+    expect(log).toEqual([100, 100])
+    await clock.advance(1000)
+    expect(log).toEqual([100, 100, 200, 300])
+    expect([list.size, clock.timers]).toEqual([0, 0])
+  })
+
+  it('takes off whatever stands anywhere in it, once, and expires the rest', async () => {
+    const seed = freshSeed()
+    const random = seeded(seed)
+    for (let round = 0; round < 50; round++) {
+      const clock = manualClock()
+      const list = new DeadlineList(clock)
+      const expired = new Set<number>()
+      const armed = new Map<number, Armed>()
+      for (let n = 0; n < 40; n++)
+        armed.set(
+          n,
+          list.add(1 + Math.floor(random() * 100), () => expired.add(n)),
+        )
+      const left = [...armed.keys()].filter(() => random() < 0.5)
+      for (const n of left) {
+        list.remove(armed.get(n) as Armed)
+        list.remove(armed.get(n) as Armed)
+      }
+      expect(list.size).toBe(40 - left.length)
+      await clock.advance(101)
+      expect(
+        [...expired].sort((a, b) => a - b),
+        `SEED=${seed}`,
+      ).toEqual([...armed.keys()].filter((n) => !left.includes(n)))
+      expect(list.size).toBe(0)
+    }
+  })
+
+  it('does not expire what another one takes off at the same moment', async () => {
+    const clock = manualClock()
+    const list = new DeadlineList(clock)
+    const log: string[] = []
+    list.add(10, () => {
+      log.push('first')
+      list.remove(second)
+    })
+    const second = list.add(10, () => log.push('second'))
+    list.add(10, () => log.push('third'))
+    await clock.advance(10)
+    expect(log).toEqual(['first', 'third'])
+  })
+
+  it('holds the process while one is armed, and not longer', () => {
+    const held: boolean[] = []
+    const clock: Clock = { ...systemClock, setTimer: () => ({ clear() {}, hold: (isHeld) => void held.push(isHeld) }) }
+    const list = new DeadlineList(clock)
+    const one = list.add(1e9, () => {})
+    const two = list.add(2e9, () => {})
+    list.remove(one)
+    expect(held).toEqual([])
+    list.remove(two)
+    expect(held).toEqual([false])
+    list.add(3e9, () => {})
+    expect(held).toEqual([false, true])
+  })
+})
+
+describe('where a timer ends with its request', () => {
+  it('each deadline has a timer of its own, which leaves with it', async () => {
+    const clock = requestClock()
+    const list = new DeadlineList(clock)
+    const log: number[] = []
+    const armed = [30, 10, 20].map((at) => list.add(at, () => log.push(at)))
+    expect(clock.inner.timers).toBe(3)
+    list.remove(armed[1] as Armed)
+    expect(clock.inner.timers).toBe(2)
+    await clock.inner.advance(100)
+    expect(log).toEqual([20, 30])
+    expect([list.size, clock.inner.timers]).toEqual([0, 0])
+    list.add(500, () => {})
+    list.close()
+    expect(clock.inner.timers).toBe(0)
+  })
+
+  it('a later call with the same timeout expires, though the request of an earlier one has ended', async () => {
+    const clock = requestClock()
+    let isSlow = false
+    const handle = () => (isSlow ? new Promise(() => {}) : 1)
+    const client = createClient({ transports: { memory: memoryTransport({ handle }) }, clock, timeoutMs: 1000 })
+    expect(await client.call(unaryOperation())).toBe(1)
+    isSlow = true
+    const first = failureOf(client.call(unaryOperation()))
+    await clock.inner.advance(500)
+    clock.endRequest()
+    const later = failureOf(client.call(unaryOperation()))
+    await clock.inner.advance(1000)
+    expect(await later).toMatchObject({ code: 'deadline_exceeded' })
+    await client.close()
+    expect(await first).toMatchObject({ code: 'canceled' })
+    expect(clock.inner.timers).toBe(0)
+  })
+
+  it('is told by the name of the runtime', () => {
+    expect(systemClock.areTimersShared).toBe(true)
+    vi.stubGlobal('navigator', { userAgent: 'Cloudflare-Workers' })
+    expect(systemClock.areTimersShared).toBe(false)
+    vi.unstubAllGlobals()
+  })
+})
