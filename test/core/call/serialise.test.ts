@@ -24,7 +24,7 @@ function written(value: unknown): string {
 const auths = [
   bearerAuth(() => 'CANARY-token', { identity: () => 'CANARY-user' }),
   basicAuth({ username: 'CANARY-user', password: 'CANARY-token' }),
-  apiKeyAuth({ header: 'x-api-key', value: 'CANARY-token' } as never),
+  apiKeyAuth('CANARY-token', { header: 'x-api-key' }),
 ]
 
 describe('what is logged of a call', () => {
