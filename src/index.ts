@@ -62,6 +62,7 @@ export { type IndexedDbStoreOptions, indexedDbStore } from './core/store/indexed
 export { type MemoryStoreOptions, memoryStore } from './core/store/memory-store.ts'
 export type { Store, StoreTraits, StoreWrite } from './core/store/store.ts'
 export { type StoredCursorOptions, storedCursor } from './core/store/stored-cursor.ts'
+export { defineStream } from './core/stream/duplex.ts'
 export { type Gap, isGap } from './core/stream/gap.ts'
 export {
   type Bound as QueueBound,
@@ -73,7 +74,6 @@ export {
 export type { Resync } from './core/stream/resync.ts'
 export { type Item, type MessageSource, Source, type SourceOptions, type Tap } from './core/stream/source.ts'
 export type { Continuity, StreamState } from './core/stream/state.ts'
-export { defineStream } from './core/stream/streaming.ts'
 export type { BackoffOptions } from './core/time/backoff.ts'
 export type { Clock } from './core/time/clock.ts'
 export { createClient } from './create-client.ts'

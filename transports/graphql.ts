@@ -1,4 +1,4 @@
-import { defineStream } from '../src/core/stream/streaming.ts'
+import { defineServerStream } from '../src/core/stream/streaming.ts'
 import { graphqlOperation, type Subscribing } from './graphql/operation.ts'
 import { Subscriptions } from './graphql/subscriptions.ts'
 import { type GraphQLTransport, type GraphQLTransportOptions, HttpGraphQLTransport } from './graphql/transport.ts'
@@ -59,7 +59,7 @@ export const mutation: GraphQLBuilder = (document: unknown, spec?: object) =>
 
 /** Comes in with `subscription` only: who has no subscriptions carries no socket. */
 const subscribing: Subscribing = {
-  define: defineStream,
+  define: defineServerStream,
   makeSubscriptions: (options) => new Subscriptions(options),
 }
 

@@ -1,7 +1,6 @@
 import type { Call } from '../src/core/call/call.ts'
 import { HeaderMap } from '../src/core/call/header-map.ts'
 import type { Reply } from '../src/core/call/reply.ts'
-import type { Scope } from '../src/core/call/scope.ts'
 import type { Transport } from '../src/core/call/transport.ts'
 import { refusal } from '../src/core/errors/refusal.ts'
 import { callable, checkOptions, text } from '../src/core/options.ts'
@@ -60,7 +59,7 @@ function unaryReply(message: unknown): Reply {
 }
 
 function streamReply(messages: AsyncIterable<unknown>, call: Call): Reply {
-  const pump = new Pump(messages[Symbol.asyncIterator](), call.scope)
+  const pump = new Pump(messages[Symbol.asyncIterator](), call)
   void pump.run()
   return {
     kind: 'stream',
@@ -82,11 +81,11 @@ class Pump {
   #caughtUp: Promise<void> | undefined
   #goOn: (() => void) | undefined
 
-  constructor(iterator: AsyncIterator<unknown>, scope: Scope) {
+  constructor(iterator: AsyncIterator<unknown>, call: Call) {
     this.#iterator = iterator
     const leave = () => this.#leave()
-    this.source = new Source({ onClose: leave, onPause: () => this.#pause(), onResume: () => this.#resume() })
-    this.#offAbort = scope.onAbort(leave)
+    this.source = new Source({ call, onClose: leave, onPause: () => this.#pause(), onResume: () => this.#resume() })
+    this.#offAbort = call.scope.onAbort(leave)
   }
 
   async run(): Promise<void> {

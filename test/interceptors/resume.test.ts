@@ -909,7 +909,7 @@ describe('with auth and retry inside', () => {
 })
 
 describe('10,000 reconnects', () => {
-  it('leave no listener, no timer and a flat list in the scope', async () => {
+  it('leave no listener, no timer and a flat list in the scope', { timeout: 60_000 }, async () => {
     const { clock, server, open } = setup()
     const stream = open()
     let count = 0

@@ -1,6 +1,6 @@
 import type { Call } from '../../src/core/call/call.ts'
 import { defineOperation, type Kind, type Operation, type OperationInfo } from '../../src/core/call/operation.ts'
-import { defineStream } from '../../src/core/stream/streaming.ts'
+import { defineStream } from '../../src/core/stream/duplex.ts'
 import type { DescMethod, DescService } from './peer-protobuf.ts'
 import type { BidiStreamSpec, MethodSpec, ServerStreamSpec, UnarySpec } from './types.ts'
 

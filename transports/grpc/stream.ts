@@ -67,6 +67,7 @@ export class GrpcStream {
       this.#reject = reject
     })
     this.#source = new Source({
+      call,
       highWaterMark,
       onClose: (reason) => this.#left(reason),
       onPause: () => this.#pause(true),

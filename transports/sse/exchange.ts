@@ -77,6 +77,11 @@ class SseExchange implements HttpSink, StreamReply, SourceOptions {
     if (quietMs !== undefined) this.#watched.awaitFirst(quietMs)
   }
 
+  /** For its source. */
+  get call(): Call {
+    return this.#call
+  }
+
   get messages(): Source {
     return this.#source
   }

@@ -1,6 +1,6 @@
 import type { Operation, OperationInfo, ResumeSpec } from '../../src/core/call/operation.ts'
 import { type Schema, validating } from '../../src/core/call/schema.ts'
-import { defineStream } from '../../src/core/stream/streaming.ts'
+import { defineServerStream } from '../../src/core/stream/streaming.ts'
 import { inputReader, type RequestInput } from '../http/input.ts'
 import { PathTemplate } from '../http/path.ts'
 import type { EventReader } from './batch.ts'
@@ -28,7 +28,7 @@ export function defineEvents<O extends Operation<any, any>>(path: string, map: S
   const intake = inputReader(method, template.names, spec, { operation: { name, protocol: 'sse', via } })
   const reopenMethod = resume === 'get' ? 'GET' : method
   const binding: SseBinding = { method, reopenMethod, template, reader: makeReader(map, spec) }
-  return defineStream<O>({
+  return defineServerStream<O>({
     name,
     protocol: 'sse',
     via,

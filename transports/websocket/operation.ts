@@ -1,7 +1,7 @@
 import { type Check, defineOperation, type Operation, type OperationInfo } from '../../src/core/call/operation.ts'
 import { type Schema, validating } from '../../src/core/call/schema.ts'
 import { CallError, type ErrorOrigin } from '../../src/core/errors/error.ts'
-import { defineStream } from '../../src/core/stream/streaming.ts'
+import { defineStream } from '../../src/core/stream/duplex.ts'
 import type { StreamSpec } from '../socket/session/channel-queue.ts'
 import type { ChannelSpec, RequestSpec } from './types.ts'
 

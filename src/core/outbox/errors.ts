@@ -41,29 +41,10 @@ const notAcknowledged: Failure = {
 
 /** The errors of a channel's sends, naming its operation. */
 export function outboxErrors(origin: ErrorOrigin): OutboxErrors {
-  return new NamedErrors(origin)
-}
-
-class NamedErrors implements OutboxErrors {
-  readonly #origin: ErrorOrigin
-
-  constructor(origin: ErrorOrigin) {
-    this.#origin = origin
-  }
-
-  overflow(): CallError {
-    return new CallError(full, this.#origin)
-  }
-
-  expired(): CallError {
-    return new CallError(tooOld, this.#origin)
-  }
-
-  unsent(cause: unknown): CallError {
-    return new CallError({ ...notSent, cause }, this.#origin)
-  }
-
-  unknownOutcome(cause: unknown): CallError {
-    return new CallError({ ...notAcknowledged, cause }, this.#origin)
+  return {
+    overflow: () => new CallError(full, origin),
+    expired: () => new CallError(tooOld, origin),
+    unsent: (cause) => new CallError({ ...notSent, cause }, origin),
+    unknownOutcome: (cause) => new CallError({ ...notAcknowledged, cause }, origin),
   }
 }

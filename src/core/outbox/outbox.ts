@@ -1,11 +1,14 @@
 import type { Signal } from '../call/call-options.ts'
 import type { Clock } from '../time/clock.ts'
 import type { Armed, DeadlineList } from '../time/deadline-list.ts'
-import { type Measured, OutboxBounds } from './bounds.ts'
 import type { OutboxErrors } from './errors.ts'
-import { Lease, type LeaseOwner, type OutboxEntry } from './lease.ts'
 
-export { Lease, type OutboxEntry } from './lease.ts'
+/** One message that waits to be sent, or for its acknowledgement. */
+export interface OutboxEntry {
+  readonly message: unknown
+  /** Safe to send again under this key. */
+  readonly key: string | undefined
+}
 
 /** How much may wait, and what happens to one message more. */
 export interface OutboxOptions {
@@ -21,14 +24,56 @@ export interface OutboxOptions {
   readonly measure?: (message: unknown) => number
 }
 
-interface Pending extends OutboxEntry, Measured {
+interface Pending extends OutboxEntry {
+  message: unknown
   readonly queuedAt: number
+  /** Undefined until somebody else wants room: a message alone is never measured, since that may mean writing it down twice. */
+  size: number | undefined
+  /** It has been validated, and may be taken. */
+  isReady: boolean
   isWritten: boolean
   resolve(): void
   reject(reason: unknown): void
 }
 
+type Check = ((message: unknown) => unknown | Promise<unknown>) | undefined
 type Time = { readonly clock: Clock; readonly deadlines: DeadlineList }
+
+/** One attempt's hold on an outbox. */
+export class Lease {
+  readonly wake: () => void
+  readonly #outbox: Outbox
+
+  constructor(wake: () => void, outbox: Outbox) {
+    this.wake = wake
+    this.#outbox = outbox
+  }
+
+  /** The next message to write; it stays in flight until `done` or `failed`. */
+  next(): OutboxEntry | undefined {
+    return this.#outbox.take(this)
+  }
+
+  /** The message has left: from now on a drop makes its outcome unknown. */
+  written(entry: OutboxEntry): void {
+    ;(entry as Pending).isWritten = true
+  }
+
+  /** Written where nothing is acknowledged, acknowledged otherwise. */
+  done(entry: OutboxEntry): void {
+    this.#outbox.settle(this, entry, undefined)
+  }
+
+  /** The server refused this message, or it cannot be written. */
+  failed(entry: OutboxEntry, error: unknown): void {
+    this.#outbox.settle(this, entry, error)
+  }
+
+  /** The attempt is over; what it held goes back, or rejects as unknown outcome. */
+  release(reason: unknown): void {
+    this.#outbox.release(this, reason)
+  }
+}
 
 /**
  * The send queue of one channel, over all its attempts: bounded, leased to one attempt at a time, never iterated.
@@ -36,20 +81,25 @@ type Time = { readonly clock: Clock; readonly deadlines: DeadlineList }
  *     send ──▶ [blocked ──▶] queued ──next()──▶ in flight ──done()──▶ resolved
  *                              ▲                    │
  *                              └──lease released────┘  unless it was written without a key: unknown outcome
+ *
+ * Messages leave in the order of their `send()`: one whose validation takes its time holds up those behind it.
  */
-export class Outbox implements LeaseOwner {
+export class Outbox {
   readonly #options: OutboxOptions
   readonly #errors: OutboxErrors
   readonly #time: Time | undefined
   // What holds messages is made with the first one, since many channels only listen.
   #queue: Pending[] | undefined
   #blocked: Pending[] | undefined
+  #inFlight: Set<Pending> | undefined
   /** Of what is queued and in flight. */
-  #bounds: OutboxBounds | undefined
+  #count = 0
+  #bytes = 0
+  /** The only one that nobody has measured: it came when there was no other. */
+  #unmeasured: Pending | undefined
   #lease: Lease | undefined
   #expiry: Armed | undefined
-  #isEnded = false
-  #isClosed = false
+  #state: 'open' | 'ended' | 'closed' = 'open'
   #closeReason: unknown
   #idle: (() => void)[] | undefined
 
@@ -64,47 +114,51 @@ export class Outbox implements LeaseOwner {
     return this.#queue?.length ?? 0
   }
 
-  /** No message will follow those that are queued. */
+  /** No message will follow. */
   get isEnded(): boolean {
-    return this.#isEnded && !this.#blocked?.length
+    return this.#state !== 'open' && this.size === 0 && !this.#blocked?.length
   }
 
   /**
    * Queues a message; resolves when the attempt says that it is done.
    *
    * @param signal - takes a message back that has not been written; one that has been can only be forgotten.
+   * @param check - validates it, and gives what is sent.
    */
-  send(message: unknown, key?: string, signal?: Signal): Promise<void> {
-    if (this.#isClosed || this.#isEnded) return Promise.reject(this.#errors.unsent(this.#closeReason))
+  send(message: unknown, key?: string, signal?: Signal, check?: Check): Promise<void> {
+    if (this.#state !== 'open') return Promise.reject(this.#errors.unsent(this.#closeReason))
     if (signal?.aborted) return Promise.reject(signal.reason)
-    const sent = new Promise<void>((resolve, reject) => {
+    return new Promise<void>((resolve, reject) => {
       const queuedAt = this.#time?.clock.now() ?? 0
-      const entry: Pending = { message, key, queuedAt, size: undefined, isWritten: false, resolve, reject }
-      if (signal) this.#follow(entry, signal)
-      if (!this.#blocked?.length && this.#room.hasRoom(entry)) this.#enqueue(entry)
+      const isReady = check === undefined
+      const entry: Pending = { message, key, queuedAt, size: undefined, isReady, isWritten: false, resolve, reject }
+      if (signal) follow(entry, signal, () => this.#withdraw(entry))
+      if (check && !this.#check(entry, check)) return
+      if (!this.#blocked?.length && this.#hasRoom(entry)) this.#enqueue(entry)
       else if (this.#options.overflow === 'block') (this.#blocked ??= []).push(entry)
       else entry.reject(this.#errors.overflow())
+      this.#watchAge()
     })
-    this.#watchAge()
-    return sent
   }
 
   /** Half-close: what is queued is still sent. */
   end(): void {
-    this.#isEnded = true
+    if (this.#state === 'open') this.#state = 'ended'
     this.#lease?.wake()
   }
 
   /** Rejects what is left as unsent, or as unknown where it was written. */
   close(reason: unknown): void {
-    if (this.#isClosed) return
-    this.#isClosed = true
+    if (this.#state === 'closed') return
+    this.#state = 'closed'
     this.#closeReason = reason
     this.#lease?.release(reason)
     const left = this.#waiting
-    this.#queue = this.#blocked = undefined
-    for (const entry of left) this.#abandon(entry, reason)
-    this.#bounds?.clear()
+    this.#queue = this.#blocked = this.#unmeasured = undefined
+    this.#count = this.#bytes = 0
+    for (const entry of left) {
+      entry.reject(entry.isWritten ? this.#errors.unknownOutcome(reason) : this.#errors.unsent(reason))
+    }
     this.#watchAge()
     this.#settleIdle()
   }
@@ -120,86 +174,121 @@ export class Outbox implements LeaseOwner {
     this.#lease?.release(undefined)
     const lease = new Lease(wake, this)
     this.#lease = lease
-    if (this.size > 0 || this.#isEnded) wake()
+    if (this.size > 0 || this.#state !== 'open') wake()
     return lease
   }
 
-  get #room(): OutboxBounds {
-    const { maxMessages = 1000, maxBytes = 1 << 20, measure = () => 0 } = this.#options
-    return (this.#bounds ??= new OutboxBounds(maxMessages, maxBytes, measure))
-  }
-
-  #enqueue(entry: Pending): void {
-    this.#room.add(entry)
-    ;(this.#queue ??= []).push(entry)
-    this.#lease?.wake()
-  }
-
-  /** For its lease only: hands out the next message. */
-  take(): OutboxEntry | undefined {
-    const entry = this.#queue?.shift()
-    if (entry && this.size === 0) this.#watchAge()
+  /** For its lease only: hands out the next message, once that is validated. */
+  take(lease: Lease): OutboxEntry | undefined {
+    const queue = this.#queue
+    const entry = queue?.[0]
+    if (!queue || !entry?.isReady || lease !== this.#lease) return undefined
+    queue.shift()
+    ;(this.#inFlight ??= new Set()).add(entry)
+    if (queue.length === 0) this.#watchAge()
     return entry
   }
 
   /** For its lease only: a message is done, or was refused. */
-  settle(entry: OutboxEntry, error: unknown): void {
+  settle(lease: Lease, entry: OutboxEntry, error: unknown): void {
     const pending = entry as Pending
+    if (lease !== this.#lease || !this.#inFlight?.delete(pending)) return
     if (error === undefined) pending.resolve()
     else pending.reject(error)
     this.#released(pending)
   }
 
-  /** An entry has left: there is room for those that wait for it. */
-  #released(entry: Pending): void {
-    this.#room.remove(entry)
-    for (let next = this.#blocked?.[0]; next && this.#room.hasRoom(next); next = this.#blocked?.[0]) {
-      this.#blocked?.shift()
-      this.#enqueue(next)
-    }
-    if (this.#isIdle) this.#settleIdle()
-  }
-
-  /** For its lease only: it ends with these in flight. */
-  giveBack(held: readonly OutboxEntry[], reason: unknown): void {
-    const entries = held as readonly Pending[]
+  /** For its lease only: it ends, with what is in flight. */
+  release(lease: Lease, reason: unknown): void {
+    if (lease !== this.#lease) return
     this.#lease = undefined
-    const again = entries.filter((entry) => !entry.isWritten || entry.key !== undefined)
+    const entries = [...(this.#inFlight ?? [])]
+    this.#inFlight = undefined
+    const isLost = ({ isWritten, key }: Pending) => isWritten && key === undefined
+    const again = entries.filter((entry) => !isLost(entry))
     if (again.length > 0) this.#queue = [...again, ...(this.#queue ?? [])]
-    for (const entry of entries) {
-      if (entry.isWritten && entry.key === undefined) this.settle(entry, this.#errors.unknownOutcome(reason))
+    for (const entry of entries.filter(isLost)) {
+      entry.reject(this.#errors.unknownOutcome(reason))
+      this.#released(entry)
     }
     this.#watchAge()
   }
 
-  #abandon(entry: Pending, reason: unknown): void {
-    entry.reject(entry.isWritten ? this.#errors.unknownOutcome(reason) : this.#errors.unsent(reason))
+  /** False where it is refused at once. */
+  #check(entry: Pending, check: NonNullable<Check>): boolean {
+    const ready = (message: unknown): true => {
+      entry.message = message
+      entry.isReady = true
+      return true
+    }
+    try {
+      const checked = check(entry.message)
+      if (!(checked instanceof Promise)) return ready(checked)
+      checked.then(
+        (message) => ready(message) && this.#lease?.wake(),
+        (error: unknown) => {
+          entry.reject(error)
+          this.#withdraw(entry)
+        },
+      )
+      return true
+    } catch (error) {
+      entry.reject(error)
+      return false
+    }
   }
 
-  #follow(entry: Pending, signal: Signal): void {
-    const { resolve, reject } = entry
-    const onAbort = () => {
-      this.#withdraw(entry)
-      entry.reject(signal.reason)
+  /** Whether one more may wait beside the others; one alone always may. */
+  #hasRoom(entry: Pending): boolean {
+    const { maxMessages = 1000, maxBytes = 1 << 20 } = this.#options
+    if (this.#count === 0) return true
+    if (this.#count >= maxMessages) return false
+    const first = this.#unmeasured
+    this.#unmeasured = undefined
+    if (first) this.#bytes += this.#weigh(first)
+    return this.#bytes + this.#weigh(entry) <= maxBytes
+  }
+
+  /** What cannot be measured cannot be written either: it fails alone, when its turn has come. */
+  #weigh(entry: Pending): number {
+    if (entry.size !== undefined) return entry.size
+    try {
+      entry.size = this.#options.measure?.(entry.message) ?? 0
+    } catch {
+      entry.size = 0
     }
-    const leave = () => signal.removeEventListener('abort', onAbort)
-    signal.addEventListener('abort', onAbort)
-    entry.resolve = () => {
-      leave()
-      resolve()
+    return entry.size
+  }
+
+  #enqueue(entry: Pending): void {
+    if (this.#count++ === 0) this.#unmeasured = entry
+    else this.#bytes += this.#weigh(entry)
+    ;(this.#queue ??= []).push(entry)
+    this.#lease?.wake()
+  }
+
+  /** An entry has left: there is room for those that wait for it. */
+  #released(entry: Pending): void {
+    this.#count--
+    if (this.#unmeasured === entry) this.#unmeasured = undefined
+    else this.#bytes -= this.#weigh(entry)
+    for (let next = this.#blocked?.[0]; next && this.#hasRoom(next); next = this.#blocked?.[0]) {
+      this.#blocked?.shift()
+      this.#enqueue(next)
     }
-    entry.reject = (reason) => {
-      leave()
-      reject(reason)
-    }
+    if (this.#idle && this.#isIdle) this.#settleIdle()
   }
 
   /** A message that no attempt has taken is taken back; one in flight goes its way. */
   #withdraw(entry: Pending): void {
-    remove(this.#blocked, entry)
-    if (!remove(this.#queue, entry)) return
+    this.#blocked = this.#blocked?.filter((each) => each !== entry)
+    const at = this.#queue?.indexOf(entry) ?? -1
+    if (at < 0) return
+    this.#queue?.splice(at, 1)
     this.#released(entry)
     this.#watchAge()
+    // It may have held up those behind it.
+    this.#lease?.wake()
   }
 
   /** Keeps one deadline, for the oldest message that nobody takes. */
@@ -216,10 +305,9 @@ export class Outbox implements LeaseOwner {
   #expire(at: number): void {
     this.#expiry = undefined
     const { maxAgeMs = Number.POSITIVE_INFINITY } = this.#options
-    const isOld = ({ queuedAt }: Pending) => queuedAt + maxAgeMs <= at
-    for (const entry of this.#waiting.filter(isOld)) {
-      this.#withdraw(entry)
+    for (const entry of this.#waiting.filter(({ queuedAt }) => queuedAt + maxAgeMs <= at)) {
       entry.reject(entry.isWritten ? this.#errors.unknownOutcome(undefined) : this.#errors.expired())
+      this.#withdraw(entry)
     }
     this.#watchAge()
   }
@@ -229,7 +317,7 @@ export class Outbox implements LeaseOwner {
   }
 
   get #isIdle(): boolean {
-    return (this.#bounds?.isEmpty ?? true) && !this.#blocked?.length
+    return this.#count === 0 && !this.#blocked?.length
   }
 
   #settleIdle(): void {
@@ -239,8 +327,21 @@ export class Outbox implements LeaseOwner {
   }
 }
 
-function remove<T>(list: T[] | undefined, item: T): boolean {
-  const index = list ? list.indexOf(item) : -1
-  if (index >= 0) list?.splice(index, 1)
-  return index >= 0
+/** Takes a message back when its sender's signal aborts; leaves no listener behind. */
+function follow(entry: Pending, signal: Signal, withdraw: () => void): void {
+  const { resolve, reject } = entry
+  const onAbort = () => {
+    entry.reject(signal.reason)
+    withdraw()
+  }
+  const leave = () => signal.removeEventListener('abort', onAbort)
+  signal.addEventListener('abort', onAbort)
+  entry.resolve = () => {
+    leave()
+    resolve()
+  }
+  entry.reject = (reason) => {
+    leave()
+    reject(reason)
+  }
 }

@@ -62,9 +62,9 @@ export class ResumingStream implements SpliceOwner, StreamReply, Waiting {
     this.#pace = new ResumePace(call.scope.services.clock, options, page)
     this.cursors = new StreamCursors(call.operation, options.replayWindow ?? 1024, call.cursor)
     this.#losses = new StreamLosses(call)
-    this.#splice = new SpliceSource(this, call.cursor)
+    this.#splice = new SpliceSource(this, call)
     const { resync } = call.options
-    this.messages = resync ? new ResyncSource(this.#splice, resync) : this.#splice
+    this.messages = resync ? new ResyncSource(this.#splice, resync, call) : this.#splice
   }
 
   /** Of the first attempt. */
@@ -125,7 +125,7 @@ export class ResumingStream implements SpliceOwner, StreamReply, Waiting {
       this.#pace.progressed()
       this.#losses.progressed()
     }
-    if (end.kind === 'ended') this.#splice.settle(end)
+    if (end.kind === 'ended') this.#splice.finish(end)
     else this.#failed(end.error)
   }
 
@@ -225,7 +225,7 @@ export class ResumingStream implements SpliceOwner, StreamReply, Waiting {
 
   /** The stream is over; the reader still gets what is queued. */
   #fail(error: unknown): void {
-    this.#splice.settle({ kind: 'failed', error })
+    this.#splice.finish({ kind: 'failed', error })
   }
 
   /** Nothing is waiting, opening or open any more. */

@@ -1,28 +1,35 @@
 import type { Call } from '../call/call.ts'
 import type { Duplex, Observer, SendOptions, StreamHead } from '../call/call-types.ts'
+import type { Plan } from '../call/plan.ts'
 import { discardReply, type StreamReply } from '../call/reply.ts'
 import { toKnownError } from '../call/run-unary.ts'
+import type { Scope } from '../call/scope.ts'
 import { CallError, isAnyCallError } from '../errors/error.ts'
 import { type CursorKeeper, type CursorPlace, kept } from '../store/cursor-place.ts'
 import { bounded } from '../time/bounded.ts'
-import { linger } from './linger.ts'
-import { notAStream } from './not-a-stream.ts'
 import { StreamObservers } from './observers.ts'
-import { StreamReader } from './reader.ts'
-import { ReadingTurn } from './reading-turn.ts'
-import type { StreamStart } from './start.ts'
+import { type ReaderOwner, StreamReader } from './reader.ts'
+import type { MessageSource, SourceEnd } from './source.ts'
 import type { Continuity, StreamState } from './state.ts'
+
+/** Validates the input and builds the call. */
+export type Prepare = () => Call | Promise<Call>
 
 /**
  * One stream as the user holds it: opens on first use, is read by one loop or by any number of observers, ends its
  * call's scope once.
  */
-export class StreamHandle<Message> implements Duplex<unknown, Message>, AsyncIterator<Message> {
-  readonly #start: StreamStart
+export class StreamHandle<Message> implements Duplex<unknown, Message>, AsyncIterator<Message>, ReaderOwner {
+  protected readonly plan: Plan
+  protected readonly scope: Scope
+  /** Runs once, when the stream is first used, and is let go then. */
+  #prepare: Prepare | undefined
   readonly #reader: StreamReader<Message>
   #observers: StreamObservers<Message> | undefined
   /** Who reads: this object as the first loop, a later loop, or the observers. */
-  readonly #turn = new ReadingTurn()
+  #holder: object | undefined
+  /** Whom another one has taken over from: they get no second turn. */
+  #displaced: WeakSet<object> | undefined
   #isOffered = false
   /** The first loop reads, and nothing is kept of its place: the common case. */
   #isPlain = false
@@ -30,26 +37,22 @@ export class StreamHandle<Message> implements Duplex<unknown, Message>, AsyncIte
   #call: Call | undefined
   #opening: Promise<StreamHead> | undefined
   #reply: StreamReply | undefined
-  #isClosed = false
 
-  constructor(start: StreamStart) {
-    this.#start = start
-    this.#reader = new StreamReader({
-      open: () => this.#open(),
-      close: (error) => this.#finish(undefined, 'left', error),
-      ended: (end) => (end.kind === 'failed' ? this.#finish(end.error) : this.#finish(undefined, 'ended')),
-      convert: start.convert,
-    })
-    start.scope.onAbort((reason) => this.#finish(reason))
-    start.scope.onStreamState = (state) => this.#tellState(state)
+  constructor(plan: Plan, scope: Scope, prepare: Prepare) {
+    this.plan = plan
+    this.scope = scope
+    this.#prepare = prepare
+    this.#reader = new StreamReader(this)
+    scope.onAbort((reason) => this.#finish(reason))
+    scope.onStreamState = (state) => this.#tellState(state)
   }
 
   get opened(): Promise<StreamHead> {
-    return this.#open()
+    return this.open()
   }
 
   get state(): StreamState {
-    return this.#isClosed ? 'closed' : this.#start.scope.streamState
+    return this.#reader.isOver ? 'closed' : this.scope.streamState
   }
 
   get cursor(): string | undefined {
@@ -86,24 +89,13 @@ export class StreamHandle<Message> implements Duplex<unknown, Message>, AsyncIte
     return this.#leave(this, error)
   }
 
-  async send(message: unknown, options?: SendOptions): Promise<void> {
-    const { outbox, outgoing } = this.#start
-    if (!outbox) throw this.#refusal('this stream only receives: nothing can be sent on it')
-    const checked = outgoing ? await outgoing(message) : message
-    if (this.#isClosed) throw this.#refusal('the channel is closed: the message was not sent')
-    const sent = outbox.send(checked, options?.key, options?.signal)
-    this.#open().catch((error: unknown) => outbox.close(error))
-    return sent
+  async send(_message: unknown, _options?: SendOptions): Promise<void> {
+    throw this.refusal('this stream only receives: nothing can be sent on it')
   }
 
-  async end(): Promise<void> {
-    this.#start.outbox?.end()
-    await this.#start.outbox?.flushed()
-  }
+  async end(): Promise<void> {}
 
   async close(): Promise<void> {
-    const { outbox, scope, lingerMs } = this.#start
-    if (outbox && this.#reply && !this.#isClosed) await linger(outbox, scope, lingerMs)
     this.#finish(undefined)
     await this.#keeper?.flushed()
   }
@@ -113,24 +105,25 @@ export class StreamHandle<Message> implements Duplex<unknown, Message>, AsyncIte
   }
 
   subscribe(observer: Observer<Message>): () => void {
-    const observers = (this.#observers ??= new StreamObservers())
-    if (this.#isClosed) return observers.addLate(observer, this.#start.scope.failure)
-    const isFed = this.#turn.holder === observers
-    if (!isFed && !this.#hold(observers) && (observer.next || observer.gap)) throw this.#refusal(alreadyRead)
+    const observers = (this.#observers ??= new StreamObservers(this.scope.services.telemetry, () => this.#close()))
+    if (this.#reader.isOver) return observers.addLate(observer, this.scope.failure)
+    const isFed = this.#holder === observers
+    if (!isFed && !this.#hold(observers) && (observer.next || observer.gap)) throw this.refusal(alreadyRead)
     const remove = observers.add(observer)
-    if (!isFed && this.#turn.holder === observers) this.#feed(observers).catch(noop)
+    if (!isFed && this.#holder === observers) this.#feed(observers).catch(noop)
     return () => {
       remove()
-      if (observers.isEmpty && this.#turn.holder === observers) this.close().catch(noop)
+      if (observers.isEmpty && this.#holder === observers) this.#close()
     }
+  }
+
+  #close(): void {
+    this.close().catch(noop)
   }
 
   /** What it fails with the observers have been told by then. */
   async #feed(observers: StreamObservers<Message>): Promise<void> {
-    const tell = (message: Message) => {
-      observers.tell(message)
-      if (observers.isEmpty) this.close().catch(noop)
-    }
+    const tell = (message: Message) => observers.tell(message)
     for (let result = await this.#read(observers); !result.done; result = await this.#read(observers)) {
       tell(result.value)
       this.#reader.drain(tell)
@@ -138,39 +131,59 @@ export class StreamHandle<Message> implements Duplex<unknown, Message>, AsyncIte
   }
 
   #read(who: object): Promise<IteratorResult<Message>> {
-    if (!this.#hold(who)) return Promise.reject(this.#refusal(alreadyRead))
+    if (!this.#hold(who)) return Promise.reject(this.refusal(alreadyRead))
     const keeper = this.#keeper
     this.#isPlain = who === this && !keeper
     const result = this.#reader.next()
     return keeper ? kept(result, keeper) : result
   }
 
-  /** Whether `who` may read. */
+  /** Whether `who` may read: it does, or takes over from one that is not waiting and has not been taken over from. */
   #hold(who: object): boolean {
-    if (this.#turn.holder === who || this.#isClosed) return true
-    const isFed = this.#observers !== undefined && this.#turn.holder === this.#observers
-    const isTaken = !isFed && !this.#reader.isReading && this.#turn.take(who)
-    if (isTaken) this.#isPlain = false
-    return isTaken
+    const holder = this.#holder
+    if (holder === who || this.#reader.isOver) return true
+    const isFed = this.#observers !== undefined && holder === this.#observers
+    if (isFed || this.#reader.isReading || this.#displaced?.has(who)) return false
+    if (holder) (this.#displaced ??= new WeakSet()).add(holder)
+    this.#holder = who
+    this.#isPlain = false
+    return true
   }
 
   /** A loop that was refused, or displaced, leaves the stream to the one that reads. */
   async #leave(who: object, ...errors: unknown[]): Promise<IteratorResult<Message>> {
-    if (this.#turn.isOf(who)) await this.close()
+    if (!this.#holder || this.#holder === who) await this.close()
     if (errors.length > 0) throw errors[0]
     return { value: undefined, done: true }
   }
 
-  #open(): Promise<StreamHead> {
+  /** For its reader. */
+  get convert(): ReaderOwner['convert'] {
+    return this.plan.convert
+  }
+
+  /** For its reader: all has been read. */
+  ended(end: SourceEnd): void {
+    if (end.kind === 'failed') this.#finish(end.error, 'left', end.error, false)
+    else this.#finish(undefined, 'ended', undefined, false)
+  }
+
+  /** For its reader, which throws the error: a message could not be converted. */
+  unreadable(error: unknown): void {
+    this.#finish(undefined, 'left', error, false)
+  }
+
+  open(): Promise<StreamHead> {
     this.#opening ??= this.#begin()
     return this.#opening
   }
 
   async #begin(): Promise<StreamHead> {
-    const { scope, chain, outbox, prepare } = this.#start
-    if (this.#isClosed || !prepare)
-      throw this.#refusal('the stream is closed: call the operation again for another one')
-    this.#start.prepare = undefined
+    const { scope } = this
+    const prepare = this.#prepare
+    if (this.#reader.isOver || !prepare)
+      throw this.refusal('the stream is closed: call the operation again for another one')
+    this.#prepare = undefined
     scope.setStreamState('connecting')
     let call: Call | undefined
     try {
@@ -178,16 +191,15 @@ export class StreamHandle<Message> implements Duplex<unknown, Message>, AsyncIte
       const { cursor } = call.options
       if (typeof cursor === 'object') call = await this.#restore(call, cursor)
       const ready = call
-      const reply = await bounded(scope, () => chain(ready), { discard: discardReply })
+      const reply = await bounded(scope, () => this.plan.route.chain(ready), { discard: discardReply })
       if (reply.kind !== 'stream') throw notAStream(call)
-      if (this.#isClosed) {
+      if (this.#reader.isOver) {
         discardReply(reply)
         throw this.#left()
       }
       this.#reply = reply
       this.#reader.attach(reply.messages)
-      // Nothing can be sent on a stream that is over, though its last messages are still to be read.
-      if (outbox) reply.messages.onSettled((end) => outbox.close(end.kind === 'failed' ? end.error : undefined))
+      this.onOpen(reply.messages)
       // Unless it has failed since, and resume is at work on it.
       if (scope.streamState === 'connecting') scope.setStreamState('open')
       return { status: reply.status, headers: reply.headers }
@@ -201,21 +213,38 @@ export class StreamHandle<Message> implements Duplex<unknown, Message>, AsyncIte
   /** Begins where the stream before has stopped. */
   async #restore(call: Call, place: CursorPlace): Promise<Call> {
     const keeper = await bounded(call.scope, () => place.open(call, () => this.#reader.cursor))
-    if (this.#isClosed) return call
+    if (this.#reader.isOver) return call
     this.#keeper = keeper
     this.#reader.onIdle = () => keeper.progressed()
     this.#isPlain = false
     return call.with({ cursor: keeper.cursor })
   }
 
-  /** The stream is over: by its end, its failure, the reader, an abort or the client; the first one stands. */
-  #finish(error: unknown, how: 'left' | 'ended' | 'lost' = 'left', failure = error): void {
-    if (this.#isClosed) return
-    this.#isClosed = true
+  /** The messages are there to be read. */
+  protected onOpen(_messages: MessageSource): void {}
+
+  /** The stream is over, with an error or without. */
+  protected onOver(_error: unknown): void {}
+
+  protected get isOver(): boolean {
+    return this.#reader.isOver
+  }
+
+  protected get isOpen(): boolean {
+    return this.#reply !== undefined && !this.#reader.isOver
+  }
+
+  /**
+   * The stream is over: by its end, its failure, the reader, an abort or the client; the first one stands.
+   *
+   * @param isLeft - nobody waits for what came before it.
+   */
+  #finish(error: unknown, how: 'left' | 'ended' | 'lost' = 'left', failure = error, isLeft = true): void {
+    if (this.#reader.isOver) return
     this.#keeper?.finish(isAnyCallError(error) && error.code === 'data_loss' ? 'lost' : how)
-    const { outbox, scope } = this.#start
-    outbox?.close(error)
-    this.#reader.finish(error)
+    this.onOver(error)
+    this.#reader.finish(error, isLeft)
+    const { scope } = this
     scope.failure = failure
     scope.setStreamState('closed')
     // Nobody waits for this opening any more: its wire is closed, too.
@@ -226,22 +255,28 @@ export class StreamHandle<Message> implements Duplex<unknown, Message>, AsyncIte
   }
 
   #tellState(state: StreamState): void {
-    if (this.#call) this.#start.scope.services.telemetry?.event?.({ type: 'state', call: this.#call, state })
+    if (this.#call) this.scope.services.telemetry?.event?.({ type: 'state', call: this.#call, state })
     this.#observers?.state(state)
   }
 
   #left(): CallError {
-    const { phase, sent } = this.#start.scope
+    const { phase, sent } = this.scope
     const message = 'the stream was closed before it was open'
     return new CallError({ code: 'canceled', message, phase, sent }, this.#call)
   }
 
-  #refusal(message: string): CallError {
+  protected refusal(message: string): CallError {
     return new CallError({ code: 'failed_precondition', message, phase: 'resolve', sent: 'no' }, this.#call)
   }
 }
 
 const alreadyRead =
   'the stream is being read already: subscribe() takes several observers, a loop of its own needs a call of its own'
+
+/** A transport gave one message where a stream was asked for. */
+function notAStream(call: Call): CallError {
+  const message = 'a single message came back for a stream'
+  return new CallError({ code: 'internal', message, phase: 'headers', sent: 'yes' }, call)
+}
 
 function noop(): void {}

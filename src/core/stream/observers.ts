@@ -1,4 +1,6 @@
 import type { Observer } from '../call/call-types.ts'
+import type { Telemetry } from '../call/telemetry.ts'
+import { notify } from '../guard.ts'
 import { isGap } from './gap.ts'
 import type { StreamState } from './state.ts'
 
@@ -9,8 +11,16 @@ interface Seat<Message> {
 
 /** Those who listen to one stream: each is told everything from when it joined, whatever becomes of the others. */
 export class StreamObservers<Message> {
+  readonly #telemetry: Telemetry | undefined
+  readonly #onEmpty: () => void
   /** Replaced, never changed: they come and go while they are being told. */
   #seats: readonly Seat<Message>[] = []
+
+  /** @param onEmpty - told when one that failed was the last one. */
+  constructor(telemetry: Telemetry | undefined, onEmpty: () => void) {
+    this.#telemetry = telemetry
+    this.#onEmpty = onEmpty
+  }
 
   get isEmpty(): boolean {
     return this.#seats.length === 0
@@ -29,22 +39,21 @@ export class StreamObservers<Message> {
     return this.add(observer)
   }
 
-  /** One that throws listens no more, and is told why. */
+  /** One that throws, at once or later, listens no more, and is told why; returns nobody's promise. */
   tell(message: Message): void {
     for (const seat of this.#seats) {
       const { observer } = seat
       try {
-        if (isGap(message)) observer.gap?.(message)
-        else observer.next?.(message)
+        const told: unknown = isGap(message) ? observer.gap?.(message) : observer.next?.(message)
+        if (told instanceof Promise) told.catch((error: unknown) => this.#dismiss(seat, error))
       } catch (error) {
-        this.#remove(seat)
-        guarded(() => observer.error?.(error))
+        this.#dismiss(seat, error)
       }
     }
   }
 
   state(state: StreamState): void {
-    for (const { observer } of this.#seats) guarded(() => observer.state?.(state))
+    for (const { observer } of this.#seats) this.#notify('state', () => observer.state?.(state))
   }
 
   /** The stream is over: nothing follows. */
@@ -52,20 +61,25 @@ export class StreamObservers<Message> {
     const seats = this.#seats
     this.#seats = []
     for (const { observer } of seats) {
-      guarded(() => (failure === undefined ? observer.end?.() : observer.error?.(failure)))
+      if (failure === undefined) this.#notify('end', () => observer.end?.())
+      else this.#notify('error', () => observer.error?.(failure))
     }
+  }
+
+  #dismiss(seat: Seat<Message>, error: unknown): void {
+    const isHere = this.#seats.includes(seat)
+    this.#remove(seat)
+    // Whoever has no word for it, or has left meanwhile, is not told: telemetry is.
+    if (isHere && seat.observer.error) this.#notify('error', () => seat.observer.error?.(error))
+    else this.#notify('next', () => Promise.reject(error))
+    if (isHere && this.isEmpty) this.#onEmpty()
+  }
+
+  #notify(which: keyof Observer<Message>, run: () => unknown): void {
+    notify(`an observer's ${which}`, run, this.#telemetry)
   }
 
   #remove(seat: Seat<Message>): void {
     this.#seats = this.#seats.filter((each) => each !== seat)
-  }
-}
-
-/** What a callback throws that nobody could be told of is a rejection that nobody handles: seen, and harmful to no other. */
-function guarded(call: () => void): void {
-  try {
-    call()
-  } catch (error) {
-    void Promise.reject(error)
   }
 }

@@ -1,4 +1,5 @@
 import { gap } from './gap.ts'
+import type { ReceiveQueue } from './queue.ts'
 import type { Item } from './source.ts'
 
 /**
@@ -41,9 +42,9 @@ export interface OverflowOptions {
 /** Keeps one receive queue within its bounds. */
 export interface Bound {
   /** Adds an item by the policy; false where the queue is overrun. */
-  add(queue: Item[], item: Item): boolean
-  /** What the reader gets of the queue: with gaps where messages are missing. */
-  taken(queue: Item[]): Item[]
+  add(queue: ReceiveQueue, item: Item): boolean
+  /** What the reader gets of what was queued: with gaps where messages are missing. */
+  taken(items: Item[]): Item[]
   /** The error of an overrun. */
   toError(cause?: unknown): unknown
 }
@@ -56,26 +57,20 @@ export function makeBound(options: OverflowOptions): Bound {
   return policy === 'drop-newest' ? new DropNewest(options) : new Refusing(options)
 }
 
-/** Counts messages and bytes of a queue that is emptied as a whole. */
+/** Refuses what is too much for a queue that is emptied as a whole. */
 class Refusing implements Bound {
   protected readonly options: OverflowOptions
-  readonly #maxMessages: number
-  readonly #maxBytes: number
-  #bytes = 0
 
   constructor(options: OverflowOptions) {
     this.options = options
-    this.#maxMessages = options.maxMessages ?? 1024
-    this.#maxBytes = options.maxBytes ?? 1 << 24
   }
 
-  add(queue: Item[], item: Item): boolean {
-    return !this.isFull(queue.length, item) && this.push(queue, item)
+  add(queue: ReceiveQueue, item: Item): boolean {
+    return !this.isFull(queue, queue.items.length, item) && this.push(queue, item)
   }
 
-  taken(queue: Item[]): Item[] {
-    this.#bytes = 0
-    return queue
+  taken(items: Item[]): Item[] {
+    return items
   }
 
   toError(cause?: unknown): unknown {
@@ -83,18 +78,15 @@ class Refusing implements Bound {
   }
 
   /** A message that is larger than the whole bound is let into an empty queue. */
-  protected isFull(count: number, { size = 0 }: Item): boolean {
-    return count > 0 && (count >= this.#maxMessages || this.#bytes + size > this.#maxBytes)
+  protected isFull({ bytes }: ReceiveQueue, count: number, { size = 0 }: Item): boolean {
+    const { maxMessages = 1024, maxBytes = 1 << 24 } = this.options
+    return count > 0 && (count >= maxMessages || bytes + size > maxBytes)
   }
 
-  protected push(queue: Item[], item: Item): true {
-    queue.push(item)
-    this.#bytes += item.size ?? 0
+  protected push(queue: ReceiveQueue, item: Item): true {
+    queue.items.push(item)
+    queue.bytes += item.size ?? 0
     return true
-  }
-
-  protected forget(item: Item): void {
-    this.#bytes -= item.size ?? 0
   }
 
   protected gapItem(lost: number, from: string | undefined, to: string | undefined): Item {
@@ -107,15 +99,15 @@ class DropOldest extends Refusing {
   /** Cursor of the last message that was taken. */
   #passed: string | undefined
 
-  override add(queue: Item[], item: Item): boolean {
+  override add(queue: ReceiveQueue, item: Item): boolean {
+    const { items } = queue
     let dropped = 0
-    while (this.isFull(queue.length - dropped, item)) this.forget(queue[dropped++] as Item)
-    if (dropped > 0) this.#drop(queue.splice(0, dropped))
+    while (this.isFull(queue, items.length - dropped, item)) queue.bytes -= items[dropped++]?.size ?? 0
+    if (dropped > 0) this.#drop(items.splice(0, dropped))
     return this.push(queue, item)
   }
 
-  override taken(queue: Item[]): Item[] {
-    const items = super.taken(queue)
+  override taken(items: Item[]): Item[] {
     const from = this.#passed
     this.#passed = items.findLast((item) => item.cursor !== undefined)?.cursor ?? from
     if (this.#lost > 0 && this.options.gaps === 'yield') {
@@ -137,15 +129,14 @@ class DropOldest extends Refusing {
 class DropNewest extends Refusing {
   #lost = 0
 
-  override add(queue: Item[], item: Item): boolean {
-    if (this.#lost === 0 && !this.isFull(queue.length, item)) return this.push(queue, item)
+  override add(queue: ReceiveQueue, item: Item): boolean {
+    if (this.#lost === 0 && !this.isFull(queue, queue.items.length, item)) return this.push(queue, item)
     this.#lost++
     this.options.onLost?.()
     return true
   }
 
-  override taken(queue: Item[]): Item[] {
-    const items = super.taken(queue)
+  override taken(items: Item[]): Item[] {
     if (this.#lost > 0 && this.options.gaps === 'yield') {
       items.push(this.gapItem(this.#lost, items.findLast((item) => item.cursor !== undefined)?.cursor, undefined))
     }
@@ -168,46 +159,47 @@ class Conflating extends Refusing {
     this.#keyOf = keyOf
   }
 
-  override add(queue: Item[], item: Item): boolean {
-    if (!this.#places && !this.isFull(queue.length, item)) return this.push(queue, item)
+  override add(queue: ReceiveQueue, item: Item): boolean {
+    const { items } = queue
+    if (!this.#places && !this.isFull(queue, items.length, item)) return this.push(queue, item)
     this.#places ??= this.#index(queue)
     const key = item.isGap ? item : this.#keyOf(item.message)
     this.#vacate(queue, this.#places.get(key))
-    if (this.isFull(queue.length - this.#holes, item)) return false
-    if (this.#holes > queue.length / 2) this.#places = this.#index(queue)
-    this.#places.set(key, queue.length)
+    if (this.isFull(queue, items.length - this.#holes, item)) return false
+    if (this.#holes > items.length / 2) this.#places = this.#index(queue)
+    this.#places.set(key, items.length)
     return this.push(queue, item)
   }
 
-  override taken(queue: Item[]): Item[] {
+  override taken(queued: Item[]): Item[] {
     this.#places = undefined
-    const items = this.#holes > 0 ? queue.filter((item) => item !== hole) : queue
+    const items = this.#holes > 0 ? queued.filter((item) => item !== hole) : queued
     this.#holes = 0
-    return super.taken(items)
+    return items
   }
 
   /** Leaves the newest of each key, and no hole. */
-  #index(queue: Item[]): Map<unknown, number> {
+  #index(queue: ReceiveQueue): Map<unknown, number> {
+    const { items } = queue
     const newest = new Map<unknown, Item>()
-    for (const item of queue) {
+    for (const item of items) {
       if (item === hole) continue
       const key = item.isGap ? item : this.#keyOf(item.message)
-      const older = newest.get(key)
-      if (older) this.forget(older)
+      queue.bytes -= newest.get(key)?.size ?? 0
       newest.delete(key)
       newest.set(key, item)
     }
-    queue.length = 0
+    items.length = 0
     this.#holes = 0
     const places = new Map<unknown, number>()
-    for (const [key, item] of newest) places.set(key, queue.push(item) - 1)
+    for (const [key, item] of newest) places.set(key, items.push(item) - 1)
     return places
   }
 
-  #vacate(queue: Item[], place: number | undefined): void {
+  #vacate(queue: ReceiveQueue, place: number | undefined): void {
     if (place === undefined) return
-    this.forget(queue[place] as Item)
-    queue[place] = hole
+    queue.bytes -= queue.items[place]?.size ?? 0
+    queue.items[place] = hole
     this.#holes++
   }
 }

@@ -6,11 +6,16 @@ export interface ReaderOwner {
   /** Opens the stream; a failure has been noted with {@link StreamReader.finish} by then. */
   open(): Promise<unknown>
   /** A message could not be converted, which the reader throws: closes the stream. */
-  close(error: unknown): void
+  unreadable(error: unknown): void
   /** All has been read: the stream is over. */
   ended(end: SourceEnd): void
   /** From a wire message to what the user gets; undefined where nothing is to be done. */
   readonly convert: ((message: unknown) => unknown | Promise<unknown>) | undefined
+}
+
+interface Conversion {
+  resolve(result: IteratorResult<never>): void
+  reject(error: unknown): void
 }
 
 /** Never changed. */
@@ -25,24 +30,23 @@ export class StreamReader<Message> {
   #index = 0
   /** Of the message handed out last; consumed when the next one is asked for. */
   #delivered: string | undefined
-  #consumed: string | undefined
+  /** Of the last message that was consumed; empty where the server took it back. */
+  cursor: string | undefined
   /** The slow step in progress, the last of those that wait for one another. */
   #pull: Promise<unknown> | undefined
   /** How many they are. */
   #waiting = 0
-  #isFinished = false
+  /** Messages that are being converted: whoever waits for one is let go when the stream is left. */
+  #conversions: Set<Conversion> | undefined
   /** Told when all that came is consumed, before more is waited for. */
   onIdle: (() => void) | undefined
-  /** Failed, and nobody has been told yet. */
+  /** The stream is over for its reader. */
+  isOver = false
+  /** It has failed, and nobody has been told yet. */
   #failure: { readonly error: unknown } | undefined
 
   constructor(owner: ReaderOwner) {
     this.#owner = owner
-  }
-
-  /** Of the last message that was consumed; empty where the server took it back. */
-  get cursor(): string | undefined {
-    return this.#consumed
   }
 
   /** A `next()` is waiting. */
@@ -54,40 +58,45 @@ export class StreamReader<Message> {
     this.#source = source
   }
 
-  /** Nothing more is read; an error is told once, by the next `next()`. */
-  finish(error: unknown): void {
-    if (this.#isFinished) return
-    this.#isFinished = true
+  /**
+   * Nothing more is read; an error is told once, by the next `next()`. False where the stream was over.
+   *
+   * @param isLeft - by the caller, who waits for nothing any more, and not by an end behind all messages.
+   */
+  finish(error: unknown, isLeft: boolean): boolean {
+    if (this.isOver) return false
+    this.isOver = true
     this.#batch = nothing
     this.#index = 0
     if (error !== undefined) this.#failure = { error }
+    if (isLeft && this.#conversions) this.#letGo(this.#conversions)
     this.#source?.close(error)
+    return true
   }
 
   next(): Promise<IteratorResult<Message>> {
-    if (this.#pull) return this.#queue()
-    this.#consumed = this.#delivered
-    const item = this.#batch[this.#index]
-    return item === undefined ? this.#queue() : this.#give(item)
+    const before = this.#pull
+    if (!before) {
+      this.cursor = this.#delivered
+      const item = this.#batch[this.#index]
+      if (item !== undefined) return this.#give(item)
+    }
+    // One slow step after the other, however many are waiting.
+    this.#waiting++
+    const result = before ? this.#behind(before) : this.#advance()
+    this.#pull = this.#waiting > 0 ? result : undefined
+    return result
   }
 
   /** Gives what is there without a promise a message; nothing where messages are converted, or a `next()` is waiting. */
   drain(give: (message: Message) => void): void {
     if (this.#owner.convert || this.#pull || !this.#source) return
-    while (!this.#isFinished && (this.#batch.length > 0 || this.#fill(this.#source))) {
-      this.#consumed = this.#delivered
-      const { message } = this.#step(this.#batch[this.#index] as Item)
-      give(message as Message)
+    while (!this.isOver && (this.#batch.length > 0 || this.#fill(this.#source.take()))) {
+      this.cursor = this.#delivered
+      const item = this.#batch[this.#index] as Item
+      this.#step(item)
+      give(item.message as Message)
     }
-  }
-
-  /** One slow step after the other, however many `next()` are waiting. */
-  #queue(): Promise<IteratorResult<Message>> {
-    const before = this.#pull
-    this.#waiting++
-    const result = before ? this.#behind(before) : this.#advance()
-    this.#pull = this.#waiting > 0 ? result : undefined
-    return result
   }
 
   #behind(before: Promise<unknown>): Promise<IteratorResult<Message>> {
@@ -98,78 +107,97 @@ export class StreamReader<Message> {
   /** Clears up after itself: thousands of streams may be waiting here, each with all that hangs on its promise. */
   async #advance(): Promise<IteratorResult<Message>> {
     try {
-      this.#consumed = this.#delivered
-      if (!this.#source && !this.#isFinished) await this.#owner.open().catch(noop)
+      this.cursor = this.#delivered
+      if (!this.#source && !this.isOver) await this.#owner.open().catch(noop)
       for (;;) {
         const item = this.#batch[this.#index]
         if (item !== undefined) return this.#give(item)
-        if (this.#failure) return this.#throwOnce()
-        if (this.#isFinished || !this.#source) return done
-        if (!this.#refill(this.#source)) await this.#source.ready()
+        if (this.#failure) throw this.#told(this.#failure)
+        const source = this.#source
+        if (this.isOver || !source) return done
+        const batch = source.take()
+        if (batch) {
+          this.#batch = batch
+          this.#index = 0
+          continue
+        }
+        const { end } = source
+        if (end) {
+          this.#owner.ended(end)
+          continue
+        }
+        // All that came is consumed: skipped messages too, whose cursors count.
+        this.cursor = this.#delivered = source.cursor ?? this.#delivered
+        this.onIdle?.()
+        await source.ready()
       }
     } finally {
       if (--this.#waiting === 0) this.#pull = undefined
     }
   }
 
-  /** Whether there is something to go on with; no promise of its own, since thousands of streams may be waiting here. */
-  #refill(source: MessageSource): boolean {
-    if (this.#fill(source)) return true
-    if (source.end) {
-      this.#owner.ended(source.end)
-      return true
-    }
-    // All that came is consumed: skipped messages too, whose cursors count.
-    this.#consumed = this.#delivered = source.cursor ?? this.#delivered
-    this.onIdle?.()
-    return false
-  }
-
-  #fill(source: MessageSource): boolean {
-    const batch = source.take()
+  #fill(batch: Item[] | undefined): boolean {
     if (!batch) return false
     this.#batch = batch
     this.#index = 0
     return true
   }
 
-  #step(item: Item): Item {
-    this.#index++
+  #step(item: Item): void {
     if (item.cursor !== undefined) this.#delivered = item.cursor
-    if (this.#index === this.#batch.length) {
+    if (++this.#index === this.#batch.length) {
       this.#batch = nothing
       this.#index = 0
     }
-    return item
   }
 
   #give(item: Item): Promise<IteratorResult<Message>> {
     this.#step(item)
     const { convert } = this.#owner
-    if (!convert || item.isFinal || isGap(item.message))
-      return Promise.resolve({ value: item.message as Message, done: false })
-    return this.#converted(convert, item.message)
-  }
-
-  #converted(convert: (message: unknown) => unknown, message: unknown): Promise<IteratorResult<Message>> {
-    const refuse = (error: unknown): never => {
-      this.#owner.close(error)
-      throw error
-    }
+    const { message } = item
+    if (!convert || item.isFinal || isGap(message)) return Promise.resolve({ value: message as Message, done: false })
     try {
       const value = convert(message)
-      if (!(value instanceof Promise)) return Promise.resolve({ value: value as Message, done: false })
-      return value.then((converted: Message) => ({ value: converted, done: false as const }), refuse)
+      if (value instanceof Promise) return this.#whenConverted(value)
+      return Promise.resolve({ value: value as Message, done: false })
     } catch (error) {
-      this.#owner.close(error)
+      this.#owner.unreadable(error)
       return Promise.reject(error)
     }
   }
 
-  #throwOnce(): never {
-    const error = this.#failure?.error
+  /** Asynchronous validation is waited for no longer than the stream lasts. */
+  #whenConverted(value: Promise<Message>): Promise<IteratorResult<Message>> {
+    return new Promise((resolve, reject) => {
+      const conversions = (this.#conversions ??= new Set())
+      const conversion = { resolve, reject }
+      conversions.add(conversion)
+      value.then(
+        (converted) => {
+          conversions.delete(conversion)
+          resolve({ value: converted, done: false })
+        },
+        (error: unknown) => {
+          if (!conversions.delete(conversion)) return
+          this.#owner.unreadable(error)
+          reject(error)
+        },
+      )
+    })
+  }
+
+  /** The first one is told why, as the next `next()` would be. */
+  #letGo(conversions: Set<Conversion>): void {
+    for (const { resolve, reject } of conversions) {
+      if (this.#failure) reject(this.#told(this.#failure))
+      else resolve(done)
+    }
+    conversions.clear()
+  }
+
+  #told({ error }: { readonly error: unknown }): unknown {
     this.#failure = undefined
-    throw error
+    return error
   }
 }
 

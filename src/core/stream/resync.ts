@@ -1,4 +1,6 @@
+import type { Call } from '../call/call.ts'
 import type { Gap } from './gap.ts'
+import { left, ReceiveQueue } from './queue.ts'
 import type { Item, MessageSource, SourceEnd, Tap } from './source.ts'
 
 /** What stands in the place of lost messages. */
@@ -6,70 +8,66 @@ export type Resync = (gap: Gap) => Iterable<unknown> | Promise<Iterable<unknown>
 
 /**
  * Puts a snapshot where messages are missing: asks for it at each gap, in its place among the messages; what is live
- * waits behind it, bounded as any queue.
+ * waits behind it, bounded as any queue. Its own queue holds the snapshot and
+ * what came behind the gap.
  */
-export class ResyncSource implements MessageSource {
+export class ResyncSource extends ReceiveQueue implements MessageSource {
   readonly #live: MessageSource
   readonly #resync: Resync
-  /** Behind a gap, not looked at yet. */
-  #held: Item[] = []
-  #asking: Promise<void> | undefined
-  #failed: SourceEnd | undefined
-  #isClosed = false
+  /** Behind the gap whose snapshot is being asked for. */
+  #behind: Item[] | undefined
 
-  constructor(live: MessageSource, resync: Resync) {
+  constructor(live: MessageSource, resync: Resync, call: Call) {
+    super(call)
     this.#live = live
     this.#resync = resync
   }
 
-  get cursor(): string | undefined {
-    return this.#asking || this.#held.length > 0 ? undefined : this.#live.cursor
-  }
-
-  get end(): SourceEnd | undefined {
-    if (this.#asking || this.#held.length > 0) return undefined
-    return this.#failed ?? this.#live.end
+  override get end(): SourceEnd | undefined {
+    return this.#behind || this.items.length > 0 ? undefined : (super.end ?? this.#live.end)
   }
 
   take(): Item[] | undefined {
-    if (this.#asking) return undefined
-    const items = this.#held.length > 0 ? this.#held : this.#live.take()
-    this.#held = []
+    if (this.#behind) return undefined
+    const items = this.items.length > 0 ? this.items : this.#live.take()
+    this.items = []
+    this.cursor = items ? undefined : this.#live.cursor
     const at = items?.findIndex((item) => item.isGap) ?? -1
     if (!items || at < 0) return items
-    this.#held = items.slice(at + 1)
-    this.#asking = this.#ask(items[at]?.message as Gap)
+    this.#behind = items.slice(at + 1)
+    void this.#ask(items[at]?.message as Gap, this.#behind)
     return at > 0 ? items.slice(0, at) : undefined
   }
 
-  ready(): Promise<void> {
-    if (this.#asking) return this.#asking
-    return this.#held.length > 0 || this.#failed ? Promise.resolve() : this.#live.ready()
+  override ready(): Promise<void> {
+    return this.#behind || this.items.length > 0 || this.settled ? super.ready() : this.#live.ready()
   }
 
   tap(tap: Tap): void {
     this.#live.tap(tap)
   }
 
-  onSettled(listener: (end: SourceEnd) => void): void {
+  override onSettled(listener: (end: SourceEnd) => void): void {
     this.#live.onSettled(listener)
   }
 
   close(reason: unknown): void {
-    this.#isClosed = true
-    this.#held = []
+    this.items = []
+    this.settle(left)
     this.#live.close(reason)
   }
 
-  async #ask(gap: Gap): Promise<void> {
+  /** The reader waits for the snapshot, and no longer than it stays. */
+  async #ask(gap: Gap, behind: readonly Item[]): Promise<void> {
     try {
       const messages = await this.#resync(gap)
-      if (!this.#isClosed)
-        this.#held = Array.from(messages, (message): Item => ({ message, isFinal: true })).concat(this.#held)
+      if (!this.settled)
+        this.items = Array.from(messages, (message): Item => ({ message, isFinal: true })).concat(behind)
     } catch (error) {
-      this.close(error)
-      this.#failed = { kind: 'failed', error }
+      this.settle({ kind: 'failed', error })
+      this.#live.close(error)
     }
-    this.#asking = undefined
+    this.#behind = undefined
+    this.wake()
   }
 }

@@ -1,5 +1,8 @@
+import type { Call } from '../call/call.ts'
+import type { CallError } from '../errors/error.ts'
 import type { Gap } from './gap.ts'
 import type { Bound } from './overflow.ts'
+import { ended, left, ReceiveQueue } from './queue.ts'
 
 /** One message of a stream inside, on its way to the facade. */
 export interface Item {
@@ -7,7 +10,7 @@ export interface Item {
   /** Where the stream can be opened again after this message; empty where the server took its cursor back. */
   readonly cursor?: string | undefined
   /** Bytes on the wire, where known: a bound on what is queued. */
-  readonly size?: number
+  readonly size?: number | undefined
   /** A fingerprint of its text on the wire; see `fingerprint`. @defaultValue that of the message */
   readonly mark?: number | undefined
   /** The message is a {@link Gap}. */
@@ -16,7 +19,7 @@ export interface Item {
   readonly isFinal?: true
 }
 
-/** Changes, drops (undefined) or passes an item; synchronous, so that many taps cost little. */
+/** Changes, drops (undefined) or passes an item; synchronous, so that many taps cost little. What it throws fails the stream. */
 export type Tap = (item: Item) => Item | undefined
 
 /** How a source stands; a failure stands behind the messages that came before it. */
@@ -34,7 +37,7 @@ export interface MessageSource {
   readonly cursor: string | undefined
   /** Applied to what is queued and to all that follows, in order of registration. */
   tap(tap: Tap): void
-  /** Tells one listener when the producer ends or fails, at once, not only when the reader gets there. */
+  /** Tells when the producer ends or fails, at once, not only when the reader gets there. Any number may listen. */
   onSettled(listener: (end: SourceEnd) => void): void
   /** The reader leaves: closes the wire. */
   close(reason: unknown): void
@@ -42,6 +45,8 @@ export interface MessageSource {
 
 /** What the producer of a {@link Source} is told. */
 export interface SourceOptions {
+  /** Whose messages they are: named by errors. */
+  readonly call?: Call | undefined
   /** The reader has left, or the source was overrun. Called once. */
   readonly onClose?: (reason: unknown) => void
   /** More than a high-water mark is queued: stop reading the wire. */
@@ -57,49 +62,27 @@ export interface SourceOptions {
 }
 
 /** The receive queue of one attempt: pushed by a transport, taken in batches by the facade. */
-export class Source implements MessageSource {
+export class Source extends ReceiveQueue implements MessageSource {
   readonly #options: SourceOptions
-  readonly #bound: Bound | undefined
-  #queue: Item[] = []
-  #bytes = 0
-  #cursor: string | undefined
-  #taps: Tap[] | undefined
-  #settled: SourceEnd | undefined
   #isPaused = false
-  #isClosed = false
-  #wake: (() => void) | undefined
-  #waiting: Promise<void> | undefined
-  #onSettled: ((end: SourceEnd) => void) | undefined
 
   constructor(options: SourceOptions = {}) {
+    super(options.call)
     this.#options = options
-    this.#bound = options.overflow
   }
 
-  get end(): SourceEnd | undefined {
-    return this.#queue.length === 0 ? this.#settled : undefined
-  }
-
-  get cursor(): string | undefined {
-    return this.#cursor
-  }
-
+  /** Messages that are queued. */
   get size(): number {
-    return this.#queue.length
+    return this.items.length
   }
 
   /** The producer has finished, perhaps before everything was taken. */
   get isSettled(): boolean {
-    return this.#settled !== undefined
-  }
-
-  onSettled(listener: (end: SourceEnd) => void): void {
-    this.#onSettled = listener
-    if (this.#settled) listener(this.#settled)
+    return this.settled !== undefined
   }
 
   push(item: Item): void {
-    if (this.#settled) return
+    if (this.settled) return
     this.#add(item)
     this.#arrived()
   }
@@ -110,23 +93,20 @@ export class Source implements MessageSource {
    * @param size - bytes of them all, where the items do not say it one by one.
    */
   pushAll(items: Item[], size = 0): void {
-    if (this.#settled || items.length === 0) return
-    if (size > 0 && !this.#taps && !this.#bound) this.#adopt(items)
-    else for (const item of items) this.#add(item)
-    this.#bytes += size
-    this.#arrived()
-  }
-
-  /** The common case, at no cost an item. */
-  #adopt(items: Item[]): void {
-    if (this.#queue.length === 0) this.#queue = items
-    else for (const item of items) this.#queue.push(item)
-    for (let index = items.length - 1; index >= 0; index--) {
-      const cursor = items[index]?.cursor
-      if (cursor === undefined) continue
-      this.#cursor = cursor
-      return
+    if (this.settled || items.length === 0) return
+    if (this.taps || this.#options.overflow || size === 0) {
+      const share = size / items.length
+      for (const item of items) this.#add(item.size === undefined && share > 0 ? { ...item, size: share } : item)
+    } else {
+      // The common case, at no cost an item.
+      if (this.items.length === 0) this.items = items
+      else for (const item of items) this.items.push(item)
+      this.bytes += size
+      let at = items.length - 1
+      while (at > 0 && items[at]?.cursor === undefined) at--
+      this.cursor = items[at]?.cursor ?? this.cursor
     }
+    this.#arrived()
   }
 
   /** Queues the mark of lost messages where they would have stood. */
@@ -136,115 +116,88 @@ export class Source implements MessageSource {
 
   /** The stream can be opened again after `cursor`, though no message came with it. */
   advance(cursor: string): void {
-    if (this.#settled) return
-    this.#cursor = cursor
-    const last = this.#queue.at(-1)
-    if (last) this.#queue[this.#queue.length - 1] = { ...last, cursor }
+    if (this.settled) return
+    this.cursor = cursor
+    const last = this.items.at(-1)
+    if (last) this.items[this.items.length - 1] = { ...last, cursor }
   }
 
   finish(): void {
-    this.#settle({ kind: 'ended' })
+    this.settle(ended)
   }
 
   fail(error: unknown): void {
-    this.#settle({ kind: 'failed', error })
+    this.settle({ kind: 'failed', error })
   }
 
   take(): Item[] | undefined {
-    const queue = this.#queue
-    if (queue.length === 0) return undefined
-    this.#queue = []
-    this.#bytes = 0
-    if (this.#isPaused) {
-      this.#isPaused = false
-      if (!this.#settled) this.#options.onResume?.()
-    }
-    return this.#bound ? this.#bound.taken(queue) : queue
-  }
-
-  ready(): Promise<void> {
-    if (this.#queue.length > 0 || this.#settled) return resolved
-    this.#waiting ??= new Promise((resolve) => {
-      this.#wake = resolve
-    })
-    return this.#waiting
+    const { items } = this
+    if (items.length === 0) return undefined
+    this.items = []
+    this.bytes = 0
+    this.#goOn()
+    const { overflow } = this.#options
+    return overflow ? overflow.taken(items) : items
   }
 
   tap(tap: Tap): void {
-    ;(this.#taps ??= []).push(tap)
-    if (this.#queue.length === 0) return
-    this.#queue = this.#queue.map(tap).filter((item) => item !== undefined)
-    this.#cursor = this.#queue.findLast((item) => item.cursor !== undefined)?.cursor ?? this.#cursor
+    this.retap(tap)
+    this.cursor = this.items.findLast((item) => item.cursor !== undefined)?.cursor ?? this.cursor
+    if (this.items.length === 0) this.#goOn()
   }
 
   close(reason: unknown): void {
-    if (this.#isClosed) return
-    this.#isClosed = true
-    this.#queue = []
-    const wasSettled = this.#settled !== undefined
-    this.#onSettled = undefined
-    this.#settle({ kind: 'ended' })
-    if (!wasSettled) this.#options.onClose?.(reason)
+    this.items = []
+    this.bytes = 0
+    if (this.settle(left)) this.#options.onClose?.(reason)
+  }
+
+  protected override broken(error: CallError): void {
+    this.#end(error)
   }
 
   #add(item: Item): void {
-    const tapped = this.#taps ? applyTaps(this.#taps, item) : item
+    const tapped = this.taps ? this.tapped(item) : item
     const cursor = tapped?.cursor ?? item.cursor
-    if (cursor !== undefined) this.#cursor = cursor
-    if (!tapped || this.#settled) return
-    if (this.#bound) this.#addBounded(this.#bound, tapped)
-    else this.#queue.push(tapped)
-    if (item.size !== undefined) this.#bytes += item.size
+    if (cursor !== undefined) this.cursor = cursor
+    if (!tapped || this.settled) return
+    const { overflow } = this.#options
+    if (overflow) this.#addBounded(overflow, tapped)
+    else {
+      this.items.push(tapped)
+      this.bytes += tapped.size ?? 0
+    }
   }
 
+  /** An overrun, or what the user's own key function throws, ends the stream. */
   #addBounded(bound: Bound, item: Item): void {
-    const error = this.#tryAdd(bound, item)
-    if (error === undefined) return
-    this.fail(error)
-    this.#options.onClose?.(error)
-  }
-
-  /** What the overrun fails with; a key function of the user's may throw. */
-  #tryAdd(bound: Bound, item: Item): unknown {
     try {
-      return bound.add(this.#queue, item) ? undefined : bound.toError()
+      if (!bound.add(this, item)) this.#end(bound.toError())
     } catch (cause) {
-      return bound.toError(cause)
+      this.#end(bound.toError(cause))
     }
   }
 
   #arrived(): void {
-    if (this.#queue.length > 0) this.#notify()
-    const { highWaterMark = 4096, highWaterBytes = 1 << 24 } = this.#options
-    if (this.#isPaused || (this.#queue.length < highWaterMark && this.#bytes < highWaterBytes)) return
+    const { length } = this.items
+    if (length === 0) return
+    this.wake()
+    const { highWaterMark = 4096, highWaterBytes = 1 << 24, onPause } = this.#options
+    if (this.#isPaused || this.settled || (length < highWaterMark && this.bytes < highWaterBytes)) return
     this.#isPaused = true
-    if (!this.#settled) this.#options.onPause?.()
+    onPause?.call(this.#options)
   }
 
-  #settle(end: SourceEnd): void {
-    if (this.#settled) return
-    this.#settled = end
-    this.#notify()
-    this.#onSettled?.(end)
+  /** There is room again. */
+  #goOn(): void {
+    if (!this.#isPaused) return
+    this.#isPaused = false
+    if (!this.settled) this.#options.onResume?.()
   }
 
-  #notify(): void {
-    const wake = this.#wake
-    if (!wake) return
-    this.#wake = undefined
-    this.#waiting = undefined
-    wake()
+  /** Fails the stream, whose wire is of no use any more. */
+  #end(error: unknown): void {
+    this.fail(error)
+    this.#options.onClose?.(error)
   }
-}
-
-const resolved = Promise.resolve()
-
-/** Passes an item through taps, the first registered first. */
-export function applyTaps(taps: readonly Tap[], item: Item): Item | undefined {
-  let current: Item | undefined = item
-  for (const tap of taps) {
-    current = tap(current)
-    if (!current) return undefined
-  }
-  return current
 }

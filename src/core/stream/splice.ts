@@ -1,6 +1,9 @@
+import type { Call } from '../call/call.ts'
+import type { CallError } from '../errors/error.ts'
 import type { StreamCursors } from '../resume/cursors.ts'
 import type { Gap } from './gap.ts'
-import { applyTaps, type Item, type MessageSource, type SourceEnd, type Tap } from './source.ts'
+import { left, ReceiveQueue } from './queue.ts'
+import type { Item, MessageSource, SourceEnd, Tap } from './source.ts'
 
 /** What a {@link SpliceSource} asks of who opens its attempts. */
 export interface SpliceOwner {
@@ -17,73 +20,55 @@ const fullAt = 4096
 
 /**
  * The messages of one stream over all its attempts: what a failed attempt has left comes before what the next one
- * brings, repeats are dropped, and a gap stands where messages are missing.
+ * brings, repeats are dropped, and a gap stands where messages are missing. Its own queue holds what earlier attempts
+ * have left.
  */
-export class SpliceSource implements MessageSource {
+export class SpliceSource extends ReceiveQueue implements MessageSource {
   readonly #owner: SpliceOwner
   #current: MessageSource | undefined
-  /** What earlier attempts have left. */
-  #backlog: Item[] = nothing
-  #received: string | undefined
-  #taps: Tap[] | undefined
-  #settled: SourceEnd | undefined
-  #onSettled: ((end: SourceEnd) => void) | undefined
   #onRoom: (() => void) | undefined
-  #wake: (() => void) | undefined
-  #waiting: Promise<void> | undefined
-  #hasProgressed = false
-
-  constructor(owner: SpliceOwner, received: string | undefined) {
-    this.#owner = owner
-    this.#received = received
-  }
-
-  get cursor(): string | undefined {
-    return this.#current?.cursor ?? this.#received
-  }
-
-  get end(): SourceEnd | undefined {
-    return this.#backlog.length === 0 ? this.#settled : undefined
-  }
-
   /** The attempt that is attached, or was last, has brought something new. */
-  get hasProgressed(): boolean {
-    return this.#hasProgressed
+  hasProgressed = false
+
+  constructor(owner: SpliceOwner, call: Call) {
+    super(call)
+    this.#owner = owner
+    this.cursor = call.cursor
   }
 
   /** An attempt is open. */
   attach(source: MessageSource): void {
     this.#current = source
-    this.#hasProgressed = false
-    this.#notify()
+    this.hasProgressed = false
+    this.wake()
   }
 
   /** An attempt is over: what it has left is kept. */
   detach(): void {
     const source = this.#current
     if (!source) return
-    const left = source.take()
-    this.#received = source.cursor ?? this.#received
+    const items = source.take()
+    this.cursor = source.cursor ?? this.cursor
     this.#current = undefined
-    if (left) this.#keep(this.#admit(left))
-    this.#notify()
+    if (items) this.#keep(this.#admit(items))
+    this.wake()
   }
 
   /** The server does not know the cursor: the next attempt is opened without. */
   forget(): void {
     // Empty: taken back, which the reader is to see, too.
-    this.#received = ''
+    this.cursor = ''
     this.#owner.cursors.clear()
   }
 
   /** Messages are missing here, or may be; ends the stream where that must not be. */
   lose(gap: Gap): void {
     this.#keep(this.#enforce([{ message: gap, isGap: true }]))
-    this.#notify()
+    this.wake()
   }
 
   /** The stream is over, once what is left has been taken. */
-  settle(end: SourceEnd): void {
+  finish(end: SourceEnd): void {
     const source = this.#current
     this.detach()
     this.#end(end)
@@ -92,61 +77,69 @@ export class SpliceSource implements MessageSource {
 
   /** Calls `run` once the reader is not far behind: at once, or when it has taken what is left. */
   whenRoom(run: () => void): void {
-    if (this.#backlog.length < fullAt) run()
+    if (this.items.length < fullAt) run()
     else this.#onRoom = run
   }
 
   take(): Item[] | undefined {
-    if (this.#backlog.length > 0) return this.#takeBacklog()
-    const batch = this.#current?.take()
-    const admitted = batch && this.#admit(batch)
-    return admitted && admitted.length > 0 ? admitted : undefined
+    if (this.items.length > 0) return this.#takeQueued()
+    const current = this.#current
+    const batch = current?.take()
+    if (current) this.cursor = current.cursor ?? this.cursor
+    if (!batch) return undefined
+    const admitted = this.#admit(batch)
+    return admitted.length > 0 ? admitted : undefined
   }
 
-  ready(): Promise<void> {
-    if (this.#backlog.length > 0 || this.#settled) return resolved
-    if (this.#current && !this.#current.end) return this.#current.ready()
-    this.#waiting ??= new Promise((resolve) => {
-      this.#wake = resolve
-    })
-    return this.#waiting
+  override ready(): Promise<void> {
+    const current = this.#current
+    return current && this.items.length === 0 && !this.settled ? current.ready() : super.ready()
   }
 
   tap(tap: Tap): void {
-    ;(this.#taps ??= []).push(tap)
-    this.#backlog = this.#backlog.map(tap).filter((item) => item !== undefined)
-  }
-
-  onSettled(listener: (end: SourceEnd) => void): void {
-    this.#onSettled = listener
-    if (this.#settled) listener(this.#settled)
+    this.retap(tap)
   }
 
   close(reason: unknown): void {
-    this.#onSettled = undefined
-    this.#backlog = nothing
-    this.#end({ kind: 'ended' }, reason)
+    this.items = []
+    this.#end(left, reason)
+  }
+
+  protected override broken(error: CallError): void {
+    this.#end({ kind: 'failed', error }, error)
   }
 
   #keep(items: Item[]): void {
-    this.#backlog = this.#backlog.length > 0 ? this.#backlog.concat(items) : items
+    this.items = this.items.length > 0 ? this.items.concat(items) : items
   }
 
-  #takeBacklog(): Item[] {
-    const backlog = this.#backlog
-    this.#backlog = nothing
+  #takeQueued(): Item[] {
+    const { items } = this
+    this.items = []
     const onRoom = this.#onRoom
     this.#onRoom = undefined
     onRoom?.()
-    return backlog
+    return items
   }
 
   #admit(batch: Item[]): Item[] {
     const { cursors } = this.#owner
-    const all = cursors.sift(batch)
-    const sifted = cursors.sawGap ? this.#enforce(all) : all
-    if (sifted.length > 0) this.#hasProgressed = true
-    return this.#taps ? sifted.map((item) => applyTaps(this.#taps as Tap[], item)).filter(isPassed) : sifted
+    let items = cursors.sift(batch)
+    if (cursors.sawGap) items = this.#enforce(items)
+    if (items.length > 0) this.hasProgressed = true
+    return this.taps ? this.#tapAll(items) : items
+  }
+
+  /** A tap that throws ends the stream: what comes behind is dropped with it. */
+  #tapAll(items: Item[]): Item[] {
+    const passed: Item[] = []
+    const wasSettled = this.settled
+    for (const item of items) {
+      const tapped = this.tapped(item)
+      if (this.settled !== wasSettled) break
+      if (tapped) passed.push(tapped)
+    }
+    return passed
   }
 
   /** Ends the stream before the first gap that must not be. */
@@ -161,31 +154,13 @@ export class SpliceSource implements MessageSource {
     return items
   }
 
-  #end(end: SourceEnd, reason?: unknown): void {
-    if (this.#settled) return
-    this.#settled = end
+  #end(end: SourceEnd | typeof left, reason?: unknown): void {
+    if (this.settled) return
     this.#onRoom = undefined
     const source = this.#current
     this.#current = undefined
     source?.close(reason)
-    this.#notify()
-    this.#onSettled?.(end)
+    this.settle(end)
     this.#owner.onEnd(reason)
   }
-
-  #notify(): void {
-    const wake = this.#wake
-    if (!wake) return
-    this.#wake = undefined
-    this.#waiting = undefined
-    wake()
-  }
-}
-
-const resolved = Promise.resolve()
-/** Never changed: thousands of streams may be open, and have no backlog. */
-const nothing: Item[] = []
-
-function isPassed(item: Item | undefined): item is Item {
-  return item !== undefined
 }

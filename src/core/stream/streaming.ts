@@ -4,34 +4,24 @@ import { defineOperation, type Operation, type OperationInfo } from '../call/ope
 import type { Plan } from '../call/plan.ts'
 import type { Reply } from '../call/reply.ts'
 import type { Scope } from '../call/scope.ts'
-import { outboxErrors } from '../outbox/errors.ts'
-import { Outbox } from '../outbox/outbox.ts'
+import type { Outbox } from '../outbox/outbox.ts'
 import { type ResumeOptions, ResumingStream } from '../resume/resume-stream.ts'
 import { StreamHandle } from './handle.ts'
 
 /** What streams need of the core: operations that stream carry it, so that a program without streams is without it. */
 export interface Streaming {
   /** @param prepare - makes the call when the stream is opened. */
-  handle(plan: Plan, scope: Scope, prepare: (outbox: Outbox | undefined) => Promise<Call>): StreamHandle<unknown>
+  handle(plan: Plan, scope: Scope, prepare: (outbox: Outbox | undefined) => Call | Promise<Call>): StreamHandle<unknown>
   resume(call: Call, next: Next, options: ResumeOptions): Promise<Reply>
 }
 
-/** How long a closing duplex may still flush; ms. */
-const lingerMs = 1000
-
-const streaming: Streaming = {
-  handle({ info, route, convert, outgoing }, scope, prepare) {
-    const outbox =
-      info.kind === 'bidi_stream'
-        ? new Outbox(outboxErrors({ operation: info }), info.outbox, scope.services)
-        : undefined
-    const { chain } = route
-    return new StreamHandle({ scope, outbox, lingerMs, chain, prepare: () => prepare(outbox), convert, outgoing })
-  },
+/** What streams need that only receive. */
+export const receiving: Streaming = {
+  handle: (plan, scope, prepare) => new StreamHandle(plan, scope, () => prepare(undefined)),
   resume: (call, next, options) => new ResumingStream(call, next, options).open(),
 }
 
-/** Makes an operation that streams of its run-time half; unary ones are made by {@link defineOperation}. */
-export function defineStream<O extends Operation<any, any>>(info: OperationInfo): O {
-  return defineOperation<O>({ ...info, streaming })
+/** Makes an operation of a server stream: without the send queue that `defineStream` brings along. */
+export function defineServerStream<O extends Operation<any, any>>(info: OperationInfo): O {
+  return defineOperation<O>({ ...info, streaming: receiving })
 }

@@ -120,6 +120,95 @@ describe('an outbox', () => {
     expect(outcomes).toEqual({ y: 'overflow' })
   })
 
+  it('is full above its bounds, not at them', async () => {
+    const { send, outcomes } = setUp({ maxBytes: 10, maxMessages: 3, measure: (message) => String(message).length })
+    for (const message of ['four', 'four!!', 'x']) send(message)
+    await settle()
+    expect(outcomes).toEqual({ x: 'overflow' })
+    const counted = setUp({ maxMessages: 3 })
+    for (const message of ['a', 'b', 'c', 'd']) counted.send(message)
+    await settle()
+    expect(counted.outcomes).toEqual({ d: 'overflow' })
+  })
+
+  it('lets a message that cannot be measured fail alone, when its turn has come', async () => {
+    const { outbox } = setUp({ measure: (message) => JSON.stringify(message).length })
+    const sent = [1n, 'a', { deep: 2n }, 'b'].map((message) => outbox.send(message))
+    const lease = outbox.lease(() => {})
+    for (let entry = lease.next(); entry; entry = lease.next()) {
+      try {
+        JSON.stringify(entry.message)
+        lease.done(entry)
+      } catch (error) {
+        lease.failed(entry, (error as Error).name)
+      }
+    }
+    expect(await Promise.allSettled(sent)).toMatchObject([
+      { status: 'rejected', reason: 'TypeError' },
+      { status: 'fulfilled' },
+      { status: 'rejected', reason: 'TypeError' },
+      { status: 'fulfilled' },
+    ])
+    await outbox.flushed()
+  })
+
+  it('keeps the order of its sends, however long the validation of each one takes', async () => {
+    const { outbox } = setUp()
+    const checks: (() => void)[] = []
+    const check = (message: unknown) =>
+      Number(message) % 3 === 0
+        ? new Promise((resolve) => checks.push(() => resolve(`checked ${message}`)))
+        : `at once ${message}`
+    const written: unknown[] = []
+    const lease = outbox.lease(() => {
+      for (const entry of writeAll(lease)) {
+        written.push(entry.message)
+        lease.done(entry)
+      }
+    })
+    const sent = [0, 1, 2, 3, 4, 5].map((n) => outbox.send(n, undefined, undefined, check))
+    outbox.end()
+    expect([written, outbox.isEnded]).toEqual([[], false])
+    checks[1]?.()
+    await settle()
+    expect(written).toEqual([])
+    checks[0]?.()
+    await Promise.all(sent)
+    expect(written).toEqual(['checked 0', 'at once 1', 'at once 2', 'checked 3', 'at once 4', 'at once 5'])
+    expect(outbox.isEnded).toBe(true)
+  })
+
+  it('goes on behind a message that fails its validation, at once or later', async () => {
+    const { outbox } = setUp()
+    const written: unknown[] = []
+    const lease = outbox.lease(() => {
+      for (const entry of writeAll(lease)) {
+        written.push(entry.message)
+        lease.done(entry)
+      }
+    })
+    const check = (message: unknown) => {
+      if (message === 'thrown') throw 'thrown'
+      return message === 'rejected' ? Promise.reject('rejected') : message
+    }
+    const sent = ['rejected', 'a', 'thrown', 'b'].map((text) => outbox.send(text, undefined, undefined, check))
+    const outcomes = await Promise.allSettled(sent)
+    expect(outcomes.map((each) => ('reason' in each ? each.reason : 'sent'))).toEqual([
+      'rejected',
+      'sent',
+      'thrown',
+      'sent',
+    ])
+    expect(written).toEqual(['a', 'b'])
+  })
+
+  it('closed, lets go of what is still being validated', async () => {
+    const { outbox } = setUp()
+    const sent = outbox.send('a', undefined, undefined, () => new Promise(() => {}))
+    outbox.close('over')
+    await expect(sent).rejects.toBe('unsent')
+  })
+
   it('measures no message that is alone', () => {
     const measured: unknown[] = []
     const { outbox, send } = setUp({ measure: (message) => measured.push(message) })

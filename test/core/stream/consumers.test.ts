@@ -102,6 +102,54 @@ describe('several observers of one stream', () => {
     expect([told, good.told, stream.state, log]).toEqual([['mine'], [1, 2], 'open', ['opened']])
   })
 
+  it('one whose promise rejects is told so and leaves the others alone', async () => {
+    const { stream, push, log } = pushed()
+    const good = scribe()
+    const told: unknown[] = []
+    stream.subscribe({
+      next: async (message) => {
+        if (message === 2) throw new Error('mine')
+      },
+      error: (error) => told.push((error as Error).message),
+    })
+    stream.subscribe(good)
+    for (const message of [1, 2, 3]) await push(message)
+    expect([told, good.told, stream.state, log]).toEqual([['mine'], [1, 2, 3], 'open', ['opened']])
+  })
+
+  it('the last one whose promise rejects closes the stream', async () => {
+    const { stream, push } = pushed()
+    stream.subscribe({ next: (async () => Promise.reject(new Error('mine'))) as () => void })
+    await push(1)
+    expect(stream.state).toBe('closed')
+  })
+
+  it.each(['at once', 'later'])('harm nobody by what they throw %s in error, end, gap and state', async (when) => {
+    const unhandled: unknown[] = []
+    const onUnhandled = (reason: unknown) => unhandled.push(reason)
+    process.on('unhandledRejection', onUnhandled)
+    const fail = (
+      when === 'at once'
+        ? () => {
+            throw new Error('mine')
+          }
+        : async () => Promise.reject(new Error('mine'))
+    ) as () => never
+    for (const last of [new Error('broken'), undefined]) {
+      const { stream, push, end } = pushed()
+      const good = scribe()
+      stream.subscribe({ next: () => {}, state: fail, error: fail, end: fail })
+      stream.subscribe(good)
+      await push(1)
+      if (last) await push(last)
+      else await end()
+      expect(good.told).toEqual([1, last ? 'broken' : 'end'])
+    }
+    await new Promise(setImmediate)
+    process.off('unhandledRejection', onUnhandled)
+    expect(unhandled).toEqual([])
+  })
+
   it('hear of the failure, all of them, and who comes after it, too', async () => {
     const { stream, push, go } = pushed()
     const [one, two, late] = [scribe(), scribe(), scribe()]

@@ -1,4 +1,4 @@
-import { CallError, isGap, type Stream } from 'polywire'
+import { CallError, type Interceptor, isGap, type Stream } from 'polywire'
 import { withCursor } from 'polywire/testing'
 import { describe, expect, it } from 'vitest'
 import { gap } from '../../../src/core/stream/gap.ts'
@@ -209,5 +209,90 @@ describe('a stream', () => {
     await stream.close()
     expect(await opened).toMatchObject({ code: 'canceled' })
     expect(reason).toMatchObject({ code: 'canceled' })
+  })
+
+  it.each(['close', 'abort', 'deadline'])('that is left by %s waits for no asynchronous validation', async (how) => {
+    const { client, clock } = memoryClient(source([1, 2], [], 'stays'))
+    const aborter = new AbortController()
+    const stream = client.call(
+      streamOperation({ outlet: () => new Promise(() => {}) }),
+      {},
+      how === 'deadline' ? { deadline: new Date(clock.wallNow() + 50) } : { signal: aborter.signal },
+    )
+    const results = [1, 2, 3].map(() => (stream as unknown as AsyncIterator<unknown>).next())
+    const settled = Promise.allSettled(results)
+    await clock.advance(10)
+    if (how === 'close') await stream.close()
+    else if (how === 'abort') aborter.abort(new Error('mine'))
+    else await clock.advance(100)
+    const [first, second, third] = await settled
+    if (how === 'close') expect(first).toMatchObject({ status: 'fulfilled', value: { done: true } })
+    else expect(first).toMatchObject({ status: 'rejected' })
+    expect([second, third]).toMatchObject([{ value: { done: true } }, { value: { done: true } }])
+  })
+
+  it('gives what is validated asynchronously in order, and the end behind it', async () => {
+    const { client } = memoryClient(source([1, 2, 3]))
+    const delays: Record<string, number> = { 1: 30, 2: 0, 3: 10 }
+    const stream = client.call(
+      streamOperation({
+        outlet: (n) => new Promise((resolve) => setTimeout(() => resolve(`checked ${n}`), delays[String(n)])),
+      }),
+    )
+    const results = [1, 2, 3, 4].map(() => (stream as unknown as AsyncIterator<unknown>).next())
+    expect((await Promise.all(results)).map(({ value }) => value)).toEqual([
+      'checked 1',
+      'checked 2',
+      'checked 3',
+      undefined,
+    ])
+  })
+
+  it('whose tap throws fails with one internal error that names it, behind what came before', async () => {
+    const cause = new TypeError('mine')
+    for (const isResumable of [false, true]) {
+      const tapping: Interceptor = async (call, next) => {
+        const reply = await next(call)
+        if (reply.kind === 'stream')
+          reply.messages.tap((item) => {
+            if (item.message === 2) throw cause
+            return item
+          })
+        return reply
+      }
+      const { client, clock } = memoryClient(source([1, 2, 3], [], 'stays'), { interceptors: [tapping] })
+      const got: unknown[] = []
+      const reading = (async () => {
+        for await (const message of client.call(streamOperation({ isResumable }))) got.push(message)
+      })()
+      await expect(reading).rejects.toMatchObject({ code: 'internal', operation: 'watch thing', cause })
+      await clock.advance(60_000)
+      expect(got).toEqual([1])
+    }
+  })
+
+  it('is opened again also where an interceptor listens for the end of its attempts', async () => {
+    let openings = 0
+    const settled: string[] = []
+    const listening: Interceptor = async (call, next) => {
+      const reply = await next(call)
+      if (reply.kind === 'stream') reply.messages.onSettled(({ kind }) => settled.push(kind))
+      return reply
+    }
+    const { client, clock } = memoryClient(
+      async function* () {
+        openings++
+        yield withCursor(`message ${openings}`, String(openings))
+        if (openings === 1) throw new CallError({ code: 'unavailable', message: 'dropped', isRetryable: true })
+      },
+      { interceptors: (defaults) => [...defaults, listening] },
+    )
+    const got: unknown[] = []
+    client.call(streamOperation({ isResumable: true })).subscribe({ next: (message) => void got.push(message) })
+    await clock.advance(5000)
+    expect([got, settled]).toEqual([
+      ['message 1', 'message 2'],
+      ['failed', 'ended'],
+    ])
   })
 })

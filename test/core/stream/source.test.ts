@@ -96,6 +96,92 @@ describe('a source', () => {
     }
   })
 
+  it('pauses its wire as often as its reader falls behind', () => {
+    const calls: string[] = []
+    const source = new Source({
+      highWaterMark: 2,
+      onPause: () => calls.push('pause'),
+      onResume: () => calls.push('resume'),
+    })
+    for (let round = 0; round < 3; round++) {
+      source.pushAll(items(2), 10)
+      source.take()
+    }
+    expect(calls).toEqual(['pause', 'resume', 'pause', 'resume', 'pause', 'resume'])
+  })
+
+  it.each([
+    ['one by one', (source: Source) => source.push(item(1, 1 << 20))],
+    ['in batches', (source: Source) => source.pushAll(items(4), 1 << 20)],
+  ])('counts no byte of what its taps drop, pushed %s', (_, push) => {
+    const calls: string[] = []
+    const source = new Source({ onPause: () => calls.push('pause'), onResume: () => calls.push('resume') })
+    source.tap(() => undefined)
+    for (let round = 0; round < 64; round++) push(source)
+    expect([calls, source.bytes, source.cursor]).toEqual([[], 0, expect.any(String)])
+  })
+
+  it('goes on where a tap that comes later drops all that was queued', () => {
+    const calls: string[] = []
+    const source = new Source({
+      highWaterBytes: 100,
+      onPause: () => calls.push('pause'),
+      onResume: () => calls.push('resume'),
+    })
+    source.pushAll(items(3), 120)
+    source.tap((each) => (each.message === 3 ? each : undefined))
+    expect([calls, source.bytes]).toEqual([['pause'], 40])
+    source.tap(() => undefined)
+    expect([calls, source.bytes, source.take()]).toEqual([['pause', 'resume'], 0, undefined])
+  })
+
+  it('counts each byte once, by whatever policy it is bounded', () => {
+    for (const policy of ['error', 'drop-oldest', 'drop-newest', conflate((n: unknown) => n)] as const) {
+      const source = new Source({ overflow: makeBound({ policy, maxMessages: 3, toError: () => 'full' }) })
+      for (let n = 1; n <= 3; n++) source.push(item(n, 10))
+      expect(source.bytes).toBe(30)
+      if (policy !== 'error') source.push(item(3, 5))
+      const queued = source.items.reduce((sum, { size = 0 }) => sum + size, 0)
+      expect([policy, source.bytes]).toEqual([policy, queued])
+      source.take()
+      expect(source.bytes).toBe(0)
+    }
+  })
+
+  it('fails where a tap throws, behind what came before, and closes its wire', () => {
+    const cause = new Error('mine')
+    const closed: unknown[] = []
+    const source = new Source({ onClose: (reason) => closed.push(reason) })
+    source.tap((each) => {
+      if (each.message === 2) throw cause
+      return each
+    })
+    source.pushAll(items(3), 30)
+    expect(taken(source)).toEqual([1])
+    expect(source.end).toMatchObject({
+      kind: 'failed',
+      error: { code: 'internal', phase: 'stream', sent: 'yes', cause },
+    })
+    expect(closed).toHaveLength(1)
+  })
+
+  it('tells any number of listeners how it settled, whatever one of them throws', () => {
+    const source = new Source()
+    const told: unknown[] = []
+    source.onSettled((end) => told.push(['first', end.kind]))
+    source.onSettled(() => {
+      throw new Error('mine')
+    })
+    source.onSettled((end) => told.push(['third', end.kind]))
+    source.fail('broken')
+    source.onSettled((end) => told.push(['late', end.kind]))
+    expect(told).toEqual([
+      ['first', 'failed'],
+      ['third', 'failed'],
+      ['late', 'failed'],
+    ])
+  })
+
   it('closes its wire once when the reader leaves, and not after its own end', () => {
     const reasons: unknown[] = []
     const onClose = (reason: unknown) => reasons.push(reason)

@@ -37,10 +37,10 @@ describe('traps that other clients fell into', () => {
     server.plan({ chunks: ['id: 1\ndata: a\n\n'] }, { chunks: ['id: 2\ndata: b\n\n'] }, { status: 204 })
     const { lines } = await run(
       process.execPath,
-      `import { createClient, type } from 'polywire'
+      `import { createClient, resume, type } from 'polywire'
        import { events, sseTransport } from 'polywire/sse'
        const transports = { sse: sseTransport({ baseUrl: '${server.origin}' }) }
-       const client = createClient({ transports })
+       const client = createClient({ transports, interceptors: () => [resume({ baseDelayMs: 100 })] })
        const watch = events('/stream', { message: type() }, { data: 'text' })
        for await (const { data } of client.call(watch)) console.log(JSON.stringify(data))`,
     )

@@ -1,0 +1,67 @@
+import type { Call } from '../call/call.ts'
+import type { SendOptions } from '../call/call-types.ts'
+import { defineOperation, type Operation, type OperationInfo } from '../call/operation.ts'
+import type { Plan } from '../call/plan.ts'
+import type { Scope } from '../call/scope.ts'
+import { outboxErrors } from '../outbox/errors.ts'
+import { Outbox } from '../outbox/outbox.ts'
+import { sleep } from '../time/bounded.ts'
+import { StreamHandle } from './handle.ts'
+import type { MessageSource } from './source.ts'
+import { receiving, type Streaming } from './streaming.ts'
+
+/** How long a closing duplex may still flush; ms. */
+const lingerMs = 1000
+
+/** A stream that sends, too. */
+class DuplexHandle<Message> extends StreamHandle<Message> {
+  readonly #outbox: Outbox
+
+  constructor(plan: Plan, scope: Scope, prepare: (outbox: Outbox) => Call | Promise<Call>) {
+    const outbox = new Outbox(outboxErrors({ operation: plan.info }), plan.info.outbox, scope.services)
+    super(plan, scope, () => prepare(outbox))
+    this.#outbox = outbox
+  }
+
+  override async send(message: unknown, options?: SendOptions): Promise<void> {
+    if (this.isOver) throw this.refusal('the channel is closed: the message was not sent')
+    const sent = this.#outbox.send(message, options?.key, options?.signal, this.plan.outgoing)
+    this.open().catch((error: unknown) => this.#outbox.close(error))
+    return sent
+  }
+
+  override async end(): Promise<void> {
+    this.#outbox.end()
+    await this.#outbox.flushed()
+  }
+
+  /** What is to be sent is written first, for a while. */
+  override async close(): Promise<void> {
+    const { scope } = this
+    if (this.isOpen && !scope.isOver) {
+      const lingering = scope.fork()
+      await Promise.race([this.#outbox.flushed(), sleep(lingerMs, lingering).catch(() => {})])
+      lingering.abort(undefined)
+    }
+    await super.close()
+  }
+
+  /** Nothing can be sent on a stream that is over, though its last messages are still to be read. */
+  protected override onOpen(messages: MessageSource): void {
+    messages.onSettled((end) => this.#outbox.close(end.kind === 'failed' ? end.error : undefined))
+  }
+
+  protected override onOver(error: unknown): void {
+    this.#outbox.close(error)
+  }
+}
+
+const duplexing: Streaming = {
+  handle: (plan, scope, prepare) => new DuplexHandle(plan, scope, prepare),
+  resume: receiving.resume,
+}
+
+/** Makes an operation that streams of its run-time half; unary ones are made by {@link defineOperation}. */
+export function defineStream<O extends Operation<any, any>>(info: OperationInfo): O {
+  return defineOperation<O>({ ...info, streaming: info.kind === 'bidi_stream' ? duplexing : receiving })
+}
