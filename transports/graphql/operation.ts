@@ -71,7 +71,7 @@ export function graphqlOperation(
     kind: subscribing ? 'server_stream' : 'unary',
     isIdempotent: spec.idempotent ?? kind !== 'mutation',
     binding,
-    ...given(spec, 'idempotency', 'retry', 'validate', 'resume', 'gaps'),
+    ...given(spec, 'idempotency', 'retry', 'auth', 'validate', 'resume', 'gaps'),
     ...(subscribing && { isResumable: true }),
     intake: takeVariables(validating(variables) && (variables as Schema), {
       operation: { name, protocol: 'graphql', via },

@@ -58,6 +58,8 @@ export interface GraphQLSpec {
   readonly idempotency?: IdempotencyOption
   /** Overrides the client's, or switches retries off. */
   readonly retry?: RetryOptions | false
+  /** `false`: it carries no credential, but one that a call brings as a header of its own. @defaultValue the transport's */
+  readonly auth?: false
   /** What a message that does not fit its schema does. @defaultValue the client's */
   readonly validate?: 'warn' | false
 }

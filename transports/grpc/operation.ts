@@ -25,7 +25,7 @@ const kinds: Readonly<Record<DescMethod['methodKind'], Kind>> = {
 }
 /** google.protobuf.MethodOptions.IdempotencyLevel: 1 is NO_SIDE_EFFECTS, 2 is IDEMPOTENT. */
 const idempotentLevels: readonly number[] = [1, 2]
-const passed = ['idempotency', 'retry', 'paginate', 'resume', 'cursors', 'gaps', 'outbox'] as const
+const passed = ['idempotency', 'retry', 'auth', 'paginate', 'resume', 'cursors', 'gaps', 'outbox'] as const
 
 /** Makes an operation of a method. @throws {TypeError} when it is given anything else, or a spec that fits no such method. */
 export function rpcOperation(method: DescMethod, spec: AnySpec = {}): Operation<any, any> {

@@ -16,6 +16,8 @@ export interface MethodSpec {
   readonly idempotency?: IdempotencyOption
   /** Overrides the client's, or switches retries off. */
   readonly retry?: RetryOptions | false
+  /** `false`: it carries no credential, but one that a call brings as a header of its own. @defaultValue the transport's */
+  readonly auth?: false
 }
 
 /** What may be said of a unary method. */

@@ -29,6 +29,8 @@ export interface RequestSpec {
   /** How the server takes idempotency keys for this operation. @defaultValue the transport's */
   readonly idempotency?: IdempotencyOption
   readonly retry?: RetryOptions | false
+  /** `false`: it carries no credential, but one that a call brings as a header of its own. @defaultValue the transport's */
+  readonly auth?: false
   /** What a message that does not fit its schema does. @defaultValue the client's */
   readonly validate?: 'warn' | false
 }

@@ -40,6 +40,7 @@ const requestSpecRules: OptionRules = {
   idempotent: flag,
   idempotency: idempotencyRule,
   retry: retryOption,
+  auth: /* @__PURE__ */ oneOf(false),
   validate: /* @__PURE__ */ oneOf('warn', false),
 }
 

@@ -42,7 +42,7 @@ export const builder =
 function defineRest<O extends Operation<any, any>>(name: string, method: string, path: string, spec: AnySpec = {}): O {
   const template = new PathTemplate(path)
   checkSpec(name, path, method, spec)
-  const { via = 'rest', output, response, errors, paginate, shape, retry, idempotency, validate } = spec
+  const { via = 'rest', output, response, errors, paginate, shape, retry, auth, idempotency, validate } = spec
   const isIdempotent = spec.idempotent ?? !keyed.includes(method)
   const operation = { name: `${method} ${path}`, protocol: 'rest', via }
   const schema = response === 'stream' ? undefined : validating(output)
@@ -69,6 +69,7 @@ function defineRest<O extends Operation<any, any>>(name: string, method: string,
     ...(errors && { errors }),
     ...(pager && { paginate: shape === 'nested' ? pager.nested(restPart(method, spec)) : pager }),
     ...(retry !== undefined && { retry }),
+    ...(auth === false && { auth }),
     ...(idempotency !== undefined && { idempotency }),
     ...(validate !== undefined && { validate }),
   })

@@ -60,13 +60,14 @@ function declared({ cursor, apply }: ResumeSpec, intake: NonNullable<OperationIn
   }
 }
 
-function optional(map: Schemas, { cursors, gaps, retry, validate }: EventsSpec): Partial<OperationInfo> {
+function optional(map: Schemas, { cursors, gaps, retry, auth, validate }: EventsSpec): Partial<OperationInfo> {
   const schemas = new Map(Object.entries(map).filter(([, schema]) => validating(schema)))
   return {
     ...(schemas.size > 0 && { outlet: outletOf(schemas) }),
     ...(cursors !== undefined && { cursors }),
     ...(gaps !== undefined && { gaps }),
     ...(retry !== undefined && { retry }),
+    ...(auth === false && { auth }),
     ...(validate !== undefined && { validate }),
   }
 }

@@ -47,6 +47,8 @@ export interface EventsSpec {
   /** Opening it twice does what opening it once does. @defaultValue by method: GET */
   readonly idempotent?: boolean
   readonly retry?: RetryOptions | false
+  /** `false`: it carries no credential, but one that a call brings as a header of its own. @defaultValue the transport's */
+  readonly auth?: false
   /** What an event that does not fit its schema does. @defaultValue the client's */
   readonly validate?: 'warn' | false
 }

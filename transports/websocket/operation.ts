@@ -29,6 +29,7 @@ export function defineChannel<O extends Operation<any, any>>(name: string, spec:
     receive,
     gaps,
     retry,
+    auth,
     validate,
   } = spec
   const label = `channel ${name}`
@@ -47,13 +48,13 @@ export function defineChannel<O extends Operation<any, any>>(name: string, spec:
     outbox: { maxAgeMs: 30_000, ...outbox, measure: sizeOf },
     ...(sendSchema && { outgoing: (message, check) => check(sendSchema, message) }),
     ...(receiveSchema && { outlet: (message, check) => check(receiveSchema, message) }),
-    ...optional({ gaps, retry, validate }),
+    ...optional({ gaps, retry, auth, validate }),
   })
 }
 
 /** Makes the operation of the arguments of `request`. */
 export function defineRequest<O extends Operation<any, any>>(name: string, spec: RequestSpec = {}): O {
-  const { via = 'websocket', idempotent = false, output, idempotency, retry, validate } = spec
+  const { via = 'websocket', idempotent = false, output, idempotency, retry, auth, validate } = spec
   const label = `request ${name}`
   const outputSchema = validating(output)
   return defineOperation<O>({
@@ -65,7 +66,7 @@ export function defineRequest<O extends Operation<any, any>>(name: string, spec:
     binding: { kind: 'request' } satisfies WebSocketBinding,
     intake: intakeOf(name, spec.input, { operation: { name: label, protocol: 'websocket', via } }),
     ...(outputSchema && { outlet: (message, check) => check(outputSchema, message) }),
-    ...optional({ idempotency, retry, validate }),
+    ...optional({ idempotency, retry, auth, validate }),
   })
 }
 

@@ -38,6 +38,8 @@ export interface ChannelSpec {
   /** Bounds of what waits to be sent, and what one message more does. @defaultValue 1_000 messages, 1 MiB, 'reject' */
   readonly outbox?: Pick<OutboxOptions, 'maxMessages' | 'maxBytes' | 'overflow' | 'maxAgeMs'>
   readonly retry?: RetryOptions | false
+  /** `false`: it carries no credential, but one that a call brings as a header of its own. @defaultValue the transport's */
+  readonly auth?: false
   /** What a message that does not fit its schema does. @defaultValue the client's */
   readonly validate?: 'warn' | false
 }
@@ -53,6 +55,8 @@ export interface RequestSpec {
   /** How the server takes idempotency keys for this request. @defaultValue the transport's */
   readonly idempotency?: IdempotencyOption
   readonly retry?: RetryOptions | false
+  /** `false`: it carries no credential, but one that a call brings as a header of its own. @defaultValue the transport's */
+  readonly auth?: false
   /** What a message that does not fit its schema does. @defaultValue the client's */
   readonly validate?: 'warn' | false
 }

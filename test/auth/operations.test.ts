@@ -1,0 +1,96 @@
+import { createClient, type } from 'polywire'
+import { apiKeyAuth, basicAuth, bearerAuth } from 'polywire/auth'
+import { mutation, query, subscription } from 'polywire/graphql'
+import { rpc } from 'polywire/grpc-web'
+import { del, get, patch, post, put, restTransport } from 'polywire/rest'
+import { events } from 'polywire/sse'
+import { channel, request } from 'polywire/websocket'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { operationInfo } from '../../src/core/call/operation.ts'
+import { memoryClient, unaryOperation } from '../support/memory-client.ts'
+import { ShopService } from '../support/proto/gen/polywire/test/v1/shop_pb.ts'
+import { echoServer } from '../support/servers/echo-server.ts'
+
+const output = type<object>()
+
+describe('auth: false', () => {
+  const operations = {
+    get: get('/x', { auth: false }),
+    post: post('/x', { auth: false }),
+    put: put('/x', { auth: false }),
+    patch: patch('/x', { auth: false }),
+    del: del('/x', { auth: false }),
+    query: query('query A { a }', { auth: false, output }),
+    mutation: mutation('mutation A { a }', { auth: false, output }),
+    subscription: subscription('subscription A { a }', { auth: false, output }),
+    rpc: rpc(ShopService.method.getItem, { auth: false }),
+    events: events('/x', { message: output }, { auth: false }),
+    channel: channel('x', { auth: false }),
+    request: request('x', { auth: false }),
+  }
+  it.each(Object.entries(operations))('is an option of %s', (_name, operation) => {
+    expect(operationInfo(operation)?.auth).toBe(false)
+  })
+
+  it('asks no source and sends no credential', async () => {
+    let asked = 0
+    const seen: unknown[] = []
+    const { client } = memoryClient(
+      (call) => {
+        seen.push(call.credential)
+        return 1
+      },
+      { auth: bearerAuth(() => `token ${++asked}`) },
+    )
+    await client.call(unaryOperation({ auth: false }))
+    expect(seen).toEqual([undefined])
+    expect(asked).toBe(0)
+  })
+})
+
+describe("a call's own header, over HTTP", () => {
+  let server: Awaited<ReturnType<typeof echoServer>>
+  beforeEach(async () => {
+    server = await echoServer()
+  })
+  afterEach(() => server.close())
+
+  const thing = get('/thing', { output: type<{ headers: Record<string, string>; url: string }>() })
+  const connect = (auth: ReturnType<typeof bearerAuth>) =>
+    createClient({ transports: { rest: restTransport({ baseUrl: server.origin }) }, auth })
+
+  it.each([
+    ['bearerAuth', bearerAuth('ours'), 'authorization', 'Bearer mine'],
+    ['basicAuth', basicAuth({ username: 'me', password: 'ours' }), 'authorization', 'Basic bWU6bWluZQ=='],
+    ['apiKeyAuth', apiKeyAuth('ours'), 'x-api-key', 'mine'],
+    ['apiKeyAuth with a header', apiKeyAuth('ours', { header: 'X-Key' }), 'x-key', 'mine'],
+  ])('wins over %s', async (_name, auth, header, value) => {
+    const client = connect(auth)
+    const own = await client.call(thing, {}, { headers: { [header]: value } })
+    expect(own.headers[header]).toBe(value)
+    const ordinary = await client.call(thing)
+    expect(ordinary.headers[header]).not.toBe(value)
+    expect(ordinary.headers[header]).toBeDefined()
+    await client.close()
+  })
+
+  it('authorization keeps an API key at home, in a header or in the query', async () => {
+    for (const auth of [apiKeyAuth('ours'), apiKeyAuth('ours', { query: 'key' })]) {
+      const client = connect(auth)
+      const { headers, url } = await client.call(thing, {}, { headers: { authorization: 'Bearer mine' } })
+      expect(headers.authorization).toBe('Bearer mine')
+      expect(headers['x-api-key']).toBeUndefined()
+      expect(url).toBe('/thing')
+      await client.close()
+    }
+  })
+})
+
+describe('what is no key, and no login', () => {
+  it.each([undefined, null, 7, { key: 'x' }])('apiKeyAuth refuses %o', (wrong) => {
+    expect(() => apiKeyAuth(wrong as never)).toThrow(/apiKeyAuth\(key, options\)/)
+  })
+  it.each([{}, { username: 'me' }, { username: 'me', password: 7 }])('basicAuth refuses %o', (wrong) => {
+    expect(() => basicAuth(wrong as never)).toThrow(/both are texts/)
+  })
+})
