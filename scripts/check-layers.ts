@@ -2,18 +2,28 @@
 import { globSync, readFileSync } from 'node:fs'
 import { basename, dirname, extname, join, matchesGlob, posix } from 'node:path'
 import ts from 'typescript'
-import { layers, libraries, limits } from './layers.ts'
+import { builtIns, layers, libraries, limits, smallFiles } from './layers.ts'
 
 export interface Finding {
   readonly file: string
   readonly line: number
-  readonly rule: 'layer' | 'library' | 'cycle' | 'default-export' | 'file-length' | 'function-length'
+  readonly rule:
+    | 'layer'
+    | 'library'
+    | 'cycle'
+    | 'circle'
+    | 'default-export'
+    | 'file-length'
+    | 'small-file'
+    | 'function-length'
   readonly text: string
 }
 
 interface Import {
   readonly specifier: string
   readonly typeOnly: boolean
+  /** By `import()`: loaded when it is needed, so it has to be a file of its own. */
+  readonly isLazy: boolean
   readonly line: number
 }
 
@@ -23,23 +33,29 @@ export function checkLayers(root: string): Finding[] {
     .filter((file) => !/\/gen\/|\.(gen|d)\.ts$/.test(file))
     .sort()
   const graph = new Map<string, string[]>()
+  /** With imports of types. */
+  const whole = new Map<string, string[]>()
+  const lengths = new Map<string, number>()
+  const lazy = new Set<string>()
   const findings = files.flatMap((file) => {
     const source = ts.createSourceFile(file, readFileSync(join(root, file), 'utf8'), ts.ScriptTarget.Latest, true)
     const imports = importsOf(source)
-    const loaded = imports.filter((i) => i.specifier.startsWith('.') && !i.typeOnly)
-    graph.set(
-      file,
-      loaded.map((i) => resolve(file, i.specifier)),
-    )
+    const local = imports.filter((i) => i.specifier.startsWith('.'))
+    const targets = (list: readonly Import[]): string[] => list.map((i) => resolve(file, i.specifier))
+    graph.set(file, targets(local.filter((i) => !i.typeOnly)))
+    whole.set(file, targets(local))
+    lengths.set(file, linesOf(source))
+    for (const target of targets(local.filter((i) => i.isLazy))) lazy.add(target)
     return [...imports.flatMap((i) => checkImport(file, i)), ...checkShape(file, source)]
   })
-  return [...findings, ...cycles(graph)]
+  return [...findings, ...cycles(graph), ...checkCircle(whole), ...checkSmall(whole, lengths, lazy)]
 }
 
 function checkImport(file: string, { specifier, line }: Import): Finding[] {
   if (!specifier.startsWith('.')) {
-    const name = Object.keys(libraries).find((lib) => matchesGlob(specifier, lib) || specifier.startsWith(`${lib}/`))
-    const rooms = name === undefined ? [] : (libraries[name] ?? [])
+    const table: Readonly<Record<string, string | readonly string[]>> = { ...builtIns, ...libraries }
+    const name = Object.keys(table).find((lib) => matchesGlob(specifier, lib) || specifier.startsWith(`${lib}/`))
+    const rooms = name === undefined ? [] : [table[name] ?? []].flat()
     if (rooms.some((glob) => matchesGlob(file, glob))) return []
     return [
       {
@@ -68,9 +84,9 @@ function checkImport(file: string, { specifier, line }: Import): Finding[] {
 function checkShape(file: string, source: ts.SourceFile): Finding[] {
   const findings: Finding[] = []
   const lineOf = (position: number): number => source.getLineAndCharacterOfPosition(position).line + 1
-  const total = lineOf(source.end) - (source.text.endsWith('\n') ? 1 : 0)
-  if (total > limits.fileLines)
-    findings.push({ file, line: 1, rule: 'file-length', text: `${total} lines, at most ${limits.fileLines}` })
+  const total = linesOf(source)
+  const most = /^transports\/[^/]+$/.test(file) ? limits.faceLines : limits.fileLines
+  if (total > most) findings.push({ file, line: 1, rule: 'file-length', text: `${total} lines, at most ${most}` })
   visit(source, (node) => {
     if (isDefaultExport(node))
       findings.push({ file, line: lineOf(node.getStart()), rule: 'default-export', text: 'export by name' })
@@ -96,7 +112,7 @@ function importsOf(source: ts.SourceFile): Import[] {
     const specifier = specifierOf(node)
     if (specifier && ts.isStringLiteralLike(specifier)) {
       const line = source.getLineAndCharacterOfPosition(node.getStart()).line + 1
-      imports.push({ specifier: specifier.text, typeOnly: isTypeOnly(node), line })
+      imports.push({ specifier: specifier.text, typeOnly: isTypeOnly(node), isLazy: ts.isCallExpression(node), line })
     }
   })
   return imports
@@ -134,6 +150,48 @@ function cycles(graph: ReadonlyMap<string, readonly string[]>): Finding[] {
   for (const file of graph.keys()) walk(file, [])
   return [...findings.values()]
 }
+
+/** What refers to each other in a circle, types included, has to be read as one: the core's largest circle is limited. */
+function checkCircle(graph: ReadonlyMap<string, readonly string[]>): Finding[] {
+  const core = [...graph.keys()].filter((file) => file.startsWith('src/core/'))
+  const reached = new Map(core.map((file) => [file, reachable(file, graph)]))
+  const circleOf = (file: string): string[] =>
+    core.filter((other) => reached.get(file)?.has(other) && reached.get(other)?.has(file))
+  const largest = core.map(circleOf).reduce((most, circle) => (circle.length > most.length ? circle : most), [])
+  if (largest.length <= limits.coreCircle) return []
+  const text = `${largest.length} files refer to each other in a circle, at most ${limits.coreCircle}: ${largest.join(', ')}`
+  return [{ file: largest[0] ?? '', line: 1, rule: 'circle', text }]
+}
+
+function reachable(file: string, graph: ReadonlyMap<string, readonly string[]>): Set<string> {
+  const seen = new Set<string>()
+  const walk = (each: string): void => {
+    for (const next of graph.get(each) ?? []) {
+      if (seen.has(next)) continue
+      seen.add(next)
+      walk(next)
+    }
+  }
+  walk(file)
+  return seen
+}
+
+/** A short file that one file imports belongs into it, unless it is loaded lazily; but for the few of the table. */
+function checkSmall(
+  graph: ReadonlyMap<string, readonly string[]>,
+  lengths: ReadonlyMap<string, number>,
+  lazy: ReadonlySet<string>,
+): Finding[] {
+  const importers = (file: string): string[] => [...graph].filter(([, to]) => to.includes(file)).map(([from]) => from)
+  return [...lengths].flatMap(([file, lines]) => {
+    if (lines >= limits.smallLines || file in smallFiles || lazy.has(file)) return []
+    const [only, ...more] = importers(file)
+    if (only === undefined || more.length > 0) return []
+    return [{ file, line: 1, rule: 'small-file' as const, text: `${lines} lines that only ${only} imports` }]
+  })
+}
+
+const linesOf = (source: ts.SourceFile): number => source.text.split('\n').length - (source.text.endsWith('\n') ? 1 : 0)
 
 const resolve = (file: string, specifier: string): string => posix.join(dirname(file), specifier)
 

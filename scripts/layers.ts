@@ -64,20 +64,43 @@ export const layers: readonly { readonly files: string; readonly may: readonly s
   })),
 ]
 
-/** Each third-party library, and the few files that may name it: replacing one touches nothing else. Unlisted ones are refused. */
-export const libraries: Readonly<Record<string, readonly string[]>> = {
-  'p-retry': ['transports/platform/node.ts'],
-  undici: ['transports/http/engine/undici/agent.ts', 'transports/platform/node.ts'],
-  'eventsource-parser': ['transports/http/event-stream/parser.ts'],
-  'isomorphic-ws': ['transports/platform/node.ts', 'transports/socket/driver/ws.ts'],
-  ws: ['transports/platform/node.ts', 'transports/socket/driver/ws.ts'],
-  'graphql-request': ['transports/graphql/peer-graphql-request.ts'],
-  graphql: ['transports/graphql/peer-graphql.ts'],
-  '@connectrpc/*': ['transports/grpc/peer-connect-web.ts'],
-  '@bufbuild/*': ['transports/grpc/peer-protobuf.ts'],
+/** Each third-party library, and the one file that may name it: replacing one touches nothing else. Unlisted ones are refused. */
+export const libraries: Readonly<Record<string, string>> = {
+  'p-retry': 'transports/platform/node.ts',
+  undici: 'transports/http/engine/undici/agent.ts',
+  'eventsource-parser': 'transports/http/event-stream/parser.ts',
+  'isomorphic-ws': 'transports/socket/driver/ws.ts',
+  'graphql-request': 'transports/graphql/peer-graphql-request.ts',
+  graphql: 'transports/graphql/peer-graphql.ts',
+  '@connectrpc/connect-web': 'transports/grpc/peer-connect-web.ts',
+  '@bufbuild/protobuf': 'transports/grpc/peer-protobuf.ts',
+}
+
+/** What Node brings, and the platform, by the files that may name them. */
+export const builtIns: Readonly<Record<string, readonly string[]>> = {
   'node:*': ['transports/platform/node.ts', 'transports/http/engine/undici/*.ts', 'transports/socket/driver/ws.ts'],
   '#platform': ['transports/*', 'transports/**', 'src/interceptors/retry.ts', 'src/auth/*'],
 }
 
 /** A file holds one concept, as long as it needs to be. Generated files (`*.gen.ts`, `gen/`) are not counted. */
-export const limits = { fileLines: 350, functionLines: 50 }
+export const limits = {
+  fileLines: 350,
+  functionLines: 50,
+  /** Of `transports/*.ts`: options, factory, builders. */
+  faceLines: 200,
+  /** Below this a file needs a second importer. */
+  smallLines: 20,
+  /** Files of the core that refer to each other in a circle, types included. */
+  coreCircle: 27,
+}
+
+/** The short files with one importer that stay files all the same, and why: three at most. */
+export const smallFiles: Readonly<Record<string, string>> = {
+  'src/interceptors/index.ts': 'the list of what users may put into a chain of their own',
+  'src/core/resume/open-within.ts': 'to be merged',
+  'src/core/store/canonical-text.ts': 'to be merged',
+  'src/core/stream/linger.ts': 'to be merged',
+  'src/core/stream/not-a-stream.ts': 'to be merged',
+  'src/core/stream/start.ts': 'to be merged',
+  'transports/sse/last-event-id.ts': 'to be merged',
+}

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
 import { checkLayers } from '../../scripts/check-layers.ts'
+import { limits } from '../../scripts/layers.ts'
 import { root } from './support/packed.ts'
 
 const trees: string[] = []
@@ -11,14 +12,19 @@ afterEach(() => {
 })
 
 /** What the check says about a tree of these files, as `file rule`. */
-function findings(files: Readonly<Record<string, string>>): string[] {
+function findings(
+  files: Readonly<Record<string, string>>,
+  isAsked = (rule: string) => rule !== 'small-file',
+): string[] {
   const tree = mkdtempSync(join(tmpdir(), 'polywire-layers-'))
   trees.push(tree)
   for (const [file, text] of Object.entries(files)) {
     mkdirSync(dirname(join(tree, file)), { recursive: true })
     writeFileSync(join(tree, file), text)
   }
-  return checkLayers(tree).map(({ file, rule }) => `${file} ${rule}`)
+  return checkLayers(tree)
+    .filter(({ rule }) => isAsked(rule))
+    .map(({ file, rule }) => `${file} ${rule}`)
 }
 
 test('this repository keeps to its layers', () => {
@@ -71,6 +77,25 @@ test.each([
   expect(findings({ 'src/core/call/call.ts': text })).toEqual([`src/core/call/call.ts ${rule}`])
 })
 
+test('the largest circle of the core, types included, has a limit', () => {
+  const ring = (size: number) =>
+    Object.fromEntries(
+      Array.from({ length: size }, (_, n) => [`src/core/f${n}.ts`, `import type { F } from './f${(n + 1) % size}.ts'`]),
+    )
+  expect(findings(ring(limits.coreCircle))).toEqual([])
+  expect(findings(ring(limits.coreCircle + 1))).toEqual(['src/core/f0.ts circle'])
+})
+
+test('a short file with one importer is refused; a long, a shared and a lazily loaded one are not', () => {
+  const short = '// a line\n'.repeat(limits.smallLines - 1)
+  const found = (files: Record<string, string>) => findings(files, (rule) => rule === 'small-file')
+  const one = { 'src/core/a.ts': short, 'src/core/b.ts': "import { a } from './a.ts'" }
+  expect(found(one)).toEqual(['src/core/a.ts small-file'])
+  expect(found({ ...one, 'src/core/a.ts': `${short}// another\n` })).toEqual([])
+  expect(found({ ...one, 'src/core/c.ts': "import type { A } from './a.ts'" })).toEqual([])
+  expect(found({ ...one, 'src/core/b.ts': "export const load = () => import('./a.ts')" })).toEqual([])
+})
+
 test('modules that load each other are refused; types may refer to each other', () => {
   const a = (text: string) => ({
     'src/core/a.ts': text,
@@ -92,8 +117,7 @@ test('what the table allows passes', () => {
       'src/index.ts': "export { createClient } from './client.ts'\nexport { retry } from './interceptors/index.ts'",
       'transports/rest.ts':
         "import { send } from './http/contract.ts'\nimport { Call } from '../src/core/call/call.ts'",
-      'transports/platform/node.ts':
-        "import pRetry from 'p-retry'\nimport { Agent } from 'undici'\nimport { hostname } from 'node:os'",
+      'transports/platform/node.ts': "import pRetry from 'p-retry'\nimport { hostname } from 'node:os'",
       'transports/grpc/gen/api.gen.ts': '// a line\n'.repeat(900),
     }),
   ).toEqual([])
