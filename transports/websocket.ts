@@ -5,7 +5,9 @@ import type { IdempotencyOption } from '../src/core/call/idempotency.ts'
 import type { Reply } from '../src/core/call/reply.ts'
 import type { Services } from '../src/core/call/services.ts'
 import type { Transport } from '../src/core/call/transport.ts'
-import { type SocketOptions, SocketSessions } from './socket/session/sessions.ts'
+import { anything, callable, checkOptions, either, object, type RulesOf } from '../src/core/options.ts'
+import { authRule, idempotencyRule } from './shared/option-rules.ts'
+import { type SocketOptions, SocketSessions, socketRules } from './socket/session/sessions.ts'
 import { readSocketUrl } from './socket/url.ts'
 import type { WireAdapterOption } from './socket/wire-adapter.ts'
 import { defineChannel, defineRequest, type NamedInput, type WebSocketBinding } from './websocket/operation.ts'
@@ -83,12 +85,20 @@ export const request: RequestBuilder = (name, spec) => defineRequest(name, spec)
  * A transport for channels and requests over a WebSocket: connects on demand, reconnects with backoff, finds half-open
  * connections, renews its credential before it reconnects. One socket for each principal.
  *
- * @throws {CallError} `invalid_argument` where `url` is none.
+ * @throws {CallError} `invalid_argument` where an option is none, or `url` no URL.
  * @example
  * const client = createClient({ transports: { websocket: websocketTransport({ url: 'wss://rt.example.com/ws' }) } })
  */
 export function websocketTransport(options: WebSocketTransportOptions): WebSocketTransport {
   return new SocketTransport(options)
+}
+
+const rules: RulesOf<WebSocketTransportOptions> = {
+  ...socketRules,
+  url: anything,
+  auth: authRule,
+  adapter: /* @__PURE__ */ either(/* @__PURE__ */ object('an adapter such as plainJson()'), callable),
+  idempotency: idempotencyRule,
 }
 
 class SocketTransport implements WebSocketTransport {
@@ -99,6 +109,7 @@ class SocketTransport implements WebSocketTransport {
   readonly #sessions: SocketSessions
 
   constructor(options: WebSocketTransportOptions) {
+    checkOptions('websocketTransport()', options, rules)
     const url = readSocketUrl(options.url)
     this.origin = url.origin
     this.auth = options.auth

@@ -1,17 +1,5 @@
-import { idempotencyProfiles } from '../../src/core/call/idempotency.ts'
-import {
-  anything,
-  callable,
-  either,
-  flag,
-  list,
-  object,
-  oneOf,
-  orFalse,
-  type RulesOf,
-  takes,
-  text,
-} from '../../src/core/options.ts'
+import { anything, callable, either, flag, list, object, oneOf, type RulesOf, text } from '../../src/core/options.ts'
+import { authRule } from '../shared/option-rules.ts'
 import type { HttpOptions } from './contract.ts'
 
 /** What every transport over HTTP takes of a fetch: its own options pass unread. */
@@ -25,17 +13,6 @@ const httpRules: RulesOf<HttpOptions> = {
   priority: text,
   keepalive: flag,
 }
-
-/** What makes a credential, or `false` for none. */
-const authRule = /* @__PURE__ */ orFalse(
-  /* @__PURE__ */ takes(
-    'what bearerAuth(), apiKeyAuth() or basicAuth() makes',
-    (value) => typeof (value as { credential?: unknown } | null)?.credential === 'function',
-  ),
-)
-
-/** The name of a profile, or `false` for no keys. */
-export const idempotencyRule = /* @__PURE__ */ oneOf(false, .../* @__PURE__ */ Object.keys(idempotencyProfiles))
 
 /** What transports that send requests to a server have in common. */
 export const requestRules = {

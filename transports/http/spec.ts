@@ -1,9 +1,8 @@
 import type { AnyPager } from '../../src/core/call/operation.ts'
 import type { Schema } from '../../src/core/call/schema.ts'
 import { flag, type OptionRules, oneOf, takes, text, wrongOption } from '../../src/core/options.ts'
-import { retryOption } from '../../src/core/retry/options.ts'
+import { idempotencyRule, isSchema, operationRules, schemaRule, schemaWords } from '../shared/option-rules.ts'
 import type { RequestSpec, ResponseKind } from './input-types.ts'
-import { idempotencyRule } from './option-rules.ts'
 
 /** What a builder may be given, `openapi()` included. */
 export interface AnySpec extends Omit<RequestSpec, 'body'> {
@@ -14,22 +13,13 @@ export interface AnySpec extends Omit<RequestSpec, 'body'> {
   readonly response?: ResponseKind
 }
 
-const schemaWords = 'a schema, such as type<T>()'
-
-function isSchema(value: unknown): boolean {
-  return ((typeof value === 'object' && value !== null) || typeof value === 'function') && '~standard' in value
-}
-
 function isNames(value: unknown): boolean {
   return Array.isArray(value) && value.every((name) => typeof name === 'string')
 }
 
-/** A schema where an operation may declare one. */
-const schemaRule = /* @__PURE__ */ takes(schemaWords, isSchema)
-
 /** What every operation over HTTP may say of its request. */
 const requestSpecRules: OptionRules = {
-  via: /* @__PURE__ */ takes('the key of a transport', (value) => typeof value === 'string' && value !== ''),
+  ...operationRules,
   shape: /* @__PURE__ */ oneOf('flat', 'nested'),
   input: schemaRule,
   query: /* @__PURE__ */ takes(`${schemaWords}, or a list of names`, (value) => isSchema(value) || isNames(value)),
@@ -39,9 +29,6 @@ const requestSpecRules: OptionRules = {
   accept: text,
   idempotent: flag,
   idempotency: idempotencyRule,
-  retry: retryOption,
-  auth: /* @__PURE__ */ oneOf(false),
-  validate: /* @__PURE__ */ oneOf('warn', false),
 }
 
 const restRules: OptionRules = {

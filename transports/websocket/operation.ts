@@ -1,7 +1,20 @@
 import { type Check, defineOperation, type Operation, type OperationInfo } from '../../src/core/call/operation.ts'
 import { type Schema, validating } from '../../src/core/call/schema.ts'
 import { CallError, type ErrorOrigin } from '../../src/core/errors/error.ts'
+import {
+  aboveZero,
+  callable,
+  either,
+  flag,
+  notNegative,
+  type OptionRules,
+  object,
+  oneOf,
+  type RulesOf,
+  wrongOption,
+} from '../../src/core/options.ts'
 import { defineStream } from '../../src/core/stream/duplex.ts'
+import { idempotencyRule, operationRules, schemaRule } from '../shared/option-rules.ts'
 import type { StreamSpec } from '../socket/session/channel-queue.ts'
 import type { ChannelSpec, RequestSpec } from './types.ts'
 
@@ -16,8 +29,44 @@ export interface NamedInput {
   readonly payload: unknown
 }
 
+const channelRules: RulesOf<ChannelSpec> = {
+  ...operationRules,
+  input: schemaRule,
+  send: schemaRule,
+  receive: schemaRule,
+  gaps: /* @__PURE__ */ oneOf('fail', 'yield'),
+  recover: flag,
+  cursors: /* @__PURE__ */ oneOf('offset', 'opaque'),
+  overflow: /* @__PURE__ */ either(
+    /* @__PURE__ */ oneOf('error', 'drop-oldest', 'drop-newest'),
+    /* @__PURE__ */ object('conflate(key)', { conflate: callable }),
+  ),
+  maxQueued: aboveZero,
+  outbox: /* @__PURE__ */ object('an object such as { maxMessages: 100 }', {
+    maxMessages: aboveZero,
+    maxBytes: aboveZero,
+    overflow: /* @__PURE__ */ oneOf('reject', 'block'),
+    maxAgeMs: notNegative,
+  }),
+}
+
+const requestRules: RulesOf<RequestSpec> = {
+  ...operationRules,
+  input: schemaRule,
+  output: schemaRule,
+  idempotent: flag,
+  idempotency: idempotencyRule,
+}
+
+/** @throws {TypeError} naming the builder, the operation and the option. */
+function checkSpec(builder: string, name: string, spec: object, rules: OptionRules): void {
+  const wrong = wrongOption(spec, rules)
+  if (wrong) throw new TypeError(`${builder}('${name}', …): ${wrong}`)
+}
+
 /** Makes the operation of the arguments of `channel`. */
 export function defineChannel<O extends Operation<any, any>>(name: string, spec: ChannelSpec = {}): O {
+  checkSpec('channel', name, spec, channelRules)
   const {
     via = 'websocket',
     recover,
@@ -54,6 +103,7 @@ export function defineChannel<O extends Operation<any, any>>(name: string, spec:
 
 /** Makes the operation of the arguments of `request`. */
 export function defineRequest<O extends Operation<any, any>>(name: string, spec: RequestSpec = {}): O {
+  checkSpec('request', name, spec, requestRules)
   const { via = 'websocket', idempotent = false, output, idempotency, retry, auth, validate } = spec
   const label = `request ${name}`
   const outputSchema = validating(output)

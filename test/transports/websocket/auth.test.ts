@@ -1,6 +1,6 @@
-import { createContextKey } from 'polywire'
+import { createContextKey, type } from 'polywire'
 import { bearerAuth } from 'polywire/auth'
-import { plainJson } from 'polywire/websocket'
+import { plainJson, request } from 'polywire/websocket'
 import { afterEach, describe, expect, it } from 'vitest'
 import { add, chat, closeAll, feed, passUntil, place, settle, setUp, setUpTimed, take } from '../../support/realtime.ts'
 
@@ -334,6 +334,71 @@ describe('a credential that is renewed on a live socket', () => {
     await expect(take(room, 1)).rejects.toMatchObject({ code: 'unauthenticated' })
     expect(given.renewals).toBe(1)
     expect(server.framesOf('subscribe')).toHaveLength(2)
+  })
+})
+
+describe('one connection is one principal', () => {
+  /** Whose token it is may change at any time; nobody says by `identity` who calls. */
+  async function session(options: object = {}) {
+    const user = { token: 'a' }
+    const auth = bearerAuth(() => user.token, options)
+    return { user, ...(await setUp({ client: { auth } })) }
+  }
+  const tokensOf = (server: { upgrades: { headers: { authorization?: string | undefined } }[] }) =>
+    server.upgrades.map(({ headers }) => headers.authorization)
+
+  it('who comes while the socket of the last one idles has another', async () => {
+    const { user, client, server } = await session()
+    const room = client.call(feed, { name: 'a' })
+    await room.opened
+    await room.close()
+    user.token = 'b'
+    await client.call(feed, { name: 'b' }).opened
+    expect(tokensOf(server)).toEqual(['Bearer a', 'Bearer b'])
+  })
+
+  it('who comes while another still reads has another', async () => {
+    const { user, client, server } = await session()
+    const first = client.call(feed, { name: 'a' })
+    await first.opened
+    user.token = 'b'
+    const second = client.call(feed, { name: 'a' })
+    await second.opened
+    expect(tokensOf(server)).toEqual(['Bearer a', 'Bearer b'])
+    server.publish('feed:a', 1)
+    expect(await take(first, 1)).toEqual([1])
+    expect(await take(second, 1)).toEqual([1])
+    user.token = 'a'
+    await client.call(feed, { name: 'c' }).opened
+    expect(server.upgrades).toHaveLength(2)
+  })
+
+  it('a request goes out on the socket of who makes it', async () => {
+    const { user, client, server } = await session()
+    server.options.reply = (_, each) => ({ type: 'data', data: each.token })
+    const whoami = request('whoami', { output: type<string>() })
+    expect(await client.call(whoami)).toBe('a')
+    user.token = 'b'
+    expect(await client.call(whoami)).toBe('b')
+    user.token = 'a'
+    expect(await client.call(whoami)).toBe('a')
+  })
+
+  it('where identity says so, another token is the same principal', async () => {
+    const { user, client, server } = await session({ identity: () => 'ann' })
+    await client.call(feed, { name: 'a' }).opened
+    user.token = 'b'
+    await client.call(feed, { name: 'b' }).opened
+    expect(tokensOf(server)).toEqual(['Bearer a'])
+  })
+
+  it('a call with a credential of its own has a socket of its own', async () => {
+    const { client, server } = await session()
+    await client.call(feed, { name: 'a' }).opened
+    await client.call(feed, { name: 'a' }, { headers: { authorization: 'Bearer mine' } }).opened
+    expect(tokensOf(server)).toEqual(['Bearer a', 'Bearer mine'])
+    await client.call(feed, { name: 'b' }).opened
+    expect(server.upgrades).toHaveLength(2)
   })
 })
 

@@ -448,6 +448,50 @@ describe('websocketTransport', () => {
     expect(websocketTransport({ url }).origin).toBe(origin)
   })
 
+  it.each([
+    [{ uri: 'ws://localhost' }, "unknown option 'uri': did you mean 'url'?"],
+    [{ idelMs: 5 }, "did you mean 'idleMs'?"],
+    [{ connectTimeout: 5 }, "did you mean 'connectTimeoutMs'?"],
+    [{ heartbeat: { idle: 5 } }, "unknown option 'heartbeat.idle': did you mean 'idleMs'?"],
+    [{ reconnect: { maxDelayMs: '5' } }, 'reconnect.maxDelayMs takes'],
+    [{ authIn: 'cookie' }, "authIn takes 'header'"],
+    [{ webSocket: 'ws' }, 'webSocket takes a function'],
+    [{ adapter: 'json' }, 'adapter takes'],
+    [{ idempotency: 'key' }, 'idempotency takes'],
+    [{ maxFrameBytes: Number.NaN }, 'maxFrameBytes takes'],
+  ])('refuses the options %j with the name that is meant, or what is taken', (options, words) => {
+    const make = () => websocketTransport({ url: 'ws://localhost', ...options } as never)
+    expect(make).toThrow(words)
+    expect(make).toThrow(expect.objectContaining({ code: 'invalid_argument' }))
+  })
+
+  it('needs options', () => {
+    expect(() => (websocketTransport as () => unknown)()).toThrow('options are an object')
+  })
+
+  it('and its operations refuse what they do not know', () => {
+    const declare = (run: () => unknown) => {
+      try {
+        return run()
+      } catch (error) {
+        return (error as Error).message
+      }
+    }
+    const spec = (each: object) => each as never
+    expect(declare(() => channel('a', spec({ recieve: type() })))).toBe(
+      "channel('a', …): unknown option 'recieve': did you mean 'receive'?",
+    )
+    expect(declare(() => channel('a', spec({ outbox: { maxMessage: 5 } })))).toContain(
+      "'outbox.maxMessage': did you mean 'maxMessages'?",
+    )
+    expect(declare(() => channel('a', spec({ overflow: 'drop' })))).toContain('overflow takes')
+    expect(declare(() => channel('a', spec({ send: {} })))).toContain('send takes a schema')
+    expect(declare(() => request('a', spec({ idempotnt: true })))).toContain("'idempotent'")
+    expect(declare(() => request('a', spec({ retry: { maxAttempts: Number.NaN } })))).toContain(
+      'retry.maxAttempts takes',
+    )
+  })
+
   it('closed, ends what is running and refuses more', async () => {
     const { client, server } = await setUp({ server: { intercept: ({ type }) => type === 'message' } })
     const room = client.call(feed, { name: 'a' })

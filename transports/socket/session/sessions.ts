@@ -3,6 +3,7 @@ import type { Call } from '../../../src/core/call/call.ts'
 import { principalOf } from '../../../src/core/call/credential.ts'
 import type { Services } from '../../../src/core/call/services.ts'
 import { guard } from '../../../src/core/guard.ts'
+import { aboveZero, callable, notNegative, object, oneOf, orFalse, type RulesOf } from '../../../src/core/options.ts'
 import type { BackoffOptions } from '../../../src/core/time/backoff.ts'
 import { type PageLife, pageLife } from '../../../src/core/time/page-life.ts'
 import type { CloseCodes } from '../close-codes.ts'
@@ -37,6 +38,30 @@ export interface SocketOptions {
   readonly webSocket?: WebSocketClass | undefined
   /** Passed to `ws` in Node: certificates, agent … */
   readonly wsOptions?: object | undefined
+}
+
+const whole = 'an object such as '
+
+/** What a transport over sockets takes of them. */
+export const socketRules: RulesOf<SocketOptions> = {
+  authIn: /* @__PURE__ */ oneOf('header', 'subprotocol', 'query', 'message'),
+  headers: /* @__PURE__ */ object(`${whole}{ 'x-app': 'shop' }`),
+  connectTimeoutMs: aboveZero,
+  heartbeat: /* @__PURE__ */ orFalse(
+    /* @__PURE__ */ object(`${whole}{ idleMs: 25_000 }`, { idleMs: aboveZero, answerMs: aboveZero }),
+  ),
+  reconnect: /* @__PURE__ */ object(`${whole}{ maxDelayMs: 30_000 }`, {
+    baseDelayMs: notNegative,
+    maxDelayMs: notNegative,
+    maxAttempts: notNegative,
+    stableMs: notNegative,
+  }),
+  idleMs: notNegative,
+  lingerMs: notNegative,
+  maxFrameBytes: aboveZero,
+  closeCodes: /* @__PURE__ */ object(`${whole}{ 4000: 'retry' }`),
+  webSocket: callable,
+  wsOptions: /* @__PURE__ */ object('an object'),
 }
 
 /**

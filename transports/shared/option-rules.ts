@@ -1,0 +1,33 @@
+import { idempotencyProfiles } from '../../src/core/call/idempotency.ts'
+import { oneOf, orFalse, takes } from '../../src/core/options.ts'
+import { retryOption } from '../../src/core/retry/options.ts'
+
+/** What makes a credential, or `false` for none. */
+export const authRule = /* @__PURE__ */ orFalse(
+  /* @__PURE__ */ takes(
+    'what bearerAuth(), apiKeyAuth() or basicAuth() makes',
+    (value) => typeof (value as { credential?: unknown } | null)?.credential === 'function',
+  ),
+)
+
+/** The name of a profile, or `false` for no keys. */
+export const idempotencyRule = /* @__PURE__ */ oneOf(false, .../* @__PURE__ */ Object.keys(idempotencyProfiles))
+
+/** The words for what {@link isSchema} takes. */
+export const schemaWords = 'a schema, such as type<T>()'
+
+/** Anything of Standard Schema. */
+export function isSchema(value: unknown): boolean {
+  return ((typeof value === 'object' && value !== null) || typeof value === 'function') && '~standard' in value
+}
+
+/** A schema where an operation may declare one. */
+export const schemaRule = /* @__PURE__ */ takes(schemaWords, isSchema)
+
+/** What every operation may say, whatever its protocol. */
+export const operationRules = {
+  via: /* @__PURE__ */ takes('the key of a transport', (value) => typeof value === 'string' && value !== ''),
+  retry: retryOption,
+  auth: /* @__PURE__ */ oneOf(false),
+  validate: /* @__PURE__ */ oneOf('warn', false),
+}
