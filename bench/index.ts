@@ -1,3 +1,5 @@
+import { parseArgs } from 'node:util'
+import { against } from './against.ts'
 import { exitTimes } from './exit.ts'
 import { type Comparison, compare, type Measured } from './support/ab.ts'
 import { startServer } from './support/start-server.ts'
@@ -7,11 +9,19 @@ interface Suite {
   close(): Promise<void>
 }
 
-const isJson = process.argv.includes('--json')
-const only = process.argv.slice(2).filter((argument) => !argument.startsWith('--'))
-const rounds = process.argv.includes('--short') ? 5 : 31
+/**
+ * `npm run bench`: Polywire against the libraries that it uses or replaces. Names of suites narrow it, `--short` makes few
+ * rounds, `--json` prints figures. `npm run bench -- --against <folder>`: against another checkout of Polywire instead.
+ */
+const { values: options, positionals: only } = parseArgs({
+  allowPositionals: true,
+  options: { json: { type: 'boolean' }, short: { type: 'boolean' }, against: { type: 'string' } },
+})
+const isJson = options.json === true
+const rounds = options.short ? 5 : 31
+const other = options.against
 
-const suites: Record<string, (port: number) => Promise<Suite>> = {
+const protocols: Record<string, (port: number) => Promise<Suite>> = {
   rest: async (port) => (await import('./rest.ts')).rest(port, rounds),
   graphql: async (port) => (await import('./graphql.ts')).graphql(port, rounds),
   'grpc-web': async (port) => (await import('./grpc-web.ts')).grpcWeb(port, rounds),
@@ -19,12 +29,16 @@ const suites: Record<string, (port: number) => Promise<Suite>> = {
   websocket: async (port) => (await import('./websocket.ts')).websocket(port, rounds),
 }
 
+const suites: typeof protocols = other === undefined ? protocols : { against: (port) => against(other, port, rounds) }
+
 const results: { title: string; measured: Measured[] }[] = []
 for (const [name, make] of Object.entries(suites)) {
-  if (only.length > 0 && !only.includes(name)) continue
+  if (other === undefined && only.length > 0 && !only.includes(name)) continue
   const server = await startServer('./raw-server.ts')
   const suite = await make(server.port)
   for (const comparison of suite.comparisons) {
+    // Of a comparison with another checkout, the words narrow the rows: `-- --against ../before SSE`.
+    if (other !== undefined && only.length > 0 && !only.some((word) => comparison.title.includes(word))) continue
     const measured = await compare(comparison)
     results.push({ title: comparison.title, measured })
     if (!isJson) print(comparison.title, measured)
@@ -32,7 +46,7 @@ for (const [name, make] of Object.entries(suites)) {
   await suite.close()
   server.stop()
 }
-const exits = only.length === 0 || only.includes('exit') ? await measureExits() : []
+const exits = other === undefined && (only.length === 0 || only.includes('exit')) ? await measureExits() : []
 if (isJson) console.log(JSON.stringify({ node: process.version, rounds, results, exits }, null, 2))
 
 async function measureExits() {

@@ -3,7 +3,7 @@ import { createServer, type Socket } from 'node:net'
 /**
  * A server in a process of its own that answers with prepared bytes, so that it never limits what is measured.
  *
- * `GET /sse/N` streams N events; any other path gives the small JSON answer.
+ * `GET /sse/N` streams N events, `WatchItems` 10,000 messages; any other path gives the small JSON answer.
  */
 const small = JSON.stringify({
   id: 42,
@@ -15,7 +15,8 @@ const small = JSON.stringify({
 })
 const json = response('application/json', small)
 const graphql = response('application/json', JSON.stringify({ data: { user: JSON.parse(small) } }))
-const grpc = response('application/grpc-web+proto', grpcBody())
+const grpc = response('application/grpc-web+proto', grpcBody(1))
+const grpcStream = response('application/grpc-web+proto', grpcBody(10_000))
 
 const server = createServer({ noDelay: true }, (socket) => {
   let buffered = ''
@@ -37,6 +38,7 @@ const server = createServer({ noDelay: true }, (socket) => {
 function answer(socket: Socket, path: string): void {
   if (path.startsWith('/sse/')) socket.write(eventStream(Number(path.slice(5))))
   else if (path.startsWith('/graphql')) socket.write(graphql)
+  else if (path.endsWith('/WatchItems')) socket.write(grpcStream)
   else if (path.startsWith('/polywire.')) socket.write(grpc)
   else socket.write(json)
 }
@@ -49,13 +51,14 @@ function response(type: string, body: string | Buffer): Buffer {
   ])
 }
 
-/** An Item with its name alone (field 2), and a trailer frame with status 0. */
-function grpcBody(): Buffer {
+/** Messages with a text as field 2 (an Item with its name; where there are more, events with an Item), and a trailer frame with status 0. */
+function grpcBody(count: number): Buffer {
   const text = Buffer.from('Ada Lovelace')
-  const message = Buffer.concat([Buffer.from([18, text.length]), text])
+  const item = Buffer.concat([Buffer.from([18, text.length]), text])
+  const message = count === 1 ? item : Buffer.concat([Buffer.from([8, 7, 18, item.length]), item])
   const trailer = Buffer.from('grpc-status: 0\r\n')
   const frame = (flag: number, bytes: Buffer) => Buffer.concat([Buffer.from([flag, 0, 0, 0, bytes.length]), bytes])
-  return Buffer.concat([frame(0, message), frame(0x80, trailer)])
+  return Buffer.concat([...Array.from({ length: count }, () => frame(0, message)), frame(0x80, trailer)])
 }
 
 const streams = new Map<number, Buffer>()
