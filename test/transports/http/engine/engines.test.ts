@@ -1,9 +1,11 @@
 import { createServer, type Server, type Socket } from 'node:net'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib'
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { openBody } from '../../../../transports/http/body.ts'
 import { toReadable } from '../../../../transports/http/bytes.ts'
 import { requestBuffered } from '../../../../transports/http/collect.ts'
-import type { FetchLike, HttpEngine } from '../../../../transports/http/contract.ts'
+import type { FetchLike, HttpEngine, HttpRequest } from '../../../../transports/http/contract.ts'
+import { explainByCode } from '../../../../transports/http/engine/fault-codes.ts'
 import { FetchEngine } from '../../../../transports/http/engine/fetch/engine.ts'
 import { UndiciEngine } from '../../../../transports/http/engine/undici/engine.ts'
 import { CountingScope, exchange, newScope, turns } from '../../../support/recording-sink.ts'
@@ -429,3 +431,167 @@ async function silentServer(): Promise<{ server: Server; port: number; sockets: 
   const { port } = server.address() as { port: number }
   return { server, port, sockets: { open, first, closed } }
 }
+
+describe.each(engines)('%s, as fetch does it', (name, make) => {
+  let server: FaultServer
+  let engine: HttpEngine
+  beforeAll(async () => {
+    server = await FaultServer.start()
+    engine = make()
+  })
+  afterAll(async () => {
+    await engine.close()
+    await server.close()
+  })
+  afterEach(() => {
+    server.exchanges.length = 0
+  })
+  const text = 'hello '.repeat(500)
+  const send = (path: string, headers: Record<string, string> = {}, more: Partial<HttpRequest> = {}) =>
+    requestBuffered(engine, { method: 'GET', url: server.url + path, headers, ...more }, newScope())
+
+  it.each([
+    ['gzip', gzipSync],
+    ['x-gzip', gzipSync],
+    ['deflate', deflateSync],
+    ['deflate', deflateRawSync],
+    ['br', brotliCompressSync],
+    ...(name === 'undici' ? [['zstd', zstdCompressSync] as const, ['GZIP', gzipSync] as const] : []),
+  ] as const)('reads %s', async (coding, compress) => {
+    server.on('/compressed', (each) => each.reply(200, compress(text), { 'content-encoding': coding }))
+    expect((await send('/compressed')).text()).toBe(text)
+  })
+
+  it('says who it is and what it can decompress, unless the caller does', async () => {
+    const { headers } = JSON.parse((await send('/echo')).text())
+    expect(headers['user-agent']).toMatch(/^(polywire|node|undici)/)
+    expect(headers['accept-encoding']).toContain('gzip')
+    if (name === 'undici') expect(headers['accept-encoding']).toBe('gzip, br, zstd')
+    const own = { 'user-agent': 'mine/1.0', 'accept-encoding': 'identity' }
+    expect(JSON.parse((await send('/echo', own)).text()).headers).toMatchObject(own)
+  })
+
+  it('asks for a range of what is not compressed', async () => {
+    const { headers } = JSON.parse((await send('/echo', { range: 'bytes=0-9' })).text())
+    expect(headers['accept-encoding']).toMatch(/identity/)
+  })
+
+  it('421: once more on a fresh connection, whatever the method', async () => {
+    const ports: (number | undefined)[] = []
+    let refusals = 1
+    server.on('/misdirected', async (each) => {
+      ports.push(each.socket.remotePort)
+      const body = String(await each.body())
+      each.reply(refusals-- > 0 ? 421 : 200, body)
+    })
+    await send('/json')
+    const body = async function* () {
+      yield utf8('hello')
+    }
+    for (const more of [{}, { method: 'POST', body: 'hello' }, { method: 'PATCH', body }]) {
+      refusals = 1
+      ports.length = 0
+      expect((await send('/misdirected', {}, more)).status).toBe(200)
+      expect(ports).toHaveLength(2)
+      if (name === 'undici') expect(ports[0]).not.toBe(ports[1])
+    }
+    refusals = 9
+    ports.length = 0
+    expect((await send('/misdirected', {}, { method: 'POST', body: 'hello' })).status).toBe(421)
+    expect(ports).toHaveLength(2)
+    ports.length = 0
+    expect((await send('/misdirected', {}, { method: 'POST', body, isBodyReplayable: false })).status).toBe(421)
+    expect(ports).toHaveLength(1)
+  })
+
+  it('two readers at once each get their own', async () => {
+    let drip: (text: string) => Promise<void> = () => Promise.resolve()
+    let end = () => {}
+    server.on('/two', (each) => {
+      each.head(200)
+      drip = (each_) => each.write(each_)
+      end = () => each.end()
+    })
+    const { body } = await openBody(engine, { method: 'GET', url: `${server.url}/two`, headers: {} }, newScope())
+    const reads = [body.next(), body.next(), body.next(), body.next()]
+    await drip('one')
+    expect(Buffer.from((await reads[0])?.value as Uint8Array).toString()).toBe('one')
+    await drip('two')
+    expect(Buffer.from((await reads[1])?.value as Uint8Array).toString()).toBe('two')
+    end()
+    expect(await Promise.all(reads.slice(2))).toEqual([
+      { done: true, value: undefined },
+      { done: true, value: undefined },
+    ])
+    const broken = await openBody(engine, { method: 'GET', url: `${server.url}/cut-body`, headers: {} }, newScope())
+    const all = await Promise.allSettled([broken.body.next(), broken.body.next(), broken.body.next()])
+    expect(all.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'rejected'])
+  })
+})
+
+describe('code that is not ours', () => {
+  const coded = Object.assign(new TypeError('odd'), { code: 'ECONNRESET' })
+  const own = new TypeError("Cannot read properties of undefined (reading 'x')")
+  const network = { what: expect.stringContaining(''), code: undefined }
+  const mistake = { code: 'internal', cause: own }
+
+  it.each<[string, unknown, object]>([
+    ['a TypeError that is no network error', own, mistake],
+    ['a ReferenceError', new ReferenceError('x is not defined'), { code: 'internal' }],
+    ['Chrome', new TypeError('Failed to fetch'), network],
+    ['Chrome with a host', new TypeError('Failed to fetch (api.example.com)'), network],
+    ['Firefox', new TypeError('NetworkError when attempting to fetch resource.'), network],
+    ['Safari', Object.assign(new TypeError('Load failed'), { stack: undefined }), network],
+    ['Safari, said by somebody else', new TypeError('Load failed'), { code: 'internal' }],
+    ['Node', new TypeError('fetch failed', { cause: new Error('x') }), network],
+    ['Deno', new TypeError('error sending request for url (http://a.example/)'), network],
+    ['workerd', new TypeError('Network connection lost'), network],
+    ['a TypeError with a code of the network', coded, network],
+    ['an Error', new Error('odd'), network],
+    ['a text', 'odd', network],
+    ['nothing', undefined, network],
+  ])('a fetch of the user that throws %s', async (_, error, expected) => {
+    for (const fetch of [
+      () => Promise.reject(error),
+      () => {
+        throw error
+      },
+    ]) {
+      const sink = exchange(new FetchEngine(fetch as FetchLike, explainByCode), { url: 'http://a.example/' })
+      await sink.over()
+      expect(sink.fault).toMatchObject({ ...expected, sent: 'maybe', cause: error })
+    }
+  })
+
+  it('is told by a fetch that was replaced, too; what the platform throws is the network', async () => {
+    const spy = vi.spyOn(globalThis, 'fetch').mockRejectedValue(own)
+    const sink = exchange(new FetchEngine(), { url: 'http://a.example/' })
+    await sink.over()
+    expect(sink.fault).toMatchObject(mistake)
+    spy.mockRestore()
+    vi.stubGlobal(
+      'fetch',
+      Object.assign(async () => Promise.reject(own), { toString: undefined }),
+    )
+    vi.spyOn(Function.prototype, 'toString').mockReturnValue('function fetch() { [native code] }')
+    const stock = exchange(new FetchEngine(), { url: 'http://a.example/' })
+    await stock.over()
+    vi.restoreAllMocks()
+    vi.unstubAllGlobals()
+    expect(stock.fault).toMatchObject({ what: 'network error', code: undefined })
+  })
+
+  it('a dispatcher that throws, at once or later', async () => {
+    for (const dispatch of [
+      () => {
+        throw own
+      },
+      (_: unknown, handler: { onResponseError(controller: unknown, error: unknown): void }) =>
+        void setImmediate(() => handler.onResponseError(undefined, own)),
+    ]) {
+      const sink = exchange(new UndiciEngine({ dispatcher: { dispatch } }), { url: 'http://a.example/' })
+      await sink.over()
+      expect(sink.fault).toMatchObject({ ...mistake, sent: 'no' })
+    }
+  })
+})

@@ -169,7 +169,9 @@ class FetchExchange implements HttpControl {
   #nextHop(response: ResponseLike): Hop | HttpFault | undefined {
     const request = this.#request
     const status = response?.status ?? 0
-    if (status === 421 && !this.#isResent && isReplayable(request)) {
+    // A fetch by itself sends anything but a stream once more, on a fresh connection.
+    const isLeft = typeof request.body === 'function' && !request.blob && isReplayable(request)
+    if (status === 421 && !this.#isResent && isLeft) {
       this.#isResent = true
       return { request, redirected: this.#redirected as Redirected }
     }

@@ -3,10 +3,11 @@ import type { HeaderMap, HeaderRecord } from '../../../../src/core/call/header-m
 import type { HttpControl, HttpFault, HttpHead, HttpScope, HttpSink } from '../../contract.ts'
 
 type Zlib = typeof import('node:zlib')
-const decoders: Readonly<Record<string, (zlib: Zlib) => Transform>> = {
+const decoders: Readonly<Record<string, (zlib: Zlib, first: Uint8Array | undefined) => Transform>> = {
   gzip: (zlib) => zlib.createGunzip(),
   'x-gzip': (zlib) => zlib.createGunzip(),
-  deflate: (zlib) => zlib.createInflate(),
+  // Many servers leave out the wrapper that the RFC asks for; its first byte tells.
+  deflate: (zlib, first) => ((first?.[0] ?? 8) % 16 === 8 ? zlib.createInflate() : zlib.createInflateRaw()),
   br: (zlib) => zlib.createBrotliDecompress(),
   zstd: (zlib) => zlib.createZstdDecompress(),
 }
@@ -62,7 +63,7 @@ class DecodingSink implements HttpSink, HttpControl {
   }
 
   onData(bytes: Uint8Array): void {
-    if (this.#stages.length === 0) this.#build()
+    if (this.#stages.length === 0) this.#build(bytes)
     if (this.#stages[0]?.write(bytes) === false) this.#wire?.pause()
   }
 
@@ -100,9 +101,11 @@ class DecodingSink implements HttpSink, HttpControl {
     if (this.#close()) this.#wire?.cancel()
   }
 
-  #build(): void {
+  #build(first: Uint8Array): void {
     const zlib = process.getBuiltinModule('node:zlib')
-    this.#stages = this.#names.map((name) => (decoders[name] as (typeof decoders)[string])(zlib))
+    this.#stages = this.#names.map((name, at) =>
+      (decoders[name] as (typeof decoders)[string])(zlib, at ? undefined : first),
+    )
     for (const [at, stage] of this.#stages.entries()) {
       stage.on('error', (cause) => this.#broken(cause))
       const next = this.#stages[at + 1]
