@@ -8,6 +8,8 @@ import { FetchEngine } from '../http/engine/fetch/engine.ts'
 import { UndiciEngine } from '../http/engine/undici/engine.ts'
 import { followRedirect } from '../http/redirect.ts'
 import type { LoadSocketDriver } from '../socket/driver/choose.ts'
+import type { WebSocketClass } from '../socket/driver/driver.ts'
+import { webSocketDriver } from '../socket/driver/web.ts'
 
 /** `#platform` in Node. */
 export const name = 'node'
@@ -25,13 +27,23 @@ export function createHttpEngine(options: EngineOptions = {}): HttpEngine {
 
 /** The engine that nobody chose: undici, or a fetch that was replaced. */
 export function createAutoEngine(): HttpEngine {
-  return new AutoEngine(new UndiciEngine(), new FetchEngine(undefined, explainFault, followRedirect))
+  const fetch = new FetchEngine(undefined, explainFault, followRedirect)
+  return new AutoEngine(new UndiciEngine({}, fetch), fetch)
 }
 
-/** The socket that Node does best with, loaded when the first one is opened. */
+/**
+ * The socket that Node does best with, loaded when the first one is opened; where a bundle cannot load it (esbuild's ES
+ * modules have no `require`), the platform's own, which takes no options.
+ */
 export const loadSocketDriver: LoadSocketDriver | undefined = async (options, like) => {
-  const { nodeSocketDriver } = await import('../socket/driver/ws.ts')
-  return nodeSocketDriver(options, like)
+  try {
+    const { nodeSocketDriver } = await import('../socket/driver/ws.ts')
+    return nodeSocketDriver(options, like)
+  } catch (error) {
+    const own = like ?? (globalThis as { WebSocket?: WebSocketClass }).WebSocket
+    if (options !== undefined || !own) throw error
+    return webSocketDriver(own)
+  }
 }
 
 /**

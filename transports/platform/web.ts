@@ -43,9 +43,12 @@ export async function retryLoop<T>(attempt: () => Promise<T>, shouldRetry: (erro
 }
 
 type Builtins = { getBuiltinModule?(name: string): { AsyncLocalStorage?: new () => AsyncContext<never> } | undefined }
-const { process } = globalThis as { process?: Builtins }
-const AsyncLocalStorage = process?.getBuiltinModule?.('node:async_hooks')?.AsyncLocalStorage
+
+function findAsyncContext(): (<T>() => AsyncContext<T>) | undefined {
+  const { process } = globalThis as { process?: Builtins }
+  const AsyncLocalStorage = process?.getBuiltinModule?.('node:async_hooks')?.AsyncLocalStorage
+  return AsyncLocalStorage && (() => new AsyncLocalStorage())
+}
 
 /** Follows a piece of work through everything that it awaits; Bun, Deno and workerd may have Node's. */
-export const createAsyncContext: (<T>() => AsyncContext<T>) | undefined =
-  AsyncLocalStorage && (() => new AsyncLocalStorage())
+export const createAsyncContext: (<T>() => AsyncContext<T>) | undefined = /* @__PURE__ */ findAsyncContext()
