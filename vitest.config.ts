@@ -13,8 +13,12 @@ const project = (name: string, include: string, options: object = {}): TestProje
 /** What README and docs show is written for the Node that npm scripts have; test:runtimes runs the rest on others too. */
 const docs = process.version.startsWith('v24.') ? [] : ['test/docs/**']
 
+/** `POLYWIRE_UNDICI=undici-newest`: the sources take the newest undici instead of the oldest of the range. */
+const undici = process.env.POLYWIRE_UNDICI
+const alias = undici ? [{ find: /^undici(?=\/|$)/, replacement: undici }] : []
+
 export default defineConfig({
-  resolve: { conditions },
+  resolve: { conditions, alias },
   ssr: { resolve: { conditions, externalConditions: conditions } },
   oxc: { target: 'es2022' },
   test: {

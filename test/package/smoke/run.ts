@@ -25,16 +25,16 @@ process.exitCode = status ?? 1
 
 /** workerd resolves no packages: what its users' tool does, bundling by the condition `workerd`, is done here. */
 async function prepareWorkerd(directory: string, port: number): Promise<void> {
-  const contents = `import { smoke } from './program.mjs'; export default { test: () => smoke(${port}) }`
   await build({
-    stdin: { contents, resolveDir: directory },
+    entryPoints: [join(directory, 'worker.mjs')],
+    define: { PORT: String(port) },
     outfile: join(directory, 'worker.js'),
     bundle: true,
     format: 'esm',
     conditions: ['workerd', 'worker', 'browser'],
     logLevel: 'error',
   })
-  const worker = `(modules = [(name = "worker.js", esModule = embed "worker.js")], compatibilityDate = "2026-01-01")`
+  const worker = `(modules = [(name = "worker.js", esModule = embed "worker.js")], compatibilityDate = "2026-01-01", bindings = [(name = "self", service = "main")])`
   const services = `[(name = "main", worker = ${worker}), (name = "internet", network = (allow = ["public", "private", "local"]))]`
   const config = `using Workerd = import "/workerd/workerd.capnp";\nconst config :Workerd.Config = (services = ${services});\n`
   writeFileSync(join(directory, 'config.capnp'), config)

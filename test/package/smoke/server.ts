@@ -14,6 +14,7 @@ export async function startSmokeServer(): Promise<SmokeServer> {
     const json = (status: number, body: unknown): void => {
       response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
     }
+    if (request.url === '/silent') return
     if (request.url === '/users/42') json(200, { id: 42, name: 'Ada', authorization: request.headers.authorization })
     else if (request.url === '/flaky') json(calls++ === 0 ? 503 : 200, { calls })
     else if (request.url === '/orders/7/events') {
