@@ -48,6 +48,7 @@ export interface InputSpec {
 export type ReadInput = (input: unknown, check: Check) => RequestInput | Promise<RequestInput>
 
 type Values = Readonly<Record<string, unknown>>
+type Parts = Record<string, unknown>
 
 const none: Values = Object.freeze({})
 /** Methods whose flat input goes to the query. */
@@ -74,31 +75,39 @@ function flatReader(method: string, names: readonly string[], spec: InputSpec, o
   const hasBody = spec.input !== undefined || (spec.body !== undefined && spec.body !== '*')
   const reserved = names.length + queryNames.length > 0
 
-  const make = (params: Values, query: Values, left: Values): RequestInput => {
+  const finish = (params: Values, query: Values, left: Values): RequestInput => {
     if (rest === 'query') return new RequestInput(params, left, undefined, undefined)
     return new RequestInput(params, query, undefined, hasBody || Object.keys(left).length > 0 ? left : undefined)
   }
   /** Also takes what stood before a schema: one may drop what it does not know, path names among it. */
   const split = (given: unknown, check: Check, raw = given): RequestInput | Promise<RequestInput> => {
     const value = given ?? none
-    if (!isRecord(value)) {
+    if (Object.getPrototypeOf(value) !== Object.prototype && !isRecord(value)) {
       if (rest === 'query' || reserved) throw misshapen(value, origin)
       return then(part ? check(part, value) : value, (body) => new RequestInput(none, none, undefined, body))
     }
-    const params: Record<string, unknown> = {}
-    const query: Record<string, unknown> = {}
-    let left: Values = value
+    const params: Parts = {}
+    const query: Parts = {}
+    let left = value as Parts
     if (reserved) {
       left = {}
       for (const name of Object.keys(value)) {
-        if (names.includes(name)) params[name] = value[name]
-        else if (queryNames.includes(name)) query[name] = value[name]
-        else setOwn(left, name, value[name])
+        const member = (value as Values)[name]
+        // A plain assignment to this name would set the prototype.
+        if (name === '__proto__') Object.defineProperty(left, name, { value: member, enumerable: true })
+        else if (names.includes(name)) params[name] = member
+        else if (queryNames.includes(name)) query[name] = member
+        else left[name] = member
       }
       if (raw !== given) restore(params, names, raw)
     }
-    if (part === undefined) return make(params, query, left)
-    return then(check(part, left), (checked) => make(params, query, checked as Values))
+    if (part !== undefined) {
+      const checked = check(part, left)
+      if (checked instanceof Promise) return checked.then((done) => finish(params, query, done))
+      left = checked as Parts
+    }
+    if (rest === 'query') return new RequestInput(params, left, undefined, undefined)
+    return finish(params, query, left)
   }
   if (!whole) return split
   return (input, check) => {
@@ -149,10 +158,4 @@ function isRecord(value: unknown): value is Values {
 function restore(params: Record<string, unknown>, names: readonly string[], raw: unknown): void {
   for (const name of names)
     if (!Object.hasOwn(params, name) && Object.hasOwn(raw as object, name)) params[name] = (raw as Values)[name]
-}
-
-/** A plain assignment to `__proto__` would set the prototype. */
-function setOwn(to: Values, name: string, value: unknown): void {
-  if (name === '__proto__') Object.defineProperty(to, name, { value, enumerable: true })
-  else (to as Record<string, unknown>)[name] = value
 }

@@ -55,8 +55,12 @@ export class PathTemplate {
   /** @throws {CallError} `invalid_argument` when a value is missing or unfit; it names the placeholder, never the value. */
   fill(values: Readonly<Record<string, unknown>>, origin: ErrorOrigin | undefined): string {
     let path = this.#literals[0] as string
-    for (let i = 0; i < this.names.length; i++)
-      path += encodeSegment(values[this.names[i] as string], this.names[i] as string, origin) + this.#literals[i + 1]
+    for (let i = 0; i < this.names.length; i++) {
+      const name = this.names[i] as string
+      const value = values[name]
+      const isPlain = typeof value === 'string' ? plain.test(value) : Number.isSafeInteger(value)
+      path += (isPlain ? value : encodeSegment(value, name, origin)) + (this.#literals[i + 1] as string)
+    }
     return path
   }
 }
@@ -68,7 +72,6 @@ function encodeSegment(value: unknown, name: string, origin: ErrorOrigin | undef
       `'${name}' of the path ${value === undefined || value === null ? 'is missing' : 'is no string, number or bigint'}`,
       origin,
     )
-  if (plain.test(text)) return text
   if (text === '') throw refusal(`'${name}' of the path is empty`, origin)
   if (dots.test(text))
     throw refusal(`'${name}' of the path is a dot segment, which would lead to another resource`, origin)

@@ -78,7 +78,8 @@ export class HttpRestTransport implements RestTransport {
       const collect = call.options.onDownloadProgress ? withProgress(this.#collect, call) : this.#collect
       return requestBuffered(this.#engine, request, call.scope, collect).then(
         (response) => {
-          if (!isReply(response.status, this.#isManualRedirect)) return responseError(call, response)
+          const { status } = response
+          if (status !== 200 && !isReply(status, this.#isManualRedirect)) return responseError(call, response)
           return readReply(call, request.url, response, this.#codecs)
         },
         (error: unknown) => {

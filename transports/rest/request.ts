@@ -70,8 +70,20 @@ export class RestRequests {
     const profile = call.idempotencyKey === undefined ? undefined : this.#keyOutsideHeaders(call)
     const encoded =
       input.body === undefined && profile === undefined ? noBody : this.#body(call, method, headers, profile)
-    describeBody(headers, encoded)
-    const query = this.#query(call, method, input.query, profile)
+    if (encoded !== noBody) describeBody(headers, encoded)
+    else {
+      // Servers refuse an empty body that is said to be JSON.
+      if (headers['content-type'] !== undefined) delete headers['content-type']
+      if (headers['content-length'] !== undefined) delete headers['content-length']
+    }
+    let query = this.#defaultQuery
+    // A URLSearchParams has members, too: its methods.
+    for (const _ in input.query) {
+      query = this.#query(input.query, call)
+      break
+    }
+    if (profile && isBodiless(method)) query = joinQuery(query, encodeQuery({ [profile.name]: call.idempotencyKey }))
+    if (credential?.query) query = joinQuery(query, encodeQuery(credential.query, undefined, call))
     const path = base.prefix + template.fill(input.params, call)
     return {
       method,
@@ -86,20 +98,11 @@ export class RestRequests {
     }
   }
 
-  /** Of the transport and the call (where a name is in both, the call's wins), then key and credential. */
-  #query(call: Call, method: string, query: object, profile: IdempotencyProfile | undefined): string {
+  /** Of the transport and the call; where a name is in both, the call's wins. */
+  #query(query: object, call: Call): string {
     const { query: defaults, queryStyle } = this.#defaults
-    let written = this.#defaultQuery
-    if (isSearchParams(query)) written = joinQuery(written, query.toString())
-    else
-      for (const _ in query) {
-        written = encodeQuery(defaults ? { ...defaults, ...query } : query, queryStyle, call)
-        break
-      }
-    if (profile && isBodiless(method))
-      written = joinQuery(written, encodeQuery({ [profile.name]: call.idempotencyKey }))
-    if (call.credential?.query) written = joinQuery(written, encodeQuery(call.credential.query, undefined, call))
-    return written
+    if (isSearchParams(query)) return joinQuery(this.#defaultQuery, query.toString())
+    return encodeQuery(defaults ? { ...defaults, ...query } : query, queryStyle, call)
   }
 
   #makeBase(binding: RestBinding): CallHeaders {
@@ -134,10 +137,9 @@ export class RestRequests {
 /** Content type and length as the body has them; the caller's own length counts for a stream alone. */
 function describeBody(headers: Headers, { body, contentType, length }: EncodedBody): void {
   if (contentType !== undefined) headers['content-type'] = contentType
-  // Servers refuse an empty body that is said to be JSON.
-  else if (headers['content-type'] !== undefined) delete headers['content-type']
+  else delete headers['content-type']
   if (length !== undefined) headers['content-length'] = String(length)
-  else if (typeof body !== 'function' && headers['content-length'] !== undefined) delete headers['content-length']
+  else if (typeof body !== 'function') delete headers['content-length']
 }
 
 function isBodiless(method: string): boolean {

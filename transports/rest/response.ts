@@ -5,6 +5,7 @@ import { checkSchema, validating } from '../../src/core/call/schema.ts'
 import { CallError } from '../../src/core/errors/error.ts'
 import type { Failure } from '../../src/core/errors/failure.ts'
 import { type Codecs, decodeText, findCodec, type MediaType, readMediaType } from '../http/codecs.ts'
+import { decodeUtf8 } from '../http/collect.ts'
 import type { HttpFault, HttpHead } from '../http/contract.ts'
 import { httpFailure } from '../http/errors.ts'
 import type { RestBinding } from './operation.ts'
@@ -61,14 +62,16 @@ function decode(bytes: Uint8Array, type: MediaType, reads: RestBinding['reads'],
   const parse = codecs && findCodec(codecs, type.essence)?.parse
   if (parse) return parse(plainBytes(bytes), type.charset)
   if (bytes.byteLength === 0) return reads === 'any' && type.kind === 'text' ? '' : undefined
+  if (type.kind === 'json')
+    return JSON.parse(type.charset === 'utf-8' ? decodeUtf8(bytes) : decodeText(bytes, type.charset))
   if (reads === 'declared' && !mayBeJson(type)) throw new Misfit(otherType(type))
   const kind = reads === 'any' ? type.kind : 'json'
   return decodeBytes(bytes, kind, type.charset, kind === 'untyped')
 }
 
-/** JSON, no type, and texts that are no page may hold JSON. */
+/** No type, and texts that are no page may hold JSON. */
 function mayBeJson({ kind, essence }: MediaType): boolean {
-  return kind === 'json' || kind === 'untyped' || (essence.startsWith('text/') && essence !== 'text/html')
+  return kind === 'untyped' || (essence.startsWith('text/') && essence !== 'text/html')
 }
 
 function otherType({ essence, kind }: MediaType): string {

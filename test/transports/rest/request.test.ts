@@ -420,12 +420,12 @@ describe('what is put on the wire for others', () => {
 
   it('credentials: headers last, query at the end', async () => {
     const auth = { name: 'test', credential: () => ({ headers: { authorization: 'Bearer t' }, query: { key: 'a&b' } }) }
-    await connect({ auth, query: { v: 1 } }).call(
-      get('/a', { query: type<{ q: string }>() }),
-      { q: 'x' },
-      { headers: { authorization: 'mine' } },
-    )
+    const find = get('/a', { query: type<{ q: string }>() })
+    const client = connect({ auth, query: { v: 1 } })
+    await client.call(find, { q: 'x' }, { headers: { 'x-own': '1' } })
     expect([server.last.url, server.last.headers.authorization]).toEqual(['/a?v=1&q=x&key=a%26b', 'Bearer t'])
+    await client.call(find, { q: 'x' }, { headers: { Authorization: 'mine' } })
+    expect([server.last.url, server.last.headers.authorization]).toEqual(['/a?v=1&q=x', 'mine'])
   })
 
   it('a credential that no header may hold is refused, and not shown', async () => {
