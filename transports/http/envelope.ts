@@ -1,5 +1,5 @@
 import type { Violation } from '../../src/core/errors/failure.ts'
-import { readViolations } from './violations.ts'
+import { readSentences, readViolations } from './violations.ts'
 
 /** What an error body says, whatever it is written in. */
 export interface ErrorEnvelope {
@@ -18,16 +18,24 @@ export interface ErrorEnvelope {
 }
 
 type Body = Readonly<Record<string, unknown>>
-const empty: ErrorEnvelope = {}
 /** A code, not a sentence. */
 const token = /^[\w.:/#+-]{1,128}$/
 /** Longer texts are pages, not messages. */
 const maxTextLength = 2_000
 
+/** Names of members, the most telling first. */
+const codeNames = ['code', 'errorCode', 'error_code', 'reason']
+const messageNames = ['message', 'error_description', 'detail', 'title', 'error', 'msg', 'errors']
+const requestIdNames = ['request_id', 'requestId', 'requestID', 'request-id', 'traceId']
+/** Where lists of refused fields stand. */
+const violationNames = ['errors', 'invalid-params', 'invalid_params', 'violations', 'validation']
+/** A body with one of these is an envelope, and not itself an object of messages by field. */
+const envelopeNames = /^(?:messages?|errors?|details?|code|status(?:Code)?)$/
+
 /**
  * Reads an error body: `application/problem+json`, `{ error: { code, message, details, request_id } }`,
- * google.rpc.Status, Connect's and OAuth's errors, and what frameworks write (`{ message, code }`,
- * `{ errors: [{ field, message }] }`); of anything else, its text.
+ * google.rpc.Status, Connect's and OAuth's errors, and what frameworks and platforms write (ASP.NET, Spring, Rails,
+ * Laravel, Django REST, FastAPI, Nest, hapi, Kubernetes, Azure, Salesforce …); of anything else, its text.
  *
  * @param body - the decoded body: an object, a text, anything.
  * @param essence - its media type, in lower case and without parameters.
@@ -35,75 +43,101 @@ const maxTextLength = 2_000
  */
 export function readErrorEnvelope(body: unknown, essence: string, status: number): ErrorEnvelope {
   if (typeof body === 'string')
-    return essence === 'text/plain' || essence === '' ? { serverMessage: textOf(body) } : empty
-  if (!isRecord(body)) return Array.isArray(body) ? { violations: readViolations(body) } : empty
+    return essence === 'text/plain' || essence === '' ? { serverMessage: plainText(body) } : {}
   const isInput = status === 400 || status === 422
-  if (essence === 'application/problem+json') return fromProblem(body, isInput)
-  if (isRecord(body.error)) return fromError(body.error, body, isInput)
-  return fromFlat(body, isInput)
-}
-
-/** RFC 9457; its `status` is advisory: the response's own rules. */
-function fromProblem(problem: Body, isInput: boolean): ErrorEnvelope {
-  const type = text(problem.type)
+  if (Array.isArray(body)) return fromList(body)
+  if (!isRecord(body)) return {}
+  const inner = [body.error, body.detail].find(isRecord)
+  if (inner) {
+    const read = fromRecord(inner, isInput)
+    return { ...read, requestId: read.requestId ?? first(body, requestIdNames, idOf) }
+  }
+  const read = fromRecord(body, isInput)
+  if (essence !== 'application/problem+json') return read
+  // RFC 9457; its `status` is advisory: the response's own rules.
   return {
-    ...fromFlat(problem, isInput),
-    problem,
-    reason: tokenOf(problem.code) ?? (type === undefined || type === 'about:blank' ? undefined : lastOf(type)),
-    serverMessage: text(problem.detail) ?? text(problem.title),
+    ...read,
+    problem: body,
+    reason: tokenOf(body.code) ?? typeOf(body),
+    serverMessage: text(body.detail) ?? text(body.title),
   }
 }
 
-/** `{ error: { code, message, details, request_id } }`; Google's, where `status` is the code in words. */
-function fromError(error: Body, around: Body, isInput: boolean): ErrorEnvelope {
-  const read = fromFlat(error, isInput)
-  return { ...read, requestId: read.requestId ?? requestIdOf(around) }
+/** Salesforce lists its errors, the first of which tells what happened; another list is one of refused fields. */
+function fromList(body: readonly unknown[]): ErrorEnvelope {
+  const violations = readViolations(body)
+  const [head] = body
+  const isWhole = isRecord(head) && (head.errorCode !== undefined || violations === undefined)
+  return isWhole ? { ...fromRecord(head, false), violations } : { violations }
 }
 
-/** Members side by side: Connect, google.rpc.Status, OAuth, AWS, GitHub, Fastify, JSON:API … */
-function fromFlat(body: Body, isInput: boolean): ErrorEnvelope {
-  const { details } = body
-  const google = Array.isArray(details) ? fromGoogleDetails(details) : empty
-  const lists = [
-    google.violations,
-    body.errors,
-    body['invalid-params'],
-    body.invalid_params,
-    body.violations,
-    body.validation,
-    asList(body.detail),
-    isInput ? details : asList(details),
-  ]
+/** Members side by side. */
+function fromRecord(body: Body, isInput: boolean): ErrorEnvelope {
+  const { details, errors } = body
+  const google = Array.isArray(details) ? fromGoogleDetails(details) : {}
   return {
-    reason: google.reason ?? reasonOf(body),
-    serverMessage:
-      text(body.message) ??
-      text(body.error_description) ??
-      text(body.detail) ??
-      text(body.title) ??
-      text(body.error) ??
-      text(body.msg),
-    violations: lists.map(readViolations).find((found) => found !== undefined),
+    reason: google.reason ?? reasonOf(body, Array.isArray(errors) ? errors[0] : undefined),
+    serverMessage: first(body, messageNames, messageOf),
+    violations: google.violations ?? violationsOf(body, isInput),
     details,
-    requestId: requestIdOf(body) ?? google.requestId,
+    requestId: first(body, requestIdNames, idOf) ?? innerRequestId(body) ?? google.requestId,
     retryAfterMs: google.retryAfterMs,
     isQuotaExhausted: google.isQuotaExhausted,
   }
 }
 
-/** Google's `code` is a number and its `status` the code in words; Fastify's `error` is a phrase. */
-function reasonOf(body: Body): string | undefined {
-  const type = typeof body.__type === 'string' ? lastOf(body.__type) : undefined
-  const first = Array.isArray(body.errors) && isRecord(body.errors[0]) ? tokenOf(body.errors[0].code) : undefined
+/** Google's `code` is a number and its `status` the code in words. */
+function reasonOf(body: Body, listed: unknown): string | undefined {
+  const status = /^[A-Z][A-Z_]+$/.test(String(body.status)) ? tokenOf(body.status) : undefined
   return (
     tokenOf(body.code) ??
-    (/^[A-Z][A-Z_]+$/.test(String(body.status)) ? tokenOf(body.status) : undefined) ??
-    tokenOf(body.error) ??
-    tokenOf(body.error_code) ??
-    tokenOf(type) ??
-    tokenOf(lastOf(text(body.type) ?? '')) ??
-    first
+    status ??
+    phraseless(body.error) ??
+    first(body, codeNames, tokenOf) ??
+    (typeof body.__type === 'string' ? tokenOf(lastOf(body.__type)) : undefined) ??
+    typeOf(body) ??
+    (isRecord(listed) ? first(listed, codeNames, tokenOf) : undefined)
   )
+}
+
+/** A single capitalised word is the phrase of a status (`Forbidden`), which many frameworks write beside it. */
+function phraseless(value: unknown): string | undefined {
+  const code = tokenOf(value)
+  return code !== undefined && /^[A-Z][a-z]+$/.test(code) ? undefined : code
+}
+
+/** `https://example.com/probs/out-of-credit` → `out-of-credit`; a page that explains the status is no code. */
+function typeOf({ type }: Body): string | undefined {
+  if (typeof type !== 'string' || type === 'about:blank') return undefined
+  const isOfStatus = /\/\/[^/]*(?:ietf\.org|rfc-editor\.org|mozilla\.org|w3\.org|httpstatus\w*\.\w+)\//.test(type)
+  return isOfStatus ? undefined : tokenOf(lastOf(type))
+}
+
+function violationsOf(body: Body, isInput: boolean): readonly Violation[] | undefined {
+  const { details, detail, validation, message } = body
+  for (const name of violationNames) {
+    const found = readViolations(body[name])
+    if (found && !isKeys(body[name])) return found
+  }
+  // hapi tells the keys, and one message for all.
+  if (isKeys(validation))
+    return validation.keys.map((field) => ({ field: String(field), message: text(message) ?? '' }))
+  if (Array.isArray(detail)) return readViolations(detail)
+  if (isInput && Array.isArray(message)) return readSentences(message)
+  // Kubernetes: what stands beside the causes names the resource.
+  if (isRecord(details) && Array.isArray(details.causes)) return readViolations(details.causes)
+  if (Array.isArray(details) || isInput) {
+    const found = readViolations(details)
+    if (found) return found
+  }
+  // Django REST and bare model states: the whole body is an object of lists by field.
+  return isInput && !Object.keys(body).some((name) => envelopeNames.test(name))
+    ? readViolations(body, false)
+    : undefined
+}
+
+function isKeys(value: unknown): value is { readonly keys: readonly unknown[] } {
+  return isRecord(value) && Array.isArray(value.keys)
 }
 
 /** What google.rpc puts into `details`: BadRequest, ErrorInfo, RequestInfo, RetryInfo, QuotaFailure. */
@@ -120,16 +154,38 @@ function fromGoogleDetails(details: readonly unknown[]): ErrorEnvelope {
   }
 }
 
-function requestIdOf({ request_id, requestId, requestID }: Body): string | undefined {
-  return tokenOf(request_id) ?? tokenOf(requestId) ?? tokenOf(requestID)
+/** Microsoft Graph. */
+function innerRequestId({ innererror, innerError = innererror }: Body): string | undefined {
+  return isRecord(innerError) ? first(innerError, requestIdNames, idOf) : undefined
 }
 
-function textOf(body: string): string | undefined {
+/** What the first of the members gives that gives anything. */
+function first(body: Body, names: readonly string[], read: (value: unknown) => string | undefined): string | undefined {
+  for (const name of names) {
+    const found = read(body[name])
+    if (found !== undefined) return found
+  }
+  return undefined
+}
+
+/** An id; of a trace parent, the trace. */
+function idOf(value: unknown): string | undefined {
+  const id = tokenOf(value)
+  return /^[\da-f]{2}-([\da-f]{32})-/.exec(id ?? '')?.[1] ?? id
+}
+
+/** A message, or several: Nest, Rails. */
+function messageOf(value: unknown): string | undefined {
+  const isList = Array.isArray(value) && value.length > 0 && value.every((each) => typeof each === 'string')
+  return text(isList ? value.join('; ') : value)
+}
+
+function plainText(body: string): string | undefined {
   const trimmed = body.trim()
-  return trimmed === '' || trimmed.startsWith('<') ? undefined : trimmed.slice(0, maxTextLength)
+  return trimmed.startsWith('<') ? undefined : text(trimmed)
 }
 
-/** `https://example.com/probs/out-of-credit` → `out-of-credit`; `com.example#NotFound` → `NotFound`. */
+/** `com.example#NotFound` → `NotFound`. */
 function lastOf(uri: string): string {
   return uri.slice(Math.max(uri.lastIndexOf('/'), uri.lastIndexOf('#')) + 1)
 }
@@ -140,10 +196,6 @@ function text(value: unknown): string | undefined {
 
 function tokenOf(value: unknown): string | undefined {
   return typeof value === 'string' && token.test(value) ? value : undefined
-}
-
-function asList(value: unknown): unknown {
-  return Array.isArray(value) ? value : undefined
 }
 
 function isRecord(value: unknown): value is Body {

@@ -73,7 +73,7 @@ export function httpFailure(response: HttpErrorResponse, wallNow: number): Failu
 
 /** The row of the status, corrected by what headers and body say. */
 function refine(
-  { status, headers, isKeyed }: HttpErrorResponse,
+  { status, headers, isKeyed, essence }: HttpErrorResponse,
   { reason = '', retryAfterMs, isQuotaExhausted }: ErrorEnvelope,
 ): StatusRow {
   const row = statusRow(status)
@@ -87,6 +87,13 @@ function refine(
       return { code: 'aborted', hint: 'the first request with this idempotency key still runs', isRetryable: true }
     return exists.test(reason) ? { code: 'already_exists', hint: 'it exists already' } : row
   }
+  if (status === 404 && essence === 'text/html')
+    return { ...row, hint: 'an HTML page came, so probably no API answered: check path and baseUrl' }
+  if (status > 300 && status < 400 && status !== 304 && !headers.has('location'))
+    return {
+      ...row,
+      hint: 'a redirect that does not say where to: it has no Location header, which only the server can mend',
+    }
   if (status === 413 && isAskedToWait) return { ...row, isRetryable: true }
   if (status === 503 && isAskedToWait) return { ...row, isUnexecuted: true }
   return row

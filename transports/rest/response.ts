@@ -1,7 +1,7 @@
 import type { Call } from '../../src/core/call/call.ts'
 import type { HeaderMap } from '../../src/core/call/header-map.ts'
 import type { UnaryReply } from '../../src/core/call/reply.ts'
-import { checkSchema, validating } from '../../src/core/call/schema.ts'
+import { checkSchema, type Schema, validating } from '../../src/core/call/schema.ts'
 import { CallError } from '../../src/core/errors/error.ts'
 import type { Failure } from '../../src/core/errors/failure.ts'
 import { type Codecs, decodeText, findCodec, type MediaType, readMediaType } from '../http/codecs.ts'
@@ -143,14 +143,16 @@ export async function responseError(call: Call, response: WholeResponse): Promis
   throw new CallError(schema ? { ...failure, body: await typedBody(call, schema, failure) } : failure, call)
 }
 
-async function typedBody(
-  call: Call,
-  schema: Parameters<typeof checkSchema>[0],
-  { body, status }: Failure,
-): Promise<unknown> {
-  const checked = await checkSchema(schema, body)
-  if ('value' in checked) return checked.value
-  const message = `${call.operation.name}: the error body of ${status} does not fit its schema`
-  call.scope.services.telemetry?.event?.({ type: 'warning', call, message })
+/** A schema that refuses the body, or throws, hides no error. */
+async function typedBody(call: Call, schema: Schema<any, any>, { body, status }: Failure): Promise<unknown> {
+  const what = `${call.operation.name}: the error body of ${status}`
+  const { telemetry } = call.scope.services
+  try {
+    const checked = await checkSchema(schema, body)
+    if ('value' in checked) return checked.value
+    telemetry?.event?.({ type: 'warning', call, message: `${what} does not fit its schema` })
+  } catch {
+    telemetry?.event?.({ type: 'warning', call, message: `${what} was not read: its schema threw` })
+  }
   return body
 }

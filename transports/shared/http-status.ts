@@ -10,60 +10,73 @@ export interface StatusRow {
   readonly isUnexecuted?: true
 }
 
-const again = 'transient: call again later'
-const gateway: StatusRow = { code: 'unavailable', hint: again, isRetryable: true }
-const route: StatusRow = { code: 'unimplemented', hint: 'check method, path and media type' }
-const precondition: StatusRow = { code: 'failed_precondition', hint: 'the state of the resource forbids it' }
-const tooLarge: StatusRow = { code: 'resource_exhausted', hint: 'send less' }
+/** Code, hint, and in letters: R, another attempt may help; T, the server asks for less; U, it did not run the call. */
+type Row = readonly [code: Code, hint: string, flags?: string]
 
-/** HTTP status → code, and whether another attempt may help. */
-const rows: Readonly<Record<number, StatusRow>> = {
-  400: { code: 'invalid_argument', hint: 'see violations and serverMessage' },
-  401: { code: 'unauthenticated', hint: 'check the credential' },
-  403: { code: 'permission_denied', hint: 'the credential may not do this' },
-  404: { code: 'not_found', hint: 'no such resource, or the caller may not see it' },
+const again = 'transient: call again later'
+const input: Row = ['invalid_argument', 'see violations and serverMessage']
+const route: Row = ['unimplemented', 'check method, path and media type']
+const tooLarge: Row = ['resource_exhausted', 'send less']
+const gateway: Row = ['unavailable', again, 'R']
+const certificate: Row = ['unavailable', 'the gateway and the server behind it agree on no TLS']
+
+const rows: Readonly<Record<number, Row>> = {
+  400: input,
+  401: ['unauthenticated', 'check the credential'],
+  403: ['permission_denied', 'the credential may not do this'],
+  404: ['not_found', 'no such resource, or the caller may not see it'],
   405: route,
-  408: { code: 'deadline_exceeded', hint: again, isRetryable: true },
-  409: { code: 'aborted', hint: 'in conflict with the state of the resource: read it again, then decide' },
-  410: { code: 'not_found', hint: 'it is gone' },
-  412: { code: 'failed_precondition', hint: 'it changed meanwhile: read it again, then decide' },
+  408: ['deadline_exceeded', again, 'R'],
+  409: ['aborted', 'in conflict with the state of the resource: read it again, then decide'],
+  410: ['not_found', 'it is gone'],
+  412: ['failed_precondition', 'it changed meanwhile: read it again, then decide'],
   413: tooLarge,
-  414: { code: 'invalid_argument', hint: 'the query is too long' },
+  414: ['invalid_argument', 'the query is too long'],
   415: route,
-  416: { code: 'out_of_range', hint: 'no such range' },
-  422: { code: 'invalid_argument', hint: 'see violations and serverMessage' },
-  425: { code: 'unavailable', hint: again, isRetryable: true, isUnexecuted: true },
-  428: { code: 'failed_precondition', hint: 'send if-match with the etag last read' },
-  429: {
-    code: 'resource_exhausted',
-    hint: 'call less often',
-    isRetryable: true,
-    isThrottled: true,
-    isUnexecuted: true,
-  },
+  416: ['out_of_range', 'no such range'],
+  // The engine has asked once more by then, over a connection of its own.
+  421: ['unavailable', 'the server behind this connection does not serve this host: check baseUrl and proxies', 'U'],
+  422: input,
+  425: ['unavailable', again, 'RU'],
+  428: ['failed_precondition', 'send if-match with the etag last read'],
+  429: ['resource_exhausted', 'call less often', 'RTU'],
   431: tooLarge,
-  451: { code: 'permission_denied', hint: 'forbidden by law' },
-  499: { code: 'canceled', hint: 'a proxy saw the call end' },
-  500: { code: 'internal', hint: 'a fault of the server', isRetryable: true },
+  451: ['permission_denied', 'forbidden by law'],
+  499: ['canceled', 'a proxy saw the call end'],
+  500: ['internal', 'a fault of the server', 'R'],
   501: route,
   502: gateway,
   503: gateway,
   504: gateway,
-  505: { code: 'unimplemented', hint: 'the server speaks another version of HTTP' },
-  507: { code: 'resource_exhausted', hint: 'the server has no space left' },
-  511: { code: 'permission_denied', hint: 'the network wants a login (a captive portal)' },
-  // Cloudflare: its origin is down, does not answer in time, cannot be reached.
+  505: ['unimplemented', 'the server speaks another version of HTTP'],
+  507: ['resource_exhausted', 'the server has no space left'],
+  511: ['permission_denied', 'the network wants a login (a captive portal)'],
+  // Gateways whose origin is down, answers badly or not in time, or cannot be reached.
+  520: gateway,
   521: gateway,
   522: gateway,
   523: gateway,
   524: gateway,
+  525: certificate,
+  526: certificate,
+  527: gateway,
   // Overloaded, by convention.
-  529: { code: 'unavailable', hint: 'call less often', isRetryable: true, isThrottled: true },
+  529: ['unavailable', 'call less often', 'RT'],
+  530: gateway,
+  598: gateway,
 }
 
 /** The row of a status; a 4xx or 5xx that is not known says little, and no retry helps. */
 export function statusRow(status: number): StatusRow {
-  const row = rows[status]
-  if (row) return row
-  return status >= 400 && status < 500 ? precondition : { code: 'unknown', hint: 'an unexpected status' }
+  const isCaller = status >= 400 && status < 500
+  const [code, hint, flags = ''] =
+    rows[status] ??
+    (isCaller ? ['failed_precondition', 'the state of the resource forbids it'] : ['unknown', 'an unexpected status'])
+  return {
+    code,
+    hint,
+    ...(flags.includes('R') && { isRetryable: true }),
+    ...(flags.includes('T') && { isThrottled: true }),
+    ...(flags.includes('U') && { isUnexecuted: true }),
+  }
 }

@@ -2,12 +2,13 @@ import type { HeaderMap } from '../call/header-map.ts'
 
 const decimal = /^\d+(?:\.\d+)?$/
 const inMs = ['retry-after-ms', 'x-ms-retry-after-ms']
-const months = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec']
-const time = '(\\d{2}):(\\d{2}):(\\d{2})'
-/** The three forms of RFC 9110 §5.6.7; Date.parse is no help: it reads `120` as a year. */
-const imfFixdate = new RegExp(`^[A-Z][a-z]{2}, (\\d{2}) ([A-Z][a-z]{2}) (\\d{4}) ${time} GMT$`)
-const rfc850 = new RegExp(`^[A-Z][a-z]{5,8}, (\\d{2})-([A-Z][a-z]{2})-(\\d{2}) ${time} GMT$`)
-const asctime = new RegExp(`^[A-Z][a-z]{2} ([A-Z][a-z]{2}) ([ \\d]\\d) ${time} (\\d{4})$`)
+const clock = '(?<minute>\\d\\d:\\d\\d):(?<second>[0-5]\\d|60)'
+/** The three forms of RFC 9110 §5.6.7; Date.parse alone is no help: it reads `120` as a year. */
+const httpDates = [
+  `[A-Z][a-z]{2}, (?<day>\\d\\d) (?<month>[A-Z][a-z]{2}) (?<year>\\d{4}) ${clock} GMT`,
+  `[A-Z][a-z]{5,8}, (?<day>\\d\\d)-(?<month>[A-Z][a-z]{2})-(?<year>\\d\\d) ${clock} GMT`,
+  `[A-Z][a-z]{2} (?<month>[A-Z][a-z]{2}) (?<day>[ \\d]\\d) ${clock} (?<year>\\d{4})`,
+].map((form) => new RegExp(`^${form}$`))
 
 /**
  * The wait that a response asks for, in ms, never negative; undefined where it asks for none or in no known form.
@@ -39,41 +40,26 @@ export function hasRetryAfter(headers: HeaderMap): boolean {
 
 /** Milliseconds since 1970 of an HTTP date in any of the three forms of RFC 9110 §5.6.7. */
 export function parseHttpDate(value: string, wallNow: number): number | undefined {
-  const imf = imfFixdate.exec(value)
-  if (imf) return toTime(Number(imf[3]), imf[2], imf[1], imf.slice(4))
-  const old = rfc850.exec(value)
-  if (old) return toTime(fullYear(Number(old[3]), wallNow), old[2], old[1], old.slice(4))
-  const asc = asctime.exec(value)
-  if (asc) return toTime(Number(asc[6]), asc[1], asc[2], asc.slice(3))
+  for (const form of httpDates) {
+    const found = form.exec(value)?.groups
+    if (!found) continue
+    const { day, month, minute, second, year = '' } = found
+    // Date.parse knows no leap second.
+    const at = Date.parse(`${month} ${day} ${fullYear(year, wallNow)} ${minute} GMT`) + Number(second) * 1000
+    return Number.isNaN(at) ? undefined : at
+  }
   return undefined
+}
+
+/** RFC 9110: a two-digit year more than 50 years ahead lies in the past. */
+function fullYear(year: string, wallNow: number): number {
+  if (year.length > 2) return Number(year)
+  const thisYear = new Date(wallNow).getUTCFullYear()
+  const near = thisYear - (thisYear % 100) + Number(year)
+  return near > thisYear + 50 ? near - 100 : near
 }
 
 function toDecimal(value: string | null | undefined): number | undefined {
   const trimmed = value?.trim()
   return trimmed !== undefined && decimal.test(trimmed) ? Number(trimmed) : undefined
-}
-
-function toTime(
-  year: number,
-  monthName: string | undefined,
-  day: string | undefined,
-  clock: readonly (string | undefined)[],
-): number | undefined {
-  const month = months.indexOf(monthName ?? '')
-  const [hour, minute, second] = clock.map(Number)
-  const isValid =
-    month >= 0 &&
-    Number(day) >= 1 &&
-    Number(day) <= 31 &&
-    Number(hour) < 24 &&
-    Number(minute) < 60 &&
-    Number(second) <= 60
-  return isValid ? Date.UTC(year, month, Number(day), hour, minute, second) : undefined
-}
-
-/** RFC 9110: a two-digit year more than 50 years ahead lies in the past. */
-function fullYear(twoDigits: number, wallNow: number): number {
-  const thisYear = new Date(wallNow).getUTCFullYear()
-  const year = thisYear - (thisYear % 100) + twoDigits
-  return year > thisYear + 50 ? year - 100 : year
 }

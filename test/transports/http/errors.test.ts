@@ -90,10 +90,18 @@ describe('the mapping', () => {
     [505, 'unimplemented', ''],
     [507, 'resource_exhausted', ''],
     [511, 'permission_denied', ''],
-    [520, 'unknown', ''],
+    [421, 'unavailable', 'U'],
+    [520, 'unavailable', 'R'],
     [521, 'unavailable', 'R'],
+    [522, 'unavailable', 'R'],
+    [523, 'unavailable', 'R'],
     [524, 'unavailable', 'R'],
+    [525, 'unavailable', ''],
+    [526, 'unavailable', ''],
+    [527, 'unavailable', 'R'],
     [529, 'unavailable', 'RT'],
+    [530, 'unavailable', 'R'],
+    [598, 'unavailable', 'R'],
     [599, 'unknown', ''],
     [503, 'unavailable', 'R!', { headers: { 'x-should-retry': 'false' } }],
     [500, 'internal', 'R!', { headers: { 'stripe-should-retry': 'false' } }],
@@ -108,6 +116,17 @@ describe('the mapping', () => {
       'headers',
     ])
     expect(mapped.message).toContain(String(status))
+  })
+
+  it.each<[string, number, Answer, string]>([
+    ['a page that says that there is nothing', 404, { body: '<p>canary', type: 'text/html' }, 'check path and baseUrl'],
+    ['a redirect that leads nowhere', 301, {}, 'no Location header'],
+    ['another redirect that leads nowhere', 307, {}, 'no Location header'],
+    ['a misdirected request', 421, {}, 'does not serve this host'],
+  ])('%s: what it is and what to do', (_, status, answer, words) => {
+    const { message } = failure(status, answer)
+    expect(message).toContain(words)
+    expect(message).not.toContain('canary')
   })
 
   it('every status has a code and a message', () => {
@@ -314,6 +333,362 @@ describe('what error bodies say', () => {
       serverMessage: undefined,
       violations: undefined,
       problem: undefined,
+      ...expected,
+    })
+  })
+
+  const trace = '0af7651916cd43dd8448eb211c80319c'
+  /** As these frameworks and platforms write it; what is not named is not read. */
+  it.each<[string, number, unknown, Partial<Failure>, string?]>([
+    [
+      'ASP.NET, validation',
+      400,
+      {
+        type: 'https://tools.ietf.org/html/rfc9110#section-15.5.1',
+        title: 'One or more validation errors occurred.',
+        status: 400,
+        errors: { Name: ['The Name field is required.'], '$.age': ['The JSON value could not be converted.'] },
+        traceId: `00-${trace}-b7ad6b7169203331-00`,
+      },
+      {
+        serverMessage: 'One or more validation errors occurred.',
+        violations: [
+          { field: 'Name', message: 'The Name field is required.' },
+          { field: 'age', message: 'The JSON value could not be converted.' },
+        ],
+        requestId: trace,
+      },
+      'application/problem+json',
+    ],
+    [
+      'ASP.NET, not found, under application/json',
+      404,
+      {
+        type: 'https://tools.ietf.org/html/rfc9110#section-15.5.5',
+        title: 'Not Found',
+        status: 404,
+        traceId: '0HMPNHL0JHL76:00000001',
+      },
+      { serverMessage: 'Not Found', requestId: '0HMPNHL0JHL76:00000001' },
+    ],
+    [
+      'ASP.NET, a bare model state',
+      400,
+      { Name: ['The Name field is required.'], 'Address.Zip': ['Too short.', 'Not a number.'] },
+      {
+        violations: [
+          { field: 'Name', message: 'The Name field is required.' },
+          { field: 'Address.Zip', message: 'Too short.' },
+          { field: 'Address.Zip', message: 'Not a number.' },
+        ],
+      },
+    ],
+    [
+      'Nest',
+      404,
+      { statusCode: 404, message: 'Cannot GET /x', error: 'Not Found' },
+      { serverMessage: 'Cannot GET /x' },
+    ],
+    [
+      'Nest, a phrase of one word',
+      403,
+      { statusCode: 403, message: 'Forbidden resource', error: 'Forbidden' },
+      { serverMessage: 'Forbidden resource' },
+    ],
+    [
+      'Nest, validation',
+      400,
+      {
+        statusCode: 400,
+        message: ['email must be an email', 'address.zip should not be empty', 'Passwords differ'],
+        error: 'Bad Request',
+      },
+      {
+        serverMessage: 'email must be an email; address.zip should not be empty; Passwords differ',
+        violations: [
+          { field: 'email', message: 'email must be an email' },
+          { field: 'address.zip', message: 'address.zip should not be empty' },
+          { field: '', message: 'Passwords differ' },
+        ],
+      },
+    ],
+    [
+      'Kubernetes, not found',
+      404,
+      {
+        kind: 'Status',
+        apiVersion: 'v1',
+        metadata: {},
+        status: 'Failure',
+        message: 'pods "web" not found',
+        reason: 'NotFound',
+        details: { name: 'web', kind: 'pods' },
+        code: 404,
+      },
+      { reason: 'NotFound', serverMessage: 'pods "web" not found', details: { name: 'web', kind: 'pods' } },
+    ],
+    [
+      'Kubernetes, invalid',
+      422,
+      {
+        kind: 'Status',
+        status: 'Failure',
+        message: 'Pod "web" is invalid',
+        reason: 'Invalid',
+        details: {
+          name: 'web',
+          kind: 'Pod',
+          causes: [{ reason: 'FieldValueRequired', message: 'Required value', field: 'spec.containers[0].name' }],
+        },
+        code: 422,
+      },
+      {
+        reason: 'Invalid',
+        serverMessage: 'Pod "web" is invalid',
+        violations: [{ field: 'spec.containers[0].name', message: 'Required value' }],
+        details: expect.objectContaining({ name: 'web' }),
+      },
+    ],
+    [
+      'Kubernetes, invalid without causes: a resource is no field',
+      422,
+      { kind: 'Status', reason: 'Invalid', message: 'no', details: { name: 'web', kind: 'Pod' }, code: 422 },
+      { reason: 'Invalid', serverMessage: 'no', details: { name: 'web', kind: 'Pod' } },
+    ],
+    [
+      'Salesforce',
+      400,
+      [
+        {
+          message: 'Required fields are missing: [Name, City]',
+          errorCode: 'REQUIRED_FIELD_MISSING',
+          fields: ['Name', 'City'],
+        },
+      ],
+      {
+        reason: 'REQUIRED_FIELD_MISSING',
+        serverMessage: 'Required fields are missing: [Name, City]',
+        violations: [
+          { field: 'Name', message: 'Required fields are missing: [Name, City]' },
+          { field: 'City', message: 'Required fields are missing: [Name, City]' },
+        ],
+      },
+    ],
+    [
+      'Salesforce, not found',
+      404,
+      [{ errorCode: 'NOT_FOUND', message: 'The requested resource does not exist' }],
+      { reason: 'NOT_FOUND', serverMessage: 'The requested resource does not exist' },
+    ],
+    [
+      'Django REST',
+      400,
+      {
+        email: ['Enter a valid email address.'],
+        profile: { age: ['A valid integer is required.'] },
+        items: [{}, { name: ['This field is required.'] }],
+        non_field_errors: ['The passwords differ.'],
+      },
+      {
+        violations: [
+          { field: 'email', message: 'Enter a valid email address.' },
+          { field: 'profile.age', message: 'A valid integer is required.' },
+          { field: 'items.1.name', message: 'This field is required.' },
+          { field: '', message: 'The passwords differ.' },
+        ],
+      },
+    ],
+    ['Django REST, a text', 404, { detail: 'Not found.' }, { serverMessage: 'Not found.' }],
+    [
+      'Django REST, a token',
+      401,
+      {
+        detail: 'Given token not valid',
+        code: 'token_not_valid',
+        messages: [{ token_class: 'AccessToken', message: 'expired' }],
+      },
+      { reason: 'token_not_valid', serverMessage: 'Given token not valid' },
+    ],
+    [
+      'hapi',
+      400,
+      {
+        statusCode: 400,
+        error: 'Bad Request',
+        message: 'Invalid request payload input',
+        validation: { source: 'payload', keys: ['email', 'address.zip'] },
+      },
+      {
+        serverMessage: 'Invalid request payload input',
+        violations: [
+          { field: 'email', message: 'Invalid request payload input' },
+          { field: 'address.zip', message: 'Invalid request payload input' },
+        ],
+      },
+    ],
+    ['Boom', 409, { statusCode: 409, error: 'Conflict', message: 'taken' }, { serverMessage: 'taken' }],
+    [
+      'Azure Resource Manager',
+      400,
+      {
+        error: {
+          code: 'BadArgument',
+          message: 'Multiple errors in ContactInfo data',
+          target: 'ContactInfo',
+          details: [
+            { code: 'NullValue', target: 'PhoneNumber', message: 'Phone number must not be null' },
+            { code: 'Other', message: 'about no field' },
+          ],
+          innererror: { code: 'PasswordError', minLength: 6 },
+        },
+      },
+      {
+        reason: 'BadArgument',
+        serverMessage: 'Multiple errors in ContactInfo data',
+        violations: [{ field: 'PhoneNumber', message: 'Phone number must not be null' }],
+        details: expect.any(Array),
+      },
+    ],
+    [
+      'Microsoft Graph',
+      404,
+      {
+        error: {
+          code: 'Request_ResourceNotFound',
+          message: 'Resource does not exist.',
+          innerError: { date: '2026-11-22T00:00:00', 'request-id': 'a1b2-c3', 'client-request-id': 'd4' },
+        },
+      },
+      { reason: 'Request_ResourceNotFound', serverMessage: 'Resource does not exist.', requestId: 'a1b2-c3' },
+    ],
+    [
+      'Spring',
+      400,
+      {
+        timestamp: '2026-11-22T00:00:00.000+00:00',
+        status: 400,
+        error: 'Bad Request',
+        message: 'Validation failed',
+        errors: [
+          {
+            codes: ['NotBlank.user.name'],
+            defaultMessage: 'must not be blank',
+            objectName: 'user',
+            field: 'name',
+            code: 'NotBlank',
+          },
+        ],
+        path: '/users',
+      },
+      {
+        reason: 'NotBlank',
+        serverMessage: 'Validation failed',
+        violations: [{ field: 'name', message: 'must not be blank' }],
+      },
+    ],
+    [
+      'Spring, bare',
+      404,
+      { timestamp: '2026-11-22T00:00:00.000+00:00', status: 404, error: 'Not Found', path: '/users/7' },
+      { serverMessage: 'Not Found' },
+    ],
+    [
+      'Rails',
+      422,
+      { errors: { email: ['has already been taken'], base: ['is closed'] } },
+      {
+        violations: [
+          { field: 'email', message: 'has already been taken' },
+          { field: '', message: 'is closed' },
+        ],
+      },
+    ],
+    [
+      'Rails, whole sentences',
+      422,
+      { errors: ['Email is taken', 'Name is short'] },
+      { serverMessage: 'Email is taken; Name is short' },
+    ],
+    ['Rails, by default', 404, { status: 404, error: 'Not Found' }, { serverMessage: 'Not Found' }],
+    [
+      'Laravel',
+      422,
+      { message: 'The email field is required.', errors: { email: ['The email field is required.'] } },
+      {
+        serverMessage: 'The email field is required.',
+        violations: [{ field: 'email', message: 'The email field is required.' }],
+      },
+    ],
+    ['Laravel, unauthenticated', 401, { message: 'Unauthenticated.' }, { serverMessage: 'Unauthenticated.' }],
+    [
+      'FastAPI with an object of its own',
+      400,
+      { detail: { code: 'OUT_OF_STOCK', message: 'Nothing is left' } },
+      { reason: 'OUT_OF_STOCK', serverMessage: 'Nothing is left' },
+    ],
+    [
+      'Joi',
+      400,
+      {
+        message: 'Validation failed',
+        details: [{ message: '"email" is required', path: ['user', 'email'], type: 'any.required' }],
+      },
+      {
+        serverMessage: 'Validation failed',
+        violations: [{ field: 'user.email', message: '"email" is required' }],
+        details: expect.any(Array),
+      },
+    ],
+    [
+      'Google, the older form',
+      400,
+      {
+        error: {
+          code: 400,
+          message: 'Invalid value',
+          errors: [
+            {
+              message: 'Invalid value',
+              domain: 'global',
+              reason: 'invalidParameter',
+              location: 'maxResults',
+              locationType: 'parameter',
+            },
+          ],
+        },
+      },
+      {
+        reason: 'invalidParameter',
+        serverMessage: 'Invalid value',
+        violations: [{ field: 'maxResults', message: 'Invalid value' }],
+      },
+    ],
+    [
+      'a class of errors is no field',
+      400,
+      { errors: [{ name: 'SequelizeUniqueConstraintError', message: 'email must be unique' }] },
+      {},
+    ],
+    [
+      'words that stand beside each other are no violations',
+      400,
+      { reason: 'bad', id: '42', hint: 'call us' },
+      { reason: 'bad' },
+    ],
+    [
+      'details that are no sentences',
+      400,
+      { message: 'no', details: { resource: 'user', id: '42' } },
+      { serverMessage: 'no', details: { resource: 'user', id: '42' } },
+    ],
+  ])('%s', (_, status, body, expected, type = 'application/json') => {
+    const { reason, serverMessage, violations, details, requestId } = failure(status, { body, type })
+    expect({ reason, serverMessage, violations, details, requestId }).toEqual({
+      reason: undefined,
+      serverMessage: undefined,
+      violations: undefined,
+      details: undefined,
+      requestId: undefined,
       ...expected,
     })
   })
