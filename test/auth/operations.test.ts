@@ -74,6 +74,22 @@ describe("a call's own header, over HTTP", () => {
     await client.close()
   })
 
+  it('among a nested input counts as well, however it is written', async () => {
+    let asked = 0
+    const client = connect(bearerAuth(() => `asked ${++asked}`))
+    const nested = get('/thing', {
+      shape: 'nested',
+      headers: type<{ Authorization?: string }>(),
+      output: type<{ headers: Record<string, string> }>(),
+    })
+    const own = await client.call(nested, { headers: { Authorization: 'Bearer mine' } })
+    expect(own.headers.authorization).toBe('Bearer mine')
+    expect(asked).toBe(0)
+    const ordinary = await client.call(nested, { headers: {} })
+    expect(ordinary.headers.authorization).toBe('Bearer asked 1')
+    await client.close()
+  })
+
   it('authorization keeps an API key at home, in a header or in the query', async () => {
     for (const auth of [apiKeyAuth('ours'), apiKeyAuth('ours', { query: 'key' })]) {
       const client = connect(auth)

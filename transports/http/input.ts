@@ -35,6 +35,9 @@ export class RequestInput implements RequestParts {
   }
 }
 
+/** The headers of a nested input. */
+export const headersOf = ({ headers }: RequestParts): RequestParts['headers'] => headers
+
 /** What a declaration says of its input. */
 export interface InputSpec {
   readonly shape?: 'flat' | 'nested' | undefined

@@ -1,7 +1,7 @@
 import { defineOperation, type Operation, type OperationInfo, type PagerInfo } from '../../src/core/call/operation.ts'
 import { type Schema, validating } from '../../src/core/call/schema.ts'
 import { isReplayableBody } from '../http/encode-body.ts'
-import { inputReader, type RequestParts, restPart } from '../http/input.ts'
+import { headersOf, inputReader, type RequestParts, restPart } from '../http/input.ts'
 import type { ResponseKind } from '../http/input-types.ts'
 import { PathTemplate } from '../http/path.ts'
 import { type AnySpec, checkSpec } from '../http/spec.ts'
@@ -70,6 +70,7 @@ function defineRest<O extends Operation<any, any>>(name: string, method: string,
     ...(pager && { paginate: shape === 'nested' ? pager.nested(restPart(method, spec)) : pager }),
     ...(retry !== undefined && { retry }),
     ...(auth === false && { auth }),
+    ...(shape === 'nested' && { headersOf }),
     ...(idempotency !== undefined && { idempotency }),
     ...(validate !== undefined && { validate }),
   })

@@ -1,7 +1,7 @@
 import type { Operation, OperationInfo, ResumeSpec } from '../../src/core/call/operation.ts'
 import { type Schema, validating } from '../../src/core/call/schema.ts'
 import { defineServerStream } from '../../src/core/stream/streaming.ts'
-import { inputReader, type RequestInput } from '../http/input.ts'
+import { headersOf, inputReader, type RequestInput } from '../http/input.ts'
 import { PathTemplate } from '../http/path.ts'
 import type { EventReader } from './batch.ts'
 import { makeReader } from './reader.ts'
@@ -35,6 +35,7 @@ export function defineEvents<O extends Operation<any, any>>(path: string, map: S
     kind: 'server_stream',
     isIdempotent: spec.idempotent ?? method === 'GET',
     binding,
+    ...(spec.shape === 'nested' && { headersOf }),
     isResumable: resume === true || resume === 'get',
     ...(typeof resume === 'object' ? { ...declared(resume, intake) } : { intake }),
     ...optional(map, spec),

@@ -35,6 +35,8 @@ export interface OperationInfo {
   /** A key is generated even if no profile says that the server honours it (POST, PATCH). */
   readonly isKeyedByDefault?: boolean
   readonly idempotency?: IdempotencyOption
+  /** The headers among the input, where the operation takes some there. */
+  readonly headersOf?: (input: any) => Readonly<Record<string, unknown>> | undefined
   /** It carries no credential, but one that a call brings itself. */
   readonly auth?: false
   readonly retry?: RetryOptions | false

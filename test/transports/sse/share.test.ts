@@ -215,6 +215,64 @@ describe('a connection of its own has', () => {
     ])
   })
 
+  it('each principal: the next one who logs in has a connection of his own', async () => {
+    const session = { token: 'of ada' }
+    const auth = bearerAuth(() => session.token)
+    const client = createClient({ transports: { sse: sseTransport({ baseUrl: server.origin, share: true }) }, auth })
+    closers.push(() => client.close())
+    const open = async () => {
+      const stream = client.call(watch)
+      collect(stream)
+      await stream.opened
+    }
+    await open()
+    await open()
+    expect(server.open).toBe(1)
+    session.token = 'of grace'
+    await open()
+    expect(server.open).toBe(2)
+    expect(server.requests.map(({ headers }) => headers.authorization)).toEqual(['Bearer of ada', 'Bearer of grace'])
+  })
+
+  it('but not a token that renews the one before: it reads the same connection', async () => {
+    let n = 0
+    const auth = bearerAuth(() => ({ token: `token ${++n}`, expiresInMs: 100_000 }))
+    const clock = manualClock()
+    const client = createClient({
+      transports: { sse: sseTransport({ baseUrl: server.origin, share: true }) },
+      auth,
+      clock,
+    })
+    closers.push(() => client.close())
+    const streams = [client.call(watch)]
+    collect(streams[0] as Stream<any>)
+    await streams[0]?.opened
+    await clock.advance(95_000)
+    streams.push(client.call(watch))
+    collect(streams[1] as Stream<any>)
+    await streams[1]?.opened
+    expect(n).toBe(2)
+    expect(server.open).toBe(1)
+  })
+
+  it('a call that brings its own authorization, with a source or without', async () => {
+    for (const auth of [bearerAuth('ours'), undefined]) {
+      const client = createClient({
+        transports: { sse: sseTransport({ baseUrl: server.origin, share: true }) },
+        ...(auth && { auth }),
+      })
+      const before = server.requests.length
+      const headers = { authorization: 'Bearer mine' }
+      const streams = [{ headers }, { headers }, {}].map((options) => client.call(watch, undefined, options))
+      for (const stream of streams) collect(stream)
+      await Promise.all(streams.map((stream) => stream.opened))
+      const ours = auth ? 'Bearer ours' : undefined
+      const sent = server.requests.slice(before).map((request) => request.headers.authorization)
+      expect(sent.sort()).toEqual(['Bearer mine', 'Bearer mine', ours])
+      await client.close()
+    }
+  })
+
   it('a POST', async () => {
     const ask = events(
       '/stream',

@@ -419,3 +419,47 @@ describe('two identities', () => {
     expect(server.framesOf('subscribe')).toHaveLength(2)
   })
 })
+
+describe('one socket is one principal', () => {
+  it('the next one who logs in has a socket of his own, while that of the one before idles or lives', async () => {
+    const session = { token: 'of ada' }
+    const { client, server } = await setUp({ client: { auth: bearerAuth(() => session.token) } })
+    const hers = client.call(feed, { name: 'hers' })
+    await hers.opened
+    await hers.close()
+    session.token = 'of grace'
+    await client.call(feed, { name: 'mine' }).opened
+    session.token = 'of linus'
+    await client.call(feed, { name: 'his' }).opened
+    expect(server.upgrades.map(({ headers }) => headers.authorization)).toEqual([
+      'Bearer of ada',
+      'Bearer of grace',
+      'Bearer of linus',
+    ])
+  })
+
+  it('a call that brings its own authorization has a socket of its own, with a source or without', async () => {
+    for (const auth of [bearerAuth('ours'), undefined]) {
+      const { client, server } = await setUp({ ...(auth && { client: { auth } }) })
+      const headers = { authorization: 'Bearer mine' }
+      await client.call(feed, { name: 'a' }).opened
+      await client.call(feed, { name: 'b' }, { headers }).opened
+      await client.call(feed, { name: 'c' }, { headers }).opened
+      await client.call(feed, { name: 'd' }).opened
+      expect(server.upgrades.map((upgrade) => upgrade.headers.authorization)).toEqual([
+        auth ? 'Bearer ours' : undefined,
+        'Bearer mine',
+        'Bearer mine',
+      ])
+    }
+  })
+
+  it('goes into the first message, too', async () => {
+    const { client, server } = await setUp({
+      server: { tokens: new Set(['mine']), authIn: 'message' },
+      transport: { webSocket: WebSocket },
+    })
+    await client.call(feed, { name: 'b' }, { headers: { authorization: 'Bearer mine' } }).opened
+    expect(server.frames[0]).toMatchObject({ type: 'auth', token: 'mine' })
+  })
+})

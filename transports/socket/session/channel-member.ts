@@ -1,4 +1,5 @@
 import type { Call } from '../../../src/core/call/call.ts'
+import { credentialOf } from '../../../src/core/call/credential.ts'
 import { HeaderMap } from '../../../src/core/call/header-map.ts'
 import type { StreamReply } from '../../../src/core/call/reply.ts'
 import { CallError } from '../../../src/core/errors/error.ts'
@@ -71,7 +72,7 @@ export class ChannelMember implements LinkUser, ChannelQueueOwner, StreamReply {
   }
 
   get credential() {
-    return this.#call.credential
+    return credentialOf(this.#call)
   }
 
   get since(): WireCursor | undefined {

@@ -1,4 +1,5 @@
 import type { Call } from '../../../src/core/call/call.ts'
+import { credentialOf } from '../../../src/core/call/credential.ts'
 import { HeaderMap } from '../../../src/core/call/header-map.ts'
 import { withoutRemoved } from '../../../src/core/call/headers-init.ts'
 import type { UnaryReply } from '../../../src/core/call/reply.ts'
@@ -37,7 +38,7 @@ export class SocketRequest implements LinkUser, Awaiting {
   }
 
   get credential() {
-    return this.#call.credential
+    return credentialOf(this.#call)
   }
 
   run(): Promise<UnaryReply> {

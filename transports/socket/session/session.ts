@@ -1,4 +1,5 @@
 import type { Call } from '../../../src/core/call/call.ts'
+import { credentialOf } from '../../../src/core/call/credential.ts'
 import type { StreamReply, UnaryReply } from '../../../src/core/call/reply.ts'
 import type { Telemetry } from '../../../src/core/call/telemetry.ts'
 import { CallError } from '../../../src/core/errors/error.ts'
@@ -61,7 +62,7 @@ export class SocketSession implements LinkReceiver {
 
   /** Opens a stream: resolves when the server has accepted the subscription. */
   stream(call: Call, spec: StreamSpec): Promise<StreamReply> {
-    if (call.isReopen && this.#link.isRefused(call.credential)) return Promise.reject(refusedBefore(call))
+    if (call.isReopen && this.#link.isRefused(credentialOf(call))) return Promise.reject(refusedBefore(call))
     return new ChannelMember(call, spec, this).open()
   }
 
