@@ -3,6 +3,7 @@ import type { SendOptions } from '../call/call-types.ts'
 import { defineOperation, type Operation, type OperationInfo } from '../call/operation.ts'
 import type { Plan } from '../call/plan.ts'
 import type { Scope } from '../call/scope.ts'
+import { addCaller } from '../errors/error.ts'
 import { outboxErrors } from '../outbox/errors.ts'
 import { Outbox } from '../outbox/outbox.ts'
 import { sleep } from '../time/bounded.ts'
@@ -27,7 +28,11 @@ class DuplexHandle<Message> extends StreamHandle<Message> {
     if (this.isOver) throw this.refusal('the channel is closed: the message was not sent')
     const sent = this.#outbox.send(message, options?.key, options?.signal, this.plan.outgoing)
     this.open().catch((error: unknown) => this.#outbox.close(error))
-    return sent
+    try {
+      await sent
+    } catch (error) {
+      throw addCaller(error)
+    }
   }
 
   override async end(): Promise<void> {

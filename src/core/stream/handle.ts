@@ -4,7 +4,7 @@ import type { Plan } from '../call/plan.ts'
 import { discardReply, type StreamReply } from '../call/reply.ts'
 import { toKnownError } from '../call/run-unary.ts'
 import type { Scope } from '../call/scope.ts'
-import { CallError, isAnyCallError } from '../errors/error.ts'
+import { addCaller, CallError, isAnyCallError } from '../errors/error.ts'
 import { type CursorKeeper, type CursorPlace, kept } from '../store/cursor-place.ts'
 import { bounded } from '../time/bounded.ts'
 import { StreamObservers } from './observers.ts'
@@ -206,7 +206,7 @@ export class StreamHandle<Message> implements Duplex<unknown, Message>, AsyncIte
     } catch (error) {
       const known = call ? toKnownError(error, call) : error
       this.#finish(known, isAnyCallError(known) && known.code === 'out_of_range' ? 'lost' : 'left')
-      throw known
+      throw addCaller(known)
     }
   }
 

@@ -1,3 +1,4 @@
+import { addCaller } from '../errors/error.ts'
 import { isGap } from './gap.ts'
 import type { Item, MessageSource, SourceEnd } from './source.ts'
 
@@ -112,7 +113,7 @@ export class StreamReader<Message> {
       for (;;) {
         const item = this.#batch[this.#index]
         if (item !== undefined) return this.#give(item)
-        if (this.#failure) throw this.#told(this.#failure)
+        if (this.#failure) throw addCaller(this.#told(this.#failure))
         const source = this.#source
         if (this.isOver || !source) return done
         const batch = source.take()
