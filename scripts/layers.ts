@@ -91,7 +91,7 @@ export const limits = {
   /** Below this a file needs a second importer. */
   smallLines: 20,
   /** Files of the core that refer to each other in a circle, types included. */
-  coreCircle: 31,
+  coreCircle: 10,
 }
 
 /** The short files with one importer that stay files all the same, and why: three at most. */

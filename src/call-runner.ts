@@ -2,15 +2,15 @@ import type { Auth } from './core/call/auth.ts'
 import { Call } from './core/call/call.ts'
 import { type CallOptions, checkCallOptions } from './core/call/call-options.ts'
 import type { UnaryResult } from './core/call/call-types.ts'
-import { compose } from './core/call/compose.ts'
 import { Context } from './core/call/context.ts'
 import { readHeaders } from './core/call/headers-init.ts'
 import type { Interceptor, Next } from './core/call/interceptor.ts'
+import { compose } from './core/call/interceptor.ts'
 import type { OperationInfo } from './core/call/operation.ts'
 import { makePlan, type Plan, type Route, type ValidateMode } from './core/call/plan.ts'
 import { inputWithin, runUnary } from './core/call/run-unary.ts'
+import type { Services } from './core/call/scope.ts'
 import { LiveScopes, Scope } from './core/call/scope.ts'
-import type { Services } from './core/call/services.ts'
 import type { Telemetry } from './core/call/telemetry.ts'
 import { withTokenRun } from './core/call/token-run.ts'
 import type { Transport } from './core/call/transport.ts'
@@ -19,6 +19,7 @@ import { guard } from './core/guard.ts'
 import type { Outbox } from './core/outbox/outbox.ts'
 import { RetryLimits } from './core/retry/limits.ts'
 import type { StreamHandle } from './core/stream/handle.ts'
+import type { Streaming } from './core/stream/streaming.ts'
 import { reasonOf } from './core/time/bounded.ts'
 import { type Clock, systemClock } from './core/time/clock.ts'
 import { DeadlineList } from './core/time/deadline-list.ts'
@@ -91,8 +92,9 @@ export class CallRunner {
   stream(info: OperationInfo, input: unknown, options: CallOptions = noOptions): StreamHandle<unknown> {
     const plan = this.#plan(info)
     const scope = new Scope(this.#services, undefined, info)
-    if (!info.streaming) throw misfit(info, 'an operation that streams is made by defineStream')
-    return info.streaming.handle(plan, scope, async (outbox) => {
+    const streaming = info.streaming as Streaming | undefined
+    if (!streaming) throw misfit(info, 'an operation that streams is made by defineStream')
+    return streaming.handle(plan, scope, async (outbox) => {
       const call = this.#begin(plan, input, options, scope, outbox)
       return call.input instanceof Promise ? inputWithin(call, call.input, this.#timeoutMs) : call
     })

@@ -1,8 +1,7 @@
 import { CallRunner } from './call-runner.ts'
 import { bindContract, bindOperation } from './contract.ts'
 import type { Auth } from './core/call/auth.ts'
-import type { DefaultChain } from './core/call/chain-parts.ts'
-import type { Interceptor } from './core/call/interceptor.ts'
+import type { DefaultChain, Interceptor } from './core/call/interceptor.ts'
 import {
   type Bound,
   type Contract,

@@ -16,6 +16,7 @@ export type {
   NoInput,
   Observer,
   PagedUnary,
+  PathValue,
   SendOptions,
   ServerStream,
   Stream,
@@ -43,11 +44,10 @@ export {
   type OutputOf,
   type ResumeSpec,
 } from './core/call/operation.ts'
-export type { PathValue } from './core/call/path-names.ts'
 export type { Reply, StreamReply, UnaryReply } from './core/call/reply.ts'
 export { optional, type Schema, type, type Witness } from './core/call/schema.ts'
+export type { Services } from './core/call/scope.ts'
 export { Scope } from './core/call/scope.ts'
-export type { Services } from './core/call/services.ts'
 export type { Telemetry, TelemetryEvent } from './core/call/telemetry.ts'
 export type { Transport } from './core/call/transport.ts'
 // Errors
@@ -63,7 +63,7 @@ export { type MemoryStoreOptions, memoryStore } from './core/store/memory-store.
 export type { Store, StoreTraits, StoreWrite } from './core/store/store.ts'
 export { type StoredCursorOptions, storedCursor } from './core/store/stored-cursor.ts'
 export { defineStream } from './core/stream/duplex.ts'
-export { type Gap, isGap } from './core/stream/gap.ts'
+export { type Gap, isGap, type Resync } from './core/stream/gap.ts'
 export {
   type Bound as QueueBound,
   conflate,
@@ -71,7 +71,6 @@ export {
   type OverflowOptions,
   type OverflowPolicy,
 } from './core/stream/overflow.ts'
-export type { Resync } from './core/stream/resync.ts'
 export { type Item, type MessageSource, Source, type SourceOptions, type Tap } from './core/stream/source.ts'
 export type { Continuity, StreamState } from './core/stream/state.ts'
 export type { BackoffOptions } from './core/time/backoff.ts'

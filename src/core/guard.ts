@@ -1,4 +1,3 @@
-import type { Telemetry } from './call/telemetry.ts'
 import { CallError, type ErrorOrigin, isAnyCallError } from './errors/error.ts'
 import type { Failure } from './errors/failure.ts'
 
@@ -34,6 +33,11 @@ export function toGuardError(
   return new CallError({ code: 'internal', message: `${what} threw: see cause`, ...failure, cause }, origin)
 }
 
+/** Who hears of a listener that failed: a client's telemetry. */
+interface Warned {
+  event?(event: { readonly type: 'warning'; readonly call: undefined; readonly message: string }): void
+}
+
 /**
  * Calls code that is not ours and only listens: listeners, observers, telemetry hooks.
  *
@@ -45,7 +49,7 @@ export function toGuardError(
 export function notify<A>(
   what: string,
   run: (argument: A) => unknown,
-  telemetry: Telemetry | undefined,
+  telemetry: Warned | undefined,
   argument?: A,
 ): void {
   try {
@@ -56,7 +60,7 @@ export function notify<A>(
   }
 }
 
-function warnOf(what: string, cause: unknown, telemetry: Telemetry | undefined): void {
+function warnOf(what: string, cause: unknown, telemetry: Warned | undefined): void {
   const name = cause instanceof Error ? cause.name : typeof cause
   const message = `${what} threw (${name}); the call goes on`
   try {

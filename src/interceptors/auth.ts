@@ -1,8 +1,8 @@
 import type { Auth, Credential } from '../core/call/auth.ts'
 import type { Call } from '../core/call/call.ts'
-import { ours } from '../core/call/compose.ts'
 import { ownCredential } from '../core/call/credential.ts'
 import type { Interceptor, Next } from '../core/call/interceptor.ts'
+import { trusted } from '../core/call/interceptor.ts'
 import type { Reply } from '../core/call/reply.ts'
 import { SelfWait } from '../core/call/token-run.ts'
 import { CallError, failureOf, isAnyCallError } from '../core/errors/error.ts'
@@ -17,7 +17,7 @@ import { isTransient } from '../core/errors/transient.ts'
  * that brings a header of its own is asked nothing and never replayed; an operation with `auth: false` carries nothing.
  */
 export function auth(source: Auth): Interceptor {
-  return ours(function auth(call, next) {
+  return trusted(function auth(call, next) {
     const own = ownCredential(call, source.header)
     if (own) return next(call.with({ credential: own }))
     if (call.operation.auth === false) return next(call)

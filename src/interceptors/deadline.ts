@@ -1,6 +1,6 @@
 import type { Call } from '../core/call/call.ts'
-import { ours } from '../core/call/compose.ts'
 import type { Interceptor } from '../core/call/interceptor.ts'
+import { trusted } from '../core/call/interceptor.ts'
 import { CallError, withHistory } from '../core/errors/error.ts'
 import { checkOptions, notNegative } from '../core/options.ts'
 
@@ -22,7 +22,7 @@ export interface DeadlineOptions {
 export function deadline(options: DeadlineOptions = {}): Interceptor {
   checkOptions('deadline()', options, { timeoutMs: notNegative })
   const { timeoutMs: defaultMs = 30_000 } = options
-  return ours(function deadline(call, next) {
+  return trusted(function deadline(call, next) {
     const { clock } = call.scope.services
     const now = clock.now()
     const timeoutMs = call.options.timeoutMs ?? defaultMs

@@ -1,5 +1,4 @@
-import type { ChainParts } from '../core/call/chain-parts.ts'
-import type { Interceptor } from '../core/call/interceptor.ts'
+import type { ChainParts, Interceptor } from '../core/call/interceptor.ts'
 import { auth } from './auth.ts'
 import { deadline } from './deadline.ts'
 import { idempotencyKey } from './idempotency-key.ts'

@@ -1,7 +1,7 @@
 import type { Call } from '../core/call/call.ts'
-import { ours } from '../core/call/compose.ts'
 import { type IdempotencyOption, type IdempotencyProfile, idempotencyProfiles } from '../core/call/idempotency.ts'
 import type { Interceptor } from '../core/call/interceptor.ts'
+import { trusted } from '../core/call/interceptor.ts'
 import { uuid } from '../core/call/uuid.ts'
 import { checkOptions, oneOf } from '../core/options.ts'
 
@@ -23,7 +23,7 @@ const unnamed: IdempotencyProfile = idempotencyProfiles['idempotency-key']
 export function idempotencyKey(options: IdempotencyKeyOptions = {}): Interceptor {
   checkOptions('idempotencyKey()', options, { profile: oneOf(...Object.keys(idempotencyProfiles), false) })
   const { profile } = options
-  return ours(function idempotencyKey(call, next) {
+  return trusted(function idempotencyKey(call, next) {
     const { operation, options } = call
     if (operation.isIdempotent && options.idempotencyKey === undefined) return next(call)
     const named = operation.idempotency ?? profile

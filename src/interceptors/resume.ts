@@ -1,6 +1,7 @@
-import { ours } from '../core/call/compose.ts'
 import type { Interceptor } from '../core/call/interceptor.ts'
+import { trusted } from '../core/call/interceptor.ts'
 import type { ResumeOptions } from '../core/resume/resume-stream.ts'
+import type { Streaming } from '../core/stream/streaming.ts'
 
 export type { ResumeOptions } from '../core/resume/resume-stream.ts'
 
@@ -19,8 +20,9 @@ export type { ResumeOptions } from '../core/resume/resume-stream.ts'
  * createClient({ transports, interceptors: () => [deadline(), resume({ maxAttempts: 10 }), retry()] })
  */
 export function resume(options: ResumeOptions = {}): Interceptor {
-  return ours(function resume(call, next) {
-    const { streaming, isResumable, resume: spec } = call.operation
+  return trusted(function resume(call, next) {
+    const { isResumable, resume: spec } = call.operation
+    const streaming = call.operation.streaming as Streaming | undefined
     return streaming && (isResumable || spec) ? streaming.resume(call, next, options) : next(call)
   })
 }

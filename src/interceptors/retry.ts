@@ -1,7 +1,7 @@
 import { retryLoop } from '#platform'
 import type { Call } from '../core/call/call.ts'
-import { ours } from '../core/call/compose.ts'
 import type { Interceptor, Next } from '../core/call/interceptor.ts'
+import { trusted } from '../core/call/interceptor.ts'
 import { discardReply, type Reply } from '../core/call/reply.ts'
 import { tokenRunOf } from '../core/call/token-run.ts'
 import {
@@ -37,7 +37,7 @@ const noOptions: RetryOptions = {}
  */
 export function retry(options: RetryOptions | false = noOptions): Interceptor {
   const defaults = options || noOptions
-  return ours(function retry(call, next) {
+  return trusted(function retry(call, next) {
     const own = call.options.retry ?? call.operation.retry
     if (call.isReopen || (options === false && !own)) return next(call)
     const { limits } = call.scope.services

@@ -1,10 +1,10 @@
-import { ours } from '../core/call/compose.ts'
 import type { Interceptor } from '../core/call/interceptor.ts'
+import { trusted } from '../core/call/interceptor.ts'
 import type { Telemetry } from '../core/call/telemetry.ts'
 
 /** Tells the sink of each call: outermost, so that it sees the call once and with everything it cost. */
 export function callSpan(sink: Telemetry): Interceptor {
-  return ours(async function callSpan(call, next) {
+  return trusted(async function callSpan(call, next) {
     const finish = sink.call?.(call)
     if (!finish) return next(call)
     try {
@@ -22,7 +22,7 @@ export function callSpan(sink: Telemetry): Interceptor {
 
 /** Tells the sink of each attempt: innermost, so that it sees every send. */
 export function attemptSpan(sink: Telemetry): Interceptor {
-  return ours(async function attemptSpan(call, next) {
+  return trusted(async function attemptSpan(call, next) {
     const finish = sink.attempt?.(call)
     if (!finish) return next(call)
     try {

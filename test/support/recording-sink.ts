@@ -1,6 +1,6 @@
 import type { HeaderMap } from '../../src/core/call/header-map.ts'
+import type { Services } from '../../src/core/call/scope.ts'
 import { Scope } from '../../src/core/call/scope.ts'
-import type { Services } from '../../src/core/call/services.ts'
 import type {
   HttpControl,
   HttpEngine,

@@ -1,7 +1,7 @@
 import type { Call } from '../../src/core/call/call.ts'
 import { HeaderMap } from '../../src/core/call/header-map.ts'
 import type { StreamReply } from '../../src/core/call/reply.ts'
-import type { Services } from '../../src/core/call/services.ts'
+import type { Services } from '../../src/core/call/scope.ts'
 import { CallError } from '../../src/core/errors/error.ts'
 import type { Failure } from '../../src/core/errors/failure.ts'
 import type { Item, Tap } from '../../src/core/stream/source.ts'

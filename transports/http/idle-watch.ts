@@ -1,4 +1,4 @@
-import type { Services } from '../../src/core/call/services.ts'
+import type { Services } from '../../src/core/call/scope.ts'
 import type { Armed } from '../../src/core/time/deadline-list.ts'
 
 /** Who is told of silence. */

@@ -1,6 +1,5 @@
-import type { NoInput } from '../../src/core/call/call-types.ts'
+import type { NoInput, PathNames, PathValue } from '../../src/core/call/call-types.ts'
 import type { IdempotencyOption } from '../../src/core/call/idempotency.ts'
-import type { PathNames, PathValue } from '../../src/core/call/path-names.ts'
 import type { Schema } from '../../src/core/call/schema.ts'
 import type { RetryOptions } from '../../src/core/retry/options.ts'
 

@@ -1,5 +1,5 @@
 import type { HeaderMap } from '../../src/core/call/header-map.ts'
-import type { Services } from '../../src/core/call/services.ts'
+import type { Services } from '../../src/core/call/scope.ts'
 import type { Phase, Sent } from '../../src/core/errors/failure.ts'
 import type { Armed } from '../../src/core/time/deadline-list.ts'
 import type { HttpControl, HttpFault, HttpHead, HttpScope, HttpSink } from '../http/contract.ts'

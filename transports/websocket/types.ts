@@ -1,7 +1,6 @@
-import type { Channel, NoInput, Unary } from '../../src/core/call/call-types.ts'
+import type { Channel, NoInput, PathNames, PathValue, Unary } from '../../src/core/call/call-types.ts'
 import type { IdempotencyOption } from '../../src/core/call/idempotency.ts'
 import type { Operation } from '../../src/core/call/operation.ts'
-import type { PathNames, PathValue } from '../../src/core/call/path-names.ts'
 import type { Schema } from '../../src/core/call/schema.ts'
 import type { OutboxOptions } from '../../src/core/outbox/outbox.ts'
 import type { RetryOptions } from '../../src/core/retry/options.ts'

@@ -2,16 +2,9 @@ import type { ErrorOrigin } from '../errors/error.ts'
 import { anything, callable, checkOptions, object, type RulesOf, takes } from '../options.ts'
 import { type RetryOptions, retryOption } from '../retry/options.ts'
 import type { CursorPlace } from '../store/cursor-place.ts'
-import type { Resync } from '../stream/resync.ts'
+import type { Resync } from '../stream/gap.ts'
 import type { Context } from './context.ts'
-
-/** The part of an AbortSignal that a call uses; duck-typed, since jsdom's and Node's are different classes. */
-export interface Signal {
-  readonly aborted: boolean
-  readonly reason?: unknown
-  addEventListener(type: 'abort', listener: () => void, options?: { readonly once?: boolean }): void
-  removeEventListener(type: 'abort', listener: () => void): void
-}
+import type { Signal } from './signal.ts'
 
 /** Bytes moved so far; `totalBytes` only where the length is known. */
 export interface Progress {

@@ -1,6 +1,5 @@
 import type { OutboxOptions } from '../outbox/outbox.ts'
 import type { RetryOptions } from '../retry/options.ts'
-import type { Streaming } from '../stream/streaming.ts'
 import type { CallOptions } from './call-options.ts'
 import type { ServerStream, Unary } from './call-types.ts'
 import type { IdempotencyOption } from './idempotency.ts'
@@ -18,6 +17,12 @@ export interface ResumeSpec<Message = any, In = any> {
   readonly cursor: (message: Message) => string | number | undefined
   /** The input that continues after a cursor. */
   readonly apply: (input: In, cursor: string) => In
+}
+
+/** What an operation that streams brings along; only the facade and `resume` know what it is: `Streaming`. */
+export interface StreamMachinery {
+  readonly handle: unknown
+  readonly resume: unknown
 }
 
 /** The run-time half of an operation: everything but its types. */
@@ -54,7 +59,7 @@ export interface OperationInfo {
   readonly errors?: { readonly [status: number]: Schema<any, any> }
   readonly paginate?: AnyPager
   /** Set by `defineStream`: what a stream needs of the core. */
-  readonly streaming?: Streaming
+  readonly streaming?: StreamMachinery
   /** Bounds of what waits to be sent on a duplex. */
   readonly outbox?: OutboxOptions
   /** A stream may be opened again after a drop. */

@@ -5,7 +5,7 @@ import type { Auth } from './auth.ts'
 import type { Next } from './interceptor.ts'
 import type { Check, OperationInfo } from './operation.ts'
 import { type Checked, checkSchema } from './schema.ts'
-import type { Services } from './services.ts'
+import type { Services } from './scope.ts'
 import type { Transport } from './transport.ts'
 
 /** One transport of a client with the chain composed in front of it. */

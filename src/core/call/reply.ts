@@ -1,4 +1,3 @@
-import type { MessageSource } from '../stream/source.ts'
 import type { Continuity } from '../stream/state.ts'
 import type { HeaderMap } from './header-map.ts'
 
@@ -30,6 +29,45 @@ export interface StreamReply {
   readonly continuity: () => Continuity
   /** The transport itself drops repeats and shows gaps: nobody else needs to remember cursors. Read for each batch. */
   readonly isSifted?: () => boolean
+}
+
+/** One message of a stream inside, on its way to the facade. */
+export interface Item {
+  readonly message: unknown
+  /** Where the stream can be opened again after this message; empty where the server took its cursor back. */
+  readonly cursor?: string | undefined
+  /** Bytes on the wire, where known: a bound on what is queued. */
+  readonly size?: number | undefined
+  /** A fingerprint of its text on the wire; see `fingerprint`. @defaultValue that of the message */
+  readonly mark?: number | undefined
+  /** The message is a {@link Gap}. */
+  readonly isGap?: true
+  /** The message is the user's own, and neither validated nor converted. */
+  readonly isFinal?: true
+}
+
+/** Changes, drops (undefined) or passes an item; synchronous, so that many taps cost little. What it throws fails the stream. */
+export type Tap = (item: Item) => Item | undefined
+
+/** How a source stands; a failure stands behind the messages that came before it. */
+export type SourceEnd = { readonly kind: 'ended' } | { readonly kind: 'failed'; readonly error: unknown }
+
+/** The reading side of a stream: in batches, iterated once, at the facade. */
+export interface MessageSource {
+  /** Everything that is queued; undefined when nothing is. */
+  take(): Item[] | undefined
+  /** Resolves when there is something to take or the source is finished; it may wake for nothing. */
+  ready(): Promise<void>
+  /** How it ended, once everything before has been taken. */
+  readonly end: SourceEnd | undefined
+  /** The last cursor that has come in, that of skipped messages too; empty where the server took it back. */
+  readonly cursor: string | undefined
+  /** Applied to what is queued and to all that follows, in order of registration. */
+  tap(tap: Tap): void
+  /** Tells when the producer ends or fails, at once, not only when the reader gets there. Any number may listen. */
+  onSettled(listener: (end: SourceEnd) => void): void
+  /** The reader leaves: closes the wire. */
+  close(reason: unknown): void
 }
 
 /** Closes a reply that arrived after its call had ended. */

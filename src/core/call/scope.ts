@@ -1,10 +1,25 @@
 import type { FailedAttempt } from '../errors/error.ts'
 import type { Phase, Sent } from '../errors/failure.ts'
 import { notify } from '../guard.ts'
+import type { RetryLimits } from '../retry/limits.ts'
 import type { StreamState } from '../stream/state.ts'
-import type { Armed } from '../time/deadline-list.ts'
+import type { Clock } from '../time/clock.ts'
+import type { Armed, DeadlineList } from '../time/deadline-list.ts'
 import type { OperationInfo } from './operation.ts'
-import type { Services } from './services.ts'
+import type { Telemetry } from './telemetry.ts'
+
+/** What all calls of one client share. */
+export interface Services {
+  readonly clock: Clock
+  readonly deadlines: DeadlineList
+  /** Budgets and waits, by origin and operation. */
+  readonly limits: RetryLimits
+  readonly telemetry: Telemetry | undefined
+  /** The calls that are not over. */
+  readonly live?: LiveScopes
+  /** What calls that are over still do, and the client's `close()` waits for. */
+  readonly lastWork?: Set<Promise<unknown>>
+}
 
 const inspect = Symbol.for('nodejs.util.inspect.custom')
 

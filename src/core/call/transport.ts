@@ -2,7 +2,7 @@ import type { Auth } from './auth.ts'
 import type { Call } from './call.ts'
 import type { Interceptor } from './interceptor.ts'
 import type { Reply } from './reply.ts'
-import type { Services } from './services.ts'
+import type { Services } from './scope.ts'
 
 /**
  * Turns a Call into a Reply over one protocol. Nothing else does I/O.

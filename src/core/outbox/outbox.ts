@@ -1,4 +1,4 @@
-import type { Signal } from '../call/call-options.ts'
+import type { Signal } from '../call/signal.ts'
 import type { Clock } from '../time/clock.ts'
 import type { Armed, DeadlineList } from '../time/deadline-list.ts'
 import type { OutboxErrors } from './errors.ts'

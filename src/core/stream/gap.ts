@@ -11,6 +11,9 @@ export interface Gap {
   readonly lost?: number
 }
 
+/** What stands in the place of lost messages. */
+export type Resync = (gap: Gap) => Iterable<unknown> | Promise<Iterable<unknown>>
+
 const gaps = new WeakSet<object>()
 
 /** Makes the item that stands for lost messages. */

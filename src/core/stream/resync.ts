@@ -1,10 +1,7 @@
 import type { Call } from '../call/call.ts'
-import type { Gap } from './gap.ts'
+import type { Gap, Resync } from './gap.ts'
 import { left, ReceiveQueue } from './queue.ts'
 import type { Item, MessageSource, SourceEnd, Tap } from './source.ts'
-
-/** What stands in the place of lost messages. */
-export type Resync = (gap: Gap) => Iterable<unknown> | Promise<Iterable<unknown>>
 
 /**
  * Puts a snapshot where messages are missing: asks for it at each gap, in its place among the messages; what is live

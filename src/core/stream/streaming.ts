@@ -1,6 +1,6 @@
 import type { Call } from '../call/call.ts'
 import type { Next } from '../call/interceptor.ts'
-import { defineOperation, type Operation, type OperationInfo } from '../call/operation.ts'
+import { defineOperation, type Operation, type OperationInfo, type StreamMachinery } from '../call/operation.ts'
 import type { Plan } from '../call/plan.ts'
 import type { Reply } from '../call/reply.ts'
 import type { Scope } from '../call/scope.ts'
@@ -9,7 +9,7 @@ import { type ResumeOptions, ResumingStream } from '../resume/resume-stream.ts'
 import { StreamHandle } from './handle.ts'
 
 /** What streams need of the core: operations that stream carry it, so that a program without streams is without it. */
-export interface Streaming {
+export interface Streaming extends StreamMachinery {
   /** @param prepare - makes the call when the stream is opened. */
   handle(plan: Plan, scope: Scope, prepare: (outbox: Outbox | undefined) => Call | Promise<Call>): StreamHandle<unknown>
   resume(call: Call, next: Next, options: ResumeOptions): Promise<Reply>

@@ -1,7 +1,7 @@
 import { loadSocketDriver } from '#platform'
 import type { Call } from '../../../src/core/call/call.ts'
 import { principalOf } from '../../../src/core/call/credential.ts'
-import type { Services } from '../../../src/core/call/services.ts'
+import type { Services } from '../../../src/core/call/scope.ts'
 import { guard } from '../../../src/core/guard.ts'
 import { aboveZero, callable, notNegative, object, oneOf, orFalse, type RulesOf } from '../../../src/core/options.ts'
 import type { BackoffOptions } from '../../../src/core/time/backoff.ts'
