@@ -7,7 +7,19 @@ import {
 } from '../../src/core/call/operation.ts'
 import { type Schema, validating } from '../../src/core/call/schema.ts'
 import { CallError, type ErrorOrigin } from '../../src/core/errors/error.ts'
+import {
+  anything,
+  callable,
+  count,
+  flag,
+  object,
+  oneOf,
+  type RulesOf,
+  text,
+  wrongOption,
+} from '../../src/core/options.ts'
 import type { OverflowPolicy } from '../../src/core/stream/overflow.ts'
+import { idempotencyRule, operationRules, schemaRule } from '../shared/option-rules.ts'
 import { type GraphQLKind, type PreparedDocument, prepareDocument } from './document.ts'
 import type { GraphQLResult } from './response.ts'
 import type { Subscriptions, SubscriptionsOptions } from './subscriptions.ts'
@@ -44,6 +56,30 @@ interface AnySpec extends GraphQLSpec {
   readonly maxQueued?: number
 }
 
+const rules: RulesOf<AnySpec> = {
+  via: operationRules.via,
+  auth: operationRules.auth,
+  errorPolicy: /* @__PURE__ */ oneOf('none', 'all', 'ignore'),
+  operationName: text,
+  extensions: /* @__PURE__ */ object('an object'),
+  idempotent: flag,
+  idempotency: idempotencyRule,
+  retry: operationRules.retry,
+  validate: operationRules.validate,
+  variables: schemaRule,
+  output: schemaRule,
+  resume: /* @__PURE__ */ object('{ cursor, apply }', { cursor: callable, apply: callable }),
+  gaps: /* @__PURE__ */ oneOf('fail', 'yield'),
+  overflow: anything,
+  maxQueued: count,
+}
+
+/** What only streams have. */
+function notASubscription(spec: AnySpec): string | undefined {
+  const name = (['resume', 'gaps', 'overflow', 'maxQueued'] as const).find((each) => spec[each] !== undefined)
+  return name && `'${name}' is for subscription()`
+}
+
 /**
  * Makes an operation of a document.
  *
@@ -55,6 +91,8 @@ export function graphqlOperation(
   spec: AnySpec = {},
   subscribing?: Subscribing,
 ): Operation<any, any> {
+  const wrong = wrongOption(spec, rules) ?? (subscribing ? undefined : notASubscription(spec))
+  if (wrong) throw new TypeError(`${kind}(): ${wrong}`)
   const document = prepareDocument(source, spec.operationName)
   if (document.kind !== kind) {
     const name = document.operationName ? ` '${document.operationName}'` : ''

@@ -7,10 +7,14 @@ import type { Reply } from '../../src/core/call/reply.ts'
 import type { Services } from '../../src/core/call/scope.ts'
 import type { Transport } from '../../src/core/call/transport.ts'
 import { CallError } from '../../src/core/errors/error.ts'
+import { aboveZero, callable, checkOptions, either, object, type RulesOf, takes, text } from '../../src/core/options.ts'
 import { selectEngine } from '../http/choose.ts'
 import type { HttpEngine, HttpOptions } from '../http/contract.ts'
 import { fetchOptionsOf } from '../http/fetch-options.ts'
+import { requestRules } from '../http/option-rules.ts'
 import { type DeadlineHeader, deadlineWriter } from '../shared/deadline-header.ts'
+import { idempotencyRule } from '../shared/option-rules.ts'
+import { socketRules } from '../socket/session/sessions.ts'
 import { GraphQLHttp } from './exchange.ts'
 import type { GraphQLBinding, MakeSubscriptions } from './operation.ts'
 import { GraphQLHeaders } from './request.ts'
@@ -52,6 +56,19 @@ export interface GraphQLTransport extends Transport<'graphql'> {
   readonly idempotency?: IdempotencyOption | undefined
 }
 
+function rulesOf(): RulesOf<GraphQLTransportOptions> {
+  const { lingerMs: _none, ...subscriptionRules } = socketRules
+  return {
+    ...requestRules,
+    idempotency: idempotencyRule,
+    url: takes("a URL such as 'https://api.example.com/graphql'", (value) => typeof value === 'string'),
+    maxBodyBytes: aboveZero,
+    subscriptionUrl: text,
+    connectionParams: either(object('an object'), callable),
+    socket: object('an object such as { heartbeat: false }', subscriptionRules),
+  }
+}
+
 const defaultMaxBodyBytes = 64 * 1024 * 1024
 const origin = { operation: { name: 'graphqlTransport()', protocol: 'graphql', via: 'graphql' } }
 
@@ -68,6 +85,7 @@ export class HttpGraphQLTransport implements GraphQLTransport {
   #subscriptions: ReturnType<MakeSubscriptions> | undefined
 
   constructor(options: GraphQLTransportOptions) {
+    checkOptions('graphqlTransport()', { ...options, url: options?.url ?? null }, rulesOf())
     const { auth, idempotency, maxBodyBytes = defaultMaxBodyBytes, crossOriginHeaders } = options
     const { connectionParams, socket } = options
     const url = readUrl(options.url, 'url', ['https:', 'http:'])
@@ -126,11 +144,10 @@ interface Page {
  *
  * @throws {CallError} `invalid_argument` where nothing could be sent to it; the message does not show the URL, which may hold a secret.
  */
-function readUrl(value: unknown, option: string, schemes: readonly string[]): URL {
+function readUrl(value: string, option: string, schemes: readonly string[]): URL {
   const refuse = (what: string): never => {
     throw new CallError({ code: 'invalid_argument', message: `graphqlTransport({ ${option} }): ${what}` })
   }
-  if (typeof value !== 'string') return refuse(`a URL such as '${schemes[0]}//api.example.com/graphql'`)
   const { location, Deno } = globalThis as Page
   const page = Deno === undefined ? location?.href : undefined
   if (!URL.canParse(value, page))

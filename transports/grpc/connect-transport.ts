@@ -5,7 +5,7 @@ import { withoutRemoved } from '../../src/core/call/headers-init.ts'
 import type { Scope } from '../../src/core/call/scope.ts'
 import { CallError, isAnyCallError } from '../../src/core/errors/error.ts'
 import type { Failure } from '../../src/core/errors/failure.ts'
-import { classify, faultToFailure } from '../http/fault.ts'
+import { classify, faultToFailure, isMistake } from '../http/fault.ts'
 import { grpcTimeoutMs } from '../shared/grpc-timeout.ts'
 import { toDetail } from './details.ts'
 import {
@@ -194,12 +194,10 @@ const libraryAdvice: { readonly [code: string]: string } = {
 }
 
 function ofNetwork(cause: unknown, isStream: boolean): Failure {
-  return faultToFailure(classify(cause, { phase: 'headers', sent: 'maybe' }, explainFault), isStream)
+  const fault = classify(cause, { phase: 'connect', sent: 'maybe' }, explainFault)
+  // Unless it says itself that it found no connection, nobody knows how far it came.
+  return faultToFailure(fault.sent === 'no' ? fault : { ...fault, phase: 'headers' }, isStream)
 }
-
-/** What browsers, Node and Deno say of a fetch that found no way: anything else is a mistake in somebody's code. */
-const fetchFailed =
-  /^(?:fetch failed|failed to fetch|load failed|network error|NetworkError when attempting|the internet connection appears|network request failed|error sending request)/i
 
 /** A system's error code, or what fetch throws, somewhere down the chain. */
 function hasNetworkCause(error: unknown): boolean {
@@ -207,7 +205,7 @@ function hasNetworkCause(error: unknown): boolean {
   for (let depth = 0; depth < 4 && each instanceof Error; depth++) {
     const { code, name } = each as { readonly code?: unknown; readonly name?: string }
     if (typeof code === 'string' && /^(E[A-Z_]+|UND_ERR_|ERR_(HTTP2|STREAM|TLS|SSL))/.test(code)) return true
-    if (name === 'AbortError' || (name === 'TypeError' && fetchFailed.test(each.message))) return true
+    if (name === 'AbortError' || (name === 'TypeError' && !isMistake(each))) return true
     each = each.cause
   }
   return false

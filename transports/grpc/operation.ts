@@ -1,6 +1,8 @@
 import type { Call } from '../../src/core/call/call.ts'
 import { defineOperation, type Kind, type Operation, type OperationInfo } from '../../src/core/call/operation.ts'
+import { callable, flag, object, oneOf, type RulesOf, wrongOption } from '../../src/core/options.ts'
 import { defineStream } from '../../src/core/stream/duplex.ts'
+import { idempotencyRule, operationRules } from '../shared/option-rules.ts'
 import type { DescMethod, DescService } from './peer-protobuf.ts'
 import type { BidiStreamSpec, MethodSpec, ServerStreamSpec, UnarySpec } from './types.ts'
 
@@ -25,6 +27,18 @@ const kinds: Readonly<Record<DescMethod['methodKind'], Kind>> = {
 }
 /** google.protobuf.MethodOptions.IdempotencyLevel: 1 is NO_SIDE_EFFECTS, 2 is IDEMPOTENT. */
 const idempotentLevels: readonly number[] = [1, 2]
+const rules: RulesOf<AnySpec> = {
+  via: operationRules.via,
+  retry: operationRules.retry,
+  auth: operationRules.auth,
+  idempotent: flag,
+  idempotency: idempotencyRule,
+  paginate: /* @__PURE__ */ object('what cursorPages({ … }) makes'),
+  resume: /* @__PURE__ */ object('{ cursor, apply }', { cursor: callable, apply: callable }),
+  cursors: /* @__PURE__ */ oneOf('opaque', 'offset'),
+  gaps: /* @__PURE__ */ oneOf('fail', 'yield'),
+  outbox: /* @__PURE__ */ object('an object such as { maxMessages: 100 }'),
+}
 const passed = ['idempotency', 'retry', 'auth', 'paginate', 'resume', 'cursors', 'gaps', 'outbox'] as const
 
 /** Makes an operation of a method. @throws {TypeError} when it is given anything else, or a spec that fits no such method. */
@@ -61,11 +75,15 @@ function given(spec: AnySpec): Partial<AnySpec> {
 }
 
 function checkSpec(name: string, kind: Kind, spec: AnySpec): void {
+  const wrong = wrongOption(spec, rules)
+  if (wrong) throw new TypeError(`rpc(${name}): ${wrong}`)
   const only = (key: keyof AnySpec, of: Kind) => {
     if (spec[key] !== undefined && kind !== of)
       throw new TypeError(`rpc(${name}): '${key}' is for ${of}, and this method is a ${kind}`)
   }
   only('paginate', 'unary')
   only('resume', 'server_stream')
+  only('cursors', 'server_stream')
+  only('gaps', 'server_stream')
   only('outbox', 'bidi_stream')
 }

@@ -66,7 +66,6 @@ const noRedirect: FetchOptions = { redirect: 'error' }
  */
 export function grpcWebWire(options: GrpcWebWireOptions): GrpcWebWire {
   const { useBinaryFormat = true, maxMessageBytes = defaultMaxMessageBytes, crossOriginHeaders } = options
-  if (!(maxMessageBytes > 0)) throw refused('maxMessageBytes', 'a positive number of bytes')
   const { origin, prefix } = readBaseUrl(options.baseUrl, 'grpcWebTransport')
   const engine = selectEngine(options)
   const headers = readHeaders(options.headers, {

@@ -5,8 +5,22 @@ import { readHeaders } from '../../src/core/call/headers-init.ts'
 import type { IdempotencyOption } from '../../src/core/call/idempotency.ts'
 import type { Reply } from '../../src/core/call/reply.ts'
 import type { Transport } from '../../src/core/call/transport.ts'
-import { CallError } from '../../src/core/errors/error.ts'
+import {
+  aboveZero,
+  anything,
+  checkOptions,
+  flag,
+  list,
+  type OptionRules,
+  object,
+  oneOf,
+  type RulesOf,
+  takes,
+  text,
+} from '../../src/core/options.ts'
 import type { HttpOptions } from '../http/contract.ts'
+import { requestRules } from '../http/option-rules.ts'
+import { idempotencyRule } from '../shared/option-rules.ts'
 import { ConnectTransportAttempt, type ConnectTransportLike } from './connect-transport.ts'
 import { ConnectWebAttempt } from './connect-web.ts'
 import { sendFramedStream, sendFramedUnary } from './framed.ts'
@@ -83,6 +97,7 @@ export interface GrpcTransport extends Transport<'grpc-web'> {
 
 /** gRPC-Web over Polywire's HTTP engine. @throws {CallError} `invalid_argument` where an option is wrong. */
 export function makeGrpcWebTransport(options: GrpcWebTransportOptions): GrpcTransport {
+  checkOptions('grpcWebTransport()', options, grpcWebRules())
   const wire = grpcWebWire(options)
   const { auth, idempotency } = options
   const times = timesOf(options)
@@ -110,6 +125,7 @@ export function makeGrpcWebTransport(options: GrpcWebTransportOptions): GrpcTran
 
 /** Any Transport of @connectrpc/connect. @throws {CallError} `invalid_argument` where an option is wrong. */
 export function makeConnectTransport(options: ConnectTransportOptions): GrpcTransport {
+  checkOptions('connectTransport()', { ...options, transport: options?.transport ?? null }, connectRules())
   const { transport, auth, origin, idempotency } = options
   const times = timesOf(options)
   const headers = readHeaders(options.headers)
@@ -126,11 +142,39 @@ export function makeConnectTransport(options: ConnectTransportOptions): GrpcTran
   }
 }
 
+const grpcRules = (): RulesOf<GrpcOptions> => ({
+  auth: requestRules.auth,
+  headers: requestRules.headers,
+  idempotency: idempotencyRule,
+  quietOpenMs: aboveZero,
+  idleTimeoutMs: aboveZero,
+})
+
+const grpcWebRules = (): OptionRules => {
+  const { redirect: _redirect, deadlineHeader: _deadlineHeader, ...request } = requestRules
+  return {
+    ...request,
+    ...grpcRules(),
+    baseUrl: anything,
+    useBinaryFormat: flag,
+    maxMessageBytes: aboveZero,
+    framing: oneOf('auto', 'connect-web', 'own'),
+    jsonOptions: object('an object such as { ignoreUnknownFields: true }'),
+    binaryOptions: object('an object such as { readUnknownFields: false }'),
+    connectInterceptors: list,
+  } satisfies RulesOf<GrpcWebTransportOptions>
+}
+
+const connectRules = (): RulesOf<ConnectTransportOptions> => ({
+  ...grpcRules(),
+  transport: takes(
+    'what createGrpcTransport(…) of @connectrpc/connect-node makes',
+    (value) => typeof (value as { unary?: unknown } | null)?.unary === 'function',
+  ),
+  origin: text,
+})
+
 function timesOf({ quietOpenMs = 10_000, idleTimeoutMs }: GrpcOptions): GrpcStreamTimes {
-  for (const [name, ms] of Object.entries({ quietOpenMs, idleTimeoutMs })) {
-    if (ms !== undefined && !(ms > 0))
-      throw new CallError({ code: 'invalid_argument', message: `${name} must be a positive number of ms` })
-  }
   return { quietOpenMs, idleTimeoutMs }
 }
 

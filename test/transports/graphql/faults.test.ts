@@ -360,7 +360,7 @@ describe('a refused credential', () => {
 
   it('that stays refused is not refreshed for ever', async () => {
     answer(reply(200, coded('UNAUTHENTICATED'), graphqlType))
-    await using client = graphqlClient(url(), refreshing())
+    await using client = graphqlClient(url(), { auth: refreshing().auth })
     expect(await failureOf(client.call(read))).toMatchObject({ code: 'unauthenticated' })
     expect(hits()).toBe(2)
   })
@@ -381,7 +381,7 @@ describe('a refused credential', () => {
   it('replays no mutation that may have run', async () => {
     const late = { errors: [{ ...coded('UNAUTHENTICATED').errors[0], path: ['a', 'secret'] }], data: null }
     answer(reply(200, late, graphqlType), reply(200, good))
-    await using client = graphqlClient(url(), refreshing())
+    await using client = graphqlClient(url(), { auth: refreshing().auth })
     expect(await failureOf(client.call(write))).toMatchObject({ code: 'unauthenticated' })
     expect(hits()).toBe(1)
     expect(await client.call(write)).toEqual({ a: 1 })

@@ -44,8 +44,9 @@ test('without graphql likewise, by its own name where a DocumentNode has to be p
 
 test('importing the sub-path, and making operations, needs neither', async () => {
   const program = `
+    import { type } from 'polywire'
     import { subscription, mutation } from 'polywire/graphql'
-    mutation('mutation { a }', { output: {} })
+    mutation('mutation { a }', { output: type() })
     console.log(typeof subscription)`
   expect(await without(['graphql', 'graphql-request'], program)).toBe('function')
 })

@@ -372,7 +372,7 @@ describe('any Connect transport', () => {
   it('may be connect-web’s, whose network failures are told apart by their cause', async () => {
     const fetch = async () => {
       throw Object.assign(new TypeError('fetch failed'), {
-        cause: Object.assign(new Error('refused'), { code: 'ECONNREFUSED' }),
+        cause: Object.assign(new Error('refused'), { code: 'ECONNREFUSED', syscall: 'connect' }),
       })
     }
     const transport = createFetchTransport({ baseUrl: 'http://x.test', fetch: fetch as never })
