@@ -96,11 +96,12 @@ export class SocketSessions {
 
   /** The session that a call belongs to. */
   of(call: Call): SocketSession {
-    const owner = isWorkerd() ? call.scope.root : principalOf(call)
+    const isOwn = isWorkerd()
+    const owner = isOwn ? call.scope.root : principalOf(call)
     let session = this.#sessions.get(owner)
     if (!session) {
       for (const [each, old] of this.#sessions) if (old.isForgettable) this.#sessions.delete(each)
-      session = this.#make(this.#services ?? call.scope.services)
+      session = this.#make(this.#services ?? call.scope.services, isOwn)
       this.#sessions.set(owner, session)
     }
     return session
@@ -111,7 +112,8 @@ export class SocketSessions {
     this.#sessions.clear()
   }
 
-  #make({ clock, telemetry }: Services): SocketSession {
+  /** @param isOwn - of one call, with which it ends. */
+  #make({ clock, telemetry }: Services, isOwn: boolean): SocketSession {
     const { authIn, headers = {}, heartbeat, reconnect = {}, webSocket, wsOptions, closeCodes } = this.#options
     const { connectTimeoutMs = 10_000, idleMs = 1000, lingerMs = 100, maxFrameBytes = 1 << 24 } = this.#options
     const adapter = this.#adapter
@@ -126,8 +128,8 @@ export class SocketSessions {
       connectTimeoutMs,
       heartbeat: heartbeat ?? {},
       reconnect,
-      idleMs,
-      lingerMs,
+      idleMs: isOwn ? 0 : idleMs,
+      lingerMs: isOwn ? 0 : lingerMs,
       closeCodes,
       page: this.#page ?? pageLife(),
     })
