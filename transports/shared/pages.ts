@@ -1,6 +1,7 @@
 import type { AnyPager, PagerInfo } from '../../src/core/call/operation.ts'
 import { pageCallables } from '../../src/core/call/pages.ts'
-import { CallError } from '../../src/core/errors/error.ts'
+import { CallError, type ErrorOrigin } from '../../src/core/errors/error.ts'
+import { guard } from '../../src/core/guard.ts'
 
 /** `items` is the key of the list in the page, or a function whose parameter is annotated; absent: the page is the list. */
 export interface Pager<Items> extends AnyPager {
@@ -31,7 +32,13 @@ export type PagerCheck<Out, I> = [ItemOf<Out, I>] extends [never]
 
 /** Where the lists and the cursors of an API stand. */
 export interface CursorPagesOptions<I> {
-  /** The list in a page. @defaultValue the page itself */
+  /**
+   * The list in a page; `null` there is an empty one, a name that is not there an error. @defaultValue the page itself
+   *
+   * @example
+   * items: 'users'
+   * items: (page: Page) => page.users ?? []
+   */
   readonly items?: I
   /**
    * Where a page holds the cursor of the next one, members joined by dots (`meta.next_cursor`, `data.-1.id`); where the
@@ -64,12 +71,20 @@ export function cursorPages<const I extends string | undefined | ((page: never) 
   const pager: PagerInfo & Pager<I> = {
     items: items as I,
     next,
-    itemsOf: (page) => itemsOf(page, items),
-    nextInput(input, page) {
-      if (more !== undefined && read(page, more) === false) return undefined
+    itemsOf: (page, origin) => itemsOf(page, items, origin),
+    nextInput(input, page, origin) {
+      const isMore = more === undefined ? undefined : read(page, more)
+      if (isMore === false) return undefined
       const cursor = read(Array.isArray(page) ? page.at(-1) : page, next)
-      if ((typeof cursor !== 'string' && typeof cursor !== 'number' && typeof cursor !== 'bigint') || cursor === '')
+      if (cursor === undefined || cursor === null || cursor === false || cursor === '') {
+        if (isMore === true) throw unfit(`'${more}' says that more follows, but there is nothing at '${next}'`, origin)
         return undefined
+      }
+      if (typeof cursor !== 'string' && typeof cursor !== 'number' && typeof cursor !== 'bigint')
+        throw unfit(
+          `'${next}' of the page is no cursor but ${Array.isArray(cursor) ? 'a list' : `of type ${typeof cursor}`}`,
+          origin,
+        )
       return { input: { ...(input as object | undefined), [param]: cursor }, cursor: String(cursor) }
     },
     nested: (part) => nestedPager(pager, part),
@@ -82,8 +97,8 @@ export function cursorPages<const I extends string | undefined | ((page: never) 
 export function nestedPager(pager: PagerInfo, part: string): PagerInfo {
   return {
     ...pager,
-    nextInput(input, page) {
-      const following = pager.nextInput((input as Record<string, unknown> | undefined)?.[part], page)
+    nextInput(input, page, origin) {
+      const following = pager.nextInput((input as Record<string, unknown> | undefined)?.[part], page, origin)
       return (
         following && { input: { ...(input as object | undefined), [part]: following.input }, cursor: following.cursor }
       )
@@ -97,13 +112,27 @@ function paramOf(next: string): string {
   return bare === '' ? 'cursor' : bare[0]?.toLowerCase() + bare.slice(1)
 }
 
-function itemsOf(page: unknown, items: unknown): readonly unknown[] {
-  const list = typeof items === 'function' ? items(page) : items === undefined ? page : read(page, items as string)
+function itemsOf(page: unknown, items: unknown, origin: ErrorOrigin | undefined): readonly unknown[] {
+  const list =
+    typeof items === 'function'
+      ? guard('items of paginate', () => items(page), origin, { phase: 'body', sent: 'yes' })
+      : items === undefined
+        ? page
+        : read(page, items as string)
   if (Array.isArray(list)) return list
-  // Some servers write an empty list as null.
-  if (list === null || list === undefined) return []
+  // Some servers write an empty list as null; a name that is not there may just as well be the wrong one.
+  if (list === null) return []
   const where = typeof items === 'string' ? `'${items}' of the page` : 'the page'
-  throw new CallError({ code: 'internal', message: `${where} is no list: see paginate`, phase: 'body', sent: 'yes' })
+  if (list !== undefined) throw unfit(`${where} is no list`, origin)
+  const how =
+    typeof items === 'string'
+      ? `: where the server leaves an empty list out, pass items: (page) => page.${items} ?? []`
+      : ''
+  throw unfit(`${where} is not there${how}`, origin)
+}
+
+function unfit(what: string, origin: ErrorOrigin | undefined): CallError {
+  return new CallError({ code: 'internal', message: `${what}; see paginate`, phase: 'body', sent: 'yes' }, origin)
 }
 
 /** A member by its own name, else by a path of names; a negative index counts from the end of a list. */
@@ -112,7 +141,12 @@ function read(value: unknown, path: string): unknown {
   if (typeof found === 'object' && found !== null && Object.hasOwn(found, path)) return found[path]
   for (const key of path.split('.')) {
     if (typeof found !== 'object' || found === null) return undefined
-    found = Array.isArray(found) ? found.at(Number(key)) : Object.hasOwn(found, key) ? found[key] : undefined
+    found =
+      Array.isArray(found) && /^-?\d+$/.test(key)
+        ? found.at(Number(key))
+        : Object.hasOwn(found, key)
+          ? found[key]
+          : undefined
   }
   return found
 }

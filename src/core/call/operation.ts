@@ -1,3 +1,4 @@
+import type { ErrorOrigin } from '../errors/error.ts'
 import type { OutboxOptions } from '../outbox/outbox.ts'
 import type { RetryOptions } from '../retry/options.ts'
 import type { CallOptions } from './call-options.ts'
@@ -140,12 +141,18 @@ export interface PageCallables {
   items(input?: unknown, options?: CallOptions): AsyncGenerator<unknown>
 }
 
+/** How the next page is asked for. */
+export interface NextPage {
+  readonly input: unknown
+  readonly cursor: string
+}
+
 /** What a pager does at run time: it brings the loop over pages along, so that a program without pages is without it. */
 export interface PagerInfo extends AnyPager {
-  /** The list in a page. */
-  itemsOf(page: unknown): readonly unknown[]
-  /** The input of the next page, or undefined after the last. */
-  nextInput(input: unknown, page: unknown): { readonly input: unknown; readonly cursor: string } | undefined
+  /** The list in a page. @throws {CallError} `internal` where there is none. */
+  itemsOf(page: unknown, origin?: ErrorOrigin): readonly unknown[]
+  /** The input of the next page, or undefined after the last. @throws {CallError} `internal` where the page does not tell. */
+  nextInput(input: unknown, page: unknown, origin?: ErrorOrigin): NextPage | undefined
   /** The same where the cursor goes to one part of a nested input. */
   nested(part: string): PagerInfo
   callables(

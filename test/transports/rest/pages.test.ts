@@ -72,6 +72,49 @@ describe('pages', () => {
     await client.close()
   })
 
+  it('a page without the named list fails items(), and its operation is named', async () => {
+    serve({ '': { users: [1], next_cursor: 'b' }, b: { people: [2] } as never })
+    const client = connect()
+    const seen: number[] = []
+    const read = async () => {
+      for await (const user of client.bind({ list }).list.items()) seen.push(user)
+    }
+    const error = await read().catch((thrown: unknown) => thrown)
+    expect(isCallError(error) && error).toMatchObject({ code: 'internal', sent: 'yes', operation: 'GET /users' })
+    expect(String(error)).toContain("'users' of the page is not there")
+    expect(seen).toEqual([1])
+    await client.close()
+  })
+
+  it('a cursor of another type fails pages() and items()', async () => {
+    serve({ '': { users: [1], next_cursor: { after: 'b' } as never } })
+    const client = connect()
+    const api = client.bind({ list })
+    for (const way of ['pages', 'items'] as const)
+      await expect(collect<unknown>(api.list[way]())).rejects.toThrow("'next_cursor' of the page is no cursor")
+    await client.close()
+  })
+
+  it('each page carries an idempotency key of its own; that of the caller is for the first', async () => {
+    const search = post('/search', {
+      body: type<{ q: string }>(),
+      output: type<Page>(),
+      paginate: cursorPages({ items: 'users', next: 'next_cursor' }),
+    })
+    const pages = { '': { users: [1], next_cursor: 'b' }, b: { users: [2], next_cursor: 'c' }, c: { users: [3] } }
+    const client = connect()
+    const api = client.bind({ search })
+    const keys = () => server.seen.map(({ headers }) => headers['idempotency-key'])
+    serve(pages)
+    await collect(api.search.items({ q: 'x' }, { idempotencyKey: 'mine' }))
+    expect(keys()).toEqual(['mine', expect.any(String), expect.any(String)])
+    expect(new Set(keys()).size).toBe(3)
+    serve(pages)
+    await collect(api.search.pages({ q: 'x' }))
+    expect(new Set(keys()).size).toBe(3)
+    await client.close()
+  })
+
   it('nested: into the query of a GET, into the body of a POST', async () => {
     const paginate = cursorPages({ items: 'users', next: 'next_cursor' })
     const pages = { '': { users: [1], next_cursor: 'b' }, b: { users: [2] } }

@@ -39,8 +39,24 @@ describe('the next page', () => {
     })
   })
 
-  it.each([undefined, null, '', false, {}])('there is none after %o', (next_cursor) => {
+  it.each([undefined, null, '', false])('there is none after %o', (next_cursor) => {
     expect(pager({ next: 'next_cursor' }).nextInput({}, { next_cursor })).toBeUndefined()
+  })
+
+  it.each<[unknown, string]>([
+    [{ after: 'c' }, 'of type object'],
+    [['c'], 'a list'],
+    [true, 'of type boolean'],
+  ])('%o is no cursor: an error, not the end', (next_cursor, words) => {
+    const next = () => pager({ next: 'next_cursor' }).nextInput({}, { next_cursor })
+    expect(next).toThrow(expect.objectContaining({ code: 'internal', sent: 'yes', isRetryable: false }))
+    expect(next).toThrow(`'next_cursor' of the page is no cursor but ${words}`)
+  })
+
+  it('more that follows without a cursor is an error, not the end', () => {
+    const listed = pager({ items: 'data', next: 'cursor', more: 'has_more' })
+    expect(() => listed.nextInput({}, { data: [1], has_more: true })).toThrow("'has_more' says that more follows")
+    expect(listed.nextInput({}, { data: [1] })).toBeUndefined()
   })
 
   it('0 is a cursor', () => {
@@ -87,7 +103,6 @@ describe('the items of a page', () => {
     [{ next: 'n', items: 'a.users' }, { a: { users: [1] } }, [1]],
     [{ next: 'n', items: ((page: { x: number[] }) => page.x) as never }, { x: [3] }, [3]],
     [{ next: 'n', items: 'users' }, { users: null }, []],
-    [{ next: 'n', items: 'users' }, {}, []],
   ])('%o of %o', (options, page, items) => {
     expect(pager(options).itemsOf(page)).toEqual(items)
   })
@@ -95,5 +110,30 @@ describe('the items of a page', () => {
   it('what is no list is an error that says where', () => {
     expect(() => pager({ next: 'n', items: 'users' }).itemsOf({ users: 'x' })).toThrow(`'users' of the page is no list`)
     expect(() => pager({ next: 'n' }).itemsOf({})).toThrow('the page is no list')
+    expect(() => pager({ next: 'n' }).itemsOf(undefined)).toThrow('the page is not there')
+  })
+
+  it.each<[string, unknown]>([
+    ['users', {}],
+    ['users', { data: [1] }],
+    ['users', [1]],
+    ['users', undefined],
+    ['a.users', { a: null }],
+    ['a.users', { users: [1] }],
+  ])("'%s' that is not in %o is an error that says what to do", (items, page) => {
+    const read = () => pager({ next: 'n', items }).itemsOf(page)
+    expect(read).toThrow(expect.objectContaining({ code: 'internal', sent: 'yes', phase: 'body' }))
+    expect(read).toThrow(`'${items}' of the page is not there`)
+    expect(read).toThrow(`page.${items} ?? []`)
+  })
+
+  it('a function that throws is an error with its cause', () => {
+    const cause = new Error('own')
+    const items = () => {
+      throw cause
+    }
+    expect(() => pager({ next: 'n', items: items as never }).itemsOf({})).toThrow(
+      expect.objectContaining({ code: 'internal', cause }),
+    )
   })
 })
