@@ -10,9 +10,6 @@ const project = (name: string, include: string, options: object = {}): TestProje
   test: { name, include: [include], ...options },
 })
 
-/** What README and docs show is written for the Node that npm scripts have; test:runtimes runs the rest on others too. */
-const docs = process.version.startsWith('v24.') ? [] : ['test/docs/**']
-
 /** `POLYWIRE_UNDICI=undici-newest`: the sources take the newest undici instead of the oldest of the range. */
 const undici = process.env.POLYWIRE_UNDICI
 const alias = undici ? [{ find: /^undici(?=\/|$)/, replacement: undici }] : []
@@ -27,7 +24,7 @@ export default defineConfig({
     // Most tests wait for servers: two at a time also where there are but two cores.
     maxWorkers: Math.max(2, availableParallelism() - 1),
     projects: [
-      project('sources', 'test/**/*.test.ts', { exclude: ['test/{package,browser,soak}/**', ...docs] }),
+      project('sources', 'test/**/*.test.ts', { exclude: ['test/{package,browser,soak}/**'] }),
       project('package', 'test/package/**/*.test.ts', {
         globalSetup: 'scripts/build-if-stale.ts',
         testTimeout: 120_000,

@@ -52,12 +52,25 @@ describe('the code in README and docs', () => {
   )
 })
 
+/** Where the pages of this repository stand for whoever has but the package. */
+const home = /^https:\/\/github\.com\/polywire\/polywire\/(?:blob|tree)\/main\//
+
+function linksOf(file: string): string[] {
+  return [...readFileSync(join(root, file), 'utf8').matchAll(/\]\(([^)\s]+)/g)].map((match) => match[1] as string)
+}
+
 describe('the links in README and docs', () => {
-  it.each(pages(root).filter((file) => existsSync(join(root, file))))('%s lead somewhere', (file) => {
-    const targets = [...readFileSync(join(root, file), 'utf8').matchAll(/\]\((?!https?:|#|mailto:)([^)#\s]+)/g)].map(
-      (match) => match[1] as string,
-    )
-    expect(targets.filter((target) => !existsSync(join(root, dirname(file), target)))).toEqual([])
+  it.each([...pages(root), 'CONTRIBUTING.md', 'SECURITY.md'])('%s lead somewhere', (file) => {
+    const missing = linksOf(file).filter((link) => {
+      const [target = ''] = link.split('#')
+      if (home.test(target)) return !existsSync(join(root, target.replace(home, '')))
+      return target !== '' && !/^(https?|mailto):/.test(target) && !existsSync(join(root, dirname(file), target))
+    })
+    expect(missing).toEqual([])
+  })
+
+  it('those of README work on a page of the package, which has no other files', () => {
+    expect(linksOf('README.md').filter((link) => !/^(https:|#)/.test(link))).toEqual([])
   })
 })
 
