@@ -3,11 +3,14 @@ import type { Interceptor } from '../core/call/interceptor.ts'
 import { trusted } from '../core/call/interceptor.ts'
 import { CallError, withHistory } from '../core/errors/error.ts'
 import { checkOptions, notNegative } from '../core/options.ts'
+import { type OpeningOptions, openingOption } from '../core/resume/options.ts'
 
 /** Bounds of a call. */
 export interface DeadlineOptions {
   /** Used where the caller says nothing; ms, Infinity for none. @defaultValue 30_000 */
   readonly timeoutMs?: number | undefined
+  /** Streams are opened by this policy, each attempt within the timeout of its own. @defaultValue none */
+  readonly opening?: OpeningOptions | undefined
 }
 
 /**
@@ -20,17 +23,20 @@ export interface DeadlineOptions {
  * createClient({ transports, interceptors: () => [deadline({ timeoutMs: 5_000 }), retry()] })
  */
 export function deadline(options: DeadlineOptions = {}): Interceptor {
-  checkOptions('deadline()', options, { timeoutMs: notNegative })
+  checkOptions('deadline()', options, { timeoutMs: notNegative, opening: openingOption })
   const { timeoutMs: defaultMs = 30_000 } = options
   return trusted(function deadline(call, next) {
     const { clock } = call.scope.services
     const now = clock.now()
     const timeoutMs = call.options.timeoutMs ?? defaultMs
     const absolute = toMonotonic(call, now)
-    const at = Math.min(now + timeoutMs, absolute, call.deadline)
+    const { kind, opening = options.opening } = call.operation
+    const isUnary = kind === 'unary' || kind === 'client_stream'
+    // By a policy of its own each attempt of an opening is bounded, and not all of them.
+    const isOwn = !isUnary && (call.options.opening ?? opening) !== undefined
+    const at = Math.min(isOwn ? absolute : now + timeoutMs, absolute, call.deadline)
     if (at <= now)
       return Promise.reject(expired(call, 'the deadline had passed before the call began; nothing was sent'))
-    const isUnary = call.operation.kind === 'unary' || call.operation.kind === 'client_stream'
     const timed = call.with({ deadline: at, wireDeadline: isUnary ? at : absolute })
     if (at === Number.POSITIVE_INFINITY) return next(timed)
     const { scope } = call

@@ -11,9 +11,9 @@ export function defaultInterceptors(parts: ChainParts): readonly Interceptor[] {
   const { telemetry, transport } = parts
   return [
     ...(telemetry?.call ? [callSpan(telemetry)] : []), //     sees one call, whatever it took
-    deadline({ timeoutMs: parts.timeoutMs }), //              bounds everything inside, waits too
+    deadline({ timeoutMs: parts.timeoutMs, opening: transport.opening }), // bounds everything inside, waits too
     idempotencyKey({ profile: transport.idempotency }), //    outside retry: the same key on every attempt
-    resume({ timeoutMs: parts.timeoutMs }), //                outside retry: a re-open is an opening of its own
+    resume({ timeoutMs: parts.timeoutMs, opening: transport.opening }), //   outside retry: a re-open is an opening of its own
     retry(parts.retry), //                                    switched off it still serves calls with an option of their own
     ...(parts.auth ? [auth(parts.auth)] : []), //             inside retry: a fresh credential for every attempt
     ...(telemetry?.attempt ? [attemptSpan(telemetry)] : []), // innermost: sees every send

@@ -181,7 +181,7 @@ class Retrying {
     if (hintMs > 0) return hintMs + addedJitterMs(this.#call, hintMs)
     const baseMs = isThrottled
       ? (this.#option('throttleDelayMs') ?? 1000)
-      : (this.#option('baseDelayMs') ?? (isBrowser ? 500 : 50))
+      : (this.#option('baseDelayMs') ?? (isBrowser || this.#call.operation.streaming ? 500 : 50))
     const ceiling = Math.min(this.#option('maxDelayMs') ?? 20_000, baseMs * 2 ** (this.#attempt - 1))
     return this.#call.scope.services.clock.random() * ceiling
   }

@@ -325,16 +325,47 @@ describe('waits', () => {
     expect(server.attempts).toHaveLength(2)
   })
 
-  it('starts afresh after a message', async () => {
+  it('starts afresh after 10 s of an open stream, and by no message before', async () => {
     const { clock, server, open, events } = setup({}, {}, () => 0.999_999)
     collect(open())
     await clock.advance(0)
-    for (let drops = 0; drops < 3; drops++) {
+    for (const livesMs of [0, 5000, 5000, 10_000, 0]) {
+      server.push(`${clock.now()}`)
+      await clock.advance(livesMs)
+      server.drop()
+      await clock.advance(4000)
+    }
+    expect(events.flatMap((event) => (event.type === 'resume' ? [event.waitMs] : []))).toEqual([
+      1000, 2000, 4000, 1000, 2000,
+    ])
+  })
+
+  it('opens a server that sends one message and ends, for ever, ever more rarely', async () => {
+    const { clock, server, open } = setup({}, {}, () => 0.5)
+    server.script.push(...Array.from({ length: 200 }, () => 'open' as const))
+    collect(open())
+    for (let second = 0; second < 60; second++) {
+      await clock.advance(500)
+      if (!server.last.source.isSettled) {
+        server.push(`${clock.now()}`)
+        server.drop()
+      }
+      await clock.advance(500)
+    }
+    expect(server.attempts.length).toBeLessThan(10)
+  })
+
+  it('gives up after maxAttempts in a row, however many messages came between them', async () => {
+    const { clock, server, open } = setup({}, { interceptors: () => [resume({ maxAttempts: 3 })] })
+    const seen = collect(open())
+    await clock.advance(0)
+    for (let drops = 0; drops < 4; drops++) {
       server.push(drops)
       server.drop()
-      await clock.advance(1000)
+      await clock.advance(5000)
     }
-    expect(events.flatMap((event) => (event.type === 'resume' ? [event.waitMs] : []))).toEqual([1000, 1000, 1000])
+    expect(server.attempts).toHaveLength(4)
+    expect(seen.at(-1)).toBe('! unavailable')
   })
 
   it('bounds each opening by a fresh timeout, and goes on', async () => {
@@ -362,6 +393,113 @@ describe('waits', () => {
     await stream[Symbol.asyncIterator]().next()
     await clock.advance(1000)
     expect(server.cursors).toEqual([undefined, '4999'])
+  })
+})
+
+describe('the first opening', () => {
+  const refused = (count: number) => Array.from({ length: count }, () => broken({ phase: 'connect', sent: 'no' }))
+  const dials = (events: TelemetryEvent[]) =>
+    events.flatMap((event) => (event.type === 'retry' ? [Math.round(event.waitMs)] : []))
+
+  it('waits as streams do between its attempts where nothing is said of it', async () => {
+    const { clock, server, open, events } = setup({}, {}, () => 0.999_999)
+    server.script.push(...refused(9))
+    const seen = collect(open())
+    await clock.advance(60_000)
+    expect([server.attempts.length, dials(events)]).toEqual([3, [500, 1000]])
+    expect(seen.at(-1)).toBe('! unavailable')
+  })
+
+  it.each([
+    ['the call', {}, { opening: { maxAttempts: Number.POSITIVE_INFINITY } }],
+    ['the operation', { opening: { maxAttempts: Number.POSITIVE_INFINITY } }, {}],
+    [
+      'the call before the operation',
+      { opening: { maxAttempts: 1 } },
+      { opening: { maxAttempts: Number.POSITIVE_INFINITY } },
+    ],
+  ])('goes on for as long as it takes where %s says so', async (_, changes, call) => {
+    const { clock, server, open, events } = setup(changes, {}, () => 0.999_999)
+    server.script.push(...refused(12))
+    const seen = collect(open(call))
+    await clock.advance(600_000)
+    expect(server.attempts).toHaveLength(13)
+    expect(dials(events).slice(0, 7)).toEqual([1000, 2000, 4000, 8000, 16_000, 30_000, 30_000])
+    server.push('a')
+    await clock.advance(0)
+    expect(seen.filter((each) => each !== '[connecting]' && each !== '[waiting]')).toEqual(['[open]', 'a'])
+    expect(seen.slice(0, 3)).toEqual(['[connecting]', '[waiting]', '[connecting]'])
+  })
+
+  it.each(['transport', 'resume()'])('is that of the %s where nobody else says it', async (who) => {
+    const opening = { maxAttempts: 5, baseDelayMs: 10 }
+    const server = new ScriptedStreams()
+    server.script.push(...refused(9))
+    const clock = manualClock()
+    const client = createClient({
+      transports: { memory: { ...server.transport, ...(who === 'transport' && { opening }) } },
+      clock,
+      ...(who === 'resume()' && { interceptors: () => [resume({ opening })] }),
+    })
+    closers.push(() => client.close())
+    const seen = collect(client.call(watch(), {}) as Stream<any>)
+    await clock.advance(10_000)
+    expect([server.attempts.length, seen.at(-1)]).toEqual([5, '! unavailable'])
+  })
+
+  it('bounds each attempt by timeoutMs, and all of them by an absolute deadline', async () => {
+    const { clock, server, open } = setup({ opening: { maxAttempts: Number.POSITIVE_INFINITY } }, { timeoutMs: 1000 })
+    server.script.push('hang', 'hang', 'hang', 'hang', 'hang', 'hang', 'hang')
+    const seen = collect(open({ deadline: clock.wallNow() + 5000 }))
+    await clock.advance(4000)
+    expect(server.attempts.length).toBeGreaterThan(2)
+    await clock.advance(2000)
+    expect(seen.at(-1)).toBe('! deadline_exceeded')
+    const { length } = server.attempts
+    await clock.advance(60_000)
+    expect(server.attempts).toHaveLength(length)
+  })
+
+  it('ends at once by a failure that is not transient, by close() and by an abort', async () => {
+    const opening = { maxAttempts: Number.POSITIVE_INFINITY }
+    const final = setup({ opening })
+    final.server.script.push(broken({ code: 'permission_denied', isRetryable: false }))
+    const seen = collect(final.open())
+    await final.clock.advance(0)
+    expect(seen.at(-1)).toBe('! permission_denied')
+    for (const how of ['close', 'abort']) {
+      const { clock, server, open } = setup({ opening })
+      server.script.push(...refused(50))
+      const aborter = new AbortController()
+      const stream = open({ signal: aborter.signal })
+      const opened = stream.opened.catch((error: { code?: string; name: string }) =>
+        error.name === 'AbortError' ? error.name : error.code,
+      )
+      await clock.advance(100)
+      if (how === 'close') await stream.close()
+      else aborter.abort()
+      expect(await opened).toBe(how === 'close' ? 'canceled' : 'AbortError')
+      await clock.advance(60_000)
+      expect(server.attempts.length).toBeLessThan(4)
+    }
+  })
+
+  it('sends nothing twice that may have been carried out', async () => {
+    const { clock, server, open } = setup({
+      isIdempotent: false,
+      isResumable: false,
+      opening: { maxAttempts: 9, baseDelayMs: 1 },
+    })
+    server.script.push(...refused(2), broken({ phase: 'headers', sent: 'maybe' }))
+    collect(open())
+    await clock.advance(60_000)
+    expect(server.attempts).toHaveLength(3)
+  })
+
+  it('is refused where its options are wrong', () => {
+    const { open } = setup()
+    expect(() => resume({ opening: { maxAttemps: 3 } as never })).toThrow(/maxAttempts/)
+    return expect(open({ opening: { maxAttempts: 0 } }).opened).rejects.toMatchObject({ code: 'invalid_argument' })
   })
 })
 

@@ -1,5 +1,6 @@
 import type { ErrorOrigin } from '../errors/error.ts'
 import { anything, callable, checkOptions, object, type RulesOf, takes } from '../options.ts'
+import { type OpeningOptions, openingOption } from '../resume/options.ts'
 import { type RetryOptions, retryOption } from '../retry/options.ts'
 import type { CursorPlace } from '../store/cursor-place.ts'
 import type { Resync } from '../stream/gap.ts'
@@ -29,6 +30,8 @@ export interface CallOptions {
   readonly idempotencyKey?: string | undefined
   /** Overrides the client's, or switches retries off. */
   readonly retry?: RetryOptions | false | undefined
+  /** How a stream is opened for the first time, instead of `retry`: each attempt within `timeoutMs`. */
+  readonly opening?: OpeningOptions | undefined
   /**
    * Where a stream begins: after this cursor of an earlier run (`stream.cursor`), as after a drop; or where the place
    * that is kept in a store says, see `storedCursor`.
@@ -66,6 +69,7 @@ const rules: RulesOf<CallOptions> & RulesOf<QueryContext> = {
     (value) => isText(value) && keyPattern.test(value),
   ),
   retry: retryOption,
+  opening: openingOption,
   cursor: /* @__PURE__ */ takes(
     'a text, of an earlier stream, or what storedCursor() makes',
     (value) => isText(value) || isPlace(value),

@@ -14,6 +14,8 @@ export type CallHeaders = Readonly<Record<string, string | undefined>>
 export interface CallFields {
   /** What the caller passed, after validation and adaptation. */
   readonly input: unknown
+  /** What the caller said; an interceptor may say it otherwise for what is inside of it. */
+  readonly options: CallOptions
   /** The mutable half; another one for a hedge leg, a timed attempt or a re-open. */
   readonly scope: Scope
   readonly headers: CallHeaders

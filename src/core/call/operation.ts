@@ -1,5 +1,6 @@
 import type { ErrorOrigin } from '../errors/error.ts'
 import type { OutboxOptions } from '../outbox/outbox.ts'
+import type { OpeningOptions } from '../resume/options.ts'
 import type { RetryOptions } from '../retry/options.ts'
 import type { CallOptions } from './call-options.ts'
 import type { ServerStream, Unary } from './call-types.ts'
@@ -46,6 +47,8 @@ export interface OperationInfo {
   /** It carries no credential, but one that a call brings itself. */
   readonly auth?: false
   readonly retry?: RetryOptions | false
+  /** How a stream is opened for the first time, instead of `retry`. */
+  readonly opening?: OpeningOptions | undefined
   /** Brings the caller's input into the transport's shape, validated. Throws plain Violations through `check`. */
   readonly intake?: (input: unknown, check: Check) => unknown | Promise<unknown>
   /** Validates what is sent on a duplex or client stream, message by message. */

@@ -1,3 +1,4 @@
+import type { OpeningOptions } from '../resume/options.ts'
 import type { Auth } from './auth.ts'
 import type { Call } from './call.ts'
 import type { Interceptor } from './interceptor.ts'
@@ -16,6 +17,8 @@ export interface Transport<Protocol extends string = string> {
   close(): Promise<void>
   /** Its own, instead of the client's; `false` for none. */
   readonly auth?: Auth | false | undefined
+  /** How its streams are opened for the first time, where neither call nor operation says it. */
+  readonly opening?: OpeningOptions | undefined
   /** Scheme, host and port that it talks to: budgets and waits are kept by origin. */
   readonly origin?: string
   /** Interceptors that only this transport needs, right before it. */

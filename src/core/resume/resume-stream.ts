@@ -11,25 +11,18 @@ import { ResyncSource } from '../stream/resync.ts'
 import type { MessageSource, SourceEnd } from '../stream/source.ts'
 import { type SpliceOwner, SpliceSource } from '../stream/splice.ts'
 import type { Continuity, StreamState } from '../stream/state.ts'
-import type { BackoffOptions } from '../time/backoff.ts'
-import { type PageLife, pageLife } from '../time/page-life.ts'
+import { Backoff } from '../time/backoff.ts'
+import type { PageLife } from '../time/page-life.ts'
 import { cursorTap, StreamCursors } from './cursors.ts'
 import { StreamLosses } from './losses.ts'
-import { openWithin } from './open-within.ts'
-import { ResumePace, ResumeWait, type Waiting } from './wait.ts'
-
-/** How broken streams are opened again. */
-export interface ResumeOptions extends BackoffOptions {
-  /** Bounds each opening where the call says nothing; ms. @defaultValue 30_000 */
-  readonly timeoutMs?: number | undefined
-  /** Messages whose cursors are remembered, to drop what a server repeats after a resume; 0 for none. @defaultValue 1_024 */
-  readonly replayWindow?: number | undefined
-}
+import { openWithin } from './opening.ts'
+import type { ResumeOptions } from './options.ts'
+import { planWait, ResumeWait, type Waiting } from './wait.ts'
 
 /**
  * One stream over all its attempts. Its states, told to the call's scope:
  *
- *     open ──failure──▶ waiting ──backoff──▶ connecting ──opened──▶ open
+ *     open ──failure──▶ waiting ──backoff──▶ connecting ──opened──▶ open      (the first opening: see `opening`)
  *                        │  ▲ ▲                 │
  *                  offline  online              │
  *                        ▼  │ └─transient failure─┘      anything else ──▶ over
@@ -40,9 +33,11 @@ export class ResumingStream implements SpliceOwner, StreamReply, Waiting {
   readonly cursors: StreamCursors
   readonly messages: MessageSource
   readonly #call: Call
+  readonly #openFirst: Next
   readonly #next: Next
   readonly #timeoutMs: number
-  readonly #pace: ResumePace
+  readonly #backoff: Backoff
+  readonly #page: PageLife
   readonly #losses: StreamLosses
   readonly #splice: SpliceSource
   #first!: StreamReply
@@ -52,14 +47,16 @@ export class ResumingStream implements SpliceOwner, StreamReply, Waiting {
   #waiting: ResumeWait | undefined
   /** The cursor that the attempt under way was opened after. */
   #sentCursor: string | undefined
-  #isOver = false
   readonly #trailers = new LateTrailers()
 
-  constructor(call: Call, next: Next, options: ResumeOptions, page: PageLife = pageLife()) {
+  /** @param first - opens it for the first time. */
+  constructor(call: Call, next: Next, options: ResumeOptions, page: PageLife, first: Next = next) {
     this.#call = call
+    this.#openFirst = first
     this.#next = next
     this.#timeoutMs = call.options.timeoutMs ?? options.timeoutMs ?? 30_000
-    this.#pace = new ResumePace(call.scope.services.clock, options, page)
+    this.#backoff = new Backoff(call.scope.services.clock, options)
+    this.#page = page
     this.cursors = new StreamCursors(call.operation, options.replayWindow ?? 1024, call.cursor)
     this.#losses = new StreamLosses(call)
     this.#splice = new SpliceSource(this, call)
@@ -85,31 +82,31 @@ export class ResumingStream implements SpliceOwner, StreamReply, Waiting {
     return this.#losses.isBroken ? 'unknown' : this.#reply.continuity()
   }
 
-  /** Opens the stream; `retry` guards this opening. */
+  /** Opens the stream; `retry`, or its own policy, guards this opening. */
   async open(): Promise<Reply> {
-    const reply = await this.#openFirst()
+    const reply = await this.#openAfter(this.#call.cursor)
     if (reply.kind !== 'stream') return reply
     this.#first = reply
     this.#opened(reply)
     return this
   }
 
-  async #openFirst(): Promise<Reply> {
+  async #openAfter(cursor: string | undefined): Promise<Reply> {
     try {
-      return await this.#next(this.#attempted(this.#after(this.#call.cursor)))
+      return await this.#openFirst(this.#attempted(this.#after(cursor)))
     } catch (error) {
       if (!this.#isRefused(error)) throw error
       // The cursor is of an earlier run, and the server has forgotten it.
       const lost = this.#forget()
-      if (this.#isOver) throw lost
-      return this.#next(this.#attempted(this.#call.with({ cursor: undefined })))
+      if (this.#splice.settled) throw lost
+      return this.#openFirst(this.#attempted(this.#call.with({ cursor: undefined })))
     }
   }
 
   #opened(reply: StreamReply): void {
     this.#reply = reply
     this.cursors.isSifted = reply.isSifted
-    this.#pace.opened()
+    this.#backoff.opened()
     this.#call.scope.setStreamState('open')
     const { resume } = this.#call.operation
     if (resume) reply.messages.tap(cursorTap(resume.cursor, (cause) => this.#unreadable(cause)))
@@ -121,26 +118,23 @@ export class ResumingStream implements SpliceOwner, StreamReply, Waiting {
   #settled(end: SourceEnd): void {
     this.#splice.detach()
     this.#endAttempt()
-    if (this.#splice.hasProgressed) {
-      this.#pace.progressed()
-      this.#losses.progressed()
-    }
+    if (this.#splice.hasProgressed) this.#losses.progressed()
     if (end.kind === 'ended') this.#splice.finish(end)
     else this.#failed(end.error)
   }
 
   #failed(error: unknown): void {
-    if (this.#isOver) return
+    if (this.#splice.settled) return
     if (this.#isRefused(error)) this.#forget()
     else if (!isAnyCallError(error) || !error.isRetryable) this.#fail(toKnownError(error, this.#call))
-    else if (this.#pace.isExhausted) this.#fail(withHistory(error, error.failures, 'attempts_exhausted'))
+    else if (this.#backoff.isExhausted) this.#fail(withHistory(error, error.failures, 'attempts_exhausted'))
     this.#splice.whenRoom(() => this.#wait(error as CallError))
   }
 
   #wait(error: CallError): void {
-    if (this.#isOver) return
+    if (this.#splice.settled) return
     const { clock, telemetry } = this.#call.scope.services
-    const plan = this.#pace.plan(error)
+    const plan = planWait(clock, this.#backoff, this.#page, error)
     if (clock.now() + plan.waitMs >= this.#call.wireDeadline) {
       this.#fail(withHistory(error, error.failures, 'wait_exceeds_deadline'))
       return
@@ -161,7 +155,7 @@ export class ResumingStream implements SpliceOwner, StreamReply, Waiting {
     const scope = this.#call.scope.fork()
     this.#scope = scope
     Promise.resolve()
-      .then(() => openWithin(this.#attempted(this.#again(scope)), this.#next))
+      .then(() => openWithin(this.#attempted(this.#again(scope)), this.#next, 'opened again'))
       .then(
         (reply) => this.#reopened(reply, scope),
         (error: unknown) => {
@@ -219,7 +213,7 @@ export class ResumingStream implements SpliceOwner, StreamReply, Waiting {
 
   #attempted(call: Call): Call {
     this.#sentCursor = call.cursor
-    this.#pace.attempted()
+    this.#backoff.attempted()
     return call
   }
 
@@ -230,7 +224,6 @@ export class ResumingStream implements SpliceOwner, StreamReply, Waiting {
 
   /** Nothing is waiting, opening or open any more. */
   onEnd(reason: unknown): void {
-    this.#isOver = true
     this.#waiting?.cancel()
     this.#trailers.settle(() => this.#reply?.trailers ?? HeaderMap.empty)
     const scope = this.#scope

@@ -1,6 +1,6 @@
 import { type CallError, failureOf } from '../errors/error.ts'
 import type { StreamState } from '../stream/state.ts'
-import { Backoff, type BackoffOptions } from '../time/backoff.ts'
+import type { Backoff } from '../time/backoff.ts'
 import type { Clock, Timer } from '../time/clock.ts'
 import type { PageEvent, PageLife } from '../time/page-life.ts'
 
@@ -14,54 +14,15 @@ export interface WaitPlan {
   readonly floorMs: number
 }
 
-/** Never two attempts within this; ms. */
-const spacingMs = 100
-/** Hidden pages come back later, to leave room for those that are looked at. */
-const hiddenSpread = 4
 /** The browser may be wrong about being offline: after this long an attempt is made all the same; ms. */
 const offlineMs = 60_000
 
-/** When a stream may be opened again. */
-export class ResumePace {
-  readonly #clock: Clock
-  readonly #page: PageLife
-  readonly #backoff: Backoff
-  #attemptedAt = Number.NEGATIVE_INFINITY
-
-  constructor(clock: Clock, options: BackoffOptions, page: PageLife) {
-    this.#clock = clock
-    this.#page = page
-    this.#backoff = new Backoff(clock, options)
-  }
-
-  /** All attempts have been made. */
-  get isExhausted(): boolean {
-    return this.#backoff.isExhausted
-  }
-
-  attempted(): void {
-    this.#attemptedAt = this.#clock.now()
-    this.#backoff.attempted()
-  }
-
-  opened(): void {
-    this.#backoff.opened()
-  }
-
-  /** The attempt has brought messages: the waits start afresh. */
-  progressed(): void {
-    this.#backoff.progressed()
-  }
-
-  /** A failed shared connection is waited for by its link, which looks after the page, too: nobody sleeps twice. */
-  plan(error: CallError): WaitPlan {
-    const clock = this.#clock
-    const spacing = Math.max(0, this.#attemptedAt + spacingMs - clock.now())
-    if (failureOf(error).connection) return { clock, page: undefined, waitMs: spacing, floorMs: spacing }
-    const page = this.#page
-    const waitMs = this.#backoff.next(error.retryAfterMs, page.isHidden ? hiddenSpread : 1)
-    return { clock, page, waitMs, floorMs: Math.max(error.retryAfterMs ?? 0, spacing) }
-  }
+/** When a stream may be opened again: a failed shared connection is waited for by its link, which looks after the page, too. */
+export function planWait(clock: Clock, backoff: Backoff, page: PageLife, error: CallError): WaitPlan {
+  const spacing = backoff.spacingMs
+  if (failureOf(error).connection) return { clock, page: undefined, waitMs: spacing, floorMs: spacing }
+  const waitMs = backoff.next(error.retryAfterMs, page.isHidden)
+  return { clock, page, waitMs, floorMs: Math.max(error.retryAfterMs ?? 0, spacing) }
 }
 
 /** Who waits. */

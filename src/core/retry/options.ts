@@ -16,7 +16,7 @@ import {
 export interface RetryOptions {
   /** Attempts in all, the first included. @defaultValue 3 */
   readonly maxAttempts?: number
-  /** The first backoff is random in [0, this), doubled each time; ms. @defaultValue 50 in Node, 500 in browsers */
+  /** The first backoff is random in [0, this), doubled each time; ms. @defaultValue 50 in Node, 500 in browsers and for streams */
   readonly baseDelayMs?: number
   /** The same after a throttled attempt; ms. @defaultValue 1_000 */
   readonly throttleDelayMs?: number

@@ -5,20 +5,31 @@ import type { Plan } from '../call/plan.ts'
 import type { Reply } from '../call/reply.ts'
 import type { Scope } from '../call/scope.ts'
 import type { Outbox } from '../outbox/outbox.ts'
-import { type ResumeOptions, ResumingStream } from '../resume/resume-stream.ts'
+import { openByPolicy } from '../resume/opening.ts'
+import type { ResumeOptions } from '../resume/options.ts'
+import { ResumingStream } from '../resume/resume-stream.ts'
+import { pageLife } from '../time/page-life.ts'
 import { StreamHandle } from './handle.ts'
 
 /** What streams need of the core: operations that stream carry it, so that a program without streams is without it. */
 export interface Streaming extends StreamMachinery {
   /** @param prepare - makes the call when the stream is opened. */
   handle(plan: Plan, scope: Scope, prepare: (outbox: Outbox | undefined) => Call | Promise<Call>): StreamHandle<unknown>
+  /** Opens a stream by its own policy, and again where it can be resumed. */
   resume(call: Call, next: Next, options: ResumeOptions): Promise<Reply>
 }
 
 /** What streams need that only receive. */
 export const receiving: Streaming = {
   handle: (plan, scope, prepare) => new StreamHandle(plan, scope, () => prepare(undefined)),
-  resume: (call, next, options) => new ResumingStream(call, next, options).open(),
+  resume(call, next, options) {
+    const { isResumable, resume, opening = options.opening } = call.operation
+    const policy = call.options.opening ?? opening
+    const timeoutMs = call.options.timeoutMs ?? options.timeoutMs ?? 30_000
+    const page = pageLife()
+    const first: Next = policy ? (each) => openByPolicy(each, next, policy, timeoutMs, page) : next
+    return isResumable || resume ? new ResumingStream(call, next, options, page, first).open() : first(call)
+  },
 }
 
 /** Makes an operation of a server stream: without the send queue that `defineStream` brings along. */

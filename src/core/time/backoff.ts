@@ -8,24 +8,26 @@ export interface BackoffOptions {
   readonly maxDelayMs?: number
   /** Attempts in a row before giving up. @defaultValue unlimited */
   readonly maxAttempts?: number
-  /** A connection this old, or one that brought a message, starts afresh; ms. @defaultValue 10_000 */
+  /** After a connection this old the waits start afresh: a message alone never does that, since a server may send one and hang up; ms. @defaultValue 10_000 */
   readonly stableMs?: number
 }
 
 /** Never two attempts within this; ms. */
-const floorMs = 100
+const spacingMs = 100
+/** Hidden pages come back later, to leave room for those that are looked at. */
+const hiddenSpread = 4
 /** A server's hint is clamped to this; ms. */
 const maxHintMs = 3_600_000
 
 /**
- * The waits of one connection, full jitter: the first in [0, 1 s), so that clients dropped together come back spread,
- * then doubled up to 30 s. Used by the socket link and by `resume`, never by both for one connection.
+ * The pace of one connection's attempts, full jitter: the first wait in [0, 1 s), so that clients dropped together come
+ * back spread, then doubled up to 30 s. Used by the socket link and by `resume`, never by both for one connection.
  */
 export class Backoff {
   readonly #clock: Clock
   readonly #options: BackoffOptions
   #attempts = 0
-  #lastAttemptAt = Number.NEGATIVE_INFINITY
+  #attemptedAt = Number.NEGATIVE_INFINITY
   #openedAt: number | undefined
 
   constructor(clock: Clock, options: BackoffOptions = {}) {
@@ -33,43 +35,48 @@ export class Backoff {
     this.#options = options
   }
 
-  get attempts(): number {
-    return this.#attempts
+  /** All attempts have been made. */
+  get isExhausted(): boolean {
+    this.#startAfresh()
+    return this.#attempts >= (this.#options.maxAttempts ?? Number.POSITIVE_INFINITY)
   }
 
-  get isExhausted(): boolean {
-    return this.#attempts >= (this.#options.maxAttempts ?? Number.POSITIVE_INFINITY)
+  /** What is left of the distance from the last attempt; ms. */
+  get spacingMs(): number {
+    return Math.max(0, this.#attemptedAt + spacingMs - this.#clock.now())
   }
 
   /** An attempt starts now. */
   attempted(): void {
-    this.#lastAttemptAt = this.#clock.now()
+    this.#attemptedAt = this.#clock.now()
   }
 
-  /** The connection is up; only time or a message resets the waits, since a server may accept and close at once. */
+  /** The connection is up. */
   opened(): void {
     this.#openedAt = this.#clock.now()
-  }
-
-  /** An application message came. */
-  progressed(): void {
-    this.#attempts = 0
   }
 
   /**
    * The wait before the next attempt, in ms. A server's hint is a floor with the jitter on top of it, and the distance
    * from the last attempt one that the jitter starts at: clients that share a floor must not come back together.
+   *
+   * @param isHidden - the page is, and comes back later.
    */
-  next(hintMs = 0, spread = 1): number {
-    const { baseDelayMs = 1000, maxDelayMs = 30_000, stableMs = 10_000 } = this.#options
-    const now = this.#clock.now()
-    if (this.#openedAt !== undefined && now - this.#openedAt >= stableMs) this.#attempts = 0
+  next(hintMs = 0, isHidden = false): number {
+    const { baseDelayMs = 1000, maxDelayMs = 30_000 } = this.#options
+    this.#startAfresh()
     this.#openedAt = undefined
-    const ceiling = Math.min(maxDelayMs, baseDelayMs * 2 ** this.#attempts) * spread
+    const ceiling = Math.min(maxDelayMs, baseDelayMs * 2 ** this.#attempts) * (isHidden ? hiddenSpread : 1)
     this.#attempts++
     const hint = hintMs > 0 ? Math.min(hintMs, maxHintMs) : 0
-    const spacing = Math.max(this.#lastAttemptAt + floorMs - now, 0)
+    const spacing = this.spacingMs
     const jitter = this.#clock.random() * Math.max(ceiling - (hint > 0 ? 0 : spacing), 0)
     return Math.min(Math.max(hint, spacing) + jitter, maxTimerMs)
+  }
+
+  /** Only time does that: a server may accept, send a message and close at once. */
+  #startAfresh(): void {
+    const { stableMs = 10_000 } = this.#options
+    if (this.#openedAt !== undefined && this.#clock.now() - this.#openedAt >= stableMs) this.#attempts = 0
   }
 }

@@ -124,7 +124,6 @@ export class SocketLink implements ConnectionOwner {
   /** A message of the application has come: the server is well, and the waits start afresh. */
   progressed(connection: Connection): void {
     connection.hasProgressed = true
-    this.#schedule.progressed()
     this.#refusals.accepted()
   }
 

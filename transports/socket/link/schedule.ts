@@ -1,14 +1,10 @@
 import { Backoff, type BackoffOptions } from '../../../src/core/time/backoff.ts'
 import type { Clock } from '../../../src/core/time/clock.ts'
 
-/** Never two attempts within this; ms. */
-const floorMs = 100
 /** After a wake, a socket that is found dead is replaced at once: it is our network that was away; ms. */
 const wakeMs = 5000
 /** A dial that was under way this long before a wake has gone nowhere; ms. */
 const stuckMs = 2000
-/** Hidden pages come back later, to leave room for those that are looked at. */
-const hiddenSpread = 4
 
 /** When a link may dial next. */
 export class Schedule {
@@ -49,16 +45,11 @@ export class Schedule {
     this.#backoff.opened()
   }
 
-  /** The server is well: the waits start afresh. */
-  progressed(): void {
-    this.#backoff.progressed()
-  }
-
   /** A socket was lost: by the server or the network, or (`isOurs`) for a reason that no wait mends. */
   lost(hintMs: number, isOurs: boolean, isHidden: boolean): void {
     const now = this.#clock.now()
     const isAtOnce = hintMs === 0 && (isOurs || now - this.#wokeAt < wakeMs)
-    const waitMs = isAtOnce ? this.#floor(now) : this.#backoff.next(hintMs, isHidden ? hiddenSpread : 1)
+    const waitMs = isAtOnce ? this.#backoff.spacingMs : this.#backoff.next(hintMs, isHidden)
     this.#notBefore = now + waitMs
     this.#hintedUntil = now + hintMs
   }
@@ -67,10 +58,6 @@ export class Schedule {
   wake(): void {
     const now = this.#clock.now()
     this.#wokeAt = now
-    this.#notBefore = Math.min(this.#notBefore, Math.max(this.#hintedUntil, now + this.#floor(now)))
-  }
-
-  #floor(now: number): number {
-    return Math.max(0, this.#attemptedAt + floorMs - now)
+    this.#notBefore = Math.min(this.#notBefore, Math.max(this.#hintedUntil, now + this.#backoff.spacingMs))
   }
 }

@@ -1,0 +1,77 @@
+import type { Call } from '../call/call.ts'
+import type { Next } from '../call/interceptor.ts'
+import { discardReply, type Reply } from '../call/reply.ts'
+import { CallError, failureOf, isAnyCallError, toFailedAttempt, withHistory } from '../errors/error.ts'
+import { Backoff } from '../time/backoff.ts'
+import { bounded } from '../time/bounded.ts'
+import type { PageLife } from '../time/page-life.ts'
+import type { OpeningOptions } from './options.ts'
+import { planWait, ResumeWait } from './wait.ts'
+
+/**
+ * Opens a stream for the first time by its own policy, instead of `retry`'s: each attempt has a fresh timeout, and what
+ * lies between them is waited for as between two re-opens, in state `waiting` or `suspended`.
+ *
+ * @param timeoutMs - bounds each attempt.
+ * @throws {CallError} the last attempt's, with the earlier ones in `failures`.
+ */
+export async function openByPolicy(
+  call: Call,
+  next: Next,
+  { maxAttempts = 3, baseDelayMs = 1000, maxDelayMs = 30_000 }: OpeningOptions,
+  timeoutMs: number,
+  page: PageLife,
+): Promise<Reply> {
+  const { services, root } = call.scope
+  const { clock, telemetry } = services
+  const backoff = new Backoff(clock, { baseDelayMs, maxDelayMs })
+  // Retried here, and nowhere else.
+  const options = { ...call.options, retry: false as const }
+  for (let attempt = 1; ; attempt++) {
+    const scope = call.scope.fork()
+    const deadline = Math.min(clock.now() + timeoutMs, call.wireDeadline)
+    backoff.attempted()
+    try {
+      return await openWithin(call.with({ scope, options, attempt, deadline }), next, 'opened')
+    } catch (error) {
+      scope.end()
+      if (!isAnyCallError(error) || call.scope.isOver || !error.isRetryable || !isSafe(call, error)) throw error
+      if (attempt >= maxAttempts) throw withHistory(error, root.failures, 'attempts_exhausted')
+      const plan = planWait(clock, backoff, page, error)
+      if (clock.now() + plan.waitMs >= call.wireDeadline)
+        throw withHistory(error, root.failures, 'wait_exceeds_deadline')
+      root.failures.push(toFailedAttempt(error))
+      telemetry?.event?.({ type: 'retry', call, waitMs: Math.round(plan.waitMs), error })
+      await bounded(call.scope, () => waited(call, (owner) => new ResumeWait(plan, owner)))
+    }
+  }
+}
+
+/** Opens a stream within the call's deadline; the call has a scope of its own, whose end closes a late reply. */
+export function openWithin(call: Call, next: Next, what: 'opened' | 'opened again'): Promise<Reply> {
+  const expired = (): CallError => {
+    const { phase, sent } = call.scope.root
+    const message = `the stream could not be ${what} within its timeout, in phase '${phase}'`
+    return new CallError({ code: 'deadline_exceeded', message, phase, sent, isRetryable: true }, call)
+  }
+  return bounded(call.scope, () => next(call), { at: call.deadline, expired, discard: discardReply })
+}
+
+function isSafe({ operation, input }: Call, error: CallError): boolean {
+  if (operation.isReplayable && !operation.isReplayable(input)) return false
+  return operation.isIdempotent || error.sent === 'no' || failureOf(error).isUnexecuted === true
+}
+
+function waited(call: Call, start: (owner: ConstructorParameters<typeof ResumeWait>[1]) => ResumeWait): Promise<void> {
+  return new Promise((resolve) => {
+    const wait = start({
+      onWaiting: (state) => call.scope.setStreamState(state),
+      onWaited() {
+        off()
+        call.scope.setStreamState('connecting')
+        resolve()
+      },
+    })
+    const off = call.scope.onAbort(() => wait.cancel())
+  })
+}
