@@ -12,7 +12,7 @@ import { inputWithin, runUnary } from './core/call/run-unary.ts'
 import type { Services } from './core/call/scope.ts'
 import { LiveScopes, Scope } from './core/call/scope.ts'
 import type { Telemetry } from './core/call/telemetry.ts'
-import { withTokenRun } from './core/call/token-run.ts'
+import { tokenRuns, withTokenRun } from './core/call/token-run.ts'
 import type { Transport } from './core/call/transport.ts'
 import { CallError } from './core/errors/error.ts'
 import { guard } from './core/guard.ts'
@@ -143,6 +143,7 @@ export class CallRunner {
       signal.addEventListener('abort', onAbort)
       scope.onEnd(() => signal.removeEventListener('abort', onAbort))
     }
+    const context = options.context ?? Context.empty
     return new Call({
       operation: info,
       options,
@@ -150,7 +151,7 @@ export class CallRunner {
       scope,
       headers: readHeaders(options.headers, { operation: info }),
       outbox,
-      context: withTokenRun(options.context ?? Context.empty),
+      context: tokenRuns.areFollowed ? withTokenRun(context) : context,
       identity: identityOf(info, route, options),
       cursor: typeof options.cursor === 'string' ? options.cursor : undefined,
     })

@@ -1,7 +1,6 @@
 import { retryLoop } from '#platform'
 import type { Call } from '../core/call/call.ts'
-import type { Interceptor, Next } from '../core/call/interceptor.ts'
-import { trusted } from '../core/call/interceptor.ts'
+import { type Interceptor, type Next, trusted } from '../core/call/interceptor.ts'
 import { discardReply, type Reply } from '../core/call/reply.ts'
 import { tokenRunOf } from '../core/call/token-run.ts'
 import {
@@ -37,47 +36,41 @@ const noOptions: RetryOptions = {}
  */
 export function retry(options: RetryOptions | false = noOptions): Interceptor {
   const defaults = options || noOptions
-  return trusted(function retry(call, next) {
+  // A call that succeeds while nobody fails costs one closure, for its failure.
+  return trusted(function retry(call, next): Promise<Reply> {
     const own = call.options.retry ?? call.operation.retry
     if (call.isReopen || (options === false && !own)) return next(call)
     const { limits } = call.scope.services
+    const isIdle = limits.isIdle
     // Nothing holds what must not be sent again, and what a token source asks for.
-    const isExempt = limits.isIdle || own === false || tokenRunOf(call.context) !== undefined
-    const heldMs = isExempt ? 0 : limits.heldMs(holdKeys(call))
-    return heldMs > 0 ? waitAndBegin(call, next, defaults, heldMs) : begin(call, next, defaults)
+    if (!isIdle && own !== false && !tokenRunOf(call.context)) {
+      const heldMs = limits.heldMs(holdKeys(call))
+      if (heldMs > 0) return waitFor(call, heldMs).then(() => retry(call, next))
+    }
+    call.scope.root.attempts = 1
+    const timeoutMs = own ? optionOf(call, defaults, 'attemptTimeoutMs') : defaults.attemptTimeoutMs
+    const reply = timeoutMs === undefined ? next(call) : timed(call, next, timeoutMs)
+    const onFailure = (error: unknown) => new Retrying(call, next, defaults, timeoutMs).onFirstFailure(error)
+    return isIdle ? reply.then(undefined, onFailure) : reply.then((succeeded) => refunded(call, succeeded), onFailure)
   })
 }
 
-/** The first attempt. Nothing is made for a call that succeeds while nobody fails: only the closure for its failure. */
-function begin(call: Call, next: Next, defaults: RetryOptions): Promise<Reply> {
-  const { root, services } = call.scope
-  root.attempts = 1
-  const reply = attempt(call, next, defaults)
-  const onFailure = (error: unknown) => new Retrying(call, next, defaults).onFirstFailure(error)
-  if (services.limits.isIdle) return reply.then(undefined, onFailure)
-  return reply.then((succeeded) => {
-    services.limits.refund(payersOf(call), 0)
-    return succeeded
-  }, onFailure)
-}
-
 /** An earlier failure said when to come back: waits, each call with its own jitter. */
-async function waitAndBegin(call: Call, next: Next, defaults: RetryOptions, heldMs: number): Promise<Reply> {
+async function waitFor(call: Call, heldMs: number): Promise<void> {
   const waitMs = heldMs + addedJitterMs(call, heldMs)
-  if (!fits(call, waitMs)) {
-    const message =
-      'the server asked for a longer wait than this call may last; nothing was sent: call again after retryAfterMs'
-    const retryAfterMs = Math.ceil(heldMs)
-    throw new CallError({ code: 'unavailable', message, isRetryable: true, retryAfterMs }, call)
-  }
-  await sleep(waitMs, call.scope)
-  return begin(call, next, defaults)
+  if (fits(call, waitMs)) return sleep(waitMs, call.scope)
+  const message =
+    'the server asked for a longer wait than this call may last; nothing was sent: call again after retryAfterMs'
+  throw new CallError({ code: 'unavailable', message, isRetryable: true, retryAfterMs: Math.ceil(heldMs) }, call)
 }
 
-/** One attempt, in a scope of its own where `attemptTimeoutMs` bounds it: then only the attempt ends. */
-function attempt(call: Call, next: Next, defaults: RetryOptions): Promise<Reply> {
-  const timeoutMs = optionOf(call, defaults, 'attemptTimeoutMs')
-  if (timeoutMs === undefined) return next(call)
+function refunded(call: Call, reply: Reply, paid = 0): Reply {
+  call.scope.services.limits.refund(payersOf(call), paid)
+  return reply
+}
+
+/** One attempt in a scope of its own, so that only the attempt ends. */
+function timed(call: Call, next: Next, timeoutMs: number): Promise<Reply> {
   const { services, root } = call.scope
   const scope = call.scope.fork()
   return bounded(scope, () => next(call.with({ scope })), {
@@ -106,14 +99,16 @@ class Retrying {
   readonly #call: Call
   readonly #next: Next
   readonly #defaults: RetryOptions
+  readonly #timeoutMs: number | undefined
   #attempt = 1
   #waitMs = 0
   #paid = 0
 
-  constructor(call: Call, next: Next, defaults: RetryOptions) {
+  constructor(call: Call, next: Next, defaults: RetryOptions, timeoutMs: number | undefined) {
     this.#call = call
     this.#next = next
     this.#defaults = defaults
+    this.#timeoutMs = timeoutMs
   }
 
   onFirstFailure(error: unknown): Promise<Reply> {
@@ -123,9 +118,10 @@ class Retrying {
       async () => {
         await sleep(this.#waitMs, scope)
         scope.root.attempts = ++this.#attempt
-        const reply = await attempt(this.#call.with({ attempt: this.#attempt }), this.#next, this.#defaults)
-        scope.services.limits.refund(payersOf(this.#call), this.#paid)
-        return reply
+        const call = this.#call.with({ attempt: this.#attempt })
+        const timeoutMs = this.#timeoutMs
+        const reply = timeoutMs === undefined ? this.#next(call) : timed(call, this.#next, timeoutMs)
+        return refunded(call, await reply, this.#paid)
       },
       (failed) => this.#isWorthAnother(failed),
     )

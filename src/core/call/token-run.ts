@@ -22,12 +22,15 @@ export interface AsyncContext<T> {
 }
 
 const key = /* @__PURE__ */ createContextKey<TokenRun | undefined>(undefined)
+/** There is a source whose runs are told apart; until then no call need be looked at. */
+export const tokenRuns = { areFollowed: false }
 let running: TokenRun | undefined
 let ambient: AsyncContext<TokenRun> | undefined
 
 /** Lets runs be told by async context from now on, where the platform has one. */
 export function followTokenRuns(create: (() => AsyncContext<TokenRun>) | undefined): void {
   ambient ??= create?.()
+  tokenRuns.areFollowed = true
 }
 
 /** Runs a part of a token source: calls that it starts before it returns, or anywhere in its async context, are its own. */
