@@ -97,10 +97,6 @@ export const limits = {
 /** The short files with one importer that stay files all the same, and why: three at most. */
 export const smallFiles: Readonly<Record<string, string>> = {
   'src/interceptors/index.ts': 'the list of what users may put into a chain of their own',
-  'src/core/resume/open-within.ts': 'to be merged',
   'src/core/store/canonical-text.ts': 'to be merged',
-  'src/core/stream/linger.ts': 'to be merged',
-  'src/core/stream/not-a-stream.ts': 'to be merged',
-  'src/core/stream/start.ts': 'to be merged',
   'transports/sse/last-event-id.ts': 'to be merged',
 }

@@ -21,10 +21,10 @@ interface Bound {
 
 /** What the design asks for, and what the gate holds until the bar is met: today's figure, so that none grows unseen. */
 const bounds: Readonly<Record<Way, { readonly bar: Bound; readonly limit: Bound }>> = {
-  unary: { bar: { functions: 60, files: 20 }, limit: { functions: 127, files: 40 } },
+  unary: { bar: { functions: 60, files: 20 }, limit: { functions: 89, files: 34 } },
   sse: { bar: { functions: 20 }, limit: { functions: 46 } },
-  frame: { bar: { functions: 28 }, limit: { functions: 56 } },
-  send: { bar: { functions: 22 }, limit: { functions: 36 } },
+  frame: { bar: { functions: 28 }, limit: { functions: 36 } },
+  send: { bar: { functions: 22 }, limit: { functions: 22 } },
 }
 
 type Way = 'unary' | 'sse' | 'frame' | 'send'
