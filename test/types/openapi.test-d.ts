@@ -2,6 +2,7 @@
 import type { paths as GitHub } from '@octokit/openapi-types'
 import { createClient, isCallError } from 'polywire'
 import { openapi, restTransport } from 'polywire/rest'
+import type { components, paths as Petstore } from './petstore.d.ts'
 
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
 declare function same<A, B>(equal: Equal<A, B>): void
@@ -110,6 +111,74 @@ export async function small() {
   await api.repo({ owner: 1 })
   // @ts-expect-error no 'elsewhere'
   client.bind({ a: gh.get('/repos/{owner}', { via: 'elsewhere' }) })
+}
+
+const store = openapi<Petstore>()
+const pets = client.bind({
+  list: store.get('/pets'),
+  create: store.post('/pets'),
+  show: store.get('/pets/{petId}'),
+  showNested: store.get('/pets/{petId}', { shape: 'nested' }),
+  replace: store.put('/pets/{petId}'),
+  remove: store.del('/pets/{petId}'),
+  head: store.head('/pets/{petId}'),
+  publish: store.post('/pets/{petId}/publish'),
+  patch: store.patch('/pets/{petId}', { query: ['dryRun'], contentType: 'application/merge-patch+json' }),
+  login: store.post('/login', { contentType: 'application/x-www-form-urlencoded' }),
+  health: store.get('/health'),
+})
+
+/** What openapi-typescript 7 generates. */
+export async function petstore() {
+  type Pet = components['schemas']['Pet']
+  const listed = await pets.list({ limit: 10, status: 'sold' })
+  same<typeof listed, Pet[]>(true)
+  await pets.list()
+  const created = await pets.create({ name: 'Ada' })
+  same<typeof created, Pet>(true)
+  const shown = await pets.show({ petId: '7' })
+  same<typeof shown, Pet>(true)
+  await pets.showNested({ params: { petId: '7' }, headers: { 'If-None-Match': '"e"' } })
+  const replaced = await pets.replace({ petId: '7', name: 'Ada' })
+  same<typeof replaced, Pet>(true)
+  await pets.replace({ petId: '7' })
+  const { status } = await pets.replace.reply({ petId: '7' })
+  same<typeof status, number>(true)
+  const removed = await pets.remove({ petId: '7' })
+  same<typeof removed, undefined>(true)
+  await pets.head({ petId: '7' })
+  await pets.publish({ petId: '7' })
+  await pets.patch({ petId: '7', dryRun: true, name: 'Ada' })
+  same<Awaited<ReturnType<typeof pets.login>>, { token: string }>(true)
+  await pets.login({ user: 'u', password: 'p' })
+  same<Awaited<ReturnType<typeof pets.health>>, { ok: boolean }>(true)
+  await pets.health()
+  try {
+    await pets.show({ petId: '7' })
+  } catch (error) {
+    if (isCallError(error, pets.show) && error.status === 404) same<typeof error.body.message, string>(true)
+    // `default` and `4XX` tell no status apart.
+    if (isCallError(error, pets.list)) same<typeof error.body, components['schemas']['Error']>(true)
+    if (isCallError(error, pets.replace)) same<typeof error.status, number>(true)
+  }
+  // @ts-expect-error no such verb on that path
+  store.put('/pets')
+  // @ts-expect-error no such path
+  store.get('/pet')
+  // @ts-expect-error 'petId' is required
+  await pets.show({})
+  // @ts-expect-error nothing to pass beside the path
+  await pets.remove({ petId: '7', name: 'x' })
+  // @ts-expect-error no such status
+  await pets.list({ status: 'gone' })
+  // @ts-expect-error 'name' is required
+  await pets.create({ tag: 'x' })
+  // @ts-expect-error the form would be sent as JSON: { contentType: 'application/x-www-form-urlencoded' }
+  store.post('/login')
+  // @ts-expect-error another media type than the description's
+  store.post('/login', { contentType: 'application/json' })
+  // @ts-expect-error a query and a body, and a media type of its own
+  store.patch('/pets/{petId}', { query: ['dryRun'] })
 }
 
 export async function github() {

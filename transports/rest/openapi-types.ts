@@ -28,10 +28,13 @@ type ApiParams<Op, K extends string> = Op extends { parameters: infer Ps }
     ? Known<NonNullable<X>>
     : {}
   : {}
+/** The generator writes `requestBody?: never` where there is none. */
 type ApiContent<Op> = Op extends { requestBody?: infer B }
-  ? NonNullable<B> extends { content: infer C }
-    ? C
-    : never
+  ? [NonNullable<B>] extends [never]
+    ? never
+    : NonNullable<B> extends { content: infer C }
+      ? C
+      : never
   : never
 type Json<C> = C extends { 'application/json': infer J } ? J : C[keyof C]
 type ApiBody<Op> = [ApiContent<Op>] extends [never] ? {} : Json<ApiContent<Op>>
@@ -54,14 +57,18 @@ type ApiNestedIn<Op> = Flat<
         : { readonly body?: ApiBody<Op> })
 >
 
-type Ok = 200 | 201 | 202 | 203 | 204 | 205 | 206 | 207 | 208 | 226
+type Ok = 200 | 201 | 202 | 203 | 204 | 205 | 206 | 207 | 208 | 226 | '2XX'
 type Responses<Op> = Op extends { responses: infer R } ? R : {}
+/** Where no success is named, `default` is the reply. */
+type OkOf<R> = [keyof R & Ok] extends [never] ? keyof R & 'default' : keyof R & Ok
 type BodyOf<R> = R extends { content: infer C } ? ([C] extends [never] ? undefined : Json<C>) : undefined
-type ApiOut<Op> = BodyOf<Responses<Op>[keyof Responses<Op> & Ok]>
+type ApiOut<Op> = BodyOf<Responses<Op>[OkOf<Responses<Op>>]>
 type ApiReply<Op> = {
-  [S in keyof Responses<Op> & Ok]: Omit<UnaryResult<BodyOf<Responses<Op>[S]>>, 'status'> & { readonly status: S }
-}[keyof Responses<Op> & Ok]
-type ApiErrors<Op> = { [S in Exclude<keyof Responses<Op>, Ok>]: BodyOf<Responses<Op>[S]> }
+  [S in OkOf<Responses<Op>>]: Omit<UnaryResult<BodyOf<Responses<Op>[S]>>, 'status'> & {
+    readonly status: S extends number ? S : number
+  }
+}[OkOf<Responses<Op>>]
+type ApiErrors<Op> = { [S in Exclude<keyof Responses<Op>, OkOf<Responses<Op>>>]: BodyOf<Responses<Op>[S]> }
 
 /** What may be said of an operation whose types the description gives. */
 export interface ApiSpec {
@@ -73,6 +80,8 @@ export interface ApiSpec {
   readonly query?: readonly string[]
   /** A DELETE with a body. */
   readonly body?: '*'
+  /** The media type of a body that the description gives no JSON for. @defaultValue 'application/json' */
+  readonly contentType?: string
 }
 
 /** What a declaration must add because the types are gone at run time; `unknown` for most operations. */
@@ -83,10 +92,17 @@ type ApiNeeds<Op, V> = [ApiClash<Op>] extends [never]
       ? [ApiContent<Op>] extends [never]
         ? unknown
         : { readonly body: '*' }
-      : [keyof ApiParams<Op, 'query'>] extends [never]
-        ? unknown
-        : { readonly query: AllOf<keyof ApiParams<Op, 'query'>> }
+      : ([keyof ApiParams<Op, 'query'>] extends [never]
+          ? unknown
+          : { readonly query: AllOf<keyof ApiParams<Op, 'query'>> }) &
+          ApiMediaNeed<ApiContent<Op>>
   : { readonly shape: 'nested' }
+/** A form would be sent as JSON. */
+type ApiMediaNeed<C> = [C] extends [never]
+  ? unknown
+  : 'application/json' extends keyof C
+    ? unknown
+    : { readonly contentType: keyof C }
 /** A list that names every one of `Keys`, in any order. */
 interface AllOf<Keys> {
   readonly list?: Keys
@@ -98,7 +114,7 @@ type Meets<S, Needs> = unknown extends Needs
     : Needs extends { readonly query: AllOf<infer Keys> }
       ? S extends { readonly query: readonly (infer Q)[] }
         ? [Keys, Q] extends [Q, Keys]
-          ? true
+          ? Meets<S, Needs extends { readonly contentType: infer C } ? { readonly contentType: C } : unknown>
           : false
         : false
       : S extends Needs

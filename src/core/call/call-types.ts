@@ -125,8 +125,9 @@ declare const fails: unique symbol
 export interface Fails<Bodies> {
   readonly [fails]: Bodies
 }
+/** Ranges (`4XX`) and `default` of a description tell no status apart. */
 type ErrorOf<Bodies> = {
-  [S in keyof Bodies]: CallError & { readonly status: S; readonly body: Bodies[S] }
+  [S in keyof Bodies]: CallError & { readonly status: S extends number ? S : number; readonly body: Bodies[S] }
 }[keyof Bodies]
 /** The errors that an operation declares. */
 export type DeclaredError<Bodies> = ErrorOf<Bodies>
