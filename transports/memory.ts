@@ -4,6 +4,7 @@ import type { Reply } from '../src/core/call/reply.ts'
 import type { Transport } from '../src/core/call/transport.ts'
 import { refusal } from '../src/core/errors/refusal.ts'
 import { callable, checkOptions, text } from '../src/core/options.ts'
+import { duplexing } from '../src/core/stream/duplex.ts'
 import { type Item, Source } from '../src/core/stream/source.ts'
 
 /** What a handler may answer: a message, or an async iterable of messages for a stream. */
@@ -36,12 +37,13 @@ export function withCursor(message: unknown, cursor: string): Item {
  */
 export function memoryTransport<const Protocol extends string = 'memory'>(
   options: MemoryTransportOptions<Protocol>,
-): Transport<Protocol> {
+): Transport<Protocol> & { readonly duplexing: object } {
   checkOptions('memoryTransport()', options, { protocol: text, origin: text, handle: callable })
   if (!options.handle) throw refusal('memoryTransport({ handle }) takes a function that answers calls', undefined)
   return {
     protocol: (options.protocol ?? 'memory') as Protocol,
     origin: options.origin ?? 'memory:',
+    duplexing,
     async send(call) {
       call.scope.mark('headers', 'yes')
       const answer = await options.handle(call)

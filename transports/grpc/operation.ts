@@ -1,7 +1,7 @@
 import type { Call } from '../../src/core/call/call.ts'
 import { defineOperation, type Kind, type Operation, type OperationInfo } from '../../src/core/call/operation.ts'
 import { callable, flag, object, oneOf, type RulesOf, wrongOption } from '../../src/core/options.ts'
-import { defineStream } from '../../src/core/stream/duplex.ts'
+import { receiving, type Streaming } from '../../src/core/stream/streaming.ts'
 import { idempotencyRule, operationRules } from '../shared/option-rules.ts'
 import type { DescMethod, DescService } from './peer-protobuf.ts'
 import type { BidiStreamSpec, MethodSpec, ServerStreamSpec, UnarySpec } from './types.ts'
@@ -41,6 +41,22 @@ const rules: RulesOf<AnySpec> = {
 }
 const passed = ['idempotency', 'retry', 'auth', 'paginate', 'resume', 'cursors', 'gaps', 'outbox'] as const
 
+/** A transport that carries bidi streams brings along what they need of the core: most programs have none. */
+export interface Duplexing {
+  readonly duplexing?: Streaming
+}
+
+/** Sends by what the transport brings; where it brings nothing, a send is refused as the opening is. */
+const bidi: Streaming = {
+  handle(plan, scope, prepare) {
+    const { duplexing } = plan.route.transport as Duplexing
+    const handle = (duplexing ?? receiving).handle(plan, scope, prepare)
+    if (!duplexing) handle.send = async () => void (await handle.opened)
+    return handle
+  },
+  resume: receiving.resume,
+}
+
 /** Makes an operation of a method. @throws {TypeError} when it is given anything else, or a spec that fits no such method. */
 export function rpcOperation(method: DescMethod, spec: AnySpec = {}): Operation<any, any> {
   const kind = kinds[method?.methodKind]
@@ -57,9 +73,11 @@ export function rpcOperation(method: DescMethod, spec: AnySpec = {}): Operation<
     isIdempotent: spec.idempotent ?? idempotentLevels.includes(method.idempotency),
     binding,
     ...(kind === 'client_stream' && { isReplayable: Array.isArray }),
+    ...(kind === 'server_stream' && { streaming: receiving }),
+    ...(kind === 'bidi_stream' && { streaming: bidi }),
     ...given(spec),
   }
-  return kind === 'server_stream' || kind === 'bidi_stream' ? defineStream(info) : defineOperation(info)
+  return defineOperation(info)
 }
 
 /** Makes operations of all methods of a service. @throws {TypeError} when it is given anything else. */

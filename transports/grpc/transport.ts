@@ -18,12 +18,14 @@ import {
   takes,
   text,
 } from '../../src/core/options.ts'
+import { duplexing } from '../../src/core/stream/duplex.ts'
 import type { HttpOptions } from '../http/contract.ts'
 import { requestRules } from '../http/option-rules.ts'
 import { idempotencyRule } from '../shared/option-rules.ts'
 import { ConnectTransportAttempt, type ConnectTransportLike } from './connect-transport.ts'
 import { ConnectWebAttempt } from './connect-web.ts'
 import { sendFramedStream, sendFramedUnary } from './framed.ts'
+import type { Duplexing } from './operation.ts'
 import { connectWeb, protobuf } from './peers.ts'
 import { type Framing, grpcWebWire, inputOf } from './request.ts'
 import { needsConnectTransport, sendByConnect, sendServerStream, sendUnary } from './send.ts'
@@ -91,7 +93,7 @@ export interface ConnectTransportOptions extends GrpcOptions {
 }
 
 /** A gRPC transport, as `createClient` takes it. */
-export interface GrpcTransport extends Transport<'grpc-web'> {
+export interface GrpcTransport extends Transport<'grpc-web'>, Duplexing {
   readonly idempotency?: IdempotencyOption | undefined
 }
 
@@ -134,6 +136,7 @@ export function makeConnectTransport(options: ConnectTransportOptions): GrpcTran
     auth,
     ...(origin !== undefined && { origin }),
     idempotency,
+    duplexing,
     send: rejecting((call) => {
       const attempt = new ConnectTransportAttempt(call, transport, headers)
       return sendByConnect(call, attempt, inputOf(call, idempotency), times)

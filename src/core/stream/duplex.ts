@@ -61,7 +61,8 @@ class DuplexHandle<Message> extends StreamHandle<Message> {
   }
 }
 
-const duplexing: Streaming = {
+/** What streams need that send, too. */
+export const duplexing: Streaming = {
   handle: (plan, scope, prepare) => new DuplexHandle(plan, scope, prepare),
   resume: receiving.resume,
 }

@@ -308,11 +308,14 @@ describe('operations', () => {
     expect(count).toBe(6)
   })
 
-  it.each(['importItems', 'chat'] as const)(
+  it.each(['importItems', 'chat', 'send'] as const)(
     'that stream requests (%s) are unimplemented, with advice',
     async (name) => {
       await using api = shopClient('http://127.0.0.1:9')
-      const call = name === 'chat' ? api.shop.chat().opened : api.shop.importItems([])
+      const chat = api.shop.chat()
+      const call = { importItems: () => api.shop.importItems([]), chat: () => chat.opened, send: () => chat.send({}) }[
+        name
+      ]()
       const error = await rejection(call as Promise<unknown>)
       expect(error).toMatchObject({ code: 'unimplemented', phase: 'resolve', sent: 'no' })
       expect(error.message).toContain('connectTransport')
