@@ -11,6 +11,7 @@ import { makePlan, type Plan, type Route, type ValidateMode } from './core/call/
 import { inputWithin, runUnary } from './core/call/run-unary.ts'
 import type { Services } from './core/call/scope.ts'
 import { LiveScopes, Scope } from './core/call/scope.ts'
+import { snapshot } from './core/call/snapshot.ts'
 import type { Telemetry } from './core/call/telemetry.ts'
 import { tokenRuns, withTokenRun } from './core/call/token-run.ts'
 import type { Transport } from './core/call/transport.ts'
@@ -94,8 +95,9 @@ export class CallRunner {
     const scope = new Scope(this.#services, undefined, info)
     const streaming = info.streaming as Streaming | undefined
     if (!streaming) throw misfit(info, 'an operation that streams is made by defineStream')
+    const kept = snapshot(input)
     return streaming.handle(plan, scope, async (outbox) => {
-      const call = this.#begin(plan, input, options, scope, outbox)
+      const call = this.#begin(plan, kept, options, scope, outbox)
       return call.input instanceof Promise ? inputWithin(call, call.input, this.#timeoutMs) : call
     })
   }
@@ -147,7 +149,7 @@ export class CallRunner {
     return new Call({
       operation: info,
       options,
-      input: plan.intake ? plan.intake(input) : input,
+      input: snapshot(plan.intake ? plan.intake(input) : input),
       scope,
       headers: readHeaders(options.headers, { operation: info }),
       outbox,

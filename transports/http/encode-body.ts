@@ -53,7 +53,8 @@ export function encodeBody(value: unknown, rules: BodyRules, origin: ErrorOrigin
     case 'text':
       return whole(value as string, contentType ?? 'text/plain;charset=UTF-8')
     case 'bytes':
-      return whole(toBytes(value as ArrayBuffer), contentType ?? 'application/octet-stream')
+      // A copy: the caller may fill its buffer anew as soon as the call is made.
+      return whole(new Uint8Array(toBytes(value as ArrayBuffer)), contentType ?? 'application/octet-stream')
     case 'params':
       return whole(String(value), contentType ?? 'application/x-www-form-urlencoded;charset=UTF-8')
     case 'form':

@@ -1,5 +1,6 @@
 import type { Check } from '../../src/core/call/operation.ts'
 import { type Schema, validating } from '../../src/core/call/schema.ts'
+import { type Sealed, snapshot } from '../../src/core/call/snapshot.ts'
 import type { ErrorOrigin } from '../../src/core/errors/error.ts'
 import { refusal } from '../../src/core/errors/refusal.ts'
 import { lostKind } from '../shared/json.ts'
@@ -13,12 +14,15 @@ export interface RequestParts {
   readonly body: unknown
 }
 
-/** The parts as a reader makes them. The body is encoded once, so that every attempt sends the same bytes whatever becomes of the object. */
-export class RequestInput implements RequestParts {
-  readonly params: RequestParts['params']
-  readonly query: object
-  readonly headers: RequestParts['headers']
-  readonly body: unknown
+/**
+ * The parts as a reader makes them. The body is encoded once, and what is left is copied where anything is waited for, so
+ * that every attempt sends the same whatever becomes of the caller's objects.
+ */
+export class RequestInput implements RequestParts, Sealed {
+  params: RequestParts['params']
+  query: object
+  headers: RequestParts['headers']
+  body: unknown
   /** Private: a copy by spread, with another body, must not take it along. */
   #encoded: EncodedBody | undefined
 
@@ -32,6 +36,13 @@ export class RequestInput implements RequestParts {
   encodeOnce(encode: () => EncodedBody): EncodedBody {
     this.#encoded ??= encode()
     return this.#encoded
+  }
+
+  seal(): void {
+    this.params = snapshot(this.params) as RequestParts['params']
+    this.query = snapshot(this.query) as object
+    this.headers = snapshot(this.headers) as RequestParts['headers']
+    if (!this.#encoded) this.body = snapshot(this.body)
   }
 }
 

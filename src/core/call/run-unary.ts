@@ -5,6 +5,7 @@ import type { UnaryResult } from './call-types.ts'
 import type { Plan } from './plan.ts'
 import { discardReply, type Reply, type UnaryReply } from './reply.ts'
 import type { Scope } from './scope.ts'
+import type { Sealed } from './snapshot.ts'
 
 /** What a unary call is started with. */
 export interface UnaryStart {
@@ -30,7 +31,10 @@ export async function runUnary({ plan, call: begun, timeoutMs, isWhole }: UnaryS
   try {
     if (call.input instanceof Promise) call = await inputWithin(call, call.input, timeoutMs)
     const ready = call
-    const reply = await bounded<Reply>(scope, () => plan.route.chain(ready), discarding)
+    const replied = bounded<Reply>(scope, () => plan.route.chain(ready), discarding)
+    // What is not written by now is still the caller's to change: it is kept as it was passed.
+    ;(ready.input as Partial<Sealed> | undefined)?.seal?.()
+    const reply = await replied
     if (reply.kind !== 'unary') {
       discardReply(reply)
       const message = 'a stream came back for a unary call'

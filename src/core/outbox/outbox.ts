@@ -1,4 +1,5 @@
 import type { Signal } from '../call/signal.ts'
+import { snapshot } from '../call/snapshot.ts'
 import type { Clock } from '../time/clock.ts'
 import type { Armed, DeadlineList } from '../time/deadline-list.ts'
 import type { OutboxErrors } from './errors.ts'
@@ -137,6 +138,8 @@ export class Outbox {
       if (!this.#blocked?.length && this.#hasRoom(entry)) this.#enqueue(entry)
       else if (this.#options.overflow === 'block') (this.#blocked ??= []).push(entry)
       else entry.reject(this.#errors.overflow())
+      // What is not written yet, or may be written again, is kept as it is now.
+      if (!entry.isWritten || key !== undefined) entry.message = snapshot(entry.message)
       this.#watchAge()
     })
   }

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream'
 import { type Auth, type Credential, createClient, isCallError, type } from 'polywire'
-import { put, restTransport } from 'polywire/rest'
+import { get, put, restTransport } from 'polywire/rest'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import {
   answer,
@@ -141,3 +141,112 @@ it('an interceptor that changes the input changes what is sent', async () => {
   expect(await client.call(upload, { body: { n: 1 } })).toMatchObject({ text: '{"changed":true}' })
   await client.close()
 })
+
+describe.each(['undici', 'fetch'] as const)(
+  '%s: what the caller changes after the call is not what was passed',
+  (http) => {
+    /** Only asked for once the caller has gone on. */
+    const late: Auth = { name: 'late', credential: async () => ({ headers: { authorization: 'Bearer x' } }) }
+    const passed = () => ({
+      params: { name: 'a' },
+      query: { tags: ['one'] },
+      headers: { 'x-own': 'one' },
+    })
+    const anything = put('/files/{name}', {
+      shape: 'nested',
+      query: type<{ tags: string[] }>(),
+      headers: type<Record<string, string>>(),
+      body: type<unknown>(),
+    })
+    const buffer = () => Uint8Array.of(111, 110, 101)
+    const bodies: readonly [string, () => [body: unknown, change: () => void]][] = [
+      [
+        'an object',
+        () => {
+          const body = { text: 'one', deep: [{ n: 1 }] }
+          return [body, () => Object.assign(body.deep[0] as object, { n: 2 }, { text: 'two' })]
+        },
+      ],
+      [
+        'bytes',
+        () => {
+          const body = buffer()
+          return [body, () => body.fill(120)]
+        },
+      ],
+      [
+        'an ArrayBuffer',
+        () => {
+          const body = buffer()
+          return [body.buffer, () => body.fill(120)]
+        },
+      ],
+      [
+        'a DataView',
+        () => {
+          const body = buffer()
+          return [new DataView(body.buffer), () => body.fill(120)]
+        },
+      ],
+      [
+        'parameters',
+        () => {
+          const body = new URLSearchParams({ text: 'one' })
+          return [body, () => body.append('text', 'two')]
+        },
+      ],
+      [
+        'a form',
+        () => {
+          const body = new FormData()
+          body.append('text', 'one')
+          return [body, () => body.append('text', 'two')]
+        },
+      ],
+    ]
+
+    it.each(bodies)('%s, while a token is awaited, and between attempts', async (_, make) => {
+      for (const auth of [late, undefined]) {
+        const rest = restTransport({ baseUrl: server.url, http })
+        const client = createClient({ transports: { rest }, ...(auth && { auth }), retry: { baseDelayMs: 0 } })
+        const [body, change] = make()
+        const plain = make()[0]
+        await client.call(anything, { ...passed(), body: plain })
+        const expected = server.last
+        server.seen.length = 0
+        const input = { ...passed(), body }
+        server.answer((request, reply) => {
+          change()
+          input.query.tags.push('three')
+          return answer(503)(request, reply)
+        }, echo)
+        const reply = client.call(anything, input)
+        change()
+        input.query.tags.push('two')
+        input.params.name = 'b'
+        input.headers['x-own'] = 'two'
+        await reply
+        expect(server.seen).toHaveLength(2)
+        const withoutBoundary = (bytes: Buffer) => bytes.toString().replace(/polywire-[\w-]+/g, '')
+        for (const seen of server.seen) {
+          expect([seen.url, seen.headers['x-own']]).toEqual([expected.url, 'one'])
+          expect(withoutBoundary(seen.body)).toBe(withoutBoundary(expected.body))
+        }
+        server.seen.length = 0
+        await client.close()
+      }
+    })
+
+    it('a flat input', async () => {
+      const rest = restTransport({ baseUrl: server.url, http })
+      const client = createClient({ transports: { rest }, auth: late })
+      const list = get('/files', { query: type<{ tags: string[] }>() })
+      const input = { tags: ['one'] }
+      const reply = client.call(list, input)
+      input.tags.push('two')
+      await reply
+      expect(server.last.url).toBe('/files?tags=one')
+      await client.close()
+    })
+  },
+)

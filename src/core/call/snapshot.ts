@@ -1,0 +1,65 @@
+/** An input that knows what of it is written already: it copies the rest. */
+export interface Sealed {
+  seal(): void
+}
+
+/**
+ * What the caller has passed, as it is now: it may change its objects and buffers as soon as the call is made, while a
+ * token is awaited or another attempt is under way, and nothing else is sent for that.
+ *
+ * Plain objects, lists, bytes, dates and forms are copied; what cannot change, or is read only once (Blobs, streams,
+ * functions), and instances of other classes stay what they are.
+ */
+export function snapshot(value: unknown, around?: readonly object[]): unknown {
+  if (typeof value !== 'object' || value === null) return value
+  const prototype = Object.getPrototypeOf(value)
+  if (prototype !== Object.prototype && prototype !== null && !Array.isArray(value)) return copyOf(value)
+  // A circle is left to whoever writes the value, and says where it is.
+  if (around?.includes(value)) return value
+  const isList = Array.isArray(value)
+  const copy: unknown[] | Record<string, unknown> = isList ? new Array(value.length) : { ...value }
+  let path: readonly object[] | undefined
+  if (isList) {
+    for (let at = 0; at < value.length; at++) {
+      const item: unknown = value[at]
+      ;(copy as unknown[])[at] =
+        typeof item === 'object' && item !== null ? snapshot(item, (path ??= [...(around ?? []), value])) : item
+    }
+    return copy
+  }
+  for (const name in copy) {
+    const item = (copy as Record<string, unknown>)[name]
+    if (typeof item === 'object' && item !== null)
+      (copy as Record<string, unknown>)[name] = snapshot(item, (path ??= [...(around ?? []), value]))
+  }
+  return copy
+}
+
+type Form = { append(name: string, value: unknown): void } & Iterable<[string, unknown]>
+type Viewer = new (bytes: ArrayBufferLike) => ArrayBufferView
+type Maker = new (from?: unknown) => Form
+
+function copyOf(value: object): unknown {
+  if (ArrayBuffer.isView(value)) {
+    const { buffer, byteOffset, byteLength } = value
+    const bytes = buffer.slice(byteOffset, byteOffset + byteLength)
+    // A Buffer is one of its own kind: what it makes of memory depends on its version.
+    return value instanceof Uint8Array ? new Uint8Array(bytes) : new (value.constructor as Viewer)(bytes)
+  }
+  switch (Object.prototype.toString.call(value)) {
+    case '[object ArrayBuffer]':
+    case '[object SharedArrayBuffer]':
+      return (value as ArrayBuffer).slice(0)
+    case '[object Date]':
+      return new Date(value as Date)
+    case '[object URLSearchParams]':
+      return new (value.constructor as Maker)(value)
+    case '[object FormData]': {
+      const copy = new (value.constructor as Maker)()
+      for (const [name, item] of value as Form) copy.append(name, item)
+      return copy
+    }
+    default:
+      return value
+  }
+}
