@@ -10,29 +10,37 @@ export interface Sealed {
  * Plain objects, lists, bytes, dates and forms are copied; what cannot change, or is read only once (Blobs, streams,
  * functions), and instances of other classes stay what they are.
  */
-export function snapshot(value: unknown, around?: readonly object[]): unknown {
+export function snapshot(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value
+  try {
+    return copy(value)
+  } catch {
+    // A circle, a getter that throws: whoever writes it says where it is.
+    return value
+  }
+}
+
+function copy(value: object, around?: readonly object[]): unknown {
   const prototype = Object.getPrototypeOf(value)
   if (prototype !== Object.prototype && prototype !== null && !Array.isArray(value)) return copyOf(value)
-  // A circle is left to whoever writes the value, and says where it is.
-  if (around?.includes(value)) return value
+  if (around?.includes(value)) throw new TypeError('a circle')
   const isList = Array.isArray(value)
-  const copy: unknown[] | Record<string, unknown> = isList ? new Array(value.length) : { ...value }
+  const copied: unknown[] | Record<string, unknown> = isList ? new Array(value.length) : { ...value }
   let path: readonly object[] | undefined
   if (isList) {
     for (let at = 0; at < value.length; at++) {
       const item: unknown = value[at]
-      ;(copy as unknown[])[at] =
-        typeof item === 'object' && item !== null ? snapshot(item, (path ??= [...(around ?? []), value])) : item
+      ;(copied as unknown[])[at] =
+        typeof item === 'object' && item !== null ? copy(item, (path ??= [...(around ?? []), value])) : item
     }
-    return copy
+    return copied
   }
-  for (const name in copy) {
-    const item = (copy as Record<string, unknown>)[name]
+  for (const name in copied) {
+    const item = (copied as Record<string, unknown>)[name]
     if (typeof item === 'object' && item !== null)
-      (copy as Record<string, unknown>)[name] = snapshot(item, (path ??= [...(around ?? []), value]))
+      (copied as Record<string, unknown>)[name] = copy(item, (path ??= [...(around ?? []), value]))
   }
-  return copy
+  return copied
 }
 
 type Form = { append(name: string, value: unknown): void } & Iterable<[string, unknown]>
