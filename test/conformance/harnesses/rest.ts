@@ -31,7 +31,8 @@ const statuses: readonly (readonly [status: number, code: Refusal['code'], isRet
   [502, 'unavailable', true],
   [503, 'unavailable', true],
   [504, 'unavailable', true],
-  [520, 'unknown'],
+  [520, 'unavailable', true],
+  [599, 'unknown'],
 ]
 
 export const rest: Harness = {
