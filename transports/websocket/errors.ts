@@ -4,32 +4,21 @@ import { meaningOfStatus } from '../socket/close-codes.ts'
 
 type Row = Pick<Failure, 'code' | 'isRetryable' | 'isThrottled' | 'isUnexecuted'>
 
-const transient = { isRetryable: true } as const
-/** The canonical names, which are retried as gRPC does, and what servers call them otherwise. */
-const rows: Readonly<Record<string, Row>> = {
-  ...same('canceled', 'unknown', 'invalid_argument', 'not_found', 'already_exists', 'permission_denied'),
-  ...same(
-    'failed_precondition',
-    'aborted',
-    'out_of_range',
-    'unimplemented',
-    'internal',
-    'data_loss',
-    'unauthenticated',
-  ),
-  deadline_exceeded: { code: 'deadline_exceeded' },
-  resource_exhausted: { code: 'resource_exhausted', isRetryable: true, isThrottled: true, isUnexecuted: true },
-  unavailable: { code: 'unavailable', ...transient },
-  unauthorized: { code: 'unauthenticated' },
-  forbidden: { code: 'permission_denied' },
-  conflict: { code: 'aborted' },
-  bad_request: { code: 'invalid_argument' },
-  internal_error: { code: 'internal' },
-  rate_limited: { code: 'resource_exhausted', isRetryable: true, isThrottled: true, isUnexecuted: true },
-  too_many_requests: { code: 'resource_exhausted', isRetryable: true, isThrottled: true, isUnexecuted: true },
-  service_unavailable: { code: 'unavailable', ...transient },
+/** The canonical names, which are retried as gRPC does. */
+const canonical =
+  'canceled unknown invalid_argument deadline_exceeded not_found already_exists permission_denied resource_exhausted ' +
+  'failed_precondition aborted out_of_range unimplemented internal unavailable data_loss unauthenticated'
+/** What servers call them otherwise. */
+const aliases: Readonly<Record<string, string>> = {
+  unauthorized: 'unauthenticated',
+  forbidden: 'permission_denied',
+  conflict: 'aborted',
+  bad_request: 'invalid_argument',
+  internal_error: 'internal',
+  rate_limited: 'resource_exhausted',
+  too_many_requests: 'resource_exhausted',
+  service_unavailable: 'unavailable',
 }
-const unknown: Row = { code: 'unknown' }
 /** A code, not a sentence: it stands in logs. */
 const token = /^[\w.:/-]{1,64}$/
 
@@ -41,7 +30,7 @@ export function readFrameError(frame: object): Failure {
   const body = bodyOf(frame as Record<string, unknown>)
   const { code, message, details, violations, retryAfterMs, requestId } = body
   const row = rowOf(code)
-  const reason = typeof code === 'string' && token.test(code) && !isCanonical(code, row.code) ? code : undefined
+  const reason = typeof code === 'string' && token.test(code) && plain(code) !== row.code ? code : undefined
   return {
     ...row,
     message: `the server answered with ${reason === undefined ? 'an error' : `the error ${reason}`}: see serverMessage`,
@@ -66,17 +55,18 @@ function bodyOf(frame: Record<string, unknown>): Record<string, unknown> {
 
 function rowOf(code: unknown): Row {
   if (typeof code === 'number') return meaningOfStatus(code)
-  return typeof code === 'string' ? (rows[code.toLowerCase().replaceAll('-', '_')] ?? unknown) : unknown
+  const word = plain(code)
+  const name = aliases[word] ?? word
+  if (name === 'resource_exhausted') return { code: name, isRetryable: true, isThrottled: true, isUnexecuted: true }
+  if (name === 'unavailable') return { code: name, isRetryable: true }
+  return { code: name !== '' && canonical.split(' ').includes(name) ? (name as Code) : 'unknown' }
 }
 
-function isCanonical(text: string, code: Code): boolean {
-  return text.toLowerCase().replaceAll('-', '_') === code
+/** In the spelling of the canonical names. */
+function plain(code: unknown): string {
+  return typeof code === 'string' ? code.toLowerCase().replaceAll('-', '_') : ''
 }
 
 function isWait(value: unknown): value is number {
   return typeof value === 'number' && Number.isFinite(value) && value >= 0
-}
-
-function same(...codes: Code[]): Record<string, Row> {
-  return Object.fromEntries(codes.map((code) => [code, { code }]))
 }

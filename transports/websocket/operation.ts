@@ -42,7 +42,7 @@ const channelRules: RulesOf<ChannelSpec> = {
     /* @__PURE__ */ object('conflate(key)', { conflate: callable }),
   ),
   maxQueued: aboveZero,
-  outbox: /* @__PURE__ */ object('an object such as { maxMessages: 100 }', {
+  outbox: /* @__PURE__ */ object('an object', {
     maxMessages: aboveZero,
     maxBytes: aboveZero,
     overflow: /* @__PURE__ */ oneOf('reject', 'block'),

@@ -40,17 +40,15 @@ export interface SocketOptions {
   readonly wsOptions?: object | undefined
 }
 
-const whole = 'an object such as '
-
 /** What a transport over sockets takes of them. */
 export const socketRules: RulesOf<SocketOptions> = {
   authIn: /* @__PURE__ */ oneOf('header', 'subprotocol', 'query', 'message'),
-  headers: /* @__PURE__ */ object(`${whole}{ 'x-app': 'shop' }`),
+  headers: /* @__PURE__ */ object('an object of texts'),
   connectTimeoutMs: aboveZero,
   heartbeat: /* @__PURE__ */ orFalse(
-    /* @__PURE__ */ object(`${whole}{ idleMs: 25_000 }`, { idleMs: aboveZero, answerMs: aboveZero }),
+    /* @__PURE__ */ object('{ idleMs, answerMs }', { idleMs: aboveZero, answerMs: aboveZero }),
   ),
-  reconnect: /* @__PURE__ */ object(`${whole}{ maxDelayMs: 30_000 }`, {
+  reconnect: /* @__PURE__ */ object('an object', {
     baseDelayMs: notNegative,
     maxDelayMs: notNegative,
     maxAttempts: notNegative,
@@ -59,7 +57,7 @@ export const socketRules: RulesOf<SocketOptions> = {
   idleMs: notNegative,
   lingerMs: notNegative,
   maxFrameBytes: aboveZero,
-  closeCodes: /* @__PURE__ */ object(`${whole}{ 4000: 'retry' }`),
+  closeCodes: /* @__PURE__ */ object("an object such as { 4000: 'retry' }"),
   webSocket: callable,
   wsOptions: /* @__PURE__ */ object('an object'),
 }
