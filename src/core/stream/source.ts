@@ -22,7 +22,7 @@ export interface SourceOptions {
   /** Bytes queued before `onPause`, by the items' sizes. @defaultValue 16 MiB */
   readonly highWaterBytes?: number
   /** What a full queue does where the wire cannot be paused; see `makeBound`. @defaultValue the queue is bounded by pausing only */
-  readonly overflow?: Bound
+  readonly overflow?: Bound | undefined
 }
 
 /** The receive queue of one attempt: pushed by a transport, taken in batches by the facade. */

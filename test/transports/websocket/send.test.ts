@@ -31,6 +31,49 @@ describe('send() without acknowledgements', () => {
   })
 })
 
+describe('send() whose messages are validated asynchronously', () => {
+  /** Takes its time for every third message; refuses what is `bad`. */
+  const slowSchema = (turns: (n: number) => number): any => ({
+    '~standard': {
+      version: 1,
+      vendor: 'test',
+      validate: (value: { text: string }) => {
+        const result = value.text === 'bad' ? { issues: [{ message: 'rude' }] } : { value }
+        const wait = turns(Number(value.text))
+        return wait === 0 ? result : settle(wait).then(() => result)
+      },
+    },
+  })
+
+  it.each([
+    ['every third', (n: number) => (n % 3 === 0 ? 8 : 0)],
+    ['all, the first longest', (n: number) => 12 - n],
+    ['only the first', (n: number) => (n === 0 ? 20 : 0)],
+  ])('keeps the order in which it was called: %s', async (_, turns) => {
+    const { client, server } = await setUp()
+    const slow = channel('chat:{room}', { send: slowSchema(turns) })
+    const room = client.call(slow, { room: 'a' })
+    const order = Array.from({ length: 9 }, (_, n) => `${n}`)
+    await Promise.all(order.map((text) => room.send({ text })))
+    await server.until(() => server.framesOf('message').length === 9)
+    expect(texts(server.framesOf('message'))).toEqual(order)
+  })
+
+  it('lets the others go where one is refused, during a drop too', async () => {
+    const { client, server } = await setUp()
+    const slow = channel('chat:{room}', { send: slowSchema((n) => (n % 2 === 0 ? 5 : 0)) })
+    const room = client.call(slow, { room: 'a' })
+    await room.opened
+    server.drop()
+    await untilLost(room)
+    const { seen, note } = outcomes()
+    await Promise.all(['0', '1', 'bad', '2', '3'].map((text) => note(text, room.send({ text }))))
+    await server.until(() => server.framesOf('message').length === 4)
+    expect(texts(server.framesOf('message'))).toEqual(['0', '1', '2', '3'])
+    expect(seen).toEqual({ 0: 'done', 1: 'done', bad: 'invalid_argument, sent: no', 2: 'done', 3: 'done' })
+  })
+})
+
 describe('send() with acknowledgements', () => {
   it('resolves when acknowledged', async () => {
     const held: (() => void)[] = []

@@ -268,6 +268,47 @@ describe('a WebSocket class of the user', () => {
   })
 })
 
+describe('a tap of an interceptor', () => {
+  /** Taps each stream of a client with `tap`. */
+  const tapped = (tap: (item: { message: unknown }) => undefined) =>
+    setUp({
+      client: {
+        interceptors: [
+          async function mine(call, next) {
+            const reply = await next(call)
+            if (reply.kind === 'stream') reply.messages.tap(tap)
+            return reply
+          },
+        ],
+      },
+    })
+
+  it('that throws fails the stream with its cause, and no other', async () => {
+    const { client, server } = await tapped((item) => (item.message === 13 ? boom() : (item as never)))
+    const [bad, good] = ['bad', 'good'].map((name) => client.call(feed, { name }))
+    await Promise.all([bad?.opened, good?.opened])
+    for (const n of [12, 13]) server.publish('feed:bad', n)
+    server.publish('feed:good', 1)
+    expect(await take(bad as never, 1)).toEqual([12])
+    await expect(take(bad as never, 1)).rejects.toMatchObject({
+      code: 'internal',
+      cause: new Error('a fault of the user'),
+    })
+    expect(await take(good as never, 1)).toEqual([1])
+    expect(server.upgrades).toHaveLength(1)
+  })
+
+  it('that drops more than the queue holds does not stop the socket', async () => {
+    const { client, server } = await tapped((item) => (typeof item.message === 'string' ? undefined : (item as never)))
+    const mixed = client.call(channel('mixed', { receive: type<unknown>() }))
+    await mixed.opened
+    const received = take(mixed, 1)
+    for (let n = 0; n < 20; n++) server.publish('mixed', 'x'.repeat(1 << 20))
+    server.publish('mixed', 7)
+    expect(await received).toEqual([7])
+  })
+})
+
 /** A class without a network that is open at once, and answers each subscription. */
 function opening(atOnce: boolean): WebSocketClass {
   return class {

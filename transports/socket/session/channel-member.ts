@@ -10,7 +10,7 @@ import type { Connection } from '../link/connection.ts'
 import { type LinkUser, type Loss, lossFailure } from '../link/loss.ts'
 import type { Acceptance, WireCursor } from '../wire-adapter.ts'
 import { ChannelHistory } from './channel-history.ts'
-import { ChannelQueue, type ChannelQueueOwner, type StreamSpec } from './channel-queue.ts'
+import { ChannelQueue, type ChannelQueueOwner, type StreamSpec, tooSlow } from './channel-queue.ts'
 import { ChannelSender } from './channel-sender.ts'
 import type { ChannelSubscription } from './channel-subscription.ts'
 import type { SocketSession } from './session.ts'
@@ -26,9 +26,10 @@ export class ChannelMember implements LinkUser, ChannelQueueOwner, StreamReply {
   readonly isSifted = () => this.#history.isExact && this.spec.isRecoverable !== false
   readonly spec: StreamSpec
   readonly isPatient: boolean
-  readonly #call: Call
+  readonly call: Call
   readonly #session: SocketSession
-  /** Made with the socket, whose kind decides how it is bounded. */
+  /** Made with the socket, whose kind decides how they are bounded. */
+  #queue: ChannelQueue | undefined
   #source = new Source()
   readonly #history: ChannelHistory
   #subscription: ChannelSubscription | undefined
@@ -40,7 +41,7 @@ export class ChannelMember implements LinkUser, ChannelQueueOwner, StreamReply {
   #offAbort: () => void = noop
 
   constructor(call: Call, spec: StreamSpec, session: SocketSession) {
-    this.#call = call
+    this.call = call
     this.spec = spec
     this.#session = session
     this.isPatient = call.isReopen
@@ -72,7 +73,7 @@ export class ChannelMember implements LinkUser, ChannelQueueOwner, StreamReply {
   }
 
   get credential() {
-    return credentialOf(this.#call)
+    return credentialOf(this.call)
   }
 
   get since(): WireCursor | undefined {
@@ -89,27 +90,28 @@ export class ChannelMember implements LinkUser, ChannelQueueOwner, StreamReply {
     return new Promise((resolve, reject) => {
       this.#resolve = resolve
       this.#reject = reject
-      this.#call.scope.mark('connect', 'no')
-      this.#offAbort = this.#call.scope.onAbort((reason) => this.#over(reason))
+      this.call.scope.mark('connect', 'no')
+      this.#offAbort = this.call.scope.onAbort((reason) => this.#over(reason))
       if (this.#state === 'joining') this.#session.join(this)
     })
   }
 
   onReady(connection: Connection): void {
-    const { outbox, operation } = this.#call
+    const { outbox } = this.call
     this.#state = 'subscribing'
-    this.#source = new Source(new ChannelQueue(this, connection.isPausable, operation.gaps))
+    this.#queue = new ChannelQueue(this, connection.isPausable)
+    this.#source = new Source(this.#queue)
     this.#subscription = this.#session.subscription(this.spec, connection)
     if (!this.#subscription) {
       this.#fail(otherwiseJoined)
       return
     }
-    if (outbox) this.#sender = new ChannelSender(this.#call, outbox, this.#session, connection, this.#subscription)
+    if (outbox) this.#sender = new ChannelSender(this.call, outbox, this.#session, connection, this.#subscription)
     this.#subscription.join(this)
   }
 
   onState(state: StreamState): void {
-    if (state === 'connecting' || state === 'waiting' || state === 'suspended') this.#call.scope.setStreamState(state)
+    if (state === 'connecting' || state === 'waiting' || state === 'suspended') this.call.scope.setStreamState(state)
   }
 
   onLoss(loss: Loss): void {
@@ -119,7 +121,7 @@ export class ChannelMember implements LinkUser, ChannelQueueOwner, StreamReply {
 
   /** The subscription is on its way; `mayStart`: nobody waits for its answer, so messages may follow. */
   written(mayStart: boolean): void {
-    this.#call.scope.mark('headers', 'maybe')
+    this.call.scope.mark('headers', 'maybe')
     if (mayStart) this.#sender?.start()
   }
 
@@ -135,7 +137,7 @@ export class ChannelMember implements LinkUser, ChannelQueueOwner, StreamReply {
     if (acceptance && !this.#isTold) this.#learn(acceptance)
     if (this.#state !== 'subscribing') return
     this.#state = 'open'
-    this.#call.scope.mark('stream', 'yes')
+    this.call.scope.mark('stream', 'yes')
     this.#sender?.start()
     const resolve = this.#resolve
     this.#settled()
@@ -144,11 +146,21 @@ export class ChannelMember implements LinkUser, ChannelQueueOwner, StreamReply {
 
   receive(message: unknown, at: WireCursor | undefined, size: number): void {
     if (this.#state !== 'open') return
+    const source = this.#source
     const history = this.#history
-    if (this.spec.isRecoverable === false) this.#source.push({ message, size })
-    else if (history.admit(at)) {
-      if (history.gap) this.#source.lose(history.gap)
-      this.#source.push({ message, cursor: history.cursor, size })
+    const isRecoverable = this.spec.isRecoverable !== false
+    if (isRecoverable && !history.admit(at)) return
+    const { overflow, maxMessages, maxBytes } = this.#queue as ChannelQueue
+    const { length } = source.items
+    // A message that is larger than the whole bound is let into an empty queue.
+    if (!overflow && length > 0 && (length >= maxMessages || source.bytes + size > maxBytes)) {
+      this.#fail(tooSlow)
+      return
+    }
+    if (!isRecoverable) source.push({ message, size })
+    else {
+      if (history.gap) source.lose(history.gap)
+      source.push({ message, cursor: history.cursor, size })
     }
   }
 
@@ -193,7 +205,7 @@ export class ChannelMember implements LinkUser, ChannelQueueOwner, StreamReply {
   }
 
   #fail(failure: Failure): void {
-    this.#over(new CallError(failure, this.#call))
+    this.#over(new CallError(failure, this.call))
   }
 
   #over(reason: unknown): void {
@@ -221,7 +233,7 @@ export class ChannelMember implements LinkUser, ChannelQueueOwner, StreamReply {
   }
 
   toError(failure: Failure): CallError {
-    return new CallError(failure, this.#call)
+    return new CallError(failure, this.call)
   }
 }
 

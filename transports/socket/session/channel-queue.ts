@@ -1,3 +1,4 @@
+import type { Call } from '../../../src/core/call/call.ts'
 import type { Failure } from '../../../src/core/errors/failure.ts'
 import { type Bound, makeBound, type OverflowOptions, type OverflowPolicy } from '../../../src/core/stream/overflow.ts'
 import type { SourceOptions } from '../../../src/core/stream/source.ts'
@@ -22,6 +23,7 @@ export interface StreamSpec {
 
 /** Who fills a channel's receive queue. */
 export interface ChannelQueueOwner {
+  readonly call: Call
   readonly spec: StreamSpec
   /** The reader is behind, or has caught up. */
   setFull(isFull: boolean): void
@@ -34,7 +36,8 @@ export interface ChannelQueueOwner {
 const maxQueuedBytes = 1 << 24
 /** What one read of a socket may bring after it was told to stop: small messages, or a large one. */
 const readAhead = { messages: 8192, bytes: 1 << 24 }
-const tooSlow: Failure = {
+/** A reader that was overrun. */
+export const tooSlow: Failure = {
   code: 'resource_exhausted',
   message: 'the reader is too slow: read faster, raise maxQueued, or declare what `overflow` does',
   phase: 'stream',
@@ -52,18 +55,21 @@ export class ChannelQueue implements SourceOptions, OverflowOptions {
   readonly maxBytes: number
   readonly policy: OverflowPolicy
   readonly gaps: 'fail' | 'yield' | undefined
-  readonly overflow: Bound
+  /** None where an overrun is an error: who fills the queue looks at its bounds itself, message by message. */
+  readonly overflow: Bound | undefined
+  readonly call: Call
   readonly #owner: ChannelQueueOwner
 
-  constructor(owner: ChannelQueueOwner, isPausable: boolean, gaps: 'fail' | 'yield' | undefined) {
+  constructor(owner: ChannelQueueOwner, isPausable: boolean) {
     const { overflow = 'error', maxQueued = 4096 } = owner.spec
+    this.call = owner.call
     this.highWaterMark = maxQueued
     this.maxMessages = maxQueued + (isPausable ? readAhead.messages : 0)
     this.maxBytes = maxQueuedBytes + (isPausable ? readAhead.bytes : 0)
     this.policy = overflow
-    this.gaps = gaps
+    this.gaps = owner.call.operation.gaps
     this.#owner = owner
-    this.overflow = makeBound(this)
+    this.overflow = overflow === 'error' ? undefined : makeBound(this)
   }
 
   onPause(): void {
