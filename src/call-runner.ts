@@ -1,21 +1,20 @@
 import type { Auth } from './core/call/auth.ts'
-import { Call } from './core/call/call.ts'
+import { Call, type CallHeaders } from './core/call/call.ts'
 import { type CallOptions, checkCallOptions } from './core/call/call-options.ts'
-import type { UnaryResult } from './core/call/call-types.ts'
 import { Context } from './core/call/context.ts'
 import { readHeaders } from './core/call/headers-init.ts'
 import type { Interceptor, Next } from './core/call/interceptor.ts'
 import { compose } from './core/call/interceptor.ts'
-import type { OperationInfo } from './core/call/operation.ts'
-import { makePlan, type Plan, type Route, type ValidateMode } from './core/call/plan.ts'
+import type { OperationInfo, PagerInfo } from './core/call/operation.ts'
+import { makePlan, type Plan, type Route, toInputError, type ValidateMode, withErrors } from './core/call/plan.ts'
 import { inputWithin, runUnary } from './core/call/run-unary.ts'
 import type { Services } from './core/call/scope.ts'
-import { LiveScopes, Scope } from './core/call/scope.ts'
-import { snapshot } from './core/call/snapshot.ts'
+import { Scope } from './core/call/scope.ts'
+import { type Sealed, snapshot } from './core/call/snapshot.ts'
 import type { Telemetry } from './core/call/telemetry.ts'
 import { tokenRuns, withTokenRun } from './core/call/token-run.ts'
 import type { Transport } from './core/call/transport.ts'
-import { CallError } from './core/errors/error.ts'
+import { CallError, type ErrorOrigin } from './core/errors/error.ts'
 import { guard } from './core/guard.ts'
 import type { Outbox } from './core/outbox/outbox.ts'
 import { RetryLimits } from './core/retry/limits.ts'
@@ -38,14 +37,16 @@ export interface RunnerOptions {
   readonly chainOf: (auth: Auth | undefined, transport: Transport) => readonly Interceptor[]
 }
 
+type AnyFunction = (...args: any[]) => unknown
 const noOptions: CallOptions = Object.freeze({})
+const noHeaders: CallHeaders = Object.freeze({})
 
 /** Runs the calls of one client: routes them, starts their scopes, ends them. */
 export class CallRunner {
-  readonly #services: Services & { readonly live: LiveScopes }
+  readonly #services: Services & { readonly live: Scope[] }
   readonly #validate: ValidateMode
   readonly #timeoutMs: number | undefined
-  readonly #routes = new Map<string, Route>()
+  readonly #routes = new Map<string, { readonly unary: Route; readonly stream: Route }>()
   readonly #plans = new WeakMap<OperationInfo, Plan>()
   #closing: Promise<void> | undefined
 
@@ -58,13 +59,18 @@ export class CallRunner {
       deadlines: new DeadlineList(clock),
       limits: new RetryLimits(clock),
       telemetry,
-      live: new LiveScopes(),
+      live: [],
       lastWork: new Set(),
     }
     for (const [via, transport] of Object.entries(transports)) {
       const own = transport.auth === false ? undefined : (transport.auth ?? auth)
-      const chain = compose([...chainOf(own, transport), ...(transport.interceptors ?? [])], sendBy(transport))
-      this.#routes.set(via, { transport, chain, auth: own })
+      const interceptors = [...chainOf(own, transport), ...(transport.interceptors ?? [])]
+      const [unary, stream] = [false, true].map((isStream) => ({
+        transport,
+        chain: compose(interceptors, sendBy(transport), isStream),
+        auth: own,
+      })) as [Route, Route]
+      this.#routes.set(via, { unary, stream })
       this.#services.limits.origins.set(via, originOf(via, transport))
       if (take(transport)) transport.attach?.(this.#services, via)
     }
@@ -72,26 +78,27 @@ export class CallRunner {
 
   /** The transport of an operation. */
   route(info: OperationInfo, place = info.name): Route {
-    const route = this.#routes.get(info.via)
-    if (!route) throw misfit(info, `createClient({ transports }) has no '${info.via}', which '${place}' needs`)
+    const routes = this.#routes.get(info.via)
+    if (!routes) throw misfit(info, `createClient({ transports }) has no '${info.via}', which '${place}' needs`)
+    const route = info.streaming ? routes.stream : routes.unary
     if (route.transport.protocol === info.protocol) return route
     const speaks = `but the transport '${info.via}' speaks ${route.transport.protocol}`
     throw misfit(info, `'${place}' speaks ${info.protocol}, ${speaks}`)
   }
 
-  /** Resolves with the message alone. */
-  message(info: OperationInfo, input: unknown, options?: CallOptions): Promise<unknown> {
-    return this.#unary(info, input, options, false)
-  }
-
-  /** Resolves with the message and what came with it. */
-  reply(info: OperationInfo, input: unknown, options?: CallOptions): Promise<UnaryResult<unknown>> {
-    return this.#unary(info, input, options, true) as Promise<UnaryResult<unknown>>
+  /** What users call: an operation bound to this client. */
+  callable(info: OperationInfo): AnyFunction {
+    if (info.kind === 'server_stream' || info.kind === 'bidi_stream')
+      return (input, options) => this.#stream(info, input, options)
+    const message = (input: unknown, options?: CallOptions) => this.#unary(info, input, options, false)
+    const reply = (input: unknown, options?: CallOptions) => this.#unary(info, input, options, true)
+    const pager = info.paginate as PagerInfo | undefined
+    return Object.assign(message, { reply }, pager?.callables(pager, info, message))
   }
 
   /** Opens when it is first used; what keeps it from opening rejects there. */
-  stream(info: OperationInfo, input: unknown, options: CallOptions = noOptions): StreamHandle<unknown> {
-    const plan = this.#plan(info)
+  #stream(info: OperationInfo, input: unknown, options: CallOptions = noOptions): StreamHandle<unknown> {
+    const plan = this.#plans.get(info) ?? this.#plan(info)
     const scope = new Scope(this.#services, undefined, info)
     const streaming = info.streaming as Streaming | undefined
     if (!streaming) throw misfit(info, 'an operation that streams is made by defineStream')
@@ -109,20 +116,20 @@ export class CallRunner {
 
   async #close(): Promise<void> {
     const { live, deadlines, lastWork } = this.#services
-    for (const scope of live.all()) {
+    for (const scope of [...live]) {
       const { phase, sent, operation } = scope
       const message = 'the client was closed during the call'
       scope.abort(new CallError({ code: 'canceled', message, phase, sent }, operation && { operation }))
     }
     deadlines.close()
-    await Promise.all([...this.#routes.values()].map(({ transport }) => letGo(transport)))
+    await Promise.all([...this.#routes.values()].map(({ unary }) => letGo(unary.transport)))
     await Promise.all(lastWork ?? [])
   }
 
   #unary(info: OperationInfo, input: unknown, options = noOptions, isWhole: boolean): Promise<unknown> {
     const scope = new Scope(this.#services, undefined, info)
     try {
-      const plan = this.#plan(info)
+      const plan = this.#plans.get(info) ?? this.#plan(info)
       const call = this.#begin(plan, input, options, scope, undefined)
       return runUnary({ plan, call, timeoutMs: this.#timeoutMs, isWhole })
     } catch (error) {
@@ -139,33 +146,42 @@ export class CallRunner {
     if (this.#closing) throw misfit(info, 'the client is closed: make another one')
     if (closed.has(route.transport)) throw misfit(info, transportClosed(info.via))
     if (signal?.aborted) throw signal.reason
-    this.#services.live.add(scope)
+    scope.liveIndex = this.#services.live.push(scope) - 1
     if (signal) {
       const onAbort = () => scope.abort(signal.reason)
       signal.addEventListener('abort', onAbort)
       scope.onEnd(() => signal.removeEventListener('abort', onAbort))
     }
+    const origin = { operation: info }
     const context = options.context ?? Context.empty
+    const encoded = plan.intake ? encodeInput(plan, input) : input
     return new Call({
       operation: info,
       options,
-      input: snapshot(plan.intake ? plan.intake(input) : input),
+      input: (encoded as Partial<Sealed> | undefined)?.seal ? encoded : snapshot(encoded),
       scope,
-      headers: readHeaders(options.headers, { operation: info }),
+      headers: options.headers ? readHeaders(options.headers, origin) : noHeaders,
       outbox,
       context: tokenRuns.areFollowed ? withTokenRun(context) : context,
-      identity: identityOf(info, route, options),
+      identity: route.auth?.identity ? identityOf(route.auth, options, origin) : '',
       cursor: typeof options.cursor === 'string' ? options.cursor : undefined,
     })
   }
 
   #plan(info: OperationInfo): Plan {
-    let plan = this.#plans.get(info)
-    if (!plan) {
-      plan = makePlan(info, this.route(info), info.validate ?? this.#validate, this.#services)
-      this.#plans.set(info, plan)
-    }
+    const plan = makePlan(info, this.route(info), info.validate ?? this.#validate, this.#services)
+    this.#plans.set(info, plan)
     return plan
+  }
+}
+
+/** The input as the transport takes it, validated; asynchronous only where a schema is. */
+function encodeInput({ intake, checkInput, info }: Plan, input: unknown): unknown {
+  try {
+    const encoded = intake?.(input, checkInput)
+    return encoded instanceof Promise ? withErrors(encoded, toInputError, info) : encoded
+  } catch (cause) {
+    throw toInputError(cause, info)
   }
 }
 
@@ -179,11 +195,10 @@ function sendBy(transport: Transport): Next {
   }
 }
 
-function identityOf(info: OperationInfo, { auth }: Route, options: CallOptions): string {
-  if (!auth?.identity) return ''
+function identityOf(auth: Auth, options: CallOptions, origin: ErrorOrigin): string {
   const message = 'auth.identity() threw: see cause; nothing was sent'
   const ask = () => auth.identity?.({ context: options.context ?? Context.empty, options }) ?? ''
-  return guard('auth.identity()', ask, { operation: info }, { message, phase: 'resolve', sent: 'no' })
+  return guard('auth.identity()', ask, origin, { message, phase: 'resolve', sent: 'no' })
 }
 
 /** Two transports to one server share its budget, over sockets too: `wss` is `https` by another name. */

@@ -1,18 +1,11 @@
 import type { CallRunner } from './call-runner.ts'
-import type { CallOptions } from './core/call/call-options.ts'
-import {
-  type Contract,
-  labelOperation,
-  type OperationInfo,
-  operationInfo,
-  type PagerInfo,
-} from './core/call/operation.ts'
+import { type Contract, labelOperation, type OperationInfo, operationInfo } from './core/call/operation.ts'
 import type { CallError } from './core/errors/error.ts'
 import { refusal } from './core/errors/refusal.ts'
 
 /** Makes of one operation the function that users call. */
 export function bindOperation(info: OperationInfo, runner: CallRunner): object {
-  return labelOperation(callable(info, runner), info)
+  return labelOperation(runner.callable(info), info)
 }
 
 /**
@@ -33,18 +26,6 @@ export function bindContract(contract: Contract, runner: CallRunner, path = ''):
     Object.defineProperty(bound, name, { value: member, enumerable: true, configurable: true, writable: true })
   }
   return bound
-}
-
-type AnyFunction = (...args: any[]) => unknown
-
-function callable(info: OperationInfo, runner: CallRunner): AnyFunction {
-  if (info.kind === 'server_stream' || info.kind === 'bidi_stream') {
-    return (input, options) => runner.stream(info, input, options)
-  }
-  const message = (input: unknown, options?: CallOptions) => runner.message(info, input, options)
-  const reply = (input: unknown, options?: CallOptions) => runner.reply(info, input, options)
-  const pager = info.paginate as PagerInfo | undefined
-  return Object.assign(message, { reply }, pager?.callables(pager, info, message))
 }
 
 function noOperation(place: string): CallError {

@@ -26,5 +26,5 @@ export function resume(options: ResumeOptions = {}): Interceptor {
   return trusted(function resume(call, next) {
     const streaming = call.operation.streaming as Streaming | undefined
     return streaming ? streaming.resume(call, next, options) : next(call)
-  })
+  }, true)
 }

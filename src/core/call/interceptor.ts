@@ -36,19 +36,21 @@ export interface ChainParts {
 /** Builds the default chain; a value, so that this file knows no interceptor. */
 export type DefaultChain = (parts: ChainParts) => readonly Interceptor[]
 
-const trustedOnes = new WeakSet<Interceptor>()
+/** Our own interceptors, and whether they act on streams alone. */
+const known = new WeakMap<Interceptor, { readonly isForStreams: boolean }>()
 
 /** Marks one of our own interceptors: its failures are CallErrors already, so it needs no guard. */
-export function trusted(interceptor: Interceptor): Interceptor {
-  trustedOnes.add(interceptor)
+export function trusted(interceptor: Interceptor, isForStreams = false): Interceptor {
+  known.set(interceptor, { isForStreams })
   return interceptor
 }
 
-/** Composes a chain once: array order is the order, first is outermost. */
-export function compose(interceptors: readonly Interceptor[], send: Next): Next {
+/** Composes a chain once: array order is the order, first is outermost. A unary call passes none that is for streams. */
+export function compose(interceptors: readonly Interceptor[], send: Next, isStream: boolean): Next {
   return interceptors.reduceRight<Next>((next, interceptor, index) => {
-    if (trustedOnes.has(interceptor)) return (call) => interceptor(call, next)
-    return guarded(interceptor, next, interceptor.name || `interceptors[${index}]`)
+    const own = known.get(interceptor)
+    if (!own) return guarded(interceptor, next, interceptor.name || `interceptors[${index}]`)
+    return own.isForStreams && !isStream ? next : (call) => interceptor(call, next)
   }, send)
 }
 

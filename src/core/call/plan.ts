@@ -22,8 +22,10 @@ export type Step = ((value: unknown) => unknown | Promise<unknown>) | undefined
 export interface Plan {
   readonly info: OperationInfo
   readonly route: Route
-  /** From the caller's input to the transport's, validated. */
-  readonly intake: Step
+  /** From the caller's input to the transport's. What it throws is for {@link toInputError}. */
+  readonly intake: ((input: unknown, check: Check) => unknown | Promise<unknown>) | undefined
+  /** Validates what {@link intake} passes to it. */
+  readonly checkInput: Check
   /** Validates one message that is sent on a stream. */
   readonly outgoing: Step
   /** From a wire message to what the user gets. */
@@ -36,16 +38,32 @@ export type ValidateMode = 'error' | 'warn' | false
 /** Works out how one operation is called: its transport, and what its messages pass on the way there and back. */
 export function makePlan(info: OperationInfo, route: Route, mode: ValidateMode, services: Services): Plan {
   const origin = { operation: info }
-  const input = makeCheck('input', mode, services, origin)
-  const output = makeCheck('output', mode, services, origin)
+  const checkInput = makeCheck('input', mode, services, origin)
+  const checkOutput = makeCheck('output', mode, services, origin)
   const { intake, outlet, outgoing, adapted } = info
+  const adapt = adapted?.input
   return {
     info,
     route,
-    intake: guarded(chain(adapted?.input, intake && ((value) => intake(value, input))), badInput, origin),
-    outgoing: guarded(outgoing && ((message) => outgoing(message, input)), badInput, origin),
-    convert: guarded(chain(outlet && ((message) => outlet(message, output)), adapted?.output), badOutput, origin),
+    intake: adapt ? chain(adapt, intake && ((value) => intake(value, checkInput))) : intake,
+    checkInput,
+    outgoing: outgoing && guarded((message) => outgoing(message, checkInput), toInputError, info),
+    convert: guarded(
+      chain(outlet && ((message) => outlet(message, checkOutput)), adapted?.output),
+      toOutputError,
+      info,
+    ),
   }
+}
+
+/** The caller's input could not be brought into the transport's shape: the user's own code may be the cause. */
+export function toInputError(cause: unknown, operation: OperationInfo): CallError {
+  return toGuardError('', cause, { operation }, badInput)
+}
+
+/** What came back could not be brought into the caller's shape. */
+function toOutputError(cause: unknown, operation: OperationInfo): CallError {
+  return toGuardError('', cause, { operation }, badOutput)
 }
 
 /** One step after the other, asynchronous only where a step is. */
@@ -58,26 +76,28 @@ function chain(first: Step, then: Step): Step {
 }
 
 /** What a step throws, the user's own code included, becomes a CallError with its cause. */
-function guarded(step: Step, failure: Failure, origin: ErrorOrigin): Step {
+function guarded(step: Step, toError: typeof toInputError, info: OperationInfo): Step {
   if (!step) return undefined
-  const fail = (cause: unknown): never => {
-    throw toGuardError('', cause, origin, failure)
-  }
   return (value) => {
     try {
-      const converted = step(value)
-      if (!(converted instanceof Promise)) return converted
-      const guardedPromise = converted.catch(fail)
-      // The call may have failed meanwhile for another reason: then nobody asks.
-      guardedPromise.catch(() => {})
-      return guardedPromise
+      return withErrors(step(value), toError, info)
     } catch (cause) {
-      return fail(cause)
+      throw toError(cause, info)
     }
   }
 }
 
-/** The caller's input could not be brought into the transport's shape. */
+/** The same for what a step gives later. */
+export function withErrors(value: unknown, toError: typeof toInputError, info: OperationInfo): unknown {
+  if (!(value instanceof Promise)) return value
+  const told = value.catch((cause: unknown) => {
+    throw toError(cause, info)
+  })
+  // The call may have failed meanwhile for another reason: then nobody asks.
+  told.catch(() => {})
+  return told
+}
+
 const badInput: Failure = {
   code: 'invalid_argument',
   message: 'the input could not be converted: see cause; nothing was sent',
@@ -85,7 +105,6 @@ const badInput: Failure = {
   sent: 'no',
 }
 
-/** What came back could not be brought into the caller's shape. */
 const badOutput: Failure = {
   code: 'internal',
   message: 'the reply could not be converted: see cause',

@@ -30,10 +30,9 @@ export async function runUnary({ plan, call: begun, timeoutMs, isWhole }: UnaryS
   let call = begun
   try {
     if (call.input instanceof Promise) call = await inputWithin(call, call.input, timeoutMs)
-    const ready = call
-    const replied = bounded<Reply>(scope, () => plan.route.chain(ready), discarding)
+    const replied = bounded<Reply, Call>(scope, plan.route.chain, discarding, call)
     // What is not written by now is still the caller's to change: it is kept as it was passed.
-    ;(ready.input as Partial<Sealed> | undefined)?.seal?.()
+    ;(call.input as Partial<Sealed> | undefined)?.seal?.()
     const reply = await replied
     if (reply.kind !== 'unary') {
       discardReply(reply)

@@ -15,8 +15,8 @@ export interface Services {
   /** Budgets and waits, by origin and operation. */
   readonly limits: RetryLimits
   readonly telemetry: Telemetry | undefined
-  /** The calls that are not over. */
-  readonly live?: LiveScopes
+  /** The calls that are not over: an array with swap-remove, since the tables of a Map or Set outlive their entries. */
+  readonly live?: Scope[]
   /** What calls that are over still do, and the client's `close()` waits for. */
   readonly lastWork?: Set<Promise<unknown>>
 }
@@ -56,13 +56,16 @@ export class Scope {
   onStreamState: ((state: StreamState) => void) | undefined
   /** Where it stands among the calls of its client that are not over; -1 where it does not (root only). */
   liveIndex = -1
-  #state: 'live' | 'aborted' | 'ended' = 'live'
+  /** Aborted or ended: nothing may be started for this call, and what arrives is closed. Set by `abort` and `end`. */
+  isOver = false
+  #isAborted = false
   #isEnded = false
   /** Listeners are being told; one of them may end the call, which must not keep it from the others. */
   #isAborting = false
   #reason: unknown
-  #onAbort: Listeners | undefined
-  #onEnd: Listeners | undefined
+  #first: Listener | undefined
+  #last: Listener | undefined
+  #isTelling = false
   #armed: Armed | undefined
   #controller: AbortController | undefined
 
@@ -79,13 +82,8 @@ export class Scope {
     })
   }
 
-  /** Aborted or ended: nothing may be started for this call, and what arrives is closed. */
-  get isOver(): boolean {
-    return this.#state !== 'live'
-  }
-
   get isAborted(): boolean {
-    return this.#state === 'aborted'
+    return this.#isAborted
   }
 
   /** What it was aborted with. */
@@ -97,7 +95,7 @@ export class Scope {
   get signal(): AbortSignal {
     if (!this.#controller) {
       this.#controller = new AbortController()
-      if (this.#state === 'aborted') this.#controller.abort(this.#reason)
+      if (this.#isAborted) this.#controller.abort(this.#reason)
     }
     return this.#controller.signal
   }
@@ -119,13 +117,12 @@ export class Scope {
 
   /** Ends the call with `reason`: closes wire, sleeps and waits, and settles the caller. The first reason stands. */
   abort(reason: unknown): void {
-    if (this.#state !== 'live') return
-    this.#state = 'aborted'
+    if (this.isOver) return
+    this.isOver = true
+    this.#isAborted = true
     this.#reason = reason
-    const listeners = this.#onAbort
-    this.#onAbort = undefined
     this.#isAborting = true
-    listeners?.tell('an onAbort listener', this.services, reason)
+    this.#tell(false, reason)
     this.#controller?.abort(reason)
     this.#isAborting = false
     this.end()
@@ -133,16 +130,52 @@ export class Scope {
 
   /** Calls `listener` on abort, at once if that has happened; returns what removes it. What it throws harms nobody. */
   onAbort(listener: (reason: unknown) => void): () => void {
-    if (this.#state === 'aborted') notify('an onAbort listener', listener, this.services.telemetry, this.#reason)
-    if (this.#state !== 'live') return noop
-    return (this.#onAbort ??= new Listeners()).add(listener)
+    if (this.#isAborted) notify(what(false), listener, this.services.telemetry, this.#reason)
+    return this.isOver ? noop : this.#add(listener, false)
   }
 
   /** Calls `listener` once when the call is over, at once if it is; returns what removes it. What it throws harms nobody. */
   onEnd(listener: () => void): () => void {
-    if (!this.#isEnded) return (this.#onEnd ??= new Listeners()).add(listener)
-    notify('an onEnd listener', listener, this.services.telemetry)
+    if (!this.#isEnded) return this.#add(listener, true)
+    notify(what(true), listener, this.services.telemetry)
     return noop
+  }
+
+  #add(run: (argument: unknown) => void, isForEnd: boolean): () => void {
+    const listener = this.addListener(run, isForEnd)
+    return () => this.removeListener(listener)
+  }
+
+  /** {@link onAbort} or {@link onEnd} without a closure, for a scope that is not over. */
+  addListener(run: (argument: unknown) => void, isForEnd: boolean): Listener {
+    const before = this.#last
+    const listener: Listener = { run, isForEnd, isGone: false, before, after: undefined }
+    if (before) before.after = listener
+    else this.#first = listener
+    this.#last = listener
+    return listener
+  }
+
+  /** It leaves nothing behind, wherever it stood: a stream's thousandth reconnect finds the list short. */
+  removeListener(listener: Listener): void {
+    if (listener.isGone) return
+    listener.isGone = true
+    // Who goes along the list finds the way; it is dropped as a whole then.
+    if (this.#isTelling) return
+    const { before, after } = listener
+    if (before) before.after = after
+    else this.#first = after
+    if (after) after.before = before
+    else this.#last = before
+    listener.before = listener.after = undefined
+  }
+
+  /** In the order they came, each once; one that throws keeps the word from nobody. */
+  #tell(isForEnd: boolean, argument: unknown): void {
+    this.#isTelling = true
+    for (let listener = this.#first; listener; listener = listener.after)
+      if (listener.isForEnd === isForEnd && !listener.isGone)
+        notify(what(isForEnd), listener.run, this.services.telemetry, argument)
   }
 
   /** Aborts the call at a moment of the monotonic clock with what `expired` makes; its end takes that off the list. */
@@ -162,15 +195,19 @@ export class Scope {
   /** The call is over; after an abort, by itself. Only the facade calls this, and who forked a scope. */
   end(): void {
     if (this.#isEnded || this.#isAborting) return
-    this.#isEnded = true
-    if (this.#state === 'live') this.#state = 'ended'
-    this.#onAbort = undefined
+    this.#isEnded = this.isOver = true
     const { deadlines, live } = this.services
     if (this.#armed) deadlines.remove(this.#armed)
-    if (this.liveIndex >= 0) live?.remove(this)
-    const listeners = this.#onEnd
-    this.#onEnd = undefined
-    listeners?.tell('an onEnd listener', this.services, undefined)
+    if (live && this.liveIndex >= 0) {
+      const last = live.pop() as Scope
+      if (last !== this) {
+        live[this.liveIndex] = last
+        last.liveIndex = this.liveIndex
+      }
+      this.liveIndex = -1
+    }
+    if (this.#first) this.#tell(true, undefined)
+    this.#first = this.#last = undefined
   }
 
   /** The safe half, for logs. */
@@ -191,69 +228,18 @@ export class Scope {
   }
 }
 
-/** The calls of a client that are not over: an array with swap-remove, since the tables of a Map outlive its entries. */
-export class LiveScopes {
-  readonly #scopes: Scope[] = []
-
-  add(scope: Scope): void {
-    scope.liveIndex = this.#scopes.push(scope) - 1
-  }
-
-  remove(scope: Scope): void {
-    const last = this.#scopes.pop() as Scope
-    if (last !== scope) {
-      this.#scopes[scope.liveIndex] = last
-      last.liveIndex = scope.liveIndex
-    }
-    scope.liveIndex = -1
-  }
-
-  /** A copy, since who goes through them ends them. */
-  all(): Scope[] {
-    return [...this.#scopes]
-  }
-}
-
-interface Listener {
+/** Who is told of the abort or of the end; kept in the order they came. */
+export interface Listener {
   readonly run: (argument: unknown) => void
+  readonly isForEnd: boolean
+  isGone: boolean
   before: Listener | undefined
   after: Listener | undefined
-  isGone: boolean
 }
 
-/** Listeners in the order they came; one that leaves leaves nothing behind, wherever it stood. */
-class Listeners {
-  #first: Listener | undefined
-  #last: Listener | undefined
-  #isTelling = false
-
-  add(run: (argument: unknown) => void): () => void {
-    const listener: Listener = { run, before: this.#last, after: undefined, isGone: false }
-    if (this.#last) this.#last.after = listener
-    else this.#first = listener
-    this.#last = listener
-    return () => this.#remove(listener)
-  }
-
-  /** Tells each, once; one that throws keeps the word from nobody. */
-  tell(what: string, services: Services, argument: unknown): void {
-    this.#isTelling = true
-    for (let listener = this.#first; listener; listener = listener.after)
-      if (!listener.isGone) notify(what, listener.run, services.telemetry, argument)
-  }
-
-  #remove(listener: Listener): void {
-    if (listener.isGone) return
-    listener.isGone = true
-    // Who goes along the list finds the way; it is dropped as a whole then.
-    if (this.#isTelling) return
-    const { before, after } = listener
-    if (before) before.after = after
-    else this.#first = after
-    if (after) after.before = before
-    else this.#last = before
-    listener.before = listener.after = undefined
-  }
+/** For the warning. */
+function what(isForEnd: boolean): string {
+  return isForEnd ? 'an onEnd listener' : 'an onAbort listener'
 }
 
 function noop(): void {}

@@ -16,39 +16,46 @@ export interface Bounds<T> {
  *
  * A synchronous throw rejects, a late result is discarded, a late failure is dropped, and nothing is left on the scope
  * or the deadline list once it has settled. Work is not begun in a scope that is over.
+ *
+ * @param argument - what `work` is called with; saves a closure where many calls pass.
  */
-export function bounded<T>(scope: Scope, work: () => T | PromiseLike<T>, bounds?: Bounds<T>): Promise<T> {
+export function bounded<T, A = undefined>(
+  scope: Scope,
+  work: (argument: A) => T | PromiseLike<T>,
+  bounds?: Bounds<T>,
+  argument?: A,
+): Promise<T> {
   return new Promise<T>((resolve, reject) => {
     if (scope.isOver) {
       reject(reasonOf(scope))
       return
     }
-    const armed =
-      bounds?.at !== undefined && bounds.at !== Number.POSITIVE_INFINITY
-        ? scope.services.deadlines.add(bounds.at, () => scope.abort(bounds.expired?.()))
-        : undefined
+    const { deadlines } = scope.services
     let isSettled = false
-    const settle = (): boolean => {
-      if (isSettled) return false
-      isSettled = true
-      off()
-      if (armed) scope.services.deadlines.remove(armed)
-      return true
-    }
     const fail = (error: unknown): void => {
-      if (settle()) reject(error)
+      if (isSettled) return
+      isSettled = true
+      scope.removeListener(listener)
+      if (armed) deadlines.remove(armed)
+      reject(error)
     }
     const give = (value: T): void => {
-      const isFirst = settle()
       // A scope that has ended without an abort wants no reply either.
-      if (bounds?.discard && (!isFirst || scope.isOver)) {
+      if (bounds?.discard && (isSettled || scope.isOver)) {
         bounds.discard(value)
-        reject(reasonOf(scope))
-      } else if (isFirst) resolve(value)
+        fail(reasonOf(scope))
+      } else if (!isSettled) {
+        isSettled = true
+        scope.removeListener(listener)
+        if (armed) deadlines.remove(armed)
+        resolve(value)
+      }
     }
-    const off = scope.onAbort(fail)
+    const listener = scope.addListener(fail, false)
+    const isArmed = bounds?.at !== undefined && bounds.at !== Number.POSITIVE_INFINITY
+    const armed = isArmed ? deadlines.add(bounds.at ?? 0, () => scope.abort(bounds.expired?.())) : undefined
     try {
-      const result = work()
+      const result = work(argument as A)
       if (typeof (result as PromiseLike<T> | undefined)?.then === 'function')
         (result as PromiseLike<T>).then(give, fail)
       else give(result as T)
