@@ -27,6 +27,8 @@ export interface ErrorFacts {
   readonly name: string
   /** What the system was asked to do: `connect`, `read` … */
   readonly syscall?: string
+  /** Of the connection, where that is known. */
+  readonly bytesRead?: number | undefined
 }
 
 /** What is known of an error: words, and where it says so itself, how far the exchange had come. */
@@ -118,6 +120,7 @@ function factsOf(error: unknown): ErrorFacts {
     message: textOf(root?.message),
     name: textOf(root?.name),
     syscall: textOf(syscall),
+    bytesRead: (root as { socket?: { bytesRead?: number } } | undefined)?.socket?.bytesRead,
   }
 }
 

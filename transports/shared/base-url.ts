@@ -12,6 +12,9 @@ interface Page {
   readonly Deno?: unknown
 }
 
+/** `api.example.com/v1`, `localhost:3000`: elsewhere a path of the page, or a scheme. */
+const bareHost = /^(?:localhost|\[[\da-f:]+\]|\d+(?:\.\d+){3}|[\w-]+(?:\.[\w-]+)*\.[a-z]{2,})(?::\d+)?(?:[/?#]|$)/i
+
 /** The page or worker that runs this; undefined outside of browsers. */
 export function page(): Page['location'] | undefined {
   const { location, Deno } = globalThis as Page
@@ -30,11 +33,15 @@ export function readBaseUrl(baseUrl: unknown, factory: string): BaseUrl {
   if (typeof baseUrl !== 'string')
     refuse(`a URL such as 'https://api.example.com/v1', not ${baseUrl === null ? 'null' : typeof baseUrl}`)
   const base = page()?.href
+  if (bareHost.test(baseUrl as string))
+    refuse("the URL must be absolute, and this looks like a host name: put 'https://' or 'http://' in front")
   // Nothing in front of a path means the page's origin, not the page.
   const given = baseUrl === '' && base !== undefined ? '/' : (baseUrl as string)
   const url = URL.canParse(given, base)
     ? new URL(given, base)
-    : refuse(base ? 'this is no URL' : 'outside of browsers the URL must be absolute')
+    : refuse(
+        base ? 'this is no URL' : "outside of browsers the URL must be absolute, such as 'https://api.example.com/v1'",
+      )
   if (url.protocol !== 'http:' && url.protocol !== 'https:')
     refuse(`the scheme must be http or https, not ${url.protocol.slice(0, 16)}`)
   if (url.username || url.password) refuse('no user name or password: pass auth: basicAuth(…)')

@@ -93,6 +93,20 @@ describe.each([
     })
   })
 
+  it('http to a port that speaks TLS', async () => {
+    for (const url of [`${secure.url.replace('https', 'http')}/json`]) {
+      const fault = await faultOf(keep(make()), { url })
+      expect(fault).toMatchObject({ sent: 'maybe', hint: expect.stringContaining('https') })
+    }
+    const alert = createServer((socket) =>
+      socket.on('error', () => undefined).end(Buffer.from('15030100020246', 'hex')),
+    )
+    await new Promise<void>((resolve) => alert.listen(0, '127.0.0.1', resolve))
+    const fault = await faultOf(keep(make()), { url: `http://127.0.0.1:${portOf(alert)}/` })
+    expect(fault).toMatchObject({ what: 'the answer is no HTTP', hint: expect.stringContaining('https') })
+    alert.close()
+  })
+
   it.each(['/reset', '/cut'])('%s: no answer', async (path) => {
     expect(await faultOf(keep(make()), { url: server.url + path })).toMatchObject({ ...early, what: 'connection lost' })
   })

@@ -106,6 +106,10 @@ export const explainByCode: Explain = (error, progress) => {
   const { code, message, name } = error
   const row = rows[code]
   if (row === invalid) return { ...row, what: invalidPart.exec(message)?.[0] ?? row.what }
+  if (row === reset && message === 'bad response')
+    return { ...reset, what: 'the server sent an unasked 100 Continue, for which undici ends the connection' }
+  if (row === reset && error.bytesRead === 0)
+    return { ...reset, hint: 'The server closed it without a byte: is it up, and does this port speak TLS (https)?' }
   if (row) return systemCode.test(code) ? bySyscall(row, error) : row
   if (certificateCode.test(code)) return certificate
   if (tlsCode.test(code)) return progress.sent === 'no' ? { what: 'TLS handshake failed' } : { what: 'TLS error' }

@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net'
+import { Socket } from 'node:net'
 import buildConnector from 'undici/lib/core/connect.js'
 import Client from 'undici/lib/dispatcher/client.js'
 import type { Dispatcher, DispatchOptions } from './dispatcher.ts'
@@ -70,6 +70,10 @@ export class UndiciConnection implements Dispatcher {
   readonly #client: Dispatcher & Client
   #connecting: Socket | undefined
   #isGone = false
+  /** Nothing of the answer has come but interim ones. */
+  #isHeadAwaited = false
+  /** The beginning of an interim answer whose end has not come. */
+  #interim: Buffer | undefined
 
   constructor(place: ConnectionPlace) {
     this.#place = place
@@ -80,7 +84,13 @@ export class UndiciConnection implements Dispatcher {
   }
 
   dispatch(request: DispatchOptions, handler: object): boolean {
+    this.#isHeadAwaited = true
     return this.#client.dispatch(request, handler)
+  }
+
+  /** The head of the answer has come. */
+  answered(): void {
+    this.#isHeadAwaited = false
   }
 
   /** The exchange ended well: the next one may have it. */
@@ -110,8 +120,40 @@ export class UndiciConnection implements Dispatcher {
   #connect(...[target, callback]: Parameters<ConnectionPlace['connect']>): Socket {
     this.#connecting = this.#place.connect(target, (...result) => {
       this.#connecting = undefined
+      const socket = result[1] as Socket | null
+      if (socket) socket.read = () => this.#read(() => Socket.prototype.read.call(socket) as Buffer | null)
       callback(...result)
     }) as never
     return this.#connecting as never
   }
+
+  /**
+   * What the socket has, without `100 Continue`: servers send it unasked, node:http passes over it, and undici would
+   * end the connection for it.
+   */
+  #read(next: () => Buffer | null): Buffer | null {
+    let chunk = next()
+    if (!this.#isHeadAwaited || chunk === null) return chunk
+    if (this.#interim) chunk = Buffer.concat([this.#interim, chunk])
+    this.#interim = undefined
+    while (isContinue(chunk)) {
+      const end = chunk.indexOf('\r\n\r\n')
+      if (end < 0) {
+        this.#interim = chunk
+        return this.#read(next)
+      }
+      chunk = chunk.subarray(end + 4)
+      if (chunk.length === 0) return this.#read(next)
+    }
+    return chunk
+  }
+}
+
+const interimHead = 'HTTP/1.1 100'
+
+/** Whether bytes begin with the head of a `100 Continue`, or may do so once there are more of them. */
+function isContinue(chunk: Buffer): boolean {
+  // Any other answer is told by one byte.
+  if (chunk.length > 9 && chunk[9] !== 0x31) return false
+  return interimHead.startsWith(chunk.toString('latin1', 0, interimHead.length))
 }

@@ -116,6 +116,7 @@ export class UndiciExchange implements HttpControl {
 
   onResponseStart(_controller: DispatchController, status: number, headers: HeaderRecord): void {
     if (status < 200 || this.#state !== 'sent') return
+    this.#connection?.answered()
     if (isRedirect(status) && headers.location !== undefined && this.#request.fetchOptions?.redirect !== 'manual') {
       this.#follow(status, headers)
       return

@@ -1,3 +1,5 @@
+import { createServer } from 'node:net'
+import { Agent } from 'undici'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { requestBuffered } from '../../../../../transports/http/collect.ts'
 import { UndiciEngine } from '../../../../../transports/http/engine/undici/engine.ts'
@@ -129,5 +131,61 @@ describe('the connections of the undici engine', () => {
     await engine.close()
     await stalled.on('error')
     await server.until(() => server.openSockets === 0)
+  })
+})
+
+describe('an unasked 100 Continue', () => {
+  it.each([
+    [
+      'in one piece with the answer',
+      ['HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello'],
+    ],
+    ['on its own', ['HTTP/1.1 100 Continue\r\n\r\n', 'HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello']],
+    [
+      'twice, with headers',
+      [
+        'HTTP/1.1 100 Continue\r\nx-a: 1\r\n\r\nHTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello',
+      ],
+    ],
+    ['byte by byte', [...'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello']],
+    [
+      'none, but a body that looks like one',
+      ['HTTP/1.1 200 OK\r\ncontent-length: 30\r\n\r\n', 'HTTP/1.1 100 Continue\r\n\r\nhello'],
+    ],
+  ])('%s', async (_, parts) => {
+    const raw = createServer((socket) => {
+      socket.setNoDelay(true).on('error', () => undefined)
+      socket.on('data', async () => {
+        for (const part of parts) {
+          socket.write(part)
+          await turns(2)
+        }
+      })
+    })
+    await new Promise<void>((resolve) => raw.listen(0, '127.0.0.1', resolve))
+    const { port } = raw.address() as { port: number }
+    const engine = new UndiciEngine()
+    const request = { method: 'POST', url: `http://127.0.0.1:${port}/`, headers: {}, body: 'x' }
+    for (let nth = 0; nth < 2; nth++) {
+      const response = await requestBuffered(engine, request, newScope())
+      expect([response.status, response.text().slice(-5)]).toEqual([200, 'hello'])
+      if (parts[1]?.startsWith('HTTP/1.1 100')) expect(response.text()).toHaveLength(30)
+    }
+    await engine.close()
+    raw.close()
+  })
+
+  it('breaks a dispatcher of the user, and the words say so', async () => {
+    const raw = createServer((socket) => {
+      socket.on('error', () => undefined).on('data', () => socket.write('HTTP/1.1 100 Continue\r\n\r\n'))
+    })
+    await new Promise<void>((resolve) => raw.listen(0, '127.0.0.1', resolve))
+    const dispatcher = new Agent()
+    const { port } = raw.address() as { port: number }
+    const sink = exchange(new UndiciEngine({ dispatcher }), { url: `http://127.0.0.1:${port}/` })
+    await sink.over()
+    expect(sink.fault).toMatchObject({ sent: 'maybe', what: expect.stringContaining('unasked 100 Continue') })
+    await dispatcher.destroy()
+    raw.close()
   })
 })
