@@ -1,8 +1,8 @@
 import type { Auth } from './core/call/auth.ts'
-import { Call, type CallHeaders } from './core/call/call.ts'
+import { Call } from './core/call/call.ts'
 import { type CallOptions, checkCallOptions } from './core/call/call-options.ts'
 import { Context } from './core/call/context.ts'
-import { readHeaders } from './core/call/headers-init.ts'
+import { noHeaders, readHeaders } from './core/call/header-map.ts'
 import type { Interceptor, Next } from './core/call/interceptor.ts'
 import { compose } from './core/call/interceptor.ts'
 import type { OperationInfo, PagerInfo } from './core/call/operation.ts'
@@ -39,7 +39,6 @@ export interface RunnerOptions {
 
 type AnyFunction = (...args: any[]) => unknown
 const noOptions: CallOptions = Object.freeze({})
-const noHeaders: CallHeaders = Object.freeze({})
 
 /** Runs the calls of one client: routes them, starts their scopes, ends them. */
 export class CallRunner {
@@ -154,7 +153,7 @@ export class CallRunner {
     }
     const origin = { operation: info }
     const context = options.context ?? Context.empty
-    const encoded = plan.intake ? encodeInput(plan, input) : input
+    const encoded = plan.encodeInput ? inputOf(plan, input) : input
     return new Call({
       operation: info,
       options,
@@ -176,9 +175,9 @@ export class CallRunner {
 }
 
 /** The input as the transport takes it, validated; asynchronous only where a schema is. */
-function encodeInput({ intake, checkInput, info }: Plan, input: unknown): unknown {
+function inputOf({ encodeInput, checkInput, info }: Plan, input: unknown): unknown {
   try {
-    const encoded = intake?.(input, checkInput)
+    const encoded = encodeInput?.(input, checkInput)
     return encoded instanceof Promise ? withErrors(encoded, toInputError, info) : encoded
   } catch (cause) {
     throw toInputError(cause, info)

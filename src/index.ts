@@ -6,7 +6,7 @@ export type { Auth, Credential } from './core/call/auth.ts'
 // For authors of transports
 export { Call, type CallFields } from './core/call/call.ts'
 // Calls
-export type { CallOptions, HeadersInit, Progress } from './core/call/call-options.ts'
+export type { CallOptions, Progress } from './core/call/call-options.ts'
 export type {
   Args,
   Channel,
@@ -25,7 +25,7 @@ export type {
   UnaryResult,
 } from './core/call/call-types.ts'
 export { Context, type ContextKey, createContextKey } from './core/call/context.ts'
-export { HeaderMap } from './core/call/header-map.ts'
+export { HeaderMap, type HeadersInit } from './core/call/header-map.ts'
 export type { IdempotencyOption } from './core/call/idempotency.ts'
 export type { Interceptor, Next } from './core/call/interceptor.ts'
 // Contracts and their types

@@ -1,8 +1,8 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import type { Auth } from '../src/core/call/auth.ts'
 import type { Call } from '../src/core/call/call.ts'
-import type { HeadersInit } from '../src/core/call/call-options.ts'
-import { readHeaders } from '../src/core/call/headers-init.ts'
+import type { HeadersInit } from '../src/core/call/header-map.ts'
+import { readHeaders } from '../src/core/call/header-map.ts'
 import type { Reply } from '../src/core/call/reply.ts'
 import type { Scope } from '../src/core/call/scope.ts'
 import type { Transport } from '../src/core/call/transport.ts'

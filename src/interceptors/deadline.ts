@@ -29,7 +29,7 @@ export function deadline(options: DeadlineOptions = {}): Interceptor {
     const { clock } = call.scope.services
     const now = clock.now()
     const timeoutMs = call.options.timeoutMs ?? defaultMs
-    const absolute = toMonotonic(call, now)
+    const absolute = call.options.deadline === undefined ? Number.POSITIVE_INFINITY : toMonotonic(call, now)
     const { kind, opening = options.opening } = call.operation
     const isUnary = kind === 'unary' || kind === 'client_stream'
     // By a policy of its own each attempt of an opening is bounded, and not all of them.

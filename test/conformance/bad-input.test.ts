@@ -121,10 +121,10 @@ describe('options of a call', () => {
   it('an abort during a slow validation settles at once, and nothing is sent', async () => {
     let sends = 0
     const { client } = memoryClient(() => ++sends)
-    const intake = () => new Promise(() => {})
+    const encodeInput = () => new Promise(() => {})
     for (const run of [
-      (signal: AbortSignal) => client.call(unaryOperation({ intake }), {}, { signal }),
-      (signal: AbortSignal) => client.call(streamOperation({ intake }), {}, { signal }).opened,
+      (signal: AbortSignal) => client.call(unaryOperation({ encodeInput }), {}, { signal }),
+      (signal: AbortSignal) => client.call(streamOperation({ encodeInput }), {}, { signal }).opened,
     ]) {
       const controller = new AbortController()
       const call = failureOf(run(controller.signal))
@@ -192,7 +192,7 @@ describe('a schema', () => {
   it('type<T>() never validates', async () => {
     expect(isCallError(undefined)).toBe(false)
     const { client } = memoryClient(() => 'anything', {})
-    const operation = unaryOperation({ outlet: (message, check) => check(schema, message) })
+    const operation = unaryOperation({ decodeOutput: (message, check) => check(schema, message) })
     expect(await client.call(operation)).toBe('anything')
   })
 })

@@ -105,8 +105,8 @@ describe('deadline', () => {
     it.each(['timeoutMs', 'deadline', 'the client'])('%s bounds that, too', async (bound) => {
       const { client, clock } = memoryClient(() => 'ok', bound === 'the client' ? { timeoutMs: 1000 } : {})
       const options = { timeoutMs: { timeoutMs: 1000 }, deadline: { deadline: clock.wallNow() + 1000 } }[bound] ?? {}
-      const unary = client.call(unaryOperation({ intake: never }), {}, options).catch((error: unknown) => error)
-      const stream = client.call(streamOperation({ intake: never }), {}, options)
+      const unary = client.call(unaryOperation({ encodeInput: never }), {}, options).catch((error: unknown) => error)
+      const stream = client.call(streamOperation({ encodeInput: never }), {}, options)
       const opened = stream.opened.catch((error: unknown) => error)
       await clock.advance(1000)
       for (const error of await Promise.all([unary, opened]))
@@ -124,7 +124,7 @@ describe('deadline', () => {
         new Promise((resolve) => {
           clock.setTimer(() => resolve(input), 400)
         })
-      const pending = client.call(unaryOperation({ intake: slow }), {}, { timeoutMs: 1000 })
+      const pending = client.call(unaryOperation({ encodeInput: slow }), {}, { timeoutMs: 1000 })
       const settled = pending.catch((error: unknown) => error)
       await clock.advance(400)
       expect(seen?.remainingMs).toBe(600)
@@ -135,24 +135,24 @@ describe('deadline', () => {
 
     it('may fail after the call has failed for another reason', async () => {
       const { client } = memoryClient(() => 'ok')
-      const intake = async () => {
+      const encodeInput = async () => {
         throw new Error('mine')
       }
       const headers = { 'bad name': '1' }
-      await expect(client.call(unaryOperation({ intake }), {}, { headers })).rejects.toMatchObject({
+      await expect(client.call(unaryOperation({ encodeInput }), {}, { headers })).rejects.toMatchObject({
         code: 'invalid_argument',
         message: /header/,
       })
-      await expect(client.call(streamOperation({ intake }), {}, { headers }).opened).rejects.toThrow(/header/)
+      await expect(client.call(streamOperation({ encodeInput }), {}, { headers }).opened).rejects.toThrow(/header/)
     })
 
     it('leaves nothing armed when it is done', async () => {
       const { client, clock } = memoryClient(() => 'ok')
-      expect(await client.call(unaryOperation({ intake: async () => ({}) }), {}, { timeoutMs: 1000 })).toBe('ok')
+      expect(await client.call(unaryOperation({ encodeInput: async () => ({}) }), {}, { timeoutMs: 1000 })).toBe('ok')
       await expect(
         client.call(
           unaryOperation({
-            intake: async () => {
+            encodeInput: async () => {
               throw new Error('mine')
             },
           }),

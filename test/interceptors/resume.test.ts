@@ -990,7 +990,7 @@ describe('resync', () => {
   })
 
   it('is neither validated nor converted', async () => {
-    const { clock, server, seen } = resyncing(async () => ['mine'], { outlet: (message) => `wire ${message}` })
+    const { clock, server, seen } = resyncing(async () => ['mine'], { decodeOutput: (message) => `wire ${message}` })
     await clock.advance(0)
     server.push('1', '3')
     await clock.advance(0)

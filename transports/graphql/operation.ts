@@ -111,18 +111,18 @@ export function graphqlOperation(
     binding,
     ...given(spec, 'idempotency', 'retry', 'auth', 'validate', 'resume', 'gaps'),
     ...(subscribing && { isResumable: true }),
-    intake: takeVariables(validating(variables) && (variables as Schema), {
+    encodeInput: takeVariables(validating(variables) && (variables as Schema), {
       operation: { name, protocol: 'graphql', via },
     }),
     ...(validating(output) && {
-      outlet: (message: unknown, check: Check) => checkData(output as Schema, policy, message, check),
+      decodeOutput: (message: unknown, check: Check) => checkData(output as Schema, policy, message, check),
     }),
   }
   return define(info)
 }
 
 /** Variables are an object, or nothing; only a caller without types can pass anything else. */
-function takeVariables(schema: Schema | undefined, origin: ErrorOrigin): NonNullable<OperationInfo['intake']> {
+function takeVariables(schema: Schema | undefined, origin: ErrorOrigin): NonNullable<OperationInfo['encodeInput']> {
   return (input, check) => {
     if (input !== undefined && input !== null && (typeof input !== 'object' || Array.isArray(input))) {
       const message = `variables are an object such as { id: '42' }; nothing was sent`

@@ -1,5 +1,6 @@
-import type { Call, CallHeaders } from '../../src/core/call/call.ts'
-import { withoutRemoved } from '../../src/core/call/headers-init.ts'
+import type { Call } from '../../src/core/call/call.ts'
+import type { CallHeaders } from '../../src/core/call/header-map.ts'
+import { withoutRemoved } from '../../src/core/call/header-map.ts'
 import { type IdempotencyOption, idempotencyProfiles } from '../../src/core/call/idempotency.ts'
 import type { ErrorOrigin } from '../../src/core/errors/error.ts'
 import { refusal } from '../../src/core/errors/refusal.ts'

@@ -1,7 +1,6 @@
 import { explainFault } from '#platform'
 import type { Call } from '../../src/core/call/call.ts'
-import { HeaderMap } from '../../src/core/call/header-map.ts'
-import { withoutRemoved } from '../../src/core/call/headers-init.ts'
+import { HeaderMap, withoutRemoved } from '../../src/core/call/header-map.ts'
 import type { Scope } from '../../src/core/call/scope.ts'
 import { CallError, isAnyCallError } from '../../src/core/errors/error.ts'
 import type { Failure } from '../../src/core/errors/failure.ts'

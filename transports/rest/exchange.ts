@@ -1,7 +1,6 @@
 import type { Auth } from '../../src/core/call/auth.ts'
 import type { Call } from '../../src/core/call/call.ts'
-import { HeaderMap } from '../../src/core/call/header-map.ts'
-import { readHeaders } from '../../src/core/call/headers-init.ts'
+import { HeaderMap, readHeaders } from '../../src/core/call/header-map.ts'
 import type { IdempotencyOption } from '../../src/core/call/idempotency.ts'
 import type { Reply } from '../../src/core/call/reply.ts'
 import { aboveZero, anything, checkOptions, object, type RulesOf } from '../../src/core/options.ts'

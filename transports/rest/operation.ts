@@ -63,9 +63,9 @@ function defineRest<O extends Operation<any, any>>(name: string, method: string,
     isIdempotent,
     isKeyedByDefault: !isIdempotent && keyed.includes(method),
     binding,
-    intake: inputReader(method, template.names, spec, { operation }),
+    encodeInput: inputReader(method, template.names, spec, { operation }),
     isReplayable: (input: RequestParts) => isReplayableBody(input.body),
-    ...(schema && { outlet: outletOf(schema) }),
+    ...(schema && { decodeOutput: decoderOf(schema) }),
     ...(errors && { errors }),
     ...(pager && { paginate: shape === 'nested' ? pager.nested(restPart(method, spec)) : pager }),
     ...(retry !== undefined && { retry }),
@@ -76,6 +76,6 @@ function defineRest<O extends Operation<any, any>>(name: string, method: string,
   })
 }
 
-function outletOf(schema: Schema<any, any>): NonNullable<OperationInfo['outlet']> {
+function decoderOf(schema: Schema<any, any>): NonNullable<OperationInfo['decodeOutput']> {
   return (message, check) => check(schema, message)
 }

@@ -1,6 +1,6 @@
-import type { Call, CallHeaders } from '../../src/core/call/call.ts'
-import type { HeadersInit } from '../../src/core/call/call-options.ts'
-import { readHeaders, withoutRemoved } from '../../src/core/call/headers-init.ts'
+import type { Call } from '../../src/core/call/call.ts'
+import type { CallHeaders, HeadersInit } from '../../src/core/call/header-map.ts'
+import { readHeaders, withoutRemoved } from '../../src/core/call/header-map.ts'
 import {
   type IdempotencyOption,
   type IdempotencyProfile,

@@ -1,6 +1,6 @@
 import type { Auth } from '../../src/core/call/auth.ts'
-import type { HeadersInit } from '../../src/core/call/call-options.ts'
 import type { Fails, PagedUnary, Unary } from '../../src/core/call/call-types.ts'
+import type { HeadersInit } from '../../src/core/call/header-map.ts'
 import type { IdempotencyOption } from '../../src/core/call/idempotency.ts'
 import type { AnyPager, Operation } from '../../src/core/call/operation.ts'
 import type { Schema, SchemaOutput, Witness } from '../../src/core/call/schema.ts'

@@ -1,5 +1,6 @@
-import type { Call, CallHeaders } from '../../src/core/call/call.ts'
-import { readHeaders } from '../../src/core/call/headers-init.ts'
+import type { Call } from '../../src/core/call/call.ts'
+import type { CallHeaders } from '../../src/core/call/header-map.ts'
+import { readHeaders } from '../../src/core/call/header-map.ts'
 import { isCrossOrigin } from './base-url.ts'
 
 /**

@@ -25,7 +25,7 @@ export function defineEvents<O extends Operation<any, any>>(path: string, map: S
   checkEvents(path, map, spec)
   const { method = 'GET', via = 'sse', resume = method === 'GET' } = spec
   const name = `${method} ${path}`
-  const intake = inputReader(method, template.names, spec, { operation: { name, protocol: 'sse', via } })
+  const encodeInput = inputReader(method, template.names, spec, { operation: { name, protocol: 'sse', via } })
   const reopenMethod = resume === 'get' ? 'GET' : method
   const binding: SseBinding = { method, reopenMethod, template, reader: makeReader(map, spec) }
   return defineServerStream<O>({
@@ -37,26 +37,29 @@ export function defineEvents<O extends Operation<any, any>>(path: string, map: S
     binding,
     ...(spec.shape === 'nested' && { headersOf }),
     isResumable: resume === true || resume === 'get',
-    ...(typeof resume === 'object' ? { ...declared(resume, intake) } : { intake }),
+    ...(typeof resume === 'object' ? { ...declared(resume, encodeInput) } : { encodeInput }),
     ...optional(map, spec),
   })
 }
 
 /** `apply` changes the input as the caller wrote it, which is taken apart again; it was validated before. */
-function declared({ cursor, apply }: ResumeSpec, intake: NonNullable<OperationInfo['intake']>): Partial<OperationInfo> {
+function declared(
+  { cursor, apply }: ResumeSpec,
+  encodeInput: NonNullable<OperationInfo['encodeInput']>,
+): Partial<OperationInfo> {
   const written = new WeakMap<object, unknown>()
   const remember = (parts: RequestInput, input: unknown) => {
     written.set(parts, input)
     return parts
   }
   return {
-    intake(input, check) {
-      const parts = intake(input, check) as RequestInput | Promise<RequestInput>
+    encodeInput(input, check) {
+      const parts = encodeInput(input, check) as RequestInput | Promise<RequestInput>
       return parts instanceof Promise ? parts.then((done) => remember(done, input)) : remember(parts, input)
     },
     resume: {
       cursor,
-      apply: (parts: object, after) => intake(apply(written.get(parts) ?? {}, after), (_schema, value) => value),
+      apply: (parts: object, after) => encodeInput(apply(written.get(parts) ?? {}, after), (_schema, value) => value),
     },
   }
 }
@@ -64,7 +67,7 @@ function declared({ cursor, apply }: ResumeSpec, intake: NonNullable<OperationIn
 function optional(map: Schemas, { cursors, gaps, retry, auth, validate }: EventsSpec): Partial<OperationInfo> {
   const schemas = new Map(Object.entries(map).filter(([, schema]) => validating(schema)))
   return {
-    ...(schemas.size > 0 && { outlet: outletOf(schemas) }),
+    ...(schemas.size > 0 && { decodeOutput: decoderOf(schemas) }),
     ...(cursors !== undefined && { cursors }),
     ...(gaps !== undefined && { gaps }),
     ...(retry !== undefined && { retry }),
@@ -74,7 +77,7 @@ function optional(map: Schemas, { cursors, gaps, retry, auth, validate }: Events
 }
 
 /** Validates the data of an event by the schema of its type. */
-function outletOf(schemas: ReadonlyMap<string, Schema<any, any>>): NonNullable<OperationInfo['outlet']> {
+function decoderOf(schemas: ReadonlyMap<string, Schema<any, any>>): NonNullable<OperationInfo['decodeOutput']> {
   return (message, check) => {
     const event = message as { readonly type: string; readonly data: unknown }
     const schema = schemas.get(event.type)

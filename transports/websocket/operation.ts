@@ -93,10 +93,10 @@ export function defineChannel<O extends Operation<any, any>>(name: string, spec:
     isIdempotent: true,
     isResumable: true,
     binding: { kind: 'channel', stream } satisfies WebSocketBinding,
-    intake: intakeOf(name, spec.input, { operation: { name: label, protocol: 'websocket', via } }),
+    encodeInput: encoderOf(name, spec.input, { operation: { name: label, protocol: 'websocket', via } }),
     outbox: { maxAgeMs: 30_000, ...outbox, measure: sizeOf },
-    ...(sendSchema && { outgoing: (message, check) => check(sendSchema, message) }),
-    ...(receiveSchema && { outlet: (message, check) => check(receiveSchema, message) }),
+    ...(sendSchema && { encodeMessage: (message, check) => check(sendSchema, message) }),
+    ...(receiveSchema && { decodeOutput: (message, check) => check(receiveSchema, message) }),
     ...optional({ gaps, retry, auth, validate }),
   })
 }
@@ -114,18 +114,18 @@ export function defineRequest<O extends Operation<any, any>>(name: string, spec:
     kind: 'unary',
     isIdempotent: idempotent,
     binding: { kind: 'request' } satisfies WebSocketBinding,
-    intake: intakeOf(name, spec.input, { operation: { name: label, protocol: 'websocket', via } }),
-    ...(outputSchema && { outlet: (message, check) => check(outputSchema, message) }),
+    encodeInput: encoderOf(name, spec.input, { operation: { name: label, protocol: 'websocket', via } }),
+    ...(outputSchema && { decodeOutput: (message, check) => check(outputSchema, message) }),
     ...optional({ idempotency, retry, auth, validate }),
   })
 }
 
 /** Names in the template go into the name, the rest is the payload. */
-function intakeOf(
+function encoderOf(
   name: string,
   schema: Schema<any, any> | undefined,
   origin: ErrorOrigin,
-): NonNullable<OperationInfo['intake']> {
+): NonNullable<OperationInfo['encodeInput']> {
   const template = new NameTemplate(name)
   const { names } = template
   const inputSchema = validating(schema)

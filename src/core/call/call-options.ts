@@ -5,6 +5,7 @@ import { type RetryOptions, retryOption } from '../retry/options.ts'
 import type { CursorPlace } from '../store/cursor-place.ts'
 import type { Resync } from '../stream/gap.ts'
 import type { Context } from './context.ts'
+import type { HeadersInit } from './header-map.ts'
 import type { Signal } from './signal.ts'
 
 /** Bytes moved so far; `totalBytes` only where the length is known. */
@@ -12,9 +13,6 @@ export interface Progress {
   readonly transferredBytes: number
   readonly totalBytes?: number
 }
-
-/** WHATWG Headers, a Map, pairs or a plain object. */
-export type HeadersInit = Iterable<readonly [string, string]> | Readonly<Record<string, string | undefined>>
 
 /** What a caller may say of one call. */
 export interface CallOptions {

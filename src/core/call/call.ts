@@ -2,13 +2,11 @@ import type { Outbox } from '../outbox/outbox.ts'
 import type { Credential } from './auth.ts'
 import type { CallOptions } from './call-options.ts'
 import { Context } from './context.ts'
+import type { CallHeaders } from './header-map.ts'
 import type { OperationInfo } from './operation.ts'
 import type { Scope } from './scope.ts'
 
 const inspect = Symbol.for('nodejs.util.inspect.custom')
-
-/** Request headers: names in lower case; `undefined` removes what the transport or the operation says under that name. */
-export type CallHeaders = Readonly<Record<string, string | undefined>>
 
 /** The fields of a Call that `with` may change. */
 export interface CallFields {

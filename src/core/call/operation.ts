@@ -50,11 +50,11 @@ export interface OperationInfo {
   /** How a stream is opened for the first time, instead of `retry`. */
   readonly opening?: OpeningOptions | undefined
   /** Brings the caller's input into the transport's shape, validated. Throws plain Violations through `check`. */
-  readonly intake?: (input: unknown, check: Check) => unknown | Promise<unknown>
+  readonly encodeInput?: (input: unknown, check: Check) => unknown | Promise<unknown>
   /** Validates what is sent on a duplex or client stream, message by message. */
-  readonly outgoing?: (message: unknown, check: Check) => unknown | Promise<unknown>
+  readonly encodeMessage?: (message: unknown, check: Check) => unknown | Promise<unknown>
   /** Validates what came back, message by message. */
-  readonly outlet?: (message: unknown, check: Check) => unknown | Promise<unknown>
+  readonly decodeOutput?: (message: unknown, check: Check) => unknown | Promise<unknown>
   /** From `adapt`: the outermost conversion of input and of each message. */
   readonly adapted?: { readonly input?: (input: any) => unknown; readonly output?: (message: any) => unknown }
   readonly validate?: 'warn' | false

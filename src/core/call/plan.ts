@@ -23,11 +23,11 @@ export interface Plan {
   readonly info: OperationInfo
   readonly route: Route
   /** From the caller's input to the transport's. What it throws is for {@link toInputError}. */
-  readonly intake: ((input: unknown, check: Check) => unknown | Promise<unknown>) | undefined
-  /** Validates what {@link intake} passes to it. */
+  readonly encodeInput: ((input: unknown, check: Check) => unknown | Promise<unknown>) | undefined
+  /** Validates what {@link encodeInput} passes to it. */
   readonly checkInput: Check
   /** Validates one message that is sent on a stream. */
-  readonly outgoing: Step
+  readonly encodeMessage: Step
   /** From a wire message to what the user gets. */
   readonly convert: Step
 }
@@ -40,16 +40,16 @@ export function makePlan(info: OperationInfo, route: Route, mode: ValidateMode, 
   const origin = { operation: info }
   const checkInput = makeCheck('input', mode, services, origin)
   const checkOutput = makeCheck('output', mode, services, origin)
-  const { intake, outlet, outgoing, adapted } = info
+  const { encodeInput, decodeOutput, encodeMessage, adapted } = info
   const adapt = adapted?.input
   return {
     info,
     route,
-    intake: adapt ? chain(adapt, intake && ((value) => intake(value, checkInput))) : intake,
+    encodeInput: adapt ? chain(adapt, encodeInput && ((value) => encodeInput(value, checkInput))) : encodeInput,
     checkInput,
-    outgoing: outgoing && guarded((message) => outgoing(message, checkInput), toInputError, info),
+    encodeMessage: encodeMessage && guarded((message) => encodeMessage(message, checkInput), toInputError, info),
     convert: guarded(
-      chain(outlet && ((message) => outlet(message, checkOutput)), adapted?.output),
+      chain(decodeOutput && ((message) => decodeOutput(message, checkOutput)), adapted?.output),
       toOutputError,
       info,
     ),

@@ -131,19 +131,19 @@ export class Scope {
   /** Calls `listener` on abort, at once if that has happened; returns what removes it. What it throws harms nobody. */
   onAbort(listener: (reason: unknown) => void): () => void {
     if (this.#isAborted) notify(what(false), listener, this.services.telemetry, this.#reason)
-    return this.isOver ? noop : this.#add(listener, false)
+    if (this.isOver) return noop
+    const added = this.addListener(listener, false)
+    return () => this.removeListener(added)
   }
 
   /** Calls `listener` once when the call is over, at once if it is; returns what removes it. What it throws harms nobody. */
   onEnd(listener: () => void): () => void {
-    if (!this.#isEnded) return this.#add(listener, true)
-    notify(what(true), listener, this.services.telemetry)
-    return noop
-  }
-
-  #add(run: (argument: unknown) => void, isForEnd: boolean): () => void {
-    const listener = this.addListener(run, isForEnd)
-    return () => this.removeListener(listener)
+    if (this.#isEnded) {
+      notify(what(true), listener, this.services.telemetry)
+      return noop
+    }
+    const added = this.addListener(listener, true)
+    return () => this.removeListener(added)
   }
 
   /** {@link onAbort} or {@link onEnd} without a closure, for a scope that is not over. */

@@ -26,7 +26,7 @@ class DuplexHandle<Message> extends StreamHandle<Message> {
 
   override async send(message: unknown, options?: SendOptions): Promise<void> {
     if (this.isOver) throw this.refusal('the channel is closed: the message was not sent')
-    const sent = this.#outbox.send(message, options?.key, options?.signal, this.plan.outgoing)
+    const sent = this.#outbox.send(message, options?.key, options?.signal, this.plan.encodeMessage)
     this.open().catch((error: unknown) => this.#outbox.close(error))
     try {
       await sent

@@ -1,5 +1,5 @@
 import type { Clock, Timer } from './clock.ts'
-import { watchTimer } from './watch.ts'
+import { watchTimer } from './clock.ts'
 
 /** One armed deadline; take it off the list when the call is over. */
 export interface Armed {

@@ -14,8 +14,8 @@ const never = () => new Promise<never>(() => {})
 
 describe('an output that takes its time', () => {
   const ways = [
-    ['validated', unaryOperation({ outlet: (message, check) => check(slowSchema(never), message) })],
-    ['converted', unaryOperation({ outlet: never })],
+    ['validated', unaryOperation({ decodeOutput: (message, check) => check(slowSchema(never), message) })],
+    ['converted', unaryOperation({ decodeOutput: never })],
     ['adapted', adapt(unaryOperation(), { output: never })],
   ] as const
 
@@ -68,7 +68,7 @@ describe('an output that takes its time', () => {
       return 1
     })
     const slow = () => new Promise((resolve) => clock.setTimer(() => resolve('done'), 100))
-    const answer = client.call(unaryOperation({ outlet: slow }))
+    const answer = client.call(unaryOperation({ decodeOutput: slow }))
     await clock.advance(99)
     expect(calls[0]?.scope.isOver).toBe(false)
     await clock.advance(1)
@@ -79,7 +79,7 @@ describe('an output that takes its time', () => {
   it('that fails late, after the call has ended, is nobody’s failure', async () => {
     const { client, clock } = memoryClient(() => 1)
     const late = () => new Promise((_resolve, reject) => clock.setTimer(() => reject(new Error('late')), 500))
-    const failed = failureOf(client.call(unaryOperation({ outlet: late }), {}, { timeoutMs: 100 }))
+    const failed = failureOf(client.call(unaryOperation({ decodeOutput: late }), {}, { timeoutMs: 100 }))
     await clock.advance(100)
     expect(await failed).toMatchObject({ code: 'deadline_exceeded' })
     await clock.advance(1000)
@@ -93,7 +93,7 @@ describe('an output that takes its time', () => {
     const boom = async () => {
       throw new Error('boom')
     }
-    expect(await failureOf(client.call(unaryOperation({ outlet: boom })))).toMatchObject({ code: 'internal' })
+    expect(await failureOf(client.call(unaryOperation({ decodeOutput: boom })))).toMatchObject({ code: 'internal' })
     expect(discarded).toBe(1)
   })
 })

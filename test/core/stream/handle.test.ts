@@ -215,7 +215,7 @@ describe('a stream', () => {
     const { client, clock } = memoryClient(source([1, 2], [], 'stays'))
     const aborter = new AbortController()
     const stream = client.call(
-      streamOperation({ outlet: () => new Promise(() => {}) }),
+      streamOperation({ decodeOutput: () => new Promise(() => {}) }),
       {},
       how === 'deadline' ? { deadline: new Date(clock.wallNow() + 50) } : { signal: aborter.signal },
     )
@@ -236,7 +236,7 @@ describe('a stream', () => {
     const delays: Record<string, number> = { 1: 30, 2: 0, 3: 10 }
     const stream = client.call(
       streamOperation({
-        outlet: (n) => new Promise((resolve) => setTimeout(() => resolve(`checked ${n}`), delays[String(n)])),
+        decodeOutput: (n) => new Promise((resolve) => setTimeout(() => resolve(`checked ${n}`), delays[String(n)])),
       }),
     )
     const results = [1, 2, 3, 4].map(() => (stream as unknown as AsyncIterator<unknown>).next())

@@ -1,7 +1,7 @@
 import type { Credential } from '../../../src/core/call/auth.ts'
 import type { Failure } from '../../../src/core/errors/failure.ts'
 import type { Clock, Timer } from '../../../src/core/time/clock.ts'
-import { watchTimer } from '../../../src/core/time/watch.ts'
+import { watchTimer } from '../../../src/core/time/clock.ts'
 import type { SocketDriver, SocketEnd, SocketHandle, SocketRequest, SocketSink } from '../driver/driver.ts'
 import type { CloseVerdict, Incoming, WireAdapter, WireFrame } from '../wire-adapter.ts'
 import { type CredentialPlace, placeCredential } from './credential.ts'

@@ -1,5 +1,5 @@
 import type { Clock, Timer } from '../../../src/core/time/clock.ts'
-import { watchTimer } from '../../../src/core/time/watch.ts'
+import { watchTimer } from '../../../src/core/time/clock.ts'
 
 /** How a silent socket is found out. */
 export interface HeartbeatOptions {

@@ -1,6 +1,6 @@
 import type { Failure } from '../../../src/core/errors/failure.ts'
 import type { Timer } from '../../../src/core/time/clock.ts'
-import { watchTimer } from '../../../src/core/time/watch.ts'
+import { watchTimer } from '../../../src/core/time/clock.ts'
 import type { Connection } from '../link/connection.ts'
 import { unwritable } from '../link/loss.ts'
 import type { Acceptance, WireCursor } from '../wire-adapter.ts'

@@ -1,7 +1,6 @@
 import type { Call } from '../../../src/core/call/call.ts'
 import { credentialOf } from '../../../src/core/call/credential.ts'
-import { HeaderMap } from '../../../src/core/call/header-map.ts'
-import { withoutRemoved } from '../../../src/core/call/headers-init.ts'
+import { HeaderMap, withoutRemoved } from '../../../src/core/call/header-map.ts'
 import type { UnaryReply } from '../../../src/core/call/reply.ts'
 import { CallError } from '../../../src/core/errors/error.ts'
 import type { Failure } from '../../../src/core/errors/failure.ts'
