@@ -1,5 +1,7 @@
 import { CallError } from '../errors/error.ts'
 import type { CallOptions } from './call-options.ts'
+import { readHeaders } from './headers-init.ts'
+import { idempotencyProfiles } from './idempotency.ts'
 import type { PageCallables, PagerInfo } from './operation.ts'
 
 /**
@@ -23,11 +25,19 @@ export const pageCallables: PagerInfo['callables'] = (pager, info, fetchPage): P
       }
       seen.add(following.cursor)
       next = following.input
-      if (own?.idempotencyKey !== undefined) own = { ...own, idempotencyKey: undefined }
+      own = withoutKey(options)
     }
   }
   async function* items(input: unknown, options?: CallOptions): AsyncGenerator<unknown> {
     for await (const page of pages(input, options)) yield* pager.itemsOf(page, origin)
   }
   return { pages, items }
+}
+
+/** The caller's key is the first page's: another page is another request, and a server would answer it with the first. */
+function withoutKey(options: CallOptions | undefined): CallOptions | undefined {
+  if (!options) return undefined
+  const headers = { ...readHeaders(options.headers) }
+  for (const { place, name } of Object.values(idempotencyProfiles)) if (place === 'header') delete headers[name]
+  return { ...options, headers, idempotencyKey: undefined }
 }
