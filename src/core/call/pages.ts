@@ -1,6 +1,6 @@
 import { CallError } from '../errors/error.ts'
 import type { CallOptions } from './call-options.ts'
-import { readHeaders } from './headers-init.ts'
+import { readHeaders } from './header-map.ts'
 import { idempotencyProfiles } from './idempotency.ts'
 import type { PageCallables, PagerInfo } from './operation.ts'
 
