@@ -1,5 +1,6 @@
 import type { Auth, Credential } from '../core/call/auth.ts'
 import { makeCredential } from '../core/call/credential.ts'
+import { callable, checkOptions, type RulesOf, text } from '../core/options.ts'
 
 /** Where the key goes. */
 export interface ApiKeyAuthOptions {
@@ -10,6 +11,8 @@ export interface ApiKeyAuthOptions {
   /** Whose key it is; two identities share nothing. @defaultValue one identity */
   readonly identity?: Auth['identity']
 }
+
+const rules: RulesOf<ApiKeyAuthOptions> = { header: text, query: text, identity: callable }
 
 /**
  * Sends an API key with every attempt, in a header or, where an API demands it, in the query.
@@ -23,6 +26,7 @@ export function apiKeyAuth(
 ): Auth {
   if (typeof key !== 'string' && typeof key !== 'function')
     throw new TypeError('apiKeyAuth(key, options): key is a text, or a function that gives one; options come second')
+  checkOptions('apiKeyAuth()', options, rules)
   const { query } = options
   const header = (options.header ?? 'x-api-key').toLowerCase()
   let last: Credential | undefined

@@ -1,6 +1,7 @@
 import type { Auth } from '../core/call/auth.ts'
 import type { Call } from '../core/call/call.ts'
 import type { Context } from '../core/call/context.ts'
+import { callable, checkOptions, notNegative, type RulesOf, text } from '../core/options.ts'
 import { TokenSource } from './token-source.ts'
 
 /** A token with a declared life; it is kept and renewed before it ends. */
@@ -17,7 +18,7 @@ export interface TokenRequest {
   /** `attempt`: for an attempt. `expiring`: the kept one ends soon. `rejected`: the server refused `rejected`. */
   readonly reason: 'attempt' | 'expiring' | 'rejected'
   /** The token that was refused. */
-  readonly rejected?: string
+  readonly rejected?: string | undefined
   readonly identity: string
   /** For calls that the source makes by the same client, where nothing else tells that they are its own: they pass auth. */
   readonly context: Context
@@ -47,6 +48,13 @@ export interface BearerAuthOptions {
   readonly scheme?: string
 }
 
+const rules: RulesOf<BearerAuthOptions> = {
+  refresh: callable,
+  refreshBeforeMs: notNegative,
+  identity: callable,
+  scheme: text,
+}
+
 /**
  * Sends a bearer token (RFC 6750) with every attempt, fresh each time, and renews it once for all calls when the
  * server refuses it.
@@ -54,7 +62,8 @@ export interface BearerAuthOptions {
  * `token` is asked for each attempt, so that `() => session.token` follows a login; one that returns a
  * {@link BearerToken} with its life is kept until shortly before its end.
  *
- * @throws {TypeError} when `token` is neither a text nor a function. Calls fail with `unauthenticated` where `token` or
+ * @throws {TypeError} when `token` is neither a text nor a function; {CallError} `invalid_argument` for an option that is
+ *   none. Calls fail with `unauthenticated` where `token` or
  *   `refresh` refuses, and with a retryable `unavailable` where it fails for a moment.
  * @example
  * bearerAuth(() => session.token, { refresh: () => session.renew() })
@@ -69,6 +78,7 @@ export function bearerAuth(
     throw new TypeError(
       'bearerAuth(token, options): token is a text, or a function that gives one; options come second',
     )
+  checkOptions('bearerAuth()', options, rules)
   const source = new TokenSource(typeof token === 'function' ? token : () => token, options)
   return {
     name: 'bearer',

@@ -1,6 +1,7 @@
 import { createAsyncContext } from '#platform'
 import type { Credential } from '../core/call/auth.ts'
 import type { Call } from '../core/call/call.ts'
+import type { Context } from '../core/call/context.ts'
 import { makeCredential } from '../core/call/credential.ts'
 import {
   contextOfRun,
@@ -97,7 +98,7 @@ export class TokenSource {
     const holding = this.#holdingOf(call.identity, now)
     const { kept, work } = holding
     if (kept && now < kept.renewAt) return kept.credential
-    if (work) return this.#join(work, call)
+    if (work) return this.#join(holding, work, call)
     return kept ? this.#renewEnding(holding, kept, call) : this.#begin(holding, call)
   }
 
@@ -107,12 +108,12 @@ export class TokenSource {
     const holding = this.#holdingOf(call.identity, clock.now())
     if (holding.work?.kind === 'asking') {
       // A renewal under way counts, whatever began it: two at once would use up a one-time refresh token.
-      const given = await holding.work.promise.catch(() => undefined)
-      if (given && given !== rejected && !holding.refused.has(given)) return given
+      const renewed = await holding.work.promise.catch(() => undefined)
+      if (renewed && renewed !== rejected && !holding.refused.has(renewed)) return renewed
     }
     if (holding.work) return holding.work.promise
     const { replacement, failed } = holding
-    if (holding.refused.has(rejected) && replacement && replacement !== rejected) return replacement
+    if (holding.refused.has(rejected) && replacement && !holding.refused.has(replacement)) return replacement
     if (failed?.rejected === rejected && clock.now() - failed.at < failureHoldMs) throw failed.cause
     return this.#work(holding, 'renewing', call, (run) => this.#replace(holding, rejected, call, run))
   }
@@ -122,7 +123,7 @@ export class TokenSource {
     const run = this.#run(call)
     let answer: ReturnType<Ask>
     try {
-      answer = this.#call(this.#ask, { reason: 'attempt' }, call, run)
+      answer = this.#call(this.#ask, 'attempt', call, run)
     } catch (error) {
       run.isOver = true
       throw error
@@ -143,8 +144,8 @@ export class TokenSource {
     telemetry?.event?.({ type: 'refresh', call })
     return this.#work(holding, 'asking', call, async (run) => {
       try {
-        let answer = (await this.#call(ask, { reason: 'expiring' }, call, run)) as Answer
-        if (isRefreshed) answer ??= (await this.#call(this.#ask, { reason: 'attempt' }, call, run)) as Answer
+        let answer = (await this.#call(ask, 'expiring', call, run)) as Answer
+        if (isRefreshed) answer ??= (await this.#call(this.#ask, 'attempt', call, run)) as Answer
         return this.#accept(holding, answer, call, credential, isRefreshed)
       } catch (cause) {
         if (isTransient(cause) && clock.now() < endsAt) return credential
@@ -164,17 +165,13 @@ export class TokenSource {
       const current = refresh ? await this.#current(holding, call, run) : undefined
       if (current && !holding.refused.has(current)) return current
       telemetry?.event?.({ type: 'refresh', call })
-      const request = {
-        reason: 'rejected',
-        ...(rejected.secret !== undefined && { rejected: rejected.secret }),
-      } as const
-      const answer = (await this.#call(refresh ?? this.#ask, request, call, run)) as Answer
+      const answer = (await this.#call(refresh ?? this.#ask, 'rejected', call, run, rejected.secret)) as Answer
       const from = refresh && rejected
-      const given =
+      const newer =
         answer === undefined
           ? await this.#current(holding, call, run, from)
           : this.#accept(holding, answer, call, from, from !== undefined)
-      holding.replacement = given && holding.refused.has(given) ? undefined : given
+      holding.replacement = newer && holding.refused.has(newer) ? undefined : newer
       holding.failed = undefined
       return holding.replacement
     } catch (cause) {
@@ -184,7 +181,7 @@ export class TokenSource {
   }
 
   async #current(holding: Holding, call: Call, run: TokenRun, from?: Credential): Promise<Credential | undefined> {
-    return this.#accept(holding, (await this.#call(this.#ask, { reason: 'attempt' }, call, run)) as Answer, call, from)
+    return this.#accept(holding, (await this.#call(this.#ask, 'attempt', call, run)) as Answer, call, from)
   }
 
   /** Keeps a token that declares its life; a refused one gives way to what replaced it. */
@@ -226,9 +223,8 @@ export class TokenSource {
     return made
   }
 
-  #call(ask: Ask, about: Pick<TokenRequest, 'reason' | 'rejected'>, call: Call, run: TokenRun): ReturnType<Ask> {
-    const request = { ...about, identity: call.identity, context: contextOfRun(call.context, run) }
-    return runTokenSource(run, () => ask(request))
+  #call(ask: Ask, reason: TokenRequest['reason'], call: Call, run: TokenRun, rejected?: string): ReturnType<Ask> {
+    return runTokenSource(run, ask, new SourceRequest(reason, rejected, call, run))
   }
 
   #run({ context }: Call): TokenRun {
@@ -258,13 +254,15 @@ export class TokenSource {
    * Waits for a run of the source. A call that began after it, and is not known to be made by it, may be made by it all
    * the same, and would wait for itself.
    */
-  #join({ promise, run, isFresh }: Work, call: Call): Promise<Credential | undefined> {
+  #join(holding: Holding, { promise, run, isFresh }: Work, call: Call): Promise<Credential | undefined> {
     if (isFresh || call.attempt > 1 || call.isReopen) return promise
     const { clock, deadlines } = call.scope.services
     return new Promise((resolve, reject) => {
       const watch = () =>
         deadlines.add(clock.now() + suspicionMs, () => {
+          const { kept } = holding
           if (run.calls > 0) armed = watch()
+          else if (kept && clock.now() < kept.endsAt) resolve(kept.credential)
           else reject(new SelfWait(suspicionMs))
         })
       let armed = watch()
@@ -301,6 +299,28 @@ export class TokenSource {
       if (this.#holdings.size < maxIdentities && now - usedAt < identityIdleMs) return
       if (!work) this.#holdings.delete(identity)
     }
+  }
+}
+
+/** What the source is told. */
+class SourceRequest implements TokenRequest {
+  readonly reason: TokenRequest['reason']
+  readonly rejected: string | undefined
+  readonly identity: string
+  readonly #context: Context
+  readonly #run: TokenRun
+
+  constructor(reason: TokenRequest['reason'], rejected: string | undefined, call: Call, run: TokenRun) {
+    this.reason = reason
+    this.rejected = rejected
+    this.identity = call.identity
+    this.#context = call.context
+    this.#run = run
+  }
+
+  /** Made where it is asked for, which is hardly ever. */
+  get context(): Context {
+    return contextOfRun(this.#context, this.#run)
   }
 }
 

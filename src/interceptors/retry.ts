@@ -13,8 +13,9 @@ import {
 } from '../core/errors/error.ts'
 import type { Failure } from '../core/errors/failure.ts'
 import { guard } from '../core/guard.ts'
+import { checkOptions } from '../core/options.ts'
 import type { Payers } from '../core/retry/limits.ts'
-import type { RetryOptions } from '../core/retry/options.ts'
+import { type RetryOptions, retryRules } from '../core/retry/options.ts'
 import { bounded, sleep } from '../core/time/bounded.ts'
 
 const isBrowser = typeof (globalThis as { document?: unknown }).document !== 'undefined'
@@ -30,11 +31,13 @@ const noOptions: RetryOptions = {}
  * error is thrown, with the earlier ones in `failures` and `notRetried` saying why it ended there. Budgets and waits
  * belong to the origin in a client, whatever transport a call takes.
  *
+ * @throws {CallError} `invalid_argument` where an option is unknown, or is not what it takes.
  * @param options - `false`: only calls and operations with an option of their own are sent again.
  * @example
  * retry({ maxAttempts: 4 })
  */
 export function retry(options: RetryOptions | false = noOptions): Interceptor {
+  if (options !== false) checkOptions('retry()', options, retryRules)
   const defaults = options || noOptions
   // A call that succeeds while nobody fails costs one closure, for its failure.
   return trusted(function retry(call, next): Promise<Reply> {

@@ -262,6 +262,44 @@ describe('bearerAuth', () => {
     expect(asked).toBe(2)
   })
 
+  it('a call begun during a slow proactive renewal goes on with the token that has not ended', async () => {
+    let asked = 0
+    const auth = bearerAuth(() =>
+      ++asked === 1 ? { token: 'k1', expiresInMs: 100_000 } : new Promise<string>(() => {}),
+    )
+    const { client, clock, seen } = guarded(auth, { token: 'k1' })
+    await client.call(unaryOperation())
+    await clock.advance(91_000)
+    const first = client.call(unaryOperation()).catch((error: CallError) => error.code)
+    await new Promise((resolve) => setImmediate(resolve))
+    const second = client.call(unaryOperation())
+    await clock.advance(5000)
+    expect(await second).toBe('ok')
+    expect(seen).toEqual(['Bearer k1', 'Bearer k1'])
+    await clock.advance(30_000)
+    expect(await first).toBe('deadline_exceeded')
+  })
+
+  it('a replacement that was refused itself is not used again', async () => {
+    let renewals = 0
+    const auth = bearerAuth(() => 'old', {
+      refresh: () => {
+        if (++renewals > 1) throw new Error('expired')
+        return 'new'
+      },
+    })
+    const server = { token: 'new' }
+    const { client, clock, seen } = guarded(auth, server)
+    await client.call(unaryOperation())
+    server.token = 'other'
+    await client.call(unaryOperation()).catch(() => {})
+    await clock.advance(6000)
+    seen.length = 0
+    await client.call(unaryOperation()).catch(() => {})
+    expect(seen).toEqual(['Bearer old'])
+    expect(renewals).toBe(3)
+  })
+
   it('goes on with a token that has not ended yet where its renewal fails for a moment', async () => {
     let asked = 0
     const auth = bearerAuth(async () => {

@@ -1,4 +1,4 @@
-import { createClient, type } from 'polywire'
+import { createClient, retry, type } from 'polywire'
 import { apiKeyAuth, basicAuth, bearerAuth } from 'polywire/auth'
 import { mutation, query, subscription } from 'polywire/graphql'
 import { rpc } from 'polywire/grpc-web'
@@ -103,6 +103,19 @@ describe("a call's own header, over HTTP", () => {
 })
 
 describe('what is no key, and no login', () => {
+  it.each<[string, () => unknown, string]>([
+    ['bearerAuth', () => bearerAuth('x', { refreshs: () => 'y' } as never), "did you mean 'refresh'"],
+    ['bearerAuth', () => bearerAuth('x', { refresh: 'y' } as never), 'refresh takes a function'],
+    ['bearerAuth', () => bearerAuth('x', { refreshBeforeMs: Number.NaN }), 'refreshBeforeMs takes a number'],
+    ['apiKeyAuth', () => apiKeyAuth('x', { headers: 'y' } as never), "did you mean 'header'"],
+    ['retry', () => retry({ maxAttempts: Number.NaN }), 'maxAttempts takes a whole number'],
+    ['retry', () => retry({ budget: { originToken: 1 } } as never), "did you mean 'originTokens'"],
+    ['retry', () => retry(3 as never), 'the options are an object'],
+  ])('%s refuses an option that is none', (name, make, words) => {
+    expect(make).toThrow(name)
+    expect(make).toThrow(words)
+  })
+
   it.each([undefined, null, 7, { key: 'x' }])('apiKeyAuth refuses %o', (wrong) => {
     expect(() => apiKeyAuth(wrong as never)).toThrow(/apiKeyAuth\(key, options\)/)
   })

@@ -17,7 +17,7 @@ export interface TokenRun {
 
 /** What follows a piece of work through everything that it awaits: Node's AsyncLocalStorage fits. */
 export interface AsyncContext<T> {
-  run<R>(value: T, work: () => R): R
+  run<A extends unknown[], R>(value: T, work: (...args: A) => R, ...args: A): R
   getStore(): T | undefined
 }
 
@@ -34,11 +34,11 @@ export function followTokenRuns(create: (() => AsyncContext<TokenRun>) | undefin
 }
 
 /** Runs a part of a token source: calls that it starts before it returns, or anywhere in its async context, are its own. */
-export function runTokenSource<T>(run: TokenRun, work: () => T): T {
+export function runTokenSource<A extends unknown[], T>(run: TokenRun, work: (...args: A) => T, ...args: A): T {
   const before = running
   running = run
   try {
-    return ambient ? ambient.run(run, work) : work()
+    return ambient ? ambient.run(run, work, ...args) : work(...args)
   } finally {
     running = before
   }

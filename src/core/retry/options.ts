@@ -56,7 +56,8 @@ const budgetRules: RulesOf<RetryBudgetOptions> = {
   throttleCost: notNegative,
 }
 
-const retryRules: RulesOf<RetryOptions> = {
+/** What `retry` takes. */
+export const retryRules: RulesOf<RetryOptions> = {
   maxAttempts: count,
   baseDelayMs: notNegative,
   throttleDelayMs: notNegative,
