@@ -1,4 +1,4 @@
-import { createClient, retry, type } from 'polywire'
+import { CallError, createClient, type } from 'polywire'
 import { apiKeyAuth, basicAuth, bearerAuth } from 'polywire/auth'
 import { mutation, query, subscription } from 'polywire/graphql'
 import { rpc } from 'polywire/grpc-web'
@@ -102,24 +102,23 @@ describe("a call's own header, over HTTP", () => {
   })
 })
 
-describe('what is no key, and no login', () => {
-  it.each<[string, () => unknown, string]>([
-    ['bearerAuth', () => bearerAuth('x', { refreshs: () => 'y' } as never), "did you mean 'refresh'"],
-    ['bearerAuth', () => bearerAuth('x', { refresh: 'y' } as never), 'refresh takes a function'],
-    ['bearerAuth', () => bearerAuth('x', { refreshBeforeMs: Number.NaN }), 'refreshBeforeMs takes a number'],
-    ['apiKeyAuth', () => apiKeyAuth('x', { headers: 'y' } as never), "did you mean 'header'"],
-    ['retry', () => retry({ maxAttempts: Number.NaN }), 'maxAttempts takes a whole number'],
-    ['retry', () => retry({ budget: { originToken: 1 } } as never), "did you mean 'originTokens'"],
-    ['retry', () => retry(3 as never), 'the options are an object'],
-  ])('%s refuses an option that is none', (name, make, words) => {
-    expect(make).toThrow(name)
-    expect(make).toThrow(words)
-  })
-
-  it.each([undefined, null, 7, { key: 'x' }])('apiKeyAuth refuses %o', (wrong) => {
-    expect(() => apiKeyAuth(wrong as never)).toThrow(/apiKeyAuth\(key, options\)/)
-  })
-  it.each([{}, { username: 'me' }, { username: 'me', password: 7 }])('basicAuth refuses %o', (wrong) => {
-    expect(() => basicAuth(wrong as never)).toThrow(/both are texts/)
+describe('what a redirect has to do with a credential', () => {
+  it.each([
+    ['a hop that was sent none', { isForeignRefusal: true }],
+    ['a request that a redirect has made a GET of', { isMoved: true }],
+  ])('a refusal by %s renews nothing and replays nothing', async (_name, facts) => {
+    let refreshes = 0
+    const sends: unknown[] = []
+    const { client } = memoryClient(
+      (call) => {
+        sends.push(call.credential?.secret)
+        throw new CallError({ code: 'unauthenticated', message: 'no', sent: 'yes', ...facts }, call)
+      },
+      { auth: bearerAuth(() => 'good', { refresh: () => `other ${++refreshes}` }) },
+    )
+    for (const isIdempotent of [true, false])
+      await expect(client.call(unaryOperation({ isIdempotent }))).rejects.toMatchObject({ code: 'unauthenticated' })
+    expect(sends).toEqual(['good', 'good'])
+    expect(refreshes).toBe(0)
   })
 })
