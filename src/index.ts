@@ -6,7 +6,7 @@ export type { Auth, Credential } from './core/call/auth.ts'
 // For authors of transports
 export { Call, type CallFields } from './core/call/call.ts'
 // Calls
-export type { CallOptions, Progress } from './core/call/call-options.ts'
+export type { CallOptions, Progress, QueryContext } from './core/call/call-options.ts'
 export type {
   Args,
   Channel,

@@ -15,7 +15,7 @@ import {
 } from 'polywire'
 import { graphqlTransport, query } from 'polywire/graphql'
 import { grpcWebTransport, rpc } from 'polywire/grpc-web'
-import { get, restTransport } from 'polywire/rest'
+import { get, post, restTransport } from 'polywire/rest'
 import { events, sseTransport } from 'polywire/sse'
 import { channel, websocketTransport } from 'polywire/websocket'
 import { type Item, ShopService } from '../support/proto/gen/polywire/test/v1/shop_pb.ts'
@@ -114,6 +114,49 @@ export async function swap() {
   await site(client.bind({ get: adapted }))
   const watch = adapt(events('/users/{id}/events', { user: type<User>() }), { output: (event) => event.data })
   for await (const user of client.bind({ watch }).watch({ id: 1 })) same<typeof user, User>(true)
+}
+
+/** As TanStack Query 5 declares them. */
+interface MutationFunctionContext {
+  client: { getQueryData(key: readonly unknown[]): unknown; clear(): void }
+  meta: Record<string, unknown> | undefined
+  mutationKey?: readonly unknown[]
+}
+interface QueryFunctionContext {
+  client: MutationFunctionContext['client']
+  queryKey: readonly unknown[]
+  signal: AbortSignal
+  meta: Record<string, unknown> | undefined
+}
+declare function useMutation<TData = unknown, TError = Error, TVariables = void>(options: {
+  mutationFn?: (variables: TVariables, context: MutationFunctionContext) => Promise<TData>
+  onError?: (error: TError) => unknown
+}): { data: TData | undefined; mutate: (variables: TVariables) => void }
+declare function useQuery<TData = unknown>(options: {
+  queryKey: readonly unknown[]
+  queryFn?: (context: QueryFunctionContext) => TData | Promise<TData>
+}): { data: TData | undefined }
+
+export function tanstack() {
+  const api = client.bind({
+    create: post('/users', { body: type<{ name: string }>(), output: type<User>() }),
+    touch: post('/touch'),
+    getUser,
+    item: rpc(ShopService.method.getItem),
+  })
+  const create = useMutation({ mutationFn: api.create })
+  same<typeof create.data, User | undefined>(true)
+  create.mutate({ name: 'Ada' })
+  // @ts-expect-error another type
+  create.mutate({ name: 7 })
+  useMutation({ mutationFn: api.touch }).mutate(undefined)
+  useMutation({ mutationFn: api.item }).mutate({ id: 7n })
+  useMutation({ mutationFn: api.create.reply }).data?.message.name
+  const user = useQuery({ queryKey: ['user', 7], queryFn: ({ signal }) => api.getUser({ id: 7 }, { signal }) })
+  same<typeof user.data, User | undefined>(true)
+  useQuery({ queryKey: ['user', 7], queryFn: () => api.getUser({ id: 7 }) })
+  // @ts-expect-error the context of a query is no input
+  useQuery({ queryKey: ['user'], queryFn: api.getUser })
 }
 
 export function publishers() {

@@ -49,6 +49,13 @@ export interface CallOptions {
   readonly onDownloadProgress?: ((progress: Progress) => void) | undefined
 }
 
+/** What TanStack Query passes behind the input of a `mutationFn`: it says nothing to us, and lets `mutationFn: api.users.create` compile. */
+export interface QueryContext {
+  readonly client: object
+  readonly meta?: unknown
+  readonly mutationKey?: unknown
+}
+
 const isText = (value: unknown): value is string => typeof value === 'string'
 const has = (method: string) => (value: unknown) => typeof (value as Record<string, unknown>)?.[method] === 'function'
 const isDate = /* @__PURE__ */ has('getTime')
@@ -79,13 +86,6 @@ const rules: RulesOf<CallOptions> & RulesOf<QueryContext> = {
   client: anything,
   meta: anything,
   mutationKey: anything,
-}
-
-/** What TanStack Query passes behind the input of a `mutationFn`: it says nothing to us. */
-interface QueryContext {
-  readonly client: unknown
-  readonly meta: unknown
-  readonly mutationKey: unknown
 }
 
 /**

@@ -3,7 +3,7 @@
 import type { CallError } from '../errors/error.ts'
 import type { Gap } from '../stream/gap.ts'
 import type { Continuity, StreamState } from '../stream/state.ts'
-import type { CallOptions } from './call-options.ts'
+import type { CallOptions, QueryContext } from './call-options.ts'
 import type { HeaderMap } from './header-map.ts'
 
 /** What `.reply()` gives: the message and what came with it. */
@@ -26,8 +26,8 @@ export interface NoInput {
 
 /** The input may be left out when every name in it is optional. */
 export type Args<In> = {} extends In
-  ? [input?: In | undefined, options?: CallOptions | undefined]
-  : [input: In, options?: CallOptions | undefined]
+  ? [input?: In | undefined, options?: CallOptions | QueryContext | undefined]
+  : [input: In, options?: CallOptions | QueryContext | undefined]
 
 /** A call with one message each way. */
 export interface Unary<In, Out> {
