@@ -11,11 +11,13 @@ export type {
   Args,
   Channel,
   ClientStream,
+  DeclaredError,
   Duplex,
   Fails,
   NoInput,
   Observer,
   PagedUnary,
+  PathNames,
   PathValue,
   SendOptions,
   ServerStream,
@@ -30,6 +32,7 @@ export type { IdempotencyOption } from './core/call/idempotency.ts'
 export type { Interceptor, Next } from './core/call/interceptor.ts'
 // Contracts and their types
 export {
+  type AnyPager,
   type Api,
   adapt,
   type Bound,
@@ -43,9 +46,11 @@ export {
   type OperationInfo,
   type OutputOf,
   type ResumeSpec,
+  type StreamMachinery,
 } from './core/call/operation.ts'
+export type { Plan, ValidateMode } from './core/call/plan.ts'
 export type { Reply, StreamReply, UnaryReply } from './core/call/reply.ts'
-export { optional, type Schema, type, type Witness } from './core/call/schema.ts'
+export { optional, type Schema, type SchemaOutput, type, type Witness } from './core/call/schema.ts'
 export type { Services } from './core/call/scope.ts'
 export { Scope } from './core/call/scope.ts'
 export type { Telemetry, TelemetryEvent } from './core/call/telemetry.ts'
@@ -55,6 +60,8 @@ export type { Code } from './core/errors/code.ts'
 export { CallError, type FailedAttempt, type NotRetried } from './core/errors/error.ts'
 export type { Failure, Phase, Sent, Violation } from './core/errors/failure.ts'
 export { isCallError } from './core/errors/is-call-error.ts'
+export type { Outbox } from './core/outbox/outbox.ts'
+export type { OpeningOptions } from './core/resume/options.ts'
 export type { RetryBudgetOptions, RetryOptions } from './core/retry/options.ts'
 export type { CursorKeeper, CursorPlace } from './core/store/cursor-place.ts'
 // Stores
@@ -66,12 +73,21 @@ export { defineStream } from './core/stream/duplex.ts'
 export { type Gap, isGap, type Resync } from './core/stream/gap.ts'
 export {
   type Bound as QueueBound,
+  type Conflation,
   conflate,
   makeBound,
   type OverflowOptions,
   type OverflowPolicy,
 } from './core/stream/overflow.ts'
-export { type Item, type MessageSource, Source, type SourceOptions, type Tap } from './core/stream/source.ts'
+export type { ReceiveQueue } from './core/stream/queue.ts'
+export {
+  type Item,
+  type MessageSource,
+  Source,
+  type SourceEnd,
+  type SourceOptions,
+  type Tap,
+} from './core/stream/source.ts'
 export type { Continuity, StreamState } from './core/stream/state.ts'
 export type { BackoffOptions } from './core/time/backoff.ts'
 export type { Clock } from './core/time/clock.ts'

@@ -4,7 +4,7 @@ import { Subscriptions } from './graphql/subscriptions.ts'
 import { type GraphQLTransport, type GraphQLTransportOptions, HttpGraphQLTransport } from './graphql/transport.ts'
 import type { GraphQLBuilder, SubscriptionBuilder } from './graphql/types.ts'
 
-export { conflate, type OverflowPolicy } from '../src/core/stream/overflow.ts'
+export { type Conflation, conflate, type OverflowPolicy } from '../src/core/stream/overflow.ts'
 export type { SubscriptionSocketOptions } from './graphql/subscriptions.ts'
 export type { GraphQLTransport, GraphQLTransportOptions } from './graphql/transport.ts'
 export type { ConnectionParams } from './graphql/transport-ws.ts'
@@ -20,6 +20,7 @@ export type {
   TextSpec,
   TypedDocument,
 } from './graphql/types.ts'
+export type { HttpOptions } from './http/contract.ts'
 export type { DeadlineHeader } from './shared/deadline-header.ts'
 export type { CloseCodes } from './socket/close-codes.ts'
 export type { SocketEnd, WebSocketClass, WebSocketLike } from './socket/driver/driver.ts'

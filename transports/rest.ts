@@ -4,14 +4,24 @@ import type { RestBuilder, RestTransport, RestTransportOptions } from './rest/ty
 
 export type { BlobLike, ByteStream } from './http/bytes.ts'
 export type { Codec, Codecs } from './http/codecs.ts'
-export type { ResponseKind } from './http/input-types.ts'
+export type { HttpOptions } from './http/contract.ts'
+export type {
+  AddTo,
+  Flat,
+  InputCheck,
+  OrNoInput,
+  RequestSpec,
+  ResponseKind,
+  RestIn,
+  ViaOf,
+} from './http/input-types.ts'
 export { type Multipart, type MultipartFile, type MultipartValue, multipart } from './http/multipart.ts'
 export type { QueryStyle } from './http/query.ts'
 export { openapi } from './rest/openapi.ts'
 export type { ApiSpec, OpenApi, OpenApiCall, OpenApiNestedCall } from './rest/openapi-types.ts'
-export type { RestBuilder, RestSpec, RestTransport, RestTransportOptions } from './rest/types.ts'
+export type { RestBuilder, RestCall, RestCheck, RestSpec, RestTransport, RestTransportOptions } from './rest/types.ts'
 export type { DeadlineHeader } from './shared/deadline-header.ts'
-export { type CursorPagesOptions, cursorPages, type Pager } from './shared/pages.ts'
+export { type CursorPagesOptions, cursorPages, type ItemOf, type Pager, type PagerCheck } from './shared/pages.ts'
 
 /**
  * A transport for REST over HTTP.

@@ -15,7 +15,7 @@ import { plainJson } from './websocket/plain-json.ts'
 import type { ChannelBuilder, RequestBuilder } from './websocket/types.ts'
 
 export type { OutboxOptions } from '../src/core/outbox/outbox.ts'
-export { conflate, type OverflowPolicy } from '../src/core/stream/overflow.ts'
+export { type Conflation, conflate, type OverflowPolicy } from '../src/core/stream/overflow.ts'
 export { type CloseCodes, classifyClose } from './socket/close-codes.ts'
 export type { SocketEnd, WebSocketClass, WebSocketLike } from './socket/driver/driver.ts'
 export type { CredentialPlace } from './socket/link/credential.ts'

@@ -11,6 +11,16 @@ const strict = { strict: true, noEmit: true, target: 'es2022', types: [], skipLi
 const nodenext = { module: 'nodenext' }
 const bundler = { module: 'esnext', moduleResolution: 'bundler' }
 
+const declarations = {
+  ...strict,
+  ...nodenext,
+  lib: ['es2022', 'dom'],
+  noEmit: false,
+  declaration: true,
+  emitDeclarationOnly: true,
+  outDir: 'types',
+}
+
 /** Each is a project of its own: what it compiles, and how little it has. `skipLibCheck` is off unless a peer needs it. */
 const consumers = {
   'no DOM, no @types/node, no esnext.disposable': {
@@ -24,18 +34,8 @@ const consumers = {
     file: 'node.ts',
     options: { ...strict, ...nodenext, lib: ['esnext'], types: ['node'], exactOptionalPropertyTypes: true },
   },
-  'a publisher of a contract (declaration emit)': {
-    file: 'publisher.ts',
-    options: {
-      ...strict,
-      ...nodenext,
-      lib: ['es2022', 'dom'],
-      noEmit: false,
-      declaration: true,
-      emitDeclarationOnly: true,
-      outDir: 'types',
-    },
-  },
+  'a publisher of a contract (declaration emit)': { file: 'publisher.ts', options: declarations },
+  'a library that exports what the factories make (declaration emit)': { file: 'exported.ts', options: declarations },
 }
 
 let project: Project
