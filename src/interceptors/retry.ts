@@ -218,6 +218,8 @@ function isOff({ options, operation }: Call): boolean {
 /** The server is too busy for more calls, not only for this one: HTTP 429 and 503, and what other protocols call so. */
 function isThrottling({ code, status }: CallError, { isThrottled }: Failure): boolean {
   if (code !== 'unavailable' && code !== 'resource_exhausted') return false
+  // A message that was too large says nothing of others.
+  if (code === 'resource_exhausted' && isThrottled === false) return false
   const isHttpError = status !== undefined && status >= 400 && status < 600
   return !isHttpError || status === 429 || status === 503 || isThrottled === true
 }

@@ -50,6 +50,7 @@ describe('extensions.code → code', () => {
     ['RATE_LIMITED', 'resource_exhausted', true],
     ['RATE_LIMIT_EXCEEDED', 'resource_exhausted', true],
     ['TOO_MANY_REQUESTS', 'resource_exhausted', true],
+    ['RESOURCE_EXHAUSTED', 'resource_exhausted', true],
     ['429', 'resource_exhausted', true],
     [429, 'resource_exhausted', true],
     [401, 'unauthenticated', false],

@@ -319,6 +319,23 @@ describe('retries', () => {
     ])
   })
 
+  test.each([
+    ['PAYLOAD_TOO_LARGE', false],
+    ['CONFLICT', false],
+    ['NOT_FOUND', false],
+    ['THROTTLED', true],
+    ['SERVICE_UNAVAILABLE', true],
+  ])('a wait beside %s holds later calls: %s', async (code, isHeld) => {
+    answer(reply(200, coded(code, { retryAfter: 5 }), graphqlType), reply(200, good))
+    await using client = graphqlClient(url())
+    expect(await failureOf(client.call(read, {}, { timeoutMs: 1000 }))).toMatchObject({ retryAfterMs: 5000 })
+    const second = await client.call(read, {}, { timeoutMs: 1000 }).then(
+      () => 'sent',
+      ({ notRetried }) => notRetried,
+    )
+    expect([second === 'sent', hits()]).toEqual([!isHeld, isHeld ? 1 : 2])
+  })
+
   it('do not follow partial data', async () => {
     answer(reply(200, { ...coded('THROTTLED'), data: { a: 1 } }, graphqlType))
     await using client = graphqlClient(url())

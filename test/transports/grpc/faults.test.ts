@@ -393,6 +393,29 @@ describe.each(framings)('framed by %s', (framing) => {
     })
   })
 
+  it.each([
+    [5, false],
+    [10, false],
+    [13, false],
+    [8, true],
+    [14, true],
+  ])('a wait beside status %s holds later calls: %s', async (status, isHeld) => {
+    await using server = await FaultServer.start()
+    server.on(getPath, (exchange) =>
+      answer(
+        exchange,
+        exchange.nth === 1 ? [trailers(`grpc-status: ${status}`, 'grpc-retry-pushback-ms: 5000')] : [item, ok],
+      ),
+    )
+    await using api = shopClient(server.url, { framing })
+    await rejection(api.shop.getItem({}, { timeoutMs: 1000 }))
+    const isSent = await api.shop.getItem({}, { timeoutMs: 1000 }).then(
+      () => true,
+      () => false,
+    )
+    expect([isSent, server.hits(getPath)]).toEqual([!isHeld, isHeld ? 1 : 2])
+  })
+
   describe('an abort', () => {
     const phases: [string, (exchange: Exchange) => void | Promise<void>][] = [
       ['before the headers', () => {}],
