@@ -9,35 +9,33 @@ export interface Meaning {
   readonly isThrottled?: true
 }
 
-const throttled: Meaning = { code: 'resource_exhausted', isRetryable: true, isThrottled: true }
-const unavailable: Meaning = { code: 'unavailable', isRetryable: true }
-
-/** `extensions.code` → meaning. Codes are conventions (Apollo, Hasura, Shopify, GitHub, NestJS), compared in upper case. */
-const byCode: Readonly<Record<string, Meaning>> = {
-  ...all(
+/** Codes are conventions (Apollo, Hasura, Shopify, GitHub, NestJS), compared in upper case. */
+const codes: readonly (readonly [Meaning, string])[] = [
+  [
     { code: 'invalid_argument' },
-    'BAD_USER_INPUT',
-    'GRAPHQL_PARSE_FAILED',
-    'GRAPHQL_VALIDATION_FAILED',
-    'BAD_REQUEST',
-    'OPERATION_RESOLUTION_FAILURE',
-    'VALIDATION_FAILED',
-    'PARSE_FAILED',
-    'PERSISTED_QUERY_MISMATCH',
-  ),
-  ...all({ code: 'deadline_exceeded' }, 'OPERATION_TIMEOUT', 'TIMEOUT', 'DEADLINE_EXCEEDED'),
-  ...all({ code: 'not_found' }, 'NOT_FOUND', 'PERSISTED_QUERY_NOT_FOUND'),
-  ...all({ code: 'already_exists' }, 'ALREADY_EXISTS'),
-  ...all({ code: 'aborted' }, 'CONFLICT', 'ABORTED'),
-  ...all({ code: 'permission_denied' }, 'FORBIDDEN', 'ACCESS_DENIED', 'PERMISSION_DENIED'),
-  ...all({ code: 'unauthenticated' }, 'UNAUTHENTICATED', 'UNAUTHORIZED', 'INVALID_JWT'),
-  ...all(throttled, 'THROTTLED', 'RATE_LIMITED', 'RATE_LIMIT_EXCEEDED', 'TOO_MANY_REQUESTS', 'RESOURCE_EXHAUSTED'),
-  ...all({ code: 'resource_exhausted' }, 'PAYLOAD_TOO_LARGE', 'MAX_COST_EXCEEDED'),
-  ...all({ code: 'failed_precondition' }, 'PRECONDITION_FAILED', 'FAILED_PRECONDITION'),
-  ...all({ code: 'unimplemented' }, 'PERSISTED_QUERY_NOT_SUPPORTED', 'NOT_IMPLEMENTED', 'UNIMPLEMENTED'),
-  ...all({ code: 'internal' }, 'INTERNAL_SERVER_ERROR', 'INTERNAL_ERROR', 'INTERNAL', 'UNEXPECTED'),
-  ...all(unavailable, 'SERVICE_UNAVAILABLE', 'UNAVAILABLE'),
-}
+    'BAD_USER_INPUT GRAPHQL_PARSE_FAILED GRAPHQL_VALIDATION_FAILED BAD_REQUEST OPERATION_RESOLUTION_FAILURE VALIDATION_FAILED PARSE_FAILED PERSISTED_QUERY_MISMATCH',
+  ],
+  [{ code: 'deadline_exceeded' }, 'OPERATION_TIMEOUT TIMEOUT DEADLINE_EXCEEDED'],
+  [{ code: 'not_found' }, 'NOT_FOUND PERSISTED_QUERY_NOT_FOUND'],
+  [{ code: 'already_exists' }, 'ALREADY_EXISTS'],
+  [{ code: 'aborted' }, 'CONFLICT ABORTED'],
+  [{ code: 'permission_denied' }, 'FORBIDDEN ACCESS_DENIED PERMISSION_DENIED'],
+  [{ code: 'unauthenticated' }, 'UNAUTHENTICATED UNAUTHORIZED INVALID_JWT'],
+  [
+    { code: 'resource_exhausted', isRetryable: true, isThrottled: true },
+    'THROTTLED RATE_LIMITED RATE_LIMIT_EXCEEDED TOO_MANY_REQUESTS RESOURCE_EXHAUSTED',
+  ],
+  [{ code: 'resource_exhausted' }, 'PAYLOAD_TOO_LARGE MAX_COST_EXCEEDED'],
+  [{ code: 'failed_precondition' }, 'PRECONDITION_FAILED FAILED_PRECONDITION'],
+  [{ code: 'unimplemented' }, 'PERSISTED_QUERY_NOT_SUPPORTED NOT_IMPLEMENTED UNIMPLEMENTED'],
+  [{ code: 'internal' }, 'INTERNAL_SERVER_ERROR INTERNAL_ERROR INTERNAL UNEXPECTED'],
+  [{ code: 'unavailable', isRetryable: true }, 'SERVICE_UNAVAILABLE UNAVAILABLE'],
+]
+
+/** `extensions.code` → meaning. */
+const byCode = /* @__PURE__ */ new Map(
+  /* @__PURE__ */ codes.flatMap(([meaning, names]) => names.split(' ').map((name) => [name, meaning] as const)),
+)
 
 /**
  * What an HTTP status means where no code says more: of the response, or where a server puts one among the extensions.
@@ -54,7 +52,9 @@ export function meaningOfStatus(status: number): Meaning | undefined {
 export function meaningOf(error: GraphQLErrorItem): Meaning | undefined {
   const code = codeOf(error)
   const known =
-    code === undefined ? undefined : (byCode[code.toUpperCase().replaceAll('-', '_')] ?? meaningOfStatus(Number(code)))
+    code === undefined
+      ? undefined
+      : (byCode.get(code.toUpperCase().replaceAll('-', '_')) ?? meaningOfStatus(Number(code)))
   if (known) return known
   const http = isRecord(error.extensions) ? error.extensions.http : undefined
   return isRecord(http) && typeof http.status === 'number' ? meaningOfStatus(http.status) : undefined
@@ -78,8 +78,4 @@ function codeOf(error: GraphQLErrorItem): string | undefined {
 export function reasonOf(error: GraphQLErrorItem): string | undefined {
   const code = codeOf(error)
   return code !== undefined && /^\w[\w-]{0,63}$/.test(code) ? code : undefined
-}
-
-function all(meaning: Meaning, ...codes: string[]): Record<string, Meaning> {
-  return Object.fromEntries(codes.map((code) => [code, meaning]))
 }

@@ -13,7 +13,7 @@ import { type DocumentText, textOf } from './document.ts'
 import { graphqlFailure } from './errors.ts'
 import { type GraphQLBinding, messageOf } from './operation.ts'
 import { type GraphQLRequest, graphqlRequest } from './peers.ts'
-import { type GraphQLHeaders, requestRest } from './request.ts'
+import { requestRest } from './request.ts'
 import { type GraphQLResult, readGraphQL } from './response.ts'
 
 /** What the HTTP half of the transport is made of. */
@@ -21,7 +21,7 @@ export interface GraphQLHttpOptions {
   readonly engine: HttpEngine
   /** Absolute. */
   readonly url: string
-  readonly headers: GraphQLHeaders
+  readonly makeHeaders: (call: Call) => Record<string, string>
   readonly maxBodyBytes: number
   readonly fetchOptions: FetchOptions | undefined
   /** The transport's profile; an operation's own wins. */
@@ -49,14 +49,14 @@ export class GraphQLHttp {
     const library = loaded instanceof Promise ? await loaded : loaded
     const wallNow = () => call.scope.services.clock.wallNow()
     let response: BufferedResponse | undefined
-    const result = await execute(library, {
-      url: this.#options.url,
+    const result = await execute(
+      library,
+      this.#options.url,
       document,
-      origin: call,
-      rest: () => requestRest(call, this.#options.idempotency),
-      post: async (body) => (response = await this.#post(call, body)).text(),
-      read: (text) => readGraphQL({ ...headOf(response), text, document: document.text }, call, wallNow()),
-    })
+      async () => (response = await this.#post(call, document)).text(),
+      (text) => readGraphQL({ ...headOf(response), text, document: document.text }, call, wallNow()),
+      call,
+    )
     const { status, headers, redirected } = headOf(response)
     const failure =
       result.errors && graphqlFailure({ result, document: prepared, policy, status, headers, wallNow: wallNow() })
@@ -70,15 +70,15 @@ export class GraphQLHttp {
     return error
   }
 
-  #post(call: Call, body: string): Promise<BufferedResponse> {
-    const { engine, url, headers, maxBodyBytes, fetchOptions } = this.#options
+  #post(call: Call, { head }: DocumentText): Promise<BufferedResponse> {
+    const { engine, idempotency, url, makeHeaders, maxBodyBytes, fetchOptions } = this.#options
     const { credential } = call
     const request = {
       method: 'POST',
       url: credential?.query ? withQuery(url, credential.query) : url,
-      headers: headers.make(call),
+      headers: makeHeaders(call),
       credentialHeaders: credential?.headers && Object.keys(credential.headers),
-      body,
+      body: `${head}${requestRest(call, idempotency)}}`,
       fetchOptions,
     }
     const sent = requestBuffered(engine, request, call.scope, { maxBodyBytes })
@@ -100,38 +100,31 @@ function withQuery(url: string, query: Readonly<Record<string, string>>): string
   return target.href
 }
 
-/** One request, and the two ends that are Polywire's. */
-interface Execution {
-  /** Absolute. */
-  readonly url: string
-  readonly document: DocumentText
-  /** What the body holds beside the document: `variables`, `extensions`; with a comma in front, empty where there is none. */
-  readonly rest: () => string
-  /** Sends the body; gives the text of the answer. */
-  readonly post: (body: string) => Promise<string>
-  /** Reads that text; throws for what is no GraphQL response. */
-  readonly read: (text: string) => GraphQLResult
-  readonly origin: ErrorOrigin
-}
-
 /** What graphql-request asks of a response that it is to read as GraphQL; `read` judges the HTTP status. */
 const graphqlHeaders = { get: () => 'application/json' }
 
 /**
  * Executes a request with graphql-request: prepared text, POST only, errors beside data, all I/O through `post`.
  *
- * Its own ways are shut where they are wrong: it parses nothing (`excludeOperationName`), writes no body (the middleware
- * does), sees only responses that are GraphQL, and so never builds the error that quotes variables and response.
+ * Its own ways are shut where they are wrong: it parses nothing (`excludeOperationName`), its body is not sent (`post`
+ * writes the one that is), it sees only responses that are GraphQL, and so never builds the error that quotes variables
+ * and response.
  *
+ * @param post - sends the request; gives the text of the answer.
+ * @param read - reads that text; throws for what is no GraphQL response.
  * @throws {CallError} what `post` and `read` throw.
  */
 async function execute(
   { GraphQLClient }: GraphQLRequest,
-  { url, document, rest, post, read, origin }: Execution,
+  url: string,
+  { text: query }: DocumentText,
+  post: () => Promise<string>,
+  read: (text: string) => GraphQLResult,
+  origin: ErrorOrigin,
 ): Promise<GraphQLResult> {
   let failed: { readonly error: unknown } | undefined
-  const fetch = async (_url: URL, { body }: { body: string }) => {
-    const text = await post(body).catch((error: unknown) => {
+  const fetch = async () => {
+    const text = await post().catch((error: unknown) => {
       failed = { error }
       throw error
     })
@@ -141,11 +134,10 @@ async function execute(
     errorPolicy: 'all',
     excludeOperationName: true,
     fetch: fetch as never,
-    requestMiddleware: (init) => ({ ...(init as RequestInit & { url: string }), body: `${document.head}${rest()}}` }),
     jsonSerializer: { stringify: () => '', parse: read },
   })
   try {
-    return (await client.rawRequest({ query: document.text })) as GraphQLResult
+    return (await client.rawRequest({ query })) as GraphQLResult
   } catch (error) {
     if (failed) throw failed.error
     if (isAnyCallError(error)) throw error

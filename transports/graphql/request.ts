@@ -1,11 +1,10 @@
 import type { Call } from '../../src/core/call/call.ts'
-import type { CallHeaders } from '../../src/core/call/header-map.ts'
-import { withoutRemoved } from '../../src/core/call/header-map.ts'
+import { type CallHeaders, type HeadersInit, readHeaders, withoutRemoved } from '../../src/core/call/header-map.ts'
 import { type IdempotencyOption, idempotencyProfiles } from '../../src/core/call/idempotency.ts'
 import type { ErrorOrigin } from '../../src/core/errors/error.ts'
 import { refusal } from '../../src/core/errors/refusal.ts'
-import { type CrossOriginFilter, crossOriginFilter } from '../shared/cross-origin.ts'
-import type { DeadlineWriter } from '../shared/deadline-header.ts'
+import { crossOriginFilter } from '../shared/cross-origin.ts'
+import { type DeadlineHeader, deadlineWriter } from '../shared/deadline-header.ts'
 import { stringifyJson } from '../shared/json.ts'
 import type { GraphQLBinding } from './operation.ts'
 
@@ -36,56 +35,47 @@ function extensionOfKey(
   return place === 'body' ? { [name]: idempotencyKey } : undefined
 }
 
-/** What decides over the headers of a request. */
-export interface GraphQLHeaderOptions {
-  /** Sent with every request. */
-  readonly headers: CallHeaders
-  readonly deadlineWriter: DeadlineWriter | undefined
-  readonly origin: string
-  /** What the server allows a page of another origin. */
-  readonly crossOriginHeaders: readonly string[] | undefined
-}
-
 /** GraphQL over HTTP asks for its own media type first; what answers JSON only is read all the same. */
 const protocolHeaders = {
   accept: 'application/graphql-response+json, application/json;q=0.9',
   'content-type': 'application/json',
 }
 
-/** Makes the headers of one attempt: the protocol's, the transport's, the call's, the credential, the remaining time. */
-export class GraphQLHeaders {
-  readonly #options: GraphQLHeaderOptions
-  readonly #base: CallHeaders
-  readonly #filter: CrossOriginFilter | undefined
+/** What decides over the headers of a request. */
+interface HeaderOptions {
+  readonly headers?: HeadersInit | undefined
+  readonly deadlineHeader?: DeadlineHeader | undefined
+  readonly crossOriginHeaders?: readonly string[] | undefined
+}
 
-  /** @throws {CallError} `invalid_argument` for a content type of the user's. */
-  constructor(options: GraphQLHeaderOptions, origin: ErrorOrigin) {
-    refuseContentType(options.headers, origin)
-    this.#options = options
-    this.#base = { ...protocolHeaders, ...options.headers }
-    const { crossOriginHeaders } = options
-    const always = Object.keys(this.#base)
-    this.#filter = crossOriginFilter({
-      factory: 'graphqlTransport',
-      origin: options.origin,
-      always,
-      crossOriginHeaders,
+/**
+ * Makes what makes the headers of one attempt: the protocol's, the transport's, the call's, the credential, the
+ * remaining time.
+ *
+ * @throws {CallError} `invalid_argument` for a content type of the user's, at once or for the call that names one.
+ */
+export function headersMaker(options: HeaderOptions, origin: string): (call: Call) => Record<string, string> {
+  const factory = 'graphqlTransport'
+  const place = { operation: { name: `${factory}()`, protocol: 'graphql', via: 'graphql' } }
+  const { crossOriginHeaders } = options
+  const base = { ...protocolHeaders, ...refuseContentType(readHeaders(options.headers, place), place) }
+  const writeDeadline = deadlineWriter(options.deadlineHeader)
+  const filter = crossOriginFilter({ factory, origin, always: Object.keys(base), crossOriginHeaders })
+  return (call) => {
+    const headers = withoutRemoved({
+      ...base,
+      ...refuseContentType(call.headers, call),
+      ...call.credential?.headers,
     })
-  }
-
-  make(call: Call): Record<string, string> {
-    refuseContentType(call.headers, call)
-    const { deadlineWriter } = this.#options
-    const headers = withoutRemoved({ ...this.#base, ...call.headers, ...call.credential?.headers })
-    if (deadlineWriter && call.isDeadlineSent) {
-      const [name, value] = deadlineWriter(call.remainingMs)
+    if (writeDeadline && call.isDeadlineSent) {
+      const [name, value] = writeDeadline(call.remainingMs)
       headers[name] = value
     }
-    return this.#filter ? this.#filter(call, headers) : headers
+    return filter ? filter(call, headers) : headers
   }
 }
 
-function refuseContentType(headers: CallHeaders, origin: ErrorOrigin): void {
-  if ('content-type' in headers)
-    throw refusal("the header 'content-type' is the protocol's own (application/json): leave it out", origin)
+function refuseContentType(headers: CallHeaders, origin: ErrorOrigin): CallHeaders {
+  if (!('content-type' in headers)) return headers
+  throw refusal("the header 'content-type' is the protocol's own (application/json): leave it out", origin)
 }

@@ -1,23 +1,22 @@
 import type { Auth } from '../../src/core/call/auth.ts'
 import type { Call } from '../../src/core/call/call.ts'
 import type { HeadersInit } from '../../src/core/call/header-map.ts'
-import { readHeaders } from '../../src/core/call/header-map.ts'
 import type { IdempotencyOption } from '../../src/core/call/idempotency.ts'
 import type { Reply } from '../../src/core/call/reply.ts'
 import type { Services } from '../../src/core/call/scope.ts'
 import type { Transport } from '../../src/core/call/transport.ts'
-import { CallError } from '../../src/core/errors/error.ts'
 import { aboveZero, callable, checkOptions, either, object, type RulesOf, takes, text } from '../../src/core/options.ts'
 import { selectEngine } from '../http/choose.ts'
 import type { HttpEngine, HttpOptions } from '../http/contract.ts'
 import { fetchOptionsOf } from '../http/fetch-options.ts'
 import { requestRules } from '../http/option-rules.ts'
-import { type DeadlineHeader, deadlineWriter } from '../shared/deadline-header.ts'
+import { readUrl } from '../shared/base-url.ts'
+import type { DeadlineHeader } from '../shared/deadline-header.ts'
 import { idempotencyRule } from '../shared/option-rules.ts'
 import { socketRules } from '../socket/session/sessions.ts'
 import { GraphQLHttp } from './exchange.ts'
 import type { GraphQLBinding, MakeSubscriptions } from './operation.ts'
-import { GraphQLHeaders } from './request.ts'
+import { headersMaker } from './request.ts'
 import type { SubscriptionSocketOptions, SubscriptionsOptions } from './subscriptions.ts'
 import type { ConnectionParams } from './transport-ws.ts'
 
@@ -70,7 +69,6 @@ function rulesOf(): RulesOf<GraphQLTransportOptions> {
 }
 
 const defaultMaxBodyBytes = 64 * 1024 * 1024
-const origin = { operation: { name: 'graphqlTransport()', protocol: 'graphql', via: 'graphql' } }
 
 /** Queries and mutations over HTTP; subscriptions over a socket that the first of them makes. */
 export class HttpGraphQLTransport implements GraphQLTransport {
@@ -86,33 +84,28 @@ export class HttpGraphQLTransport implements GraphQLTransport {
 
   constructor(options: GraphQLTransportOptions) {
     checkOptions('graphqlTransport()', { ...options, url: options?.url ?? null }, rulesOf())
-    const { auth, idempotency, maxBodyBytes = defaultMaxBodyBytes, crossOriginHeaders } = options
+    const { auth, idempotency, maxBodyBytes = defaultMaxBodyBytes } = options
     const { connectionParams, socket } = options
-    const url = readUrl(options.url, 'url', ['https:', 'http:'])
+    const url = readUrl(options.url, 'graphqlTransport({ url })')
+    url.hash = ''
     this.auth = auth
     this.idempotency = idempotency
     this.origin = url.origin
     this.#engine = selectEngine(options)
-    const headers = {
-      headers: readHeaders(options.headers, origin),
-      deadlineWriter: deadlineWriter(options.deadlineHeader),
-      origin: url.origin,
-      crossOriginHeaders,
-    }
     this.#http = new GraphQLHttp({
       engine: this.#engine,
       url: url.href,
-      headers: new GraphQLHeaders(headers, origin),
+      makeHeaders: headersMaker(options, url.origin),
       maxBodyBytes,
       fetchOptions: fetchOptionsOf(options),
       idempotency,
     })
-    const socketUrl = readUrl(options.subscriptionUrl ?? url.href, 'subscriptionUrl', [
-      'wss:',
-      'ws:',
-      'https:',
-      'http:',
-    ])
+    const socketUrl = readUrl(
+      options.subscriptionUrl ?? url.href,
+      'graphqlTransport({ subscriptionUrl })',
+      'wss ws https http',
+    )
+    socketUrl.hash = ''
     this.#socketOptions = { url: socketUrl.href, connectionParams, socket }
   }
 
@@ -132,29 +125,4 @@ export class HttpGraphQLTransport implements GraphQLTransport {
     this.#subscriptions?.close()
     await this.#engine.close()
   }
-}
-
-interface Page {
-  readonly location?: { readonly href?: string }
-  readonly Deno?: unknown
-}
-
-/**
- * Reads an endpoint; one relative to the page is taken in browsers only.
- *
- * @throws {CallError} `invalid_argument` where nothing could be sent to it; the message does not show the URL, which may hold a secret.
- */
-function readUrl(value: string, option: string, schemes: readonly string[]): URL {
-  const refuse = (what: string): never => {
-    throw new CallError({ code: 'invalid_argument', message: `graphqlTransport({ ${option} }): ${what}` })
-  }
-  const { location, Deno } = globalThis as Page
-  const page = Deno === undefined ? location?.href : undefined
-  if (!URL.canParse(value, page))
-    return refuse(page ? 'this is no URL' : 'outside of browsers the URL must be absolute')
-  const url = new URL(value, page)
-  if (!schemes.includes(url.protocol)) refuse(`the scheme must be one of ${schemes.join(' ')}`)
-  if (url.username || url.password) refuse('no user name or password: pass auth: basicAuth(…)')
-  url.hash = ''
-  return url
 }

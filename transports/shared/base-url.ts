@@ -22,31 +22,44 @@ export function page(): Page['location'] | undefined {
 }
 
 /**
- * Reads a base URL; one relative to the page is taken in browsers only. Its path stays: `/users` goes behind it.
+ * Reads a URL; one relative to the page is taken in browsers only.
  *
+ * @param place - for the message: `graphqlTransport({ url })`.
  * @throws {CallError} `invalid_argument` where nothing could be sent to it; the message does not show the URL, which may hold a secret.
  */
-export function readBaseUrl(baseUrl: unknown, factory: string): BaseUrl {
-  const refuse = (what: string): never => {
-    throw new CallError({ code: 'invalid_argument', message: `${factory}({ baseUrl }): ${what}` })
-  }
-  if (typeof baseUrl !== 'string')
-    refuse(`a URL such as 'https://api.example.com/v1', not ${baseUrl === null ? 'null' : typeof baseUrl}`)
+export function readUrl(value: unknown, place: string, schemes = 'http https'): URL {
+  const refuse = refusalAt(place)
+  if (typeof value !== 'string')
+    refuse(`a URL such as 'https://api.example.com/v1', not ${value === null ? 'null' : typeof value}`)
   const base = page()?.href
-  if (bareHost.test(baseUrl as string))
+  if (bareHost.test(value as string))
     refuse("the URL must be absolute, and this looks like a host name: put 'https://' or 'http://' in front")
-  // Nothing in front of a path means the page's origin, not the page.
-  const given = baseUrl === '' && base !== undefined ? '/' : (baseUrl as string)
-  const url = URL.canParse(given, base)
-    ? new URL(given, base)
+  const url = URL.canParse(value as string, base)
+    ? new URL(value as string, base)
     : refuse(
         base ? 'this is no URL' : "outside of browsers the URL must be absolute, such as 'https://api.example.com/v1'",
       )
-  if (url.protocol !== 'http:' && url.protocol !== 'https:')
-    refuse(`the scheme must be http or https, not ${url.protocol.slice(0, 16)}`)
+  const scheme = url.protocol.slice(0, -1)
+  if (!schemes.split(' ').includes(scheme))
+    refuse(`the scheme must be ${schemes.replaceAll(' ', ' or ')}, not ${scheme.slice(0, 16)}:`)
   if (url.username || url.password) refuse('no user name or password: pass auth: basicAuth(…)')
-  if (url.search || url.hash) refuse(`no query and no fragment: parameters for every call stand in the option 'query'`)
+  return url
+}
+
+/** Reads a base URL. Its path stays: `/users` goes behind it. @throws {CallError} as {@link readUrl} does. */
+export function readBaseUrl(baseUrl: unknown, factory: string): BaseUrl {
+  const place = `${factory}({ baseUrl })`
+  // Nothing in front of a path means the page's origin, not the page.
+  const url = readUrl(baseUrl === '' && page() ? '/' : baseUrl, place)
+  if (url.search || url.hash)
+    refusalAt(place)(`no query and no fragment: parameters for every call stand in the option 'query'`)
   return { origin: url.origin, prefix: url.origin + url.pathname.replace(/\/+$/, '') }
+}
+
+function refusalAt(place: string): (what: string) => never {
+  return (what) => {
+    throw new CallError({ code: 'invalid_argument', message: `${place}: ${what}` })
+  }
 }
 
 /** Whether this runs in a browser, on a page of another origin: then most headers force a preflight. */
