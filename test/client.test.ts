@@ -1,4 +1,4 @@
-import { createClient, type Telemetry, type TelemetryEvent, type Transport } from 'polywire'
+import { attemptSpan, callSpan, createClient, type Telemetry, type TelemetryEvent, type Transport } from 'polywire'
 import { graphqlTransport, query } from 'polywire/graphql'
 import { grpcWebTransport, rpc } from 'polywire/grpc-web'
 import { get, restTransport } from 'polywire/rest'
@@ -99,6 +99,14 @@ describe('a telemetry hook that fails', () => {
       { type: 'warning', message: 'telemetry.call threw (RangeError); the call goes on' },
       { type: 'warning', message: 'telemetry.attempt threw (RangeError); the call goes on' },
     ])
+  })
+
+  it('does none where a chain of one’s own calls it', async () => {
+    const warn = vi.spyOn(console, 'warn').mockImplementation(() => {})
+    const interceptors = () => [callSpan({ call: fail }), attemptSpan({ attempt: () => fail })]
+    const { client } = memoryClient(() => 1, { interceptors })
+    expect(await client.call(unaryOperation())).toBe(1)
+    expect(warn).toHaveBeenCalledTimes(2)
   })
 
   it('is called on its own object', async () => {

@@ -1,11 +1,12 @@
 import type { Interceptor } from '../core/call/interceptor.ts'
 import { trusted } from '../core/call/interceptor.ts'
-import type { Telemetry } from '../core/call/telemetry.ts'
+import { guardTelemetry, type Telemetry } from '../core/call/telemetry.ts'
 
 /** Tells the sink of each call: outermost, so that it sees the call once and with everything it cost. */
 export function callSpan(sink: Telemetry): Interceptor {
+  const telemetry = guardTelemetry(sink)
   return trusted(async function callSpan(call, next) {
-    const finish = sink.call?.(call)
+    const finish = telemetry.call?.(call)
     if (!finish) return next(call)
     try {
       const reply = await next(call)
@@ -22,8 +23,9 @@ export function callSpan(sink: Telemetry): Interceptor {
 
 /** Tells the sink of each attempt: innermost, so that it sees every send. */
 export function attemptSpan(sink: Telemetry): Interceptor {
+  const telemetry = guardTelemetry(sink)
   return trusted(async function attemptSpan(call, next) {
-    const finish = sink.attempt?.(call)
+    const finish = telemetry.attempt?.(call)
     if (!finish) return next(call)
     try {
       const reply = await next(call)

@@ -35,6 +35,7 @@ export type TelemetryEvent =
  * of `call` and `attempt` as a warning to `event`.
  */
 export function guardTelemetry(telemetry: Telemetry): Telemetry {
+  if (guarded.has(telemetry)) return telemetry
   let hasWarned = false
   const failed = (member: string, cause: unknown): void => {
     const name = cause instanceof Error ? cause.name : typeof cause
@@ -68,7 +69,10 @@ export function guardTelemetry(telemetry: Telemetry): Telemetry {
     }
   }
   const event = telemetry.event && tolerant('event', telemetry.event)
-  return { ...span('call', telemetry.call), ...span('attempt', telemetry.attempt), ...(event && { event }) }
+  const safe = { ...span('call', telemetry.call), ...span('attempt', telemetry.attempt), ...(event && { event }) }
+  guarded.add(safe)
+  return safe
 }
 
+const guarded = new WeakSet<Telemetry>()
 const host = globalThis as { readonly console?: { warn(...words: unknown[]): void } }
