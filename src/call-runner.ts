@@ -78,11 +78,23 @@ export class CallRunner {
   /** The transport of an operation. */
   route(info: OperationInfo, place = info.name): Route {
     const routes = this.#routes.get(info.via)
-    if (!routes) throw misfit(info, `createClient({ transports }) has no '${info.via}', which '${place}' needs`)
+    if (!routes) throw misfit(info, this.#noRoute(info, place))
     const route = info.streaming ? routes.stream : routes.unary
     if (route.transport.protocol === info.protocol) return route
     const speaks = `but the transport '${info.via}' speaks ${route.transport.protocol}`
     throw misfit(info, `'${place}' speaks ${info.protocol}, ${speaks}`)
+  }
+
+  /** A transport of the same protocol under another key is what was meant, most likely. */
+  #noRoute({ via, protocol }: OperationInfo, place: string): string {
+    const keys = [...this.#routes].flatMap(([key, { unary }]) =>
+      unary.transport.protocol === protocol ? [`'${key}'`] : [],
+    )
+    const how =
+      keys.length > 0
+        ? `; it has ${keys.join(', ')}: declare the operation with { via: ${keys[0]} }, or name the transport '${via}'`
+        : ''
+    return `createClient({ transports }) has no '${via}', which '${place}' needs${how}`
   }
 
   /** What users call: an operation bound to this client. */

@@ -271,10 +271,51 @@ describe('headers', () => {
     expect(server.last.headers).not.toHaveProperty('x-b')
   })
 
+  it('undefined among the headers of a call removes what transport and operation say, in any form and case', async () => {
+    const client = connect({ headers: { 'X-App': 'a', 'x-b': 'b', authorization: 'Bearer t' } })
+    const save = post('/a', { body: type<{ a: 1 }>(), accept: 'application/json' })
+    const forms = [
+      { 'x-app': undefined, Authorization: undefined, accept: undefined },
+      new Map([['X-APP', undefined] as const, ['authorization', undefined] as const, ['Accept', undefined] as const]),
+      [
+        ['x-app', undefined],
+        ['authorization', undefined],
+        ['accept', undefined],
+      ],
+    ]
+    for (const headers of forms) {
+      await client.call(save, { a: 1 }, { headers: headers as never })
+      const { headers: sent } = server.last
+      expect([sent['x-app'], sent.authorization, sent['x-b'], sent['content-type']]).toEqual([
+        undefined,
+        undefined,
+        'b',
+        'application/json',
+      ])
+      expect(sent.accept).not.toBe('application/json')
+    }
+  })
+
+  it('what TanStack Query passes behind the input of a mutation is no option', async () => {
+    const context = { client: { clear: () => undefined }, meta: undefined, mutationKey: ['save'] }
+    const api = connect().bind({ save: post('/a', { body: type<{ a: 1 }>() }) })
+    await api.save({ a: 1 }, context)
+    expect(line()).toBe('POST /a')
+  })
+
   it('a content type without a body is not sent: servers refuse an empty JSON body', async () => {
     await connect({ headers: { 'content-type': 'application/json' } }).call(get('/a'))
     expect(server.last.headers['content-type']).toBeUndefined()
   })
+})
+
+it('a transport under another key: the words name it', () => {
+  const client = createClient({ transports: { api: restTransport({ baseUrl: server.url }) } })
+  clients.push(client)
+  const bind = () => (client.bind as (contract: object) => unknown)({ users: { get: get('/users') } })
+  expect(bind).toThrow(
+    "has no 'rest', which 'users.get' needs; it has 'api': declare the operation with { via: 'api' }",
+  )
 })
 
 describe('baseUrl', () => {
