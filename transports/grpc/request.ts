@@ -5,7 +5,7 @@ import { type IdempotencyOption, idempotencyProfiles } from '../../src/core/call
 import { CallError } from '../../src/core/errors/error.ts'
 import { selectEngine } from '../http/choose.ts'
 import type { FetchOptions, HttpEngine, HttpOptions } from '../http/contract.ts'
-import { isFetchReplaced } from '../http/engine/auto.ts'
+import { isFetchReplaced } from '../http/engine/stock-fetch.ts'
 import { fetchOptionsOf } from '../http/fetch-options.ts'
 import { isCrossOrigin, readBaseUrl } from '../shared/base-url.ts'
 import { type CrossOriginFilter, crossOriginFilter } from '../shared/cross-origin.ts'

@@ -37,7 +37,11 @@ export function requestBuffered(
   options: CollectOptions = noOptions,
 ): Promise<BufferedResponse> {
   return new Promise((resolve, reject) => {
-    engine.send(request, new Collector(resolve, reject, options), scope)
+    const collector = new Collector()
+    collector.resolve = resolve
+    collector.reject = reject
+    collector.options = options
+    engine.send(request, collector, scope)
   })
 }
 
@@ -49,23 +53,14 @@ class Collector implements HttpSink, BufferedResponse {
   headers!: HeaderMap
   trailers!: HeaderMap
   body: Uint8Array = empty
-  readonly #resolve: (response: BufferedResponse) => void
-  readonly #reject: (error: unknown) => void
-  readonly #options: CollectOptions
+  // Set by whoever makes it: a constructor would be one function more on the way of every call.
+  resolve!: (response: BufferedResponse) => void
+  reject!: (error: unknown) => void
+  options!: CollectOptions
   #control: HttpControl | undefined
   #chunks: Uint8Array[] | undefined
   #size = 0
   #total: number | undefined
-
-  constructor(
-    resolve: (response: BufferedResponse) => void,
-    reject: (error: unknown) => void,
-    options: CollectOptions,
-  ) {
-    this.#resolve = resolve
-    this.#reject = reject
-    this.#options = options
-  }
 
   text(): string {
     return decodeUtf8(this.body)
@@ -77,17 +72,21 @@ class Collector implements HttpSink, BufferedResponse {
     this.url = head.url
     this.redirected = head.redirected
     this.#control = control
-    if (this.#options !== noOptions) this.#announced(head.headers)
+    const { maxBodyBytes = Number.POSITIVE_INFINITY, onDownloadProgress } = this.options
+    // What is announced as too large need not be waited for.
+    const isTooLarge = Number(head.headers.get('content-length')) > maxBodyBytes
+    if (!isTooLarge && !onDownloadProgress) return
+    this.#total = announcedLength(head.headers)
+    if (isTooLarge && this.#total !== undefined) this.#refuse(maxBodyBytes)
   }
 
   onData(bytes: Uint8Array): void {
     this.#size += bytes.byteLength
+    const { maxBodyBytes = Number.POSITIVE_INFINITY, onDownloadProgress } = this.options
     if (this.#chunks) this.#chunks.push(bytes)
     else if (this.body === empty) this.body = bytes
     else this.#chunks = [this.body, bytes]
-    if (this.#options === noOptions) return
-    const { maxBodyBytes, onDownloadProgress } = this.#options
-    if (maxBodyBytes !== undefined && this.#size > maxBodyBytes) this.#refuse(maxBodyBytes)
+    if (this.#size > maxBodyBytes) this.#refuse(maxBodyBytes)
     else onDownloadProgress?.(this.#size, this.#total)
   }
 
@@ -95,33 +94,23 @@ class Collector implements HttpSink, BufferedResponse {
     this.trailers = trailers
     if (this.#chunks) this.body = join(this.#chunks, this.#size)
     this.#chunks = undefined
-    this.#resolve(this)
+    this.resolve(this)
   }
 
   onError(fault: HttpFault): void {
     this.#chunks = undefined
     if (!isErrorStatus(this.status)) {
-      this.#reject(new HttpFaultError(fault))
+      this.reject(new HttpFaultError(fault))
       return
     }
     this.body = empty
     this.trailers = HeaderMap.empty
     this.bodyFault = fault
-    this.#resolve(this)
+    this.resolve(this)
   }
 
   onAbort(reason: unknown): void {
-    this.#reject(reason)
-  }
-
-  /** What is announced as too large need not be waited for. */
-  #announced(headers: HeaderMap): void {
-    const { maxBodyBytes, onDownloadProgress } = this.#options
-    const length = Number(headers.get('content-length') ?? Number.NaN)
-    const isTooLarge = maxBodyBytes !== undefined && length > maxBodyBytes
-    if (!isTooLarge && !onDownloadProgress) return
-    this.#total = announcedLength(headers)
-    if (isTooLarge && this.#total !== undefined) this.#refuse(maxBodyBytes)
+    this.reject(reason)
   }
 
   #refuse(maxBodyBytes: number): void {

@@ -39,10 +39,13 @@ export class RequestInput implements RequestParts, Sealed {
   }
 
   seal(): void {
-    this.params = snapshot(this.params) as RequestParts['params']
-    this.query = snapshot(this.query) as object
-    this.headers = snapshot(this.headers) as RequestParts['headers']
-    if (!this.#encoded) this.body = snapshot(this.body)
+    // An empty query is nobody's to change.
+    for (const _ in this.query) {
+      this.query = snapshot(this.query) as object
+      break
+    }
+    if (this.headers) this.headers = snapshot(this.headers) as RequestParts['headers']
+    if (this.body !== undefined && !this.#encoded) this.body = snapshot(this.body)
   }
 }
 
@@ -142,7 +145,7 @@ function nestedReader({ query, headers, body }: InputSpec, origin: ErrorOrigin):
       return schema ? check(schema, part in input ? input[part] : {}) : input[part]
     })
     const make = ([query, headers, body]: unknown[]) =>
-      new RequestInput((input.params ?? none) as Values, (query ?? none) as object, headers as Values | undefined, body)
+      new RequestInput({ ...(input.params as Values) }, (query ?? none) as object, headers as Values | undefined, body)
     return checked.some((value) => value instanceof Promise) ? Promise.all(checked).then(make) : make(checked)
   }
 }

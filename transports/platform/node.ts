@@ -2,7 +2,6 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import pRetry from 'p-retry'
 import type { AsyncContext } from '../../src/core/call/token-run.ts'
 import type { EngineOptions, HttpEngine } from '../http/contract.ts'
-import { AutoEngine } from '../http/engine/auto.ts'
 import { explainByCode } from '../http/engine/fault-codes.ts'
 import { FetchEngine } from '../http/engine/fetch/engine.ts'
 import { UndiciEngine } from '../http/engine/undici/engine.ts'
@@ -27,8 +26,7 @@ export function createHttpEngine(options: EngineOptions = {}): HttpEngine {
 
 /** The engine that nobody chose: undici, or a fetch that was replaced. */
 export function createAutoEngine(): HttpEngine {
-  const fetch = new FetchEngine(undefined, explainFault, followRedirect)
-  return new AutoEngine(new UndiciEngine({}, fetch), fetch)
+  return new UndiciEngine({}, new FetchEngine(undefined, explainFault, followRedirect))
 }
 
 /**

@@ -89,8 +89,8 @@ describe.each([...nodes])('Node %s', { timeout: 30_000 }, (version, node) => {
     const { lines } = await run(
       node,
       `${say}
-      const { GlobalDispatcher } = await import('./transports/http/engine/undici/dispatcher.ts')
-      const finder = new GlobalDispatcher()
+      const { foreignDispatcher, globalDispatchers } = await import('./transports/http/engine/undici/dispatcher.ts')
+      const finder = { get: () => foreignDispatcher(...globalDispatchers.map((symbol) => globalThis[symbol])) }
       const found = () => finder.get()?.constructor.name ?? null
       say(found())
       await fetch('${server.url}/json').then((response) => response.text())
@@ -167,7 +167,7 @@ describe.each([...nodes])('Node %s', { timeout: 30_000 }, (version, node) => {
     const { lines } = await run(
       node,
       `${say}
-      const { isFetchReplaced } = await import('./transports/http/engine/auto.ts')
+      const { isFetchReplaced } = await import('./transports/http/engine/stock-fetch.ts')
       const { fn, spyOn } = await import('@vitest/spy')
       const own = globalThis.fetch
       const as = (fetch) => { globalThis.fetch = fetch; const is = isFetchReplaced(); globalThis.fetch = own; return is }

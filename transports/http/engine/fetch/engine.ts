@@ -13,6 +13,7 @@ import {
 } from '../../progress.ts'
 import { type FollowRedirect, type Hop, isRedirect, isReplayable, refuse } from '../../redirect.ts'
 import { Upload, uploadFault } from '../../upload.ts'
+import { isFetchStock } from '../stock-fetch.ts'
 import {
   addBlob,
   addBody,
@@ -62,13 +63,6 @@ export class FetchEngine implements HttpEngine {
 const platformFetch: FetchLike = (url, init) => {
   const { fetch } = globalThis as unknown as { fetch: FetchLike }
   return fetch(url, init)
-}
-
-/** What the fetches of platforms say of themselves: a mistake in one of those is none of the caller's. */
-const stockText = /\[native code\]|\bfetchImpl\(input, init\)|\blazyUndici\(\)/
-
-function isStock(fetch: FetchLike): boolean {
-  return fetch === platformFetch && stockText.test(Function.prototype.toString.call(globalThis.fetch))
 }
 
 /**
@@ -242,7 +236,7 @@ class FetchExchange implements HttpControl {
     if (progress === answered) return classify(cause, progress, explain)
     if (!isValid(this.#request))
       return { phase: 'resolve', sent: 'no', what: 'invalid URL, method or header', code: 'invalid_argument', cause }
-    if (isMistake(cause) && !isStock(fetch))
+    if (isMistake(cause) && !(fetch === platformFetch && isFetchStock()))
       return faultAt(progress, { ...progress, what: 'the fetch in use threw: see cause', code: 'internal', cause })
     return classify(cause, progress, explain)
   }

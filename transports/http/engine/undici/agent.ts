@@ -70,8 +70,7 @@ export class UndiciConnection implements Dispatcher {
   readonly #client: Dispatcher & Client
   #connecting: Socket | undefined
   #isGone = false
-  /** Nothing of the answer has come but interim ones. */
-  #isHeadAwaited = false
+  #socket: Socket | undefined
   /** The beginning of an interim answer whose end has not come. */
   #interim: Buffer | undefined
 
@@ -84,13 +83,8 @@ export class UndiciConnection implements Dispatcher {
   }
 
   dispatch(request: DispatchOptions, handler: object): boolean {
-    this.#isHeadAwaited = true
+    if (this.#socket) this.#socket.read = this.#readHead
     return this.#client.dispatch(request, handler)
-  }
-
-  /** The head of the answer has come. */
-  answered(): void {
-    this.#isHeadAwaited = false
   }
 
   /** The exchange ended well: the next one may have it. */
@@ -121,39 +115,42 @@ export class UndiciConnection implements Dispatcher {
     this.#connecting = this.#place.connect(target, (...result) => {
       this.#connecting = undefined
       const socket = result[1] as Socket | null
-      if (socket) socket.read = () => this.#read(() => Socket.prototype.read.call(socket) as Buffer | null)
+      if (socket) {
+        this.#socket = socket
+        socket.read = this.#readHead
+      }
       callback(...result)
     }) as never
     return this.#connecting as never
   }
 
   /**
-   * What the socket has, without `100 Continue`: servers send it unasked, node:http passes over it, and undici would
-   * end the connection for it.
+   * What the socket has, without `100 Continue`: servers send it unasked, node:http passes over it, and undici would end
+   * the connection for it. Reads until the head of the answer itself begins.
    */
-  #read(next: () => Buffer | null): Buffer | null {
-    let chunk = next()
-    if (!this.#isHeadAwaited || chunk === null) return chunk
-    if (this.#interim) chunk = Buffer.concat([this.#interim, chunk])
-    this.#interim = undefined
-    while (isContinue(chunk)) {
-      const end = chunk.indexOf('\r\n\r\n')
-      if (end < 0) {
-        this.#interim = chunk
-        return this.#read(next)
+  readonly #readHead = (): Buffer | null => {
+    const socket = this.#socket as Socket
+    for (;;) {
+      let chunk: Buffer | null = Socket.prototype.read.call(socket)
+      if (chunk === null) return null
+      if (this.#interim) chunk = Buffer.concat([this.#interim, chunk])
+      this.#interim = undefined
+      while (chunk.length > 0) {
+        // `HTTP/1.1 1…`: any other answer is told by one byte.
+        if (chunk.length > 9 && chunk[9] !== 0x31) {
+          socket.read = Socket.prototype.read
+          return chunk
+        }
+        if (!interimHead.startsWith(chunk.toString('latin1', 0, interimHead.length))) return chunk
+        const end = chunk.indexOf('\r\n\r\n')
+        if (end < 0) {
+          this.#interim = chunk
+          break
+        }
+        chunk = chunk.subarray(end + 4)
       }
-      chunk = chunk.subarray(end + 4)
-      if (chunk.length === 0) return this.#read(next)
     }
-    return chunk
   }
 }
 
 const interimHead = 'HTTP/1.1 100'
-
-/** Whether bytes begin with the head of a `100 Continue`, or may do so once there are more of them. */
-function isContinue(chunk: Buffer): boolean {
-  // Any other answer is told by one byte.
-  if (chunk.length > 9 && chunk[9] !== 0x31) return false
-  return interimHead.startsWith(chunk.toString('latin1', 0, interimHead.length))
-}

@@ -77,27 +77,15 @@ function text(value: unknown): string {
   return typeof value === 'string' ? value : String.fromCharCode(...(value as Uint8Array))
 }
 
-/** undici 8 and Node's own copy since Node 24. */
-const current = Symbol.for('undici.globalDispatcher.2')
-/** undici up to 7, and Node's own copy up to Node 22. */
-const legacy = Symbol.for('undici.globalDispatcher.1')
-type Globals = Record<symbol, unknown>
+/** Where undici 8 and Node since 24 keep the global dispatcher, and where undici up to 7 and Node up to 22 do. */
+export const globalDispatchers = [
+  Symbol.for('undici.globalDispatcher.2'),
+  Symbol.for('undici.globalDispatcher.1'),
+] as const
 
-/** Finds a global dispatcher that the user has set: a proxy, a MockAgent, an Agent with options; never the stock one. */
-export class GlobalDispatcher {
-  #seen: readonly [unknown, unknown] = [undefined, undefined]
-  #found: Dispatcher | undefined
-
-  /** Looked up at call time, since tests set and reset it. */
-  get(): Dispatcher | undefined {
-    const globals = globalThis as unknown as Globals
-    const candidates = [globals[current], globals[legacy]] as const
-    if (candidates[0] !== this.#seen[0] || candidates[1] !== this.#seen[1]) {
-      this.#seen = candidates
-      this.#found = candidates.find((each) => isDispatcher(each) && !isStock(each)) as Dispatcher | undefined
-    }
-    return this.#found
-  }
+/** A global dispatcher that the user has set: a proxy, a MockAgent, an Agent with options; never the stock one. */
+export function foreignDispatcher(...candidates: readonly unknown[]): Dispatcher | undefined {
+  return candidates.find((each): each is Dispatcher => isDispatcher(each) && !isStock(each))
 }
 
 /** Node and undici make theirs by `new Agent()`, for the older API wrapped; every copy has classes of its own. */
@@ -115,7 +103,7 @@ function hasOptions(agent: object): boolean {
   const symbols = Object.getOwnPropertySymbols(agent)
   const kept = (name: string): unknown => {
     const symbol = symbols.find(({ description }) => description === name)
-    return symbol && (agent as Globals)[symbol]
+    return symbol && (agent as Record<symbol, unknown>)[symbol]
   }
   const factory = kept('factory')
   if (typeof factory === 'function' && factory.name !== 'defaultFactory') return true

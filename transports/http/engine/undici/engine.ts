@@ -2,10 +2,16 @@ import { CallError } from '../../../../src/core/errors/error.ts'
 import type { EngineOptions, HttpEngine, HttpRequest, HttpScope, HttpSink } from '../../contract.ts'
 import { transportClosed } from '../../fault.ts'
 import { unsent } from '../../progress.ts'
-import { UrlSplitter } from '../../url.ts'
+import { isFetchReplaced } from '../stock-fetch.ts'
 import type { OwnAgent } from './agent.ts'
-import { type Dispatcher, GlobalDispatcher, isDispatcher } from './dispatcher.ts'
+import { type Dispatcher, foreignDispatcher, globalDispatchers, isDispatcher } from './dispatcher.ts'
 import { type Route, UndiciExchange } from './exchange.ts'
+
+/** What decides where a request goes, beside the options: tests and programs replace them at any time. */
+interface Globals {
+  fetch?: unknown
+  [symbol: symbol]: unknown
+}
 
 /**
  * HTTP by undici's `dispatch`, with a handler of our own: no streams, no async resources, one object an exchange.
@@ -15,24 +21,30 @@ import { type Route, UndiciExchange } from './exchange.ts'
  * it cannot be loaded (esbuild's ES modules have no `require`) goes on with the fallback.
  */
 export class UndiciEngine implements HttpEngine {
-  readonly name = 'undici'
+  readonly name: string
   readonly #given: Dispatcher | undefined
-  readonly #fallback: HttpEngine | undefined
-  readonly #global = new GlobalDispatcher()
+  /** Takes what a replaced `fetch` is to see, and everything where undici cannot be loaded. */
+  readonly #fetch: HttpEngine | undefined
   readonly #splitter = new UrlSplitter()
-  #foreign: Route | undefined
+  /** Where the last request went; undefined where the next one has to look. */
+  #route: Route | undefined
+  #isReplaced = false
   #own: Route | undefined
   #loading: Promise<void> | undefined
   /** Why undici cannot be used. */
   #missing: { readonly cause: unknown } | undefined
+  #seenFetch: unknown
+  #seen: unknown
+  #seenLegacy: unknown
   #isClosed = false
 
   /**
-   * @param fallback - used where undici cannot be loaded.
+   * @param fetch - makes it the engine that nobody chose: a `fetch` that was replaced (by msw, a spy …) comes first.
    * @throws {CallError} invalid_argument when `dispatcher` is none.
    */
-  constructor({ dispatcher }: EngineOptions = {}, fallback?: HttpEngine) {
-    this.#fallback = fallback
+  constructor({ dispatcher }: EngineOptions = {}, fetch?: HttpEngine) {
+    this.name = fetch ? 'auto' : 'undici'
+    this.#fetch = fetch
     if (dispatcher !== undefined && !isDispatcher(dispatcher)) {
       throw new CallError({
         code: 'invalid_argument',
@@ -40,37 +52,45 @@ export class UndiciEngine implements HttpEngine {
       })
     }
     this.#given = dispatcher
+    if (dispatcher) this.#route = { via: dispatcher, splitter: this.#splitter }
   }
 
   send(request: HttpRequest, sink: HttpSink, scope: HttpScope): void {
-    if (this.#isClosed) {
-      sink.onError(transportClosed)
-      return
-    }
-    const route = this.#route()
-    if (route) new UndiciExchange(request, sink, scope, route).start()
+    const globals = globalThis as unknown as Globals
+    const isSeen =
+      globals[globalDispatchers[0]] === this.#seen &&
+      globals[globalDispatchers[1]] === this.#seenLegacy &&
+      globals.fetch === this.#seenFetch
+    if (!isSeen) this.#look(globals)
+    if (this.#isClosed) sink.onError(transportClosed)
+    else if (this.#isReplaced) this.#fetch?.send(request, sink, scope)
+    else if (this.#route) new UndiciExchange(request, sink, scope, this.#route).start()
     else if (!this.#missing) void this.#load().then(() => this.send(request, sink, scope))
-    else if (this.#fallback) this.#fallback.send(request, sink, scope)
+    else if (this.#fetch) this.#fetch.send(request, sink, scope)
     else sink.onError({ ...notLoaded, ...this.#missing })
   }
 
   async close(): Promise<void> {
     this.#isClosed = true
-    await (this.#own?.via as OwnAgent | undefined)?.close()
-    await this.#fallback?.close()
+    await Promise.all([(this.#own?.via as OwnAgent | undefined)?.close(), this.#fetch?.close()])
   }
 
-  #route(): Route | undefined {
-    const dispatcher = this.#given ?? this.#global.get()
-    if (!dispatcher) return this.#own
-    if (this.#foreign?.via !== dispatcher) this.#foreign = { via: dispatcher, splitter: this.#splitter }
-    return this.#foreign
+  /** Tests set and reset what is global; the same as before is told by identity. */
+  #look(globals: Globals): void {
+    this.#seen = globals[globalDispatchers[0]]
+    this.#seenLegacy = globals[globalDispatchers[1]]
+    this.#seenFetch = globals.fetch
+    this.#isReplaced = this.#fetch !== undefined && isFetchReplaced()
+    if (this.#given) return
+    const via = foreignDispatcher(this.#seen, this.#seenLegacy)
+    this.#route = via ? { via, splitter: this.#splitter } : this.#own
   }
 
   #load(): Promise<void> {
     this.#loading ??= import('./agent.ts').then(
       ({ OwnAgent }) => {
         this.#own = { via: new OwnAgent(), splitter: this.#splitter }
+        this.#route ??= this.#own
       },
       (cause: unknown) => {
         this.#missing = { cause }
@@ -86,3 +106,47 @@ const notLoaded = {
   hint: 'In a bundle leave it external, write CommonJS, or leave out `http`: then fetch is used',
   code: 'failed_precondition',
 } as const
+
+/** A URL as a dispatcher wants it: `https://host:port` and the rest from the first slash. */
+export interface UrlParts {
+  readonly origin: string
+  readonly path: string
+}
+
+const plainOrigin = /^https?:\/\/(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::[0-9]+)?(?=\/)/
+const defaultPort = /^(?:http:.*:80|https:.*:443)$/
+/** What a URL parser would leave as it is: no fragment, nothing to be percent-encoded … */
+const plainPath = /^[\w\-.~!$&()*+,;=:@/?%]*$/
+/** … and no dot segments. */
+const dots = /\/\.|%2e/i
+
+/** Splits and normalises absolute URLs; parsing one costs 2 µs, and most need none. */
+export class UrlSplitter {
+  #origin = 'none'
+
+  /** @throws {TypeError} the URL is not absolute, not http(s), or holds a user name. */
+  split(url: string): UrlParts {
+    // The last origin again is the common case, and the same string object is found faster in a map.
+    let origin = this.#origin
+    if (!url.startsWith(origin) || url.charCodeAt(origin.length) !== 0x2f) {
+      const found = plainOrigin.exec(url)?.[0]
+      if (found === undefined || defaultPort.test(found)) return parse(url)
+      this.#origin = origin = found
+    }
+    const path = url.slice(origin.length)
+    return plainPath.test(path) && !dots.test(path) ? { origin, path } : parse(url)
+  }
+}
+
+function parse(url: string): UrlParts {
+  const parsed = new URL(url)
+  parsed.hash = ''
+  const { protocol, origin, href, username, password } = parsed
+  if (protocol !== 'http:' && protocol !== 'https:') throw invalid('the URL is neither http nor https')
+  if (username || password) throw invalid('the URL holds a user name')
+  return { origin, path: href.slice(origin.length) }
+}
+
+function invalid(message: string): TypeError {
+  return Object.assign(new TypeError(message), { code: 'ERR_INVALID_URL' })
+}

@@ -4,11 +4,11 @@ import { callOver, classify, faultAt, isMistake } from '../../fault.ts'
 import { answered, type Progress, type Redirected, stepOf, unsent, uploading, written } from '../../progress.ts'
 import { followRedirect, isRedirect, isReplayable, refuse } from '../../redirect.ts'
 import { slices, Upload, uploadFault } from '../../upload.ts'
-import type { UrlSplitter } from '../../url.ts'
 import { explainByCode } from '../fault-codes.ts'
 import type { OwnAgent, UndiciConnection } from './agent.ts'
 import { decoded } from './decode.ts'
 import { type DispatchController, type Dispatcher, LegacyController, toRecord } from './dispatcher.ts'
+import type { UrlSplitter } from './engine.ts'
 
 /** Where an exchange is sent: by a dispatcher of the user's, or a connection of the engine's own. */
 export interface Route {
@@ -54,7 +54,7 @@ export class UndiciExchange implements HttpControl {
     this.#scope = scope
     this.#route = route
     this.#redirected = redirected
-    this.#progress = stepOf(unsent, redirected)
+    this.#progress = redirected ? stepOf(unsent, redirected) : unsent
   }
 
   /** Never throws. */
@@ -71,12 +71,17 @@ export class UndiciExchange implements HttpControl {
     try {
       const { method, url, body, onUploadProgress } = this.#request
       const { origin, path } = this.#route.splitter.split(url)
-      const headers = withDefaults(this.#request.headers)
+      const { headers: own } = this.#request
+      const headers: Record<string, string> = { ...defaults, ...own }
+      // The range of a compressed body is none of the body.
+      if (own.range !== undefined) headers['accept-encoding'] = own['accept-encoding'] ?? 'identity'
       const options =
         typeof body === 'function' || (body && onUploadProgress)
           ? { origin, path, method, ...this.#uploading(headers, body) }
           : { origin, path, method, headers, body }
-      this.#dispatcher(origin).dispatch(options, this)
+      const { via } = this.#route
+      const dispatcher = 'lease' in via ? (this.#connection = via.lease(origin, this.#isResent)) : via
+      dispatcher.dispatch(options, this)
     } catch (error) {
       this.onResponseError(undefined, error)
     }
@@ -106,18 +111,19 @@ export class UndiciExchange implements HttpControl {
       return
     }
     if (this.#state === 'queued') this.#state = 'sent'
-    this.#progress = stepOf(this.#upload ? uploading : written, this.#redirected)
+    const step = this.#upload ? uploading : written
+    this.#progress = this.#redirected ? stepOf(step, this.#redirected) : step
     this.#scope.mark(this.#progress.phase, this.#progress.sent)
-  }
-
-  onRequestSent(): void {
-    if (this.#progress.phase === 'send') this.#progress = stepOf(written, this.#redirected)
   }
 
   onResponseStart(_controller: DispatchController, status: number, headers: HeaderRecord): void {
     if (status < 200 || this.#state !== 'sent') return
-    this.#connection?.answered()
-    if (isRedirect(status) && headers.location !== undefined && this.#request.fetchOptions?.redirect !== 'manual') {
+    if (
+      status < 400 &&
+      headers.location !== undefined &&
+      isRedirect(status) &&
+      this.#request.fetchOptions?.redirect !== 'manual'
+    ) {
       this.#follow(status, headers)
       return
     }
@@ -128,7 +134,8 @@ export class UndiciExchange implements HttpControl {
     this.#state = 'answered'
     this.#progress = answered
     this.#scope.mark('body', 'yes')
-    this.#sink = decoded(this.#sink, headers, status, this.#request.method, this.#scope)
+    if (headers['content-encoding'] !== undefined)
+      this.#sink = decoded(this.#sink, headers, status, this.#request.method, this.#scope)
     const { url } = this.#request
     const head = { status, headers: new HeaderMap(headers), url, redirected: this.#redirected }
     this.#request = done
@@ -148,7 +155,13 @@ export class UndiciExchange implements HttpControl {
     if (this.#state !== 'over') this.#connection?.release()
     this.#finish()
     this.#upload?.stop()
-    if (wasAnswered) this.#sink.onEnd(trailersOf(trailers))
+    if (!wasAnswered) return
+    let received = HeaderMap.empty
+    for (const _ in trailers) {
+      received = new HeaderMap(trailers as HeaderRecord)
+      break
+    }
+    this.#sink.onEnd(received)
   }
 
   onResponseError(_controller: unknown, error: unknown): void {
@@ -184,12 +197,6 @@ export class UndiciExchange implements HttpControl {
 
   onError(error: unknown): void {
     this.onResponseError(this.#controller, error)
-  }
-
-  #dispatcher(origin: string): Dispatcher {
-    const { via } = this.#route
-    if (!('lease' in via)) return via
-    return (this.#connection = via.lease(origin, this.#isResent))
   }
 
   #uploading(
@@ -252,7 +259,8 @@ export class UndiciExchange implements HttpControl {
   }
 
   #faultOf(cause: unknown): HttpFault {
-    const progress = this.#progress
+    const isWritten = this.#progress.phase === 'send' && this.#upload?.isFinished
+    const progress = isWritten ? stepOf(written, this.#redirected) : this.#progress
     const ofBody = uploadFault(this.#upload, progress)
     if (ofBody) return ofBody
     if (isMistake(cause))
@@ -265,16 +273,4 @@ export class UndiciExchange implements HttpControl {
 const defaults = {
   'user-agent': 'polywire',
   'accept-encoding': process.versions.zstd === undefined ? 'gzip, br' : 'gzip, br, zstd',
-}
-
-function withDefaults(headers: HttpRequest['headers']): HttpRequest['headers'] {
-  const all = { ...defaults, ...headers }
-  // The range of a compressed body is none of the body.
-  if ('range' in headers && !('accept-encoding' in headers)) all['accept-encoding'] = 'identity'
-  return all
-}
-
-function trailersOf(trailers: HeaderRecord | undefined): HeaderMap {
-  for (const _ in trailers) return new HeaderMap(trailers as HeaderRecord)
-  return HeaderMap.empty
 }

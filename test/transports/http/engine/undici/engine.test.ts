@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { UrlSplitter } from '../../../transports/http/url.ts'
+import { UrlSplitter } from '../../../../../transports/http/engine/undici/engine.ts'
 
 const plain = [
   'http://a.example/',
