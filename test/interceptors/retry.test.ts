@@ -224,7 +224,7 @@ describe('what holds later calls', () => {
   const cases: [string, Partial<Failure>, boolean][] = [
     ['HTTP 429', { code: 'resource_exhausted', status: 429, ...throttled }, true],
     ['HTTP 503', { code: 'unavailable', status: 503, ...throttled }, true],
-    ['HTTP 403 of a limit', { code: 'resource_exhausted', status: 403, isThrottled: true, ...throttled }, true],
+    ['HTTP 403 of a limit', { code: 'resource_exhausted', status: 403, isThrottled: true, ...throttled }, false],
     ['gRPC RESOURCE_EXHAUSTED', { code: 'resource_exhausted', status: 8, ...throttled }, true],
     ['gRPC UNAVAILABLE', { code: 'unavailable', status: 14, ...throttled }, true],
     ['a GraphQL error of a 200', { code: 'resource_exhausted', status: 200, ...throttled }, true],

@@ -172,6 +172,33 @@ export function streams(harness: Harness): void {
       })
     })
 
+    it('waits for a token source that fails for a moment when it is opened again', () => {
+      let n = 0
+      const auth = bearerAuth(async () => {
+        if (++n > 1 && n < 5) throw Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' })
+        return `token ${n}`
+      })
+      return inWorld(harness, { skipsWaits: true, auth }, async ({ api, peer }) => {
+        peer.plan({ do: 'drop', after: 4 })
+        expect(await take(feedOf(api)())).toEqual(all)
+        expect(peer.seen.map((seen) => seen.token)).toEqual(['token 1', 'token 5'])
+      })
+    })
+
+    it('ends where the token source refuses when it is opened again', () => {
+      let n = 0
+      const auth = bearerAuth(async () => {
+        if (++n > 1) throw new Error('logged out')
+        return 'token'
+      })
+      return inWorld(harness, { skipsWaits: true, auth }, async ({ api, peer }) => {
+        peer.plan({ do: 'drop', after: 4 })
+        const { taken, error } = await readToFailure(feedOf(api)())
+        expect(error).toMatchObject({ code: 'unauthenticated', isRetryable: false })
+        expect(taken).toEqual([1, 2, 3, 4])
+      })
+    })
+
     it('whose first opening fails is opened again', () =>
       inWorld(harness, { skipsWaits: true }, async ({ api, peer, attempts }) => {
         peer.plan({ do: 'refuse', as: harness.unavailable })
