@@ -135,7 +135,7 @@ class Retrying {
     const { scope } = this.#call
     if (!isAnyCallError(error) || scope.isOver) return false
     const failure = failureOf(error)
-    this.#hold(error)
+    this.#hold(error, failure)
     const isRetryable = this.#option('isRetryable')
     const isTransient = isRetryable
       ? guard('retry.isRetryable()', () => isRetryable(error), this.#call)
@@ -186,12 +186,12 @@ class Retrying {
   }
 
   /** Later calls are held by what a throttled server asked for; by a key in flight, only those with the same key. */
-  #hold(error: CallError): void {
+  #hold(error: CallError, failure: Failure): void {
     const { retryAfterMs, status } = error
     if (retryAfterMs === undefined || retryAfterMs > this.#maxRetryAfterMs) return
     const { limits } = this.#call.scope.services
     const [operation, origin, key] = holdKeys(this.#call)
-    if (isThrottling(error)) limits.hold(this.#option('scope') === 'origin' ? origin : operation, retryAfterMs)
+    if (isThrottling(error, failure)) limits.hold(this.#option('scope') === 'origin' ? origin : operation, retryAfterMs)
     else if (status === 409 && error.isRetryable && key !== undefined) limits.hold(key, retryAfterMs)
   }
 
@@ -216,7 +216,7 @@ function isOff({ options, operation }: Call): boolean {
 }
 
 /** The server is too busy for more calls, not only for this one: HTTP 429 and 503, and what other protocols call so. */
-function isThrottling({ code, status }: CallError): boolean {
+function isThrottling({ code, status }: CallError, { isThrottled }: Failure): boolean {
   if (code !== 'unavailable' && code !== 'resource_exhausted') return false
   // A message that was too large says nothing of others.
   if (code === 'resource_exhausted' && isThrottled === false) return false
