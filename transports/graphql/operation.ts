@@ -144,7 +144,7 @@ export function messageOf(result: GraphQLResult, policy: ErrorPolicy): unknown {
   return data
 }
 
-const none: readonly never[] = Object.freeze([])
+const none: readonly never[] = /* @__PURE__ */ Object.freeze([])
 /** Data (or its errors) of responses with errors: it lacks fields, so no schema can hold for it. */
 const incomplete = new WeakSet<object>()
 

@@ -4,9 +4,10 @@ import type { StreamReply } from '../../src/core/call/reply.ts'
 import type { Services } from '../../src/core/call/scope.ts'
 import { CallError } from '../../src/core/errors/error.ts'
 import type { Failure } from '../../src/core/errors/failure.ts'
+import { checkOptions, type RulesOf } from '../../src/core/options.ts'
 import type { Item, Tap } from '../../src/core/stream/source.ts'
 import type { CredentialPlace } from '../socket/link/credential.ts'
-import { type SocketOptions, SocketSessions } from '../socket/session/sessions.ts'
+import { type SocketOptions, SocketSessions, socketRules } from '../socket/session/sessions.ts'
 import { readSocketUrl } from '../socket/url.ts'
 import { textOf } from './document.ts'
 import { graphqlFailure } from './errors.ts'
@@ -31,11 +32,18 @@ export interface SubscriptionsOptions {
   readonly services: Services
 }
 
+function rulesOf(): RulesOf<SubscriptionSocketOptions> {
+  const { lingerMs: _none, ...rules } = socketRules
+  return rules
+}
+
 /** The subscriptions of one transport, over one socket for each principal. */
 export class Subscriptions {
   readonly #sessions: SocketSessions
 
   constructor({ url, connectionParams, socket, via, services }: SubscriptionsOptions) {
+    // Here, since a program without subscriptions need not carry the rules.
+    checkOptions('graphqlTransport({ socket })', socket ?? {}, rulesOf())
     const adapter = graphqlTransportWs(connectionParams)
     // Each subscription is a call's own: nobody could take it over, so it ends with its reader.
     this.#sessions = new SocketSessions(readSocketUrl(url), adapter, { authIn: 'message', ...socket, lingerMs: 0 })

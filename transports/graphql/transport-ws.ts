@@ -28,16 +28,6 @@ export interface SubscriptionPayload {
   readonly json: string
 }
 
-const refused = (what: string): CloseVerdict['failure'] => ({ code: 'unauthenticated', message: what })
-const fatal = (code: Failure['code'], what: string): CloseVerdict => ({
-  action: 'fatal',
-  failure: { code, message: what },
-})
-const refusedInit = (closeCode: number): CloseVerdict => ({
-  action: 'refresh-auth',
-  failure: refused(`close code ${closeCode} before connection_ack: the server refused the connection_init`),
-})
-const misuse = 'this is a fault of the client, please report it'
 /** How servers refuse `connection_init` beside 4401 and 4403: gqlgen by 1000, async-graphql by 1002, others by 1008. */
 const initRefusals: readonly number[] = [1000, 1002, 1008]
 
@@ -47,18 +37,15 @@ const initRefusals: readonly number[] = [1000, 1002, 1008]
  * 4403 is what a server says that refuses `connection_init`: like 4401 it gets another credential, once. 4429 is a
  * second `connection_init`, not a rate limit.
  */
-const codes: Readonly<Record<number, CloseVerdict>> = {
-  4004: fatal('internal', `close code 4004: the server saw a bad response; ${misuse}`),
-  4005: fatal('internal', `close code 4005: the client failed; ${misuse}`),
-  4400: fatal('invalid_argument', `close code 4400: the server could not read a frame; ${misuse}`),
-  4401: { action: 'refresh-auth', failure: refused('close code 4401: the server refused the credential') },
-  4403: { action: 'refresh-auth', failure: refused('close code 4403: the server refused the connection_init') },
-  4409: fatal('already_exists', `close code 4409: the operation id was in use; ${misuse}`),
-  4429: fatal('failed_precondition', `close code 4429: the server saw a second connection_init; ${misuse}`),
-  4504: {
-    action: 'retry',
-    failure: { code: 'unavailable', message: 'close code 4504: connection_ack came too late', isRetryable: true },
-  },
+const codes: Readonly<Record<number, readonly [CloseVerdict['action'], Failure['code'], string]>> = {
+  4004: ['fatal', 'internal', 'the server saw a bad response; please report it'],
+  4005: ['fatal', 'internal', 'the client failed; please report it'],
+  4400: ['fatal', 'invalid_argument', 'the server could not read a frame; please report it'],
+  4401: ['refresh-auth', 'unauthenticated', 'the server refused the credential'],
+  4403: ['refresh-auth', 'unauthenticated', 'the server refused the connection_init'],
+  4409: ['fatal', 'already_exists', 'the operation id was in use; please report it'],
+  4429: ['fatal', 'failed_precondition', 'the server saw a second connection_init; please report it'],
+  4504: ['retry', 'unavailable', 'connection_ack came too late'],
 }
 
 /**
@@ -109,10 +96,17 @@ function unsupported(): never {
 
 function verdictOf(end: SocketEnd): CloseVerdict {
   const isInitRefused = end.phase === 'hello' && initRefusals.includes(end.code)
-  const verdict = isInitRefused ? refusedInit(end.code) : end.status === undefined ? codes[end.code] : undefined
-  if (!verdict) return classifyClose(end)
-  const failure = { ...verdict.failure, status: end.code, ...(end.reason && { serverMessage: end.reason }) }
-  return { ...verdict, failure }
+  const row = isInitRefused ? codes[4403] : end.status === undefined ? codes[end.code] : undefined
+  if (!row) return classifyClose(end)
+  const [action, code, what] = row
+  const failure = {
+    code,
+    message: `close code ${end.code}${isInitRefused ? ' before connection_ack' : ''}: ${what}`,
+    isRetryable: action === 'retry',
+    status: end.code,
+    ...(end.reason && { serverMessage: end.reason }),
+  }
+  return { action, failure }
 }
 
 /** A frame that is none of the protocol's closes the socket with 4400, as the protocol demands of both sides. */
@@ -169,10 +163,7 @@ function nextOf(topic: string, payload: unknown): Incoming {
 }
 
 function malformed(closeCode: number, message: string, cause?: unknown): Incoming {
-  return {
-    kind: 'goodbye',
-    verdict: { ...fatal('internal', message), failure: { code: 'internal', message, cause }, closeCode },
-  }
+  return { kind: 'goodbye', verdict: { action: 'fatal', failure: { code: 'internal', message, cause }, closeCode } }
 }
 
 /** The payload of `error`: what refused or ended a subscription, as a list of GraphQL errors. */

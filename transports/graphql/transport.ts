@@ -13,7 +13,6 @@ import { requestRules } from '../http/option-rules.ts'
 import { readUrl } from '../shared/base-url.ts'
 import type { DeadlineHeader } from '../shared/deadline-header.ts'
 import { idempotencyRule } from '../shared/option-rules.ts'
-import { socketRules } from '../socket/session/sessions.ts'
 import { GraphQLHttp } from './exchange.ts'
 import type { GraphQLBinding, MakeSubscriptions } from './operation.ts'
 import { headersMaker } from './request.ts'
@@ -56,7 +55,6 @@ export interface GraphQLTransport extends Transport<'graphql'> {
 }
 
 function rulesOf(): RulesOf<GraphQLTransportOptions> {
-  const { lingerMs: _none, ...subscriptionRules } = socketRules
   return {
     ...requestRules,
     idempotency: idempotencyRule,
@@ -64,7 +62,7 @@ function rulesOf(): RulesOf<GraphQLTransportOptions> {
     maxBodyBytes: aboveZero,
     subscriptionUrl: text,
     connectionParams: either(object('an object'), callable),
-    socket: object('an object such as { heartbeat: false }', subscriptionRules),
+    socket: object('an object such as { heartbeat: false }'),
   }
 }
 

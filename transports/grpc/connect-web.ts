@@ -137,9 +137,9 @@ type Wire = Pick<GrpcWebExchange, 'isCut' | 'trailers' | 'pause' | 'resume'>
 
 /** More than this unread: the wire pauses; bytes. */
 const highWaterBytes = 65_536
-const over: ReadResult = Object.freeze({ done: true, value: undefined })
+const over: ReadResult = /* @__PURE__ */ Object.freeze({ done: true, value: undefined })
 /** What connect-web is told of any failure; what really happened stands in the exchange. */
-const broken = new Error('the exchange failed')
+const broken = /* @__PURE__ */ new Error('the exchange failed')
 
 /** Names that connect-web would judge by themselves. */
 const isStatusName = (name: string): boolean => /^grpc-(?:status|message|status-details-bin)$/.test(name)

@@ -1,7 +1,10 @@
 import type { Lease, Outbox, OutboxEntry } from '../../src/core/outbox/outbox.ts'
 import type { DescMessage } from './peer-protobuf.ts'
 
-const over: IteratorResult<never> = Object.freeze({ value: undefined, done: true }) as IteratorResult<never>
+const over: IteratorResult<never> = /* @__PURE__ */ Object.freeze({
+  value: undefined,
+  done: true,
+}) as IteratorResult<never>
 
 /** One message as the iterable that a Connect transport reads. */
 export class OneMessage implements AsyncIterableIterator<unknown> {

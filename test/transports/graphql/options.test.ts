@@ -1,6 +1,7 @@
 import { type } from 'polywire'
 import { graphqlTransport, mutation, query, subscription } from 'polywire/graphql'
 import { describe, expect, it, test } from 'vitest'
+import { failureOf, graphqlClient } from '../../support/graphql-client.ts'
 
 const url = 'https://api.example.com/graphql'
 
@@ -8,18 +9,27 @@ describe('graphqlTransport', () => {
   test.each<[string, object, string]>([
     ['a misspelt name', { heders: {} }, "unknown option 'heders': did you mean 'headers'?"],
     ['the name of another transport', { baseUrl: url }, "unknown option 'baseUrl': did you mean 'url'?"],
-    ['a name within socket', { socket: { hartbeat: false } }, "'socket.hartbeat': did you mean 'heartbeat'?"],
     ['a limit that is none', { maxBodyBytes: Number.NaN }, 'maxBodyBytes takes a number above 0'],
     ['a limit that is a text', { maxBodyBytes: '1' }, 'maxBodyBytes takes'],
     ['a url that is none', { url: 7 }, 'url takes a URL such as'],
     ['no url', { url: undefined }, 'url takes a URL such as'],
     ['params that are a text', { connectionParams: 'token' }, 'connectionParams takes an object, or a function'],
     ['a profile that is none', { idempotency: 'strype' }, 'idempotency takes'],
-    ['attempts that are none', { socket: { reconnect: { maxAttempts: Number.NaN } } }, 'socket.reconnect.maxAttempts'],
   ])('refuses %s', (_, options, text) => {
     expect(() => graphqlTransport({ url, ...options } as never)).toThrow(
       expect.objectContaining({ code: 'invalid_argument', message: expect.stringContaining(text) }),
     )
+  })
+
+  test.each<[string, object, string]>([
+    ['a misspelt name', { hartbeat: false }, "unknown option 'hartbeat': did you mean 'heartbeat'?"],
+    ['a name of websocketTransport', { lingerMs: 5 }, "unknown option 'lingerMs'"],
+    ['attempts that are none', { reconnect: { maxAttempts: Number.NaN } }, 'reconnect.maxAttempts takes'],
+    ['a place that is none', { authIn: 'body' }, 'authIn takes'],
+  ])('refuses %s among the options of the socket, once there is one', async (_, socket, text) => {
+    await using client = graphqlClient(url, { socket: socket as never })
+    const error = await failureOf(client.call(subscription('subscription { a }', { output: type<unknown>() })).opened)
+    expect(error).toMatchObject({ code: 'invalid_argument', sent: 'no', message: expect.stringContaining(text) })
   })
 
   it('takes what is undefined for not said', () => {
