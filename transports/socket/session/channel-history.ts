@@ -1,3 +1,4 @@
+import { type Recalled, RecentOffsets } from '../../../src/core/resume/offsets.ts'
 import { type Gap, gap } from '../../../src/core/stream/gap.ts'
 import type { Continuity } from '../../../src/core/stream/state.ts'
 import type { Acceptance, WireCursor } from '../wire-adapter.ts'
@@ -5,14 +6,26 @@ import type { Acceptance, WireCursor } from '../wire-adapter.ts'
 /** How a channel's ids are read: `auto` takes JSON numbers for offsets and strings for opaque. */
 export type IdKind = 'auto' | 'offset' | 'opaque'
 
+/** So many of the messages before are remembered, to tell what comes again from what has its number. */
+const remembered = 1024
+/** By stream, over all its attempts. */
+const seenBy = /* @__PURE__ */ new WeakMap<object, RecentOffsets>()
+
 /**
  * What one reader of a channel has seen of its history: tells repeats, and where messages are missing.
  *
- * Offsets are consecutive within an epoch, so each is a repeat, the next one, or behind a gap. Opaque ids tell nothing
- * by themselves; repeats among them are dropped by `resume`, which remembers what it has seen.
+ * Offsets are consecutive within an epoch, so each is a repeat, the next one, or behind a gap. A number that was seen is a
+ * repeat where its message equals the one that was seen with it; another message under it means that the history began
+ * anew: a gap, then delivery. Opaque ids tell nothing by themselves; repeats among them are dropped by `resume`, which
+ * remembers what it has seen.
  */
 export class ChannelHistory {
   readonly #kind: IdKind
+  readonly #stream: object
+  /** The last offsets with the marks of their messages; none before the first was admitted. */
+  #seen: RecentOffsets | undefined
+  /** What comes from behind this offset may be a replay for somebody else. */
+  #replayedSince = Number.POSITIVE_INFINITY
   readonly since: WireCursor | undefined
   #last: WireCursor | undefined
   #hasAdmitted = false
@@ -25,8 +38,11 @@ export class ChannelHistory {
   /** What was missing before the message admitted last. */
   gap: Gap | undefined
 
-  constructor(since: string | undefined, kind: IdKind) {
+  /** @param stream - the same object for all attempts of a stream. */
+  constructor(since: string | undefined, kind: IdKind, stream: object = {}) {
     this.#kind = kind
+    this.#stream = stream
+    this.#seen = seenBy.get(stream)
     this.since = since === undefined ? undefined : decodeCursor(since)
     this.#moveTo(this.since)
     this.cursor = since
@@ -58,8 +74,13 @@ export class ChannelHistory {
     if (last && last.id !== since.id && this.#offsetOf(last) === undefined) this.#skipTo = last.id
   }
 
+  /** Somebody else has asked for a replay from there on: what is older than what was seen here may be part of it. */
+  replayedSince({ id }: WireCursor): void {
+    if (typeof id === 'number') this.#replayedSince = Math.min(this.#replayedSince, id)
+  }
+
   /** Whether a message is new; sets `cursor` and `gap`. */
-  admit(at: WireCursor | undefined): boolean {
+  admit(at: WireCursor | undefined, message?: unknown): boolean {
     if (this.gap) this.gap = undefined
     if (!at) {
       this.cursor = undefined
@@ -76,24 +97,45 @@ export class ChannelHistory {
       this.#last = at
       this.#hasAdmitted = true
       this.cursor = epoch === undefined ? `${id}` : encodeCursor(at)
+      if (this.#seen) this.#seen.add(id, markOf(message))
+      else this.#begin(id, message)
       return true
     }
-    return this.#admitOther(last, at)
+    return this.#admitOther(last, at, message)
   }
 
-  #admitOther(last: WireCursor | undefined, at: WireCursor): boolean {
+  #admitOther(last: WireCursor | undefined, at: WireCursor, message: unknown): boolean {
     const next = last?.epoch !== undefined && at.epoch === undefined ? { id: at.id, epoch: last.epoch } : at
-    if (last) {
-      if (next.epoch !== last.epoch) this.gap = this.#gapTo('epoch', last, next)
-      else {
-        const step = this.#step(last, next)
-        if (step <= 0) return false
-        if (step > 1) this.gap = this.#gapTo('offset', last, next, step - 1)
-      }
+    const offset = this.#offsetOf(next)
+    const step = last ? this.#step(last, next) : 1
+    let isAnew = !last || next.epoch !== last.epoch
+    if (last && !isAnew && step <= 0) {
+      const recalled = this.#recall(offset as number, message)
+      // Behind those that came before it; the stream goes on from the newest.
+      if (recalled === 'late') return true
+      if (recalled === 'repeat') return false
+      isAnew = true
     }
+    if (last && isAnew) this.gap = this.#gapTo('epoch', last, next)
+    else if (last && step > 1) this.gap = this.#gapTo('offset', last, next, step - 1)
+    if (offset !== undefined && (isAnew || !this.#seen)) this.#begin(offset, message)
+    else if (offset !== undefined) this.#seen?.add(offset, markOf(message))
     this.#moveTo(next)
     this.#hasAdmitted = true
     return true
+  }
+
+  /** The first message of a history. */
+  #begin(offset: number, message: unknown): void {
+    this.#seen = new RecentOffsets(remembered, offset - 1)
+    this.#seen.add(offset, markOf(message))
+    seenBy.set(this.#stream, this.#seen)
+  }
+
+  /** What a message is that is not above the newest; before the first one nobody can tell, and it is taken for a repeat. */
+  #recall(offset: number, message: unknown): Recalled {
+    const recalled = this.#seen?.recall(offset, markOf(message)) ?? 'repeat'
+    return recalled === 'anew' && offset > this.#replayedSince ? 'repeat' : recalled
   }
 
   #lostSince(since: WireCursor, at: WireCursor | undefined, recovered: boolean | undefined): Gap['reason'] | undefined {
@@ -133,6 +175,30 @@ export class ChannelHistory {
     this.isExact = at !== undefined && this.#offsetOf(at) !== undefined
     this.cursor = at && encodeCursor(at)
   }
+}
+
+/** Told at little cost, since there may be millions: of a text and the members of an object a few characters. */
+function markOf(message: unknown): number {
+  if (typeof message !== 'object' || message === null) return markOfText(String(message))
+  let mark = 1
+  let left = 8
+  for (const key in message) {
+    const value: unknown = message[key as never]
+    mark =
+      typeof value === 'number'
+        ? (Math.imul(mark, 31) + value * 1000) | 0
+        : (Math.imul(mark, 31) + (typeof value === 'object' ? markOf(value) : markOfText(String(value)))) | 0
+    if (--left === 0) break
+  }
+  return mark & 0x3fff_ffff
+}
+
+function markOfText(text: string): number {
+  const { length } = text
+  let mark = length
+  for (let at = 0; at < length; at += Math.max(1, length / 8))
+    mark = (Math.imul(mark, 31) + text.charCodeAt(at | 0)) | 0
+  return mark & 0x3fff_ffff
 }
 
 const digits = /^\d+$/

@@ -45,7 +45,11 @@ export class ChannelMember implements LinkUser, ChannelQueueOwner, StreamReply {
     this.spec = spec
     this.#session = session
     this.isPatient = call.isReopen
-    this.#history = new ChannelHistory(spec.isRecoverable === false ? undefined : call.cursor, spec.ids ?? 'auto')
+    this.#history = new ChannelHistory(
+      spec.isRecoverable === false ? undefined : call.cursor,
+      spec.ids ?? 'auto',
+      call.scope.root,
+    )
   }
 
   get kind() {
@@ -149,7 +153,7 @@ export class ChannelMember implements LinkUser, ChannelQueueOwner, StreamReply {
     const source = this.#source
     const history = this.#history
     const isRecoverable = this.spec.isRecoverable !== false
-    if (isRecoverable && !history.admit(at)) return
+    if (isRecoverable && !history.admit(at, message)) return
     const { overflow, maxMessages, maxBytes } = this.#queue as ChannelQueue
     const { length } = source.items
     // A message that is larger than the whole bound is let into an empty queue.
@@ -172,6 +176,10 @@ export class ChannelMember implements LinkUser, ChannelQueueOwner, StreamReply {
   /** The reader has left, or was overrun. */
   left(reason: unknown): void {
     this.#leave(reason)
+  }
+
+  replayedSince(since: WireCursor): void {
+    this.#history.replayedSince(since)
   }
 
   skipReplay(since: WireCursor): void {

@@ -36,6 +36,8 @@ export class ChannelSubscription implements Awaiting {
   ref = 0
   /** Of the frames before that one, since what they asked for may still come. */
   #olderRefs: number[] | undefined
+  /** Where the earliest replay begins that one who joined later has asked for. */
+  #replayedSince: WireCursor | undefined
   #isAccepted = false
   #isOver = false
   /** What the first `subscribe` asked for. */
@@ -58,6 +60,7 @@ export class ChannelSubscription implements Awaiting {
     // The grace after the last one left; while somebody is there, the timer is theirs.
     if (this.#members.length === 0) this.#setTimer(undefined)
     this.#members = [...this.#members, member]
+    if (this.#replayedSince) member.replayedSince(this.#replayedSince)
     const { since } = member
     const isFirst = this.ref === 0
     if (isFirst) this.#since = since
@@ -125,6 +128,7 @@ export class ChannelSubscription implements Awaiting {
     const { topic, payload } = this
     const isFirst = this.ref === 0
     if (!isFirst) (this.#olderRefs ??= []).push(this.ref)
+    if (!isFirst && since) this.#replay(since)
     this.ref = this.#session.nextRef()
     let isSure: boolean | undefined = false
     try {
@@ -142,6 +146,13 @@ export class ChannelSubscription implements Awaiting {
     this.#session.expect(this.ref, isFirst ? this : this.#lateJoin(member))
     if (isSure === undefined) this.#bePatient(true)
     else if (!isSure) this.#acceptAll()
+  }
+
+  /** The others get it, too. */
+  #replay(since: WireCursor): void {
+    const known = this.#replayedSince
+    if (!known || since.id < known.id) this.#replayedSince = since
+    for (const member of this.#members) if (member.since !== since) member.replayedSince(since)
   }
 
   #lateJoin(member: ChannelMember): Awaiting {

@@ -20,9 +20,9 @@ function opened(since: string | undefined, acceptance?: Acceptance, kind: IdKind
 }
 
 describe('offsets', () => {
-  it('drops repeats and shows gaps', () => {
+  it('drops repeats, shows gaps, and gives what was missing late', () => {
     const { history } = opened('5', { recovered: true })
-    expect(read(history, ids(4, 5, 6, 6, 7, 10, 9, 11))).toEqual([6, 7, 'offset 2', 10, 11])
+    expect(read(history, ids(4, 5, 6, 6, 7, 10, 9, 9, 11))).toEqual([6, 7, 'offset 2', 10, 9, 11])
     expect(history.continuity).toBe('exact')
   })
 
