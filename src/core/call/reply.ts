@@ -27,8 +27,8 @@ export interface StreamReply {
   readonly trailers: Promise<HeaderMap>
   /** What the server's cursors promise; read each time, since it may become known later. */
   readonly continuity: () => Continuity
-  /** The transport itself drops repeats and shows gaps: nobody else needs to remember cursors. Read for each batch. */
-  readonly isSifted?: () => boolean
+  /** While it is exact, the transport itself drops repeats and shows gaps: nobody else needs to remember cursors. */
+  readonly sifted?: { readonly isExact: boolean }
 }
 
 /** One message of a stream inside, on its way to the facade. */

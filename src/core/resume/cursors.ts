@@ -21,7 +21,7 @@ export class StreamCursors {
   #last: Offset | undefined
   #sawGap = false
   /** Of the attempt that is open: its transport sifts by itself. */
-  isSifted: (() => boolean) | undefined
+  sifted: { readonly isExact: boolean } | undefined
 
   /** @param from - the cursor that the stream is first opened after. */
   constructor({ cursors }: Pick<OperationInfo, 'cursors'>, replayWindow: number, from?: string) {
@@ -52,7 +52,7 @@ export class StreamCursors {
   sift(items: Item[]): Item[] {
     this.#sawGap = false
     if (this.#isOffset) return this.#siftEach(items, this.#offsetGap)
-    const isSifted = this.isSifted?.() === true
+    const isSifted = this.sifted?.isExact === true
     if (!isSifted && this.#recent.isReplaying) return this.#siftEach(items, this.#opaqueGap)
     if (!isSifted) this.#recent.addAll(items)
     for (const item of items) if (item.isGap) this.#sawGap = true

@@ -24,39 +24,35 @@ const missing = -1
 
 /** The last offsets of one history, each with the fingerprint of its message. */
 export class RecentOffsets {
-  readonly #limit: number
-  /** By their distance from the first one, round and round. */
-  readonly #marks: number[] = []
-  #first: number
-  #newest: number
+  readonly limit: number
+  /** By their distance from the first one, round and round: a wire writes the usual next one here itself. */
+  readonly marks: number[] = []
+  readonly first: number
+  newest: number
 
   /**
    * @param limit - how many are remembered.
    * @param after - the offset that the history is first seen after; nothing is known of it and those before.
    */
   constructor(limit: number, after: number) {
-    this.#limit = limit
-    this.#first = after + 1
-    this.#newest = after
-  }
-
-  get newest(): number {
-    return this.#newest
+    this.limit = limit
+    this.first = after + 1
+    this.newest = after
   }
 
   /** Remembers one above the newest; those between are missing. */
   add(offset: number, mark: number): void {
-    for (let at = Math.max(this.#newest + 1, offset - this.#limit + 1); at < offset; at++) this.#set(at, missing)
-    this.#newest = offset
+    for (let at = Math.max(this.newest + 1, offset - this.limit + 1); at < offset; at++) this.#set(at, missing)
+    this.newest = offset
     this.#set(offset, mark)
   }
 
   /** What one that is not above the newest means; a late one is remembered. */
   recall(offset: number, mark: number): Recalled {
     // Where the stream was opened after a cursor, the message of that cursor may come first: many servers include it.
-    if (offset === this.#first - 1 && this.#newest === offset) return 'repeat'
-    if (offset < Math.max(this.#first, this.#newest - this.#limit + 1)) return 'anew'
-    const known = this.#marks[(offset - this.#first) % this.#limit]
+    if (offset === this.first - 1 && this.newest === offset) return 'repeat'
+    if (offset < Math.max(this.first, this.newest - this.limit + 1)) return 'anew'
+    const known = this.marks[(offset - this.first) % this.limit]
     if (known === mark) return 'repeat'
     if (known !== missing) return 'anew'
     this.#set(offset, mark)
@@ -64,6 +60,6 @@ export class RecentOffsets {
   }
 
   #set(offset: number, mark: number): void {
-    if (this.#limit > 0) this.#marks[(offset - this.#first) % this.#limit] = mark
+    if (this.limit > 0) this.marks[(offset - this.first) % this.limit] = mark
   }
 }

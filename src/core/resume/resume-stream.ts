@@ -105,7 +105,7 @@ export class ResumingStream implements SpliceOwner, StreamReply, Waiting {
 
   #opened(reply: StreamReply): void {
     this.#reply = reply
-    this.cursors.isSifted = reply.isSifted
+    this.cursors.sifted = reply.sifted
     this.#backoff.opened()
     this.#call.scope.setStreamState('open')
     const { resume } = this.#call.operation

@@ -97,8 +97,11 @@ export class ChannelHistory {
       this.#last = at
       this.#hasAdmitted = true
       this.cursor = epoch === undefined ? `${id}` : encodeCursor(at)
-      if (this.#seen) this.#seen.add(id, markOf(message))
-      else this.#begin(id, message)
+      const seen = this.#seen
+      if (seen?.newest === last.id) {
+        seen.marks[(id - seen.first) % seen.limit] = markOf(message)
+        seen.newest = id
+      } else this.#remember(id, message)
       return true
     }
     return this.#admitOther(last, at, message)
@@ -118,18 +121,19 @@ export class ChannelHistory {
     }
     if (last && isAnew) this.gap = this.#gapTo('epoch', last, next)
     else if (last && step > 1) this.gap = this.#gapTo('offset', last, next, step - 1)
-    if (offset !== undefined && (isAnew || !this.#seen)) this.#begin(offset, message)
-    else if (offset !== undefined) this.#seen?.add(offset, markOf(message))
+    if (isAnew) this.#seen = undefined
+    if (offset !== undefined) this.#remember(offset, message)
     this.#moveTo(next)
     this.#hasAdmitted = true
     return true
   }
 
-  /** The first message of a history. */
-  #begin(offset: number, message: unknown): void {
-    this.#seen = new RecentOffsets(remembered, offset - 1)
+  #remember(offset: number, message: unknown): void {
+    if (!this.#seen || this.#seen.newest >= offset) {
+      this.#seen = new RecentOffsets(remembered, offset - 1)
+      seenBy.set(this.#stream, this.#seen)
+    }
     this.#seen.add(offset, markOf(message))
-    seenBy.set(this.#stream, this.#seen)
   }
 
   /** What a message is that is not above the newest; before the first one nobody can tell, and it is taken for a repeat. */
@@ -177,27 +181,26 @@ export class ChannelHistory {
   }
 }
 
-/** Told at little cost, since there may be millions: of a text and the members of an object a few characters. */
+/** Told at little cost, since there may be millions: of a text some characters, of an object the first members. */
 function markOf(message: unknown): number {
-  if (typeof message !== 'object' || message === null) return markOfText(String(message))
   let mark = 1
+  if (typeof message !== 'object' || message === null) {
+    const text = String(message)
+    for (let at = 0; at < text.length; at += Math.max(1, text.length / 8))
+      mark = (Math.imul(mark, 31) + text.charCodeAt(at | 0)) | 0
+    return (mark + text.length) & 0x3fff_ffff
+  }
   let left = 8
   for (const key in message) {
     const value: unknown = message[key as never]
-    mark =
-      typeof value === 'number'
-        ? (Math.imul(mark, 31) + value * 1000) | 0
-        : (Math.imul(mark, 31) + (typeof value === 'object' ? markOf(value) : markOfText(String(value)))) | 0
+    let part: number
+    if (typeof value === 'number') part = value * 1000
+    else if (typeof value === 'string')
+      part = value.length + value.charCodeAt(0) * 7 + value.charCodeAt(value.length - 1)
+    else part = markOf(value)
+    mark = (Math.imul(mark, 31) + part) | 0
     if (--left === 0) break
   }
-  return mark & 0x3fff_ffff
-}
-
-function markOfText(text: string): number {
-  const { length } = text
-  let mark = length
-  for (let at = 0; at < length; at += Math.max(1, length / 8))
-    mark = (Math.imul(mark, 31) + text.charCodeAt(at | 0)) | 0
   return mark & 0x3fff_ffff
 }
 

@@ -22,8 +22,6 @@ import type { SocketSession } from './session.ts'
  *     joining ──socket ready──▶ subscribing ──accepted──▶ open ──▶ over
  */
 export class ChannelMember implements LinkUser, ChannelQueueOwner, StreamReply {
-  /** Taken by `resume` without its reply. */
-  readonly isSifted = () => this.#history.isExact && this.spec.isRecoverable !== false
   readonly spec: StreamSpec
   readonly isPatient: boolean
   readonly call: Call
@@ -31,7 +29,8 @@ export class ChannelMember implements LinkUser, ChannelQueueOwner, StreamReply {
   /** Made with the socket, whose kind decides how they are bounded. */
   #queue: ChannelQueue | undefined
   #source = new Source()
-  readonly #history: ChannelHistory
+  /** Taken by `resume` without its reply. */
+  readonly sifted: ChannelHistory
   #subscription: ChannelSubscription | undefined
   #sender: ChannelSender | undefined
   #state: 'joining' | 'subscribing' | 'open' | 'over' = 'joining'
@@ -45,7 +44,7 @@ export class ChannelMember implements LinkUser, ChannelQueueOwner, StreamReply {
     this.spec = spec
     this.#session = session
     this.isPatient = call.isReopen
-    this.#history = new ChannelHistory(
+    this.sifted = new ChannelHistory(
       spec.isRecoverable === false ? undefined : call.cursor,
       spec.ids ?? 'auto',
       call.scope.root,
@@ -73,7 +72,7 @@ export class ChannelMember implements LinkUser, ChannelQueueOwner, StreamReply {
   }
 
   continuity(): Continuity {
-    return this.spec.isRecoverable === false ? 'unknown' : this.#history.continuity
+    return this.spec.isRecoverable === false ? 'unknown' : this.sifted.continuity
   }
 
   get credential() {
@@ -81,7 +80,7 @@ export class ChannelMember implements LinkUser, ChannelQueueOwner, StreamReply {
   }
 
   get since(): WireCursor | undefined {
-    return this.#history.since
+    return this.sifted.since
   }
 
   /** Answers are due that cannot come while nothing is read. */
@@ -133,7 +132,7 @@ export class ChannelMember implements LinkUser, ChannelQueueOwner, StreamReply {
   joinedAt(at: WireCursor | undefined): void {
     this.#isTold = true
     if (this.spec.isRecoverable === false) return
-    this.#history.joinedAt(at)
+    this.sifted.joinedAt(at)
     this.#noteCursor()
   }
 
@@ -151,7 +150,7 @@ export class ChannelMember implements LinkUser, ChannelQueueOwner, StreamReply {
   receive(message: unknown, at: WireCursor | undefined, size: number): void {
     if (this.#state !== 'open') return
     const source = this.#source
-    const history = this.#history
+    const history = this.sifted
     const isRecoverable = this.spec.isRecoverable !== false
     if (isRecoverable && !history.admit(at, message)) return
     const { overflow, maxMessages, maxBytes } = this.#queue as ChannelQueue
@@ -179,11 +178,11 @@ export class ChannelMember implements LinkUser, ChannelQueueOwner, StreamReply {
   }
 
   replayedSince(since: WireCursor): void {
-    this.#history.replayedSince(since)
+    this.sifted.replayedSince(since)
   }
 
   skipReplay(since: WireCursor): void {
-    this.#history.skipReplay(since)
+    this.sifted.skipReplay(since)
   }
 
   /** The server refused the subscription, or ended it with an error. */
@@ -202,14 +201,14 @@ export class ChannelMember implements LinkUser, ChannelQueueOwner, StreamReply {
   #learn(acceptance: Acceptance): void {
     this.#isTold = true
     if (this.spec.isRecoverable === false) return
-    const gap = this.#history.accepted(acceptance)
+    const gap = this.sifted.accepted(acceptance)
     if (gap) this.#source.lose(gap)
     this.#noteCursor()
   }
 
   /** Known before the first message: what a drop costs from here on is asked for. */
   #noteCursor(): void {
-    if (this.#history.cursor !== undefined) this.#source.advance(this.#history.cursor)
+    if (this.sifted.cursor !== undefined) this.#source.advance(this.sifted.cursor)
   }
 
   #fail(failure: Failure): void {

@@ -31,19 +31,19 @@ export class ChannelSubscription implements Awaiting {
   readonly #connection: Connection
   readonly #lingerMs: number
   /** Replaced, never changed: members may leave while they are being told of something. */
-  #members: readonly ChannelMember[] = []
+  members: readonly ChannelMember[] = []
   /** The `ref` that the server knows it by: the newest `subscribe` frame's. */
   ref = 0
   /** Of the frames before that one, since what they asked for may still come. */
   #olderRefs: number[] | undefined
   /** Where the earliest replay begins that one who joined later has asked for. */
   #replayedSince: WireCursor | undefined
-  #isAccepted = false
+  isAccepted = false
   #isOver = false
   /** What the first `subscribe` asked for. */
   #since: WireCursor | undefined
   /** The place of the message that came last. */
-  #at: WireCursor | undefined
+  at: WireCursor | undefined
   /** Who waits for the answer to a `subscribe` of their own, in the order in which they asked. */
   #late: Map<ChannelMember, Awaiting> | undefined
   #timer: Timer | undefined
@@ -58,31 +58,31 @@ export class ChannelSubscription implements Awaiting {
 
   join(member: ChannelMember): void {
     // The grace after the last one left; while somebody is there, the timer is theirs.
-    if (this.#members.length === 0) this.#setTimer(undefined)
-    this.#members = [...this.#members, member]
+    if (this.members.length === 0) this.#setTimer(undefined)
+    this.members = [...this.members, member]
     if (this.#replayedSince) member.replayedSince(this.#replayedSince)
     const { since } = member
     const isFirst = this.ref === 0
     if (isFirst) this.#since = since
-    if (isFirst || (since && !isSamePlace(since, this.#isAccepted ? this.#at : this.#since))) {
+    if (isFirst || (since && !isSamePlace(since, this.isAccepted ? this.at : this.#since))) {
       this.#subscribe(member, since)
-    } else if (this.#isAccepted) {
-      member.joinedAt(this.#at)
+    } else if (this.isAccepted) {
+      member.joinedAt(this.at)
       member.accepted(undefined)
     }
   }
 
   leave(member: ChannelMember): void {
-    this.#members = this.#members.filter((each) => each !== member)
+    this.members = this.members.filter((each) => each !== member)
     this.#late?.delete(member)
-    if (this.#members.length > 0 || this.#isOver) return
+    if (this.members.length > 0 || this.#isOver) return
     this.#setTimer(() => this.#unsubscribe(), this.#lingerMs)
     this.#timer?.hold(false)
   }
 
   /** The server answered: by its `ref`, or by the topic's name, and then in the order in which it was asked. */
   onAck(acceptance: Acceptance): void {
-    const [late] = this.#isAccepted && this.#late ? this.#late.values() : []
+    const [late] = this.isAccepted && this.#late ? this.#late.values() : []
     if (late) {
       late.onAck({ kind: 'ack', ref: this.ref, ...acceptance })
       return
@@ -97,22 +97,18 @@ export class ChannelSubscription implements Awaiting {
     else this.end(failure)
   }
 
-  receive(message: unknown, at: WireCursor | undefined, size: number): void {
-    if (!this.#isAccepted) {
-      // What comes before the answer belongs to an older subscription, where the server is sure to answer.
-      if (this.#session.isSubscribedSure) return
-      this.#acceptAll()
-    }
-    if (at) this.#at = at.epoch === undefined && this.#at?.epoch !== undefined ? { ...at, epoch: this.#at.epoch } : at
-    for (const member of this.#members) member.receive(message, at, size)
+  /** A message has come first: false where it belongs to an older subscription, since the server is sure to answer. */
+  acceptEarly(): boolean {
+    if (!this.#session.isSubscribedSure) this.#acceptAll()
+    return this.isAccepted
   }
 
   /** The server has ended it, or refused it. */
   end(failure: Failure | undefined): void {
-    if (!failure && !this.#isAccepted) return
+    if (!failure && !this.isAccepted) return
     this.stop()
     this.#session.dropped(this)
-    for (const member of this.#members) failure ? member.refused(failure) : member.ended()
+    for (const member of this.members) failure ? member.refused(failure) : member.ended()
   }
 
   /** It is over, or its socket is gone: its members are told by others. */
@@ -152,7 +148,7 @@ export class ChannelSubscription implements Awaiting {
   #replay(since: WireCursor): void {
     const known = this.#replayedSince
     if (!known || since.id < known.id) this.#replayedSince = since
-    for (const member of this.#members) if (member.since !== since) member.replayedSince(since)
+    for (const member of this.members) if (member.since !== since) member.replayedSince(since)
   }
 
   #lateJoin(member: ChannelMember): Awaiting {
@@ -172,7 +168,7 @@ export class ChannelSubscription implements Awaiting {
   /** Those who wait for no answer of their own. */
   get #prompt(): readonly ChannelMember[] {
     const late = this.#late
-    return late?.size ? this.#members.filter((member) => !late.has(member)) : this.#members
+    return late?.size ? this.members.filter((member) => !late.has(member)) : this.members
   }
 
   /** Only those who asked for it take part in the replay; the others have seen what it brings, or wait for their own. */
@@ -187,7 +183,7 @@ export class ChannelSubscription implements Awaiting {
 
   #acceptAll(): void {
     this.#late = undefined
-    this.#accept(undefined, this.#members)
+    this.#accept(undefined, this.members)
   }
 
   #bePatient(hasSecondChance: boolean): void {
@@ -205,10 +201,10 @@ export class ChannelSubscription implements Awaiting {
   }
 
   #accept(acceptance: Acceptance | undefined, members: readonly ChannelMember[]): void {
-    this.#isAccepted = true
+    this.isAccepted = true
     // Nobody is waited for any more, unless it is the grace of the last one who left.
-    if (this.#members.length > 0) this.#setTimer(undefined)
-    if (acceptance?.at && !this.#at) this.#at = acceptance.at
+    if (this.members.length > 0) this.#setTimer(undefined)
+    if (acceptance?.at && !this.at) this.at = acceptance.at
     for (const member of members) member.accepted(acceptance)
   }
 

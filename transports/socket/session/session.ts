@@ -158,7 +158,11 @@ export class SocketSession implements LinkReceiver {
       // One that nobody knows was left a moment ago.
       const named = ref === undefined ? undefined : this.#subscriptionsByRef.get(ref)
       const subscription = named ?? this.#subscriptions.get(topic as string)
-      subscription?.receive(message, at, size)
+      if (!subscription || !(subscription.isAccepted || subscription.acceptEarly())) return
+      // An epoch that is not repeated is still the same.
+      const epoch = at && subscription.at?.epoch
+      if (at) subscription.at = at.epoch === undefined && epoch !== undefined ? { id: at.id, epoch } : at
+      for (const member of subscription.members) member.receive(message, at, size)
     } else if (incoming.kind === 'ack') this.#acknowledged(connection, incoming)
     else if (incoming.kind === 'subscribed') this.#subscriptions.get(incoming.topic)?.onAck(incoming)
     else if (incoming.kind === 'end') this.#subscriptionOf(incoming.ref, incoming.topic)?.end(undefined)
