@@ -1,7 +1,7 @@
 /**
  * `npm run mutate`: which changes of the sources would no test notice? Stryker makes mutants, and each runs against those
  * tests of its rooms that reach it. A seeded sample by folder; killed and timed out count over all valid ones, and one that
- * no test reaches has survived. The survivors are written to .cache/mutation/survivors.md. Takes about an hour.
+ * no test reaches has survived. The survivors are written to .cache/mutation/survivors.md. Takes about an hour on two cores.
  *
  * `npm run mutate -- transports/socket --count 200 --seed 7`: these rooms, so many mutants, another sample.
  * `npm run mutate -- src/core/outbox --count 0`: all mutants of a folder or file.
@@ -14,13 +14,23 @@ import { Stryker } from '@stryker-mutator/core'
 import { root } from './compilers.ts'
 import { byFolder, type SampleOptions } from './mutation-sample.ts'
 
-/** Each room that is mutated, and the tests that should notice. */
-const rooms: Readonly<Record<string, string>> = {
-  'src/core': '{core,auth,interceptors}/**,conformance/{memory,rest,sse}',
-  'src/interceptors': '{core,auth,interceptors}/**,conformance/{memory,rest,sse}',
-  'transports/http': 'transports/{http,rest,shared,platform}/**,conformance/rest',
-  'transports/socket': 'transports/{socket,websocket,shared}/**,conformance/websocket',
-}
+/** What is mutated, and the tests that should notice: each is one run of Stryker. */
+const runs: readonly { readonly rooms: readonly string[]; readonly tests: string }[] = [
+  {
+    rooms: ['call', 'errors', 'retry', 'store', 'time'].map((room) => `src/core/${room}`),
+    tests: '{core,auth,interceptors}/**,client,conformance/{memory,rest},transports/rest/**',
+  },
+  {
+    rooms: ['src/core/guard.ts', 'src/core/options.ts', 'src/interceptors'],
+    tests: '{core,auth,interceptors}/**,client,conformance/{memory,rest}',
+  },
+  {
+    rooms: ['outbox', 'resume', 'stream'].map((room) => `src/core/${room}`),
+    tests: '{core,interceptors}/**,transports/{sse,websocket}/**,conformance/{memory,sse,websocket}',
+  },
+  { rooms: ['transports/http'], tests: 'transports/{http,rest,shared,platform}/**,conformance/rest' },
+  { rooms: ['transports/socket'], tests: 'transports/{socket,websocket}/**,conformance/websocket' },
+]
 const barPercent = 80
 
 const { values, positionals } = parseArgs({
@@ -28,27 +38,27 @@ const { values, positionals } = parseArgs({
   options: { count: { type: 'string', default: '1600' }, seed: { type: 'string', default: '1' } },
 })
 process.chdir(root)
-const asked = positionals.length > 0 ? positionals.map((path) => path.replace(/\/$/, '')) : Object.keys(rooms)
-const bytesOf = (path: string): number =>
-  path.endsWith('.ts')
-    ? statSync(path).size
-    : globSync(`${path}/**/*.ts`).reduce((sum, file) => sum + statSync(file).size, 0)
-const bytes = asked.reduce((sum, path) => sum + bytesOf(path), 0)
+const asked = positionals.map((path) => path.replace(/\/$/, ''))
+const isWithin = (path: string, folder: string): boolean => `${path}/`.startsWith(`${folder}/`)
+/** Of each run, the rooms that are asked for, or the paths inside them. */
+const planned = runs.flatMap(({ rooms, tests }) => {
+  const paths = rooms.flatMap((room) => {
+    if (asked.length === 0 || asked.some((path) => isWithin(room, path))) return [room]
+    return asked.filter((path) => isWithin(path, room))
+  })
+  return paths.length > 0 ? [{ paths, tests }] : []
+})
+if (planned.length === 0) throw new Error(`nothing of ${asked.join(', ')} is mutated; see the table in this script`)
+
+const filesOf = (path: string): string => (path.endsWith('.ts') ? path : `${path}/**/*.ts`)
+const bytesOf = (paths: readonly string[]): number =>
+  globSync(paths.map(filesOf)).reduce((sum, file) => sum + statSync(file).size, 0)
+const bytes = bytesOf(planned.flatMap(({ paths }) => paths))
 
 const results: MutantResult[] = []
-for (const path of asked) {
-  const room = Object.keys(rooms).find((name) => `${path}/`.startsWith(`${name}/`))
-  if (room === undefined) throw new Error(`${path} is in none of ${Object.keys(rooms).join(', ')}`)
-  process.env.POLYWIRE_MUTATION_TESTS = rooms[room]
-  // A room's part of the sample is its part of the text.
-  const count =
-    Number(values.count) === 0 ? Number.MAX_SAFE_INTEGER : Math.ceil((Number(values.count) * bytesOf(path)) / bytes)
-  results.push(...(await mutate(path, { seed: values.seed, count })))
-}
-
-async function mutate(path: string, sample: SampleOptions): Promise<MutantResult[]> {
+async function mutate(paths: readonly string[], sample: SampleOptions): Promise<MutantResult[]> {
   const options = {
-    mutate: [path.endsWith('.ts') ? path : `${path}/**/*.ts`],
+    mutate: paths.map(filesOf),
     sample,
     testRunner: 'vitest',
     plugins: ['@stryker-mutator/vitest-runner', join(root, 'scripts/mutation-sample.ts')],
@@ -69,6 +79,9 @@ async function mutate(path: string, sample: SampleOptions): Promise<MutantResult
 }
 
 const isNoticed = ({ status }: MutantResult): boolean => status === 'Killed' || status === 'Timeout'
+/** A sentence for people, such as an error's: tests look at its code. */
+const isText = ({ mutatorName, ...mutant }: MutantResult): boolean =>
+  mutatorName === 'StringLiteral' && /\S \S/.test(originalOf(mutant))
 const isSurvivor = ({ status }: MutantResult): boolean => status === 'Survived' || status === 'NoCoverage'
 
 function row(name: string, mutants: readonly MutantResult[]): string {
@@ -78,37 +91,48 @@ function row(name: string, mutants: readonly MutantResult[]): string {
   return `${name.padEnd(24)}${score}${['Killed', 'Timeout', 'Survived', 'NoCoverage'].map(count).join('')}`
 }
 
-function describeSurvivor({
-  fileName,
-  location: { start, end },
-  replacement,
-  mutatorName,
-  status,
-}: MutantResult): string {
+function originalOf({ fileName, location: { start, end } }: Pick<MutantResult, 'fileName' | 'location'>): string {
   const lines = readFileSync(fileName, 'utf8')
     .split('\n')
     .slice(start.line - 1, end.line)
-  const before = [...lines]
-  before[before.length - 1] = (before.at(-1) ?? '').slice(0, end.column - 1)
-  before[0] = (before[0] ?? '').slice(start.column - 1)
-  const text = (code: string): string => code.replaceAll(/\s+/g, ' ').slice(0, 120)
-  const mark = status === 'NoCoverage' ? ' (no test reaches it)' : ''
-  return `- ${relative(root, fileName)}:${start.line}:${start.column} ${mutatorName}${mark}: \`${text(before.join('\n'))}\` → \`${text(replacement)}\``
+  lines[lines.length - 1] = (lines.at(-1) ?? '').slice(0, end.column - 1)
+  lines[0] = (lines[0] ?? '').slice(start.column - 1)
+  return lines.join('\n')
 }
 
-const table = [
-  `${'folder'.padEnd(24)}  score   killed timed out survived uncovered`,
-  ...byFolder(results).map(([folder, mutants]) => row(folder, mutants)),
-  row(`all, seed ${values.seed}`, results),
-]
-const survivors = results
-  .filter(isSurvivor)
-  .map(describeSurvivor)
-  .sort(new Intl.Collator('en', { numeric: true }).compare)
-mkdirSync('.cache/mutation', { recursive: true })
-writeFileSync(
-  '.cache/mutation/survivors.md',
-  ['# Mutants that survived', '', '```text', ...table, '```', '', ...survivors, ''].join('\n'),
-)
-console.log(`\n${table.join('\n')}\n\n${survivors.length} survivors: .cache/mutation/survivors.md`)
+function describeSurvivor(mutant: MutantResult): string {
+  const { fileName, location, replacement, mutatorName, status } = mutant
+  const text = (code: string): string => code.replaceAll(/\s+/g, ' ').slice(0, 120)
+  const place = `${relative(root, fileName)}:${location.start.line}:${location.start.column}`
+  const mark = status === 'NoCoverage' ? ' (no test reaches it)' : ''
+  return `- ${place} ${mutatorName}${mark}: \`${text(originalOf(mutant))}\` → \`${text(replacement)}\``
+}
+
+/** After each run, so that a later one that fails takes nothing along. */
+function report(): void {
+  const table = [
+    `${'folder'.padEnd(24)}  score   killed timed out survived uncovered`,
+    ...byFolder(results).map(([folder, mutants]) => row(folder, mutants)),
+    row(`all, seed ${values.seed}`, results),
+    row(
+      'all but texts',
+      results.filter((mutant) => !isText(mutant)),
+    ),
+  ]
+  const inOrder = new Intl.Collator('en', { numeric: true }).compare
+  const survivors = results.filter(isSurvivor).map(describeSurvivor).sort(inOrder)
+  const page = ['# Mutants that survived', '', '```text', ...table, '```', '', ...survivors, '']
+  mkdirSync('.cache/mutation', { recursive: true })
+  writeFileSync('.cache/mutation/survivors.md', page.join('\n'))
+  console.log(`\n${table.join('\n')}\n\n${survivors.length} survivors: .cache/mutation/survivors.md\n`)
+}
+
+for (const { paths, tests } of planned) {
+  process.env.POLYWIRE_MUTATION_TESTS = tests
+  // A run's part of the sample is its part of the text.
+  const part = Math.ceil((Number(values.count) * bytesOf(paths)) / bytes)
+  const count = Number(values.count) === 0 ? Number.MAX_SAFE_INTEGER : part
+  results.push(...(await mutate(paths, { seed: values.seed, count })))
+  report()
+}
 process.exitCode = (100 * results.filter(isNoticed).length) / results.length >= barPercent ? 0 : 1
