@@ -71,8 +71,10 @@ export class CallRunner {
       })) as [Route, Route]
       this.#routes.set(via, { unary, stream })
       this.#services.limits.origins.set(via, originOf(via, transport))
-      if (take(transport)) transport.attach?.(this.#services, via)
     }
+    // A client that could not be made holds nothing.
+    for (const [via, transport] of Object.entries(transports))
+      if (take(transport)) transport.attach?.(this.#services, via)
   }
 
   /** The transport of an operation. */

@@ -58,12 +58,13 @@ export interface QueryContext {
 
 const isText = (value: unknown): value is string => typeof value === 'string'
 const has = (method: string) => (value: unknown) => typeof (value as Record<string, unknown>)?.[method] === 'function'
+const isSignal = /* @__PURE__ */ has('addEventListener')
 const isDate = /* @__PURE__ */ has('getTime')
 const isPlace = /* @__PURE__ */ has('open')
 const keyPattern = /^[\x20-\x7e]+$/
 
 const rules: RulesOf<CallOptions> & RulesOf<QueryContext> = {
-  signal: /* @__PURE__ */ takes('an AbortSignal', (value) => value === null || has('addEventListener')(value)),
+  signal: /* @__PURE__ */ takes('an AbortSignal', (value) => value === null || isSignal(value)),
   timeoutMs: /* @__PURE__ */ takes('a number (ms)', (value) => typeof value === 'number' && !Number.isNaN(value)),
   deadline: /* @__PURE__ */ takes('a valid Date, or ms since 1970', (value) =>
     isDate(value) ? !Number.isNaN((value as Date).getTime()) : typeof value === 'number' && !Number.isNaN(value),
