@@ -24,7 +24,6 @@ const isNumber = (value: unknown): value is number => typeof value === 'number' 
 const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null
 
 export const text = /* @__PURE__ */ takes('a text', (value) => typeof value === 'string')
-export const numeric = /* @__PURE__ */ takes('a number', isNumber)
 export const flag = /* @__PURE__ */ takes('true or false', (value) => typeof value === 'boolean')
 export const callable = /* @__PURE__ */ takes('a function', (value) => typeof value === 'function')
 export const aboveZero = /* @__PURE__ */ takes('a number above 0', (value) => isNumber(value) && value > 0)
