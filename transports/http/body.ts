@@ -163,7 +163,11 @@ export class HttpBodyReader implements HttpSink, AsyncIterableIterator<Uint8Arra
   }
 }
 
-/** No Node Buffer: its `slice` and `toString` are not those of a Uint8Array. */
+/**
+ * No Node Buffer, whose `slice` and `toString` are not those of a Uint8Array; and a copy where little of the memory that
+ * a socket was read into is used, since whoever keeps the bytes would keep all of it.
+ */
 function plain(bytes: Uint8Array): Uint8Array {
+  if (bytes.byteLength * 2 < bytes.buffer.byteLength) return new Uint8Array(bytes)
   return bytes.constructor === Uint8Array ? bytes : new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }

@@ -1,6 +1,6 @@
 import { createAutoEngine, createHttpEngine, explainFault, followRedirect } from '#platform'
 import { CallError } from '../../src/core/errors/error.ts'
-import type { HttpEngine, HttpOptions } from './contract.ts'
+import type { FetchOptions, HttpEngine, HttpOptions } from './contract.ts'
 import { FetchEngine } from './engine/fetch/engine.ts'
 
 /**
@@ -21,4 +21,12 @@ export function selectEngine({ http = 'auto', dispatcher }: Pick<HttpOptions, 'h
     code: 'invalid_argument',
     message: "`http` is none of 'auto', 'undici', 'fetch' and a function",
   })
+}
+
+const names = ['credentials', 'mode', 'cache', 'redirect', 'priority', 'keepalive'] as const
+
+/** Fetch's own among the options of a transport; undefined where there is none. */
+export function fetchOptionsOf(options: FetchOptions): FetchOptions | undefined {
+  const named = names.filter((name) => options[name] !== undefined)
+  return named.length === 0 ? undefined : Object.fromEntries(named.map((name) => [name, options[name]]))
 }

@@ -504,6 +504,14 @@ describe.each(engines)('%s, as fetch does it', (name, make) => {
     expect(ports).toHaveLength(1)
   })
 
+  it('what is read in small pieces keeps no more memory than it is', async () => {
+    const { body } = await openBody(engine, { method: 'GET', url: `${server.url}/json`, headers: {} }, newScope())
+    for await (const chunk of body) {
+      expect(chunk.constructor).toBe(Uint8Array)
+      expect(chunk.buffer.byteLength).toBeLessThan(2 * chunk.byteLength + 1)
+    }
+  })
+
   it('two readers at once each get their own', async () => {
     let drip: (text: string) => Promise<void> = () => Promise.resolve()
     let end = () => {}
