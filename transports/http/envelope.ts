@@ -1,5 +1,5 @@
 import type { Violation } from '../../src/core/errors/failure.ts'
-import { readSentences, readViolations } from './violations.ts'
+import { isRecord, readSentences, readViolations } from './violations.ts'
 
 /** What an error body says, whatever it is written in. */
 export interface ErrorEnvelope {
@@ -50,7 +50,7 @@ export function readErrorEnvelope(body: unknown, essence: string, status: number
   const inner = [body.error, body.detail].find(isRecord)
   if (inner) {
     const read = fromRecord(inner, isInput)
-    return { ...read, requestId: read.requestId ?? first(body, requestIdNames, idOf) }
+    return { ...read, requestId: read.requestId ?? requestIdOf(body) }
   }
   const read = fromRecord(body, isInput)
   if (essence !== 'application/problem+json') return read
@@ -80,7 +80,8 @@ function fromRecord(body: Body, isInput: boolean): ErrorEnvelope {
     serverMessage: first(body, messageNames, messageOf),
     violations: google.violations ?? violationsOf(body, isInput),
     details,
-    requestId: first(body, requestIdNames, idOf) ?? innerRequestId(body) ?? google.requestId,
+    // Microsoft Graph has it inside.
+    requestId: requestIdOf(body) ?? requestIdOf(body.innerError) ?? google.requestId,
     retryAfterMs: google.retryAfterMs,
     isQuotaExhausted: google.isQuotaExhausted,
   }
@@ -117,10 +118,10 @@ function violationsOf(body: Body, isInput: boolean): readonly Violation[] | unde
   const { details, detail, validation, message } = body
   for (const name of violationNames) {
     const found = readViolations(body[name])
-    if (found && !isKeys(body[name])) return found
+    if (found) return found
   }
   // hapi tells the keys, and one message for all.
-  if (isKeys(validation))
+  if (isRecord(validation) && Array.isArray(validation.keys))
     return validation.keys.map((field) => ({ field: String(field), message: text(message) ?? '' }))
   if (Array.isArray(detail)) return readViolations(detail)
   if (isInput && Array.isArray(message)) return readSentences(message)
@@ -134,10 +135,6 @@ function violationsOf(body: Body, isInput: boolean): readonly Violation[] | unde
   return isInput && !Object.keys(body).some((name) => envelopeNames.test(name))
     ? readViolations(body, false)
     : undefined
-}
-
-function isKeys(value: unknown): value is { readonly keys: readonly unknown[] } {
-  return isRecord(value) && Array.isArray(value.keys)
 }
 
 /** What google.rpc puts into `details`: BadRequest, ErrorInfo, RequestInfo, RetryInfo, QuotaFailure. */
@@ -154,11 +151,6 @@ function fromGoogleDetails(details: readonly unknown[]): ErrorEnvelope {
   }
 }
 
-/** Microsoft Graph. */
-function innerRequestId({ innererror, innerError = innererror }: Body): string | undefined {
-  return isRecord(innerError) ? first(innerError, requestIdNames, idOf) : undefined
-}
-
 /** What the first of the members gives that gives anything. */
 function first(body: Body, names: readonly string[], read: (value: unknown) => string | undefined): string | undefined {
   for (const name of names) {
@@ -166,6 +158,10 @@ function first(body: Body, names: readonly string[], read: (value: unknown) => s
     if (found !== undefined) return found
   }
   return undefined
+}
+
+function requestIdOf(body: unknown): string | undefined {
+  return isRecord(body) ? first(body, requestIdNames, idOf) : undefined
 }
 
 /** An id; of a trace parent, the trace. */
@@ -196,8 +192,4 @@ function text(value: unknown): string | undefined {
 
 function tokenOf(value: unknown): string | undefined {
   return typeof value === 'string' && token.test(value) ? value : undefined
-}
-
-function isRecord(value: unknown): value is Body {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -40,8 +40,13 @@ export function readReply(call: Call, url: string, response: WholeResponse, code
     try {
       message = decode(body, type, reads, codecs)
     } catch (cause) {
-      if (cause instanceof Misfit) throw unreadable(call, response, cause.message)
-      throw unreadable(call, response, misreadJson(type, reads), cause)
+      const as = type.kind === 'json' ? 'JSON' : 'what its content type says'
+      throw unreadable(
+        call,
+        response,
+        cause === misfit ? noJson(type) : `the body cannot be read as ${as}: see cause`,
+        cause,
+      )
     }
   }
   if (message === undefined && isContentNeeded && status !== 304)
@@ -52,8 +57,8 @@ export function readReply(call: Call, url: string, response: WholeResponse, code
 
 const howEmpty = 'write optional(output) where a reply may be empty, or leave output out where it always is'
 
-/** A body of another type than the operation asks for; its message tells what came. */
-class Misfit extends Error {}
+/** Thrown for a body of another type than the operation asks for. */
+const misfit = Symbol('misfit')
 
 /** By what the operation declares, else by content type. */
 function decode(bytes: Uint8Array, type: MediaType, reads: RestBinding['reads'], codecs: Codecs | undefined): unknown {
@@ -64,9 +69,13 @@ function decode(bytes: Uint8Array, type: MediaType, reads: RestBinding['reads'],
   if (bytes.byteLength === 0) return reads === 'any' && type.kind === 'text' ? '' : undefined
   if (type.kind === 'json')
     return JSON.parse(type.charset === 'utf-8' ? decodeUtf8(bytes) : decodeText(bytes, type.charset))
-  if (reads === 'declared' && !mayBeJson(type)) throw new Misfit(otherType(type))
-  const kind = reads === 'any' ? type.kind : 'json'
-  return decodeBytes(bytes, kind, type.charset, kind === 'untyped')
+  if (reads === 'any') return decodeBytes(bytes, type.kind, type.charset)
+  if (reads === 'declared' && !mayBeJson(type)) throw misfit
+  try {
+    return JSON.parse(decodeText(bytes, type.charset))
+  } catch {
+    throw misfit
+  }
 }
 
 /** No type, and texts that are no page may hold JSON. */
@@ -74,39 +83,38 @@ function mayBeJson({ kind, essence }: MediaType): boolean {
   return kind === 'untyped' || (essence.startsWith('text/') && essence !== 'text/html')
 }
 
-function otherType({ essence, kind }: MediaType): string {
-  if (kind === 'contradicting')
-    return 'the reply has content types that contradict each other: JSON was expected; check what stands in between'
-  if (/^text\/html$|^application\/xhtml/.test(essence))
-    return `the reply is ${essence} where JSON was expected: an SPA fallback or a sign-in page? Check path and baseUrl`
-  return `the reply is ${/^[\w.+/-]{1,100}$/.test(essence) ? essence : 'of an unreadable type'} where JSON was expected: name it in response ('text', 'bytes', 'stream'), or add a codec`
-}
-
-function misreadJson({ kind, essence }: MediaType, reads: RestBinding['reads']): string {
-  if (reads === 'json' && essence === 'text/html')
-    return 'an HTML page came where JSON was asked for: check the path, and what stands in between'
-  if (reads === 'declared' && kind !== 'json')
-    return `the reply is no JSON, and has ${kind === 'untyped' ? 'no content type' : `the type ${essence}`}: name it in response ('text', 'bytes')`
-  const as = reads === 'json' || kind === 'json' ? 'JSON' : 'what its content type says'
-  return `the body cannot be read as ${as}: see cause`
+/** What came, where JSON was expected. */
+function noJson({ essence, kind }: MediaType): string {
+  const came =
+    kind === 'contradicting'
+      ? 'of types that contradict each other'
+      : kind === 'untyped'
+        ? 'of no type and no JSON'
+        : /^[\w.+/-]{1,100}$/.test(essence)
+          ? essence
+          : 'of an unreadable type'
+  const how = /html/.test(essence)
+    ? 'an SPA fallback or a sign-in page? Check path and baseUrl'
+    : "name it in response ('text', 'bytes', 'stream'), or add a codec"
+  return `the reply is ${came} where JSON was expected: ${how}`
 }
 
 /** The server did what was asked: sending it again would do it twice. */
 function unreadable(call: Call, { status, headers }: WholeResponse, what: string, cause?: unknown): CallError {
   const message = `${what}; the server did what was asked`
-  return new CallError({ code: 'internal', message, phase: 'body', sent: 'yes', status, headers, cause }, call)
+  const shown = cause === misfit ? undefined : cause
+  return new CallError({ code: 'internal', message, phase: 'body', sent: 'yes', status, headers, cause: shown }, call)
 }
 
-/** JSON, text or bytes; what is no JSON, but may be a text, is one where the reader is lenient. */
-function decodeBytes(bytes: Uint8Array, kind: MediaType['kind'], charset: string, isLenient: boolean): unknown {
+/** By content type; what is no JSON, though it may be, is a text. */
+function decodeBytes(bytes: Uint8Array, kind: MediaType['kind'], charset: string): unknown {
   if (kind === 'bytes' || kind === 'contradicting') return plainBytes(bytes)
   const text = decodeText(bytes, charset)
   if (kind === 'text') return text
   try {
     return JSON.parse(text)
-  } catch (error) {
-    if (isLenient) return text
-    throw error
+  } catch {
+    return text
   }
 }
 
@@ -126,7 +134,7 @@ function resolveLocation(headers: HeaderMap, url: string): HeaderMap {
 export async function responseError(call: Call, response: WholeResponse): Promise<never> {
   const { status, headers, body: bytes, bodyFault, redirected } = response
   const type = readMediaType(headers.get('content-type'))
-  const body = bytes.byteLength === 0 ? undefined : decodeBytes(bytes, type.kind, type.charset, true)
+  const body = bytes.byteLength === 0 ? undefined : decodeBytes(bytes, type.kind, type.charset)
   const failure = httpFailure(
     {
       status,

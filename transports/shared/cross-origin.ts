@@ -60,7 +60,7 @@ export function crossOriginFilter(rule: CrossOriginRule): CrossOriginFilter | un
 const none: CallHeaders = Object.freeze({})
 
 function warn(call: Call, name: string, factory: string): void {
-  const message = `${call.operation.name}: the header '${name}' is not sent to another origin, where it would need the server's leave: name it in ${factory}({ crossOriginHeaders: ['${name}'] }) once the server allows it`
+  const message = `${call.operation.name}: the header '${name}' is left out across origins; where the server allows it: ${factory}({ crossOriginHeaders: ['${name}'] })`
   call.scope.services.telemetry?.event?.({ type: 'warning', call, message })
 }
 
