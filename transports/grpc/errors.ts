@@ -9,39 +9,27 @@ import { decodeStatusDetails, factsOf, type GrpcDetail } from './details.ts'
 import type { FrameFault } from './frames.ts'
 import { decodeGrpcMessage, fromBase64, lastValue } from './metadata.ts'
 
-/** What a status means here. */
-interface Meaning {
-  readonly code: Code
-  /** Transient: the same call may succeed later. */
-  readonly isRetryable?: true
-  readonly isThrottled?: true
-  readonly what: string
-}
+const serverDeadlineText = 'the server ended the call at its deadline: give it more time (timeoutMs or deadline)'
 
-/** By number: https://github.com/grpc/grpc/blob/master/doc/statuscodes.md */
-const meanings: readonly Meaning[] = [
-  { code: 'internal', what: 'the server said OK where a failure was found' },
-  { code: 'canceled', what: 'the server canceled the call' },
-  { code: 'unknown', what: 'the server failed without saying how: see serverMessage' },
-  { code: 'invalid_argument', what: 'the server refused the message: see violations and serverMessage' },
-  { code: 'deadline_exceeded', what: 'the deadline passed at the server: raise timeoutMs' },
-  { code: 'not_found', what: 'the server knows no such thing' },
-  { code: 'already_exists', what: 'what was to be created is there already' },
-  { code: 'permission_denied', what: 'the caller may not do this' },
-  {
-    code: 'resource_exhausted',
-    isRetryable: true,
-    isThrottled: true,
-    what: 'the server asks for less: call again later, or see violations for the quota',
-  },
-  { code: 'failed_precondition', what: 'the server is not in the state that this needs: see violations' },
-  { code: 'aborted', what: 'another change came first: read again, then redo this one' },
-  { code: 'out_of_range', what: 'the server has nothing there' },
-  { code: 'unimplemented', what: 'the server does not offer this method: is it deployed, and baseUrl right?' },
-  { code: 'internal', what: 'the server failed: see serverMessage' },
-  { code: 'unavailable', isRetryable: true, what: 'the server is unavailable: call again later' },
-  { code: 'data_loss', what: 'the server lost data' },
-  { code: 'unauthenticated', what: 'the server refused the credential' },
+/** Code and words by number: https://github.com/grpc/grpc/blob/master/doc/statuscodes.md */
+const meanings: readonly (readonly [Code, string])[] = [
+  ['internal', 'the server said OK where a failure was found'],
+  ['canceled', 'the server canceled the call'],
+  ['unknown', 'the server failed: see serverMessage'],
+  ['invalid_argument', 'the server refused the message: see violations and serverMessage'],
+  ['deadline_exceeded', serverDeadlineText],
+  ['not_found', 'the server knows no such thing'],
+  ['already_exists', 'what was to be created is there already'],
+  ['permission_denied', 'the caller may not do this'],
+  ['resource_exhausted', 'the server asks for less: call again later, or see violations for the quota'],
+  ['failed_precondition', 'the server is not in the state that this needs: see violations'],
+  ['aborted', 'another change came first: read again, then redo this one'],
+  ['out_of_range', 'the server has nothing there'],
+  ['unimplemented', 'the server does not offer this method: is it deployed, and baseUrl right?'],
+  ['internal', 'the server failed: see serverMessage'],
+  ['unavailable', 'the server is unavailable: call again later'],
+  ['data_loss', 'the server lost data'],
+  ['unauthenticated', 'the server refused the credential'],
 ]
 
 /** HTTP answers without a grpc-status: https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md */
@@ -58,7 +46,7 @@ const byHttpStatus: Readonly<Record<number, Code>> = {
 
 /** The canonical name of a status number; `unknown` where it is none of the sixteen. */
 export function grpcCode(status: number): Code {
-  return status > 0 ? (meanings[status]?.code ?? 'unknown') : 'unknown'
+  return (status > 0 && meanings[status]?.[0]) || 'unknown'
 }
 
 /** A gRPC status as it was found in headers or trailers. */
@@ -97,11 +85,13 @@ export function readGrpcStatus(metadata: HeaderMap): GrpcStatus | undefined {
 
 /** What a status other than 0 means; pure. */
 export function statusFailure({ status, message, details }: GrpcStatus, place: StatusPlace): Failure {
-  const meaning = meanings[status] ?? (meanings[2] as Meaning)
-  const { code, isRetryable, isThrottled, what } = meaning
+  const [code, what] = meanings[status] ?? (meanings[2] as (typeof meanings)[number])
+  const isThrottled = code === 'resource_exhausted'
+  const isTransient = isThrottled || code === 'unavailable'
   const facts = factsOf(details)
   const wait = askedWait(place, facts.retryAfterMs)
-  const isQuota = isThrottled === true && wait.retryAfterMs === undefined && hasQuotaFailure(details)
+  const hasWait = wait.retryAfterMs !== undefined
+  const isQuota = isThrottled && !hasWait && details.some(({ type }) => type === 'google.rpc.QuotaFailure')
   return {
     code,
     message: facts.reason ? `${what} (${facts.reason})` : what,
@@ -109,10 +99,10 @@ export function statusFailure({ status, message, details }: GrpcStatus, place: S
     sent: 'yes',
     status,
     headers: place.headers,
-    isRetryable: isRetryable === true && !isQuota,
-    isThrottled: isThrottled === true,
+    isRetryable: isTransient && !isQuota,
+    isThrottled,
     // By analogy with 503: a server that names a wait has put the call off, not run it.
-    isUnexecuted: isRetryable === true && wait.retryAfterMs !== undefined,
+    isUnexecuted: isTransient && hasWait,
     ...wait,
     ...(place.trailers && { trailers: place.trailers }),
     ...(message && { serverMessage: message }),
@@ -146,7 +136,7 @@ export function httpStatusFailure(httpStatus: number, { headers, wallNow }: Omit
 const httpAdvice: Readonly<Record<number, string>> = {
   401: ': the credential was refused before the server was reached',
   404: ': is baseUrl right, and does the proxy route this service?',
-  415: ': the server does not speak gRPC-Web: is a translating proxy in front of it?',
+  415: ': is a gRPC-Web server, or a proxy that translates, behind baseUrl?',
   429: ': the gateway asks for fewer calls',
 }
 
@@ -167,10 +157,6 @@ function askedWait(
     ...(isForbidden && { isRetryForbidden: true }),
     ...(retryAfterMs !== undefined && { retryAfterMs }),
   }
-}
-
-function hasQuotaFailure(details: readonly GrpcDetail[]): boolean {
-  return details.some(({ type }) => type === 'google.rpc.QuotaFailure')
 }
 
 function requestIdOf({ headers, trailers }: Pick<StatusPlace, 'headers' | 'trailers'>): string | undefined {
@@ -263,14 +249,14 @@ function phaseOf({ hasBody, isStream }: ExchangeFacts): Phase {
 }
 
 const noStatus =
-  'HTTP 200 with neither message nor grpc-status: is a gRPC-Web server, or a proxy that translates, behind baseUrl?'
+  'neither message nor grpc-status came: is a gRPC-Web server, or a proxy that translates, behind baseUrl?'
 const hiddenStatus =
   'no grpc-status is visible: the browser hides it unless the server sends Access-Control-Expose-Headers: grpc-status, grpc-message, grpc-status-details-bin'
 
 const breaches: Readonly<Record<Breach, readonly [Failure['code'], string]>> = {
   content_type: [
     'unknown',
-    'the answer is no gRPC-Web by its content type: is baseUrl right, and does the server or a proxy translate?',
+    'the answer is no gRPC-Web by its content type: is a gRPC-Web server, or a proxy that translates, behind baseUrl?',
   ],
   format: ['internal', 'the answer is in another format than was asked for: see useBinaryFormat'],
   flags: ['internal', 'the body is not framed as gRPC-Web'],
@@ -293,7 +279,7 @@ export function isAtDeadline(call: Pick<Call, 'isDeadlineSent' | 'remainingMs'>)
 /** What a call ends with whose server has called it off at the deadline. */
 export const serverDeadline = {
   code: 'deadline_exceeded',
-  message: 'the server ended the call at its deadline: give it more time (timeoutMs, deadline)',
+  message: serverDeadlineText,
   isRetryable: false,
 } as const satisfies Partial<Failure>
 

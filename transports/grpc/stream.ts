@@ -5,7 +5,7 @@ import type { StreamReply } from '../../src/core/call/reply.ts'
 import { CallError } from '../../src/core/errors/error.ts'
 import { Source } from '../../src/core/stream/source.ts'
 import type { Continuity } from '../../src/core/stream/state.ts'
-import type { Timer } from '../../src/core/time/clock.ts'
+import { type Timer, watchTimer } from '../../src/core/time/clock.ts'
 import { IdleWatch } from '../http/idle-watch.ts'
 
 /** After its headers a stream waits so long for what follows: an error at once is one of the opening; ms. */
@@ -159,7 +159,8 @@ export class GrpcStream {
   #arm(delayMs: number): void {
     this.#timer?.clear()
     if (delayMs === Number.POSITIVE_INFINITY) return
-    this.#timer = this.#call.scope.services.clock.setTimer(() => this.#open(), delayMs)
+    // A process that is late looks at what lies in the socket before it calls that silence.
+    this.#timer = watchTimer(this.#call.scope.services.clock, () => this.#open(), delayMs)
   }
 }
 
