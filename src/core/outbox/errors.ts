@@ -39,12 +39,20 @@ const notAcknowledged: Failure = {
   sent: 'maybe',
 }
 
+/** By operation, since there may be thousands of channels. */
+const made = /* @__PURE__ */ new WeakMap<object, OutboxErrors>()
+
 /** The errors of a channel's sends, naming its operation. */
-export function outboxErrors(origin: ErrorOrigin): OutboxErrors {
-  return {
+export function outboxErrors({ operation }: Pick<ErrorOrigin, 'operation'>): OutboxErrors {
+  const known = made.get(operation)
+  if (known) return known
+  const origin = { operation }
+  const errors: OutboxErrors = {
     overflow: () => new CallError(full, origin),
     expired: () => new CallError(tooOld, origin),
     unsent: (cause) => new CallError({ ...notSent, cause }, origin),
     unknownOutcome: (cause) => new CallError({ ...notAcknowledged, cause }, origin),
   }
+  made.set(operation, errors)
+  return errors
 }

@@ -51,20 +51,19 @@ export class StreamCursors {
   /** What is new among `items`, with a gap wherever some are missing. */
   sift(items: Item[]): Item[] {
     this.#sawGap = false
-    if (this.#isOffset) return this.#siftEach(items, this.#offsetGap)
+    if (this.#isOffset) return this.#siftEach(items)
     const isSifted = this.sifted?.isExact === true
-    if (!isSifted && this.#recent.isReplaying) return this.#siftEach(items, this.#opaqueGap)
+    if (!isSifted && this.#recent.isReplaying) return this.#siftEach(items)
     if (!isSifted) this.#recent.addAll(items)
     for (const item of items) if (item.isGap) this.#sawGap = true
     return items
   }
 
-  /** @param gapAt - what a message with this cursor stands behind: a gap, nothing, or itself, as a `repeat`. */
-  #siftEach(items: Item[], gapAt: (cursor: string, item: Item) => Gap | 'repeat' | undefined): Item[] {
+  #siftEach(items: Item[]): Item[] {
     const sifted: Item[] = []
     for (const item of items) {
       if (item.isGap) this.#sawGap = true
-      const missing = item.cursor && !item.isGap ? gapAt(item.cursor, item) : undefined
+      const missing = item.cursor && !item.isGap ? this.#gapAt(item.cursor, item) : undefined
       if (missing === 'repeat') continue
       if (missing) {
         this.#sawGap = true
@@ -75,13 +74,18 @@ export class StreamCursors {
     return sifted
   }
 
-  readonly #opaqueGap = (cursor: string, item: Item): Gap | 'repeat' | undefined => {
+  /** What a message with this cursor stands behind: a gap, nothing, or itself, as a `repeat`. */
+  #gapAt(cursor: string, item: Item): Gap | 'repeat' | undefined {
+    return this.#isOffset ? this.#offsetGap(cursor, item) : this.#opaqueGap(cursor, item)
+  }
+
+  #opaqueGap(cursor: string, item: Item): Gap | 'repeat' | undefined {
     const from = this.#recent.last
     const judged = this.#recent.judge(cursor, item)
     return judged === 'anew' ? gap({ reason: 'epoch', from, to: cursor }) : judged === 'new' ? undefined : judged
   }
 
-  readonly #offsetGap = (cursor: string, item: Item): Gap | 'repeat' | undefined => {
+  #offsetGap(cursor: string, item: Item): Gap | 'repeat' | undefined {
     const next = readOffset(cursor)
     if (!next) return undefined
     const mark = markOf(item)

@@ -25,7 +25,7 @@ export class ChannelHistory {
   /** The last offsets with the marks of their messages; none before the first was admitted. */
   #seen: RecentOffsets | undefined
   /** What comes from behind this offset may be a replay for somebody else. */
-  #replayedSince = Number.POSITIVE_INFINITY
+  #replayedSince: number | undefined
   readonly since: WireCursor | undefined
   #last: WireCursor | undefined
   #hasAdmitted = false
@@ -76,7 +76,7 @@ export class ChannelHistory {
 
   /** Somebody else has asked for a replay from there on: what is older than what was seen here may be part of it. */
   replayedSince({ id }: WireCursor): void {
-    if (typeof id === 'number') this.#replayedSince = Math.min(this.#replayedSince, id)
+    if (typeof id === 'number') this.#replayedSince = Math.min(this.#replayedSince ?? id, id)
   }
 
   /** Whether a message is new; sets `cursor` and `gap`. */
@@ -139,7 +139,7 @@ export class ChannelHistory {
   /** What a message is that is not above the newest; before the first one nobody can tell, and it is taken for a repeat. */
   #recall(offset: number, message: unknown): Recalled {
     const recalled = this.#seen?.recall(offset, markOf(message)) ?? 'repeat'
-    return recalled === 'anew' && offset > this.#replayedSince ? 'repeat' : recalled
+    return recalled === 'anew' && offset > (this.#replayedSince ?? offset) ? 'repeat' : recalled
   }
 
   #lostSince(since: WireCursor, at: WireCursor | undefined, recovered: boolean | undefined): Gap['reason'] | undefined {
