@@ -33,8 +33,6 @@ interface Work {
   readonly run: TokenRun
   readonly kind: 'asking' | 'renewing'
   readonly promise: Promise<Credential | undefined>
-  /** It began in this very turn: a call that joins was begun beside it, not by it. */
-  readonly isFresh: boolean
 }
 
 /** What one identity holds. */
@@ -228,7 +226,7 @@ export class TokenSource {
   }
 
   #run({ context }: Call): TokenRun {
-    return { source: this, outer: tokenRunOf(context), isOver: false, calls: 0 }
+    return { source: this, outer: tokenRunOf(context), isOver: false, calls: 0, turn: thisTurn() }
   }
 
   #work(
@@ -242,20 +240,16 @@ export class TokenSource {
       run.isOver = true
       holding.work = undefined
     })
-    const begun = { kind, run, promise, isFresh: true }
-    holding.work = begun
-    queueMicrotask(() => {
-      begun.isFresh = false
-    })
+    holding.work = { kind, run, promise }
     return promise
   }
 
   /**
-   * Waits for a run of the source. A call that began after it, and is not known to be made by it, may be made by it all
-   * the same, and would wait for itself.
+   * Waits for a run of the source. A call that began in a later turn, and is not known to be made by it, may be made by
+   * it all the same, and would wait for itself.
    */
-  #join(holding: Holding, { promise, run, isFresh }: Work, call: Call): Promise<Credential | undefined> {
-    if (isFresh || call.attempt > 1 || call.isReopen) return promise
+  #join(holding: Holding, { promise, run }: Work, call: Call): Promise<Credential | undefined> {
+    if (run.turn === turn || call.attempt > 1 || call.isReopen) return promise
     const { clock, deadlines } = call.scope.services
     return new Promise((resolve, reject) => {
       const watch = () =>
@@ -322,6 +316,21 @@ class SourceRequest implements TokenRequest {
   get context(): Context {
     return contextOfRun(this.#context, this.#run)
   }
+}
+
+let turn = 0
+let isTurnCounted = false
+
+/** The number of this turn of the microtasks: what the source awaits goes on in a later one, what is called beside it does not. */
+function thisTurn(): number {
+  if (!isTurnCounted) {
+    isTurnCounted = true
+    queueMicrotask(() => {
+      isTurnCounted = false
+      turn++
+    })
+  }
+  return turn
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

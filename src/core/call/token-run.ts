@@ -13,6 +13,8 @@ export interface TokenRun {
   isOver: boolean
   /** Calls of this run that are under way. */
   calls: number
+  /** The turn of the microtasks in which it began. */
+  readonly turn: number
 }
 
 /** What follows a piece of work through everything that it awaits: Node's AsyncLocalStorage fits. */

@@ -11,7 +11,13 @@ import {
 } from '../../../src/core/call/token-run.ts'
 
 const source = {}
-const begin = (outer?: TokenRun, of: object = source): TokenRun => ({ source: of, outer, isOver: false, calls: 0 })
+const begin = (outer?: TokenRun, of: object = source): TokenRun => ({
+  source: of,
+  outer,
+  isOver: false,
+  calls: 0,
+  turn: 0,
+})
 const now = () => tokenRunOf(withTokenRun(Context.empty))
 const turn = () => new Promise((resolve) => setImmediate(resolve))
 
