@@ -10,7 +10,7 @@ const why = chromium ? '' : ' (skipped: no Chromium here)'
 
 /** What the page offers to the tests. */
 const program = `
-  import { createClient } from 'polywire'
+  import { createClient, resume, retry } from 'polywire'
   import { events, sseTransport } from 'polywire/sse'
 
   const watch = events('/stream', {}, { data: 'text', undeclared: 'yield' })
@@ -20,8 +20,9 @@ const program = `
     items: [],
     states: [],
     failure: undefined,
-    open(options, resume = { baseDelayMs: 200 }) {
-      client = createClient({ transports: { sse: sseTransport(options) }, resume })
+    open(options, again = { baseDelayMs: 200 }) {
+      const interceptors = () => [resume(again), retry()]
+      client = createClient({ transports: { sse: sseTransport(options) }, interceptors })
       stream = client.call(watch)
       stream.subscribe({
         next: ({ data }) => items.push(data),

@@ -3,18 +3,20 @@ import { HeaderMap } from '../../src/core/call/header-map.ts'
 import type { StreamReply } from '../../src/core/call/reply.ts'
 import { CallError } from '../../src/core/errors/error.ts'
 import type { Failure } from '../../src/core/errors/failure.ts'
+import { fingerprint } from '../../src/core/resume/fingerprint.ts'
 import { LateTrailers } from '../../src/core/stream/late-trailers.ts'
-import { Source, type SourceOptions } from '../../src/core/stream/source.ts'
+import { type Item, Source, type SourceOptions } from '../../src/core/stream/source.ts'
 import type { Continuity } from '../../src/core/stream/state.ts'
-import { type PageEvent, pageLife } from '../../src/core/time/page-life.ts'
+import { type PageEvent, type PageLife, pageLife } from '../../src/core/time/page-life.ts'
 import { join } from '../http/collect.ts'
 import type { HttpEngine, HttpFault, HttpHead, HttpRequest, HttpSink } from '../http/contract.ts'
-import { EventStream } from '../http/event-stream/event-stream.ts'
+import { type EventParsers, EventStream, type EventStreamSink } from '../http/event-stream/event-stream.ts'
 import { IdleWatch } from '../http/idle-watch.ts'
-import { SseBatch } from './batch.ts'
 import * as failures from './errors.ts'
-import type { SseCuts } from './quiet.ts'
-import type { SseControl, SseSettings } from './settings.ts'
+import type { SseCuts, SseHints } from './hints.ts'
+import type { CursorWay, SseLife } from './life.ts'
+import type { SseControl } from './member.ts'
+import type { EventReader } from './operation.ts'
 
 /** Of the body of an error; the rest is left. */
 const maxErrorBytes = 65_536
@@ -22,6 +24,24 @@ const maxErrorBytes = 65_536
 const defaultIdleMs = 45_000
 /** After a wake, a connection that is alive shows it within this, or is replaced by another; ms. */
 const wakeMs = 2000
+/** How one event stream is read. */
+export interface SseSettings {
+  readonly reader: EventReader
+  readonly life: SseLife
+  /** Silence after which the connection is taken for dead; ms. Undefined: 45 s once a comment has come. */
+  readonly idleTimeoutMs: number | undefined
+  readonly maxEventBytes: number
+  /** Made for `maxEventBytes`; shared by all streams of a transport. */
+  readonly parsers: EventParsers
+  /** @defaultValue 'plain' */
+  readonly cursorWay?: CursorWay
+  /** The stream has opened without the header, which kept it from opening. */
+  onOmitted?(): void
+  /** Who is told of a stream that brings nothing. @defaultValue nobody */
+  readonly hints?: SseHints | undefined
+  /** @defaultValue the page that this code runs in */
+  readonly page?: PageLife | undefined
+}
 
 /**
  * Opens an event stream; resolves when it is open.
@@ -43,9 +63,9 @@ export function openEventStream(
  * One connection of an event stream: what an engine reports to, the reply, and what its parts tell. One object with
  * many methods, since thousands of streams may be open and each closure would be held for as long.
  */
-class SseExchange implements HttpSink, StreamReply, SourceOptions {
+class SseExchange implements HttpSink, EventStreamSink, StreamReply, SourceOptions {
   readonly kind = 'stream'
-  readonly #call: Call
+  readonly call: Call
   readonly #settings: SseSettings
   /** Of the opening; let go when that is over. */
   #resolve: ((reply: StreamReply) => void) | undefined
@@ -54,7 +74,6 @@ class SseExchange implements HttpSink, StreamReply, SourceOptions {
   #head!: HttpHead
   #control!: SseControl
   #source!: Source
-  #batch!: SseBatch
   #stream!: EventStream
   #idle: IdleWatch | undefined
   #cuts: SseCuts | undefined
@@ -62,6 +81,12 @@ class SseExchange implements HttpSink, StreamReply, SourceOptions {
   #unwatch: (() => void) | undefined
   #errorBody: Uint8Array[] | undefined
   #errorSize = 0
+  /** What one read of the wire has brought, so that a reader is woken once for all of it. */
+  #items: Item[] = []
+  /** The last event id, where no item carries it. */
+  #cursor: string | undefined
+  /** The stream is over after the items. */
+  #end: { readonly failure: Failure | undefined } | undefined
 
   constructor(
     call: Call,
@@ -69,17 +94,12 @@ class SseExchange implements HttpSink, StreamReply, SourceOptions {
     resolve: (reply: StreamReply) => void,
     reject: (reason: unknown) => void,
   ) {
-    this.#call = call
+    this.call = call
     this.#settings = settings
     this.#resolve = resolve
     this.#reject = reject
-    const quietMs = settings.quiet?.waitMs(call)
+    const quietMs = settings.hints?.waitMs(call)
     if (quietMs !== undefined) this.#watched.awaitFirst(quietMs)
-  }
-
-  /** For its source. */
-  get call(): Call {
-    return this.#call
   }
 
   get messages(): Source {
@@ -98,29 +118,113 @@ class SseExchange implements HttpSink, StreamReply, SourceOptions {
     return this.#trailers.promise
   }
 
+  get #way(): CursorWay {
+    return this.#settings.cursorWay ?? 'plain'
+  }
+
+  /** The server was not told where the stream goes on. */
+  get isWithoutCursor(): boolean {
+    return this.#way === 'omitted'
+  }
+
   continuity(): Continuity {
-    return this.#settings.life.continuity(this.#call.operation.cursors)
+    return this.#settings.life.continuity(this.call.operation.cursors)
   }
 
   onHead(head: HttpHead, control: SseControl): void {
     this.#head = head
     this.#control = control
     const kind = failures.kindOf(head)
+    this.#settings.life.answered(this.#way, kind === 'stream')
     if (kind === 'error') this.#state = 'refused'
     else if (kind === 'wrong-type') this.#refuse(failures.wrongTypeFailure(head.headers))
     else this.#open(kind === 'over')
   }
 
   onData(bytes: Uint8Array): void {
-    if (this.#state === 'open') this.#read(bytes)
-    else if (this.#state === 'refused') this.#collect(bytes)
+    if (this.#state === 'refused') this.#collect(bytes)
+    if (this.#state !== 'open') return
+    this.#idle?.alive()
+    this.#cuts?.read(bytes)
+    this.#stream.feed(bytes)
+    const items = this.#items
+    if (items.length > 0) {
+      this.#items = []
+      this.#source.pushAll(items, bytes.byteLength)
+    }
+    const cursor = this.#cursor
+    this.#cursor = undefined
+    if (cursor !== undefined) this.#source.advance(cursor)
+    const end = this.#end
+    if (!end || this.#state !== 'open') return
+    this.#control.cancel()
+    this.#over(end.failure)
+  }
+
+  onEvent(type: string, data: string, id: string | undefined, cursor: string | undefined): void {
+    if (this.#end) return
+    if (cursor !== undefined) this.#cursor = cursor
+    const { reader, life } = this.#settings
+    const last = reader.lastness && this.#lastness(reader.lastness, type, data, id)
+    if (last !== undefined && this.#end) return
+    if (last !== undefined) this.#end = { failure: undefined }
+    if (last === 'drop') return
+    let message: unknown
+    try {
+      message = reader.read(type, data, id)
+    } catch (cause) {
+      this.#end = { failure: failures.unreadableFailure(cause) }
+      return
+    }
+    if (message === undefined) return
+    if (id === undefined) life.hasEventsWithoutId = true
+    else life.hasIds = true
+    const after = this.#cursor
+    this.#cursor = undefined
+    // Told apart by the type, too: events that say all by their names have no data.
+    const mark = after ? fingerprint(data, type === 'message' ? 0 : fingerprint(type)) : undefined
+    this.#items.push({ message, cursor: after, mark })
+  }
+
+  onCursor(cursor: string): void {
+    if (!this.#end) this.#cursor = cursor
+  }
+
+  onRetry(ms: number): void {
+    this.#settings.life.reconnectMs = ms
+  }
+
+  onComment(): void {
+    const { life, idleTimeoutMs } = this.#settings
+    if (life.hasComments) return
+    life.hasComments = true
+    if (idleTimeoutMs === undefined) this.#watched.start(defaultIdleMs)
+  }
+
+  onOverflow(): void {
+    this.#end ??= { failure: failures.overflowFailure(this.#settings.maxEventBytes) }
+  }
+
+  /** Whether an event is the last one; what the user's own function throws ends the stream. */
+  #lastness(
+    lastness: NonNullable<EventReader['lastness']>,
+    type: string,
+    data: string,
+    id: string | undefined,
+  ): 'deliver' | 'drop' | undefined {
+    try {
+      return lastness(type, data, id)
+    } catch (cause) {
+      this.#end = { failure: failures.untilFailure(cause) }
+      return 'drop'
+    }
   }
 
   onEnd(trailers: HeaderMap): void {
     if (this.#state === 'refused') this.#refuseByStatus()
     if (this.#state !== 'open') return
     this.#trailers.settle(() => trailers)
-    const { isResumable, resume } = this.#call.operation
+    const { isResumable, resume } = this.call.operation
     const isAwaited = this.#settings.reader.lastness !== undefined
     const isDrop = isAwaited || isResumable || resume !== undefined
     this.#over(isDrop ? failures.endFailure(isAwaited) : undefined)
@@ -129,7 +233,10 @@ class SseExchange implements HttpSink, StreamReply, SourceOptions {
   onError(fault: HttpFault): void {
     if (this.#state === 'open') this.#over(failures.dropFailure(fault))
     else if (this.#state === 'refused') this.#refuseByStatus()
-    else this.#refuse(failures.openFailure(fault, this.#settings.isPreflighted === true))
+    else {
+      this.#settings.life.unanswered(this.#way)
+      this.#refuse(failures.openFailure(fault, this.#way === 'preflighted'))
+    }
   }
 
   onAbort(reason: unknown): void {
@@ -140,39 +247,26 @@ class SseExchange implements HttpSink, StreamReply, SourceOptions {
   }
 
   #open(isOver: boolean): void {
-    const { idleTimeoutMs, life, parsers, quiet, page = pageLife() } = this.#settings
+    const { idleTimeoutMs, life, parsers, hints, page = pageLife() } = this.#settings
     this.#state = 'open'
-    this.#batch = new SseBatch(this.#settings, this)
-    this.#stream = new EventStream(this.#batch, parsers)
+    this.#stream = new EventStream(this, parsers)
     this.#source = new Source(this)
-    this.#cuts = quiet?.cuts(this.#call)
+    this.#cuts = hints?.cuts(this.call)
+    if (this.isWithoutCursor) {
+      this.#settings.onOmitted?.()
+      hints?.tellOmitted(this.call)
+    }
     this.#unwatch = page.watch((event) => this.#paged(event))
     const idleMs = idleTimeoutMs ?? (life.hasComments ? defaultIdleMs : Number.POSITIVE_INFINITY)
     if (Number.isFinite(idleMs)) this.#watched.start(idleMs)
-    this.#call.scope.mark('stream', 'yes')
+    this.call.scope.mark('stream', 'yes')
     this.#resolve?.(this)
     this.#resolve = this.#reject = undefined
     if (isOver) this.#over(undefined)
   }
 
   get #watched(): IdleWatch {
-    return (this.#idle ??= new IdleWatch(this.#call.scope.services, this))
-  }
-
-  #read(bytes: Uint8Array): void {
-    this.#idle?.alive()
-    this.#cuts?.read(bytes)
-    this.#stream.feed(bytes)
-    const { items, cursor, end } = this.#batch.take()
-    this.#source.pushAll(items, bytes.byteLength)
-    if (cursor !== undefined) this.#source.advance(cursor)
-    if (!end || this.#state !== 'open') return
-    this.#control.cancel()
-    this.#over(end.failure)
-  }
-
-  onFirstComment(): void {
-    if (this.#settings.idleTimeoutMs === undefined) this.#watched.start(defaultIdleMs)
+    return (this.#idle ??= new IdleWatch(this.call.scope.services, this))
   }
 
   onIdle(isNew: boolean): void {
@@ -180,7 +274,7 @@ class SseExchange implements HttpSink, StreamReply, SourceOptions {
   }
 
   onQuiet(): void {
-    this.#settings.quiet?.tellQuiet(this.#call, this.#state === 'open')
+    this.#settings.hints?.tellQuiet(this.call, this.#state === 'open')
   }
 
   onPause(): void {
@@ -235,7 +329,7 @@ class SseExchange implements HttpSink, StreamReply, SourceOptions {
   }
 
   #refuseByStatus(): void {
-    const { clock } = this.#call.scope.services
+    const { clock } = this.call.scope.services
     this.#refuse(failures.statusFailure(this.#head, join(this.#errorBody ?? [], this.#errorSize), clock.wallNow()))
   }
 
@@ -248,6 +342,6 @@ class SseExchange implements HttpSink, StreamReply, SourceOptions {
   /** The reconnection time that the server has named is a wait that it asks for. */
   #error(failure: Failure): CallError {
     const retryAfterMs = failure.isRetryable ? this.#settings.life.waitMs(failure.retryAfterMs) : failure.retryAfterMs
-    return new CallError(retryAfterMs === undefined ? failure : { ...failure, retryAfterMs }, this.#call)
+    return new CallError(retryAfterMs === undefined ? failure : { ...failure, retryAfterMs }, this.call)
   }
 }

@@ -1,6 +1,12 @@
 import type { OperationInfo } from '../../src/core/call/operation.ts'
 import type { Continuity } from '../../src/core/stream/state.ts'
 
+/** Re-openings with `Last-Event-ID` that a page of another origin may see fail, before one is made without it. */
+const maxHeaderFailures = 2
+
+/** How the cursor travels: not at all, in `Last-Event-ID` to another origin (which a preflight must allow), or it was left out for that. */
+export type CursorWay = 'plain' | 'preflighted' | 'omitted'
+
 /** What one event stream has learned over all its connections. */
 export class SseLife {
   /** What the server last wrote as `retry:`; ms. */
@@ -11,6 +17,27 @@ export class SseLife {
   hasIds = false
   /** … and some had none. */
   hasEventsWithoutId = false
+  /** It has been open. */
+  #hasOpened = false
+  /** Re-openings in a row that a refused preflight may have failed; never again once one has passed. */
+  #headerFailures = 0
+
+  /** The next re-opening is to be made without the header, to see whether it is what keeps the stream from opening. */
+  get mustOmitCursor(): boolean {
+    return this.#hasOpened && this.#headerFailures >= maxHeaderFailures
+  }
+
+  /** There was an answer. */
+  answered(way: CursorWay, isOpen: boolean): void {
+    if (isOpen) this.#hasOpened = true
+    if (way === 'preflighted') this.#headerFailures = Number.NEGATIVE_INFINITY
+  }
+
+  /** There was none: without the header neither, which goes along again, then. */
+  unanswered(way: CursorWay): void {
+    if (way === 'preflighted') this.#headerFailures++
+    else if (way === 'omitted') this.#headerFailures = 0
+  }
 
   /**
    * What the ids allow to promise. Opaque ones tell a repeat only while they are remembered; events without an id of

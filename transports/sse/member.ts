@@ -1,6 +1,11 @@
-import type { HttpScope, HttpSink } from '../http/contract.ts'
+import type { HttpControl, HttpScope, HttpSink } from '../http/contract.ts'
 import type { EventBoundary } from '../http/event-stream/boundary.ts'
-import type { SseControl } from './settings.ts'
+
+/** Of a connection that others may read, too. */
+export interface SseControl extends HttpControl {
+  /** It may be dead: nobody is to join it. */
+  distrust?(): void
+}
 
 /** One who reads a connection beside others. */
 export interface Joined {

@@ -1,12 +1,20 @@
 import type { Operation, OperationInfo, ResumeSpec } from '../../src/core/call/operation.ts'
 import { type Schema, validating } from '../../src/core/call/schema.ts'
+import { openingOption } from '../../src/core/resume/options.ts'
 import { defineServerStream } from '../../src/core/stream/streaming.ts'
+import { toEvent } from '../http/event-stream/event-stream.ts'
 import { headersOf, inputReader, type RequestInput } from '../http/input.ts'
 import { PathTemplate } from '../http/path.ts'
-import type { EventReader } from './batch.ts'
-import { makeReader } from './reader.ts'
-import { checkEvents } from './spec.ts'
+import { checkSpec } from '../http/spec.ts'
 import type { EventsSpec } from './types.ts'
+
+/** What the events of one stream mean. */
+export interface EventReader {
+  /** The message of an event; undefined where it is skipped. Throws where the data cannot be read. */
+  read(type: string, data: string, id: string | undefined): unknown
+  /** How an event ends the stream, if it does: as its last message, or unseen. */
+  lastness?(type: string, data: string, id: string | undefined): 'deliver' | 'drop' | undefined
+}
 
 /** What the transport needs to know of an operation. */
 export interface SseBinding {
@@ -64,13 +72,14 @@ function declared(
   }
 }
 
-function optional(map: Schemas, { cursors, gaps, retry, auth, validate }: EventsSpec): Partial<OperationInfo> {
+function optional(map: Schemas, { cursors, gaps, retry, opening, auth, validate }: EventsSpec): Partial<OperationInfo> {
   const schemas = new Map(Object.entries(map).filter(([, schema]) => validating(schema)))
   return {
     ...(schemas.size > 0 && { decodeOutput: decoderOf(schemas) }),
     ...(cursors !== undefined && { cursors }),
     ...(gaps !== undefined && { gaps }),
     ...(retry !== undefined && { retry }),
+    ...(opening !== undefined && { opening }),
     ...(auth === false && { auth }),
     ...(validate !== undefined && { validate }),
   }
@@ -85,4 +94,93 @@ function decoderOf(schemas: ReadonlyMap<string, Schema<any, any>>): NonNullable<
     const data = check(schema, event.data)
     return data instanceof Promise ? data.then((checked) => ({ ...event, data: checked })) : { ...event, data }
   }
+}
+
+type Read = EventReader['read']
+
+/** What the events of an operation mean: which are given, how their data is read, which one is the last. */
+function makeReader(map: object, { data = 'json', undeclared = 'skip', until }: EventsSpec): EventReader {
+  const names = new Set(Object.keys(map))
+  const only = names.size === 1 ? [...names][0] : undefined
+  const declared: Read = data === 'text' ? toEvent : asJson
+  const read: Read =
+    undeclared === 'skip'
+      ? (type, data, id) => (type === only || names.has(type) ? declared(type, data, id) : undefined)
+      : (type, text, id) => (names.has(type) ? declared(type, text, id) : leniently(declared, type, text, id))
+  if (until === undefined) return { read }
+  if (typeof until === 'function')
+    return { read, lastness: (type, data, id) => (until(toEvent(type, data, id)) ? 'drop' : undefined) }
+  const lastness = names.has(until) ? 'deliver' : 'drop'
+  return { read, lastness: (type) => (type === until ? lastness : undefined) }
+}
+
+/** Some servers send an event for its name alone. */
+const asJson: Read = (type, data, id) => toEvent(type, data === '' ? undefined : (JSON.parse(data) as unknown), id)
+
+/** Nobody has said what the data of an undeclared event is. */
+function leniently(read: Read, type: string, data: string, id: string | undefined): object {
+  const isUndeclared = { isUndeclared: true }
+  try {
+    return { ...(read(type, data, id) as object), ...isUndeclared }
+  } catch {
+    return { ...toEvent(type, data, id), ...isUndeclared }
+  }
+}
+
+/**
+ * Refuses what only a caller without types can write, where it is written.
+ *
+ * @throws {TypeError} naming the path and the member to change.
+ */
+function checkEvents(path: string, map: unknown, spec: EventsSpec): void {
+  const must = (isTrue: boolean, what: string) => {
+    if (!isTrue) throw new TypeError(`events('${path}', …): ${what}`)
+  }
+  const oneOf = (member: keyof EventsSpec, ...values: readonly unknown[]) =>
+    must(
+      spec[member] === undefined || values.includes(spec[member]),
+      `${member} is one of ${values.map((value) => `'${value}'`).join(', ')}`,
+    )
+  must(
+    typeof map === 'object' && map !== null && !('~standard' in map),
+    'the second argument names events: { placed: type<Order>() }',
+  )
+  for (const [name, schema] of Object.entries(map as object))
+    must(
+      (typeof schema === 'object' || typeof schema === 'function') && schema !== null && '~standard' in schema,
+      `'${name}' is a schema: type<T>(), or one of zod, valibot, arktype …`,
+    )
+  must(typeof spec === 'object' && spec !== null, "the third argument is an object such as { until: 'done' }")
+  oneOf('method', 'GET', 'POST')
+  oneOf('data', 'json', 'text')
+  oneOf('undeclared', 'skip', 'yield')
+  oneOf('cursors', 'opaque', 'offset')
+  oneOf('gaps', 'fail', 'yield')
+  must(
+    spec.until === undefined ||
+      typeof spec.until === 'function' ||
+      (typeof spec.until === 'string' && spec.until !== ''),
+    'until is the name of an event, or a function of one',
+  )
+  must(spec.opening === undefined || openingOption.fits(spec.opening), `opening is ${openingOption.takes}`)
+  must(isResume(spec.resume), "resume is a boolean, 'get', or { cursor, apply }")
+  must(spec.body === undefined || spec.method === 'POST', "a body needs method: 'POST'")
+  const { via, shape, input, query, body, headers, validate, idempotent } = spec
+  checkSpec('events', path, spec.method ?? 'GET', {
+    ...defined({ via, shape, input, query, body, headers, validate, idempotent }),
+  })
+}
+
+function isResume(resume: EventsSpec['resume']): boolean {
+  if (resume === undefined || typeof resume === 'boolean' || resume === 'get') return true
+  return (
+    typeof resume === 'object' &&
+    resume !== null &&
+    typeof resume.cursor === 'function' &&
+    typeof resume.apply === 'function'
+  )
+}
+
+function defined<T extends object>(members: T): { [K in keyof T]: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined)) as never
 }

@@ -10,7 +10,7 @@ import type { BaseUrl } from '../shared/base-url.ts'
 import { type CrossOriginFilter, crossOriginFilter } from '../shared/cross-origin.ts'
 import type { DeadlineWriter } from '../shared/deadline-header.ts'
 import { stringifyJson } from '../shared/json.ts'
-import { lastEventId } from './last-event-id.ts'
+import type { CursorWay } from './life.ts'
 import type { SseBinding } from './operation.ts'
 
 /** What the requests of one transport have in common. */
@@ -32,6 +32,7 @@ type Headers = Record<string, string>
 export class SseRequests {
   readonly #defaults: SseRequestDefaults
   readonly #filter: CrossOriginFilter | undefined
+  #isHeaderForgone = false
 
   constructor(defaults: SseRequestDefaults) {
     this.#defaults = defaults
@@ -40,13 +41,27 @@ export class SseRequests {
     this.#filter = crossOriginFilter({ factory: 'sseTransport', origin: base.origin, always, crossOriginHeaders })
   }
 
+  /**
+   * How the cursor of a call travels. On a page of another origin its header forces a preflight, which the first opening
+   * had not, and which the server may refuse without a word: then it is left out.
+   */
+  cursorWay(call: Call, mustOmit: boolean): CursorWay {
+    if (!this.#filter || this.#defaults.cursorQuery !== undefined || this.#cursor(call) === undefined) return 'plain'
+    return mustOmit || this.#isHeaderForgone ? 'omitted' : 'preflighted'
+  }
+
+  /** The server of this origin does not allow the header: it is not tried again. */
+  forgoHeader(): void {
+    this.#isHeaderForgone = true
+  }
+
   /** @throws {CallError} `invalid_argument` when the call cannot be written, `failed_precondition` when its cursor cannot. */
-  make(call: Call): HttpRequest {
+  make(call: Call, cursorWay: CursorWay = 'plain'): HttpRequest {
     const binding = call.operation.binding as SseBinding
     const input = call.input as RequestParts
     const method = call.isReopen || call.cursor !== undefined ? binding.reopenMethod : binding.method
     const body = method === 'POST' ? bodyOf(input, call) : undefined
-    const headers = this.#headers(call, input, body !== undefined)
+    const headers = this.#headers(call, input, body !== undefined, cursorWay)
     return {
       method,
       url: this.#url(call, binding, input),
@@ -68,11 +83,6 @@ export class SseRequests {
     return JSON.stringify([principalOf(call), url, headers])
   }
 
-  /** The cursor's header forces a preflight, which the first opening had not. */
-  isPreflighted({ headers }: HttpRequest): boolean {
-    return this.#filter !== undefined && headers['last-event-id'] !== undefined
-  }
-
   /** Where a declared resume has put the cursor into the input, it travels there. */
   #cursor(call: Call): string | undefined {
     return call.operation.resume ? undefined : call.cursor
@@ -89,7 +99,7 @@ export class SseRequests {
   }
 
   /** Later ones win: protocol, transport, input, call, credential. */
-  #headers(call: Call, { headers: own }: RequestParts, hasBody: boolean): Headers {
+  #headers(call: Call, { headers: own }: RequestParts, hasBody: boolean, cursorWay: CursorWay): Headers {
     const { headers: base, cursorQuery, deadlineWriter } = this.#defaults
     const headers: Headers = withoutRemoved({
       accept: 'text/event-stream',
@@ -101,7 +111,7 @@ export class SseRequests {
       ...call.headers,
       ...call.credential?.headers,
     })
-    const cursor = cursorQuery === undefined ? this.#cursor(call) : undefined
+    const cursor = cursorQuery === undefined && cursorWay !== 'omitted' ? this.#cursor(call) : undefined
     if (cursor !== undefined) headers['last-event-id'] = lastEventId(cursor) ?? unsendable(call)
     if (deadlineWriter && call.isDeadlineSent) {
       const [name, value] = deadlineWriter(call.remainingMs)
@@ -127,4 +137,23 @@ function unsendable(call: Call): never {
   const message =
     'the last event id cannot be sent in a header (control characters, or too long): set cursorQuery, where the server takes it as a parameter'
   throw new CallError({ code: 'failed_precondition', message, phase: 'resolve', sent: 'no' }, call)
+}
+
+/** Longer than any server takes beside its other headers, which often have 8 KiB in all; bytes. */
+const maxBytes = 4096
+const sendable = /^[\t\x20-\x7e\x80-\xff]+$/
+
+/**
+ * A cursor as the value of `Last-Event-ID`: its UTF-8 bytes, one character each (WHATWG HTML §9.2.3), since that is how
+ * HTTP clients write a header. Undefined where no header can hold it.
+ */
+export function lastEventId(cursor: string): string | undefined {
+  const bytes = /^[\x20-\x7e]*$/.test(cursor) ? cursor : utf8Characters(cursor)
+  return bytes.length <= maxBytes && sendable.test(bytes) ? bytes : undefined
+}
+
+function utf8Characters(text: string): string {
+  let characters = ''
+  for (const byte of new TextEncoder().encode(text)) characters += String.fromCharCode(byte)
+  return characters
 }

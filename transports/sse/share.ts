@@ -1,8 +1,22 @@
 import type { Call } from '../../src/core/call/call.ts'
-import type { HttpEngine, HttpRequest, HttpScope, HttpSink } from '../http/contract.ts'
+import type { HeaderMap } from '../../src/core/call/header-map.ts'
+import type { Services } from '../../src/core/call/scope.ts'
+import type { Phase, Sent } from '../../src/core/errors/failure.ts'
+import type { Armed } from '../../src/core/time/deadline-list.ts'
+import type {
+  HttpControl,
+  HttpEngine,
+  HttpFault,
+  HttpHead,
+  HttpRequest,
+  HttpScope,
+  HttpSink,
+} from '../http/contract.ts'
+import { EventBoundary } from '../http/event-stream/boundary.ts'
 import { callOver } from '../http/fault.ts'
-import type { SseCrowd } from './crowd.ts'
-import { SharedStream } from './shared-stream.ts'
+import { kindOf } from './errors.ts'
+import type { SseCrowd } from './hints.ts'
+import { type Joined, Member, type Shared } from './member.ts'
 
 /** One reader that wants an event stream. */
 export interface SseReader {
@@ -73,5 +87,193 @@ export class SseShare {
     const left = (this.#streams.get(key) ?? []).filter((each) => each !== stream)
     if (left.length > 0) this.#streams.set(key, left)
     else this.#streams.delete(key)
+  }
+}
+
+/** How long a reader whose queue is full may hold up the others; ms. */
+const patienceMs = 100
+/** What one connection has brought is kept this long for those who were on the connection before; ms and bytes. */
+const heldMs = 60_000
+const heldBytes = 1 << 18
+
+const outrun: HttpFault = {
+  phase: 'body',
+  sent: 'yes',
+  what: 'the reader is slower than others of the same stream: it goes on alone',
+  cause: undefined,
+}
+const lost: HttpFault = {
+  ...outrun,
+  what: 'the reader is slower than others of the same stream, which has no ids to go on after',
+  hint: 'read faster, have the server send ids, or set share: false',
+  code: 'resource_exhausted',
+}
+
+/**
+ * One connection that several read: each gets all bytes into a queue of its own. Who holds the others up for too long
+ * leaves, and goes on after its cursor on another one; when the last one has left, the connection is closed.
+ */
+class SharedStream implements HttpSink, HttpScope, Shared {
+  /** Replaced, never changed: they come and go while they are being told. */
+  #members: readonly Member[] = []
+  readonly #after: string | undefined
+  readonly #services: Services
+  readonly #onOver: () => void
+  readonly #openedAt: number
+  readonly #boundary = new EventBoundary()
+  /** All that came, for those who go on after the same cursor. */
+  #held: Uint8Array[] | undefined
+  #heldBytes = 0
+  #hasBytes = false
+  #isTrusted = true
+  #isPaused = false
+  /** What ends the patience with those who hold the others up. */
+  #patience: Armed | undefined
+  #progress: [Phase, Sent] = ['resolve', 'no']
+  #head: HttpHead | undefined
+  #control: HttpControl | undefined
+  #abort: ((reason: unknown) => void) | undefined
+  #isOver = false
+
+  /** @param after - the cursor that the request carries. */
+  constructor(after: string | undefined, services: Services, onOver: () => void) {
+    this.#after = after
+    this.#services = services
+    this.#onOver = onOver
+    this.#openedAt = services.clock.now()
+    if (after !== undefined) this.#held = []
+  }
+
+  get isOver(): boolean {
+    return this.#isOver
+  }
+
+  /** Whether a reader that goes on after `after` misses nothing here; one that begins may do so anywhere, if `live`. */
+  accepts(after: string | undefined, joining: 'start' | 'live', now: number): boolean {
+    if (this.#isOver || !this.#isTrusted || (this.#head && kindOf(this.#head) !== 'stream')) return false
+    const isSame = after === this.#after
+    if (after !== undefined) return isSame && this.#held !== undefined && now - this.#openedAt < heldMs
+    return (isSame && !this.#hasBytes) || (joining === 'live' && this.#head !== undefined)
+  }
+
+  join(joined: Joined): void {
+    const isLate = this.#hasBytes && joined.after === undefined
+    const member = new Member(joined, this, isLate && !this.#boundary.isBetweenEvents)
+    this.#members = [...this.#members, member]
+    member.start()
+    joined.scope.mark(...this.#progress)
+    if (!this.#head) return
+    joined.sink.onHead(this.#head, member)
+    if (!isLate) for (const bytes of this.#held ?? []) member.read(bytes, this.#boundary)
+    this.#pace()
+  }
+
+  /** Nobody is to join any more: it may be dead. */
+  distrust(): void {
+    this.#isTrusted = false
+  }
+
+  leave(member: Member, reason: unknown): void {
+    this.#members = this.#members.filter((each) => each !== member)
+    if (this.#members.length > 0) this.#pace()
+    else this.#close(reason)
+  }
+
+  onAbort(listener: (reason: unknown) => void): () => void {
+    this.#abort = listener
+    return () => {
+      this.#abort = undefined
+    }
+  }
+
+  mark(phase: Phase, sent: Sent): void {
+    this.#progress = [phase, sent]
+    for (const { joined } of this.#members) joined.scope.mark(phase, sent)
+  }
+
+  onHead(head: HttpHead, control: HttpControl): void {
+    this.#head = head
+    this.#control = control
+    for (const member of this.#members) member.joined.sink.onHead(head, member)
+  }
+
+  onData(bytes: Uint8Array): void {
+    this.#hasBytes = true
+    this.#hold(bytes)
+    for (const member of this.#members) member.read(bytes, this.#boundary)
+    this.#boundary.passed(bytes)
+    this.#pace()
+  }
+
+  onEnd(trailers: HeaderMap): void {
+    this.#over((sink) => sink.onEnd(trailers))
+  }
+
+  onError(fault: HttpFault): void {
+    this.#over((sink) => sink.onError(fault))
+  }
+
+  /** A reader whose queue is full stops the wire: for as long as it takes where nobody else waits, else not for long. */
+  #pace(): void {
+    if (this.#isOver) return
+    const paused = this.#members.filter((member) => member.isPaused)
+    const isAnyoneStalled = paused.length > 0 && paused.length < this.#members.length
+    if (isAnyoneStalled) this.#patience ??= this.#services.deadlines.add(this.#now() + patienceMs, () => this.#outrun())
+    else this.#forgive()
+    if (paused.length > 0 === this.#isPaused) return
+    this.#isPaused = !this.#isPaused
+    if (this.#isPaused) this.#control?.pause()
+    else this.#control?.resume()
+  }
+
+  /** Those who still hold the others up leave. */
+  #outrun(): void {
+    this.#patience = undefined
+    const slow = this.#members.filter((member) => member.isPaused)
+    this.#members = this.#members.filter((member) => !member.isPaused)
+    this.#pace()
+    for (const member of slow) member.end((sink) => sink.onError(member.joined.canResume() ? outrun : lost))
+  }
+
+  #forgive(): void {
+    if (this.#patience) this.#services.deadlines.remove(this.#patience)
+    this.#patience = undefined
+  }
+
+  #now(): number {
+    return this.#services.clock.now()
+  }
+
+  /** A member has room again, or has none any more. */
+  paced(): void {
+    this.#pace()
+  }
+
+  #hold(bytes: Uint8Array): void {
+    if (!this.#held) return
+    this.#heldBytes += bytes.byteLength
+    if (this.#heldBytes > heldBytes || this.#now() - this.#openedAt > heldMs) this.#held = undefined
+    else this.#held.push(bytes)
+  }
+
+  #close(reason: unknown): void {
+    if (this.#isOver) return
+    this.#end()
+    if (this.#control) this.#control.cancel()
+    else this.#abort?.(reason)
+  }
+
+  #end(): void {
+    this.#isOver = true
+    this.#forgive()
+    this.#onOver()
+  }
+
+  #over(tell: (sink: HttpSink) => void): void {
+    if (this.#isOver) return
+    this.#end()
+    const members = this.#members
+    this.#members = []
+    for (const member of members) member.end(tell)
   }
 }

@@ -1,10 +1,67 @@
+import type { Auth } from '../../src/core/call/auth.ts'
 import type { ServerStream } from '../../src/core/call/call-types.ts'
+import type { HeadersInit } from '../../src/core/call/header-map.ts'
 import type { Operation, ResumeSpec } from '../../src/core/call/operation.ts'
 import type { Schema } from '../../src/core/call/schema.ts'
+import type { Transport } from '../../src/core/call/transport.ts'
+import type { OpeningOptions } from '../../src/core/resume/options.ts'
 import type { RetryOptions } from '../../src/core/retry/options.ts'
 import type { Gap } from '../../src/core/stream/gap.ts'
+import type { HttpOptions } from '../http/contract.ts'
 import type { ServerEvent } from '../http/event-stream/event-stream.ts'
 import type { InputCheck, RestIn, ViaOf } from '../http/input-types.ts'
+import type { QueryStyle } from '../http/query.ts'
+import type { DeadlineHeader } from '../shared/deadline-header.ts'
+
+/** Where event streams come from and how to talk to their server. */
+export interface SseTransportOptions extends HttpOptions {
+  /** Paths are put behind it, its own path included. Absolute; in browsers it may be relative to the page. */
+  readonly baseUrl: string
+  /** Instead of the client's; `false` for none. */
+  readonly auth?: Auth | false | undefined
+  /** Sent with every request; names of the call win. */
+  readonly headers?: HeadersInit | undefined
+  /** Parameters of every request; those of the call win. */
+  readonly query?: Readonly<Record<string, unknown>> | undefined
+  /** How lists and nulls are written in queries. */
+  readonly queryStyle?: QueryStyle | undefined
+  /**
+   * The query parameter that carries the cursor instead of `Last-Event-ID`: for pages of another origin whose server
+   * does not allow that header, and for ids that no header can hold.
+   *
+   * @defaultValue none: the header
+   */
+  readonly cursorQuery?: string | undefined
+  /** How its streams are opened for the first time, where neither call nor operation says it. @defaultValue as calls are retried */
+  readonly opening?: OpeningOptions | undefined
+  /** Silence after which an open connection is taken for dead; ms, Infinity for never. @defaultValue 45_000 once the server has sent a comment, else never */
+  readonly idleTimeoutMs?: number | undefined
+  /** A larger event fails its stream with `resource_exhausted`; UTF-16 units, each one to three bytes of UTF-8. @defaultValue 16_777_216 (16 MiB) */
+  readonly maxEventBytes?: number | undefined
+  /** Tells the server how long the caller still waits, where an absolute deadline bounds the stream. @defaultValue none */
+  readonly deadlineHeader?: DeadlineHeader | undefined
+  /**
+   * Whether calls with the same URL, the same headers and the same principal (`auth.identity`) read one connection, since
+   * browsers have six for an origin over HTTP/1.1. Each reader has a queue of its own; one that is too slow for the
+   * others goes on alone, after its cursor. GET only, without a declared `resume: { cursor, apply }`.
+   *
+   * `true`: a reader that comes later gets what comes from then on, and not what the server sends first. `'auto'`: only
+   * in browsers, and only those who come before the first byte, who miss nothing. `false`: a connection each.
+   *
+   * @defaultValue 'auto'
+   */
+  readonly share?: 'auto' | boolean | undefined
+  /**
+   * In browsers, on a page of another origin: the further headers that the server allows. Accept, content type, auth,
+   * `Last-Event-ID` and what the caller names are always sent; what interceptors add is left out. @defaultValue none
+   */
+  readonly crossOriginHeaders?: readonly string[] | undefined
+}
+
+/** An SSE transport, as `createClient` takes it. */
+export interface SseTransport extends Transport<'sse'> {
+  readonly origin: string
+}
 
 /** What may be said of one event stream. */
 export interface EventsSpec {
@@ -47,6 +104,8 @@ export interface EventsSpec {
   /** Opening it twice does what opening it once does. @defaultValue by method: GET */
   readonly idempotent?: boolean
   readonly retry?: RetryOptions | false
+  /** How it is opened for the first time, instead of `retry`. @defaultValue the transport's */
+  readonly opening?: OpeningOptions
   /** `false`: it carries no credential, but one that a call brings as a header of its own. @defaultValue the transport's */
   readonly auth?: false
   /** What an event that does not fit its schema does. @defaultValue the client's */

@@ -29,6 +29,8 @@ export interface StreamReply {
   readonly continuity: () => Continuity
   /** While it is exact, the transport itself drops repeats and shows gaps: nobody else needs to remember cursors. */
   readonly sifted?: { readonly isExact: boolean }
+  /** It was opened again without its cursor, which the transport could not send: what lies between is unknown. */
+  readonly isWithoutCursor?: boolean
 }
 
 /** One message of a stream inside, on its way to the facade. */

@@ -3,12 +3,12 @@ const maxSamples = 32
 
 /**
  * A small number that equal texts share and other ones hardly ever do: the length, and characters spread over the
- * text. It is kept beside a cursor, to tell a message that comes again from another one that has its cursor.
+ * text, mixed with a seed. It is kept beside a cursor, to tell a message that comes again from another one that has its cursor.
  */
-export function fingerprint(text: string): number {
+export function fingerprint(text: string, seed = 0): number {
   const { length } = text
   const stride = length > maxSamples ? length / maxSamples : 1
-  let mark = length
+  let mark = length + seed
   for (let at = 0; at < length; at += stride) mark = (Math.imul(mark, 31) + text.charCodeAt(at | 0)) | 0
   return mark & 0x3fff_ffff
 }

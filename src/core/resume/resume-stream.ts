@@ -105,6 +105,7 @@ export class ResumingStream implements SpliceOwner, StreamReply, Waiting {
 
   #opened(reply: StreamReply): void {
     this.#reply = reply
+    if (reply.isWithoutCursor) this.#loseUnknown()
     this.cursors.sifted = reply.sifted
     this.#backoff.opened()
     this.#call.scope.setStreamState('open')
@@ -188,10 +189,15 @@ export class ResumingStream implements SpliceOwner, StreamReply, Waiting {
   #splicedIn(reply: StreamReply): void {
     const cursor = this.#sentCursor
     if (cursor !== undefined) this.cursors.resumed()
-    const lost = cursor === undefined ? this.#losses.unknown() : undefined
-    if (lost) this.#splice.lose(lost)
+    if (cursor === undefined) this.#loseUnknown()
     this.#call.scope.services.telemetry?.event?.({ type: 'resumed', call: this.#call, cursor })
     this.#opened(reply)
+  }
+
+  /** Nobody can tell whether messages are missing here. */
+  #loseUnknown(): void {
+    const lost = this.#losses.unknown()
+    if (lost) this.#splice.lose(lost)
   }
 
   #isRefused(error: unknown): error is CallError {

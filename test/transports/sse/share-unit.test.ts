@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { RetryLimits } from '../../../src/core/retry/limits.ts'
 import { DeadlineList } from '../../../src/core/time/deadline-list.ts'
 import type { HttpControl, HttpScope, HttpSink } from '../../../transports/http/contract.ts'
-import { SseCrowd } from '../../../transports/sse/crowd.ts'
+import { SseCrowd } from '../../../transports/sse/hints.ts'
 import { SseShare } from '../../../transports/sse/share.ts'
 import { manualClock } from '../../support/manual-clock.ts'
 

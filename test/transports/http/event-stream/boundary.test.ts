@@ -1,7 +1,6 @@
 import { expect, it } from 'vitest'
 import { EventBoundary } from '../../../../transports/http/event-stream/boundary.ts'
-import { EventStream } from '../../../../transports/http/event-stream/event-stream.ts'
-import { EventParsers } from '../../../../transports/http/event-stream/parser.ts'
+import { EventParsers, EventStream } from '../../../../transports/http/event-stream/event-stream.ts'
 import { freshSeed, seeded } from '../../../support/seeded.ts'
 
 function reader(datas: string[]): EventStream {

@@ -1,6 +1,11 @@
 import { describe, expect, it } from 'vitest'
-import { EventStream, type ServerEvent, toEvent } from '../../../../transports/http/event-stream/event-stream.ts'
-import { EventParsers, type EventStreamSink } from '../../../../transports/http/event-stream/parser.ts'
+import {
+  EventParsers,
+  EventStream,
+  type EventStreamSink,
+  type ServerEvent,
+  toEvent,
+} from '../../../../transports/http/event-stream/event-stream.ts'
 import { freshSeed, seeded } from '../../../support/seeded.ts'
 
 /** What a stream says: events, `cursor x`, `retry n`, `comment`, `overflow`. */

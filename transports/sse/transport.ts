@@ -1,0 +1,114 @@
+import type { Auth } from '../../src/core/call/auth.ts'
+import type { Call } from '../../src/core/call/call.ts'
+import { readHeaders } from '../../src/core/call/header-map.ts'
+import type { Reply } from '../../src/core/call/reply.ts'
+import type { Scope } from '../../src/core/call/scope.ts'
+import { aboveZero, checkOptions, object, oneOf, type RulesOf, text } from '../../src/core/options.ts'
+import { type OpeningOptions, openingOption } from '../../src/core/resume/options.ts'
+import { fetchOptionsOf, selectEngine } from '../http/choose.ts'
+import type { HttpEngine } from '../http/contract.ts'
+import { EventParsers } from '../http/event-stream/event-stream.ts'
+import { queryStyleRule, requestRules } from '../http/option-rules.ts'
+import { page, readBaseUrl } from '../shared/base-url.ts'
+import { deadlineWriter } from '../shared/deadline-header.ts'
+import { openEventStream } from './exchange.ts'
+import { SseCrowd, SseHints } from './hints.ts'
+import { SseLife } from './life.ts'
+import type { SseBinding } from './operation.ts'
+import { SseRequests } from './request.ts'
+import { SseShare } from './share.ts'
+import type { SseTransport, SseTransportOptions } from './types.ts'
+
+const rules: RulesOf<SseTransportOptions> = {
+  ...requestRules,
+  baseUrl: text,
+  query: /* @__PURE__ */ object('an object'),
+  queryStyle: queryStyleRule,
+  cursorQuery: text,
+  idleTimeoutMs: aboveZero,
+  maxEventBytes: aboveZero,
+  share: /* @__PURE__ */ oneOf('auto', true, false),
+  opening: openingOption,
+}
+
+/** Opens event streams over HTTP, each call one connection or a part of one. */
+export class HttpSseTransport implements SseTransport {
+  readonly protocol = 'sse'
+  readonly origin: string
+  readonly auth: Auth | false | undefined
+  readonly opening: OpeningOptions | undefined
+  readonly #engine: HttpEngine
+  /** Undefined where each call has a connection, and nobody counts them. */
+  readonly #share: SseShare | undefined
+  readonly #requests: SseRequests
+  readonly #idleTimeoutMs: number | undefined
+  readonly #maxEventBytes: number
+  readonly #parsers: EventParsers
+  readonly #hints = new SseHints()
+  /** By the root of a call's scopes: what outlives one connection of its stream. */
+  readonly #lives = new WeakMap<Scope, SseLife>()
+
+  constructor(options: SseTransportOptions) {
+    const base = readBaseUrl(options?.baseUrl, 'sseTransport')
+    checkOptions('sseTransport()', options, rules)
+    const { query, queryStyle = {}, cursorQuery, crossOriginHeaders = [], share = 'auto' } = options
+    const origin = { operation: { name: 'sseTransport()', protocol: 'sse', via: 'sse' } }
+    this.origin = base.origin
+    this.auth = options.auth
+    this.opening = options.opening
+    this.#idleTimeoutMs = options.idleTimeoutMs
+    this.#maxEventBytes = options.maxEventBytes ?? 1 << 24
+    this.#parsers = new EventParsers(this.#maxEventBytes)
+    this.#requests = new SseRequests({
+      base,
+      headers: readHeaders(options.headers, origin),
+      query,
+      queryStyle,
+      cursorQuery,
+      deadlineWriter: deadlineWriter(options.deadlineHeader),
+      crossOriginHeaders,
+      fetchOptions: { cache: 'no-store', ...fetchOptionsOf(options) },
+    })
+    this.#engine = selectEngine(options)
+    const inPage = page() !== undefined
+    const joining = share === 'auto' ? (inPage ? 'start' : 'no') : share ? 'live' : 'no'
+    if (joining !== 'no' || inPage)
+      this.#share = new SseShare(this.#engine, { joining, crowd: new SseCrowd(this.origin) })
+  }
+
+  send(call: Call): Promise<Reply> {
+    try {
+      const { root } = call.scope
+      const life = this.#lives.get(root) ?? new SseLife()
+      this.#lives.set(root, life)
+      const cursorWay = this.#requests.cursorWay(call, life.mustOmitCursor)
+      const request = this.#requests.make(call, cursorWay)
+      return openEventStream(this.#sender(call, life, cursorWay === 'omitted'), request, call, {
+        reader: (call.operation.binding as SseBinding).reader,
+        life,
+        cursorWay,
+        idleTimeoutMs: this.#idleTimeoutMs,
+        maxEventBytes: this.#maxEventBytes,
+        parsers: this.#parsers,
+        hints: this.#hints,
+        onOmitted: () => this.#requests.forgoHeader(),
+      })
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#engine.close()
+  }
+
+  #sender(call: Call, life: SseLife, isOmitted: boolean): Pick<HttpEngine, 'send'> {
+    if (!this.#share) return this.#engine
+    return this.#share.for({
+      call,
+      key: this.#requests.shareKey(call),
+      after: isOmitted ? undefined : call.cursor,
+      canResume: () => life.hasIds && call.operation.isResumable === true,
+    })
+  }
+}
