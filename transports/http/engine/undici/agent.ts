@@ -128,8 +128,10 @@ export class UndiciConnection implements Dispatcher {
    * What the socket has, without `100 Continue`: servers send it unasked, node:http passes over it, and undici would end
    * the connection for it. Reads until the head of the answer itself begins.
    */
-  readonly #readHead = (): Buffer | null => {
+  readonly #readHead = (size?: number): Buffer | null => {
     const socket = this.#socket as Socket
+    // The stream itself asks so, to go on: what that gave, nobody would take.
+    if (size === 0) return Socket.prototype.read.call(socket, 0)
     for (;;) {
       let chunk: Buffer | null = Socket.prototype.read.call(socket)
       if (chunk === null) return null
