@@ -26,7 +26,7 @@ export const layers: readonly { readonly files: string; readonly may: readonly s
   },
   { files: 'src/contract.ts', may: ['src/core/**', 'src/call-runner.ts'], why: 'the facade gets the rest as values' },
   { files: 'src/*', may: ['src/core/**'], why: 'the facade gets the rest as values' },
-  ...['rest', 'sse', 'websocket', 'graphql', 'grpc'].map((room) => ({
+  ...['rest', 'sse', 'websocket', 'graphql', 'grpc', 'memory'].map((room) => ({
     files: `transports/${room}/**`,
     may: ['src/core/**', `transports/${room}/**`, 'transports/http/**', 'transports/socket/**', 'transports/shared/**'],
     why: 'no protocol knows another',
