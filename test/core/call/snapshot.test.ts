@@ -1,5 +1,12 @@
+import { type Auth, createClient, type } from 'polywire'
+import { graphqlTransport, query } from 'polywire/graphql'
+import { grpcWebTransport, rpc } from 'polywire/grpc-web'
+import { channel, websocketTransport } from 'polywire/websocket'
 import { describe, expect, it } from 'vitest'
+import { WebSocketServer } from 'ws'
 import { snapshot } from '../../../src/core/call/snapshot.ts'
+import type { FetchLike } from '../../../transports/http/contract.ts'
+import { ShopService } from '../../support/proto/gen/polywire/test/v1/shop_pb.ts'
 
 describe('what was passed', () => {
   it('is plain objects, lists and dates as they are now, however deep', () => {
@@ -66,5 +73,72 @@ describe('what was passed', () => {
   it('keeps a member called __proto__ one', () => {
     const value = JSON.parse('{"__proto__": {"a": 1}, "b": {"c": 1}}')
     expect(JSON.stringify(snapshot(value))).toBe(JSON.stringify(value))
+  })
+})
+
+describe('what the caller changes after the call is not what was passed', () => {
+  const late: Auth = { name: 'late', credential: async () => ({ headers: { authorization: 'Bearer x' } }) }
+  const sent: unknown[] = []
+  /** Answers nothing of use: only what is sent counts here. */
+  const http: FetchLike = async (_url, init) => {
+    sent.push(typeof init.body === 'string' ? init.body : [...(init.body as Uint8Array)])
+    return new Response('', { status: 404 })
+  }
+
+  it('over GraphQL', async () => {
+    const client = createClient({
+      transports: { graphql: graphqlTransport({ url: 'http://a.example/graphql', http }) },
+      auth: late,
+    })
+    const find = query<unknown, { ids: number[] }>('query Find($ids: [Int!]) { find(ids: $ids) }')
+    const input = { ids: [1] }
+    const called = client.call(find, input).catch(() => undefined)
+    input.ids.push(2)
+    await called
+    expect(sent.pop()).toContain('{"ids":[1]}')
+    await client.close()
+  })
+
+  it('over gRPC-Web', async () => {
+    const transport = grpcWebTransport({ baseUrl: 'http://a.example', http })
+    const client = createClient({ transports: { 'grpc-web': transport }, auth: late })
+    const find = rpc(ShopService.method.getItem)
+    const call = async (change: boolean) => {
+      const input = { id: 1n }
+      const called = client.call(find, input as never).catch(() => undefined)
+      if (change) input.id = 2n
+      await called
+      return sent.pop()
+    }
+    const plain = await call(false)
+    expect(plain).toBeInstanceOf(Array)
+    expect(await call(true)).toEqual(plain)
+    await client.close()
+  })
+
+  it('over a WebSocket that is not open yet', async () => {
+    const server = new WebSocketServer({ port: 0 })
+    const received: unknown[] = []
+    server.on('connection', (socket) =>
+      socket.on('message', (data) => {
+        const frame = JSON.parse(String(data))
+        if (frame.type === 'subscribe') socket.send(JSON.stringify({ ...frame, type: 'subscribed' }))
+        if (frame.type === 'message') received.push(frame.data)
+      }),
+    )
+    const { port } = server.address() as { port: number }
+    const client = createClient({ transports: { websocket: websocketTransport({ url: `ws://127.0.0.1:${port}` }) } })
+    const chat = client
+      .bind({ chat: channel('chat', { send: type<{ text: string[] }>(), receive: type<unknown>() }) })
+      .chat()
+    const message = { text: ['one'] }
+    const sending = chat.send(message)
+    message.text.push('two')
+    await sending
+    while (received.length === 0) await new Promise((resolve) => setImmediate(resolve))
+    expect(received).toEqual([{ text: ['one'] }])
+    await chat.close()
+    await client.close()
+    server.close()
   })
 })
