@@ -1,7 +1,9 @@
 import type { AnyPager, PagerInfo } from '../../src/core/call/operation.ts'
 import { pageCallables } from '../../src/core/call/pages.ts'
 import { CallError, type ErrorOrigin } from '../../src/core/errors/error.ts'
+import { refusal } from '../../src/core/errors/refusal.ts'
 import { guard } from '../../src/core/guard.ts'
+import { callable, checkOptions, either, type RulesOf, text } from '../../src/core/options.ts'
 
 /** `items` is the key of the list in the page, or a function whose parameter is annotated; absent: the page is the list. */
 export interface Pager<Items> extends AnyPager {
@@ -56,6 +58,13 @@ export interface CursorPagesOptions<I> {
   readonly param?: string
 }
 
+const rules: RulesOf<CursorPagesOptions<unknown>> = {
+  items: /* @__PURE__ */ either(text, callable),
+  next: text,
+  more: text,
+  param: text,
+}
+
 /**
  * Pages that hold the cursor of the next one: `pages()` and `items()` follow them until there is none.
  *
@@ -67,7 +76,11 @@ export interface CursorPagesOptions<I> {
 export function cursorPages<const I extends string | undefined | ((page: never) => readonly unknown[]) = undefined>(
   options: CursorPagesOptions<I>,
 ): Pager<I> {
-  const { items, next, more, param = paramOf(next) } = options
+  checkOptions('cursorPages()', options, rules)
+  const { items, next, more } = options
+  if (next === undefined)
+    throw refusal('cursorPages({ next }) names where a page holds the cursor of the next one', undefined)
+  const { param = paramOf(next) } = options
   const pager: PagerInfo & Pager<I> = {
     items: items as I,
     next,

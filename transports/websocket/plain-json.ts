@@ -1,5 +1,6 @@
 import type { Credential } from '../../src/core/call/auth.ts'
 import type { Failure } from '../../src/core/errors/failure.ts'
+import { stringifyJson } from '../shared/json.ts'
 import { classifyClose } from '../socket/close-codes.ts'
 import type { Incoming, WireAdapter, WireCursor, WireFrame } from '../socket/wire-adapter.ts'
 import { readFrameError } from './errors.ts'
@@ -44,25 +45,18 @@ export function plainJson({ acks = 'auto' }: PlainJsonOptions = {}): WireAdapter
       // The channel without a name is the socket itself: nothing to subscribe to.
       topic === '' && payload === undefined && since === undefined
         ? undefined
-        : JSON.stringify({
-            type: 'subscribe',
-            channel: topic,
-            ref,
-            data: payload,
-            since: since?.id,
-            epoch: since?.epoch,
-          }),
+        : write({ type: 'subscribe', channel: topic, ref, data: payload, since: since?.id, epoch: since?.epoch }),
     unsubscribe: ({ topic }) => (topic === '' ? undefined : JSON.stringify({ type: 'unsubscribe', channel: topic })),
     publish({ topic, ref, key, message, isAcked }) {
       const header = { type: 'message', channel: topic || undefined, ref: isAcked ? ref : undefined, key }
       if (message instanceof Uint8Array || message instanceof ArrayBuffer) return encodeBinary(header, message)
-      return JSON.stringify({ ...header, data: message })
+      return write({ ...header, data: message })
     },
     request({ name, ref, payload, key, timeoutMs, headers: all }) {
       const headers = isEmpty(all) ? undefined : all
       const header = { type: 'message', channel: name, ref, key, timeoutMs, headers }
       if (payload instanceof Uint8Array || payload instanceof ArrayBuffer) return encodeBinary(header, payload)
-      return JSON.stringify({ ...header, data: payload })
+      return write({ ...header, data: payload })
     },
     cancel: (ref) => JSON.stringify({ type: 'cancel', ref }),
     ping: () => '{"type":"ping"}',
@@ -70,6 +64,11 @@ export function plainJson({ acks = 'auto' }: PlainJsonOptions = {}): WireAdapter
     decode,
     classifyClose,
   }
+}
+
+/** A frame that holds what the user sends: what JSON would lose is refused. */
+function write(frame: object): string {
+  return stringifyJson(frame, 'the frame', undefined)
 }
 
 function decode(frame: WireFrame): Incoming | undefined {

@@ -96,6 +96,19 @@ describe('the next page', () => {
   })
 })
 
+it.each<[unknown, string]>([
+  [{ nxt: 'cursor' }, "unknown option 'nxt': did you mean 'next'?"],
+  [{ next: 'n', item: 'users' }, "did you mean 'items'?"],
+  [{ next: 5 }, 'next takes'],
+  [{ next: 'n', items: ['users'] }, 'items takes'],
+  [{ items: 'users' }, 'cursorPages({ next })'],
+  [undefined, 'the options are an object'],
+])('%o is refused where it is written', (options, message) => {
+  const make = () => cursorPages(options as never)
+  expect(make).toThrow(expect.objectContaining({ code: 'invalid_argument' }))
+  expect(make).toThrow(message)
+})
+
 describe('the items of a page', () => {
   it.each<[Parameters<typeof cursorPages>[0], unknown, unknown]>([
     [{ next: 'n' }, [1, 2], [1, 2]],
