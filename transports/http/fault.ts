@@ -1,6 +1,7 @@
 import type { ErrorOrigin } from '../../src/core/errors/error.ts'
 import { CallError, isAnyCallError } from '../../src/core/errors/error.ts'
 import type { Failure } from '../../src/core/errors/failure.ts'
+import { isNetworkError } from '../../src/core/errors/transient.ts'
 import type { HttpFault } from './contract.ts'
 import { behindRedirects, type Progress, unsent } from './progress.ts'
 
@@ -80,19 +81,10 @@ function sentOf({ sent, isUnprocessed }: Explained, progress: Progress): Progres
 
 /** What names a mistake in code, rather than something that happened. */
 const mistakes = /^(?:Type|Reference|Range|Syntax)Error$/
-/** What platforms and their polyfills say of a network that failed; the same list as that of is-network-error. */
-const networkErrors =
-  /^(?:network error|NetworkError when attempting to fetch resource\.|The Internet connection appears to be offline\.|Network request failed|fetch failed|terminated| A network error occurred\.|Network connection lost\.?|Failed to fetch(?: \(.*\))?|error sending request for url.*)$/s
-
 /** Whether `error` is a mistake in code that is not ours, rather than a network that failed. */
 export function isMistake(error: unknown): boolean {
-  const { name, message, stack } = (error ?? {}) as Partial<Error>
-  if (!mistakes.test(textOf(name)) || networkErrors.test(textOf(message)) || factsOf(error).code !== '') return false
-  // Safari says no more than this, and gives it no stack.
-  return (
-    !/^Load failed(?: \(.*\))?$/.test(textOf(message)) ||
-    (stack !== undefined && !('__sentry_captured__' in (error as object)))
-  )
+  const { name } = (error ?? {}) as Partial<Error>
+  return mistakes.test(textOf(name)) && !isNetworkError(error) && factsOf(error).code === ''
 }
 
 /** Browsers say nothing on purpose; Bun, Deno and workerd tell it in words. */

@@ -1,32 +1,19 @@
 import { isAnyCallError } from './error.ts'
 
-/** What `fetch` throws where the network failed, as each platform words it: Chrome, Firefox, Safari, Node, Bun, workerd, React Native. */
-const wordings = new Set([
-  'network error',
-  'NetworkError when attempting to fetch resource.',
-  'The Internet connection appears to be offline.',
-  'Network request failed',
-  'fetch failed',
-  'terminated',
-  ' A network error occurred.',
-  'Network connection lost',
-])
-/** Chrome and Safari may add the host's name in brackets; Deno goes on with the URL. */
-const beginnings = /^(Failed to fetch|Load failed)( \(.*\))?$|^error sending request for url/
+/** What platforms and their polyfills say of a network that failed: the same list as that of is-network-error. */
+const wordings =
+  /^(?:network error|NetworkError when attempting to fetch resource\.|The Internet connection appears to be offline\.|Network request failed|fetch failed|terminated| A network error occurred\.|Network connection lost\.?|Failed to fetch(?: \(.*\))?|error sending request for url.*)$/s
+/** Safari says no more than this, and gives it no stack; Sentry adds one, and says so. */
+const safari = /^Load failed(?: \(.*\))?$/
 const codes =
   /^(ECONN(REFUSED|RESET|ABORTED)|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENETDOWN|EAI_AGAIN|ENOTFOUND|ERR_NETWORK|UND_ERR_(SOCKET|\w+_TIMEOUT))$/
 
-/**
- * Whether a TypeError is how a `fetch` says that the network failed; any other TypeError is a fault in code.
- *
- * Source of the list: is-network-error, which p-retry goes by. Safari's wording counts only without a stack, as Safari
- * throws it; Sentry adds one, and says so.
- */
+/** Whether a TypeError is how a `fetch` says that the network failed; any other TypeError is a fault in code. */
 export function isNetworkError(error: unknown): boolean {
-  if (!(error instanceof Error) || error.name !== 'TypeError') return false
-  const { message, stack } = error
-  if (message.startsWith('Load failed') && stack !== undefined && !('__sentry_captured__' in error)) return false
-  return wordings.has(message) || beginnings.test(message)
+  const { name, message, stack } = (error ?? {}) as Partial<Error>
+  if (name !== 'TypeError' || typeof message !== 'string') return false
+  if (safari.test(message)) return stack === undefined || '__sentry_captured__' in (error as object)
+  return wordings.test(message)
 }
 
 /** Whether what somebody else's code failed with may pass by itself: the network, a timeout, a retryable CallError. */
