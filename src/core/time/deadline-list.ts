@@ -14,9 +14,10 @@ export interface Armed {
 /**
  * All deadlines of one client behind one timer, none of which is judged before what lies in the sockets has been read.
  *
- * A timer or an AbortSignal.timeout a call costs 1.2–2.9 µs and is kept until it fires. An array with swap-remove, since
- * the tables that a Set leaves behind keep finished calls alive through scavenges. Where a timer ends with the request
- * in which it was made (`clock.areTimersShared === false`), each deadline has its own.
+ * A timer or an AbortSignal.timeout a call costs 1.2–2.9 µs and is kept until it fires. An array, since the
+ * tables that a Set leaves behind keep finished calls alive through scavenges; a heap, so that thousands of streams whose
+ * silence is watched cost nothing but their own moments. Where a timer ends with the request in which it was made
+ * (`clock.areTimersShared === false`), each deadline has its own.
  */
 export class DeadlineList {
   readonly #clock: Clock
@@ -37,9 +38,10 @@ export class DeadlineList {
   add(at: number, expire: () => void): Armed {
     const armed: Armed = { at, expire, index: this.#armed.length, timer: undefined }
     this.#armed.push(armed)
+    this.#rise(armed)
     if (!this.#isTimerShared) this.#scheduleAlone(armed)
     else if (at < this.#firesAt) this.#schedule(at)
-    else if (armed.index === 0) this.#timer?.hold(true)
+    else if (this.#armed.length === 1) this.#timer?.hold(true)
     return armed
   }
 
@@ -52,6 +54,8 @@ export class DeadlineList {
     if (last !== armed) {
       this.#armed[index] = last
       last.index = index
+      this.#sink(last)
+      this.#rise(last)
     } else if (index === 0) this.#timer?.hold(false)
   }
 
@@ -73,15 +77,37 @@ export class DeadlineList {
     this.#timer = undefined
     this.#firesAt = Number.POSITIVE_INFINITY
     const now = this.#clock.now()
-    for (const armed of this.#armed.filter(({ at }) => at <= now).sort(byTime)) {
-      // What one of them ends may have taken others off the list.
-      if (armed.index < 0) continue
-      this.remove(armed)
-      armed.expire()
+    // What one of them ends may take others off the list, and add some that are due later.
+    for (let left = this.#armed.length; left > 0; left--) {
+      const first = this.#armed[0]
+      if (!first || first.at > now) break
+      this.remove(first)
+      first.expire()
     }
-    let next = Number.POSITIVE_INFINITY
-    for (const { at } of this.#armed) if (at < next) next = at
-    if (next < this.#firesAt) this.#schedule(next)
+    const next = this.#armed[0]
+    if (next && next.at < this.#firesAt) this.#schedule(next.at)
+  }
+
+  /** Up to where no later one stands above it: for one that was added last, mostly nowhere. */
+  #rise(armed: Armed): void {
+    const list = this.#armed
+    while (armed.index > 0) {
+      const above = list[(armed.index - 1) >> 1] as Armed
+      if (above.at <= armed.at) return
+      swap(list, above, armed)
+    }
+  }
+
+  /** Down to where no earlier one stands below it. */
+  #sink(armed: Armed): void {
+    const list = this.#armed
+    for (;;) {
+      const left = list[armed.index * 2 + 1]
+      const right = list[armed.index * 2 + 2]
+      const below = left && right && right.at < left.at ? right : left
+      if (!below || below.at >= armed.at) return
+      swap(list, armed, below)
+    }
   }
 
   /** A host timer holds 24.8 days at most, and may fire a little early: then it is set again. */
@@ -96,6 +122,11 @@ export class DeadlineList {
   }
 }
 
-function byTime(one: Armed, other: Armed): number {
-  return one.at - other.at
+/** Two that stand one above the other change places. */
+function swap(list: Armed[], above: Armed, below: Armed): void {
+  const { index } = above
+  list[index] = below
+  list[below.index] = above
+  above.index = below.index
+  below.index = index
 }

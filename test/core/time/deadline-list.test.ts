@@ -73,6 +73,61 @@ describe('the list of deadlines', () => {
     }
   })
 
+  it('looks at few others when one of 20,000 expires, is added or leaves', async () => {
+    const clock = manualClock()
+    const list = new DeadlineList(clock)
+    let looks = 0
+    const counted = (at: number) =>
+      ({
+        valueOf: () => {
+          looks++
+          return at
+        },
+      }) as unknown as number
+    const expired: number[] = []
+    const armed = Array.from({ length: 20_000 }, (_, n) => {
+      const at = 45_000 + ((n * 7919) % 20_000)
+      return list.add(counted(at), () => expired.push(at))
+    })
+    expect(looks).toBeLessThan(20_000 * 40)
+    looks = 0
+    await clock.advance(45_999)
+    expect(expired).toEqual(Array.from({ length: 1000 }, (_, n) => 45_000 + n))
+    expect(looks).toBeLessThan(1000 * 80)
+    looks = 0
+    for (const each of armed) list.remove(each)
+    expect(looks).toBeLessThan(20_000 * 80)
+    expect(list.size).toBe(0)
+  })
+
+  it('expires each once and in order, whatever is added and taken off meanwhile', async () => {
+    const seed = freshSeed()
+    const random = seeded(seed)
+    const clock = manualClock()
+    const list = new DeadlineList(clock)
+    const due = new Map<number, number>()
+    const expired: [id: number, at: number][] = []
+    const live = new Map<number, ReturnType<DeadlineList['add']>>()
+    for (let id = 0; id < 2000; id++) {
+      const at = clock.now() + 1 + Math.floor(random() * 500)
+      due.set(id, at)
+      live.set(
+        id,
+        list.add(at, () => expired.push([id, clock.now()])),
+      )
+      if (random() < 0.4) {
+        const [gone] = [...live.keys()].slice(Math.floor(random() * live.size))
+        list.remove(live.get(gone as number) as never)
+        live.delete(gone as number)
+        if (!expired.some(([each]) => each === gone)) due.delete(gone as number)
+      }
+      if (random() < 0.3) await clock.advance(Math.floor(random() * 20))
+    }
+    await clock.advance(1000)
+    expect(expired.length, `seed ${seed}`).toBe(due.size)
+    for (const [id, at] of expired) expect(at, `seed ${seed}`).toBe(due.get(id))
+  })
+
   it('does not expire what another one takes off at the same moment', async () => {
     const clock = manualClock()
     const list = new DeadlineList(clock)
