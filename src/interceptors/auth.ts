@@ -23,7 +23,7 @@ export function auth(source: Auth): Interceptor {
     if (call.operation.auth === false) return next(call)
     const credential = ask(source, call)
     return credential instanceof Promise
-      ? credential.then((given) => send(source, call, next, given))
+      ? credential.then((granted) => send(source, call, next, granted))
       : send(source, call, next, credential)
   })
 }

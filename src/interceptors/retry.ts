@@ -21,6 +21,7 @@ import { bounded, sleep } from '../core/time/bounded.ts'
 const isBrowser = typeof (globalThis as { document?: unknown }).document !== 'undefined'
 /** How much of a server's wait may be added as jitter; ms. */
 const maxAddedJitterMs = 10_000
+const defaultMaxRetryAfterMs = 3_600_000
 const noOptions: RetryOptions = {}
 
 /**
@@ -51,9 +52,9 @@ export function retry(options: RetryOptions | false = noOptions): Interceptor {
       if (heldMs > 0) return waitFor(call, heldMs).then(() => retry(call, next))
     }
     call.scope.root.attempts = 1
-    const timeoutMs = own ? optionOf(call, defaults, 'attemptTimeoutMs') : defaults.attemptTimeoutMs
+    const timeoutMs = own ? settingsOf(call, defaults).attemptTimeoutMs : defaults.attemptTimeoutMs
     const reply = timeoutMs === undefined ? next(call) : timed(call, next, timeoutMs)
-    const onFailure = (error: unknown) => new Retrying(call, next, defaults, timeoutMs).onFirstFailure(error)
+    const onFailure = (error: unknown) => new Retrying(call, next, settingsOf(call, defaults)).onFirstFailure(error)
     return isIdle ? reply.then(undefined, onFailure) : reply.then((succeeded) => refunded(call, succeeded), onFailure)
   })
 }
@@ -101,17 +102,15 @@ function timed(call: Call, next: Next, timeoutMs: number): Promise<Reply> {
 class Retrying {
   readonly #call: Call
   readonly #next: Next
-  readonly #defaults: RetryOptions
-  readonly #timeoutMs: number | undefined
+  readonly #settings: RetryOptions
   #attempt = 1
   #waitMs = 0
   #paid = 0
 
-  constructor(call: Call, next: Next, defaults: RetryOptions, timeoutMs: number | undefined) {
+  constructor(call: Call, next: Next, settings: RetryOptions) {
     this.#call = call
     this.#next = next
-    this.#defaults = defaults
-    this.#timeoutMs = timeoutMs
+    this.#settings = settings
   }
 
   onFirstFailure(error: unknown): Promise<Reply> {
@@ -122,7 +121,7 @@ class Retrying {
         await sleep(this.#waitMs, scope)
         scope.root.attempts = ++this.#attempt
         const call = this.#call.with({ attempt: this.#attempt })
-        const timeoutMs = this.#timeoutMs
+        const timeoutMs = this.#settings.attemptTimeoutMs
         const reply = timeoutMs === undefined ? this.#next(call) : timed(call, this.#next, timeoutMs)
         return refunded(call, await reply, this.#paid)
       },
@@ -136,7 +135,7 @@ class Retrying {
     if (!isAnyCallError(error) || scope.isOver) return false
     const failure = failureOf(error)
     this.#hold(error, failure)
-    const isRetryable = this.#option('isRetryable')
+    const { isRetryable } = this.#settings
     const isTransient = isRetryable
       ? guard('retry.isRetryable()', () => isRetryable(error), this.#call)
       : error.isRetryable
@@ -155,7 +154,7 @@ class Retrying {
   #obstacle(error: CallError, failure: Failure): NotRetried | undefined {
     const call = this.#call
     const { operation, input, isKeyHonoured, keyExpiresAt } = call
-    const maxAttempts = isOff(call) ? 1 : (this.#option('maxAttempts') ?? 3)
+    const { maxAttempts = 3, maxRetryAfterMs = defaultMaxRetryAfterMs, budget = {} } = this.#settings
     if (maxAttempts <= 1) return 'disabled'
     if (failure.isMoved) return 'redirected'
     const isSafe = operation.isIdempotent || error.sent === 'no' || failure.isUnexecuted
@@ -166,11 +165,10 @@ class Retrying {
     if (!fits(call, this.#waitMs)) return 'wait_exceeds_deadline'
     // A server that has forgotten the key would do it twice.
     if (!isSafe && call.scope.services.clock.now() + this.#waitMs >= keyExpiresAt) return 'key_expired'
-    if ((error.retryAfterMs ?? 0) > this.#maxRetryAfterMs) return 'wait_too_long'
-    const budget = this.#option('budget')
+    if ((error.retryAfterMs ?? 0) > maxRetryAfterMs) return 'wait_too_long'
     if (budget === false) return undefined
     const { limits } = call.scope.services
-    const price = limits.pay(payersOf(call), failure.isThrottled === true, failure.connection, budget ?? {})
+    const price = limits.pay(payersOf(call), failure.isThrottled === true, failure.connection, budget)
     if (price === undefined) return 'budget_exhausted'
     this.#paid += price
     return undefined
@@ -178,41 +176,29 @@ class Retrying {
 
   #wait(hintMs: number, isThrottled: boolean): number {
     if (hintMs > 0) return hintMs + addedJitterMs(this.#call, hintMs)
-    const baseMs = isThrottled
-      ? (this.#option('throttleDelayMs') ?? 1000)
-      : (this.#option('baseDelayMs') ?? (isBrowser || this.#call.operation.streaming ? 500 : 50))
-    const ceiling = Math.min(this.#option('maxDelayMs') ?? 20_000, baseMs * 2 ** (this.#attempt - 1))
+    const isSlow = isBrowser || this.#call.operation.streaming
+    const { throttleDelayMs = 1000, baseDelayMs = isSlow ? 500 : 50, maxDelayMs = 20_000 } = this.#settings
+    const ceiling = Math.min(maxDelayMs, (isThrottled ? throttleDelayMs : baseDelayMs) * 2 ** (this.#attempt - 1))
     return this.#call.scope.services.clock.random() * ceiling
   }
 
   /** Later calls are held by what a throttled server asked for; by a key in flight, only those with the same key. */
   #hold(error: CallError, failure: Failure): void {
     const { retryAfterMs, status } = error
-    if (retryAfterMs === undefined || retryAfterMs > this.#maxRetryAfterMs) return
+    const { maxRetryAfterMs = defaultMaxRetryAfterMs, scope } = this.#settings
+    if (retryAfterMs === undefined || retryAfterMs > maxRetryAfterMs) return
     const { limits } = this.#call.scope.services
     const [operation, origin, key] = holdKeys(this.#call)
-    if (isThrottling(error, failure)) limits.hold(this.#option('scope') === 'origin' ? origin : operation, retryAfterMs)
+    if (isThrottling(error, failure)) limits.hold(scope === 'origin' ? origin : operation, retryAfterMs)
     else if (status === 409 && error.isRetryable && key !== undefined) limits.hold(key, retryAfterMs)
   }
-
-  get #maxRetryAfterMs(): number {
-    return this.#option('maxRetryAfterMs') ?? 3_600_000
-  }
-
-  #option<K extends keyof RetryOptions>(name: K): RetryOptions[K] {
-    return optionOf(this.#call, this.#defaults, name)
-  }
 }
 
-/** The call's own option, else its operation's, else the client's. */
-function optionOf<K extends keyof RetryOptions>(call: Call, defaults: RetryOptions, name: K): RetryOptions[K] {
-  const { retry: own } = call.options
-  const { retry: declared } = call.operation
-  return (own ? own[name] : undefined) ?? (declared ? declared[name] : undefined) ?? defaults[name]
-}
-
-function isOff({ options, operation }: Call): boolean {
-  return (options.retry ?? operation.retry) === false
+/** The call's own options over its operation's, and those over the client's. */
+function settingsOf({ options: { retry: own }, operation }: Call, defaults: RetryOptions): RetryOptions {
+  const { retry: declared } = operation
+  const isOff = (own ?? declared) === false
+  return { ...defaults, ...(declared || noOptions), ...(own || noOptions), ...(isOff && { maxAttempts: 1 }) }
 }
 
 /** The server is too busy for more calls, not only for this one: HTTP 429 and 503, and what other protocols call so. */
