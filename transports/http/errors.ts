@@ -110,12 +110,12 @@ function isLimitReached(headers: HeaderMap): boolean {
 
 /** The wait in the rate-limit headers of a throttled answer: epoch seconds or ms where the number is that large, else seconds. */
 function rateLimitResetMs(headers: HeaderMap, wallNow: number): number | undefined {
-  const given =
+  const value =
     headers.last('ratelimit-reset') ??
     headers.last('x-ratelimit-reset') ??
     /(?:^|[,;\s])(?:reset|t)=(\d+)/.exec(headers.get('ratelimit') ?? '')?.[1]
-  if (!given || !/^\d+(?:\.\d+)?$/.test(given)) return undefined
-  const reset = Number(given)
+  if (!value || !/^\d+(?:\.\d+)?$/.test(value)) return undefined
+  const reset = Number(value)
   if (reset <= 1e9) return reset * 1000
   const serverNow = parseHttpDate(headers.last('date')?.trim() ?? '', wallNow) ?? wallNow
   return Math.max(0, (reset > 1e12 ? reset : reset * 1000) - serverNow)

@@ -97,8 +97,8 @@ function flatReader(method: string, names: readonly string[], spec: InputSpec, o
     return new RequestInput(params, query, undefined, hasBody || Object.keys(left).length > 0 ? left : undefined)
   }
   /** Also takes what stood before a schema: one may drop what it does not know, path names among it. */
-  const split = (given: unknown, check: Check, raw = given): RequestInput | Promise<RequestInput> => {
-    const value = given ?? none
+  const split = (input: unknown, check: Check, raw = input): RequestInput | Promise<RequestInput> => {
+    const value = input ?? none
     if (Object.getPrototypeOf(value) !== Object.prototype && !isRecord(value)) {
       if (rest === 'query' || reserved) throw misshapen(value, origin)
       return then(part ? check(part, value) : value, (body) => new RequestInput(none, none, undefined, body))
@@ -116,7 +116,7 @@ function flatReader(method: string, names: readonly string[], spec: InputSpec, o
         else if (queryNames.includes(name)) query[name] = member
         else left[name] = member
       }
-      if (raw !== given) restore(params, names, raw)
+      if (raw !== input) restore(params, names, raw)
     }
     if (part !== undefined) {
       const checked = check(part, left)

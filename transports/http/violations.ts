@@ -55,13 +55,13 @@ function fieldOf(entry: Entry): string | undefined {
   const { source, params, location, locationType } = entry
   const own = fieldNames.map((name) => entry[name]).find((each) => each !== undefined && each !== null)
   const pointed = isRecord(source) ? (source.pointer ?? source.parameter) : undefined
-  const given = own ?? pointed ?? (locationType === 'parameter' ? location : undefined)
+  const place = own ?? pointed ?? (locationType === 'parameter' ? location : undefined)
   // Ajv tells what is missing beside the place where it is missing.
   const missing = isRecord(params) && isText(params.missingProperty) ? params.missingProperty : undefined
-  if (Array.isArray(given)) return given.map(String).join('.')
+  if (Array.isArray(place)) return place.map(String).join('.')
   // The name of an error class is no field.
-  if (!isText(given) || (given === entry.name && /(?:Error|Exception)$/.test(given))) return undefined
-  return [fromPointer(given), missing].filter(Boolean).join('.')
+  if (!isText(place) || (place === entry.name && /(?:Error|Exception)$/.test(place))) return undefined
+  return [fromPointer(place), missing].filter(Boolean).join('.')
 }
 
 /** `{ email: ['is taken'], address: { zip: ['is odd'] }, items: [{}, { id: ['is none'] }] }`; false where it is none of these. */

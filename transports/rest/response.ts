@@ -36,17 +36,17 @@ export function readReply(call: Call, url: string, response: WholeResponse, code
   let message: unknown
   // 204, 205 and 304 never carry a message.
   if (method !== 'HEAD' && status !== 204 && status !== 205 && status !== 304) {
-    const type = readMediaType(headers.get('content-type'))
+    const contentType = headers.get('content-type')
+    const isRaw = reads === 'text' || reads === 'bytes' || codecs !== undefined || body.byteLength === 0
     try {
-      message = decode(body, type, reads, codecs)
+      // What nearly every reply is, is read at once.
+      if (!isRaw && contentType !== null && utf8Json.test(contentType)) message = JSON.parse(decodeUtf8(body))
+      else message = decode(body, readMediaType(contentType), reads, codecs)
     } catch (cause) {
+      const type = readMediaType(contentType)
       const as = type.kind === 'json' ? 'JSON' : 'what its content type says'
-      throw unreadable(
-        call,
-        response,
-        cause === misfit ? noJson(type) : `the body cannot be read as ${as}: see cause`,
-        cause,
-      )
+      const what = cause === misfit ? noJson(type) : `the body cannot be read as ${as}: see cause`
+      throw unreadable(call, response, what, cause)
     }
   }
   if (message === undefined && isContentNeeded && status !== 304)
@@ -55,6 +55,7 @@ export function readReply(call: Call, url: string, response: WholeResponse, code
   return { kind: 'unary', message, status, headers, trailers }
 }
 
+const utf8Json = /^application\/json(?:; ?charset=utf-8)?$/i
 const howEmpty = 'write optional(output) where a reply may be empty, or leave output out where it always is'
 
 /** Thrown for a body of another type than the operation asks for. */
@@ -67,8 +68,7 @@ function decode(bytes: Uint8Array, type: MediaType, reads: RestBinding['reads'],
   const parse = codecs && findCodec(codecs, type.essence)?.parse
   if (parse) return parse(plainBytes(bytes), type.charset)
   if (bytes.byteLength === 0) return reads === 'any' && type.kind === 'text' ? '' : undefined
-  if (type.kind === 'json')
-    return JSON.parse(type.charset === 'utf-8' ? decodeUtf8(bytes) : decodeText(bytes, type.charset))
+  if (type.kind === 'json') return JSON.parse(decodeText(bytes, type.charset))
   if (reads === 'any') return decodeBytes(bytes, type.kind, type.charset)
   if (reads === 'declared' && !mayBeJson(type)) throw misfit
   try {
