@@ -62,15 +62,15 @@ export function meaningOf(error: GraphQLErrorItem): Meaning | undefined {
 
 /** Whether the server gave a code, known or not. */
 export function hasCode(error: GraphQLErrorItem): boolean {
-  return givenCode(error) !== undefined
+  return serverCode(error) !== undefined
 }
 
-function givenCode({ extensions, type }: GraphQLErrorItem): unknown {
+function serverCode({ extensions, type }: GraphQLErrorItem): unknown {
   return isRecord(extensions) && extensions.code !== undefined ? extensions.code : type
 }
 
 function codeOf(error: GraphQLErrorItem): string | undefined {
-  const code = givenCode(error)
+  const code = serverCode(error)
   return typeof code === 'string' || typeof code === 'number' ? String(code) : undefined
 }
 

@@ -109,9 +109,9 @@ export function graphqlOperation(
     kind: subscribing ? 'server_stream' : 'unary',
     isIdempotent: spec.idempotent ?? kind !== 'mutation',
     binding,
-    ...given(spec, 'idempotency', 'retry', 'auth', 'validate', 'resume', 'gaps'),
+    ...pick(spec, 'idempotency', 'retry', 'auth', 'validate', 'resume', 'gaps'),
     ...(subscribing && { isResumable: true }),
-    encodeInput: takeVariables(validating(variables) && (variables as Schema), {
+    encodeInput: checkVariables(validating(variables) && (variables as Schema), {
       operation: { name, protocol: 'graphql', via },
     }),
     ...(validating(output) && {
@@ -122,7 +122,7 @@ export function graphqlOperation(
 }
 
 /** Variables are an object, or nothing; only a caller without types can pass anything else. */
-function takeVariables(schema: Schema | undefined, origin: ErrorOrigin): NonNullable<OperationInfo['encodeInput']> {
+function checkVariables(schema: Schema | undefined, origin: ErrorOrigin): NonNullable<OperationInfo['encodeInput']> {
   return (input, check) => {
     if (input !== undefined && input !== null && (typeof input !== 'object' || Array.isArray(input))) {
       const message = `variables are an object such as { id: '42' }; nothing was sent`
@@ -161,6 +161,6 @@ function after(value: unknown, then: (value: unknown) => unknown): unknown {
   return value instanceof Promise ? value.then(then) : then(value)
 }
 
-function given<T extends object, K extends keyof T>(from: T, ...keys: K[]): Pick<T, K> {
+function pick<T extends object, K extends keyof T>(from: T, ...keys: K[]): Pick<T, K> {
   return Object.fromEntries(keys.filter((key) => from[key] !== undefined).map((key) => [key, from[key]])) as Pick<T, K>
 }

@@ -177,12 +177,8 @@ function start(
   wire.engine.send(request, exchange, scope)
 }
 
-/** Nothing of a message keeps the read buffer of a socket alive: fields of bytes, and what the schema does not know. */
+/** Nothing of a message keeps the read buffer of a socket alive. */
 function decode(call: Call, wire: GrpcWebWire, { fromBinary }: Protobuf, content: Uint8Array): unknown {
   const { output } = methodOf(call)
-  const isOwn = content.byteLength === content.buffer.byteLength
-  return withOwnBytes(
-    output,
-    fromBinary(output, isOwn ? content : new Uint8Array(content), wire.connectOptions.binaryOptions),
-  )
+  return withOwnBytes(output, fromBinary(output, content, wire.connectOptions.binaryOptions))
 }

@@ -153,36 +153,45 @@ export class OutboxMessages implements AsyncIterableIterator<unknown> {
 
 /** ScalarType.BYTES of protobuf-es. */
 const bytesType = 12
-const bytesHolders = new WeakMap<DescMessage, boolean>()
+/** Fields that are bytes or hold messages, by schema. */
+const parts = new WeakMap<DescMessage, DescMessage['fields']>()
 
 /**
- * The same message, whose fields of bytes are plain Uint8Arrays of their own: a decoder gives views, which in Node are
- * Buffers, show what lies beside them, and keep all of it in memory.
+ * The same message, whose bytes (fields, and what its schema does not know) are plain Uint8Arrays of their own: a decoder
+ * gives views, which in Node are Buffers, show what lies beside them, and keep all of it in memory.
  */
 export function withOwnBytes<T>(schema: DescMessage, message: T): T {
-  let holds = bytesHolders.get(schema)
-  if (holds === undefined) {
-    holds = holdsBytes(schema, new Set())
-    bytesHolders.set(schema, holds)
+  let fields = parts.get(schema)
+  if (!fields) {
+    fields = schema.fields.filter((field) => field.scalar === bytesType || isPlainMessage(field.message))
+    parts.set(schema, fields)
   }
-  if (holds) detach(message as Record<string, unknown>)
+  for (const { oneof, localName, fieldKind, message: inner } of fields) {
+    const holder = (oneof ? (message as Members)[oneof.localName] : message) as Members | undefined
+    if (!holder || (oneof && holder.case !== localName)) continue
+    if (fieldKind === 'list' || fieldKind === 'map') {
+      const items = holder[localName] as Members | undefined
+      for (const name in items) ownPart(items, name, inner)
+    } else ownPart(holder, oneof ? 'value' : localName, inner)
+  }
+  const unknown = (message as { $unknown?: Members[] }).$unknown
+  if (unknown) for (const field of unknown) ownPart(field, 'data', undefined)
   return message
 }
 
-function holdsBytes(schema: DescMessage, seen: Set<DescMessage>): boolean {
-  if (seen.has(schema)) return false
-  seen.add(schema)
-  return schema.fields.some(
-    ({ scalar, message }) => scalar === bytesType || (message !== undefined && holdsBytes(message, seen)),
-  )
+type Members = Record<string, unknown>
+
+/** protobuf-es gives a Struct as the JSON that it is. */
+function isPlainMessage(schema: DescMessage | undefined): boolean {
+  return schema !== undefined && schema.typeName !== 'google.protobuf.Struct'
 }
 
-function detach(value: Record<string, unknown>): void {
-  for (const name of Object.keys(value)) {
-    const member = value[name]
-    if (member instanceof Uint8Array) {
-      const isOwn = member.constructor === Uint8Array && member.byteLength === member.buffer.byteLength
-      if (!isOwn) value[name] = new Uint8Array(member)
-    } else if (typeof member === 'object' && member !== null) detach(member as Record<string, unknown>)
-  }
+function ownPart(holder: Members, name: string, schema: DescMessage | undefined): void {
+  const value = holder[name]
+  if (value instanceof Uint8Array) {
+    // Most are empty; asking a small array for its buffer is what costs.
+    if (value.length === 0 || (value.constructor === Uint8Array && value.length === value.buffer.byteLength)) return
+    // A default stands on the prototype, and setting it would say that it was sent.
+    if (Object.hasOwn(holder, name)) holder[name] = new Uint8Array(value)
+  } else if (schema && typeof value === 'object' && value !== null) withOwnBytes(schema, value)
 }

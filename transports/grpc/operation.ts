@@ -75,7 +75,7 @@ export function rpcOperation(method: DescMethod, spec: AnySpec = {}): Operation<
     ...(kind === 'client_stream' && { isReplayable: Array.isArray }),
     ...(kind === 'server_stream' && { streaming: receiving }),
     ...(kind === 'bidi_stream' && { streaming: bidi }),
-    ...given(spec),
+    ...pick(spec),
   }
   return defineOperation(info)
 }
@@ -88,7 +88,7 @@ export function serviceOperations(service: DescService, spec?: MethodSpec): Reco
   return operations
 }
 
-function given(spec: AnySpec): Partial<AnySpec> {
+function pick(spec: AnySpec): Partial<AnySpec> {
   return Object.fromEntries(passed.flatMap((key) => (spec[key] === undefined ? [] : [[key, spec[key]]])))
 }
 
