@@ -99,7 +99,8 @@ class Collector implements HttpSink, BufferedResponse {
 
   onError(fault: HttpFault): void {
     this.#chunks = undefined
-    if (!isErrorStatus(this.status)) {
+    // An answer that tells of a failure keeps its status, whatever becomes of its body.
+    if (this.status < 400) {
       this.reject(new HttpFaultError(fault))
       return
     }
@@ -117,11 +118,6 @@ class Collector implements HttpSink, BufferedResponse {
     this.#control?.cancel()
     this.onError(tooLarge(maxBodyBytes))
   }
-}
-
-/** Whether an answer tells of a failure: what becomes of its body then never hides its status. */
-export function isErrorStatus(status: number): boolean {
-  return status >= 400
 }
 
 /** The length of the body as it will be read; unknown where it is chunked or compressed. */

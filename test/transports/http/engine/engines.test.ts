@@ -471,9 +471,12 @@ describe.each(engines)('%s, as fetch does it', (name, make) => {
     expect(JSON.parse((await send('/echo', own)).text()).headers).toMatchObject(own)
   })
 
-  it('asks for a range of what is not compressed', async () => {
+  it('asks for a range, and for events, of what is not compressed', async () => {
     const { headers } = JSON.parse((await send('/echo', { range: 'bytes=0-9' })).text())
     expect(headers['accept-encoding']).toMatch(/identity/)
+    if (name !== 'undici') return
+    const stream = JSON.parse((await send('/echo', { accept: 'text/event-stream' })).text())
+    expect(stream.headers['accept-encoding']).toBe('identity')
   })
 
   it('421: once more on a fresh connection, whatever the method', async () => {

@@ -73,8 +73,9 @@ export class UndiciExchange implements HttpControl {
       const { origin, path } = this.#route.splitter.split(url)
       const { headers: own } = this.#request
       const headers: Record<string, string> = { ...defaults, ...own }
-      // The range of a compressed body is none of the body.
-      if (own.range !== undefined) headers['accept-encoding'] = own['accept-encoding'] ?? 'identity'
+      // The range of a compressed body is none of the body, and what compresses event streams holds events back.
+      if (own.range !== undefined || own.accept === 'text/event-stream')
+        headers['accept-encoding'] = own['accept-encoding'] ?? 'identity'
       const options =
         typeof body === 'function' || (body && onUploadProgress)
           ? { origin, path, method, ...this.#uploading(headers, body) }
