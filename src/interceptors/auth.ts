@@ -91,7 +91,9 @@ function sourceFailure(source: Auth, call: Call, cause: unknown, where: Partial<
   const end = isUnsent ? '; nothing was sent' : ''
   const failure = (code: Failure['code'], message: string, isRetryable: boolean) =>
     new CallError({ ...where, code, message: `${message}${end}`, isRetryable, cause }, call)
-  if (cause instanceof SelfWait) return failure('failed_precondition', cause.message, false)
+  // Of this call, or of the one that the source has made: the words are the same, since the mend is.
+  const wait = isAnyCallError(cause) ? cause.cause : cause
+  if (wait instanceof SelfWait) return failure('failed_precondition', wait.message, false)
   const what = isUnsent
     ? `the credential source '${source.name}' failed`
     : 'the credential was refused, and its renewal failed'

@@ -67,7 +67,8 @@ describe('calls of a token source, where there is no async context', () => {
     await turn()
     await clock.advance(4999)
     const error = (await outcome) as CallError
-    expect(error).toMatchObject({ code: 'unauthenticated', operation: 'GET /thing' })
+    expect(error).toMatchObject({ code: 'failed_precondition', operation: 'GET /thing' })
+    expect(error.message).toContain('auth: false')
     expect(isCallError(error.cause)).toBe(true)
     expect((error.cause as CallError).message).toMatch(/auth: false.*context of the token request.*before the source/)
     expect(sent).toEqual([])

@@ -81,7 +81,8 @@ describe('calls of a token source by the same client', () => {
     await elsewhere.ran()
     await clock.advance(4999)
     const error = (await outcome) as CallError
-    expect(error).toMatchObject({ code: 'unauthenticated', operation: 'GET /thing' })
+    expect(error).toMatchObject({ code: 'failed_precondition', operation: 'GET /thing' })
+    expect(error.message).toContain('auth: false')
     expect(error.cause).toMatchObject({ code: 'failed_precondition', operation: 'POST /login', sent: 'no' })
     expect((error.cause as CallError).message).toMatch(/auth: false.*context of the token request/)
     expect(sent).toEqual([['GET /thing', 'stale']])

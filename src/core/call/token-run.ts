@@ -69,7 +69,7 @@ export function tokenRunOf(context: Context, source?: object): TokenRun | undefi
 export class SelfWait extends Error {
   constructor(waitedMs: number) {
     super(
-      `waited ${waitedMs / 1000} s for a token whose source was at work already. If the source makes this call, it waits for itself: declare the operation with auth: false, give the call the context of the token request, or start it before the source first awaits`,
+      `a call waited ${waitedMs / 1000} s for a token whose source was at work already. If the source itself makes that call, it waits for itself: declare the operation with auth: false, give the call the context of the token request, or start it before the source first awaits`,
     )
   }
 }
