@@ -87,7 +87,7 @@ export const limits = {
   fileLines: 350,
   functionLines: 50,
   /** Of `transports/*.ts`: options, factory, builders. */
-  faceLines: 200,
+  faceLines: 135,
   /** Below this a file needs a second importer. */
   smallLines: 20,
   /** Files of the core that refer to each other in a circle, types included. */
@@ -97,6 +97,6 @@ export const limits = {
 /** The short files with one importer that stay files all the same, and why: three at most. */
 export const smallFiles: Readonly<Record<string, string>> = {
   'src/interceptors/index.ts': 'the list of what users may put into a chain of their own',
-  'src/core/store/canonical-text.ts': 'to be merged',
-  'transports/sse/last-event-id.ts': 'to be merged',
+  'src/core/store/canonical-text.ts':
+    'one text for a value, whatever the order of its keys: a concept with tests of its own',
 }

@@ -1,6 +1,6 @@
 export { auth } from './auth.ts'
 export { type DeadlineOptions, deadline } from './deadline.ts'
 export { type IdempotencyKeyOptions, idempotencyKey } from './idempotency-key.ts'
-export { type OpeningOptions, type ResumeOptions, resume } from './resume.ts'
+export { type ResumeOptions, resume } from './resume.ts'
 export { retry } from './retry.ts'
 export { attemptSpan, callSpan } from './telemetry.ts'

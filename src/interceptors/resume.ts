@@ -4,7 +4,7 @@ import { checkOptions } from '../core/options.ts'
 import { type ResumeOptions, resumeRules } from '../core/resume/options.ts'
 import type { Streaming } from '../core/stream/streaming.ts'
 
-export type { OpeningOptions, ResumeOptions } from '../core/resume/options.ts'
+export type { ResumeOptions } from '../core/resume/options.ts'
 
 /**
  * Opens a broken stream again after the last cursor received, and splices the attempts into one series of messages.

@@ -147,7 +147,7 @@ const sendable = /^[\t\x20-\x7e\x80-\xff]+$/
  * A cursor as the value of `Last-Event-ID`: its UTF-8 bytes, one character each (WHATWG HTML §9.2.3), since that is how
  * HTTP clients write a header. Undefined where no header can hold it.
  */
-export function lastEventId(cursor: string): string | undefined {
+function lastEventId(cursor: string): string | undefined {
   const bytes = /^[\x20-\x7e]*$/.test(cursor) ? cursor : utf8Characters(cursor)
   return bytes.length <= maxBytes && sendable.test(bytes) ? bytes : undefined
 }
