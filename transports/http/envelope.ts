@@ -25,7 +25,7 @@ const maxTextLength = 2_000
 
 /** Names of members, the most telling first. */
 const codeNames = ['code', 'errorCode', 'error_code', 'reason']
-const messageNames = ['message', 'error_description', 'detail', 'title', 'error', 'msg', 'errors']
+const messageNames = ['message', 'Message', 'error_description', 'detail', 'title', 'error', 'msg', 'errors']
 const requestIdNames = ['request_id', 'requestId', 'requestID', 'request-id', 'traceId']
 /** Where lists of refused fields stand. */
 const violationNames = ['errors', 'invalid-params', 'invalid_params', 'violations', 'validation']
@@ -68,7 +68,7 @@ function fromList(body: readonly unknown[]): ErrorEnvelope {
   const violations = readViolations(body)
   const [head] = body
   const isWhole = isRecord(head) && (head.errorCode !== undefined || violations === undefined)
-  return isWhole ? { ...fromRecord(head, false), violations } : { violations }
+  return isWhole ? { ...fromRecord(head, false), violations } : { violations, serverMessage: messageOf(body) }
 }
 
 /** Members side by side. */
@@ -80,8 +80,8 @@ function fromRecord(body: Body, isInput: boolean): ErrorEnvelope {
     serverMessage: first(body, messageNames, messageOf),
     violations: google.violations ?? violationsOf(body, isInput),
     details,
-    // Microsoft Graph has it inside.
-    requestId: requestIdOf(body) ?? requestIdOf(body.innerError) ?? google.requestId,
+    // Microsoft's have it inside.
+    requestId: requestIdOf(body) ?? requestIdOf(body.innerError ?? body.innererror) ?? google.requestId,
     retryAfterMs: google.retryAfterMs,
     isQuotaExhausted: google.isQuotaExhausted,
   }

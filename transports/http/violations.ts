@@ -43,7 +43,8 @@ export function readSentences(value: unknown): readonly Violation[] | undefined 
 }
 
 function addEntry(entry: unknown, found: Violation[]): void {
-  if (!isRecord(entry)) return
+  // GraphQL's paths are those of the answer.
+  if (!isRecord(entry) || 'locations' in entry || 'extensions' in entry) return
   const message = messageNames.map((name) => entry[name]).find(isText)
   if (message === undefined) return
   // Salesforce names several fields in one entry.

@@ -663,6 +663,31 @@ describe('what error bodies say', () => {
         violations: [{ field: 'maxResults', message: 'Invalid value' }],
       },
     ],
+    ['Django REST, a list of sentences', 400, ['Invalid input.', 'No.'], { serverMessage: 'Invalid input.; No.' }],
+    [
+      'OData, the id inside',
+      500,
+      { error: { code: 'X', message: 'no', innererror: { 'request-id': 'a-1' } } },
+      { reason: 'X', serverMessage: 'no', requestId: 'a-1' },
+    ],
+    [
+      'AWS, with a capital',
+      400,
+      { __type: 'ThrottlingException', Message: 'slow' },
+      { reason: 'ThrottlingException', serverMessage: 'slow' },
+    ],
+    [
+      'GraphQL: the path of an answer is no field of the input',
+      400,
+      { errors: [{ message: 'no', path: ['user', 'email'], locations: [{ line: 1, column: 2 }] }] },
+      {},
+    ],
+    [
+      'ASP.NET, about the body as a whole',
+      400,
+      { title: 'no', status: 400, errors: { '': ['A non-empty request body is required.'] } },
+      { serverMessage: 'no', violations: [{ field: '', message: 'A non-empty request body is required.' }] },
+    ],
     [
       'a class of errors is no field',
       400,
