@@ -117,7 +117,7 @@ function encodeByType(
     if (serialize) return whole(serialize(value), contentType)
     if (isJson(essence)) return whole(stringifyJson(value, 'the body', origin), contentType)
     if (essence === 'application/x-www-form-urlencoded')
-      return whole(encodeQuery(value as object, queryStyle, origin), contentType)
+      return whole(encodeQuery(value as object, queryStyle, origin, 'the form'), contentType)
     if (essence === 'multipart/form-data') return encodeBlob(multipart(value as never) as StreamableBlob, undefined)
   } catch (cause) {
     if (isAnyCallError(cause)) throw cause

@@ -19,15 +19,21 @@ const maxDepth = 16
  *
  * `undefined` is left out; dates (and all that has a `toJSON`) are written as in JSON; an empty list leaves nothing.
  *
+ * @param what - for errors, where it is no query: `the form`.
  * @throws {CallError} `invalid_argument` when a value has no text: NaN, an invalid date, a function, a symbol, half a
  * surrogate pair, an object that holds itself. It names the parameter, never the value.
  */
-export function encodeQuery(values: object, style: QueryStyle = standard, origin?: ErrorOrigin): string {
+export function encodeQuery(
+  values: object,
+  style: QueryStyle = standard,
+  origin?: ErrorOrigin,
+  what = 'the query',
+): string {
   if (isSearchParams(values)) return values.toString()
-  refuseLost(values, '', origin)
+  refuseLost(values, '', what, origin)
   let query = ''
   for (const [key, value] of Object.entries(values))
-    query += pairs(encode(key, key, origin), value, { key, style, origin }, 0)
+    query += pairs(encode(key, key, origin, what), value, { key, style, origin, what }, 0)
   return query.slice(1)
 }
 
@@ -39,6 +45,7 @@ export function joinQuery(a: string, b: string): string {
 interface Place {
   /** The parameter, for errors. */
   readonly key: string
+  readonly what: string
   readonly style: QueryStyle
   readonly origin: ErrorOrigin | undefined
 }
@@ -47,15 +54,16 @@ interface Place {
 function pairs(name: string, value: unknown, place: Place, depth: number): string {
   if (value === undefined) return ''
   if (value === null) return place.style.nulls === 'omit' ? '' : `&${name}=`
-  if (typeof value !== 'object') return `&${name}=${encode(scalar(value, place), place.key, place.origin)}`
-  if (depth > maxDepth) throw refusal(`'${place.key}' of the query is nested too deeply, or holds itself`, place.origin)
+  if (typeof value !== 'object') return `&${name}=${encode(scalar(value, place), place.key, place.origin, place.what)}`
+  if (depth > maxDepth)
+    throw refusal(`'${place.key}' of ${place.what} is nested too deeply, or holds itself`, place.origin)
   if (Array.isArray(value)) return list(name, value, place, depth)
   if (typeof (value as { toJSON?: unknown }).toJSON === 'function')
     return pairs(name, jsonOf(value, place), place, depth + 1)
-  refuseLost(value, pathOf(name), place.origin)
+  refuseLost(value, pathOf(name), place.what, place.origin)
   let all = ''
   for (const [key, member] of Object.entries(value))
-    all += pairs(`${name}%5B${encode(key, place.key, place.origin)}%5D`, member, place, depth + 1)
+    all += pairs(`${name}%5B${encode(key, place.key, place.origin, place.what)}%5D`, member, place, depth + 1)
   return all
 }
 
@@ -84,38 +92,38 @@ function isNested(value: unknown): boolean {
   return typeof value === 'object' && value !== null && typeof (value as { toJSON?: unknown }).toJSON !== 'function'
 }
 
-function scalar(value: unknown, { key, origin }: Place): string {
+function scalar(value: unknown, { key, origin, what }: Place): string {
   if (typeof value === 'string') return value
   if (typeof value === 'boolean' || typeof value === 'bigint' || Number.isFinite(value)) return String(value)
   throw refusal(
-    `'${key}' of the query has no text form (${typeof value === 'number' ? 'not a finite number' : `a ${typeof value}`})`,
+    `'${key}' of ${what} has no text form (${typeof value === 'number' ? 'not a finite number' : `a ${typeof value}`})`,
     origin,
   )
 }
 
 /** A date says null where it is none. */
-function jsonOf(value: object, { key, origin }: Place): unknown {
+function jsonOf(value: object, { key, origin, what }: Place): unknown {
   const json = (value as { toJSON(): unknown }).toJSON()
   if (json === null || json === undefined)
-    throw refusal(`'${key}' of the query has no text form (an invalid date?)`, origin)
+    throw refusal(`'${key}' of ${what} has no text form (an invalid date?)`, origin)
   return json
 }
 
-function encode(text: string, key: string, origin: ErrorOrigin | undefined): string {
+function encode(text: string, key: string, origin: ErrorOrigin | undefined, what: string): string {
   try {
     return encodeURIComponent(text)
   } catch {
-    throw refusal(`'${/\p{Cs}/u.test(key) ? '?' : key}' of the query holds half a surrogate pair`, origin)
+    throw refusal(`'${/\p{Cs}/u.test(key) ? '?' : key}' of ${what} holds half a surrogate pair`, origin)
   }
 }
 
 /** A Map, a Set, a Blob have no members of their own: they would leave nothing, and the call would ask for more than meant. */
-function refuseLost(value: object, path: string, origin: ErrorOrigin | undefined): void {
+function refuseLost(value: object, path: string, what: string, origin: ErrorOrigin | undefined): void {
   if (Object.getPrototypeOf(value) === Object.prototype) return
   const kind = lostKind(value)
   if (kind !== undefined)
     throw refusal(
-      `${path === '' ? '' : `'${path}' of `}the query is a ${kind}, which has no text: convert it first`,
+      `${path === '' ? '' : `'${path}' of `}${what} is a ${kind}, which has no text: convert it first`,
       origin,
     )
 }

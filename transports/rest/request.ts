@@ -59,7 +59,7 @@ export class RestRequests {
     // Later ones win: transport, operation, input, call, credential.
     const headers: Headers = withoutRemoved({
       ...(this.#baseHeaders.get(binding) ?? this.#makeBase(binding)),
-      ...(input.headers && readHeaders(textHeaders(input.headers), call)),
+      ...(input.headers && readHeaders(textHeaders(input.headers, call), call)),
       ...call.headers,
       ...credential?.headers,
     })
@@ -154,13 +154,18 @@ function withKey(body: unknown, name: string, call: Call): unknown {
   return { [name]: call.idempotencyKey, ...(body as object | undefined) }
 }
 
-/** Dates as HTTP writes them, lists joined. */
-function textHeaders(headers: object): HeadersInit {
+/** Dates as HTTP writes them, lists joined; what has no text is refused. */
+function textHeaders(headers: object, call: Call): HeadersInit {
   const text: Record<string, string> = {}
   const pairs = Symbol.iterator in headers ? (headers as Iterable<[string, unknown]>) : Object.entries(headers)
   for (const [name, value] of pairs) {
     if (value === undefined || value === null) continue
-    text[name] = value instanceof Date ? value.toUTCString() : Array.isArray(value) ? value.join(', ') : String(value)
+    const written = (Array.isArray(value) ? value : [value]).map((each) =>
+      each instanceof Date ? each.toUTCString() : each,
+    )
+    if (written.some((each) => !/^(?:string|number|bigint|boolean)$/.test(typeof each)))
+      throw refusal(`the header '${name}' is no text, number, date or list of them`, call)
+    text[name] = written.join(', ')
   }
   return text
 }

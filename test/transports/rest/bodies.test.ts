@@ -190,6 +190,21 @@ it('what a flat input would lose is refused by its path, and nothing is sent', a
   expect(server.seen).toHaveLength(0)
 })
 
+it.each<[string, unknown]>([
+  ['a Map', new Map([['canary', 1]])],
+  ['an object', { canary: 1 }],
+  ['a list that holds a Set', ['a', new Set(['canary'])]],
+  ['a symbol', Symbol('canary')],
+])('%s is no header', async (_, value) => {
+  const error = await connect()
+    .call(upload, { params: { name: 'a' }, headers: { 'x-own': value as string }, body: 'a' })
+    .catch((thrown: unknown) => thrown)
+  expect(isCallError(error) && error).toMatchObject({ code: 'invalid_argument', sent: 'no' })
+  expect(String(error)).toContain("the header 'x-own'")
+  expect(String(error)).not.toContain('canary')
+  expect(server.seen).toHaveLength(0)
+})
+
 it('headers of the nested form may stand in a Map', async () => {
   await connect().call(upload, {
     params: { name: 'a' },
@@ -349,7 +364,7 @@ describe('what cannot be written is refused before anything is sent', () => {
       'a Map in a form',
       { filter: { by: new Map() } },
       { 'content-type': 'application/x-www-form-urlencoded' },
-      `'filter.by'`,
+      `'filter.by' of the form is a Map`,
     ],
     ['a Set in a multipart form', { tags: new Set(['canary']) }, { 'content-type': 'multipart/form-data' }, `'tags'`],
     ['a media type without a codec', { a: 1 }, { 'content-type': 'application/yaml' }, 'codecs'],
