@@ -56,6 +56,16 @@ const api = client.bind({
   nested: { elsewhere: query(FindOrder, { via: 'other' }) },
 })
 
+test('connectionParams are an object, or made of the credential, at once or later', () => {
+  graphqlTransport({ url: '/graphql', connectionParams: { tenant: 'acme' } })
+  graphqlTransport({ url: '/graphql', connectionParams: (credential) => credential?.headers })
+  graphqlTransport({ url: '/graphql', connectionParams: async () => ({ ticket: 't' }) })
+  // @ts-expect-error a text is none
+  graphqlTransport({ url: '/graphql', connectionParams: 'ticket' })
+  // @ts-expect-error nor a promise of one
+  graphqlTransport({ url: '/graphql', connectionParams: async () => 'ticket' })
+})
+
 test('results follow the document and the policy', () => {
   expectTypeOf(api.find({ id: '1' })).resolves.toEqualTypeOf<Found>()
   expectTypeOf(api.strict({ id: '1' })).resolves.toEqualTypeOf<Found>()
