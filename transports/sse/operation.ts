@@ -103,9 +103,17 @@ function makeReader(map: object, { data = 'json', undeclared = 'skip', until }: 
   const names = new Set(Object.keys(map))
   const only = names.size === 1 ? [...names][0] : undefined
   const declared: Read = data === 'text' ? toEvent : asJson
+  const readDeclared: Read =
+    data === 'text'
+      ? (type, text, id) => (type === only || names.has(type) ? toEvent(type, text, id) : undefined)
+      : (type, text, id) => {
+          if (type !== only && !names.has(type)) return undefined
+          const parsed: unknown = text === '' ? undefined : JSON.parse(text)
+          return id === undefined ? { type, data: parsed } : { type, data: parsed, id }
+        }
   const read: Read =
     undeclared === 'skip'
-      ? (type, data, id) => (type === only || names.has(type) ? declared(type, data, id) : undefined)
+      ? readDeclared
       : (type, text, id) => (names.has(type) ? declared(type, text, id) : leniently(declared, type, text, id))
   if (until === undefined) return { read }
   if (typeof until === 'function')

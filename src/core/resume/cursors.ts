@@ -19,7 +19,8 @@ export class StreamCursors {
   /** Of the history that the last offset is in. */
   #offsets: RecentOffsets | undefined
   #last: Offset | undefined
-  #sawGap = false
+  /** There was a gap in what was sifted last. */
+  sawGap = false
   /** Of the attempt that is open: its transport sifts by itself. */
   sifted: { readonly isExact: boolean } | undefined
 
@@ -43,30 +44,25 @@ export class StreamCursors {
     this.#last = this.#offsets = undefined
   }
 
-  /** There was a gap in what was sifted last. */
-  get sawGap(): boolean {
-    return this.#sawGap
-  }
-
   /** What is new among `items`, with a gap wherever some are missing. */
   sift(items: Item[]): Item[] {
-    this.#sawGap = false
+    this.sawGap = false
     if (this.#isOffset) return this.#siftEach(items)
     const isSifted = this.sifted?.isExact === true
-    if (!isSifted && this.#recent.isReplaying) return this.#siftEach(items)
+    if (!isSifted && this.#recent.before) return this.#siftEach(items)
     if (!isSifted) this.#recent.addAll(items)
-    for (const item of items) if (item.isGap) this.#sawGap = true
+    for (const item of items) if (item.isGap) this.sawGap = true
     return items
   }
 
   #siftEach(items: Item[]): Item[] {
     const sifted: Item[] = []
     for (const item of items) {
-      if (item.isGap) this.#sawGap = true
+      if (item.isGap) this.sawGap = true
       const missing = item.cursor && !item.isGap ? this.#gapAt(item.cursor, item) : undefined
       if (missing === 'repeat') continue
       if (missing) {
-        this.#sawGap = true
+        this.sawGap = true
         sifted.push({ message: missing, isGap: true })
       }
       sifted.push(item)

@@ -14,7 +14,7 @@ export class RecentCursors {
   #marks: number[] = []
   #next = 0
   /** What may be repeated, while a replay may be going on. */
-  #before: Map<string, number> | undefined
+  before: Map<string, number> | undefined
   /** What the replay itself has brought: live messages may come before the history that holds them. */
   #since: Map<string, number> | undefined
   #left = 0
@@ -29,11 +29,6 @@ export class RecentCursors {
     return this.#ring[(this.#next === 0 ? this.#ring.length : this.#next) - 1]
   }
 
-  /** Repeats are looked for at the moment. */
-  get isReplaying(): boolean {
-    return this.#before !== undefined
-  }
-
   /** The stream has been opened again: what comes may have been seen. */
   startReplay(): void {
     const before = new Map<string, number>()
@@ -43,7 +38,7 @@ export class RecentCursors {
     for (const [cursor, mark] of before) if (mark === shared) before.delete(cursor)
     this.#endReplay()
     if (before.size === 0) return
-    this.#before = before
+    this.before = before
     this.#since = new Map()
     this.#left = this.#limit
   }
@@ -54,22 +49,28 @@ export class RecentCursors {
    */
   judge(cursor: string, item: Item): Replayed {
     const mark = markOf(item)
-    const known = this.#before?.get(cursor)
+    const known = this.before?.get(cursor)
     const judged = known === undefined ? this.#judgeSince(cursor, mark) : known === mark ? 'repeat' : 'anew'
     if (judged === 'anew') this.clear()
-    else if (known !== undefined) this.#before?.delete(cursor)
-    if (--this.#left <= 0 || this.#before?.size === 0) this.#endReplay()
-    if (judged !== 'repeat') this.#add(cursor, mark)
+    else if (known !== undefined) this.before?.delete(cursor)
+    if (--this.#left <= 0 || this.before?.size === 0) this.#endReplay()
+    if (judged !== 'repeat') this.addAll([item])
     return judged
   }
 
   /** Remembers the cursors of a batch: of a long one, the last. */
   addAll(items: readonly Item[]): void {
-    if (this.#limit === 0) return
-    for (let index = Math.max(0, items.length - this.#limit); index < items.length; index++) {
-      const item = items[index] as Item
-      if (item.cursor) this.#add(item.cursor, markOf(item))
+    const limit = this.#limit
+    if (limit === 0) return
+    let next = this.#next
+    for (let index = Math.max(0, items.length - limit); index < items.length; index++) {
+      const { cursor, mark, message } = items[index] as Item
+      if (!cursor) continue
+      this.#ring[next] = cursor.length < 13 ? cursor : detach(cursor)
+      this.#marks[next] = mark ?? fingerprintOf(message)
+      next = next + 1 === limit ? 0 : next + 1
     }
+    this.#next = next
   }
 
   clear(): void {
@@ -86,15 +87,7 @@ export class RecentCursors {
   }
 
   #endReplay(): void {
-    this.#before = this.#since = undefined
-  }
-
-  #add(cursor: string, mark: number): void {
-    if (this.#limit === 0) return
-    const next = this.#next
-    this.#ring[next] = cursor.length < 13 ? cursor : detach(cursor)
-    this.#marks[next] = mark
-    this.#next = next + 1 === this.#limit ? 0 : next + 1
+    this.before = this.#since = undefined
   }
 }
 

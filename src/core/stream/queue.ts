@@ -20,8 +20,9 @@ export class ReceiveQueue {
   protected readonly call: Call | undefined
   protected taps: Tap[] | undefined
   #listeners: ((end: SourceEnd) => void)[] | undefined
-  #wake: (() => void) | undefined
-  #waiting: Promise<void> | undefined
+  /** Wakes whoever waits. */
+  protected waker: (() => void) | undefined
+  protected waiting: Promise<void> | undefined
 
   constructor(call?: Call) {
     this.call = call
@@ -37,8 +38,8 @@ export class ReceiveQueue {
   /** Resolves when there is something to take or the stream is over; it may wake for nothing. */
   ready(): Promise<void> {
     if (this.items.length > 0 || this.settled) return resolved
-    return (this.#waiting ??= new Promise((resolve) => {
-      this.#wake = resolve
+    return (this.waiting ??= new Promise((resolve) => {
+      this.waker = resolve
     }))
   }
 
@@ -51,9 +52,9 @@ export class ReceiveQueue {
 
   /** Somebody may be waiting. */
   wake(): void {
-    const wake = this.#wake
-    this.#wake = this.#waiting = undefined
-    wake?.()
+    const { waker } = this
+    this.waker = this.waiting = undefined
+    waker?.()
   }
 
   /** The stream is over: the first word stands. False where it was over. */

@@ -26,6 +26,7 @@ const done: IteratorResult<never> = Object.freeze({ value: undefined, done: true
 /** Takes messages in batches from a source and gives them one by one, with the cursor of what was consumed. */
 export class StreamReader<Message> {
   readonly #owner: ReaderOwner
+  readonly #convert: ReaderOwner['convert']
   #source: MessageSource | undefined
   #batch: Item[] = nothing
   #index = 0
@@ -48,6 +49,7 @@ export class StreamReader<Message> {
 
   constructor(owner: ReaderOwner) {
     this.#owner = owner
+    this.#convert = owner.convert
   }
 
   /** A `next()` is waiting. */
@@ -91,12 +93,16 @@ export class StreamReader<Message> {
 
   /** Gives what is there without a promise a message; nothing where messages are converted, or a `next()` is waiting. */
   drain(give: (message: Message) => void): void {
-    if (this.#owner.convert || this.#pull || !this.#source) return
+    if (this.#convert || this.#pull || !this.#source) return
     while (!this.isOver && (this.#batch.length > 0 || this.#fill(this.#source.take()))) {
       this.cursor = this.#delivered
-      const item = this.#batch[this.#index] as Item
-      this.#step(item)
-      give(item.message as Message)
+      const { cursor, message } = this.#batch[this.#index] as Item
+      if (cursor !== undefined) this.#delivered = cursor
+      if (++this.#index === this.#batch.length) {
+        this.#batch = nothing
+        this.#index = 0
+      }
+      give(message as Message)
     }
   }
 
@@ -110,7 +116,7 @@ export class StreamReader<Message> {
     try {
       this.cursor = this.#delivered
       if (!this.#source && !this.isOver) await this.#owner.open().catch(noop)
-      for (;;) {
+      for (let hasWaited = false; ; hasWaited = true) {
         const item = this.#batch[this.#index]
         if (item !== undefined) return this.#give(item)
         if (this.#failure) throw addCaller(this.#told(this.#failure))
@@ -122,7 +128,8 @@ export class StreamReader<Message> {
           this.#index = 0
           continue
         }
-        const { end } = source
+        // An end wakes at once: it is looked for behind a wait for nothing.
+        const end = hasWaited ? source.end : undefined
         if (end) {
           this.#owner.ended(end)
           continue
@@ -144,17 +151,13 @@ export class StreamReader<Message> {
     return true
   }
 
-  #step(item: Item): void {
+  #give(item: Item): Promise<IteratorResult<Message>> {
     if (item.cursor !== undefined) this.#delivered = item.cursor
     if (++this.#index === this.#batch.length) {
       this.#batch = nothing
       this.#index = 0
     }
-  }
-
-  #give(item: Item): Promise<IteratorResult<Message>> {
-    this.#step(item)
-    const { convert } = this.#owner
+    const convert = this.#convert
     const { message } = item
     if (!convert || item.isFinal || isGap(message)) return Promise.resolve({ value: message as Message, done: false })
     try {

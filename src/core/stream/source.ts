@@ -48,7 +48,7 @@ export class Source extends ReceiveQueue implements MessageSource {
   push(item: Item): void {
     if (this.settled) return
     this.#add(item)
-    this.#arrived()
+    this.pushAll(none)
   }
 
   /**
@@ -57,8 +57,9 @@ export class Source extends ReceiveQueue implements MessageSource {
    * @param size - bytes of them all, where the items do not say it one by one.
    */
   pushAll(items: Item[], size = 0): void {
-    if (this.settled || items.length === 0) return
-    if (this.taps || this.#options.overflow || size === 0) {
+    if (this.settled) return
+    const { overflow, highWaterMark = 4096, highWaterBytes = 1 << 24 } = this.#options
+    if (this.taps || overflow || size === 0) {
       const share = size / items.length
       for (const item of items) this.#add(item.size === undefined && share > 0 ? { ...item, size: share } : item)
     } else {
@@ -70,7 +71,14 @@ export class Source extends ReceiveQueue implements MessageSource {
       while (at > 0 && items[at]?.cursor === undefined) at--
       this.cursor = items[at]?.cursor ?? this.cursor
     }
-    this.#arrived()
+    const { length } = this.items
+    if (length === 0) return
+    const { waker } = this
+    this.waker = this.waiting = undefined
+    waker?.()
+    if (this.#isPaused || this.settled || (length < highWaterMark && this.bytes < highWaterBytes)) return
+    this.#isPaused = true
+    this.#options.onPause?.()
   }
 
   /** Queues the mark of lost messages where they would have stood. */
@@ -99,7 +107,7 @@ export class Source extends ReceiveQueue implements MessageSource {
     if (items.length === 0) return undefined
     this.items = []
     this.bytes = 0
-    this.#goOn()
+    if (this.#isPaused) this.#goOn()
     const { overflow } = this.#options
     return overflow ? overflow.taken(items) : items
   }
@@ -142,16 +150,6 @@ export class Source extends ReceiveQueue implements MessageSource {
     }
   }
 
-  #arrived(): void {
-    const { length } = this.items
-    if (length === 0) return
-    this.wake()
-    const { highWaterMark = 4096, highWaterBytes = 1 << 24, onPause } = this.#options
-    if (this.#isPaused || this.settled || (length < highWaterMark && this.bytes < highWaterBytes)) return
-    this.#isPaused = true
-    onPause?.call(this.#options)
-  }
-
   /** There is room again. */
   #goOn(): void {
     if (!this.#isPaused) return
@@ -165,3 +163,6 @@ export class Source extends ReceiveQueue implements MessageSource {
     this.#options.onClose?.(error)
   }
 }
+
+/** Never changed: nothing beside what was added before. */
+const none: Item[] = []

@@ -50,7 +50,7 @@ export class SpliceSource extends ReceiveQueue implements MessageSource {
     const items = source.take()
     this.cursor = source.cursor ?? this.cursor
     this.#current = undefined
-    if (items) this.#keep(this.#admit(items))
+    if (items) this.#keep(this.#admitted(this.#owner.cursors.sift(items)))
     this.wake()
   }
 
@@ -87,8 +87,12 @@ export class SpliceSource extends ReceiveQueue implements MessageSource {
     const batch = current?.take()
     if (current) this.cursor = current.cursor ?? this.cursor
     if (!batch) return undefined
-    const admitted = this.#admit(batch)
-    return admitted.length > 0 ? admitted : undefined
+    const { cursors } = this.#owner
+    let items = cursors.sift(batch)
+    if (cursors.sawGap || this.taps) items = this.#admitted(items)
+    if (items.length === 0) return undefined
+    this.hasProgressed = true
+    return items
   }
 
   override ready(): Promise<void> {
@@ -122,10 +126,9 @@ export class SpliceSource extends ReceiveQueue implements MessageSource {
     return items
   }
 
-  #admit(batch: Item[]): Item[] {
-    const { cursors } = this.#owner
-    let items = cursors.sift(batch)
-    if (cursors.sawGap) items = this.#enforce(items)
+  /** What of the sifted items the reader gets. */
+  #admitted(sifted: Item[]): Item[] {
+    const items = this.#owner.cursors.sawGap ? this.#enforce(sifted) : sifted
     if (items.length > 0) this.hasProgressed = true
     return this.taps ? this.#tapAll(items) : items
   }

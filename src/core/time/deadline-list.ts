@@ -37,8 +37,9 @@ export class DeadlineList {
 
   add(at: number, expire: () => void): Armed {
     const armed: Armed = { at, expire, index: this.#armed.length, timer: undefined }
-    this.#armed.push(armed)
-    this.#rise(armed)
+    const above = this.#armed[(this.#armed.push(armed) - 2) >> 1]
+    // Mostly it is the last one to expire: then it stands right.
+    if (above && above.at > at) this.#rise(armed)
     if (!this.#isTimerShared) this.#scheduleAlone(armed)
     else if (at < this.#firesAt) this.#schedule(at)
     else if (this.#armed.length === 1) this.#timer?.hold(true)
