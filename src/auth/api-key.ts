@@ -1,5 +1,6 @@
 import type { Auth, Credential } from '../core/call/auth.ts'
 import { makeCredential } from '../core/call/credential.ts'
+import { isThenable } from '../core/guard.ts'
 import { callable, checkOptions, type RulesOf, text } from '../core/options.ts'
 
 /** Where the key goes. */
@@ -45,7 +46,7 @@ export function apiKeyAuth(
     ...(options.identity && { identity: options.identity }),
     credential() {
       const value = typeof key === 'function' ? key() : key
-      return value instanceof Promise ? value.then(toCredential) : toCredential(value)
+      return isThenable(value) ? Promise.resolve(value).then(toCredential) : toCredential(value)
     },
   }
 }

@@ -13,6 +13,7 @@ import {
 } from '../core/call/token-run.ts'
 import { uuid } from '../core/call/uuid.ts'
 import { isTransient } from '../core/errors/transient.ts'
+import { isThenable } from '../core/guard.ts'
 import type { BearerAuthOptions, BearerToken, TokenRequest } from './bearer.ts'
 
 type Answer = string | BearerToken | undefined
@@ -331,8 +332,4 @@ function thisTurn(): number {
     })
   }
   return turn
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof (value as { then?: unknown } | null | undefined)?.then === 'function'
 }

@@ -8,6 +8,7 @@ import { SelfWait } from '../core/call/token-run.ts'
 import { CallError, failureOf, isAnyCallError } from '../core/errors/error.ts'
 import type { Failure } from '../core/errors/failure.ts'
 import { isTransient } from '../core/errors/transient.ts'
+import { isThenable } from '../core/guard.ts'
 
 /**
  * Gives every attempt a fresh credential, and replays once with a newer one after `unauthenticated`.
@@ -64,7 +65,7 @@ function ask(source: Auth, call: Call): ReturnType<Auth['credential']> {
   }
   try {
     const credential = source.credential(call)
-    return credential instanceof Promise ? credential.catch(explain) : credential
+    return isThenable(credential) ? Promise.resolve(credential).catch(explain) : credential
   } catch (cause) {
     return explain(cause)
   }

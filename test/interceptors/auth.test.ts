@@ -102,6 +102,35 @@ describe("a call's own header, over HTTP", () => {
   })
 })
 
+describe('a source of the user', () => {
+  it('may give what is no promise of this realm', async () => {
+    // biome-ignore lint/suspicious/noThenProperty: a promise of somebody else's is meant.
+    const later = (credential: object | undefined) => ({ then: (give: (value: unknown) => void) => give(credential) })
+    const seen: unknown[] = []
+    const credential = () => later({ headers: { authorization: 'mine' } }) as never
+    const { client } = memoryClient((call) => seen.push(call.credential?.headers?.authorization), {
+      auth: { name: 'mine', credential },
+    })
+    await client.call(unaryOperation())
+    expect(seen).toEqual(['mine'])
+  })
+
+  it('that fails is named, whatever it fails with', async () => {
+    for (const credential of [() => Promise.reject(new Error('no')), () => raise('no')]) {
+      const { client } = memoryClient(() => 1, { auth: { name: 'mine', credential } })
+      await expect(client.call(unaryOperation())).rejects.toMatchObject({
+        code: 'unauthenticated',
+        sent: 'no',
+        message: expect.stringContaining("'mine'"),
+      })
+    }
+  })
+})
+
+function raise(what: unknown): never {
+  throw what
+}
+
 describe('what a redirect has to do with a credential', () => {
   it.each([
     ['a hop that was sent none', { isForeignRefusal: true }],
