@@ -318,6 +318,24 @@ describe('a credential that is renewed on a live socket', () => {
     expect(server.upgrades).toHaveLength(1)
   })
 
+  it('and refused for an open stream is another try where its predecessor has lived', async () => {
+    const given = makeTokens()
+    const { client, server, clock } = await setUpTimed({
+      server: { intercept: ({ type }) => type === 'auth' },
+      transport: { heartbeat: false },
+      client: { auth: given.auth, timeoutMs: Number.POSITIVE_INFINITY },
+    })
+    const room = client.call(feed, { name: 'a' })
+    await room.opened
+    for (let turn = 1; turn <= 3; turn++) {
+      await clock.advance(10_001)
+      server.client.send({ type: 'error', channel: 'feed:a', error: { code: 'unauthenticated' } })
+      await passUntil(clock, () => server.framesOf('subscribe').length === turn + 1, 100)
+      await passUntil(clock, () => room.state === 'open', 100)
+      expect(given.renewals).toBe(turn)
+    }
+  })
+
   it('and refused for a stream that was open, ends that without a loop', async () => {
     const given = makeTokens()
     const { client, server } = await setUp({

@@ -74,6 +74,20 @@ describe('send() whose messages are validated asynchronously', () => {
   })
 })
 
+describe('a socket that has too much to send', () => {
+  it('leaves no timer when it is closed', async () => {
+    const { client, server, clock } = await setUpTimed({ client: { timeoutMs: Number.POSITIVE_INFINITY } })
+    const room = client.call(chat, { room: 'a' })
+    await room.opened
+    server.client.socket.pause()
+    const sends = Array.from({ length: 3 }, () => room.send({ text: 'x'.repeat(1 << 20) }).catch(() => {}))
+    await settle()
+    await client.close()
+    await Promise.all(sends)
+    expect(clock.timers).toBe(0)
+  })
+})
+
 describe('send() with acknowledgements', () => {
   it('resolves when acknowledged', async () => {
     const held: (() => void)[] = []

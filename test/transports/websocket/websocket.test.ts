@@ -70,6 +70,36 @@ describe('a channel', () => {
     expect(server.framesOf('subscribe')).toHaveLength(1)
   })
 
+  it('that is joined within the grace goes on for who joined', async () => {
+    const { client, server, clock } = await setUpTimed()
+    const first = client.call(feed, { name: 'a' })
+    await first.opened
+    await first.close()
+    await clock.advance(99)
+    const second = client.call(feed, { name: 'a' })
+    await second.opened
+    await clock.advance(10_000)
+    server.publish('feed:a', 1)
+    expect(await take(second, 1)).toEqual([1])
+    expect(server.framesOf('unsubscribe')).toHaveLength(0)
+  })
+
+  it('keeps the socket that somebody took over while it idled', async () => {
+    const { client, server, clock } = await setUpTimed()
+    const first = client.call(feed, { name: 'a' })
+    await first.opened
+    await first.close()
+    await clock.advance(999)
+    const second = client.call(feed, { name: 'b' })
+    await second.opened
+    await clock.advance(10_000)
+    await settle()
+    server.publish('feed:b', 1)
+    expect(await take(second, 1)).toEqual([1])
+    expect(server.upgrades).toHaveLength(1)
+    expect(server.closes).toHaveLength(0)
+  })
+
   it('closes the socket with 1000 when nobody has needed it for a second, and leaves no timer', async () => {
     const { client, server, clock } = await setUpTimed({ client: { timeoutMs: Number.POSITIVE_INFINITY } })
     const room = client.call(feed, { name: 'a' })

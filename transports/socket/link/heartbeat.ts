@@ -110,5 +110,7 @@ export class Heartbeat {
     this.#timer?.clear()
     this.#firesAt = this.#clock.now() + delayMs
     this.#timer = watchTimer(this.#clock, () => this.#check(), delayMs)
+    // A process lives for its socket, while somebody needs that, not for the pings.
+    this.#timer.hold(false)
   }
 }

@@ -9,7 +9,7 @@ const load = `
   const say = (value) => console.log(JSON.stringify(value))
   const { createClient, type } = await import('polywire')
   const { channel, request, websocketTransport } = await import('polywire/websocket')
-  const client = createClient({ transports: { websocket: websocketTransport({ url: process.env.URL }) } })
+  const client = createClient({ transports: { websocket: websocketTransport({ url: process.env.URL, idleMs: 600_000, lingerMs: 600_000 }) } })
 `
 
 describe.each([...nodes])('Node %s', (_, node) => {

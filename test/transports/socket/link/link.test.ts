@@ -114,6 +114,35 @@ describe('in a page', () => {
     await server.until(() => server.upgrades.length === 2)
   })
 
+  it('patience with silence doubles where bytes are not seen, until the network changes', async () => {
+    const { page, clock, server, proxy, open } = await inPage({ webSocket: WebSocket as never })
+    const stream = await open()
+    const untilSilent = async () => {
+      proxy.halfOpen()
+      const from = clock.now()
+      await passUntil(clock, () => stream.state !== 'open', 1000)
+      proxy.pass()
+      const tookMs = clock.now() - from
+      await passUntil(clock, () => stream.state === 'open', 100)
+      server.publish('feed:a', 0)
+      await take(stream, 1)
+      return Math.round(tookMs / 1000)
+    }
+    expect(await untilSilent()).toBeLessThanOrEqual(36)
+    const second = await untilSilent()
+    expect(second).toBeGreaterThanOrEqual(44)
+    expect(second).toBeLessThanOrEqual(46)
+    page.goOffline()
+    page.goOnline()
+    await settle()
+    server.publish('feed:a', 0)
+    await take(stream, 1)
+    server.drop()
+    await passUntil(clock, () => stream.state !== 'open', 100)
+    await passUntil(clock, () => stream.state === 'open', 100)
+    expect(await untilSilent()).toBeLessThanOrEqual(36)
+  })
+
   it('the word `offline` is not trusted for ever', async () => {
     const { page, clock, server, open } = await inPage()
     await open()
