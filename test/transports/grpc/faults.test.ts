@@ -311,6 +311,19 @@ describe.each(framings)('framed by %s', (framing) => {
       expect(reply.trailers.get('x-tail')).toBe('t')
     })
 
+    it('of HTTP itself count where the body has none', async () => {
+      await using server = await FaultServer.start()
+      server.on(getPath, (exchange) => {
+        exchange.head(200, { 'content-type': 'application/grpc-web+proto', trailer: 'grpc-status' })
+        exchange.response.write(item)
+        exchange.response.addTrailers({ 'grpc-status': exchange.nth === 1 ? '0' : '7' })
+        exchange.response.end()
+      })
+      await using api = shopClient(server.url, { framing }, { retry: false })
+      expect((await api.shop.getItem()).id).toBe(7n)
+      expect(await rejection(api.shop.getItem())).toMatchObject({ code: 'permission_denied', status: 7 })
+    })
+
     it('in the body win over headers', async () => {
       expect(
         await failure((exchange) => answer(exchange, [trailers('grpc-status: 9')], { 'grpc-status': '8' })),
@@ -466,5 +479,30 @@ describe.each(framings)('framed by %s', (framing) => {
       const error = await rejection(api.shop.getItem({}, { signal: AbortSignal.timeout(30) }))
       expect(error.name).toBe('TimeoutError')
     })
+  })
+})
+
+describe('an interceptor of Connect that throws', () => {
+  const broken = new TypeError('undefined is no function')
+  const before = () => () => {
+    throw broken
+  }
+  const behind = (next: (request: unknown) => Promise<unknown>) => async (request: unknown) => {
+    await next(request)
+    throw broken
+  }
+
+  it.each([
+    ['before the request', before, 'no', 0],
+    ['behind the answer', behind, 'yes', 1],
+  ])('%s is internal, not tried again, and its cause is kept', async (_, interceptor, sent, hits) => {
+    await using server = await FaultServer.start()
+    server.on(getPath, (exchange) => answer(exchange, [item, ok]))
+    await using api = shopClient(server.url, { connectInterceptors: [interceptor] })
+    const error = await rejection(api.shop.getItem())
+    expect(error).toMatchObject({ code: 'internal', sent, isRetryable: false, failures: [] })
+    expect(error.message).toContain('interceptor of Connect')
+    expect(error.cause.cause ?? error.cause).toBe(broken)
+    expect(server.hits(getPath)).toBe(hits)
   })
 })
