@@ -21,8 +21,7 @@ import { RetryLimits } from './core/retry/limits.ts'
 import type { StreamHandle } from './core/stream/handle.ts'
 import type { Streaming } from './core/stream/streaming.ts'
 import { reasonOf } from './core/time/bounded.ts'
-import { type Clock, systemClock } from './core/time/clock.ts'
-import { DeadlineList } from './core/time/deadline-list.ts'
+import { type Clock, DeadlineList, systemClock } from './core/time/clock.ts'
 
 /** What a runner is made of. */
 export interface RunnerOptions {

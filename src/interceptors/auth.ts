@@ -18,14 +18,16 @@ import { isThenable } from '../core/guard.ts'
  * that brings a header of its own is asked nothing and never replayed; an operation with `auth: false` carries nothing.
  */
 export function auth(source: Auth): Interceptor {
-  return trusted(function auth(call, next) {
-    const own = ownCredential(call, source.header)
-    if (own) return next(call.with({ credential: own }))
-    if (call.operation.auth === false) return next(call)
-    const credential = ask(source, call)
-    return credential instanceof Promise
-      ? credential.then((granted) => send(source, call, next, granted))
-      : send(source, call, next, credential)
+  return trusted(function auth(next) {
+    return (call) => {
+      const own = ownCredential(call, source.header)
+      if (own) return next(call.with({ credential: own }))
+      if (call.operation.auth === false) return next(call)
+      const credential = ask(source, call)
+      return credential instanceof Promise
+        ? credential.then((granted) => send(source, call, next, granted))
+        : send(source, call, next, credential)
+    }
   })
 }
 

@@ -25,29 +25,31 @@ export interface DeadlineOptions {
 export function deadline(options: DeadlineOptions = {}): Interceptor {
   checkOptions('deadline()', options, { timeoutMs: notNegative, opening: openingOption })
   const { timeoutMs: defaultMs = 30_000 } = options
-  return trusted(function deadline(call, next) {
-    const { clock } = call.scope.services
-    const now = clock.now()
-    const timeoutMs = call.options.timeoutMs ?? defaultMs
-    const absolute = call.options.deadline === undefined ? Number.POSITIVE_INFINITY : toMonotonic(call, now)
-    const { kind, opening = options.opening } = call.operation
-    const isUnary = kind === 'unary' || kind === 'client_stream'
-    // By a policy of its own each attempt of an opening is bounded, and not all of them.
-    const isOwn = !isUnary && (call.options.opening ?? opening) !== undefined
-    const at = Math.min(isOwn ? absolute : now + timeoutMs, absolute, call.deadline)
-    if (at <= now)
-      return Promise.reject(expired(call, 'the deadline had passed before the call began; nothing was sent'))
-    const timed = call.with({ deadline: at, wireDeadline: isUnary ? at : absolute })
-    if (at === Number.POSITIVE_INFINITY) return next(timed)
-    const { scope } = call
-    const armed = scope.abortAt(at, () => expired(timed, describe(timed, at === absolute)))
-    if (isUnary) return next(timed)
-    if (absolute !== Number.POSITIVE_INFINITY) scope.abortAt(absolute, () => expired(timed, describe(timed, true)))
-    return next(timed).then((reply) => {
-      // A stream that is open holds nothing of its opening.
-      scope.disarm(armed)
-      return reply
-    })
+  return trusted(function deadline(next) {
+    return (call) => {
+      const { clock } = call.scope.services
+      const now = clock.now()
+      const timeoutMs = call.options.timeoutMs ?? defaultMs
+      const absolute = call.options.deadline === undefined ? Number.POSITIVE_INFINITY : toMonotonic(call, now)
+      const { kind, opening = options.opening } = call.operation
+      const isUnary = kind === 'unary' || kind === 'client_stream'
+      // By a policy of its own each attempt of an opening is bounded, and not all of them.
+      const isOwn = !isUnary && (call.options.opening ?? opening) !== undefined
+      const at = Math.min(isOwn ? absolute : now + timeoutMs, absolute, call.deadline)
+      if (at <= now)
+        return Promise.reject(expired(call, 'the deadline had passed before the call began; nothing was sent'))
+      const timed = call.with({ deadline: at, wireDeadline: isUnary ? at : absolute })
+      if (at === Number.POSITIVE_INFINITY) return next(timed)
+      const { scope } = call
+      const armed = scope.abortAt(at, () => expired(timed, describe(timed, at === absolute)))
+      if (isUnary) return next(timed)
+      if (absolute !== Number.POSITIVE_INFINITY) scope.abortAt(absolute, () => expired(timed, describe(timed, true)))
+      return next(timed).then((reply) => {
+        // A stream that is open holds nothing of its opening.
+        scope.disarm(armed)
+        return reply
+      })
+    }
   })
 }
 

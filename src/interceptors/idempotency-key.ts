@@ -23,13 +23,18 @@ const unnamed: IdempotencyProfile = idempotencyProfiles['idempotency-key']
 export function idempotencyKey(options: IdempotencyKeyOptions = {}): Interceptor {
   checkOptions('idempotencyKey()', options, { profile: oneOf(...Object.keys(idempotencyProfiles), false) })
   const { profile } = options
-  return trusted(function idempotencyKey(call, next) {
-    const { operation, options } = call
-    if (operation.isIdempotent && options.idempotencyKey === undefined) return next(call)
-    const named = operation.idempotency ?? profile
-    if (named === false || (named === undefined && !operation.isKeyedByDefault && options.idempotencyKey === undefined))
-      return next(call)
-    return next(keyed(call, named === undefined ? unnamed : idempotencyProfiles[named], named !== undefined))
+  return trusted(function idempotencyKey(next) {
+    return (call) => {
+      const { operation, options } = call
+      if (operation.isIdempotent && options.idempotencyKey === undefined) return next(call)
+      const named = operation.idempotency ?? profile
+      if (
+        named === false ||
+        (named === undefined && !operation.isKeyedByDefault && options.idempotencyKey === undefined)
+      )
+        return next(call)
+      return next(keyed(call, named === undefined ? unnamed : idempotencyProfiles[named], named !== undefined))
+    }
   })
 }
 

@@ -23,8 +23,10 @@ export type { ResumeOptions } from '../core/resume/options.ts'
  */
 export function resume(options: ResumeOptions = {}): Interceptor {
   checkOptions('resume()', options, resumeRules)
-  return trusted(function resume(call, next) {
-    const streaming = call.operation.streaming as Streaming | undefined
-    return streaming ? streaming.resume(call, next, options) : next(call)
+  return trusted(function resume(next) {
+    return (call) => {
+      const streaming = call.operation.streaming as Streaming | undefined
+      return streaming ? streaming.resume(call, next, options) : next(call)
+    }
   }, true)
 }

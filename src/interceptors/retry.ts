@@ -41,21 +41,24 @@ export function retry(options: RetryOptions | false = noOptions): Interceptor {
   if (options !== false) checkOptions('retry()', options, retryRules)
   const defaults = options || noOptions
   // A call that succeeds while nobody fails costs one closure, for its failure.
-  return trusted(function retry(call, next): Promise<Reply> {
-    const own = call.options.retry ?? call.operation.retry
-    if (call.isReopen || (options === false && !own)) return next(call)
-    const { limits } = call.scope.services
-    const isIdle = limits.isIdle
-    // Nothing holds what must not be sent again, and what a token source asks for.
-    if (!isIdle && own !== false && !tokenRunOf(call.context)) {
-      const heldMs = limits.heldMs(holdKeys(call))
-      if (heldMs > 0) return waitFor(call, heldMs).then(() => retry(call, next))
+  return trusted(function retry(next) {
+    const begin: Next = (call) => {
+      const own = call.options.retry ?? call.operation.retry
+      if (call.isReopen || (options === false && !own)) return next(call)
+      const { limits } = call.scope.services
+      const isIdle = limits.isIdle
+      // Nothing holds what must not be sent again, and what a token source asks for.
+      if (!isIdle && own !== false && !tokenRunOf(call.context)) {
+        const heldMs = limits.heldMs(holdKeys(call))
+        if (heldMs > 0) return waitFor(call, heldMs).then(() => begin(call))
+      }
+      call.scope.root.attempts = 1
+      const timeoutMs = own ? settingsOf(call, defaults).attemptTimeoutMs : defaults.attemptTimeoutMs
+      const reply = timeoutMs === undefined ? next(call) : timed(call, next, timeoutMs)
+      const onFailure = (error: unknown) => new Retrying(call, next, settingsOf(call, defaults)).onFirstFailure(error)
+      return isIdle ? reply.then(undefined, onFailure) : reply.then((succeeded) => refunded(call, succeeded), onFailure)
     }
-    call.scope.root.attempts = 1
-    const timeoutMs = own ? settingsOf(call, defaults).attemptTimeoutMs : defaults.attemptTimeoutMs
-    const reply = timeoutMs === undefined ? next(call) : timed(call, next, timeoutMs)
-    const onFailure = (error: unknown) => new Retrying(call, next, settingsOf(call, defaults)).onFirstFailure(error)
-    return isIdle ? reply.then(undefined, onFailure) : reply.then((succeeded) => refunded(call, succeeded), onFailure)
+    return begin
   })
 }
 

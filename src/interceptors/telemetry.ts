@@ -5,18 +5,20 @@ import { guardTelemetry, type Telemetry } from '../core/call/telemetry.ts'
 /** Tells the sink of each call: outermost, so that it sees the call once and with everything it cost. */
 export function callSpan(sink: Telemetry): Interceptor {
   const telemetry = guardTelemetry(sink)
-  return trusted(async function callSpan(call, next) {
-    const finish = telemetry.call?.(call)
-    if (!finish) return next(call)
-    try {
-      const reply = await next(call)
-      if (reply.kind === 'stream' || reply.finished)
-        call.scope.onEnd(() => finish(call.scope.reason ?? call.scope.root.failure))
-      else finish()
-      return reply
-    } catch (error) {
-      finish(error)
-      throw error
+  return trusted(function callSpan(next) {
+    return async (call) => {
+      const finish = telemetry.call?.(call)
+      if (!finish) return next(call)
+      try {
+        const reply = await next(call)
+        if (reply.kind === 'stream' || reply.finished)
+          call.scope.onEnd(() => finish(call.scope.reason ?? call.scope.root.failure))
+        else finish()
+        return reply
+      } catch (error) {
+        finish(error)
+        throw error
+      }
     }
   })
 }
@@ -24,16 +26,18 @@ export function callSpan(sink: Telemetry): Interceptor {
 /** Tells the sink of each attempt: innermost, so that it sees every send. */
 export function attemptSpan(sink: Telemetry): Interceptor {
   const telemetry = guardTelemetry(sink)
-  return trusted(async function attemptSpan(call, next) {
-    const finish = telemetry.attempt?.(call)
-    if (!finish) return next(call)
-    try {
-      const reply = await next(call)
-      finish()
-      return reply
-    } catch (error) {
-      finish(error)
-      throw error
+  return trusted(function attemptSpan(next) {
+    return async (call) => {
+      const finish = telemetry.attempt?.(call)
+      if (!finish) return next(call)
+      try {
+        const reply = await next(call)
+        finish()
+        return reply
+      } catch (error) {
+        finish(error)
+        throw error
+      }
     }
   })
 }

@@ -1,5 +1,5 @@
 import type { Services } from '../../src/core/call/scope.ts'
-import type { Armed } from '../../src/core/time/deadline-list.ts'
+import type { Armed } from '../../src/core/time/clock.ts'
 
 /** Who is told of silence. */
 export interface IdleOwner {

@@ -2,7 +2,7 @@ import type { Call } from '../../src/core/call/call.ts'
 import type { HeaderMap } from '../../src/core/call/header-map.ts'
 import type { Services } from '../../src/core/call/scope.ts'
 import type { Phase, Sent } from '../../src/core/errors/failure.ts'
-import type { Armed } from '../../src/core/time/deadline-list.ts'
+import type { Armed } from '../../src/core/time/clock.ts'
 import type {
   HttpControl,
   HttpEngine,

@@ -38,7 +38,8 @@ export class HeaderMap implements Iterable<[string, string]> {
   }
 
   get(name: string): string | null {
-    const value = this.#own(name)
+    const key = name.toLowerCase()
+    const value = Object.hasOwn(this.#record, key) ? this.#record[key] : undefined
     return value === undefined ? null : typeof value === 'string' ? value : value.join(', ')
   }
 

@@ -36,12 +36,19 @@ export interface ChainParts {
 /** Builds the default chain; a value, so that this file knows no interceptor. */
 export type DefaultChain = (parts: ChainParts) => readonly Interceptor[]
 
-/** Our own interceptors, and whether they act on streams alone. */
-const known = new WeakMap<Interceptor, { readonly isForStreams: boolean }>()
+type Wrap = (next: Next) => Next
 
-/** Marks one of our own interceptors: its failures are CallErrors already, so it needs no guard. */
-export function trusted(interceptor: Interceptor, isForStreams = false): Interceptor {
-  known.set(interceptor, { isForStreams })
+/** Our own interceptors: how they wrap the rest of the chain, and whether they act on streams alone. */
+const known = new WeakMap<Interceptor, { readonly wrap: Wrap; readonly isForStreams: boolean }>()
+
+/**
+ * Makes one of our own interceptors, with the name of `wrap`: its failures are CallErrors already, so it needs no guard,
+ * and it knows the rest of the chain from the beginning, so nothing stands between it and the next one.
+ */
+export function trusted(wrap: Wrap, isForStreams = false): Interceptor {
+  const interceptor: Interceptor = (call, next) => wrap(next)(call)
+  Object.defineProperty(interceptor, 'name', { value: wrap.name, configurable: true })
+  known.set(interceptor, { wrap, isForStreams })
   return interceptor
 }
 
@@ -50,7 +57,7 @@ export function compose(interceptors: readonly Interceptor[], send: Next, isStre
   return interceptors.reduceRight<Next>((next, interceptor, index) => {
     const own = known.get(interceptor)
     if (!own) return guarded(interceptor, next, interceptor.name || `interceptors[${index}]`)
-    return own.isForStreams && !isStream ? next : (call) => interceptor(call, next)
+    return own.isForStreams && !isStream ? next : own.wrap(next)
   }, send)
 }
 

@@ -1,7 +1,6 @@
 import type { Signal } from '../call/signal.ts'
 import { snapshot } from '../call/snapshot.ts'
-import type { Clock } from '../time/clock.ts'
-import type { Armed, DeadlineList } from '../time/deadline-list.ts'
+import type { Armed, Clock, DeadlineList } from '../time/clock.ts'
 import type { OutboxErrors } from './errors.ts'
 
 /** One message that waits to be sent, or for its acknowledgement. */

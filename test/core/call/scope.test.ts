@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { Scope } from '../../../src/core/call/scope.ts'
 import { RetryLimits } from '../../../src/core/retry/limits.ts'
 import { sleep } from '../../../src/core/time/bounded.ts'
-import { DeadlineList } from '../../../src/core/time/deadline-list.ts'
+import { DeadlineList } from '../../../src/core/time/clock.ts'
 import { manualClock } from '../../support/manual-clock.ts'
 
 function services() {

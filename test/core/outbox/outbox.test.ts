@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { type Lease, Outbox, type OutboxEntry, type OutboxOptions } from '../../../src/core/outbox/outbox.ts'
-import { DeadlineList } from '../../../src/core/time/deadline-list.ts'
+import { DeadlineList } from '../../../src/core/time/clock.ts'
 import { manualClock } from '../../support/manual-clock.ts'
 import { freshSeed, seeded } from '../../support/seeded.ts'
 

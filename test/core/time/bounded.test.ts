@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { Scope } from '../../../src/core/call/scope.ts'
 import { RetryLimits } from '../../../src/core/retry/limits.ts'
 import { bounded, within } from '../../../src/core/time/bounded.ts'
-import { DeadlineList } from '../../../src/core/time/deadline-list.ts'
+import { DeadlineList } from '../../../src/core/time/clock.ts'
 import { manualClock } from '../../support/manual-clock.ts'
 
 function setup() {

@@ -1,7 +1,7 @@
 import { Call, HeaderMap, Scope, type StreamReply } from 'polywire'
 import { afterEach, describe, expect, it } from 'vitest'
 import { RetryLimits } from '../../../src/core/retry/limits.ts'
-import { DeadlineList } from '../../../src/core/time/deadline-list.ts'
+import { DeadlineList } from '../../../src/core/time/clock.ts'
 import { PageLife } from '../../../src/core/time/page-life.ts'
 import type { HttpControl, HttpEngine, HttpSink } from '../../../transports/http/contract.ts'
 import { EventParsers } from '../../../transports/http/event-stream/event-stream.ts'

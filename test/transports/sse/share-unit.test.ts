@@ -1,7 +1,7 @@
 import { Call, HeaderMap, Scope } from 'polywire'
 import { describe, expect, it } from 'vitest'
 import { RetryLimits } from '../../../src/core/retry/limits.ts'
-import { DeadlineList } from '../../../src/core/time/deadline-list.ts'
+import { DeadlineList } from '../../../src/core/time/clock.ts'
 import type { HttpControl, HttpScope, HttpSink } from '../../../transports/http/contract.ts'
 import { SseCrowd } from '../../../transports/sse/hints.ts'
 import { SseShare } from '../../../transports/sse/share.ts'
