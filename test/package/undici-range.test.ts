@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { cpSync, rmSync } from 'node:fs'
+import { cpSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
@@ -15,6 +15,19 @@ test('the undici that is installed here is the oldest that the range allows', ()
   expect(`^${versionOf('undici')}`).toBe(range)
 })
 
+const explicit = `
+  import { createServer } from 'node:http'
+  import { createClient } from 'polywire'
+  import { get, restTransport } from 'polywire/rest'
+  const server = createServer((request, response) => response.end(JSON.stringify(request.headers['user-agent'])))
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const rest = restTransport({ baseUrl: 'http://127.0.0.1:' + server.address().port, http: 'undici' })
+  const client = createClient({ transports: { rest }, retry: false })
+  process.stdout.write(await client.call(get('/')))
+  await client.close()
+  server.close()
+`
+
 test.each(['undici', 'undici-newest'])('the packed engine runs on %s', async (name) => {
   using project = projectWith([])
   const target = join(project.directory, 'node_modules/undici')
@@ -26,6 +39,11 @@ test.each(['undici', 'undici-newest'])('the packed engine runs on %s', async (na
     const env = { ...process.env, PORT: String(server.port), NODE_OPTIONS: '' }
     const { stdout } = await run(process.execPath, ['main.mjs'], { cwd: project.directory, env, timeout: 60_000 })
     expect(stdout.trim().split('\n')).toHaveLength(5)
+    // Left to itself the engine would go on with fetch where undici cannot be loaded; asked for, it has to say so.
+    writeFileSync(join(project.directory, 'explicit.mjs'), explicit)
+    expect(
+      (await run(process.execPath, ['explicit.mjs'], { cwd: project.directory, env, timeout: 60_000 })).stdout,
+    ).toBe('polywire')
   } finally {
     server.close()
   }
