@@ -530,6 +530,20 @@ describe('in a page', () => {
     expect(stream.state).toBe('open')
   })
 
+  it('comes back at once out of the back/forward cache', async () => {
+    for (const wake of ['restore', 'resume'] as const) {
+      const { page, clock, server, stream } = paged()
+      await clock.advance(5000)
+      page.freeze()
+      server.drop()
+      await clock.advance(200)
+      expect([server.attempts.length, stream.state]).toEqual([1, 'waiting'])
+      page[wake]()
+      await clock.advance(0)
+      expect([server.attempts.length, stream.state]).toEqual([2, 'open'])
+    }
+  })
+
   it('does not believe for ever that it is offline', async () => {
     const { page, clock, server } = paged()
     await clock.advance(5000)

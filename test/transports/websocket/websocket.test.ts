@@ -536,3 +536,22 @@ describe('websocketTransport', () => {
     expect(server.closes[0]?.code).toBe(1000)
   })
 })
+
+describe('a channel that nobody reads for a moment', () => {
+  it('is kept for the next reader, who gets what comes after the grace, too', async () => {
+    const { client, server, clock } = await setUpTimed()
+    const first = client.call(feed, { name: 'a' })
+    await first.opened
+    await first.close()
+    await clock.advance(50)
+    const second = client.call(feed, { name: 'a' })
+    await second.opened
+    for (let step = 0; step < 10; step++) {
+      await clock.advance(100)
+      await settle(5)
+    }
+    expect([server.framesOf('subscribe').length, server.framesOf('unsubscribe').length]).toEqual([1, 0])
+    server.publish('feed:a', 7)
+    expect(await take(second, 1)).toEqual([7])
+  })
+})
