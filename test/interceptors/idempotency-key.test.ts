@@ -116,7 +116,7 @@ describe('pages of a keyed operation', () => {
   const search = post('/search', {
     input: type<{ q: string; after?: string }>(),
     output: type<{ items: number[]; next?: string }>(),
-    paginate: cursorPages({ items: 'items', next: 'next', cursor: 'after' } as never),
+    paginate: cursorPages({ items: 'items', next: 'next', param: 'after' }),
   } as never) as never
 
   it.each([

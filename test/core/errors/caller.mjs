@@ -21,7 +21,7 @@ const client = createClient({
   },
 })
 const read = get('/a', { output: type() })
-const pages = { items: 'items', next: 'next', cursor: 'after' }
+const pages = { items: 'items', next: 'next', param: 'after' }
 const list = get('/a', { query: type(), output: type(), paginate: cursorPages(pages) })
 const api = client.bind({ read, list, watch: events('/a', {}), chat: channel('chat') })
 
