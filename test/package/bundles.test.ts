@@ -10,7 +10,6 @@ import { build as esbuild } from 'esbuild'
 import { build as rolldown } from 'rolldown'
 import { rollup } from 'rollup'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import webpack from 'webpack'
 import { startSmokeServer } from './smoke/server.ts'
 import { type Project, projectWith, root } from './support/packed.ts'
 
@@ -66,21 +65,8 @@ const bundlers: Readonly<Record<string, Bundle>> = {
       output: { dir, entryFileNames: 'bundle.mjs', chunkFileNames: '[name].mjs' },
       logLevel: 'silent',
     }),
-  webpack: (entry, path) =>
-    new Promise<void>((resolve, reject) => {
-      const output = { path, filename: 'bundle.mjs', chunkFilename: '[name].mjs', module: true }
-      const options = {
-        mode: 'production',
-        target: 'node22',
-        entry,
-        output,
-        experiments: { outputModule: true },
-      } as const
-      webpack(options, (error, stats) => {
-        if (error || stats?.hasErrors()) reject(error ?? new Error(stats?.toString()))
-        else resolve()
-      })
-    }),
+  webpack: (entry, directory) =>
+    run(process.execPath, [join(root, 'test/package/support/webpack.mjs'), entry, directory], { cwd: root }),
 }
 
 test.each(Object.entries(bundlers))('%s makes a program that runs where nothing is installed', async (name, bundle) => {
