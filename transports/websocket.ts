@@ -1,18 +1,12 @@
 /// <reference lib="esnext.disposable" preserve="true" />
-import type { Auth } from '../src/core/call/auth.ts'
-import type { Call } from '../src/core/call/call.ts'
-import type { IdempotencyOption } from '../src/core/call/idempotency.ts'
-import type { Reply } from '../src/core/call/reply.ts'
-import type { Services } from '../src/core/call/scope.ts'
-import type { Transport } from '../src/core/call/transport.ts'
-import { anything, callable, checkOptions, either, object, type RulesOf } from '../src/core/options.ts'
-import { authRule, idempotencyRule } from './shared/option-rules.ts'
-import { type SocketOptions, SocketSessions, socketRules } from './socket/session/sessions.ts'
-import { readSocketUrl } from './socket/url.ts'
-import type { WireAdapterOption } from './socket/wire-adapter.ts'
-import { defineChannel, defineRequest, type NamedInput, type WebSocketBinding } from './websocket/operation.ts'
-import { plainJson } from './websocket/plain-json.ts'
-import type { ChannelBuilder, RequestBuilder } from './websocket/types.ts'
+import { SocketTransport } from './websocket/exchange.ts'
+import { defineChannel, defineRequest } from './websocket/operation.ts'
+import type {
+  ChannelBuilder,
+  RequestBuilder,
+  WebSocketTransport,
+  WebSocketTransportOptions,
+} from './websocket/types.ts'
 
 export type { OutboxOptions } from '../src/core/outbox/outbox.ts'
 export { type Conflation, conflate, type OverflowPolicy } from '../src/core/stream/overflow.ts'
@@ -37,24 +31,14 @@ export type {
   WireTraits,
 } from './socket/wire-adapter.ts'
 export { type PlainJsonOptions, plainJson } from './websocket/plain-json.ts'
-export type { ChannelBuilder, ChannelSpec, RequestBuilder, RequestSpec } from './websocket/types.ts'
-
-/** Where the socket is and how it lives. */
-export interface WebSocketTransportOptions extends SocketOptions {
-  /** `wss:` or `ws:`; `https:` and `http:` are taken for them. In browsers it may be relative to the page. */
-  readonly url: string
-  /** Instead of the client's; `false` for none. */
-  readonly auth?: Auth | false | undefined
-  /** The protocol on the socket; one with state is a function, called for each connection. @defaultValue plainJson() */
-  readonly adapter?: WireAdapterOption | undefined
-  /** How servers of this transport take idempotency keys of requests. @defaultValue none is known to be honoured */
-  readonly idempotency?: IdempotencyOption | undefined
-}
-
-/** A WebSocket transport, as `createClient` takes it. */
-export interface WebSocketTransport extends Transport<'websocket'> {
-  readonly origin: string
-}
+export type {
+  ChannelBuilder,
+  ChannelSpec,
+  RequestBuilder,
+  RequestSpec,
+  WebSocketTransport,
+  WebSocketTransportOptions,
+} from './websocket/types.ts'
 
 /**
  * Declares a channel: a stream both ways, under a name such as `chat:{room}`.
@@ -91,45 +75,4 @@ export const request: RequestBuilder = (name, spec) => defineRequest(name, spec)
  */
 export function websocketTransport(options: WebSocketTransportOptions): WebSocketTransport {
   return new SocketTransport(options)
-}
-
-const rules: RulesOf<WebSocketTransportOptions> = {
-  ...socketRules,
-  url: anything,
-  auth: authRule,
-  adapter: /* @__PURE__ */ either(/* @__PURE__ */ object('an adapter such as plainJson()'), callable),
-  idempotency: idempotencyRule,
-}
-
-class SocketTransport implements WebSocketTransport {
-  readonly protocol = 'websocket'
-  readonly origin: string
-  readonly auth: Auth | false | undefined
-  readonly idempotency: IdempotencyOption | undefined
-  readonly #sessions: SocketSessions
-
-  constructor(options: WebSocketTransportOptions) {
-    checkOptions('websocketTransport()', options, rules)
-    const url = readSocketUrl(options.url)
-    this.origin = url.origin
-    this.auth = options.auth
-    this.idempotency = options.idempotency
-    this.#sessions = new SocketSessions(url, options.adapter ?? plainJson(), options)
-  }
-
-  attach(services: Services, via: string): void {
-    this.#sessions.attach(services, via)
-  }
-
-  send(call: Call): Promise<Reply> {
-    const binding = call.operation.binding as WebSocketBinding
-    const { name, payload } = call.input as NamedInput
-    const session = this.#sessions.of(call)
-    if (binding.kind === 'request') return session.request(call, { name, payload })
-    return session.stream(call, { ...binding.stream, topic: name, payload })
-  }
-
-  async close(): Promise<void> {
-    this.#sessions.close()
-  }
 }

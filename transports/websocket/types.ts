@@ -1,11 +1,32 @@
+import type { Auth } from '../../src/core/call/auth.ts'
 import type { Channel, NoInput, PathNames, PathValue, Unary } from '../../src/core/call/call-types.ts'
 import type { IdempotencyOption } from '../../src/core/call/idempotency.ts'
 import type { Operation } from '../../src/core/call/operation.ts'
 import type { Schema } from '../../src/core/call/schema.ts'
+import type { Transport } from '../../src/core/call/transport.ts'
 import type { OutboxOptions } from '../../src/core/outbox/outbox.ts'
 import type { RetryOptions } from '../../src/core/retry/options.ts'
 import type { Gap } from '../../src/core/stream/gap.ts'
 import type { OverflowPolicy } from '../../src/core/stream/overflow.ts'
+import type { SocketOptions } from '../socket/session/sessions.ts'
+import type { WireAdapterOption } from '../socket/wire-adapter.ts'
+
+/** Where the socket is and how it lives. */
+export interface WebSocketTransportOptions extends SocketOptions {
+  /** `wss:` or `ws:`; `https:` and `http:` are taken for them. In browsers it may be relative to the page. */
+  readonly url: string
+  /** Instead of the client's; `false` for none. */
+  readonly auth?: Auth | false | undefined
+  /** The protocol on the socket; one with state is a function, called for each connection. @defaultValue plainJson() */
+  readonly adapter?: WireAdapterOption | undefined
+  /** How servers of this transport take idempotency keys of requests. @defaultValue none is known to be honoured */
+  readonly idempotency?: IdempotencyOption | undefined
+}
+
+/** A WebSocket transport, as `createClient` takes it. */
+export interface WebSocketTransport extends Transport<'websocket'> {
+  readonly origin: string
+}
 
 /** What may be said of one channel. */
 export interface ChannelSpec {
