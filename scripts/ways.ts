@@ -22,9 +22,9 @@ interface Bound {
 
 /** What the design asks for, and what the gate holds until the bar is met: today's figure, so that none grows unseen. */
 const bounds: Readonly<Record<Way, { readonly bar: Bound; readonly limit: Bound }>> = {
-  unary: { bar: { functions: 60, files: 20 }, limit: { functions: 62, files: 22 } },
-  sse: { bar: { functions: 20 }, limit: { functions: 33 } },
-  frame: { bar: { functions: 28 }, limit: { functions: 30 } },
+  unary: { bar: { functions: 60, files: 20 }, limit: { functions: 60, files: 20 } },
+  sse: { bar: { functions: 20 }, limit: { functions: 20 } },
+  frame: { bar: { functions: 28 }, limit: { functions: 28 } },
   send: { bar: { functions: 22 }, limit: { functions: 22 } },
 }
 
