@@ -68,6 +68,7 @@ async function mutate(paths: readonly string[], sample: SampleOptions): Promise<
     // One of the two draws the sample first.
     concurrency: 2,
     timeoutMS: 10_000,
+    timeoutFactor: 1,
     dryRunTimeoutMinutes: 20,
     ignorePatterns: ['.cache', 'dist', 'docs', 'bench'],
     tempDirName: '.cache/stryker',

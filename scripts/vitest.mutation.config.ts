@@ -9,6 +9,8 @@ export default defineConfig({
   ...base,
   test: {
     ...test,
+    // A mutant that hangs is noticed soon: most of the time of a run goes into these.
+    testTimeout: 8_000,
     include: [`test/{${tests}}.test.ts`],
     exclude: [
       'test/{package,browser,soak,docs,examples,types}/**',
