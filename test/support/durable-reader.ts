@@ -1,4 +1,7 @@
-/** A process that reads a stream from where the one before it stopped: `<kind> <url> <folder>`; prints what it has handled. */
+/**
+ * A process that reads a stream from where the one before it stopped: `<kind> <url> <folder> [<last>]`; prints what it has
+ * handled, and goes no further than `last`: it is killed there, however slow the one that kills is.
+ */
 import { createClient, storedCursor, type } from 'polywire'
 import { graphqlTransport, subscription } from 'polywire/graphql'
 import { grpcWebTransport, rpc } from 'polywire/grpc-web'
@@ -7,7 +10,7 @@ import { channel, websocketTransport } from 'polywire/websocket'
 import { fileStore } from './file-store.ts'
 import { ShopService } from './proto/gen/polywire/test/v1/shop_pb.ts'
 
-const [kind, url = '', folder = ''] = process.argv.slice(2)
+const [kind, url = '', folder = '', last] = process.argv.slice(2)
 const http = url.replace(/^ws/, 'http')
 const client = createClient({
   transports: {
@@ -47,6 +50,7 @@ const feeds: Record<string, () => AsyncIterable<number>> = {
 for await (const n of feeds[kind as string]?.() ?? []) {
   await new Promise((resolve) => setTimeout(resolve, 2))
   console.log(n)
+  if (n === Number(last)) await new Promise(() => setInterval(() => {}, 1000))
   if (kind === 'websocket' && n === 200) break
 }
 await client.close()
