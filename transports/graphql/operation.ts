@@ -19,7 +19,7 @@ import {
   wrongOption,
 } from '../../src/core/options.ts'
 import type { OverflowPolicy } from '../../src/core/stream/overflow.ts'
-import { idempotencyRule, operationRules, schemaRule } from '../shared/option-rules.ts'
+import { idempotencyRule, operationRules, pick, schemaRule } from '../shared/option-rules.ts'
 import { type GraphQLKind, type PreparedDocument, prepareDocument } from './document.ts'
 import type { GraphQLResult } from './response.ts'
 import type { Subscriptions, SubscriptionsOptions } from './subscriptions.ts'
@@ -109,7 +109,7 @@ export function graphqlOperation(
     kind: subscribing ? 'server_stream' : 'unary',
     isIdempotent: spec.idempotent ?? kind !== 'mutation',
     binding,
-    ...pick(spec, 'idempotency', 'retry', 'auth', 'validate', 'resume', 'gaps'),
+    ...pick(spec, ['idempotency', 'retry', 'auth', 'validate', 'resume', 'gaps']),
     ...(subscribing && { isResumable: true }),
     encodeInput: checkVariables(validating(variables) && (variables as Schema), {
       operation: { name, protocol: 'graphql', via },
@@ -159,8 +159,4 @@ function checkData(schema: Schema, policy: ErrorPolicy, message: unknown, check:
 
 function after(value: unknown, then: (value: unknown) => unknown): unknown {
   return value instanceof Promise ? value.then(then) : then(value)
-}
-
-function pick<T extends object, K extends keyof T>(from: T, ...keys: K[]): Pick<T, K> {
-  return Object.fromEntries(keys.filter((key) => from[key] !== undefined).map((key) => [key, from[key]])) as Pick<T, K>
 }

@@ -2,7 +2,7 @@ import type { Call } from '../../src/core/call/call.ts'
 import { defineOperation, type Kind, type Operation, type OperationInfo } from '../../src/core/call/operation.ts'
 import { callable, flag, object, oneOf, type RulesOf, wrongOption } from '../../src/core/options.ts'
 import { receiving, type Streaming } from '../../src/core/stream/streaming.ts'
-import { idempotencyRule, operationRules } from '../shared/option-rules.ts'
+import { idempotencyRule, operationRules, pick } from '../shared/option-rules.ts'
 import type { DescMethod, DescService } from './peer-protobuf.ts'
 import type { BidiStreamSpec, MethodSpec, ServerStreamSpec, UnarySpec } from './types.ts'
 
@@ -75,7 +75,7 @@ export function rpcOperation(method: DescMethod, spec: AnySpec = {}): Operation<
     ...(kind === 'client_stream' && { isReplayable: Array.isArray }),
     ...(kind === 'server_stream' && { streaming: receiving }),
     ...(kind === 'bidi_stream' && { streaming: bidi }),
-    ...pick(spec),
+    ...pick(spec, passed),
   }
   return defineOperation(info)
 }
@@ -86,10 +86,6 @@ export function serviceOperations(service: DescService, spec?: MethodSpec): Reco
   const operations: Record<string, Operation<any, any>> = {}
   for (const [name, method] of Object.entries(service.method)) operations[name] = rpcOperation(method, spec)
   return operations
-}
-
-function pick(spec: AnySpec): Partial<AnySpec> {
-  return Object.fromEntries(passed.flatMap((key) => (spec[key] === undefined ? [] : [[key, spec[key]]])))
 }
 
 function checkSpec(name: string, kind: Kind, spec: AnySpec): void {

@@ -17,22 +17,22 @@ function isNames(value: unknown): boolean {
   return Array.isArray(value) && value.every((name) => typeof name === 'string')
 }
 
-/** What every operation over HTTP may say of its request. */
-const requestSpecRules: OptionRules = {
+/** What every operation over HTTP may say of its input. */
+export const inputRules = {
   ...operationRules,
   shape: /* @__PURE__ */ oneOf('flat', 'nested'),
   input: schemaRule,
   query: /* @__PURE__ */ takes(`${schemaWords}, or a list of names`, (value) => isSchema(value) || isNames(value)),
   body: /* @__PURE__ */ takes(schemaWords, (value) => value === '*' || isSchema(value)),
   headers: schemaRule,
-  contentType: text,
-  accept: text,
   idempotent: flag,
-  idempotency: idempotencyRule,
 }
 
 const restRules: OptionRules = {
-  ...requestSpecRules,
+  ...inputRules,
+  contentType: text,
+  accept: text,
+  idempotency: idempotencyRule,
   output: schemaRule,
   errors: /* @__PURE__ */ takes('a schema by HTTP status', (value) =>
     Object.entries(value as object).every(([status, schema]) => /^[1-5]\d\d$/.test(status) && isSchema(schema)),
@@ -49,13 +49,19 @@ const restRules: OptionRules = {
  *
  * @throws {TypeError} naming the builder, the path and the member to change.
  */
-export function checkSpec(builder: string, path: string, method: string, spec: AnySpec): void {
+export function checkSpec(
+  builder: string,
+  path: string,
+  method: string,
+  spec: AnySpec,
+  rules: OptionRules = restRules,
+): void {
   const refuse = (what: string): never => {
     throw new TypeError(`${builder}('${path}', …): ${what}`)
   }
   if (typeof spec !== 'object' || spec === null || Array.isArray(spec) || isSchema(spec))
-    refuse('the second argument is an object such as { output: type<User>() }')
-  const wrong = wrongOption(spec, restRules) ?? wrongTogether(method, spec)
+    refuse('the last argument is an object such as { output: type<User>() }')
+  const wrong = wrongOption(spec, rules) ?? wrongTogether(method, spec)
   if (wrong) refuse(wrong)
 }
 

@@ -31,3 +31,11 @@ export const operationRules = {
   auth: /* @__PURE__ */ oneOf(false),
   validate: /* @__PURE__ */ oneOf('warn', false),
 }
+
+/** The members of `from` that say something. */
+export function pick<T extends object, K extends keyof T>(from: T, names: readonly K[]): Pick<T, K> {
+  return Object.fromEntries(names.flatMap((name) => (from[name] === undefined ? [] : [[name, from[name]]]))) as Pick<
+    T,
+    K
+  >
+}

@@ -1,11 +1,13 @@
 import type { Operation, OperationInfo, ResumeSpec } from '../../src/core/call/operation.ts'
 import { type Schema, validating } from '../../src/core/call/schema.ts'
+import { oneOf, type RulesOf, takes } from '../../src/core/options.ts'
 import { openingOption } from '../../src/core/resume/options.ts'
 import { defineServerStream } from '../../src/core/stream/streaming.ts'
 import { toEvent } from '../http/event-stream/event-stream.ts'
 import { headersOf, inputReader, type RequestInput } from '../http/input.ts'
 import { PathTemplate } from '../http/path.ts'
-import { checkSpec } from '../http/spec.ts'
+import { type AnySpec, checkSpec, inputRules } from '../http/spec.ts'
+import { isSchema, pick, schemaWords } from '../shared/option-rules.ts'
 import type { EventsSpec } from './types.ts'
 
 /** What the events of one stream mean. */
@@ -34,6 +36,7 @@ export function defineEvents<O extends Operation<any, any>>(path: string, map: S
   const { method = 'GET', via = 'sse', resume = method === 'GET' } = spec
   const name = `${method} ${path}`
   const encodeInput = inputReader(method, template.names, spec, { operation: { name, protocol: 'sse', via } })
+  const schemas = new Map(Object.entries(map).filter(([, schema]) => validating(schema)))
   const reopenMethod = resume === 'get' ? 'GET' : method
   const binding: SseBinding = { method, reopenMethod, template, reader: makeReader(map, spec) }
   return defineServerStream<O>({
@@ -46,7 +49,8 @@ export function defineEvents<O extends Operation<any, any>>(path: string, map: S
     ...(spec.shape === 'nested' && { headersOf }),
     isResumable: resume === true || resume === 'get',
     ...(typeof resume === 'object' ? { ...declared(resume, encodeInput) } : { encodeInput }),
-    ...optional(map, spec),
+    ...(schemas.size > 0 && { decodeOutput: decoderOf(schemas) }),
+    ...pick(spec, ['cursors', 'gaps', 'retry', 'opening', 'auth', 'validate']),
   })
 }
 
@@ -69,19 +73,6 @@ function declared(
       cursor,
       apply: (parts: object, after) => encodeInput(apply(written.get(parts) ?? {}, after), (_schema, value) => value),
     },
-  }
-}
-
-function optional(map: Schemas, { cursors, gaps, retry, opening, auth, validate }: EventsSpec): Partial<OperationInfo> {
-  const schemas = new Map(Object.entries(map).filter(([, schema]) => validating(schema)))
-  return {
-    ...(schemas.size > 0 && { decodeOutput: decoderOf(schemas) }),
-    ...(cursors !== undefined && { cursors }),
-    ...(gaps !== undefined && { gaps }),
-    ...(retry !== undefined && { retry }),
-    ...(opening !== undefined && { opening }),
-    ...(auth === false && { auth }),
-    ...(validate !== undefined && { validate }),
   }
 }
 
@@ -135,60 +126,39 @@ function leniently(read: Read, type: string, data: string, id: string | undefine
   }
 }
 
+const rules: RulesOf<EventsSpec> = {
+  ...inputRules,
+  method: /* @__PURE__ */ oneOf('GET', 'POST'),
+  data: /* @__PURE__ */ oneOf('json', 'text'),
+  undeclared: /* @__PURE__ */ oneOf('skip', 'yield'),
+  until: /* @__PURE__ */ takes('the name of an event, or a function of one', (value) =>
+    typeof value === 'string' ? value !== '' : typeof value === 'function',
+  ),
+  resume: /* @__PURE__ */ takes("true, false, 'get', or { cursor, apply }", isResume),
+  cursors: /* @__PURE__ */ oneOf('opaque', 'offset'),
+  gaps: /* @__PURE__ */ oneOf('fail', 'yield'),
+  opening: openingOption,
+}
+
 /**
  * Refuses what only a caller without types can write, where it is written.
  *
  * @throws {TypeError} naming the path and the member to change.
  */
 function checkEvents(path: string, map: unknown, spec: EventsSpec): void {
-  const must = (isTrue: boolean, what: string) => {
-    if (!isTrue) throw new TypeError(`events('${path}', …): ${what}`)
+  const refuse = (what: string): never => {
+    throw new TypeError(`events('${path}', …): ${what}`)
   }
-  const oneOf = (member: keyof EventsSpec, ...values: readonly unknown[]) =>
-    must(
-      spec[member] === undefined || values.includes(spec[member]),
-      `${member} is one of ${values.map((value) => `'${value}'`).join(', ')}`,
-    )
-  must(
-    typeof map === 'object' && map !== null && !('~standard' in map),
-    'the second argument names events: { placed: type<Order>() }',
-  )
+  if (typeof map !== 'object' || map === null || isSchema(map))
+    refuse('the second argument names events: { placed: type<Order>() }')
   for (const [name, schema] of Object.entries(map as object))
-    must(
-      (typeof schema === 'object' || typeof schema === 'function') && schema !== null && '~standard' in schema,
-      `'${name}' is a schema: type<T>(), or one of zod, valibot, arktype …`,
-    )
-  must(typeof spec === 'object' && spec !== null, "the third argument is an object such as { until: 'done' }")
-  oneOf('method', 'GET', 'POST')
-  oneOf('data', 'json', 'text')
-  oneOf('undeclared', 'skip', 'yield')
-  oneOf('cursors', 'opaque', 'offset')
-  oneOf('gaps', 'fail', 'yield')
-  must(
-    spec.until === undefined ||
-      typeof spec.until === 'function' ||
-      (typeof spec.until === 'string' && spec.until !== ''),
-    'until is the name of an event, or a function of one',
-  )
-  must(spec.opening === undefined || openingOption.fits(spec.opening), `opening is ${openingOption.takes}`)
-  must(isResume(spec.resume), "resume is a boolean, 'get', or { cursor, apply }")
-  must(spec.body === undefined || spec.method === 'POST', "a body needs method: 'POST'")
-  const { via, shape, input, query, body, headers, validate, idempotent } = spec
-  checkSpec('events', path, spec.method ?? 'GET', {
-    ...defined({ via, shape, input, query, body, headers, validate, idempotent }),
-  })
+    if (!isSchema(schema)) refuse(`'${name}' takes ${schemaWords}`)
+  if (spec?.body && spec.method !== 'POST') refuse("a body needs method: 'POST'")
+  checkSpec('events', path, spec?.method ?? 'GET', spec as AnySpec, rules)
 }
 
-function isResume(resume: EventsSpec['resume']): boolean {
-  if (resume === undefined || typeof resume === 'boolean' || resume === 'get') return true
-  return (
-    typeof resume === 'object' &&
-    resume !== null &&
-    typeof resume.cursor === 'function' &&
-    typeof resume.apply === 'function'
-  )
-}
-
-function defined<T extends object>(members: T): { [K in keyof T]: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined)) as never
+function isResume(resume: unknown): boolean {
+  if (typeof resume === 'boolean' || resume === 'get') return true
+  const { cursor, apply } = (resume ?? {}) as Partial<ResumeSpec>
+  return typeof cursor === 'function' && typeof apply === 'function'
 }

@@ -15,7 +15,7 @@ import type {
 import { EventBoundary } from '../http/event-stream/boundary.ts'
 import { callOver } from '../http/fault.ts'
 import { kindOf } from './errors.ts'
-import type { SseCrowd } from './hints.ts'
+import type { SseHints } from './hints.ts'
 import { type Joined, Member, type Shared } from './member.ts'
 
 /** One reader that wants an event stream. */
@@ -33,7 +33,8 @@ export interface SseReader {
 export interface SseShareOptions {
   /** `start`: who is there before the first byte, and so misses none. `live`: who comes later, too. `no`: nobody. */
   readonly joining: 'start' | 'live' | 'no'
-  readonly crowd: SseCrowd
+  /** Counts the connections. */
+  readonly crowd: Pick<SseHints, 'came' | 'left'>
 }
 
 /** The connections of one transport, each read by all that ask for the same. */

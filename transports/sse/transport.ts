@@ -12,7 +12,7 @@ import { queryStyleRule, requestRules } from '../http/option-rules.ts'
 import { page, readBaseUrl } from '../shared/base-url.ts'
 import { deadlineWriter } from '../shared/deadline-header.ts'
 import { openEventStream } from './exchange.ts'
-import { SseCrowd, SseHints } from './hints.ts'
+import { SseHints } from './hints.ts'
 import { SseLife } from './life.ts'
 import type { SseBinding } from './operation.ts'
 import { SseRequests } from './request.ts'
@@ -44,7 +44,7 @@ export class HttpSseTransport implements SseTransport {
   readonly #idleTimeoutMs: number | undefined
   readonly #maxEventBytes: number
   readonly #parsers: EventParsers
-  readonly #hints = new SseHints()
+  readonly #hints: SseHints
   /** By the root of a call's scopes: what outlives one connection of its stream. */
   readonly #lives = new WeakMap<Scope, SseLife>()
 
@@ -70,10 +70,10 @@ export class HttpSseTransport implements SseTransport {
       fetchOptions: { cache: 'no-store', ...fetchOptionsOf(options) },
     })
     this.#engine = selectEngine(options)
+    this.#hints = new SseHints(base.origin)
     const inPage = page() !== undefined
     const joining = share === 'auto' ? (inPage ? 'start' : 'no') : share ? 'live' : 'no'
-    if (joining !== 'no' || inPage)
-      this.#share = new SseShare(this.#engine, { joining, crowd: new SseCrowd(this.origin) })
+    if (joining !== 'no' || inPage) this.#share = new SseShare(this.#engine, { joining, crowd: this.#hints })
   }
 
   send(call: Call): Promise<Reply> {

@@ -488,9 +488,9 @@ describe('a malformed declaration fails where it is written', () => {
   const any = (value: unknown) => value as never
   it.each<[string, () => unknown, string]>([
     ['a path that is none', () => get(any(42)), 'a path is a string'],
-    ['a spec that is none', () => get('/a', any('x')), 'the second argument'],
-    ['null', () => get('/a', any(null)), 'the second argument'],
-    ['a schema instead of a spec', () => get('/a', any(type())), 'the second argument'],
+    ['a spec that is none', () => get('/a', any('x')), 'the last argument'],
+    ['null', () => get('/a', any(null)), 'the last argument'],
+    ['a schema instead of a spec', () => get('/a', any(type())), 'the last argument'],
     ['an unknown name', () => get('/a', any({ outptu: type() })), "unknown option 'outptu': did you mean 'output'?"],
     ['another unknown name', () => post('/a', any({ contenttype: 'text/csv' })), "did you mean 'contentType'?"],
     ['retry', () => post('/a', any({ retry: 3 })), 'retry takes'],

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { RetryLimits } from '../../../src/core/retry/limits.ts'
 import { DeadlineList } from '../../../src/core/time/clock.ts'
 import type { HttpControl, HttpScope, HttpSink } from '../../../transports/http/contract.ts'
-import { SseCrowd } from '../../../transports/sse/hints.ts'
+import { SseHints } from '../../../transports/sse/hints.ts'
 import { SseShare } from '../../../transports/sse/share.ts'
 import { manualClock } from '../../support/manual-clock.ts'
 
@@ -15,7 +15,7 @@ function play(joining: 'start' | 'live' = 'live') {
   const engine = {
     send: (_request: unknown, sink: HttpSink, scope: HttpScope) => void sent.push({ sink, scope, did: [] }),
   }
-  const share = new SseShare(engine, { joining, crowd: new SseCrowd('http://x') })
+  const share = new SseShare(engine, { joining, crowd: new SseHints('http://x') })
   const operation = { name: 'w', protocol: 'sse', via: 'sse', kind: 'server_stream', isIdempotent: true } as const
   const read = (after?: string, canResume = true) => {
     const scope = new Scope(services)
