@@ -685,10 +685,10 @@ describe('a declaration', () => {
   it.each([
     ['no map', () => events('/x', undefined as never), /names events/],
     ['a schema for the map', () => events('/x', type<string>() as never), /names events/],
-    ['no schema', () => events('/x', { a: {} as never }), /'a' is a schema/],
+    ['no schema', () => events('/x', { a: {} as never }), /'a' takes a schema/],
     ['data', () => events('/x', {}, { data: 'xml' as never }), /data takes 'json', 'text'/],
-    ['until', () => events('/x', {}, { until: '' }), /until is/],
-    ['resume', () => events('/x', {}, { resume: {} as never }), /resume is/],
+    ['until', () => events('/x', {}, { until: '' }), /until takes/],
+    ['resume', () => events('/x', {}, { resume: {} as never }), /resume takes/],
     ['a body of a GET', () => events('/x', {}, { body: type<object>() } as never), /method: 'POST'/],
     ['a path', () => events('x', {}), /must start with/],
   ])('is refused where it is written: %s', (_, declare, message) => {
