@@ -12,7 +12,7 @@ import type { Services } from './core/call/scope.ts'
 import { Scope } from './core/call/scope.ts'
 import { type Sealed, snapshot } from './core/call/snapshot.ts'
 import type { Telemetry } from './core/call/telemetry.ts'
-import { tokenRuns, withTokenRun } from './core/call/token-run.ts'
+import { tokenRuns } from './core/call/token-run.ts'
 import type { Transport } from './core/call/transport.ts'
 import { CallError, type ErrorOrigin } from './core/errors/error.ts'
 import { guard } from './core/guard.ts'
@@ -174,7 +174,7 @@ export class CallRunner {
       scope,
       headers: options.headers ? readHeaders(options.headers, origin) : noHeaders,
       outbox,
-      context: tokenRuns.areFollowed ? withTokenRun(context) : context,
+      context: tokenRuns.contextOf ? tokenRuns.contextOf(context) : context,
       identity: route.auth?.identity ? identityOf(route.auth, options, origin) : '',
       cursor: typeof options.cursor === 'string' ? options.cursor : undefined,
     })

@@ -58,6 +58,7 @@ const maxIdentities = 1000
 const identityIdleMs = 600_000
 /** A call that was begun while the source was at work may be the source's own: it waits so long for the token; ms. */
 const suspicionMs = 4500
+const selfWaitText = `a call waited ${suspicionMs / 1000} s for a token whose source was at work already. If the source itself makes that call, it waits for itself: declare the operation with auth: false, give the call the context of the token request, or start it before the source first awaits`
 
 /**
  * Tokens as credentials, partitioned by identity, with one run of the source at a time for each.
@@ -258,7 +259,7 @@ export class TokenSource {
           const { kept } = holding
           if (run.calls > 0) armed = watch()
           else if (kept && clock.now() < kept.endsAt) resolve(kept.credential)
-          else reject(new SelfWait(suspicionMs))
+          else reject(new SelfWait(selfWaitText))
         })
       let armed = watch()
       promise.then(resolve, reject).finally(() => deadlines.remove(armed))

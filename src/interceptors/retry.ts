@@ -2,7 +2,7 @@ import { retryLoop } from '#platform'
 import type { Call } from '../core/call/call.ts'
 import { type Interceptor, type Next, trusted } from '../core/call/interceptor.ts'
 import { discardReply, type Reply } from '../core/call/reply.ts'
-import { tokenRunOf } from '../core/call/token-run.ts'
+import { tokenRuns } from '../core/call/token-run.ts'
 import {
   CallError,
   failureOf,
@@ -48,7 +48,7 @@ export function retry(options: RetryOptions | false = noOptions): Interceptor {
       const { limits } = call.scope.services
       const isIdle = limits.isIdle
       // Nothing holds what must not be sent again, and what a token source asks for.
-      if (!isIdle && own !== false && !tokenRunOf(call.context)) {
+      if (!isIdle && own !== false && !tokenRuns.runOf?.(call.context)) {
         const heldMs = limits.heldMs(holdKeys(call))
         if (heldMs > 0) return waitFor(call, heldMs).then(() => begin(call))
       }

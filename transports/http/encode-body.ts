@@ -126,8 +126,5 @@ function encodeByType(
     throw refusal(`the body cannot be written as ${essence}: ${why}`, origin, cause)
   }
   if (isText(essence) && typeof value !== 'object') return whole(String(value), contentType)
-  throw refusal(
-    `no codec writes the media type '${essence}': pass a text or bytes, or add one to codecs of restTransport()`,
-    origin,
-  )
+  throw refusal(`no codec writes the media type '${essence}': pass a text or bytes, or add it to codecs`, origin)
 }

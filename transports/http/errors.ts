@@ -88,11 +88,11 @@ function refine(
     return exists.test(reason) ? { code: 'already_exists', hint: 'it exists already' } : row
   }
   if (status === 404 && essence === 'text/html')
-    return { ...row, hint: 'an HTML page came, so probably no API answered: check path and baseUrl' }
+    return { ...row, hint: 'an HTML page, so probably no API: check path and baseUrl' }
   if (status > 300 && status < 400 && status !== 304 && !headers.has('location'))
     return {
       ...row,
-      hint: 'a redirect that does not say where to: it has no Location header, which only the server can mend',
+      hint: 'a redirect that has no Location header, which only the server can mend',
     }
   if (status === 413 && isAskedToWait) return { ...row, isRetryable: true }
   if (status === 503 && isAskedToWait) return { ...row, isUnexecuted: true }

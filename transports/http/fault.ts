@@ -21,17 +21,6 @@ export const callOver: HttpFault = {
   cause: undefined,
 }
 
-/** What an error says of itself. */
-export interface ErrorFacts {
-  readonly code: string
-  readonly message: string
-  readonly name: string
-  /** What the system was asked to do: `connect`, `read` … */
-  readonly syscall?: string
-  /** Of the connection, where that is known. */
-  readonly bytesRead?: number | undefined
-}
-
 /** What is known of an error: words, and where it says so itself, how far the exchange had come. */
 export type Explained = Pick<HttpFault, 'what' | 'hint' | 'code'> &
   Partial<Pick<Progress, 'phase' | 'sent'>> & {
@@ -40,16 +29,15 @@ export type Explained = Pick<HttpFault, 'what' | 'hint' | 'code'> &
   }
 
 /** How a platform's errors read. */
-export type Explain = (error: ErrorFacts, progress: Progress) => Explained
+export type Explain = (error: unknown, progress: Progress) => Explained
 
 /**
  * What went wrong, from the error of any engine. Pure.
  *
  * @param progress - how far the exchange had come: what was written or answered is so whatever the error is called.
  */
-export function classify(error: unknown, progress: Progress, explain: Explain = explainByText): HttpFault {
-  const facts = factsOf(error)
-  const explained = explain(facts, progress)
+export function classify(error: unknown, progress: Progress, explain: Explain = explainByPhase): HttpFault {
+  const explained = explain(error, progress)
   const { what, hint, code } = explained
   const isBehindConnect = progress.phase !== 'connect' && progress.sent !== 'no'
   const isEarly = explained.phase === 'connect' || explained.phase === 'resolve'
@@ -84,39 +72,37 @@ const mistakes = /^(?:Type|Reference|Range|Syntax)Error$/
 /** Whether `error` is a mistake in code that is not ours, rather than a network that failed. */
 export function isMistake(error: unknown): boolean {
   const { name } = (error ?? {}) as Partial<Error>
-  return mistakes.test(textOf(name)) && !isNetworkError(error) && factsOf(error).code === ''
+  return mistakes.test(textOf(name)) && !isNetworkError(error) && textOf(rootOf(error)?.code) === ''
 }
 
-/** Browsers say nothing on purpose; Bun, Deno and workerd tell it in words. */
-export const explainByText: Explain = ({ code, message }, { phase }) => {
-  const text = code + message
+/** Browsers say nothing of a network on purpose. */
+export const explainByPhase: Explain = (_error, { phase }) =>
+  phase === 'body'
+    ? { what: 'connection lost' }
+    : { what: 'network error', hint: 'The server cannot be reached, or does not allow this page (CORS)' }
+
+/** Bun, Deno and workerd tell it in words. */
+export const explainByText: Explain = (error, progress) => {
+  const root = rootOf<{ readonly code?: unknown; readonly message?: unknown }>(error)
+  const text = textOf(root?.code) + textOf(root?.message)
   if (/refused/i.test(text)) return { what: 'connection refused', phase: 'connect', sent: 'no' }
   if (/dns|ENOTFOUND|EAI_AGAIN/i.test(text)) return { what: 'host name not found', phase: 'resolve', sent: 'no' }
-  if (phase === 'body') return { what: 'connection lost' }
-  return { what: 'network error', hint: 'The server cannot be reached, or does not allow this page (CORS)' }
+  return explainByPhase(error, progress)
 }
 
-/** fetch wraps what really happened in `cause`, once or twice. */
-function factsOf(error: unknown): ErrorFacts {
-  let root = error as (Partial<Error & ErrorFacts> & { errors?: readonly unknown[] }) | undefined
+/** What really happened: fetch wraps it in `cause`, once or twice. */
+export function rootOf<Root extends { readonly code?: unknown }>(error: unknown): Root | undefined {
+  let root = error as (Root & { readonly cause?: unknown }) | undefined
   for (let depth = 0; depth < 4 && textOf(root?.code) === ''; depth++) {
-    const cause: unknown = root?.cause
+    const cause = root?.cause
     if (typeof cause !== 'object' || cause === null) break
-    root = cause as typeof root
+    root = cause as Root
   }
-  // Where several addresses were tried, each has an error of its own.
-  const [first] = Array.isArray(root?.errors) ? root.errors : []
-  const syscall = root?.syscall ?? (first as Partial<ErrorFacts> | undefined)?.syscall
-  return {
-    code: textOf(root?.code),
-    message: textOf(root?.message),
-    name: textOf(root?.name),
-    syscall: textOf(syscall),
-    bytesRead: (root as { socket?: { bytesRead?: number } } | undefined)?.socket?.bytesRead,
-  }
+  return root
 }
 
-function textOf(value: unknown): string {
+/** A text, or none. */
+export function textOf(value: unknown): string {
   return typeof value === 'string' ? value : ''
 }
 

@@ -73,8 +73,7 @@ function encodeSegment(value: unknown, name: string, origin: ErrorOrigin | undef
       origin,
     )
   if (text === '') throw refusal(`'${name}' of the path is empty`, origin)
-  if (dots.test(text))
-    throw refusal(`'${name}' of the path is a dot segment, which would lead to another resource`, origin)
+  if (dots.test(text)) throw refusal(`'${name}' of the path is a dot segment`, origin)
   if (unfit.test(text))
     throw refusal(`'${name}' of the path holds a control character or half a surrogate pair`, origin)
   return encodeURIComponent(text)

@@ -77,6 +77,6 @@ function wrongTogether(method: string, { shape, input, query, body, headers, out
   }
   if (isSchema(query) && body) return `with a body, give one 'input' and name its query keys: query: ['…']`
   if (input && (body || isSchema(query)))
-    return `'input' types the whole: leave body out, and name query keys in a list`
+    return `'input' types the whole: leave body out, and name its query keys: query: ['…']`
   return headers && `headers need shape: 'nested' (or the option 'headers' of each call)`
 }

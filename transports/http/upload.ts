@@ -65,11 +65,11 @@ const begun = new WeakSet<object>()
 export function checkMade(made: unknown): void {
   const kind = bodyKind(made)
   if (kind === 'text' || kind === 'bytes' || kind === 'blob') return
-  if (kind !== 'stream') throw new BodyError('the function of the body gave no stream, text, bytes or Blob', invalid)
+  if (kind !== 'stream') throw new BodyError('the function of the body gave no body', invalid)
   if (begun.has(made as object))
     throw new BodyError('the body is a stream that was sent already: pass a function that makes it anew', notReplayable)
   if (isUsed(made as object))
-    throw new BodyError('the body is a stream of which a part was read before, or that another reader holds', invalid)
+    throw new BodyError('the body is a stream that was read in part, or that another reader holds', invalid)
 }
 
 /** @param sent - how much the longest send has written: a later one that ends before that is cut. */
@@ -81,7 +81,7 @@ async function* chunksOf(made: unknown, sent: { bytes: number }): AsyncGenerator
     yield chunk
   }
   if (size < sent.bytes)
-    throw new BodyError('the body is shorter than when it was sent before: the function must make all of it anew', {
+    throw new BodyError('the body is shorter than before: the function must make all of it anew', {
       ...notReplayable,
     })
 }

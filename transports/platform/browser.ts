@@ -3,8 +3,10 @@ import type { HttpEngine } from '../http/contract.ts'
 import { FetchEngine } from '../http/engine/fetch/engine.ts'
 import type { FollowRedirect } from '../http/redirect.ts'
 
+/** How errors of the wire read here. */
+export { explainByPhase as explainFault } from '../http/fault.ts'
 /** `#platform` in browsers: the web's, without what a page cannot do. */
-export { createHttpEngine, explainFault, loadSocketDriver, name, retryLoop } from './web.ts'
+export { createHttpEngine, loadSocketDriver, name, retryLoop } from './web.ts'
 
 /** Nobody but fetch sees where a redirect leads. */
 export const followRedirect: FollowRedirect | undefined = undefined

@@ -56,7 +56,7 @@ export function readReply(call: Call, url: string, response: WholeResponse, code
 }
 
 const utf8Json = /^application\/json(?:; ?charset=utf-8)?$/i
-const howEmpty = 'write optional(output) where a reply may be empty, or leave output out where it always is'
+const howEmpty = 'write optional(output), or leave output out'
 
 /** Thrown for a body of another type than the operation asks for. */
 const misfit = Symbol('misfit')
@@ -94,7 +94,7 @@ function noJson({ essence, kind }: MediaType): string {
           ? essence
           : 'of an unreadable type'
   const how = /html/.test(essence)
-    ? 'an SPA fallback or a sign-in page? Check path and baseUrl'
+    ? 'check path and baseUrl (an SPA fallback, a sign-in page?)'
     : "name it in response ('text', 'bytes', 'stream'), or add a codec"
   return `the reply is ${came} where JSON was expected: ${how}`
 }

@@ -32,13 +32,10 @@ export function readUrl(value: unknown, place: string, schemes = 'http https'): 
   if (typeof value !== 'string')
     refuse(`a URL such as 'https://api.example.com/v1', not ${value === null ? 'null' : typeof value}`)
   const base = page()?.href
-  if (bareHost.test(value as string))
-    refuse("the URL must be absolute, and this looks like a host name: put 'https://' or 'http://' in front")
+  if (bareHost.test(value as string)) refuse("the URL must be absolute: put 'https://' or 'http://' in front")
   const url = URL.canParse(value as string, base)
     ? new URL(value as string, base)
-    : refuse(
-        base ? 'this is no URL' : "outside of browsers the URL must be absolute, such as 'https://api.example.com/v1'",
-      )
+    : refuse(base ? 'this is no URL' : 'the URL must be absolute outside of browsers')
   const scheme = url.protocol.slice(0, -1)
   if (!schemes.split(' ').includes(scheme))
     refuse(`the scheme must be ${schemes.replaceAll(' ', ' or ')}, not ${scheme.slice(0, 16)}:`)
@@ -51,8 +48,7 @@ export function readBaseUrl(baseUrl: unknown, factory: string): BaseUrl {
   const place = `${factory}({ baseUrl })`
   // Nothing in front of a path means the page's origin, not the page.
   const url = readUrl(baseUrl === '' && page() ? '/' : baseUrl, place)
-  if (url.search || url.hash)
-    refusalAt(place)(`no query and no fragment: parameters for every call stand in the option 'query'`)
+  if (url.search || url.hash) refusalAt(place)("no query and no fragment: use the option 'query'")
   return { origin: url.origin, prefix: url.origin + url.pathname.replace(/\/+$/, '') }
 }
 

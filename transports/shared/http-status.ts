@@ -18,14 +18,14 @@ const rows: readonly Row[] = [
   ['400 422', 'invalid_argument', 'see violations and serverMessage'],
   ['401', 'unauthenticated', 'check the credential'],
   ['403', 'permission_denied', 'the credential may not do this'],
-  ['404', 'not_found', 'no such resource, or the caller may not see it'],
-  ['405 415 501', 'unimplemented', 'check method, path and media type'],
+  ['404', 'not_found', 'no such resource, or it may not be seen'],
+  ['405 415 501 505', 'unimplemented', 'check method, path, media type'],
   ['408', 'deadline_exceeded', again, 'R'],
-  ['409', 'aborted', 'in conflict with the state of the resource: read it again, then decide'],
+  ['409', 'aborted', 'in conflict: read it again, then decide'],
   ['410', 'not_found', 'it is gone'],
   ['412', 'failed_precondition', 'it changed meanwhile: read it again, then decide'],
   ['413 431', 'resource_exhausted', 'send less'],
-  ['414', 'invalid_argument', 'the query is too long'],
+  ['414', 'invalid_argument', 'the URL is too long'],
   ['416', 'out_of_range', 'no such range'],
   // The engine has asked once more by then, over a connection of its own.
   ['421', 'unavailable', 'this server does not serve this host: check baseUrl and proxies', 'U'],
@@ -33,14 +33,13 @@ const rows: readonly Row[] = [
   ['428', 'failed_precondition', 'send if-match with the etag last read'],
   ['429', 'resource_exhausted', 'call less often', 'RTU'],
   ['451', 'permission_denied', 'forbidden by law'],
-  ['499', 'canceled', 'a proxy saw the call end'],
+  ['499', 'canceled', 'the call ended'],
   ['500', 'internal', 'a fault of the server', 'R'],
   // The last seven: of gateways whose origin is down, answers badly or not in time, or cannot be reached.
   ['502 503 504 520 521 522 523 524 527 530 598', 'unavailable', again, 'R'],
-  ['505', 'unimplemented', 'the server speaks another version of HTTP'],
-  ['507', 'resource_exhausted', 'the server has no space left'],
-  ['511', 'permission_denied', 'the network wants a login (a captive portal)'],
-  ['525 526', 'unavailable', 'the gateway and the server behind it agree on no TLS'],
+  ['507', 'resource_exhausted', 'no space left'],
+  ['511', 'permission_denied', 'the network wants a login'],
+  ['525 526', 'unavailable', 'a gateway whose TLS fails'],
   // Overloaded, by convention.
   ['529', 'unavailable', 'call less often', 'RT'],
 ]
@@ -52,7 +51,7 @@ export function statusRow(status: number): StatusRow {
   const [, code, hint, flags = ''] = row ?? [
     '',
     isOfCaller ? 'failed_precondition' : 'unknown',
-    isOfCaller ? 'the state of the resource forbids it' : 'an unexpected status',
+    isOfCaller ? 'its state forbids it' : 'an unexpected status',
   ]
   return {
     code,

@@ -95,7 +95,7 @@ export type HeadersInit = Iterable<readonly [string, string]> | Readonly<Record<
 /** No header at all. */
 export const noHeaders: CallHeaders = Object.freeze({})
 const token = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/
-const forms = 'headers takes Headers, a Map, pairs of name and value, or a plain object'
+const forms = 'headers takes Headers, a Map, pairs or a plain object'
 const value = /^[\t\x20-\x7e\x80-\xff]*$/
 
 /**
@@ -115,7 +115,7 @@ export function readHeaders(init: HeadersInit | undefined, origin?: ErrorOrigin)
     if (!token.test(key)) throw refusal(`a header's name is no token`, origin)
     const text = pair[1] === undefined ? undefined : String(pair[1])
     if (text !== undefined && !value.test(text))
-      throw refusal(`the value of the header '${key}' holds characters that no header may hold`, origin)
+      throw refusal(`the value of the header '${key}' holds what no header may hold`, origin)
     record[key] = text
   }
   return record

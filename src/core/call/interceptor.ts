@@ -74,7 +74,7 @@ function guarded(interceptor: Interceptor, next: Next, name: string): Next {
     throw new CallError(
       {
         code: 'internal',
-        message: `the interceptor '${name}' returned no Reply: return what next(call) gives, or a Reply of your own`,
+        message: `the interceptor '${name}' returned no Reply: return what next(call) gives`,
         phase: call.scope.root.phase,
         sent: call.scope.root.sent,
       },

@@ -24,15 +24,21 @@ export interface AsyncContext<T> {
 }
 
 const key = /* @__PURE__ */ createContextKey<TokenRun | undefined>(undefined)
-/** There is a source whose runs are told apart; until then no call need be looked at. */
-export const tokenRuns = { areFollowed: false }
+/** What others ask of a call's run; nothing until there is a source whose runs are told apart. */
+export const tokenRuns: {
+  /** {@link withTokenRun} */
+  contextOf?: (context: Context) => Context
+  /** {@link tokenRunOf} */
+  runOf?: (context: Context) => TokenRun | undefined
+} = {}
 let running: TokenRun | undefined
 let ambient: AsyncContext<TokenRun> | undefined
 
 /** Lets runs be told by async context from now on, where the platform has one. */
 export function followTokenRuns(create: (() => AsyncContext<TokenRun>) | undefined): void {
   ambient ??= create?.()
-  tokenRuns.areFollowed = true
+  tokenRuns.contextOf = withTokenRun
+  tokenRuns.runOf = tokenRunOf
 }
 
 /** Runs a part of a token source: calls that it starts before it returns, or anywhere in its async context, are its own. */
@@ -66,10 +72,4 @@ export function tokenRunOf(context: Context, source?: object): TokenRun | undefi
 }
 
 /** A call waited for a token whose source was at work when the call began: the source itself may make it. */
-export class SelfWait extends Error {
-  constructor(waitedMs: number) {
-    super(
-      `a call waited ${waitedMs / 1000} s for a token whose source was at work already. If the source itself makes that call, it waits for itself: declare the operation with auth: false, give the call the context of the token request, or start it before the source first awaits`,
-    )
-  }
-}
+export class SelfWait extends Error {}

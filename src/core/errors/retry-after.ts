@@ -2,13 +2,11 @@ import type { HeaderMap } from '../call/header-map.ts'
 
 const decimal = /^\d+(?:\.\d+)?$/
 const inMs = ['retry-after-ms', 'x-ms-retry-after-ms']
-const clock = '(?<minute>\\d\\d:\\d\\d):(?<second>[0-5]\\d|60)'
-/** The three forms of RFC 9110 §5.6.7; Date.parse alone is no help: it reads `120` as a year. */
-const httpDates = [
-  `[A-Z][a-z]{2}, (?<day>\\d\\d) (?<month>[A-Z][a-z]{2}) (?<year>\\d{4}) ${clock} GMT`,
-  `[A-Z][a-z]{5,8}, (?<day>\\d\\d)-(?<month>[A-Z][a-z]{2})-(?<year>\\d\\d) ${clock} GMT`,
-  `[A-Z][a-z]{2} (?<month>[A-Z][a-z]{2}) (?<day>[ \\d]\\d) ${clock} (?<year>\\d{4})`,
-].map((form) => new RegExp(`^${form}$`))
+/** C's own form of a date, which writes the year last. */
+const asctime = /^([A-Z][a-z]{2}) ([A-Z][a-z]{2}) ([ \d]\d) ([\d:]{8}) (\d{4})$/
+/** The two forms of RFC 9110 §5.6.7 that end in GMT; Date.parse alone is no help: it reads `120` as a year. */
+const httpDate =
+  /^[A-Z][a-z]{2}(?:[a-z]{3,6})?, ([ \d]\d)([ -])([A-Z][a-z]{2})\2(\d\d(?:\d\d)?) (\d\d:\d\d):([0-5]\d|60) GMT$/
 
 /**
  * The wait that a response asks for, in ms, never negative; undefined where it asks for none or in no known form.
@@ -40,15 +38,12 @@ export function hasRetryAfter(headers: HeaderMap): boolean {
 
 /** Milliseconds since 1970 of an HTTP date in any of the three forms of RFC 9110 §5.6.7. */
 export function parseHttpDate(value: string, wallNow: number): number | undefined {
-  for (const form of httpDates) {
-    const found = form.exec(value)?.groups
-    if (!found) continue
-    const { day, month, minute, second, year = '' } = found
-    // Date.parse knows no leap second.
-    const at = Date.parse(`${month} ${day} ${fullYear(year, wallNow)} ${minute} GMT`) + Number(second) * 1000
-    return Number.isNaN(at) ? undefined : at
-  }
-  return undefined
+  const found = httpDate.exec(value.replace(asctime, '$1, $3 $2 $5 $4 GMT'))
+  if (!found) return undefined
+  const [, day, , month, year = '', minute, second] = found
+  // Date.parse knows no leap second.
+  const at = Date.parse(`${month} ${day} ${fullYear(year, wallNow)} ${minute} GMT`) + Number(second) * 1000
+  return Number.isNaN(at) ? undefined : at
 }
 
 /** RFC 9110: a two-digit year more than 50 years ahead lies in the past. */

@@ -91,5 +91,5 @@ export function within<T>(clock: Clock, timeoutMs: number, work: () => Promise<T
 export function reasonOf(scope: Scope): unknown {
   if (scope.isAborted) return scope.reason
   const { phase, sent } = scope.root
-  return new CallError({ code: 'canceled', message: 'the call is over: nothing more is begun for it', phase, sent })
+  return new CallError({ code: 'canceled', message: 'the call is over', phase, sent })
 }

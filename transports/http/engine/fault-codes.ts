@@ -1,4 +1,4 @@
-import { type ErrorFacts, type Explain, type Explained, explainByText } from '../fault.ts'
+import { type Explain, type Explained, explainByText, rootOf, textOf } from '../fault.ts'
 
 const isServerUp = 'Check the address and that the server is up'
 const isTrusted = 'Make the certificate valid, or trust its authority'
@@ -102,7 +102,8 @@ const certificateCode =
   /^(CERT_|CRL_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|HOSTNAME_MISMATCH|INVALID_CA|PATH_LENGTH_|ERR_TLS_CERT_)/
 
 /** By the codes of Node, undici and OpenSSL. */
-export const explainByCode: Explain = (error, progress) => {
+export const explainByCode: Explain = (cause, progress) => {
+  const error = factsOf(cause)
   const { code, message, name } = error
   const row = rows[code]
   if (row === invalid) return { ...row, what: invalidPart.exec(message)?.[0] ?? row.what }
@@ -119,11 +120,42 @@ export const explainByCode: Explain = (error, progress) => {
   if (message.includes('REFUSED_STREAM')) return { what: 'stream refused', sent: 'no', isUnprocessed: true }
   if (code.startsWith('ERR_HTTP2_')) return reset
   // What is said there of CORS is for browsers.
-  return { ...explainByText(error, progress), hint: undefined }
+  return { ...explainByText(cause, progress), hint: undefined }
+}
+
+/** What an error says of itself. */
+interface ErrorFacts {
+  readonly code: string
+  readonly message: string
+  readonly name: string
+  /** What the system was asked to do: `connect`, `read` … */
+  readonly syscall: string
+  /** Of the connection, where that is known. */
+  readonly bytesRead: number | undefined
+}
+
+interface RootError extends Partial<Error> {
+  readonly code?: unknown
+  readonly syscall?: unknown
+  readonly errors?: unknown
+  readonly socket?: { readonly bytesRead?: number }
+}
+
+function factsOf(error: unknown): ErrorFacts {
+  const root = rootOf<RootError>(error)
+  // Where several addresses were tried, each has an error of its own.
+  const [first] = Array.isArray(root?.errors) ? (root.errors as RootError[]) : []
+  return {
+    code: textOf(root?.code),
+    message: textOf(root?.message),
+    name: textOf(root?.name),
+    syscall: textOf(root?.syscall ?? first?.syscall),
+    bytesRead: root?.socket?.bytesRead,
+  }
 }
 
 /** What the system says of a connection that stands makes nothing unsent, whatever the code is called. */
-function bySyscall(row: Explained, { code, message, syscall = '' }: ErrorFacts): Explained {
+function bySyscall(row: Explained, { code, message, syscall }: ErrorFacts): Explained {
   const isConnecting =
     syscall === '' ? lookup.test(code) || message.includes(`connect ${code}`) : beforeConnecting.test(syscall)
   if (!isConnecting) {

@@ -1,6 +1,6 @@
 import { HeaderMap } from '../../../../src/core/call/header-map.ts'
 import type { FetchLike, HttpControl, HttpEngine, HttpFault, HttpRequest, HttpScope, HttpSink } from '../../contract.ts'
-import { callOver, classify, type Explain, explainByText, faultAt, isMistake, transportClosed } from '../../fault.ts'
+import { callOver, classify, type Explain, explainByPhase, faultAt, isMistake, transportClosed } from '../../fault.ts'
 import {
   answered,
   handedOver,
@@ -43,7 +43,7 @@ export class FetchEngine implements HttpEngine {
    * @param explain - how the errors of this platform read.
    * @param follow - follows the redirects that fetch leaves to us; none in browsers, where only fetch sees them.
    */
-  constructor(fetch: FetchLike = platformFetch, explain: Explain = explainByText, follow?: FollowRedirect) {
+  constructor(fetch: FetchLike = platformFetch, explain: Explain = explainByPhase, follow?: FollowRedirect) {
     this.fetch = fetch
     this.explain = explain
     this.follow = follow

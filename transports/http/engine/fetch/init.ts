@@ -21,7 +21,6 @@ export type Init = Record<string, unknown>
 
 const encoder = new TextEncoder()
 const empty = new Uint8Array(0)
-const passedOn = ['credentials', 'mode', 'cache', 'priority', 'keepalive'] as const
 
 /**
  * Whether fetch may follow redirects by itself. In browsers it must, for no one else can see where they lead, except
@@ -37,17 +36,8 @@ export function redirectMode(request: HttpRequest, canFollow: boolean): 'follow'
 
 /** No option is named that was not asked for: workerd refuses some that it does not know. */
 export function initOf(request: HttpRequest, redirect: string, signal: AbortSignal): Init {
-  const init: Init = {
-    method: request.method,
-    headers: request.headers,
-    redirect: redirect === 'ours' ? 'manual' : redirect,
-    signal,
-  }
-  for (const name of passedOn) {
-    const value = request.fetchOptions?.[name]
-    if (value !== undefined) init[name] = value
-  }
-  return init
+  const { fetchOptions, method, headers } = request
+  return { ...fetchOptions, method, headers, redirect: redirect === 'ours' ? 'manual' : redirect, signal }
 }
 
 /** Adds the body to an init: as a stream where the platform can send one, else whole. */
