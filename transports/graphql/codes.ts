@@ -9,33 +9,36 @@ export interface Meaning {
   readonly isThrottled?: true
 }
 
+/** Beside its own name in upper case; in letters: R, another attempt may help; T, the server asks for less. */
+type Row = readonly [code: Code, names: string, flags?: string]
+
 /** Codes are conventions (Apollo, Hasura, Shopify, GitHub, NestJS), compared in upper case. */
-const codes: readonly (readonly [Meaning, string])[] = [
+const rows: readonly Row[] = [
   [
-    { code: 'invalid_argument' },
+    'invalid_argument',
     'BAD_USER_INPUT GRAPHQL_PARSE_FAILED GRAPHQL_VALIDATION_FAILED BAD_REQUEST OPERATION_RESOLUTION_FAILURE VALIDATION_FAILED PARSE_FAILED PERSISTED_QUERY_MISMATCH',
   ],
-  [{ code: 'deadline_exceeded' }, 'OPERATION_TIMEOUT TIMEOUT DEADLINE_EXCEEDED'],
-  [{ code: 'not_found' }, 'NOT_FOUND PERSISTED_QUERY_NOT_FOUND'],
-  [{ code: 'already_exists' }, 'ALREADY_EXISTS'],
-  [{ code: 'aborted' }, 'CONFLICT ABORTED'],
-  [{ code: 'permission_denied' }, 'FORBIDDEN ACCESS_DENIED PERMISSION_DENIED'],
-  [{ code: 'unauthenticated' }, 'UNAUTHENTICATED UNAUTHORIZED INVALID_JWT'],
-  [
-    { code: 'resource_exhausted', isRetryable: true, isThrottled: true },
-    'THROTTLED RATE_LIMITED RATE_LIMIT_EXCEEDED TOO_MANY_REQUESTS RESOURCE_EXHAUSTED',
-  ],
-  [{ code: 'resource_exhausted' }, 'PAYLOAD_TOO_LARGE MAX_COST_EXCEEDED'],
-  [{ code: 'failed_precondition' }, 'PRECONDITION_FAILED FAILED_PRECONDITION'],
-  [{ code: 'unimplemented' }, 'PERSISTED_QUERY_NOT_SUPPORTED NOT_IMPLEMENTED UNIMPLEMENTED'],
-  [{ code: 'internal' }, 'INTERNAL_SERVER_ERROR INTERNAL_ERROR INTERNAL UNEXPECTED'],
-  [{ code: 'unavailable', isRetryable: true }, 'SERVICE_UNAVAILABLE UNAVAILABLE'],
+  ['deadline_exceeded', 'OPERATION_TIMEOUT TIMEOUT'],
+  ['not_found', 'PERSISTED_QUERY_NOT_FOUND'],
+  ['already_exists', ''],
+  ['aborted', 'CONFLICT'],
+  ['permission_denied', 'FORBIDDEN ACCESS_DENIED'],
+  ['unauthenticated', 'UNAUTHORIZED INVALID_JWT'],
+  ['resource_exhausted', 'THROTTLED RATE_LIMITED RATE_LIMIT_EXCEEDED TOO_MANY_REQUESTS', 'RT'],
+  ['resource_exhausted', 'PAYLOAD_TOO_LARGE MAX_COST_EXCEEDED'],
+  ['failed_precondition', 'PRECONDITION_FAILED'],
+  ['unimplemented', 'PERSISTED_QUERY_NOT_SUPPORTED NOT_IMPLEMENTED'],
+  ['internal', 'INTERNAL_SERVER_ERROR INTERNAL_ERROR UNEXPECTED'],
+  ['unavailable', 'SERVICE_UNAVAILABLE', 'R'],
 ]
 
-/** `extensions.code` → meaning. */
-const byCode = /* @__PURE__ */ new Map(
-  /* @__PURE__ */ codes.flatMap(([meaning, names]) => names.split(' ').map((name) => [name, meaning] as const)),
-)
+function meaningOfCode(text: string): Meaning | undefined {
+  const asked = text.toUpperCase().replaceAll('-', '_')
+  const row = rows.find(([code, names]) => code.toUpperCase() === asked || names.split(' ').includes(asked))
+  if (!row) return undefined
+  const [code, , flags = ''] = row
+  return { code, ...(flags && { isRetryable: true }), ...(flags === 'RT' && { isThrottled: true }) }
+}
 
 /**
  * What an HTTP status means where no code says more: of the response, or where a server puts one among the extensions.
@@ -51,10 +54,7 @@ export function meaningOfStatus(status: number): Meaning | undefined {
 /** What one error means, by its code or by an HTTP status among its extensions; undefined where it says nothing known. */
 export function meaningOf(error: GraphQLErrorItem): Meaning | undefined {
   const code = codeOf(error)
-  const known =
-    code === undefined
-      ? undefined
-      : (byCode.get(code.toUpperCase().replaceAll('-', '_')) ?? meaningOfStatus(Number(code)))
+  const known = code === undefined ? undefined : (meaningOfCode(code) ?? meaningOfStatus(Number(code)))
   if (known) return known
   const http = isRecord(error.extensions) ? error.extensions.http : undefined
   return isRecord(http) && typeof http.status === 'number' ? meaningOfStatus(http.status) : undefined

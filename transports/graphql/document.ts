@@ -37,14 +37,17 @@ export function prepareDocument(document: unknown, operationName?: string): Prep
   return choose(definitionsOf(source), operationName)
 }
 
-function definitionsOf(source: string | object): readonly PreparedDocument[] {
-  const known = typeof source === 'string' ? texts.get(source) : nodes.get(source)
+function definitionsOf(source: string | DocumentNode): readonly PreparedDocument[] {
+  const isText = typeof source === 'string'
+  const known = isText ? texts.get(source) : nodes.get(source)
   if (known) return known
-  const found = typeof source === 'string' ? scan(source) : read(source as DocumentNode)
-  if (typeof source !== 'string') nodes.set(source, found)
+  const found = isText ? scan(source) : read(source)
+  if (!isText) nodes.set(source, found)
   else {
-    const oldest = texts.size >= maxTexts ? texts.keys().next().value : undefined
-    if (oldest !== undefined) texts.delete(oldest)
+    for (const oldest of texts.keys()) {
+      if (texts.size < maxTexts) break
+      texts.delete(oldest)
+    }
     texts.set(source, found)
   }
   return found
@@ -67,62 +70,36 @@ function choose(definitions: readonly PreparedDocument[], operationName: string 
 const tokens =
   /#[^\n\r]*|"""(?:[^"\\]|\\(?:""")?|"(?!""))*"""|"(?:\\.|[^"\\\n\r])*"|[@$][\s,]*\w+|(\.\.\.)|([_A-Za-z]\w*)|([{}()[\]:])/g
 
-/** The operations of a text, by its brackets; syntax errors are the server's to report. */
+/**
+ * The operations of a text, by its brackets; syntax errors are the server's to report.
+ *
+ * @throws {TypeError} where something is closed that was not opened, or never closed.
+ */
 function scan(text: string): PreparedDocument[] {
-  const scanner = new Scanner(text)
-  for (const [, spread, name, mark] of text.matchAll(tokens)) {
-    if (name) scanner.name(name)
-    else if (mark) scanner.mark(mark)
-    else if (spread) scanner.spread()
-  }
-  return scanner.end()
-}
-
-class Scanner {
-  readonly #text: string
-  readonly #found: PreparedDocument[] = []
-  #depth = 0
+  const found: PreparedDocument[] = []
+  let depth = 0
   /** The names before the selection set: keyword, then name. */
-  #header: string[] = []
-  #rootFields = 0
-
-  constructor(text: string) {
-    this.#text = text
-  }
-
-  name(name: string): void {
-    if (this.#depth === 0) this.#header.push(name)
-    else if (this.#depth === 1) this.#rootFields++
-  }
-
-  spread(): void {
-    if (this.#depth === 1) this.#rootFields = Number.POSITIVE_INFINITY
-  }
-
-  mark(mark: string): void {
-    if (mark === ':') {
+  let header: string[] = []
+  let rootFields = 0
+  for (const [, spread, name, mark] of text.matchAll(tokens)) {
+    if (name && depth === 0) header.push(name)
+    else if (name || spread) {
+      if (depth === 1) rootFields += name ? 1 : Number.POSITIVE_INFINITY
+    } else if (mark === ':') {
       // What stood before it was an alias.
-      if (this.#depth === 1) this.#rootFields--
-    } else if ('{(['.includes(mark)) {
-      if (this.#depth === 0 && mark === '{') this.#rootFields = 0
-      this.#depth++
-    } else if (--this.#depth === 0 && mark === '}') this.#endDefinition()
-    else if (this.#depth < 0) throw new TypeError(`the GraphQL document is not balanced: a '${mark}' closes nothing`)
+      if (depth === 1) rootFields--
+    } else if (mark && '{(['.includes(mark)) {
+      if (depth++ === 0 && mark === '{') rootFields = 0
+    } else if (mark && --depth < 0)
+      throw new TypeError(`the GraphQL document is not balanced: a '${mark}' closes nothing`)
+    else if (depth === 0 && mark === '}') {
+      const [kind = 'query', operationName] = header
+      if (isKind(kind)) found.push({ kind, operationName, rootFields, source: text })
+      header = []
+    }
   }
-
-  /** @throws {TypeError} where something was opened and never closed. */
-  end(): PreparedDocument[] {
-    if (this.#depth > 0)
-      throw new TypeError(`the GraphQL document is cut off, or not balanced: ${this.#depth} of { ( [ are never closed`)
-    return this.#found
-  }
-
-  #endDefinition(): void {
-    const [keyword = 'query', name] = this.#header
-    if (isKind(keyword))
-      this.#found.push({ kind: keyword, operationName: name, rootFields: this.#rootFields, source: this.#text })
-    this.#header = []
-  }
+  if (depth > 0) throw new TypeError(`the GraphQL document is cut off: ${depth} of { ( [ are never closed`)
+  return found
 }
 
 function isKind(word: string): word is GraphQLKind {

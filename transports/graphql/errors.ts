@@ -28,44 +28,34 @@ export interface GraphQLAnswer {
  * never sent again.
  */
 export function graphqlFailure(answer: GraphQLAnswer): Failure | undefined {
-  const { result, policy } = answer
+  const { result, policy, status, headers, document, wallNow } = answer
   const { errors } = result
   if (!errors) return undefined
   const { meaning, error } = weigh(errors, answer)
+  const { code, isThrottled = false, isRetryable = false } = meaning
   const isPartial = hasData(result)
   if (policy !== 'none' && (isPartial || !isSignal(meaning))) return undefined
-  return toFailure(answer, errors, error, meaning, isPartial)
-}
-
-function toFailure(
-  answer: GraphQLAnswer,
-  errors: readonly GraphQLErrorItem[],
-  error: GraphQLErrorItem,
-  meaning: Meaning,
-  isPartial: boolean,
-): Failure {
-  const { result, status, headers } = answer
   const reason = reasonOf(error)
   const isUnexecuted = ranNothing(answer, errors)
-  const waitMs = isPartial ? undefined : askedWaitMs(result, headers, answer.wallNow)
+  const waitMs = isPartial ? undefined : askedWaitMs(result, headers, wallNow)
   return {
-    code: meaning.code,
+    code,
     message: describe(meaning, isPartial, reason),
     phase: 'body',
     sent: 'yes',
-    isRetryable: meaning.isRetryable === true && !isPartial,
-    isThrottled: meaning.isThrottled === true,
-    isUnexecuted: isUnexecuted && (meaning.isThrottled === true || (status === 503 && headers.has('retry-after'))),
+    isRetryable: isRetryable && !isPartial,
+    isThrottled,
+    isUnexecuted: isUnexecuted && (isThrottled || (status === 503 && headers.has('retry-after'))),
     // A mutation that may have run is replayed by nobody, a refreshed credential included; nor is what can never fit.
     isRetryForbidden:
-      (answer.document.kind === 'mutation' && meaning.code === 'unauthenticated' && !isUnexecuted) ||
-      (meaning.isThrottled === true && isTooCostly(result)),
+      (document.kind === 'mutation' && code === 'unauthenticated' && !isUnexecuted) ||
+      (isThrottled && isTooCostly(result)),
     status,
     headers,
     retryAfterMs: waitMs,
     reason,
     serverMessage: typeof error.message === 'string' ? error.message : undefined,
-    violations: meaning.code === 'invalid_argument' ? errors.map(toViolation) : undefined,
+    violations: code === 'invalid_argument' ? errors.map(toViolation) : undefined,
     details: errors,
     body: result,
     requestId: headers.get('x-request-id') ?? undefined,
@@ -144,30 +134,27 @@ function askedWaitMs(result: GraphQLResult, headers: HeaderMap, wallNow: number)
 function askedMs(extensions: unknown): number[] {
   if (!isRecord(extensions)) return []
   const seconds = toNumber(extensions.retryAfter)
-  return seconds !== undefined && seconds >= 0 ? [seconds * 1000] : []
+  return seconds >= 0 ? [seconds * 1000] : []
 }
 
 /** Seconds until the bucket holds what the query costs; a bucket that does not refill gives none. */
 function costWaitMs(result: GraphQLResult): number | undefined {
   const { requested, available, restoreRate } = costOf(result)
-  if (requested === undefined || available === undefined || restoreRate === undefined || restoreRate <= 0)
-    return undefined
-  return Math.max(0, Math.ceil((requested - available) / restoreRate)) * 1000
+  // What is not said is no number, and nothing is more than that.
+  const seconds = Math.max(0, Math.ceil((requested - available) / restoreRate))
+  return restoreRate > 0 && seconds >= 0 ? seconds * 1000 : undefined
 }
 
 /** It costs more than the bucket can ever hold. */
 function isTooCostly(result: GraphQLResult): boolean {
   const { requested, maximum } = costOf(result)
-  return requested !== undefined && maximum !== undefined && requested > maximum
+  return requested > maximum
 }
 
-/** Shopify: https://shopify.dev/docs/api/usage/limits#graphql-admin-api-rate-limits */
-function costOf({
-  extensions,
-}: GraphQLResult): Partial<Record<'requested' | 'available' | 'maximum' | 'restoreRate', number | undefined>> {
-  const cost = extensions?.cost
-  const status = isRecord(cost) ? cost.throttleStatus : undefined
-  if (!isRecord(cost) || !isRecord(status)) return {}
+/** Shopify: https://shopify.dev/docs/api/usage/limits#graphql-admin-api-rate-limits; NaN for what is not said. */
+function costOf({ extensions }: GraphQLResult): Record<'requested' | 'available' | 'maximum' | 'restoreRate', number> {
+  const cost = isRecord(extensions?.cost) ? extensions.cost : none
+  const status = isRecord(cost.throttleStatus) ? cost.throttleStatus : none
   return {
     requested: toNumber(cost.requestedQueryCost),
     available: toNumber(status.currentlyAvailable),
@@ -176,7 +163,9 @@ function costOf({
   }
 }
 
-function toNumber(value: unknown): number | undefined {
+const none: Readonly<Record<string, unknown>> = {}
+
+function toNumber(value: unknown): number {
   const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value
-  return typeof number === 'number' && Number.isFinite(number) ? number : undefined
+  return typeof number === 'number' && Number.isFinite(number) ? number : Number.NaN
 }

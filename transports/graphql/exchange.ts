@@ -47,19 +47,19 @@ export class GraphQLHttp {
     const document = found instanceof Promise ? await found : found
     const loaded = graphqlRequest.get(call)
     const library = loaded instanceof Promise ? await loaded : loaded
-    const wallNow = () => call.scope.services.clock.wallNow()
-    let response: BufferedResponse | undefined
+    const { clock } = call.scope.services
+    let response!: BufferedResponse
     const result = await execute(
       library,
       this.#options.url,
       document,
       async () => (response = await this.#post(call, document)).text(),
-      (text) => readGraphQL({ ...headOf(response), text, document: document.text }, call, wallNow()),
+      (text) => readGraphQL(response, text, document.text, call),
       call,
     )
-    const { status, headers, redirected } = headOf(response)
+    const { status, headers, redirected } = response
     const failure =
-      result.errors && graphqlFailure({ result, document: prepared, policy, status, headers, wallNow: wallNow() })
+      result.errors && graphqlFailure({ result, document: prepared, policy, status, headers, wallNow: clock.wallNow() })
     if (failure) throw this.#fail(behindRedirects(failure, redirected), call)
     return { kind: 'unary', message: messageOf(result, policy), status, headers, trailers: HeaderMap.empty }
   }
@@ -86,12 +86,6 @@ export class GraphQLHttp {
       throw toCallError(error, call)
     })
   }
-}
-
-function headOf(
-  response: BufferedResponse | undefined,
-): Pick<BufferedResponse, 'status' | 'headers' | 'redirected' | 'bodyFault'> {
-  return response ?? { status: 200, headers: HeaderMap.empty }
 }
 
 function withQuery(url: string, query: Readonly<Record<string, string>>): string {

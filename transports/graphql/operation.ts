@@ -6,7 +6,8 @@ import {
   type ResumeSpec,
 } from '../../src/core/call/operation.ts'
 import { type Schema, validating } from '../../src/core/call/schema.ts'
-import { CallError, type ErrorOrigin } from '../../src/core/errors/error.ts'
+import type { ErrorOrigin } from '../../src/core/errors/error.ts'
+import { refusal } from '../../src/core/errors/refusal.ts'
 import {
   anything,
   callable,
@@ -125,8 +126,7 @@ export function graphqlOperation(
 function checkVariables(schema: Schema | undefined, origin: ErrorOrigin): NonNullable<OperationInfo['encodeInput']> {
   return (input, check) => {
     if (input !== undefined && input !== null && (typeof input !== 'object' || Array.isArray(input))) {
-      const message = `variables are an object such as { id: '42' }; nothing was sent`
-      throw new CallError({ code: 'invalid_argument', message, phase: 'resolve', sent: 'no' }, origin)
+      throw refusal("variables are an object such as { id: '42' }", origin)
     }
     return schema ? check(schema, input) : input
   }

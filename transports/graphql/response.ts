@@ -1,15 +1,9 @@
 import type { Call } from '../../src/core/call/call.ts'
-import type { HeaderMap } from '../../src/core/call/header-map.ts'
+import type { Code } from '../../src/core/errors/code.ts'
 import { CallError } from '../../src/core/errors/error.ts'
+import { essenceOf } from '../http/codecs.ts'
 import type { BufferedResponse } from '../http/collect.ts'
 import { httpFailure } from '../http/errors.ts'
-
-/** An HTTP answer to a GraphQL request, whole. */
-export interface GraphQLText extends Pick<BufferedResponse, 'status' | 'headers' | 'redirected' | 'bodyFault'> {
-  readonly text: string
-  /** The document that it answers. */
-  readonly document: string
-}
 
 /**
  * Reads a response by its body first, then by its status (GraphQL over HTTP, 2026-08 draft).
@@ -19,40 +13,29 @@ export interface GraphQLText extends Pick<BufferedResponse, 'status' | 'headers'
  *
  * @throws {CallError} by the HTTP status; `internal` for a 2xx that is no GraphQL; `data_loss` for JSON that is cut off.
  */
-export function readGraphQL(answer: GraphQLText, call: Call, wallNow: number): GraphQLResult {
-  const { status, headers, text, document } = answer
-  const essence = essenceOf(headers)
-  if (essence === 'multipart/mixed' || (status === 406 && /@(?:defer|stream)\b/.test(document)))
-    throw new CallError({ ...inParts, status, headers }, call)
+export function readGraphQL(response: BufferedResponse, text: string, document: string, call: Call): GraphQLResult {
+  const { status, headers } = response
+  const essence = essenceOf(headers.get('content-type'))
   const parsed = parse(text)
-  const result = parsed && essence !== 'application/problem+json' ? toGraphQLResult(parsed.value) : undefined
-  if (result) return result
   const isJson = essence === '' || essence.endsWith('json')
   const body = (isJson ? parsed?.value : undefined) ?? text
-  const isKeyed = call.idempotencyKey !== undefined
-  if (status < 200 || status >= 300)
-    throw new CallError(httpFailure({ ...answer, body, essence, isKeyed }, wallNow), call)
-  const about = { phase: 'body', sent: 'yes', status, headers, body } as const
-  if (isJson && !parsed)
-    throw new CallError(
-      { ...about, code: 'data_loss', message: 'the response is no whole JSON document', isRetryable: true },
-      call,
+  const refuse = (code: Code, message: string, isRetryable = false): never => {
+    throw new CallError({ code, message, phase: 'body', sent: 'yes', status, headers, body, isRetryable }, call)
+  }
+  if (essence === 'multipart/mixed' || (status === 406 && /@(?:defer|stream)\b/.test(document)))
+    refuse(
+      'unimplemented',
+      'the server answers in parts (multipart/mixed), which cannot be read: leave @defer and @stream out',
     )
+  const result = parsed && essence !== 'application/problem+json' ? toGraphQLResult(parsed.value) : undefined
+  if (result) return result
+  if (status < 200 || status >= 300) {
+    const answer = { ...response, body, essence, isKeyed: call.idempotencyKey !== undefined }
+    throw new CallError(httpFailure(answer, call.scope.services.clock.wallNow()), call)
+  }
+  if (isJson && !parsed) refuse('data_loss', 'the response is no whole JSON document', true)
   const what = isJson ? 'holds neither data nor errors' : 'has no GraphQL media type, and neither data nor errors'
-  const message = `the response is no GraphQL: it ${what}. Check the url, and what stands between`
-  throw new CallError({ ...about, code: 'internal', message }, call)
-}
-
-const inParts = {
-  code: 'unimplemented',
-  message:
-    'the server answers @defer and @stream in parts (multipart/mixed), which Polywire does not read: leave these directives out of the document',
-  phase: 'body',
-  sent: 'yes',
-} as const
-
-function essenceOf(headers: HeaderMap): string {
-  return (headers.get('content-type') ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? ''
+  return refuse('internal', `the response is no GraphQL: it ${what}. Check the url, and what stands between`)
 }
 
 function parse(text: string): { readonly value: unknown } | undefined {

@@ -5,7 +5,16 @@ import type { IdempotencyOption } from '../../src/core/call/idempotency.ts'
 import type { Reply } from '../../src/core/call/reply.ts'
 import type { Services } from '../../src/core/call/scope.ts'
 import type { Transport } from '../../src/core/call/transport.ts'
-import { aboveZero, callable, checkOptions, either, object, type RulesOf, takes, text } from '../../src/core/options.ts'
+import {
+  aboveZero,
+  anything,
+  callable,
+  checkOptions,
+  either,
+  object,
+  type RulesOf,
+  text,
+} from '../../src/core/options.ts'
 import { fetchOptionsOf, selectEngine } from '../http/choose.ts'
 import type { HttpEngine, HttpOptions } from '../http/contract.ts'
 import { requestRules } from '../http/option-rules.ts'
@@ -53,16 +62,14 @@ export interface GraphQLTransport extends Transport<'graphql'> {
   readonly idempotency?: IdempotencyOption | undefined
 }
 
-function rulesOf(): RulesOf<GraphQLTransportOptions> {
-  return {
-    ...requestRules,
-    idempotency: idempotencyRule,
-    url: takes("a URL such as 'https://api.example.com/graphql'", (value) => typeof value === 'string'),
-    maxBodyBytes: aboveZero,
-    subscriptionUrl: text,
-    connectionParams: either(object('an object'), callable),
-    socket: object('an object such as { heartbeat: false }'),
-  }
+const rules: RulesOf<GraphQLTransportOptions> = {
+  ...requestRules,
+  idempotency: idempotencyRule,
+  url: anything,
+  maxBodyBytes: aboveZero,
+  subscriptionUrl: text,
+  connectionParams: /* @__PURE__ */ either(/* @__PURE__ */ object('an object'), callable),
+  socket: /* @__PURE__ */ object('an object such as { heartbeat: false }'),
 }
 
 const defaultMaxBodyBytes = 64 * 1024 * 1024
@@ -80,10 +87,10 @@ export class HttpGraphQLTransport implements GraphQLTransport {
   #subscriptions: ReturnType<MakeSubscriptions> | undefined
 
   constructor(options: GraphQLTransportOptions) {
-    checkOptions('graphqlTransport()', { ...options, url: options?.url ?? null }, rulesOf())
+    checkOptions('graphqlTransport()', options ?? {}, rules)
+    const url = readUrl(options?.url, 'graphqlTransport({ url })')
     const { auth, idempotency, maxBodyBytes = defaultMaxBodyBytes } = options
     const { connectionParams, socket } = options
-    const url = readUrl(options.url, 'graphqlTransport({ url })')
     url.hash = ''
     this.auth = auth
     this.idempotency = idempotency

@@ -11,8 +11,8 @@ describe('graphqlTransport', () => {
     ['the name of another transport', { baseUrl: url }, "unknown option 'baseUrl': did you mean 'url'?"],
     ['a limit that is none', { maxBodyBytes: Number.NaN }, 'maxBodyBytes takes a number above 0'],
     ['a limit that is a text', { maxBodyBytes: '1' }, 'maxBodyBytes takes'],
-    ['a url that is none', { url: 7 }, 'url takes a URL such as'],
-    ['no url', { url: undefined }, 'url takes a URL such as'],
+    ['a url that is none', { url: 7 }, 'graphqlTransport({ url }): a URL such as'],
+    ['no url', { url: undefined }, 'graphqlTransport({ url }): a URL such as'],
     ['params that are a text', { connectionParams: 'token' }, 'connectionParams takes an object, or a function'],
     ['a profile that is none', { idempotency: 'strype' }, 'idempotency takes'],
   ])('refuses %s', (_, options, text) => {
