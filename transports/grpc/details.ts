@@ -18,37 +18,29 @@ export interface GrpcStatusDetails {
 
 /** What the policies and the error read out of the details. */
 export interface DetailFacts {
-  readonly retryAfterMs?: number
-  readonly reason?: string
-  readonly requestId?: string
-  readonly violations?: readonly Violation[]
+  readonly retryAfterMs: number | undefined
+  readonly reason: string | undefined
+  readonly requestId: string | undefined
+  readonly violations: readonly Violation[] | undefined
 }
 
-type Kind = 'text' | 'texts' | 'pairs' | 'duration' | Shape
-/** Field number → its name and kind; another shape stands for a repeated message. */
-interface Shape {
-  readonly [number: number]: readonly [name: string, kind: Kind]
-}
-
-/** https://github.com/googleapis/googleapis/blob/master/google/rpc/error_details.proto */
-const shapes: Readonly<Record<string, Shape>> = {
-  ErrorInfo: { 1: ['reason', 'text'], 2: ['domain', 'text'], 3: ['metadata', 'pairs'] },
-  RetryInfo: { 1: ['retryDelayMs', 'duration'] },
-  DebugInfo: { 1: ['stackEntries', 'texts'], 2: ['detail', 'text'] },
-  QuotaFailure: { 1: ['violations', { 1: ['subject', 'text'], 2: ['description', 'text'] }] },
-  PreconditionFailure: {
-    1: ['violations', { 1: ['type', 'text'], 2: ['subject', 'text'], 3: ['description', 'text'] }],
-  },
-  BadRequest: { 1: ['fieldViolations', { 1: ['field', 'text'], 2: ['description', 'text'] }] },
-  RequestInfo: { 1: ['requestId', 'text'], 2: ['servingData', 'text'] },
-  ResourceInfo: {
-    1: ['resourceType', 'text'],
-    2: ['resourceName', 'text'],
-    3: ['owner', 'text'],
-    4: ['description', 'text'],
-  },
-  Help: { 1: ['links', { 1: ['description', 'text'], 2: ['url', 'text'] }] },
-  LocalizedMessage: { 1: ['locale', 'text'], 2: ['message', 'text'] },
+/**
+ * The fields of each message in the order of their numbers: text, where nothing else is said; `:ms`, a duration; `:map`,
+ * an entry of text to text; `:texts`, several; else the fields of a repeated message.
+ *
+ * Source: https://github.com/googleapis/googleapis/blob/master/google/rpc/error_details.proto
+ */
+const shapes: Readonly<Record<string, string>> = {
+  ErrorInfo: 'reason domain metadata:map',
+  RetryInfo: 'retryDelayMs:ms',
+  DebugInfo: 'stackEntries:texts detail',
+  QuotaFailure: 'violations:subject,description',
+  PreconditionFailure: 'violations:type,subject,description',
+  BadRequest: 'fieldViolations:field,description',
+  RequestInfo: 'requestId servingData',
+  ResourceInfo: 'resourceType resourceName owner description',
+  Help: 'links:description,url',
+  LocalizedMessage: 'locale message',
 }
 
 /**
@@ -84,7 +76,7 @@ export function grpcDetails(error: unknown): readonly GrpcDetail[] {
 /** One detail of a known or unknown type. */
 export function toDetail(type: string, bytes: Uint8Array): GrpcDetail {
   const shape = type.startsWith('google.rpc.') ? shapes[type.slice('google.rpc.'.length)] : undefined
-  const value = shape && decodeShape(shape, bytes)
+  const value = shape && decodeShape(shape.split(' '), bytes)
   return { type, bytes, ...(value && { value }) }
 }
 
@@ -93,13 +85,11 @@ export function factsOf(details: readonly GrpcDetail[]): DetailFacts {
   const standard = (type: string) => details.find((detail) => detail.type === `google.rpc.${type}`)?.value
   const violations = details.flatMap(violationsOf)
   const retryAfterMs = standard('RetryInfo')?.retryDelayMs as number | undefined
-  const reason = standard('ErrorInfo')?.reason as string | undefined
-  const requestId = standard('RequestInfo')?.requestId as string | undefined
   return {
-    ...(retryAfterMs !== undefined && { retryAfterMs: Math.max(0, retryAfterMs) }),
-    ...(reason && { reason }),
-    ...(requestId && { requestId }),
-    ...(violations.length > 0 && { violations }),
+    retryAfterMs: retryAfterMs && Math.max(0, retryAfterMs),
+    reason: (standard('ErrorInfo')?.reason || undefined) as string | undefined,
+    requestId: (standard('RequestInfo')?.requestId || undefined) as string | undefined,
+    violations: violations.length > 0 ? violations : undefined,
   }
 }
 
@@ -119,26 +109,23 @@ function decodeAny(bytes: Uint8Array): GrpcDetail {
   return toDetail(url.slice(url.lastIndexOf('/') + 1), content)
 }
 
-function decodeShape(shape: Shape, bytes: Uint8Array): Record<string, unknown> | undefined {
+function decodeShape(shape: readonly string[], bytes: Uint8Array): Record<string, unknown> | undefined {
   const fields = readFields(bytes)
   if (!fields) return undefined
   const message: Record<string, unknown> = {}
-  for (const field of fields) {
-    const known = shape[field.number]
-    if (known) assign(message, known[0], known[1], field)
+  for (const { number, value } of fields) {
+    const [name, kind] = shape[number - 1]?.split(':') ?? []
+    if (!name) continue
+    if (!kind) message[name] = text(value)
+    else if (!(value instanceof Uint8Array)) continue
+    else if (kind === 'ms') message[name] = durationMs(value)
+    else if (kind === 'map') message[name] = { ...(message[name] as object), ...pair(value) }
+    else {
+      const list = (message[name] ??= []) as unknown[]
+      list.push(kind === 'texts' ? text(value) : (decodeShape(kind.split(','), value) ?? {}))
+    }
   }
   return message
-}
-
-function assign(message: Record<string, unknown>, name: string, kind: Kind, { value }: Field): void {
-  if (kind === 'text') message[name] = text(value)
-  else if (!(value instanceof Uint8Array)) return
-  else if (kind === 'duration') message[name] = durationMs(value)
-  else if (kind === 'pairs') message[name] = { ...(message[name] as object), ...pair(value) }
-  else {
-    const list = (message[name] ??= []) as unknown[]
-    list.push(kind === 'texts' ? text(value) : (decodeShape(kind, value) ?? {}))
-  }
 }
 
 /** google.protobuf.Duration in ms. */
@@ -168,12 +155,26 @@ interface Field {
 /** Reads the fields of one protobuf message; undefined where the bytes are none. Enough for google.rpc.Status. */
 function readFields(bytes: Uint8Array): Field[] | undefined {
   const fields: Field[] = []
-  const reader = new Reader(bytes)
-  while (reader.isOpen) {
-    const tag = reader.varint()
-    if (tag === undefined) return undefined
-    const value = reader.value(Number(tag & 7n))
-    if (value === undefined || tag < 8n) return undefined
+  let at = 0
+  const varint = (): bigint | undefined => {
+    let result = 0n
+    for (let shift = 0n; shift < 70n; shift += 7n) {
+      const byte = bytes[at++]
+      if (byte === undefined) return undefined
+      result |= BigInt(byte & 0x7f) << shift
+      if (byte < 0x80) return result
+    }
+    return undefined
+  }
+  while (at < bytes.length) {
+    const tag = varint() ?? 0n
+    const type = Number(tag & 7n)
+    if (tag < 8n || ![0, 1, 2, 5].includes(type)) return undefined
+    const length = type === 2 ? Number(varint() ?? Number.NaN) : type === 1 ? 8 : 4
+    // Also where the length is none.
+    if (type !== 0 && !(at + length <= bytes.length)) return undefined
+    const value = type === 0 ? varint() : bytes.subarray(at, (at += length))
+    if (value === undefined) return undefined
     fields.push({ number: Number(tag >> 3n), value })
   }
   return fields
@@ -182,45 +183,4 @@ function readFields(bytes: Uint8Array): Field[] | undefined {
 /** A string field; empty for any other. */
 function text(value: Field['value'] | undefined): string {
   return value instanceof Uint8Array ? new TextDecoder().decode(value) : ''
-}
-
-class Reader {
-  readonly #bytes: Uint8Array
-  #at = 0
-
-  constructor(bytes: Uint8Array) {
-    this.#bytes = bytes
-  }
-
-  get isOpen(): boolean {
-    return this.#at < this.#bytes.length
-  }
-
-  varint(): bigint | undefined {
-    let result = 0n
-    for (let shift = 0n; shift < 70n; shift += 7n) {
-      const byte = this.#bytes[this.#at++]
-      if (byte === undefined) return undefined
-      result |= BigInt(byte & 0x7f) << shift
-      if (byte < 0x80) return result
-    }
-    return undefined
-  }
-
-  value(wireType: number): bigint | Uint8Array | undefined {
-    if (wireType === 0) return this.varint()
-    if (wireType === 1) return this.#take(8)
-    if (wireType === 5) return this.#take(4)
-    if (wireType !== 2) return undefined
-    const length = this.varint()
-    return length === undefined || length > BigInt(this.#bytes.length) ? undefined : this.#take(Number(length))
-  }
-
-  #take(length: number): Uint8Array | undefined {
-    const end = this.#at + length
-    if (end > this.#bytes.length) return undefined
-    const taken = this.#bytes.subarray(this.#at, end)
-    this.#at = end
-    return taken
-  }
 }

@@ -9,21 +9,22 @@ import { decodeStatusDetails, factsOf, type GrpcDetail } from './details.ts'
 import type { FrameFault } from './frames.ts'
 import { decodeGrpcMessage, fromBase64, lastValue } from './metadata.ts'
 
-const serverDeadlineText = 'the server ended the call at its deadline: give it more time (timeoutMs or deadline)'
+const isServer = 'is a gRPC-Web server, or a proxy that translates, behind baseUrl?'
+const serverDeadlineText = 'the server ended the call at its deadline: see timeoutMs and deadline'
 
 /** Code and words by number: https://github.com/grpc/grpc/blob/master/doc/statuscodes.md */
 const meanings: readonly (readonly [Code, string])[] = [
   ['internal', 'the server said OK where a failure was found'],
   ['canceled', 'the server canceled the call'],
   ['unknown', 'the server failed: see serverMessage'],
-  ['invalid_argument', 'the server refused the message: see violations and serverMessage'],
+  ['invalid_argument', 'the server refused the message: see violations'],
   ['deadline_exceeded', serverDeadlineText],
   ['not_found', 'the server knows no such thing'],
-  ['already_exists', 'what was to be created is there already'],
+  ['already_exists', 'it is there already'],
   ['permission_denied', 'the caller may not do this'],
-  ['resource_exhausted', 'the server asks for less: call again later, or see violations for the quota'],
-  ['failed_precondition', 'the server is not in the state that this needs: see violations'],
-  ['aborted', 'another change came first: read again, then redo this one'],
+  ['resource_exhausted', 'the server asks for less: call again later; for a quota see violations'],
+  ['failed_precondition', 'the state of the server forbids it: see violations'],
+  ['aborted', 'another change came first: read again, then decide'],
   ['out_of_range', 'the server has nothing there'],
   ['unimplemented', 'the server does not offer this method: is it deployed, and baseUrl right?'],
   ['internal', 'the server failed: see serverMessage'],
@@ -33,15 +34,16 @@ const meanings: readonly (readonly [Code, string])[] = [
 ]
 
 /** HTTP answers without a grpc-status: https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md */
-const byHttpStatus: Readonly<Record<number, Code>> = {
-  400: 'internal',
-  401: 'unauthenticated',
-  403: 'permission_denied',
-  404: 'unimplemented',
-  429: 'unavailable',
-  502: 'unavailable',
-  503: 'unavailable',
-  504: 'unavailable',
+const byHttpStatus: Readonly<Record<number, readonly [code: Code, advice?: string]>> = {
+  400: ['internal'],
+  401: ['unauthenticated', 'the credential was refused before the server was reached'],
+  403: ['permission_denied'],
+  404: ['unimplemented', 'is baseUrl right, and does the proxy route this service?'],
+  415: ['unknown', isServer],
+  429: ['unavailable', 'the gateway asks for fewer calls'],
+  502: ['unavailable'],
+  503: ['unavailable'],
+  504: ['unavailable'],
 }
 
 /** The canonical name of a status number; `unknown` where it is none of the sixteen. */
@@ -88,13 +90,13 @@ export function statusFailure({ status, message, details }: GrpcStatus, place: S
   const [code, what] = meanings[status] ?? (meanings[2] as (typeof meanings)[number])
   const isThrottled = code === 'resource_exhausted'
   const isTransient = isThrottled || code === 'unavailable'
-  const facts = factsOf(details)
-  const wait = askedWait(place, facts.retryAfterMs)
+  const { reason, violations, requestId, retryAfterMs } = factsOf(details)
+  const wait = askedWait(place, retryAfterMs)
   const hasWait = wait.retryAfterMs !== undefined
   const isQuota = isThrottled && !hasWait && details.some(({ type }) => type === 'google.rpc.QuotaFailure')
   return {
     code,
-    message: facts.reason ? `${what} (${facts.reason})` : what,
+    message: reason ? `${what} (${reason})` : what,
     phase: place.phase,
     sent: 'yes',
     status,
@@ -104,23 +106,23 @@ export function statusFailure({ status, message, details }: GrpcStatus, place: S
     // By analogy with 503: a server that names a wait has put the call off, not run it.
     isUnexecuted: isTransient && hasWait,
     ...wait,
-    ...(place.trailers && { trailers: place.trailers }),
-    ...(message && { serverMessage: message }),
-    ...(details.length > 0 && { details }),
-    ...(facts.reason && { reason: facts.reason }),
-    ...(facts.violations && { violations: facts.violations }),
-    requestId: facts.requestId ?? requestIdOf(place),
+    trailers: place.trailers,
+    serverMessage: message || undefined,
+    details: details.length > 0 ? details : undefined,
+    reason,
+    violations,
+    requestId: requestId ?? requestIdOf(place),
   }
 }
 
 /** What an HTTP answer without any grpc-status means: it came from a proxy or gateway, or from no gRPC server at all. */
 export function httpStatusFailure(httpStatus: number, { headers, wallNow }: Omit<StatusPlace, 'phase'>): Failure {
-  const code = byHttpStatus[httpStatus] ?? 'unknown'
+  const [code, advice = 'a proxy answered instead of the server'] = byHttpStatus[httpStatus] ?? ['unknown']
   const wait = askedWait({ headers, wallNow, phase: 'headers' }, undefined)
   const isThrottled = httpStatus === 429
   return {
     code,
-    message: `HTTP ${httpStatus} without a gRPC status${httpAdvice[httpStatus] ?? ': a proxy answered instead of the server'}`,
+    message: `HTTP ${httpStatus} without a gRPC status: ${advice}`,
     phase: 'headers',
     sent: 'yes',
     status: httpStatus,
@@ -131,13 +133,6 @@ export function httpStatusFailure(httpStatus: number, { headers, wallNow }: Omit
     ...wait,
     requestId: requestIdOf({ headers }),
   }
-}
-
-const httpAdvice: Readonly<Record<number, string>> = {
-  401: ': the credential was refused before the server was reached',
-  404: ': is baseUrl right, and does the proxy route this service?',
-  415: ': is a gRPC-Web server, or a proxy that translates, behind baseUrl?',
-  429: ': the gateway asks for fewer calls',
 }
 
 /** Pushback first, as gRFC A6 demands; then RetryInfo; then what HTTP says. */
@@ -248,19 +243,15 @@ function phaseOf({ hasBody, isStream }: ExchangeFacts): Phase {
   return isStream ? 'stream' : 'body'
 }
 
-const noStatus =
-  'neither message nor grpc-status came: is a gRPC-Web server, or a proxy that translates, behind baseUrl?'
+const noStatus = `neither message nor grpc-status came: ${isServer}`
 const hiddenStatus =
-  'no grpc-status is visible: the browser hides it unless the server sends Access-Control-Expose-Headers: grpc-status, grpc-message, grpc-status-details-bin'
+  'the browser hides grpc-status unless the server sends Access-Control-Expose-Headers: grpc-status, grpc-message, grpc-status-details-bin'
 
 const breaches: Readonly<Record<Breach, readonly [Failure['code'], string]>> = {
-  content_type: [
-    'unknown',
-    'the answer is no gRPC-Web by its content type: is a gRPC-Web server, or a proxy that translates, behind baseUrl?',
-  ],
-  format: ['internal', 'the answer is in another format than was asked for: see useBinaryFormat'],
+  content_type: ['unknown', `the answer is no gRPC-Web by its content type: ${isServer}`],
+  format: ['internal', 'the answer is in another format than asked for: see useBinaryFormat'],
   flags: ['internal', 'the body is not framed as gRPC-Web'],
-  compressed: ['internal', 'a message is compressed, which gRPC-Web does not allow: compress the HTTP body instead'],
+  compressed: ['internal', 'a message is compressed, which gRPC-Web does not allow'],
   extra: ['internal', 'the server sent something behind its trailers'],
   several: ['unimplemented', 'the server gave several messages for a unary call'],
   too_large: ['resource_exhausted', 'a message is longer than maxMessageBytes: raise it, or ask for less'],

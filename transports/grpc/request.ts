@@ -3,6 +3,7 @@ import type { CallHeaders, HeadersInit } from '../../src/core/call/header-map.ts
 import { readHeaders, withoutRemoved } from '../../src/core/call/header-map.ts'
 import { type IdempotencyOption, idempotencyProfiles } from '../../src/core/call/idempotency.ts'
 import { CallError } from '../../src/core/errors/error.ts'
+import { refusal } from '../../src/core/errors/refusal.ts'
 import { fetchOptionsOf, selectEngine } from '../http/choose.ts'
 import type { FetchOptions, HttpEngine, HttpOptions } from '../http/contract.ts'
 import { isFetchReplaced } from '../http/engine/stock-fetch.ts'
@@ -155,8 +156,7 @@ export function inputOf(call: Call, profile: IdempotencyOption | undefined): unk
 }
 
 function noMessage(call: Call): CallError {
-  const message = `the input is an object with the fields of ${methodOf(call).input.typeName}; nothing was sent`
-  return new CallError({ code: 'invalid_argument', message, phase: 'resolve', sent: 'no' }, call)
+  return refusal(`the input is an object with the fields of ${methodOf(call).input.typeName}`, call)
 }
 
 function keyless(call: Call, typeName: string, name: string): CallError {

@@ -2,6 +2,7 @@ import type { Call } from '../../src/core/call/call.ts'
 import { HeaderMap } from '../../src/core/call/header-map.ts'
 import type { Reply, StreamReply, UnaryReply } from '../../src/core/call/reply.ts'
 import { CallError } from '../../src/core/errors/error.ts'
+import { refusal } from '../../src/core/errors/refusal.ts'
 import type { GrpcWebExchange } from './exchange.ts'
 import { CallerMessages, OneMessage, OutboxMessages, withOwnBytes } from './messages.ts'
 import { methodOf } from './operation.ts'
@@ -40,8 +41,7 @@ export interface ConnectAttempt {
 
 /** A message that cannot be encoded: the caller's mistake, found before anything was sent. */
 export function unencodable(call: Call, cause: unknown): CallError {
-  const message = `the message does not encode as ${methodOf(call).input.typeName}: see cause; nothing was sent`
-  return new CallError({ code: 'invalid_argument', message, phase: 'resolve', sent: 'no', cause }, call)
+  return refusal(`the message does not encode as ${methodOf(call).input.typeName}: see cause`, call, cause)
 }
 
 /** A reply that is none of the method's. */
@@ -54,7 +54,7 @@ export function undecodable(call: Call, exchange: GrpcWebExchange, cause: unknow
 /** Client streaming where only one message can be sent. */
 export function needsConnectTransport(call: Call): CallError {
   const message =
-    'gRPC-Web carries no stream of requests: pass connectTransport({ transport: createGrpcTransport(…) }) of @connectrpc/connect-node; nothing was sent'
+    'gRPC-Web carries no stream of requests: use connectTransport({ transport: createGrpcTransport(…) }) of @connectrpc/connect-node; nothing was sent'
   return new CallError({ code: 'unimplemented', message, phase: 'resolve', sent: 'no' }, call)
 }
 
@@ -126,8 +126,7 @@ function iterableOf(call: Call): AsyncIterable<unknown> | Iterable<unknown> {
   const input = call.input as object | null | undefined
   if (typeof input === 'object' && input !== null && (Symbol.asyncIterator in input || Symbol.iterator in input))
     return input as never
-  const message = 'a client stream takes an array, an iterable or an async iterable of messages; nothing was sent'
-  throw new CallError({ code: 'invalid_argument', message, phase: 'resolve', sent: 'no' }, call)
+  throw refusal('a client stream takes an array, an iterable or an async iterable of messages', call)
 }
 
 /** The caller's own iterable failed: the server got a cut stream. */
