@@ -20,6 +20,7 @@ import {
   callable,
   checkOptions,
   either,
+  has,
   list,
   notNegative,
   object,
@@ -102,7 +103,10 @@ export function makeClient<T extends { readonly [via: string]: Transport }>(
 
 const rules: RulesOf<ClientOptions<never>> = {
   transports: anything,
-  auth: /* @__PURE__ */ takes('what bearerAuth(), apiKeyAuth() or basicAuth() makes', has('credential')),
+  auth: /* @__PURE__ */ takes(
+    'what bearerAuth(), apiKeyAuth() or basicAuth() makes',
+    /* @__PURE__ */ has('credential'),
+  ),
   retry: retryOption,
   timeoutMs: /* @__PURE__ */ notNegative,
   interceptors: /* @__PURE__ */ either(list, callable),
@@ -132,8 +136,4 @@ function checkInterceptors(what: string, interceptors: readonly Interceptor[]): 
   if (wrong === -1) return
   const words = typeof wrong === 'number' ? `${what}[${wrong}] is no interceptor` : `${what} gives ${wrong}`
   throw refusal(`${words}: it takes functions such as async (call, next) => next(call), or retry()`, undefined)
-}
-
-function has(method: string): (value: unknown) => boolean {
-  return (value) => typeof (value as Record<string, unknown> | null)?.[method] === 'function'
 }

@@ -20,6 +20,12 @@ export const takes = (words: string, fits: (value: unknown) => boolean, members?
   ...(members && { members }),
 })
 
+/** Whether a value has a method: how something is told by what it can do. */
+export const has =
+  (method: string) =>
+  (value: unknown): boolean =>
+    typeof (value as Record<string, unknown> | null | undefined)?.[method] === 'function'
+
 const isNumber = (value: unknown): value is number => typeof value === 'number' && !Number.isNaN(value)
 const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null
 

@@ -36,8 +36,7 @@ export function deadline(options: DeadlineOptions = {}): Interceptor {
       // By a policy of its own each attempt of an opening is bounded, and not all of them.
       const isOwn = !isUnary && (call.options.opening ?? opening) !== undefined
       const at = Math.min(isOwn ? absolute : now + timeoutMs, absolute, call.deadline)
-      if (at <= now)
-        return Promise.reject(expired(call, 'the deadline had passed before the call began; nothing was sent'))
+      if (at <= now) return Promise.reject(expired(call, 'the deadline passed before the call began; nothing was sent'))
       const timed = call.with({ deadline: at, wireDeadline: isUnary ? at : absolute })
       if (at === Number.POSITIVE_INFINITY) return next(timed)
       const { scope } = call

@@ -46,7 +46,9 @@ export function httpFailure(response: HttpErrorResponse, wallNow: number): Failu
   const retryAfterMs = envelope.retryAfterMs ?? parseRetryAfter(headers, wallNow)
   const row = refine(response, { ...envelope, reason, retryAfterMs })
   const note = bodyFault ? `; its body could not be read: ${bodyFault.what}` : ''
+  const { isQuotaExhausted: _, ...said } = envelope
   const failure: Failure = {
+    ...said,
     code: row.code,
     message: `the server answered ${status}: ${row.hint}${note}`,
     phase: 'headers',
@@ -60,10 +62,6 @@ export function httpFailure(response: HttpErrorResponse, wallNow: number): Failu
       retryAfterMs ?? (row.isThrottled && !hasRetryAfter(headers) ? rateLimitResetMs(headers, wallNow) : undefined),
     requestId: envelope.requestId ?? requestIdOf(headers),
     reason,
-    serverMessage: envelope.serverMessage,
-    violations: envelope.violations,
-    details: envelope.details,
-    problem: envelope.problem,
     headers,
     body,
     ...(bodyFault && { cause: new HttpFaultError(bodyFault) }),
@@ -87,8 +85,7 @@ function refine(
       return { code: 'aborted', hint: 'the first request with this idempotency key still runs', isRetryable: true }
     return exists.test(reason) ? { code: 'already_exists', hint: 'it exists already' } : row
   }
-  if (status === 404 && essence === 'text/html')
-    return { ...row, hint: 'an HTML page, so probably no API: check path and baseUrl' }
+  if (status === 404 && essence === 'text/html') return { ...row, hint: 'an HTML page: check path and baseUrl' }
   if (status > 300 && status < 400 && status !== 304 && !headers.has('location'))
     return {
       ...row,

@@ -72,15 +72,11 @@ function toPart(name: string, value: unknown): Part {
   const kind = bodyKind(value)
   // As browsers do: a text's line ends are CRLF.
   if (kind === 'text') return { content: (value as string).replace(/\r\n|\r|\n/g, '\r\n') }
-  if (kind === 'bytes')
-    return {
-      content: toBytes(value as ArrayBuffer) as Uint8Array<ArrayBuffer>,
-      filename: 'blob',
-      type: 'application/octet-stream',
-    }
-  if (kind === 'blob') {
-    const blob = value as Blob & { readonly name?: string }
-    return { content: blob, filename: blob.name ?? 'blob', type: blob.type || 'application/octet-stream' }
+  if (kind === 'bytes' || kind === 'blob') {
+    // Bytes have neither name nor type.
+    const { name: filename = 'blob', type } = value as Blob & { readonly name?: string }
+    const content = kind === 'blob' ? (value as Blob) : (toBytes(value as ArrayBuffer) as Uint8Array<ArrayBuffer>)
+    return { content, filename, type: type || 'application/octet-stream' }
   }
   if (typeof value === 'number' || typeof value === 'boolean' || typeof value === 'bigint')
     return { content: String(value) }
@@ -96,9 +92,7 @@ function toPart(name: string, value: unknown): Part {
       type: type ?? (isText && filename !== undefined ? 'text/plain;charset=UTF-8' : part.type),
     }
   }
-  throw new TypeError(
-    `the multipart field '${name}' is no text, number, date, bytes, Blob or { content, filename, type }`,
-  )
+  throw new TypeError(`the multipart field '${name}' is no text, number, date, bytes, Blob or { content }`)
 }
 
 /** WHATWG HTML, multipart/form-data encoding: what would end the quoted name is percent-encoded. */

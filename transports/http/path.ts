@@ -30,8 +30,7 @@ export class PathTemplate {
       throw new TypeError(
         `a path is a string such as '/users/{id}', not ${template === null ? 'null' : typeof template}`,
       )
-    if (template !== '' && !template.startsWith('/'))
-      throw new TypeError(`the path '${template}' must start with '/': host and prefix stand in baseUrl`)
+    if (template !== '' && !template.startsWith('/')) throw new TypeError(`the path '${template}' must start with '/'`)
     const parts = template.split(/\{([^{}]*)\}/)
     const literals = parts.filter((_, index) => index % 2 === 0)
     this.names = parts.filter((_, index) => index % 2 === 1)

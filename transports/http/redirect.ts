@@ -78,7 +78,7 @@ export function isReplayable({ body, isBodyReplayable }: HttpRequest): boolean {
 
 /** A redirect that is not followed; the server has answered, but not done what was asked. */
 export function refuse(what: string): HttpFault {
-  const hint = 'Correct the URL, or set `redirect` to look at the answer yourself'
+  const hint = 'Correct the URL, or set `redirect`'
   return { phase: 'headers', sent: 'yes', what, hint, code: 'failed_precondition', cause: undefined }
 }
 

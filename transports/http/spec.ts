@@ -1,6 +1,6 @@
 import type { AnyPager } from '../../src/core/call/operation.ts'
 import type { Schema } from '../../src/core/call/schema.ts'
-import { flag, type OptionRules, oneOf, takes, text, wrongOption } from '../../src/core/options.ts'
+import { flag, has, type OptionRules, oneOf, takes, text, wrongOption } from '../../src/core/options.ts'
 import { idempotencyRule, isSchema, operationRules, schemaRule, schemaWords } from '../shared/option-rules.ts'
 import type { RequestSpec, ResponseKind } from './input-types.ts'
 
@@ -37,10 +37,7 @@ const restRules: OptionRules = {
   errors: /* @__PURE__ */ takes('a schema by HTTP status', (value) =>
     Object.entries(value as object).every(([status, schema]) => /^[1-5]\d\d$/.test(status) && isSchema(schema)),
   ),
-  paginate: /* @__PURE__ */ takes(
-    'what cursorPages({ … }) makes',
-    (value) => typeof (value as { nextInput?: unknown } | null)?.nextInput === 'function',
-  ),
+  paginate: /* @__PURE__ */ takes('what cursorPages({ … }) makes', /* @__PURE__ */ has('nextInput')),
   response: /* @__PURE__ */ oneOf('json', 'text', 'bytes', 'stream'),
 }
 

@@ -114,7 +114,9 @@ export class Upload implements AsyncIterableIterator<Uint8Array, undefined> {
   readonly #source: AsyncIterator<Uint8Array> | undefined
   readonly #onProgress: ((transferredBytes: number) => void) | undefined
   #transferred = 0
-  #state: 'flowing' | 'finished' | 'stopped' = 'flowing'
+  /** Everything has been handed over. */
+  isFinished = false
+  #isStopped = false
   #stopWaiting: ((reason: unknown) => void) | undefined
 
   constructor(body: BodyStream, onProgress?: (transferredBytes: number) => void) {
@@ -124,11 +126,6 @@ export class Upload implements AsyncIterableIterator<Uint8Array, undefined> {
     } catch (error) {
       this.failure = { error }
     }
-  }
-
-  /** Everything has been handed over. */
-  get isFinished(): boolean {
-    return this.#state === 'finished'
   }
 
   /** @throws what the factory has thrown, before anything is written. */
@@ -142,13 +139,13 @@ export class Upload implements AsyncIterableIterator<Uint8Array, undefined> {
   }
 
   next(): Promise<Step> {
-    if (this.#state === 'finished') return Promise.resolve(over)
+    if (this.isFinished) return Promise.resolve(over)
     const source = this.#source
-    if (this.#state === 'stopped' || !source) return Promise.reject(stopped)
+    if (this.#isStopped || !source) return Promise.reject(stopped)
     return new Promise((resolve, reject) => {
       this.#stopWaiting = reject
       const fail = (error: unknown): void => {
-        if (this.#state === 'flowing') this.failure = { error }
+        if (!this.#isStopped) this.failure = { error }
         reject(error)
       }
       try {
@@ -161,8 +158,8 @@ export class Upload implements AsyncIterableIterator<Uint8Array, undefined> {
 
   /** The wire is done with it: the source is told, whatever it is waiting for. */
   stop(): void {
-    if (this.#state !== 'flowing') return
-    this.#state = 'stopped'
+    if (this.isFinished || this.#isStopped) return
+    this.#isStopped = true
     this.#stopWaiting?.(stopped)
     this.#source?.return?.().then(undefined, () => undefined)
   }
@@ -178,17 +175,15 @@ export class Upload implements AsyncIterableIterator<Uint8Array, undefined> {
   }
 
   #settle(resolve: (step: Step) => void, step: IteratorResult<Uint8Array>): void {
-    if (this.#state !== 'flowing') return
+    if (this.#isStopped) return
     this.#stopWaiting = undefined
     if (step.done) {
-      this.#state = 'finished'
+      this.isFinished = true
       resolve(over)
       return
     }
-    const chunk: Uint8Array | string = step.value
-    const value = typeof chunk === 'string' ? encoder.encode(chunk) : chunk
-    this.#transferred += value.byteLength
-    resolve({ done: false, value })
+    this.#transferred += step.value.byteLength
+    resolve(step as Step)
     this.#onProgress?.(this.#transferred)
   }
 }

@@ -94,8 +94,8 @@ function noJson({ essence, kind }: MediaType): string {
           ? essence
           : 'of an unreadable type'
   const how = /html/.test(essence)
-    ? 'check path and baseUrl (an SPA fallback, a sign-in page?)'
-    : "name it in response ('text', 'bytes', 'stream'), or add a codec"
+    ? 'an SPA fallback or a sign-in page? Check path and baseUrl'
+    : 'name it in response, or add a codec'
   return `the reply is ${came} where JSON was expected: ${how}`
 }
 

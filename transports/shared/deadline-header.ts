@@ -24,17 +24,17 @@ const maxMs = 9_999_999_999
 export function deadlineWriter(profile: DeadlineHeader | undefined): DeadlineWriter | undefined {
   if (profile === undefined) return undefined
   if (profile === 'grpc-timeout') return (remainingMs) => [profile, grpcTimeout(remainingMs) ?? '']
-  const { name, unit } = typeof profile === 'string' ? { name: undefined, unit: 'ms', ...profiles[profile] } : profile
+  const [name, unit] = typeof profile === 'string' ? (profiles[profile] ?? []) : [profile.name, profile.unit]
   if (typeof name !== 'string' || !/^[!#$%&'*+\-.^_`|~\w]+$/.test(name) || (unit !== 'ms' && unit !== 's'))
     throw refusal(`deadlineHeader is the name of a profile, or { name, unit: 'ms' | 's' }`, undefined)
   const header = name.toLowerCase()
   return (remainingMs) => [header, String(wholeMs(remainingMs) / (unit === 's' ? 1000 : 1))]
 }
 
-const profiles: Readonly<Record<string, Exclude<DeadlineHeader, string>>> = {
-  'connect-timeout-ms': { name: 'connect-timeout-ms', unit: 'ms' },
-  'x-envoy': { name: 'x-envoy-upstream-rq-timeout-ms', unit: 'ms' },
-  'x-server-timeout': { name: 'x-server-timeout', unit: 's' },
+const profiles: Readonly<Record<string, readonly [name: string, unit: 'ms' | 's']>> = {
+  'connect-timeout-ms': ['connect-timeout-ms', 'ms'],
+  'x-envoy': ['x-envoy-upstream-rq-timeout-ms', 'ms'],
+  'x-server-timeout': ['x-server-timeout', 's'],
 }
 
 /** Rounded up, so that a deadline that is nearly over is not sent as none. */

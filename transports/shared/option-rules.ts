@@ -1,13 +1,10 @@
 import { idempotencyProfiles } from '../../src/core/call/idempotency.ts'
-import { oneOf, orFalse, takes } from '../../src/core/options.ts'
+import { has, oneOf, orFalse, takes } from '../../src/core/options.ts'
 import { retryOption } from '../../src/core/retry/options.ts'
 
 /** What makes a credential, or `false` for none. */
 export const authRule = /* @__PURE__ */ orFalse(
-  /* @__PURE__ */ takes(
-    'what bearerAuth(), apiKeyAuth() or basicAuth() makes',
-    (value) => typeof (value as { credential?: unknown } | null)?.credential === 'function',
-  ),
+  /* @__PURE__ */ takes('what bearerAuth(), apiKeyAuth() or basicAuth() makes', /* @__PURE__ */ has('credential')),
 )
 
 /** The name of a profile, or `false` for no keys. */

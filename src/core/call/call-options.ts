@@ -1,5 +1,5 @@
 import type { ErrorOrigin } from '../errors/error.ts'
-import { anything, callable, checkOptions, object, type RulesOf, takes } from '../options.ts'
+import { anything, callable, checkOptions, has, object, type RulesOf, takes } from '../options.ts'
 import { type OpeningOptions, openingOption } from '../resume/options.ts'
 import { type RetryOptions, retryOption } from '../retry/options.ts'
 import type { CursorPlace } from '../store/cursor-place.ts'
@@ -57,7 +57,6 @@ export interface QueryContext {
 }
 
 const isText = (value: unknown): value is string => typeof value === 'string'
-const has = (method: string) => (value: unknown) => typeof (value as Record<string, unknown>)?.[method] === 'function'
 const isSignal = /* @__PURE__ */ has('addEventListener')
 const isDate = /* @__PURE__ */ has('getTime')
 const isPlace = /* @__PURE__ */ has('open')
@@ -70,10 +69,7 @@ const rules: RulesOf<CallOptions> & RulesOf<QueryContext> = {
     isDate(value) ? !Number.isNaN((value as Date).getTime()) : typeof value === 'number' && !Number.isNaN(value),
   ),
   headers: /* @__PURE__ */ object('Headers, a Map, pairs or a plain object'),
-  idempotencyKey: /* @__PURE__ */ takes(
-    'a text of visible ASCII characters',
-    (value) => isText(value) && keyPattern.test(value),
-  ),
+  idempotencyKey: /* @__PURE__ */ takes('visible ASCII characters', (value) => isText(value) && keyPattern.test(value)),
   retry: retryOption,
   opening: openingOption,
   cursor: /* @__PURE__ */ takes(
@@ -81,7 +77,7 @@ const rules: RulesOf<CallOptions> & RulesOf<QueryContext> = {
     (value) => isText(value) || isPlace(value),
   ),
   resync: callable,
-  context: /* @__PURE__ */ takes('a Context: make one with createContextKey().with(value)', /* @__PURE__ */ has('get')),
+  context: /* @__PURE__ */ takes('a Context, of createContextKey().with(value)', /* @__PURE__ */ has('get')),
   onUploadProgress: callable,
   onDownloadProgress: callable,
   client: anything,

@@ -57,7 +57,7 @@ export function toKnownError(error: unknown, call: Call): unknown {
   if (isAnyCallError(error) || call.scope.isAborted) return error
   const { phase, sent } = call.scope.root
   return new CallError(
-    { code: 'unknown', message: 'an unexpected failure: see cause, and please report it', phase, sent, cause: error },
+    { code: 'unknown', message: 'an unexpected failure: see cause, and report it', phase, sent, cause: error },
     call,
   )
 }

@@ -42,7 +42,7 @@ export function guardTelemetry(telemetry: Telemetry): Telemetry {
     const message = `telemetry.${member} threw (${name}); the call goes on`
     if (!hasWarned) {
       hasWarned = true
-      host.console?.warn(`[polywire] ${message}; later failures of this hook are not told here`, cause)
+      host.console?.warn(`[polywire] ${message}; its later failures are not told here`, cause)
     }
     if (member !== 'event') event?.({ type: 'warning', call: undefined, message })
   }
@@ -58,18 +58,16 @@ export function guardTelemetry(telemetry: Telemetry): Telemetry {
         return undefined
       }
     }
-  const span = (member: 'call' | 'attempt', start: Telemetry['call']): Telemetry => {
-    if (!start) return {}
-    const begin = tolerant(member, start)
-    return {
-      [member]: (call: Call) => {
+  const event = telemetry.event && tolerant('event', telemetry.event)
+  const safe: { -readonly [Member in keyof Telemetry]: Telemetry[Member] } = event ? { event } : {}
+  for (const member of ['call', 'attempt'] as const) {
+    const begin = telemetry[member] && tolerant(member, telemetry[member])
+    if (begin)
+      safe[member] = (call) => {
         const finish = begin(call)
         return typeof finish === 'function' ? tolerant(member, finish) : undefined
-      },
-    }
+      }
   }
-  const event = telemetry.event && tolerant('event', telemetry.event)
-  const safe = { ...span('call', telemetry.call), ...span('attempt', telemetry.attempt), ...(event && { event }) }
   guarded.add(safe)
   return safe
 }

@@ -237,7 +237,7 @@ class FetchExchange implements HttpControl {
     if (!isValid(this.#request))
       return { phase: 'resolve', sent: 'no', what: 'invalid URL, method or header', code: 'invalid_argument', cause }
     if (isMistake(cause) && !(fetch === platformFetch && isFetchStock()))
-      return faultAt(progress, { ...progress, what: 'the fetch in use threw: see cause', code: 'internal', cause })
+      return faultAt(progress, { ...progress, what: 'fetch threw: see cause', code: 'internal', cause })
     return classify(cause, progress, explain)
   }
 
