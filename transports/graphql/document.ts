@@ -59,7 +59,7 @@ function choose(definitions: readonly PreparedDocument[], operationName: string 
   if (operationName === undefined) {
     if (!second) return first
     const names = definitions.map((each) => `'${each.operationName ?? ''}'`).join(', ')
-    throw new TypeError(`the GraphQL document holds several operations: say which by operationName, one of ${names}`)
+    throw new TypeError(`the GraphQL document holds several operations: operationName is one of ${names}`)
   }
   const chosen = definitions.find((each) => each.operationName === operationName)
   if (!chosen) throw new TypeError(`the GraphQL document holds no operation '${operationName}'`)

@@ -54,7 +54,7 @@ export function graphqlFailure(answer: GraphQLAnswer): Failure | undefined {
     headers,
     retryAfterMs: waitMs,
     reason,
-    serverMessage: typeof error.message === 'string' ? error.message : undefined,
+    serverMessage: textOf(error.message),
     violations: code === 'invalid_argument' ? errors.map(toViolation) : undefined,
     details: errors,
     body: result,
@@ -118,23 +118,23 @@ function ranNothing(
 }
 
 function toViolation({ message, path, extensions }: GraphQLErrorItem): Violation {
-  const named = isRecord(extensions) ? (extensions.argumentName ?? extensions.field) : undefined
-  const field = typeof named === 'string' ? named : Array.isArray(path) ? path.join('.') : ''
-  return { field, message: typeof message === 'string' ? message : '' }
+  const named = isRecord(extensions) ? textOf(extensions.argumentName ?? extensions.field) : undefined
+  return { field: named ?? (Array.isArray(path) ? path.join('.') : ''), message: textOf(message) ?? '' }
+}
+
+function textOf(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined
 }
 
 /** The wait that was asked for: Retry-After, then `extensions.retryAfter` (seconds), then Shopify's cost. */
 function askedWaitMs(result: GraphQLResult, headers: HeaderMap, wallNow: number): number | undefined {
   const ofHeader = parseRetryAfter(headers, wallNow)
   if (ofHeader !== undefined) return ofHeader
-  const asked = [...(result.errors ?? []).map(({ extensions }) => extensions), result.extensions].flatMap(askedMs)
-  return asked.length > 0 ? Math.max(...asked) : costWaitMs(result)
-}
-
-function askedMs(extensions: unknown): number[] {
-  if (!isRecord(extensions)) return []
-  const seconds = toNumber(extensions.retryAfter)
-  return seconds >= 0 ? [seconds * 1000] : []
+  const asked = [...(result.errors ?? []), result].map(({ extensions }) =>
+    isRecord(extensions) ? toNumber(extensions.retryAfter) : Number.NaN,
+  )
+  const seconds = asked.filter((each) => each >= 0)
+  return seconds.length > 0 ? Math.max(...seconds) * 1000 : costWaitMs(result)
 }
 
 /** Seconds until the bucket holds what the query costs; a bucket that does not refill gives none. */

@@ -3,7 +3,7 @@ import { HeaderMap } from '../../src/core/call/header-map.ts'
 import type { IdempotencyOption } from '../../src/core/call/idempotency.ts'
 import type { UnaryReply } from '../../src/core/call/reply.ts'
 import type { Scope } from '../../src/core/call/scope.ts'
-import { CallError, type ErrorOrigin, isAnyCallError } from '../../src/core/errors/error.ts'
+import { CallError, isAnyCallError } from '../../src/core/errors/error.ts'
 import type { Failure } from '../../src/core/errors/failure.ts'
 import { type BufferedResponse, requestBuffered } from '../http/collect.ts'
 import type { FetchOptions, HttpEngine } from '../http/contract.ts'
@@ -28,6 +28,11 @@ export interface GraphQLHttpOptions {
   readonly idempotency: IdempotencyOption | undefined
 }
 
+interface Executed {
+  readonly result: GraphQLResult
+  readonly response: BufferedResponse
+}
+
 /** Queries and mutations, each by one POST. */
 export class GraphQLHttp {
   readonly #options: GraphQLHttpOptions
@@ -47,19 +52,18 @@ export class GraphQLHttp {
     const document = found instanceof Promise ? await found : found
     const loaded = graphqlRequest.get(call)
     const library = loaded instanceof Promise ? await loaded : loaded
-    const { clock } = call.scope.services
-    let response!: BufferedResponse
-    const result = await execute(
-      library,
-      this.#options.url,
-      document,
-      async () => (response = await this.#post(call, document)).text(),
-      (text) => readGraphQL(response, text, document.text, call),
-      call,
-    )
+    const { result, response } = await this.#execute(library, document, call)
     const { status, headers, redirected } = response
     const failure =
-      result.errors && graphqlFailure({ result, document: prepared, policy, status, headers, wallNow: clock.wallNow() })
+      result.errors &&
+      graphqlFailure({
+        result,
+        document: prepared,
+        policy,
+        status,
+        headers,
+        wallNow: call.scope.services.clock.wallNow(),
+      })
     if (failure) throw this.#fail(behindRedirects(failure, redirected), call)
     return { kind: 'unary', message: messageOf(result, policy), status, headers, trailers: HeaderMap.empty }
   }
@@ -70,7 +74,47 @@ export class GraphQLHttp {
     return error
   }
 
-  #post(call: Call, { head }: DocumentText): Promise<BufferedResponse> {
+  /**
+   * Executes a request with graphql-request: prepared text, POST only, errors beside data, all I/O by {@link #post}.
+   *
+   * Its own ways are shut where they are wrong: it parses nothing (`excludeOperationName`), its body is not sent (ours
+   * is), it sees only responses that are GraphQL, and so never builds the error that quotes variables and response.
+   */
+  async #execute(
+    { GraphQLClient }: GraphQLRequest,
+    { head, text: query }: DocumentText,
+    call: Call,
+  ): Promise<Executed> {
+    let response!: BufferedResponse
+    let failed: { readonly error: unknown } | undefined
+    const fetch = async () => {
+      try {
+        response = await this.#post(call, head)
+      } catch (error) {
+        failed = { error }
+        throw error
+      }
+      const text = response.text()
+      return { ok: true, status: 200, headers: graphqlHeaders, text: () => text }
+    }
+    const client = new GraphQLClient(this.#options.url, {
+      errorPolicy: 'all',
+      excludeOperationName: true,
+      fetch: fetch as never,
+      jsonSerializer: { stringify: () => '', parse: (text: string) => readGraphQL(response, text, query, call) },
+    })
+    try {
+      return { result: (await client.rawRequest({ query })) as GraphQLResult, response }
+    } catch (error) {
+      if (failed) throw failed.error
+      if (isAnyCallError(error)) throw error
+      // Its own errors quote what was sent and received: their text goes nowhere.
+      const message = 'graphql-request could not read the response'
+      throw new CallError({ code: 'internal', message, phase: 'body', sent: 'maybe' }, call)
+    }
+  }
+
+  #post(call: Call, head: string): Promise<BufferedResponse> {
     const { engine, idempotency, url, makeHeaders, maxBodyBytes, fetchOptions } = this.#options
     const { credential } = call
     const request = {
@@ -96,47 +140,3 @@ function withQuery(url: string, query: Readonly<Record<string, string>>): string
 
 /** What graphql-request asks of a response that it is to read as GraphQL; `read` judges the HTTP status. */
 const graphqlHeaders = { get: () => 'application/json' }
-
-/**
- * Executes a request with graphql-request: prepared text, POST only, errors beside data, all I/O through `post`.
- *
- * Its own ways are shut where they are wrong: it parses nothing (`excludeOperationName`), its body is not sent (`post`
- * writes the one that is), it sees only responses that are GraphQL, and so never builds the error that quotes variables
- * and response.
- *
- * @param post - sends the request; gives the text of the answer.
- * @param read - reads that text; throws for what is no GraphQL response.
- * @throws {CallError} what `post` and `read` throw.
- */
-async function execute(
-  { GraphQLClient }: GraphQLRequest,
-  url: string,
-  { text: query }: DocumentText,
-  post: () => Promise<string>,
-  read: (text: string) => GraphQLResult,
-  origin: ErrorOrigin,
-): Promise<GraphQLResult> {
-  let failed: { readonly error: unknown } | undefined
-  const fetch = async () => {
-    const text = await post().catch((error: unknown) => {
-      failed = { error }
-      throw error
-    })
-    return { ok: true, status: 200, headers: graphqlHeaders, text: () => text }
-  }
-  const client = new GraphQLClient(url, {
-    errorPolicy: 'all',
-    excludeOperationName: true,
-    fetch: fetch as never,
-    jsonSerializer: { stringify: () => '', parse: read },
-  })
-  try {
-    return (await client.rawRequest({ query })) as GraphQLResult
-  } catch (error) {
-    if (failed) throw failed.error
-    if (isAnyCallError(error)) throw error
-    // Its own errors quote what was sent and received: their text goes nowhere.
-    const message = 'graphql-request could not read the response: please report it'
-    throw new CallError({ code: 'internal', message, phase: 'body', sent: 'maybe' }, origin)
-  }
-}

@@ -77,5 +77,5 @@ export function headersMaker(options: HeaderOptions, origin: string): (call: Cal
 
 function refuseContentType(headers: CallHeaders, origin: ErrorOrigin): CallHeaders {
   if (!('content-type' in headers)) return headers
-  throw refusal("the header 'content-type' is the protocol's own (application/json): leave it out", origin)
+  throw refusal("the header 'content-type' is the protocol's own: leave it out", origin)
 }

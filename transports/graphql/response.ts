@@ -34,8 +34,11 @@ export function readGraphQL(response: BufferedResponse, text: string, document: 
     throw new CallError(httpFailure(answer, call.scope.services.clock.wallNow()), call)
   }
   if (isJson && !parsed) refuse('data_loss', 'the response is no whole JSON document', true)
-  const what = isJson ? 'holds neither data nor errors' : 'has no GraphQL media type, and neither data nor errors'
-  return refuse('internal', `the response is no GraphQL: it ${what}. Check the url, and what stands between`)
+  const by = isJson ? '' : ' by its media type'
+  return refuse(
+    'internal',
+    `the response is no GraphQL${by}: it has neither data nor errors. Check the url, and what stands between`,
+  )
 }
 
 function parse(text: string): { readonly value: unknown } | undefined {
@@ -88,7 +91,5 @@ export function toGraphQLResult(value: unknown): GraphQLResult | undefined {
 
 /** Whether a response brought something to use beside its errors: a root field that is not null. */
 export function hasData({ data }: GraphQLResult): boolean {
-  if (!data) return false
-  for (const name in data) if (data[name] !== null) return true
-  return false
+  return Object.values(data ?? {}).some((value) => value !== null)
 }

@@ -6,9 +6,11 @@ import { type Clock, systemClock, type Timer } from './clock.ts'
  */
 export type PageEvent = 'online' | 'offline' | 'visible' | 'hidden' | 'frozen' | 'woken'
 
+type Listener = (event: { readonly persisted?: boolean }) => void
+
 interface Target {
-  addEventListener(type: string, listener: (event: { readonly persisted?: boolean }) => void): void
-  removeEventListener(type: string, listener: (event: { readonly persisted?: boolean }) => void): void
+  addEventListener(type: string, listener: Listener): void
+  removeEventListener(type: string, listener: Listener): void
 }
 
 /** The part of a browser's global object that is looked at; anything without `document` is no page. */
@@ -59,37 +61,35 @@ export class PageLife {
     // One entry a watcher, even where two pass the same function.
     const watcher = (event: PageEvent) => listener(event)
     this.#watchers.add(watcher)
-    if (this.#watchers.size === 1) this.#listen(document)
+    if (this.#watchers.size === 1) {
+      this.#listen(document, 'addEventListener')
+      this.#tick()
+    }
     return () => {
-      if (this.#watchers.delete(watcher) && this.#watchers.size === 0) this.#leave(document)
+      if (!this.#watchers.delete(watcher) || this.#watchers.size > 0) return
+      this.#listen(document, 'removeEventListener')
+      this.#timer?.clear()
+      this.#timer = undefined
     }
   }
 
-  #listen(document: Target): void {
-    for (const type of windowEvents) this.#host.addEventListener?.(type, this.#onWindow[type])
-    for (const type of documentEvents) document.addEventListener(type, this.#onDocument[type])
-    this.#tick()
+  #listen(document: Target, how: keyof Target): void {
+    for (const [isOfPage, type, listener] of this.#listeners) {
+      if (isOfPage) document[how](type, listener)
+      else this.#host[how]?.(type, listener)
+    }
   }
 
-  #leave(document: Target): void {
-    for (const type of windowEvents) this.#host.removeEventListener?.(type, this.#onWindow[type])
-    for (const type of documentEvents) document.removeEventListener(type, this.#onDocument[type])
-    this.#timer?.clear()
-    this.#timer = undefined
-  }
-
-  readonly #onWindow = {
-    online: () => this.#tell('online'),
-    offline: () => this.#tell('offline'),
-    pagehide: (event: { readonly persisted?: boolean }) => event.persisted && this.#tell('frozen'),
-    pageshow: (event: { readonly persisted?: boolean }) => event.persisted && this.#tell('woken'),
-  }
-
-  readonly #onDocument = {
-    visibilitychange: () => this.#tell(this.isHidden ? 'hidden' : 'visible'),
+  /** Of the document, or of the window. */
+  readonly #listeners: readonly (readonly [isOfPage: boolean, type: string, listener: Listener])[] = [
+    [false, 'online', () => this.#tell('online')],
+    [false, 'offline', () => this.#tell('offline')],
+    [false, 'pagehide', ({ persisted }) => persisted && this.#tell('frozen')],
+    [false, 'pageshow', ({ persisted }) => persisted && this.#tell('woken')],
+    [true, 'visibilitychange', () => this.#tell(this.isHidden ? 'hidden' : 'visible')],
     // Chrome 149 does not reliably fire visibilitychange after a freeze (Chromium 547062449).
-    resume: () => this.#tell('woken'),
-  }
+    [true, 'resume', () => this.#tell('woken')],
+  ]
 
   /** A machine that slept shows it by a tick that comes too late: timers stand still, the wall clock does not. */
   #tick(): void {
@@ -107,8 +107,6 @@ export class PageLife {
   }
 }
 
-const windowEvents = ['online', 'offline', 'pagehide', 'pageshow'] as const
-const documentEvents = ['visibilitychange', 'resume'] as const
 let ofGlobal: PageLife | undefined
 
 /** The page that this code runs in, if it runs in one. */
