@@ -65,8 +65,8 @@ export function graphqlFailure(answer: GraphQLAnswer): Failure | undefined {
 function describe({ code, isThrottled }: Meaning, isPartial: boolean, reason: string | undefined): string {
   const what = reason ? ` (${reason})` : ''
   if (isPartial)
-    return `the server answered with errors beside partial data${what}: see body, or take both with errorPolicy: 'all'`
-  if (isThrottled) return `the server asks for fewer calls${what}: call again later`
+    return `the server answered with errors beside partial data${what}: see body, or set errorPolicy: 'all'`
+  if (isThrottled) return `the server asks for fewer calls${what}`
   if (code === 'unauthenticated') return `the server refused the credential${what}`
   if (code === 'invalid_argument') return `the server refused the document or its variables${what}: see serverMessage`
   return `the server answered with errors${what}: see serverMessage`

@@ -33,7 +33,7 @@ export function readGraphQL(response: BufferedResponse, text: string, document: 
     const answer = { ...response, body, essence, isKeyed: call.idempotencyKey !== undefined }
     throw new CallError(httpFailure(answer, call.scope.services.clock.wallNow()), call)
   }
-  if (isJson && !parsed) refuse('data_loss', 'the response is no whole JSON document', true)
+  if (isJson && !parsed) refuse('data_loss', 'the JSON of the response is cut off', true)
   const by = isJson ? '' : ' by its media type'
   return refuse(
     'internal',

@@ -48,7 +48,7 @@ describe('prepareDocument', () => {
   })
 
   test.each([
-    ['query A { a } query B { b }', undefined, "say which by operationName, one of 'A', 'B'"],
+    ['query A { a } query B { b }', undefined, "operationName is one of 'A', 'B'"],
     ['query A { a }', 'C', "no operation 'C'"],
     ['fragment F on X { y }', undefined, 'no query, mutation or subscription'],
     ['type Query { a: Int }', undefined, 'no query, mutation or subscription'],

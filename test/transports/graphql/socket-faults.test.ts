@@ -366,7 +366,7 @@ describe('builders', () => {
     [() => mutation('{ a }', { output: type() }), 'mutation() was given a query: make it with query()'],
     [() => query(parse('subscription S { a }') as never), "query() was given a subscription 'S'"],
     [() => subscription('query Q { a }', { output: type() }), "subscription() was given a query 'Q'"],
-    [() => query('query A { a } query B { b }', { output: type() }), 'say which by operationName'],
+    [() => query('query A { a } query B { b }', { output: type() }), 'operationName is one of'],
     [() => query(undefined as never), 'a GraphQL document is a string'],
   ])('%s refuse at once', (build, message) => {
     expect(build).toThrow(TypeError)
