@@ -1,4 +1,5 @@
 import type { HeaderMap } from '../../src/core/call/header-map.ts'
+import type { Code } from '../../src/core/errors/code.ts'
 import type { Failure } from '../../src/core/errors/failure.ts'
 import { decodeText, essenceOf, isJson } from '../http/codecs.ts'
 import type { HttpFault, HttpHead } from '../http/contract.ts'
@@ -34,8 +35,7 @@ export function statusFailure(head: HttpHead, body: Uint8Array, wallNow: number)
 
 /** 200 with another content type. */
 export function wrongTypeFailure(headers: HeaderMap): Failure {
-  const message =
-    'the server answered 200 without content type text/event-stream: check the path, and what stands in between'
+  const message = 'the server answered 200 without text/event-stream: check the path, and what stands in between'
   return { code: 'failed_precondition', message, phase: 'headers', sent: 'yes', status: 200, headers }
 }
 
@@ -53,39 +53,44 @@ export function dropFailure(fault: HttpFault): Failure {
 
 /** The body ended: for a stream that is meant to go on, that is a drop. */
 export function endFailure(isAwaited: boolean): Failure {
-  const message = isAwaited
-    ? "the server ended the event stream before the event that 'until' names"
-    : "the server ended the event stream; where that is its regular end, say by which event: until: '…'"
-  return { code: 'unavailable', message, phase: 'stream', sent: 'yes', isRetryable: true }
+  const what = isAwaited
+    ? " before the event of 'until'"
+    : "; where that is its regular end, say by which event: until: '…'"
+  return onStream('unavailable', `the server ended the event stream${what}`)
 }
 
 /** No byte for too long; on a connection that never brought one, a proxy in between is as likely as a dead one. */
 export function idleFailure(isNew: boolean): Failure {
-  const message = isNew
+  const what = isNew
     ? 'no byte ever came (see idleTimeoutMs): a dead connection, or a proxy that holds events back: X-Accel-Buffering: no'
     : 'no byte came for too long (see idleTimeoutMs): the connection is taken for dead'
-  return { code: 'unavailable', message, phase: 'stream', sent: 'yes', isRetryable: true }
+  return onStream('unavailable', what)
 }
 
 /** The page went into the back/forward cache, where no connection may be open. */
 export function frozenFailure(): Failure {
-  const message = 'the page was put away by the browser: the stream goes on when it comes back'
-  return { code: 'unavailable', message, phase: 'stream', sent: 'yes', isRetryable: true }
+  return onStream('unavailable', 'the browser put the page away: the stream goes on when it comes back')
 }
 
 export function overflowFailure(maxEventBytes: number): Failure {
-  const message = `an event is larger than maxEventBytes (${maxEventBytes}): raise it, or have the server send less at once`
-  return { code: 'resource_exhausted', message, phase: 'stream', sent: 'yes' }
+  return onStream(
+    'resource_exhausted',
+    `an event is larger than maxEventBytes (${maxEventBytes}): raise it, or send less at once`,
+  )
 }
 
 export function unreadableFailure(cause: unknown): Failure {
-  const message = "the data of an event is no JSON: see cause, or declare data: 'text'"
-  return { code: 'data_loss', message, phase: 'stream', sent: 'yes', cause }
+  return onStream('data_loss', "the data of an event is no JSON: see cause, or declare data: 'text'", cause)
 }
 
 /** The operation's own function failed. */
 export function untilFailure(cause: unknown): Failure {
-  return { code: 'internal', message: "the function 'until' threw: see cause", phase: 'stream', sent: 'yes', cause }
+  return onStream('internal', "the function 'until' threw: see cause", cause)
+}
+
+/** What is unavailable may come back. */
+function onStream(code: Code, message: string, cause?: unknown): Failure {
+  return { code, message, phase: 'stream', sent: 'yes', isRetryable: code === 'unavailable', cause }
 }
 
 function readBody(bytes: Uint8Array, essence: string): unknown {

@@ -165,15 +165,16 @@ class SseExchange implements HttpSink, EventStreamSink, StreamReply, SourceOptio
     if (this.#end) return
     if (cursor !== undefined) this.#cursor = cursor
     const { reader, life } = this.#settings
-    const last = reader.lastness && this.#lastness(reader.lastness, type, data, id)
-    if (last !== undefined && this.#end) return
-    if (last !== undefined) this.#end = { failure: undefined }
-    if (last === 'drop') return
     let message: unknown
+    let toFailure = failures.untilFailure
     try {
+      const last = reader.lastness?.(type, data, id)
+      if (last) this.#end = { failure: undefined }
+      if (last === 'drop') return
+      toFailure = failures.unreadableFailure
       message = reader.read(type, data, id)
     } catch (cause) {
-      this.#end = { failure: failures.unreadableFailure(cause) }
+      this.#end = { failure: toFailure(cause) }
       return
     }
     if (message === undefined) return
@@ -203,21 +204,6 @@ class SseExchange implements HttpSink, EventStreamSink, StreamReply, SourceOptio
 
   onOverflow(): void {
     this.#end ??= { failure: failures.overflowFailure(this.#settings.maxEventBytes) }
-  }
-
-  /** Whether an event is the last one; what the user's own function throws ends the stream. */
-  #lastness(
-    lastness: NonNullable<EventReader['lastness']>,
-    type: string,
-    data: string,
-    id: string | undefined,
-  ): 'deliver' | 'drop' | undefined {
-    try {
-      return lastness(type, data, id)
-    } catch (cause) {
-      this.#end = { failure: failures.untilFailure(cause) }
-      return 'drop'
-    }
   }
 
   onEnd(trailers: HeaderMap): void {

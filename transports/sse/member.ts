@@ -21,7 +21,7 @@ export interface Joined {
 export interface Shared {
   leave(member: Member, reason: unknown): void
   /** A member has room again, or has none any more. */
-  paced(): void
+  pace(): void
   /** Nobody is to join any more: it may be dead. */
   distrust(): void
 }
@@ -65,7 +65,7 @@ export class Member implements SseControl {
 
   resume(): void {
     this.isPaused = false
-    if (!this.#isOver) this.#shared.paced()
+    if (!this.#isOver) this.#shared.pace()
   }
 
   cancel(): void {

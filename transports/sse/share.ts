@@ -97,15 +97,16 @@ const patienceMs = 100
 const heldMs = 60_000
 const heldBytes = 1 << 18
 
+const slow = 'the reader is slower than others of the same stream'
 const outrun: HttpFault = {
   phase: 'body',
   sent: 'yes',
-  what: 'the reader is slower than others of the same stream: it goes on alone',
+  what: `${slow}: it goes on alone`,
   cause: undefined,
 }
 const lost: HttpFault = {
   ...outrun,
-  what: 'the reader is slower than others of the same stream, which has no ids to go on after',
+  what: `${slow}, which has no ids to go on after`,
   hint: 'read faster, have the server send ids, or set share: false',
   code: 'resource_exhausted',
 }
@@ -166,7 +167,7 @@ class SharedStream implements HttpSink, HttpScope, Shared {
     if (!this.#head) return
     joined.sink.onHead(this.#head, member)
     if (!isLate) for (const bytes of this.#held ?? []) member.read(bytes, this.#boundary)
-    this.#pace()
+    this.pace()
   }
 
   /** Nobody is to join any more: it may be dead. */
@@ -176,7 +177,7 @@ class SharedStream implements HttpSink, HttpScope, Shared {
 
   leave(member: Member, reason: unknown): void {
     this.#members = this.#members.filter((each) => each !== member)
-    if (this.#members.length > 0) this.#pace()
+    if (this.#members.length > 0) this.pace()
     else this.#close(reason)
   }
 
@@ -203,7 +204,7 @@ class SharedStream implements HttpSink, HttpScope, Shared {
     this.#hold(bytes)
     for (const member of this.#members) member.read(bytes, this.#boundary)
     this.#boundary.passed(bytes)
-    this.#pace()
+    this.pace()
   }
 
   onEnd(trailers: HeaderMap): void {
@@ -215,7 +216,7 @@ class SharedStream implements HttpSink, HttpScope, Shared {
   }
 
   /** A reader whose queue is full stops the wire: for as long as it takes where nobody else waits, else not for long. */
-  #pace(): void {
+  pace(): void {
     if (this.#isOver) return
     const paused = this.#members.filter((member) => member.isPaused)
     const isAnyoneStalled = paused.length > 0 && paused.length < this.#members.length
@@ -230,10 +231,10 @@ class SharedStream implements HttpSink, HttpScope, Shared {
   /** Those who still hold the others up leave. */
   #outrun(): void {
     this.#patience = undefined
-    const slow = this.#members.filter((member) => member.isPaused)
+    const stalled = this.#members.filter((member) => member.isPaused)
     this.#members = this.#members.filter((member) => !member.isPaused)
-    this.#pace()
-    for (const member of slow) member.end((sink) => sink.onError(member.joined.canResume() ? outrun : lost))
+    this.pace()
+    for (const member of stalled) member.end((sink) => sink.onError(member.joined.canResume() ? outrun : lost))
   }
 
   #forgive(): void {
@@ -243,11 +244,6 @@ class SharedStream implements HttpSink, HttpScope, Shared {
 
   #now(): number {
     return this.#services.clock.now()
-  }
-
-  /** A member has room again, or has none any more. */
-  paced(): void {
-    this.#pace()
   }
 
   #hold(bytes: Uint8Array): void {

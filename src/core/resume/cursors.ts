@@ -58,23 +58,18 @@ export class StreamCursors {
   #siftEach(items: Item[]): Item[] {
     const sifted: Item[] = []
     for (const item of items) {
-      if (item.isGap) this.sawGap = true
-      const missing = item.cursor && !item.isGap ? this.#gapAt(item.cursor, item) : undefined
+      const { cursor, isGap } = item
+      const missing =
+        cursor && !isGap && (this.#isOffset ? this.#offsetGap(cursor, item) : this.#opaqueGap(cursor, item))
       if (missing === 'repeat') continue
-      if (missing) {
-        this.sawGap = true
-        sifted.push({ message: missing, isGap: true })
-      }
+      if (missing || isGap) this.sawGap = true
+      if (missing) sifted.push({ message: missing, isGap: true })
       sifted.push(item)
     }
     return sifted
   }
 
   /** What a message with this cursor stands behind: a gap, nothing, or itself, as a `repeat`. */
-  #gapAt(cursor: string, item: Item): Gap | 'repeat' | undefined {
-    return this.#isOffset ? this.#offsetGap(cursor, item) : this.#opaqueGap(cursor, item)
-  }
-
   #opaqueGap(cursor: string, item: Item): Gap | 'repeat' | undefined {
     const from = this.#recent.last
     const judged = this.#recent.judge(cursor, item)
