@@ -76,6 +76,8 @@ export class TokenSource {
   readonly #scheme: string
   readonly #id = uuid()
   #principals = 0
+  /** Every run of the token function so far gave its token at once; unknown before the first. */
+  #isSynchronous: boolean | undefined
   /** Those used last stand last. */
   readonly #holdings = new Map<string, Holding>()
 
@@ -128,6 +130,7 @@ export class TokenSource {
       run.isOver = true
       throw error
     }
+    this.#isSynchronous = !isThenable(answer) && this.#isSynchronous !== false
     if (isThenable(answer)) {
       const later = answer
       return this.#work(holding, 'asking', call, async () => this.#accept(holding, (await later) as Answer, call), run)
@@ -224,7 +227,8 @@ export class TokenSource {
   }
 
   #call(ask: Ask, reason: TokenRequest['reason'], call: Call, run: TokenRun, rejected?: string): ReturnType<Ask> {
-    return runTokenSource(run, ask, new SourceRequest(reason, rejected, call, run))
+    const request = new SourceRequest(reason, rejected, call, run)
+    return runTokenSource(run, () => ask(request), ask !== this.#ask || !this.#isSynchronous)
   }
 
   #run({ context }: Call): TokenRun {

@@ -49,6 +49,21 @@ describe('calls of a token source by the same client', () => {
     expect(sent).toEqual(served)
   })
 
+  it('are told also where the source gave its token at once in between', async () => {
+    let token: string | undefined
+    const { client, sent } = selfServed(({ client }) => bearerAuth(() => token ?? renew(client)))
+    const renew = async (client: ReturnType<typeof memoryClient>['client']) => {
+      await turn()
+      token = (await client.call(login)) as string
+      return token
+    }
+    for (const state of [undefined, 'fresh', undefined]) {
+      token = state
+      expect(await client.call(thing)).toBe('fresh')
+    }
+    expect(sent.filter(([name]) => name === 'POST /login')).toEqual([served[1], served[1]])
+  })
+
   it('are told by the context of the request, where async context is lost', async () => {
     const elsewhere = queue()
     const { client, sent } = selfServed(({ client }) =>

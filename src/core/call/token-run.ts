@@ -41,12 +41,17 @@ export function followTokenRuns(create: (() => AsyncContext<TokenRun>) | undefin
   tokenRuns.runOf = tokenRunOf
 }
 
-/** Runs a part of a token source: calls that it starts before it returns, or anywhere in its async context, are its own. */
-export function runTokenSource<A extends unknown[], T>(run: TokenRun, work: (...args: A) => T, ...args: A): T {
+/**
+ * Runs a part of a token source: calls that it starts before it returns, or anywhere in its async context, are its own.
+ *
+ * @param isFollowed - false for a source that has never been asynchronous: entering an async context would cost it more
+ * than all the rest.
+ */
+export function runTokenSource<T>(run: TokenRun, work: () => T, isFollowed = true): T {
   const before = running
   running = run
   try {
-    return ambient ? ambient.run(run, work, ...args) : work(...args)
+    return ambient && isFollowed ? ambient.run(run, work) : work()
   } finally {
     running = before
   }
