@@ -5,8 +5,8 @@ import { type GraphQLErrorItem, isRecord } from './response.ts'
 /** What a code says of a call. */
 export interface Meaning {
   readonly code: Code
-  readonly isRetryable?: true
-  readonly isThrottled?: true
+  readonly isRetryable?: boolean
+  readonly isThrottled?: boolean
 }
 
 /** Beside its own name in upper case; in letters: R, another attempt may help; T, the server asks for less. */

@@ -73,29 +73,22 @@ export function checkMade(made: unknown): void {
 }
 
 /** @param sent - how much the longest send has written: a later one that ends before that is cut. */
-async function* chunksOf(made: unknown, sent: { bytes: number }): AsyncGenerator<Uint8Array> {
+async function* chunksOf(pending: unknown, sent: { bytes: number }): AsyncGenerator<Uint8Array> {
+  const made = await pending
+  checkMade(made)
+  const kind = bodyKind(made)
+  const stream = (kind === 'blob' ? (made as StreamableBlob).stream() : made) as AsyncIterable<unknown>
+  if (kind === 'stream' && isOnce(stream)) begun.add(stream)
+  const isWhole = kind === 'text' || kind === 'bytes'
   let size = 0
-  for await (const chunk of piecesOf(await made)) {
+  for await (const each of isWhole ? [made] : { [Symbol.asyncIterator]: () => iteratorOf(stream) }) {
+    const chunk = toChunk(each)
     size += chunk.byteLength
     sent.bytes = Math.max(sent.bytes, size)
     yield chunk
   }
   if (size < sent.bytes)
-    throw new BodyError('the body is shorter than before: the function must make all of it anew', {
-      ...notReplayable,
-    })
-}
-
-async function* piecesOf(made: unknown): AsyncGenerator<Uint8Array> {
-  checkMade(made)
-  const kind = bodyKind(made)
-  if (kind === 'text' || kind === 'bytes') {
-    yield toChunk(made)
-    return
-  }
-  const stream = (kind === 'blob' ? (made as StreamableBlob).stream() : made) as AsyncIterable<unknown>
-  if (kind === 'stream' && isOnce(stream)) begun.add(stream)
-  for await (const chunk of { [Symbol.asyncIterator]: () => iteratorOf<unknown>(stream) }) yield toChunk(chunk)
+    throw new BodyError('the body is shorter than before: the function must make all of it anew', notReplayable)
 }
 
 function toChunk(chunk: unknown): Uint8Array {

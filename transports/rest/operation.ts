@@ -1,5 +1,5 @@
-import { defineOperation, type Operation, type OperationInfo, type PagerInfo } from '../../src/core/call/operation.ts'
-import { type Schema, validating } from '../../src/core/call/schema.ts'
+import { defineOperation, type Operation, type PagerInfo } from '../../src/core/call/operation.ts'
+import { validating } from '../../src/core/call/schema.ts'
 import { isReplayableBody } from '../http/encode-body.ts'
 import { headersOf, inputReader, type RequestParts, restPart } from '../http/input.ts'
 import type { ResponseKind } from '../http/input-types.ts'
@@ -65,17 +65,13 @@ function defineRest<O extends Operation<any, any>>(name: string, method: string,
     binding,
     encodeInput: inputReader(method, template.names, spec, { operation }),
     isReplayable: (input: RequestParts) => isReplayableBody(input.body),
-    ...(schema && { decodeOutput: decoderOf(schema) }),
-    ...(errors && { errors }),
-    ...(pager && { paginate: shape === 'nested' ? pager.nested(restPart(method, spec)) : pager }),
-    ...(retry !== undefined && { retry }),
-    ...(auth === false && { auth }),
-    ...(shape === 'nested' && { headersOf }),
-    ...(idempotency !== undefined && { idempotency }),
-    ...(validate !== undefined && { validate }),
+    decodeOutput: schema && ((message, check) => check(schema, message)),
+    errors,
+    paginate: shape === 'nested' ? pager?.nested(restPart(method, spec)) : pager,
+    retry,
+    auth,
+    headersOf: shape === 'nested' ? headersOf : undefined,
+    idempotency,
+    validate,
   })
-}
-
-function decoderOf(schema: Schema<any, any>): NonNullable<OperationInfo['decodeOutput']> {
-  return (message, check) => check(schema, message)
 }

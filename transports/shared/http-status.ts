@@ -5,9 +5,9 @@ export interface StatusRow {
   readonly code: Code
   /** What to do about it. */
   readonly hint: string
-  readonly isRetryable?: true
-  readonly isThrottled?: true
-  readonly isUnexecuted?: true
+  readonly isRetryable?: boolean
+  readonly isThrottled?: boolean
+  readonly isUnexecuted?: boolean
 }
 
 /** Statuses of one meaning; in letters: R, another attempt may help; T, the server asks for less; U, it did not run the call. */
@@ -56,8 +56,8 @@ export function statusRow(status: number): StatusRow {
   return {
     code,
     hint,
-    ...(flags.includes('R') && { isRetryable: true }),
-    ...(flags.includes('T') && { isThrottled: true }),
-    ...(flags.includes('U') && { isUnexecuted: true }),
+    isRetryable: flags.includes('R'),
+    isThrottled: flags.includes('T'),
+    isUnexecuted: flags.includes('U'),
   }
 }

@@ -41,12 +41,12 @@ export interface OperationInfo {
   readonly binding: unknown
   /** A key is generated even if no profile says that the server honours it (POST, PATCH). */
   readonly isKeyedByDefault?: boolean
-  readonly idempotency?: IdempotencyOption
+  readonly idempotency?: IdempotencyOption | undefined
   /** The headers among the input, where the operation takes some there. */
-  readonly headersOf?: (input: any) => Readonly<Record<string, unknown>> | undefined
+  readonly headersOf?: ((input: any) => Readonly<Record<string, unknown>> | undefined) | undefined
   /** It carries no credential, but one that a call brings itself. */
-  readonly auth?: false
-  readonly retry?: RetryOptions | false
+  readonly auth?: false | undefined
+  readonly retry?: RetryOptions | false | undefined
   /** How a stream is opened for the first time, instead of `retry`. */
   readonly opening?: OpeningOptions | undefined
   /** Brings the caller's input into the transport's shape, validated. Throws plain Violations through `check`. */
@@ -54,14 +54,14 @@ export interface OperationInfo {
   /** Validates what is sent on a duplex or client stream, message by message. */
   readonly encodeMessage?: (message: unknown, check: Check) => unknown | Promise<unknown>
   /** Validates what came back, message by message. */
-  readonly decodeOutput?: (message: unknown, check: Check) => unknown | Promise<unknown>
+  readonly decodeOutput?: ((message: unknown, check: Check) => unknown | Promise<unknown>) | undefined
   /** From `adapt`: the outermost conversion of input and of each message. */
   readonly adapted?: { readonly input?: (input: any) => unknown; readonly output?: (message: any) => unknown }
-  readonly validate?: 'warn' | false
+  readonly validate?: 'warn' | false | undefined
   /** Whether what it sends can be sent once more, byte for byte. @defaultValue true */
   readonly isReplayable?: (input: any) => boolean
-  readonly errors?: { readonly [status: number]: Schema<any, any> }
-  readonly paginate?: AnyPager
+  readonly errors?: { readonly [status: number]: Schema<any, any> } | undefined
+  readonly paginate?: AnyPager | undefined
   /** Set by `defineStream`: what a stream needs of the core. */
   readonly streaming?: StreamMachinery
   /** Bounds of what waits to be sent on a duplex. */

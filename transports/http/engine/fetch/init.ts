@@ -46,11 +46,7 @@ export async function addBody(init: Init, body: string | Uint8Array | Upload): P
   else if (canSendStreams()) {
     init.body = body.toStream()
     init.duplex = 'half'
-  } else {
-    const chunks: Uint8Array<ArrayBuffer>[] = []
-    for await (const chunk of body) chunks.push(chunk as Uint8Array<ArrayBuffer>)
-    init.body = new Blob(chunks)
-  }
+  } else init.body = await new Response(body.toStream()).blob()
 }
 
 /** Adds a Blob to an init; fetch writes its length itself, and a second one beside it would be refused. */
