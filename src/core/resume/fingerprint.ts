@@ -1,5 +1,7 @@
-/** So many characters, and so many values of a message, are looked at. */
+/** So many values of a message are looked at. */
 const maxSamples = 32
+/** Of a text up to this long every character counts, of a longer one about sixteen. */
+const exactLength = 32
 
 /**
  * A small number that equal texts share and other ones hardly ever do: the length, and characters spread over the
@@ -7,9 +9,10 @@ const maxSamples = 32
  */
 export function fingerprint(text: string, seed = 0): number {
   const { length } = text
-  const stride = length > maxSamples ? length / maxSamples : 1
-  let mark = length + seed
-  for (let at = 0; at < length; at += stride) mark = (Math.imul(mark, 31) + text.charCodeAt(at | 0)) | 0
+  // Whole numbers, and few: this is a tenth of what reading a small event costs.
+  const stride = length > exactLength ? ((length - 1) >> 4) + 1 : 1
+  let mark = (length + seed) | 0
+  for (let at = 0; at < length; at += stride) mark = (Math.imul(mark, 31) + text.charCodeAt(at)) | 0
   return mark & 0x3fff_ffff
 }
 
