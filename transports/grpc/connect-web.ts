@@ -84,7 +84,7 @@ export class ConnectWebAttempt implements ConnectAttempt {
     const { baseUrl, connectOptions, format } = this.#wire
     const fetch = (url: string, init: FetchInit) => this.#fetch(url, init)
     return createGrpcWebTransport({
-      ...connectOptions,
+      ...(connectOptions as object),
       baseUrl,
       useBinaryFormat: format === 'proto',
       fetch: fetch as never,

@@ -27,9 +27,8 @@ const maxTrailerBytes = 1 << 20
 export class FrameReader {
   readonly #sink: FrameSink
   readonly #maxBytes: number
-  readonly #prefix = new Uint8Array(prefixLength)
+  readonly #prefix = new DataView(new ArrayBuffer(prefixLength))
   #prefixed = 0
-  #flags = 0
   #content: Uint8Array | undefined
   #filled = 0
 
@@ -38,63 +37,49 @@ export class FrameReader {
     this.#maxBytes = maxBytes
   }
 
-  /** The body may not end here. */
-  get isMidFrame(): boolean {
-    return this.#prefixed > 0
-  }
-
   /** Takes the next piece; tells what is wrong with it, after which nothing may follow. */
   push(bytes: Uint8Array): FrameFault | undefined {
-    let at = 0
-    while (at < bytes.length) {
-      if (this.#prefixed < prefixLength) {
-        at = this.#fillPrefix(bytes, at)
-        if (this.#prefixed < prefixLength) return undefined
-        const fault = this.#check()
+    for (let at = 0; at < bytes.length; ) {
+      while (this.#prefixed < prefixLength) {
+        if (at === bytes.length) return undefined
+        this.#prefix.setUint8(this.#prefixed++, bytes[at++] as number)
+        const fault = this.#prefixed === prefixLength ? this.#check() : undefined
         if (fault) return fault
       }
-      at = this.#fillContent(bytes, at)
+      at = this.#fill(bytes, at)
     }
     return undefined
   }
 
-  #fillPrefix(bytes: Uint8Array, at: number): number {
-    let next = at
-    while (this.#prefixed < prefixLength && next < bytes.length)
-      this.#prefix[this.#prefixed++] = bytes[next++] as number
-    return next
-  }
-
-  #check(): FrameFault | undefined {
-    this.#flags = this.#prefix[0] as number
-    if ((this.#flags & ~(trailerFlag | compressedFlag)) !== 0) return 'flags'
-    const isTrailer = (this.#flags & trailerFlag) !== 0
-    return this.#length > (isTrailer ? maxTrailerBytes : this.#maxBytes) ? 'too_large' : undefined
+  get #flags(): number {
+    return this.#prefix.getUint8(0)
   }
 
   get #length(): number {
-    const [, a = 0, b = 0, c = 0, d = 0] = this.#prefix
-    return a * 0x1000000 + ((b << 16) | (c << 8) | d)
+    return this.#prefix.getUint32(1)
   }
 
-  #fillContent(bytes: Uint8Array, at: number): number {
+  #check(): FrameFault | undefined {
+    const flags = this.#flags
+    if ((flags & ~(trailerFlag | compressedFlag)) !== 0) return 'flags'
+    return this.#length > (flags & trailerFlag ? maxTrailerBytes : this.#maxBytes) ? 'too_large' : undefined
+  }
+
+  #fill(bytes: Uint8Array, at: number): number {
     const length = this.#length
-    const missing = length - this.#filled
-    if (this.#content === undefined && bytes.length - at >= missing) {
-      this.#emit(bytes.subarray(at, at + length))
-      return at + length
+    const part = bytes.subarray(at, at + length - this.#filled)
+    if (this.#content === undefined && part.length === length) this.#emit(part)
+    else {
+      this.#content ??= new Uint8Array(length)
+      this.#content.set(part, this.#filled)
+      this.#filled += part.length
+      if (this.#filled === length) this.#emit(this.#content)
     }
-    this.#content ??= new Uint8Array(length)
-    const part = bytes.subarray(at, at + missing)
-    this.#content.set(part, this.#filled)
-    this.#filled += part.length
-    if (this.#filled === length) this.#emit(this.#content)
     return at + part.length
   }
 
   #emit(content: Uint8Array): void {
-    this.#prefixed = 0
-    this.#filled = 0
+    this.#prefixed = this.#filled = 0
     this.#content = undefined
     this.#sink.onFrame(this.#flags, content)
   }
@@ -104,10 +89,7 @@ export class FrameReader {
 export function encodeFrame(flags: number, content: Uint8Array): Uint8Array<ArrayBuffer> {
   const frame = new Uint8Array(prefixLength + content.length)
   frame[0] = flags
-  frame[1] = content.length >>> 24
-  frame[2] = content.length >>> 16
-  frame[3] = content.length >>> 8
-  frame[4] = content.length
+  new DataView(frame.buffer).setUint32(1, content.length)
   frame.set(content, prefixLength)
   return frame
 }

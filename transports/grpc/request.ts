@@ -37,9 +37,9 @@ export interface GrpcWebWire {
 }
 
 interface ConnectOptions {
-  readonly interceptors?: any[]
-  readonly jsonOptions?: object
-  readonly binaryOptions?: object
+  readonly interceptors: any[] | undefined
+  readonly jsonOptions: object | undefined
+  readonly binaryOptions: object | undefined
 }
 
 /** What an endpoint is made of. */
@@ -55,7 +55,6 @@ export interface GrpcWebWireOptions extends Omit<HttpOptions, 'redirect'> {
   readonly connectInterceptors?: readonly ((next: any) => any)[] | undefined
 }
 
-const defaultMaxMessageBytes = 16 * 1024 * 1024
 /** No RPC is redirected: the message would go to a server that nobody named. */
 const noRedirect: FetchOptions = { redirect: 'error' }
 
@@ -65,48 +64,33 @@ const noRedirect: FetchOptions = { redirect: 'error' }
  * @throws {CallError} `invalid_argument` where `baseUrl` is no URL that can be called, or a limit is none.
  */
 export function grpcWebWire(options: GrpcWebWireOptions): GrpcWebWire {
-  const { useBinaryFormat = true, maxMessageBytes = defaultMaxMessageBytes, crossOriginHeaders } = options
+  const { useBinaryFormat = true, maxMessageBytes = 1 << 24, crossOriginHeaders, connectInterceptors = [] } = options
+  const { framing = 'auto', jsonOptions, binaryOptions } = options
   const { origin, prefix } = readBaseUrl(options.baseUrl, 'grpcWebTransport')
   const engine = selectEngine(options)
   const headers = readHeaders(options.headers, {
     operation: { name: 'grpcWebTransport()', protocol: 'grpc-web', via: 'grpc-web' },
   })
+  const interceptors = connectInterceptors.length > 0 ? [...connectInterceptors] : undefined
+  const isConnectNeeded = !useBinaryFormat || interceptors !== undefined
+  if (framing === 'own' && isConnectNeeded) {
+    const message = "grpcWebTransport({ framing: 'own' }): JSON and connectInterceptors need 'connect-web'"
+    throw new CallError({ code: 'invalid_argument', message })
+  }
+  const isOwn = framing === 'own' || (framing === 'auto' && !isConnectNeeded && engine.name !== 'fetch')
   const always = ['grpc-timeout', ...Object.keys(headers)]
   return {
     origin,
     baseUrl: prefix,
     isCrossOrigin: isCrossOrigin(origin),
     engine,
-    isFramed: framingOf(options, engine),
+    isFramed: () => isOwn && (framing === 'own' || engine.name !== 'auto' || !isFetchReplaced()),
     fetchOptions: { ...fetchOptionsOf(options), ...noRedirect },
     headers,
     filterHeaders: crossOriginFilter({ factory: 'grpcWebTransport', origin, always, crossOriginHeaders }),
     format: useBinaryFormat ? 'proto' : 'json',
     maxMessageBytes,
-    connectOptions: connectOptionsOf(options),
-  }
-}
-
-/** @throws {CallError} `invalid_argument` when `own` is asked for together with what only connect-web can. */
-function framingOf(options: GrpcWebWireOptions, engine: HttpEngine): () => boolean {
-  const { framing = 'auto', useBinaryFormat = true, connectInterceptors = [] } = options
-  const isConnectNeeded = !useBinaryFormat || connectInterceptors.length > 0
-  if (framing === 'own' && isConnectNeeded) {
-    throw refused("framing: 'own'", "JSON and connectInterceptors need 'connect-web'")
-  }
-  if (framing !== 'auto' || isConnectNeeded || engine.name === 'fetch') return () => framing === 'own'
-  return engine.name === 'auto' ? () => !isFetchReplaced() : () => true
-}
-
-function connectOptionsOf({
-  jsonOptions,
-  binaryOptions,
-  connectInterceptors = [],
-}: GrpcWebWireOptions): ConnectOptions {
-  return {
-    ...(jsonOptions && { jsonOptions }),
-    ...(binaryOptions && { binaryOptions }),
-    ...(connectInterceptors.length > 0 && { interceptors: [...connectInterceptors] }),
+    connectOptions: { jsonOptions, binaryOptions, interceptors },
   }
 }
 
@@ -130,10 +114,6 @@ export function addQuery(url: string, query: Readonly<Record<string, string>> | 
   if (!query) return url
   const pairs = Object.entries(query).map(([name, value]) => `${encodeURIComponent(name)}=${encodeURIComponent(value)}`)
   return pairs.length > 0 ? `${url}${url.includes('?') ? '&' : '?'}${pairs.join('&')}` : url
-}
-
-function refused(option: string, what: string): CallError {
-  return new CallError({ code: 'invalid_argument', message: `grpcWebTransport({ ${option} }): ${what}` })
 }
 
 /**

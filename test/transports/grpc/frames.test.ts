@@ -10,7 +10,7 @@ function read(pieces: readonly Uint8Array[], maxBytes = 1000) {
   )
   let fault: string | undefined
   for (const piece of pieces) fault ??= reader.push(piece)
-  return { frames, fault, isMidFrame: reader.isMidFrame }
+  return { frames, fault }
 }
 
 describe('frames', () => {
@@ -27,15 +27,14 @@ describe('frames', () => {
       expect(read([body.subarray(0, cut), body.subarray(cut)])).toEqual({
         frames: expected,
         fault: undefined,
-        isMidFrame: false,
       })
     }
     expect(read([...body].map((byte) => Uint8Array.of(byte))).frames).toEqual(expected)
   })
 
-  it('that are cut off are known to be', () => {
-    for (let cut = 1; cut < 8; cut++) expect(read([body.subarray(0, cut)]).isMidFrame).toBe(true)
-    expect(read([body.subarray(0, 8)]).isMidFrame).toBe(false)
+  it('that are cut off are not given', () => {
+    for (let cut = 0; cut < 8; cut++) expect(read([body.subarray(0, cut)]).frames).toEqual([])
+    expect(read([body.subarray(0, 8)]).frames).toEqual(expected.slice(0, 1))
   })
 
   it('whose length is too much are refused by their first five bytes', () => {
