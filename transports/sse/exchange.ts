@@ -13,7 +13,7 @@ import type { HttpEngine, HttpFault, HttpHead, HttpRequest, HttpSink } from '../
 import { type EventParsers, EventStream, type EventStreamSink } from '../http/event-stream/event-stream.ts'
 import { IdleWatch } from '../http/idle-watch.ts'
 import * as failures from './errors.ts'
-import type { SseCuts, SseHints } from './hints.ts'
+import type { SseHints } from './hints.ts'
 import type { CursorWay, SseLife } from './life.ts'
 import type { SseControl } from './member.ts'
 import type { EventReader } from './operation.ts'
@@ -76,7 +76,9 @@ class SseExchange implements HttpSink, EventStreamSink, StreamReply, SourceOptio
   #source!: Source
   #stream!: EventStream
   #idle: IdleWatch | undefined
-  #cuts: SseCuts | undefined
+  #wantsCuts = false
+  /** A read ended within a line then. */
+  #cutAt: number | undefined
   readonly #trailers = new LateTrailers()
   #unwatch: (() => void) | undefined
   #errorBody: Uint8Array[] | undefined
@@ -145,7 +147,7 @@ class SseExchange implements HttpSink, EventStreamSink, StreamReply, SourceOptio
     if (this.#state === 'refused') this.#collect(bytes)
     if (this.#state !== 'open') return
     this.#idle?.alive()
-    this.#cuts?.read(bytes)
+    if (this.#wantsCuts) this.#cutAt = this.#settings.hints?.cut(this.call, bytes, this.#cutAt)
     this.#stream.feed(bytes)
     const items = this.#items
     if (items.length > 0) {
@@ -237,7 +239,7 @@ class SseExchange implements HttpSink, EventStreamSink, StreamReply, SourceOptio
     this.#state = 'open'
     this.#stream = new EventStream(this, parsers)
     this.#source = new Source(this)
-    this.#cuts = hints?.cuts(this.call)
+    this.#wantsCuts = hints?.wantsCuts(this.call) === true
     if (this.isWithoutCursor) {
       this.#settings.onOmitted?.()
       hints?.tellOmitted(this.call)
@@ -265,7 +267,7 @@ class SseExchange implements HttpSink, EventStreamSink, StreamReply, SourceOptio
 
   onPause(): void {
     this.#idle?.pause(true)
-    this.#cuts?.forget()
+    this.#cutAt = undefined
     this.#control.pause()
   }
 

@@ -41,14 +41,25 @@ export class SseHints {
     )
   }
 
-  /** What sees that the events of a connection come in pieces; undefined where nobody wants to know. */
-  cuts(call: Call): SseCuts | undefined {
-    return this.#isWanted('cut', call) ? new SseCuts(call, this) : undefined
+  /** Whether the reads of a connection are to be looked at by {@link cut}. */
+  wantsCuts(call: Call): boolean {
+    return this.#isWanted('cut', call)
   }
 
-  /** An event came in two pieces, that long apart. */
-  tellCut(call: Call, ms: number): void {
-    this.#tell('cut', call, `an event came in two pieces, ${Math.round(ms / 1000)} s apart: ${cure}`)
+  /**
+   * Sees that the wire pauses in the middle of a line: servers write whole events, buffers pass on whole pages.
+   *
+   * @param cutAt - what the read before gave.
+   * @returns when a line was cut by the end of these bytes, if it was.
+   */
+  cut(call: Call, bytes: Uint8Array, cutAt: number | undefined): number | undefined {
+    const last = bytes[bytes.length - 1]
+    const isCut = last !== 10 && last !== 13
+    if (!isCut && cutAt === undefined) return undefined
+    const now = call.scope.services.clock.now()
+    const ms = now - (cutAt ?? now)
+    if (ms >= cutMs) this.#tell('cut', call, `an event came in two pieces, ${Math.round(ms / 1000)} s apart: ${cure}`)
+    return isCut ? now : undefined
   }
 
   /** A page of another origin could open the stream again only without its cursor. */
@@ -88,31 +99,5 @@ export class SseHints {
     const entries = ['navigation', 'resource'].flatMap((type) => this.#performance?.getEntriesByType?.(type) ?? [])
     const last = entries.findLast(({ name, nextHopProtocol }) => nextHopProtocol && name.startsWith(`${this.#origin}/`))
     return last?.nextHopProtocol?.startsWith('http/1') === true
-  }
-}
-
-/** Sees that the wire pauses in the middle of a line: servers write whole events, buffers pass on whole pages. */
-export class SseCuts {
-  readonly #call: Call
-  readonly #hints: SseHints
-  #cutAt: number | undefined
-
-  constructor(call: Call, hints: SseHints) {
-    this.#call = call
-    this.#hints = hints
-  }
-
-  read(bytes: Uint8Array): void {
-    const last = bytes[bytes.length - 1]
-    const isCut = last !== 10 && last !== 13
-    if (!isCut && this.#cutAt === undefined) return
-    const now = this.#call.scope.services.clock.now()
-    if (this.#cutAt !== undefined && now - this.#cutAt >= cutMs) this.#hints.tellCut(this.#call, now - this.#cutAt)
-    this.#cutAt = isCut ? now : undefined
-  }
-
-  /** Nobody was reading. */
-  forget(): void {
-    this.#cutAt = undefined
   }
 }

@@ -11,7 +11,7 @@ import { EventParsers } from '../http/event-stream/event-stream.ts'
 import { queryStyleRule, requestRules } from '../http/option-rules.ts'
 import { page, readBaseUrl } from '../shared/base-url.ts'
 import { deadlineWriter } from '../shared/deadline-header.ts'
-import { openEventStream } from './exchange.ts'
+import { openEventStream, type SseSettings } from './exchange.ts'
 import { SseHints } from './hints.ts'
 import { SseLife } from './life.ts'
 import type { SseBinding } from './operation.ts'
@@ -41,10 +41,8 @@ export class HttpSseTransport implements SseTransport {
   /** Undefined where each call has a connection, and nobody counts them. */
   readonly #share: SseShare | undefined
   readonly #requests: SseRequests
-  readonly #idleTimeoutMs: number | undefined
-  readonly #maxEventBytes: number
-  readonly #parsers: EventParsers
-  readonly #hints: SseHints
+  /** What the streams of all calls have in common. */
+  readonly #settings: Omit<SseSettings, 'reader' | 'life' | 'cursorWay'>
   /** By the root of a call's scopes: what outlives one connection of its stream. */
   readonly #lives = new WeakMap<Scope, SseLife>()
 
@@ -56,9 +54,15 @@ export class HttpSseTransport implements SseTransport {
     this.origin = base.origin
     this.auth = options.auth
     this.opening = options.opening
-    this.#idleTimeoutMs = options.idleTimeoutMs
-    this.#maxEventBytes = options.maxEventBytes ?? 1 << 24
-    this.#parsers = new EventParsers(this.#maxEventBytes)
+    const { idleTimeoutMs, maxEventBytes = 1 << 24 } = options
+    const hints = new SseHints(base.origin)
+    this.#settings = {
+      idleTimeoutMs,
+      maxEventBytes,
+      parsers: new EventParsers(maxEventBytes),
+      hints,
+      onOmitted: () => this.#requests.forgoHeader(),
+    }
     this.#requests = new SseRequests({
       base,
       headers: readHeaders(options.headers, origin),
@@ -70,10 +74,9 @@ export class HttpSseTransport implements SseTransport {
       fetchOptions: { cache: 'no-store', ...fetchOptionsOf(options) },
     })
     this.#engine = selectEngine(options)
-    this.#hints = new SseHints(base.origin)
     const inPage = page() !== undefined
     const joining = share === 'auto' ? (inPage ? 'start' : 'no') : share ? 'live' : 'no'
-    if (joining !== 'no' || inPage) this.#share = new SseShare(this.#engine, { joining, crowd: this.#hints })
+    if (joining !== 'no' || inPage) this.#share = new SseShare(this.#engine, { joining, crowd: hints })
   }
 
   send(call: Call): Promise<Reply> {
@@ -84,14 +87,10 @@ export class HttpSseTransport implements SseTransport {
       const cursorWay = this.#requests.cursorWay(call, life.mustOmitCursor)
       const request = this.#requests.make(call, cursorWay)
       return openEventStream(this.#sender(call, life, cursorWay === 'omitted'), request, call, {
+        ...this.#settings,
         reader: (call.operation.binding as SseBinding).reader,
         life,
         cursorWay,
-        idleTimeoutMs: this.#idleTimeoutMs,
-        maxEventBytes: this.#maxEventBytes,
-        parsers: this.#parsers,
-        hints: this.#hints,
-        onOmitted: () => this.#requests.forgoHeader(),
       })
     } catch (error) {
       return Promise.reject(error)
