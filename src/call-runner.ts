@@ -91,10 +91,7 @@ export class CallRunner {
     const keys = [...this.#routes].flatMap(([key, { unary }]) =>
       unary.transport.protocol === protocol ? [`'${key}'`] : [],
     )
-    const how =
-      keys.length > 0
-        ? `; it has ${keys.join(', ')}: declare the operation with { via: ${keys[0]} }, or name the transport '${via}'`
-        : ''
+    const how = keys.length > 0 ? `; it has ${keys.join(', ')}: declare the operation with { via: ${keys[0]} }` : ''
     return `createClient({ transports }) has no '${via}', which '${place}' needs${how}`
   }
 

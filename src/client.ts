@@ -121,7 +121,7 @@ const rules: RulesOf<ClientOptions<never>> = {
 
 function checkClientOptions(options: ClientOptions<{ readonly [via: string]: Transport }>): void {
   if (typeof options?.transports !== 'object' || options.transports === null)
-    throw refusal('createClient takes { transports: { rest: restTransport({ … }), … } }', undefined)
+    throw refusal('createClient takes { transports: { rest: restTransport({ … }) } }', undefined)
   checkOptions('createClient()', options, rules)
   for (const [via, transport] of Object.entries(options.transports)) {
     if (typeof transport?.send !== 'function')
@@ -135,5 +135,5 @@ function checkInterceptors(what: string, interceptors: readonly Interceptor[]): 
   const wrong = Array.isArray(interceptors) ? interceptors.findIndex((each) => typeof each !== 'function') : 'no array'
   if (wrong === -1) return
   const words = typeof wrong === 'number' ? `${what}[${wrong}] is no interceptor` : `${what} gives ${wrong}`
-  throw refusal(`${words}: it takes functions such as async (call, next) => next(call), or retry()`, undefined)
+  throw refusal(`${words}: it takes functions such as retry()`, undefined)
 }

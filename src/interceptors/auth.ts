@@ -100,6 +100,6 @@ function sourceFailure(source: Auth, call: Call, cause: unknown, where: Partial<
   const what = isUnsent
     ? `the credential source '${source.name}' failed`
     : 'the credential was refused, and its renewal failed'
-  if (isTransient(cause)) return failure('unavailable', `${what} for the moment: see cause`, true)
+  if (isTransient(cause)) return failure('unavailable', `${what}: see cause`, true)
   return failure('unauthenticated', `${what}: see cause, or log in again`, false)
 }

@@ -77,7 +77,7 @@ export type InputCheck<P extends string, S> = S extends { readonly shape: 'neste
       Refuse<'body', keyof Slot<S, 'body'> & PathNames<P>, 'path', 'body'> &
       Refuse<'body', keyof Slot<S, 'body'> & keyof Slot<S, 'query'>, 'query', 'body'> &
       (S extends { readonly query: Schema<any, any>; readonly body: Schema<any, any> }
-        ? { readonly query: `with a body, give one 'input' and name its query keys: query: ['…']` }
+        ? { readonly query: `with a body, give one 'input', and name its query keys: query: ['…']` }
         : unknown) &
       (S extends { readonly query: readonly (infer Q)[] }
         ? Exclude<Q, keyof Slot<S, 'input'>> extends never

@@ -65,14 +65,13 @@ export function checkSpec(
 /** What each is right, and together is not. */
 function wrongTogether(method: string, { shape, input, query, body, headers, output }: AnySpec): string | undefined {
   const isHead = method === 'HEAD'
-  if (body && (isHead || method === 'GET'))
-    return `${method} carries no body: declare a query, or use post() with idempotent: true`
-  if (output && isHead) return 'HEAD has no message: read the headers of .reply()'
+  if (body && (isHead || method === 'GET')) return `${method} carries no body: declare a query, or use post()`
+  if (output && isHead) return 'HEAD has no message: use .reply()'
   if (shape === 'nested') {
     const isFlat = input !== undefined || Array.isArray(query)
     return isFlat ? `shape: 'nested' takes query, headers and body, each a schema` : undefined
   }
-  if (isSchema(query) && body) return `with a body, give one 'input' and name its query keys: query: ['…']`
+  if (isSchema(query) && body) return `with a body, give one 'input', and name its query keys: query: ['…']`
   if (input && (body || isSchema(query)))
     return `'input' types the whole: leave body out, and name its query keys: query: ['…']`
   return headers && `headers need shape: 'nested' (or the option 'headers' of each call)`

@@ -150,7 +150,7 @@ function isBodiless(method: string): boolean {
 function withKey(body: unknown, name: string, call: Call): unknown {
   const isObject = Object.prototype.toString.call(body) === '[object Object]'
   if (body !== undefined && !isObject)
-    throw refusal('the idempotency profile puts its key into the body, which must be an object', call)
+    throw refusal('the idempotency key goes into the body, which must be an object', call)
   return { [name]: call.idempotencyKey, ...(body as object | undefined) }
 }
 

@@ -72,10 +72,7 @@ const rules: RulesOf<CallOptions> & RulesOf<QueryContext> = {
   idempotencyKey: /* @__PURE__ */ takes('visible ASCII characters', (value) => isText(value) && keyPattern.test(value)),
   retry: retryOption,
   opening: openingOption,
-  cursor: /* @__PURE__ */ takes(
-    'a text, of an earlier stream, or what storedCursor() makes',
-    (value) => isText(value) || isPlace(value),
-  ),
+  cursor: /* @__PURE__ */ takes('a text, or what storedCursor() makes', (value) => isText(value) || isPlace(value)),
   resync: callable,
   context: /* @__PURE__ */ takes('a Context, of createContextKey().with(value)', /* @__PURE__ */ has('get')),
   onUploadProgress: callable,
