@@ -6,7 +6,7 @@ import { Backoff } from '../time/backoff.ts'
 import { bounded } from '../time/bounded.ts'
 import type { PageLife } from '../time/page-life.ts'
 import type { OpeningOptions } from './options.ts'
-import { planWait, ResumeWait } from './wait.ts'
+import { planWait, ResumeWait, type WaitPlan } from './wait.ts'
 
 /**
  * Opens a stream for the first time by its own policy, instead of `retry`'s: each attempt has a fresh timeout, and what
@@ -42,7 +42,7 @@ export async function openByPolicy(
         throw withHistory(error, root.failures, 'wait_exceeds_deadline')
       root.failures.push(toFailedAttempt(error))
       telemetry?.event?.({ type: 'retry', call, waitMs: Math.round(plan.waitMs), error })
-      await bounded(call.scope, () => waited(call, (owner) => new ResumeWait(plan, owner)))
+      await bounded(call.scope, () => waited(call, plan))
     }
   }
 }
@@ -62,16 +62,17 @@ function isSafe({ operation, input }: Call, error: CallError): boolean {
   return operation.isIdempotent || error.sent === 'no' || failureOf(error).isUnexecuted === true
 }
 
-function waited(call: Call, start: (owner: ConstructorParameters<typeof ResumeWait>[1]) => ResumeWait): Promise<void> {
+function waited(call: Call, plan: WaitPlan): Promise<void> {
+  const { scope } = call
   return new Promise((resolve) => {
-    const wait = start({
-      onWaiting: (state) => call.scope.setStreamState(state),
+    const wait = new ResumeWait(plan, {
+      onWaiting: (state) => scope.setStreamState(state),
       onWaited() {
         off()
-        call.scope.setStreamState('connecting')
+        scope.setStreamState('connecting')
         resolve()
       },
     })
-    const off = call.scope.onAbort(() => wait.cancel())
+    const off = scope.onAbort(() => wait.cancel())
   })
 }

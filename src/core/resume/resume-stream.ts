@@ -5,7 +5,6 @@ import { discardReply, type Reply, type StreamReply } from '../call/reply.ts'
 import { toKnownError } from '../call/run-unary.ts'
 import type { Scope } from '../call/scope.ts'
 import { CallError, isAnyCallError, withHistory } from '../errors/error.ts'
-import type { Gap } from '../stream/gap.ts'
 import { LateTrailers } from '../stream/late-trailers.ts'
 import { ResyncSource } from '../stream/resync.ts'
 import type { MessageSource, SourceEnd } from '../stream/source.ts'
@@ -38,7 +37,7 @@ export class ResumingStream implements SpliceOwner, StreamReply, Waiting {
   readonly #timeoutMs: number
   readonly #backoff: Backoff
   readonly #page: PageLife
-  readonly #losses: StreamLosses
+  readonly losses: StreamLosses
   readonly #splice: SpliceSource
   #first!: StreamReply
   #reply!: StreamReply
@@ -58,7 +57,7 @@ export class ResumingStream implements SpliceOwner, StreamReply, Waiting {
     this.#backoff = new Backoff(call.scope.services.clock, options)
     this.#page = page
     this.cursors = new StreamCursors(call.operation, options.replayWindow ?? 1024, call.cursor)
-    this.#losses = new StreamLosses(call)
+    this.losses = new StreamLosses(call)
     this.#splice = new SpliceSource(this, call)
     const { resync } = call.options
     this.messages = resync ? new ResyncSource(this.#splice, resync, call) : this.#splice
@@ -79,7 +78,7 @@ export class ResumingStream implements SpliceOwner, StreamReply, Waiting {
   }
 
   continuity(): Continuity {
-    return this.#losses.isBroken ? 'unknown' : this.#reply.continuity()
+    return this.losses.isBroken ? 'unknown' : this.#reply.continuity()
   }
 
   /** Opens the stream; `retry`, or its own policy, guards this opening. */
@@ -119,7 +118,7 @@ export class ResumingStream implements SpliceOwner, StreamReply, Waiting {
   #settled(end: SourceEnd): void {
     this.#splice.detach()
     this.#endAttempt()
-    if (this.#splice.hasProgressed) this.#losses.progressed()
+    if (this.#splice.hasProgressed) this.losses.progressed()
     if (end.kind === 'ended') this.#splice.finish(end)
     else this.#failed(end.error)
   }
@@ -188,15 +187,15 @@ export class ResumingStream implements SpliceOwner, StreamReply, Waiting {
 
   #splicedIn(reply: StreamReply): void {
     const cursor = this.#sentCursor
-    if (cursor !== undefined) this.cursors.resumed()
     if (cursor === undefined) this.#loseUnknown()
+    else this.cursors.resumed()
     this.#call.scope.services.telemetry?.event?.({ type: 'resumed', call: this.#call, cursor })
     this.#opened(reply)
   }
 
   /** Nobody can tell whether messages are missing here. */
   #loseUnknown(): void {
-    const lost = this.#losses.unknown()
+    const lost = this.losses.unknown()
     if (lost) this.#splice.lose(lost)
   }
 
@@ -206,10 +205,10 @@ export class ResumingStream implements SpliceOwner, StreamReply, Waiting {
 
   /** The server does not know the cursor any more: without it from here, and what lies between is lost. */
   #forget(): CallError | undefined {
-    const lost = this.#losses.notRecovered(this.#sentCursor)
+    const lost = this.losses.notRecovered(this.#sentCursor)
     this.#splice.forget()
     this.#splice.lose(lost)
-    return this.#losses.errorOf(lost)
+    return this.losses.errorOf(lost)
   }
 
   #unreadable(cause: unknown): void {
@@ -235,10 +234,6 @@ export class ResumingStream implements SpliceOwner, StreamReply, Waiting {
     const scope = this.#scope
     this.#scope = undefined
     scope?.abort(reason)
-  }
-
-  lossOf(gap: Gap): CallError | undefined {
-    return this.#losses.errorOf(gap)
   }
 
   #endAttempt(): void {

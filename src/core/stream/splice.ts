@@ -1,6 +1,7 @@
 import type { Call } from '../call/call.ts'
 import type { CallError } from '../errors/error.ts'
 import type { StreamCursors } from '../resume/cursors.ts'
+import type { StreamLosses } from '../resume/losses.ts'
 import type { Gap } from './gap.ts'
 import { left, ReceiveQueue } from './queue.ts'
 import type { Item, MessageSource, SourceEnd, Tap } from './source.ts'
@@ -10,7 +11,7 @@ export interface SpliceOwner {
   /** Repeats and gaps are told by these. */
   readonly cursors: StreamCursors
   /** Whether a gap ends the stream, and with what. */
-  lossOf(gap: Gap): object | undefined
+  readonly losses: Pick<StreamLosses, 'errorOf'>
   /** The stream is over, whatever ended it: close what is waiting or opening. Called once. */
   onEnd(reason: unknown): void
 }
@@ -149,7 +150,7 @@ export class SpliceSource extends ReceiveQueue implements MessageSource {
   #enforce(items: Item[]): Item[] {
     for (let index = 0; index < items.length; index++) {
       const item = items[index] as Item
-      const error = item.isGap && this.#owner.lossOf(item.message as Gap)
+      const error = item.isGap && this.#owner.losses.errorOf(item.message as Gap)
       if (!error) continue
       this.#end({ kind: 'failed', error }, error)
       return items.slice(0, index)
