@@ -118,8 +118,9 @@ describe('a replaced fetch that is less than a fetch', () => {
     if ('headers' in given && !(given instanceof Response)) expect(got.headers.get('x-a')).toBe('1')
   })
 
-  it.each([undefined, null, Response.error()])('%o is a fault', async (given) => {
-    await expect(response(given)).rejects.toMatchObject({ fault: { what: 'fetch gave no response' } })
+  it.each([undefined, null, 'text', Response.error()])('%o is a fault, and no network would mend it', async (given) => {
+    const code = given instanceof Response ? undefined : 'internal'
+    await expect(response(given as object)).rejects.toMatchObject({ fault: { what: 'fetch gave no response', code } })
   })
 
   it('that throws, or never settles, is a fault, or ends with the call', async () => {

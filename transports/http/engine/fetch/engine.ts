@@ -182,8 +182,14 @@ class FetchExchange implements HttpControl {
   }
 
   async #answer(response: ResponseLike): Promise<void> {
-    if (typeof response !== 'object' || response === null || response.type === 'error')
-      return this.#report(faultAt(this.#progress, { ...this.#progress, ...noResponse }))
+    // `Response.error()` is how a mock says that the network failed; anything else is a mistake of its own.
+    const isNetwork = response?.type === 'error'
+    if (isNetwork || typeof response !== 'object' || response === null) {
+      const fault = { ...this.#progress, what: 'fetch gave no response', hint: 'Look at what replaced fetch' }
+      return this.#report(
+        faultAt(this.#progress, { ...fault, code: isNetwork ? undefined : 'internal', cause: undefined }),
+      )
+    }
     const { body, blob, onUploadProgress, url, method } = this.#request
     if (onUploadProgress && body !== undefined && (blob || typeof body !== 'function'))
       onUploadProgress(blob ? blob.size : byteLength(body as string))
@@ -253,8 +259,6 @@ class FetchExchange implements HttpControl {
     this.resume()
   }
 }
-
-const noResponse = { what: 'fetch gave no response', hint: 'Look at what replaced fetch', cause: undefined }
 
 /** Whether fetch, which followed redirects by itself, has ended at another origin: there it sends no credential. */
 function isForeign(from: string, to: string | undefined): boolean {
