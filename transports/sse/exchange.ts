@@ -168,15 +168,15 @@ class SseExchange implements HttpSink, EventStreamSink, StreamReply, SourceOptio
     if (cursor !== undefined) this.#cursor = cursor
     const { reader, life } = this.#settings
     let message: unknown
-    let toFailure = failures.untilFailure
+    let isJudged = false
     try {
       const last = reader.lastness?.(type, data, id)
       if (last) this.#end = { failure: undefined }
       if (last === 'drop') return
-      toFailure = failures.unreadableFailure
+      isJudged = true
       message = reader.read(type, data, id)
     } catch (cause) {
-      this.#end = { failure: toFailure(cause) }
+      this.#end = { failure: isJudged ? failures.unreadableFailure(cause) : failures.untilFailure(cause) }
       return
     }
     if (message === undefined) return
