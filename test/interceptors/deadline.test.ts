@@ -1,4 +1,4 @@
-import type { Call } from 'polywire'
+import { type Call, CallError } from 'polywire'
 import { describe, expect, it } from 'vitest'
 import { memoryClient, streamOperation, unaryOperation } from '../support/memory-client.ts'
 
@@ -16,6 +16,22 @@ describe('deadline', () => {
       isRetryable: false,
     })
     expect(clock.timers).toBe(0)
+  })
+
+  it('says after how many attempts, where there were several', async () => {
+    for (const [attempts, words] of [
+      [1, "in phase 'headers': raise timeoutMs"],
+      [2, "in phase 'headers' after 2 attempts: raise timeoutMs"],
+    ] as const) {
+      let sends = 0
+      const { client, clock } = memoryClient(() => {
+        if (++sends === attempts) return new Promise(() => {})
+        throw new CallError({ code: 'unavailable', message: 'no', isRetryable: true })
+      })
+      const settled = client.call(unaryOperation(), {}, { timeoutMs: 10_000 }).catch((error: unknown) => error)
+      await clock.advance(10_000)
+      expect(((await settled) as Error).message).toContain(words)
+    }
   })
 
   it('has one timer however many calls', async () => {
@@ -163,8 +179,6 @@ describe('deadline', () => {
     })
   })
 })
-
-import { CallError } from 'polywire'
 
 function failure(call: Call): CallError {
   return new CallError({ code: 'unavailable', message: 'down', isRetryable: true }, call)

@@ -223,6 +223,16 @@ describe('an attempt with attemptTimeoutMs', () => {
     expect(calls[0]?.scope.root.isAborted).toBe(false)
   })
 
+  it('that fails by itself ends its scope while the call goes on', async () => {
+    const { client, clock, calls } = attempts((n) => {
+      if (n > 1) return { first: calls[0]?.scope.isOver, call: calls[0]?.scope.root.isOver }
+      throw new CallError({ code: 'unavailable', message: 'no', isRetryable: true })
+    })
+    const answer = client.call(unaryOperation())
+    await clock.advance(1000)
+    expect(await answer).toEqual({ first: true, call: false })
+  })
+
   it('is not idempotent: cut, it is not sent again', async () => {
     const { client, clock, calls } = attempts(() => never())
     const failed = failureOf(client.call(unaryOperation({ isIdempotent: false })))

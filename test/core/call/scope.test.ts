@@ -35,6 +35,18 @@ describe('Scope', () => {
     expect(scope.reason).toBe(1)
   })
 
+  it('tells each state of a stream once, to whoever asks, and none after the end', () => {
+    const scope = new Scope(services())
+    scope.setStreamState('connecting')
+    const states: string[] = []
+    scope.onStreamState = (state) => states.push(state)
+    const child = scope.fork()
+    for (const state of ['connecting', 'open', 'open', 'waiting', 'closed', 'open'] as const)
+      child.setStreamState(state)
+    expect(states).toEqual(['open', 'waiting', 'closed'])
+    expect(scope.streamState).toBe('closed')
+  })
+
   it('tells who comes late at once, and removes who leaves', () => {
     const log: unknown[] = []
     const scope = new Scope(services())
