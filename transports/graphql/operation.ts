@@ -19,6 +19,7 @@ import {
   text,
   wrongOption,
 } from '../../src/core/options.ts'
+import { type OpeningOptions, openingOption } from '../../src/core/resume/options.ts'
 import type { OverflowPolicy } from '../../src/core/stream/overflow.ts'
 import { idempotencyRule, operationRules, pick, schemaRule } from '../shared/option-rules.ts'
 import { type GraphQLKind, type PreparedDocument, prepareDocument } from './document.ts'
@@ -53,6 +54,7 @@ interface AnySpec extends GraphQLSpec {
   readonly output?: Schema<any, any>
   readonly resume?: ResumeSpec
   readonly gaps?: 'fail' | 'yield'
+  readonly opening?: OpeningOptions
   readonly overflow?: OverflowPolicy
   readonly maxQueued?: number
 }
@@ -60,6 +62,7 @@ interface AnySpec extends GraphQLSpec {
 const rules: RulesOf<AnySpec> = {
   via: operationRules.via,
   auth: operationRules.auth,
+  opening: openingOption,
   errorPolicy: /* @__PURE__ */ oneOf('none', 'all', 'ignore'),
   operationName: text,
   extensions: /* @__PURE__ */ object('an object'),
@@ -110,7 +113,7 @@ export function graphqlOperation(
     kind: subscribing ? 'server_stream' : 'unary',
     isIdempotent: spec.idempotent ?? kind !== 'mutation',
     binding,
-    ...pick(spec, ['idempotency', 'retry', 'auth', 'validate', 'resume', 'gaps']),
+    ...pick(spec, ['idempotency', 'retry', 'auth', 'validate', 'resume', 'gaps', 'opening']),
     ...(subscribing && { isResumable: true }),
     encodeInput: checkVariables(validating(variables) && (variables as Schema), {
       operation: { name, protocol: 'graphql', via },

@@ -15,6 +15,7 @@ import {
   type RulesOf,
   text,
 } from '../../src/core/options.ts'
+import { type OpeningOptions, openingOption } from '../../src/core/resume/options.ts'
 import { fetchOptionsOf, selectEngine } from '../http/choose.ts'
 import type { HttpEngine, HttpOptions } from '../http/contract.ts'
 import { requestRules } from '../http/option-rules.ts'
@@ -33,6 +34,8 @@ export interface GraphQLTransportOptions extends HttpOptions {
   readonly url: string
   /** Instead of the client's; `false` for none. */
   readonly auth?: Auth | false | undefined
+  /** How streams are opened for the first time, instead of `retry`. @defaultValue three attempts */
+  readonly opening?: OpeningOptions | undefined
   /** Sent with every request; names of the call win. The content type is the protocol's own. */
   readonly headers?: HeadersInit | undefined
   /** How the server takes idempotency keys of mutations: naming a profile says that it honours them. @defaultValue none is known to be honoured */
@@ -65,6 +68,7 @@ export interface GraphQLTransport extends Transport<'graphql'> {
 const rules: RulesOf<GraphQLTransportOptions> = {
   ...requestRules,
   idempotency: idempotencyRule,
+  opening: openingOption,
   url: anything,
   maxBodyBytes: aboveZero,
   subscriptionUrl: text,
@@ -78,6 +82,7 @@ const defaultMaxBodyBytes = 64 * 1024 * 1024
 export class HttpGraphQLTransport implements GraphQLTransport {
   readonly protocol = 'graphql'
   readonly auth: Auth | false | undefined
+  readonly opening: OpeningOptions | undefined
   readonly idempotency: IdempotencyOption | undefined
   readonly origin: string
   readonly #http: GraphQLHttp
@@ -93,6 +98,7 @@ export class HttpGraphQLTransport implements GraphQLTransport {
     const { connectionParams, socket } = options
     url.hash = ''
     this.auth = auth
+    this.opening = options.opening
     this.idempotency = idempotency
     this.origin = url.origin
     this.#engine = selectEngine(options)

@@ -2,6 +2,7 @@ import type { NoInput, ServerStream, Unary } from '../../src/core/call/call-type
 import type { IdempotencyOption } from '../../src/core/call/idempotency.ts'
 import type { Operation, ResumeSpec } from '../../src/core/call/operation.ts'
 import type { Schema } from '../../src/core/call/schema.ts'
+import type { OpeningOptions } from '../../src/core/resume/options.ts'
 import type { RetryOptions } from '../../src/core/retry/options.ts'
 import type { Gap } from '../../src/core/stream/gap.ts'
 import type { OverflowPolicy } from '../../src/core/stream/overflow.ts'
@@ -72,6 +73,8 @@ export interface TextSpec extends GraphQLSpec {
 
 /** What a subscription may say beside its document. */
 export interface SubscriptionSpec extends GraphQLSpec {
+  /** How it is opened for the first time, instead of `retry`. @defaultValue the transport's */
+  readonly opening?: OpeningOptions
   /** Lost messages: an item in the iterator, or the end of the stream. @defaultValue 'fail' */
   readonly gaps?: 'fail' | 'yield'
   /**

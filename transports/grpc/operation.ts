@@ -1,6 +1,7 @@
 import type { Call } from '../../src/core/call/call.ts'
 import { defineOperation, type Kind, type Operation, type OperationInfo } from '../../src/core/call/operation.ts'
 import { callable, flag, object, oneOf, type RulesOf, wrongOption } from '../../src/core/options.ts'
+import { openingOption } from '../../src/core/resume/options.ts'
 import { receiving, type Streaming } from '../../src/core/stream/streaming.ts'
 import { idempotencyRule, operationRules, pick } from '../shared/option-rules.ts'
 import type { DescMethod, DescService } from './peer-protobuf.ts'
@@ -37,9 +38,10 @@ const rules: RulesOf<AnySpec> = {
   resume: /* @__PURE__ */ object('{ cursor, apply }', { cursor: callable, apply: callable }),
   cursors: /* @__PURE__ */ oneOf('opaque', 'offset'),
   gaps: /* @__PURE__ */ oneOf('fail', 'yield'),
+  opening: openingOption,
   outbox: /* @__PURE__ */ object('an object such as { maxMessages: 100 }'),
 }
-const passed = ['idempotency', 'retry', 'auth', 'paginate', 'resume', 'cursors', 'gaps', 'outbox'] as const
+const passed = ['idempotency', 'retry', 'auth', 'paginate', 'resume', 'cursors', 'gaps', 'opening', 'outbox'] as const
 
 /** A transport that carries bidi streams brings along what they need of the core: most programs have none. */
 export interface Duplexing {

@@ -18,6 +18,7 @@ import {
   takes,
   text,
 } from '../../src/core/options.ts'
+import { type OpeningOptions, openingOption } from '../../src/core/resume/options.ts'
 import { duplexing } from '../../src/core/stream/duplex.ts'
 import type { HttpOptions } from '../http/contract.ts'
 import { requestRules } from '../http/option-rules.ts'
@@ -35,6 +36,8 @@ import type { GrpcStreamTimes } from './stream.ts'
 export interface GrpcOptions {
   /** Its own, instead of the client's; `false` for none. */
   readonly auth?: Auth | false | undefined
+  /** How streams are opened for the first time, instead of `retry`. @defaultValue three attempts */
+  readonly opening?: OpeningOptions | undefined
   /** Sent with every call; a call's own win. */
   readonly headers?: HeadersInit | undefined
   /** How its servers take idempotency keys. @defaultValue none is known to be honoured */
@@ -101,13 +104,14 @@ export interface GrpcTransport extends Transport<'grpc-web'>, Duplexing {
 export function makeGrpcWebTransport(options: GrpcWebTransportOptions): GrpcTransport {
   checkOptions('grpcWebTransport()', options, grpcWebRules())
   const wire = grpcWebWire(options)
-  const { auth, idempotency } = options
+  const { auth, idempotency, opening } = options
   const times = timesOf(options)
   if (wire.isFramed()) protobuf.preload()
   else connectWeb.preload()
   return {
     protocol: 'grpc-web',
     auth,
+    opening,
     origin: wire.origin,
     idempotency,
     send: rejecting((call) => {
@@ -128,12 +132,13 @@ export function makeGrpcWebTransport(options: GrpcWebTransportOptions): GrpcTran
 /** Any Transport of @connectrpc/connect. @throws {CallError} `invalid_argument` where an option is wrong. */
 export function makeConnectTransport(options: ConnectTransportOptions): GrpcTransport {
   checkOptions('connectTransport()', { ...options, transport: options?.transport ?? null }, connectRules())
-  const { transport, auth, origin, idempotency } = options
+  const { transport, auth, origin, idempotency, opening } = options
   const times = timesOf(options)
   const headers = readHeaders(options.headers)
   return {
     protocol: 'grpc-web',
     auth,
+    opening,
     ...(origin !== undefined && { origin }),
     idempotency,
     duplexing,
@@ -147,6 +152,7 @@ export function makeConnectTransport(options: ConnectTransportOptions): GrpcTran
 
 const grpcRules = (): RulesOf<GrpcOptions> => ({
   auth: requestRules.auth,
+  opening: openingOption,
   headers: requestRules.headers,
   idempotency: idempotencyRule,
   quietOpenMs: aboveZero,

@@ -1,6 +1,7 @@
 import type { Channel, ClientStream, NoInput, PagedUnary, ServerStream, Unary } from '../../src/core/call/call-types.ts'
 import type { IdempotencyOption } from '../../src/core/call/idempotency.ts'
 import type { AnyPager, Operation, OperationInfo, ResumeSpec } from '../../src/core/call/operation.ts'
+import type { OpeningOptions } from '../../src/core/resume/options.ts'
 import type { RetryOptions } from '../../src/core/retry/options.ts'
 import type { Gap } from '../../src/core/stream/gap.ts'
 import type { ItemOf, Pager, PagerCheck } from '../shared/pages.ts'
@@ -34,12 +35,16 @@ export interface ServerStreamSpec<In, Message> extends MethodSpec {
   readonly cursors?: 'opaque' | 'offset'
   /** Lost messages: an item in the iterator, or the end of the stream. @defaultValue 'fail' */
   readonly gaps?: 'fail' | 'yield'
+  /** How it is opened for the first time, instead of `retry`. @defaultValue the transport's */
+  readonly opening?: OpeningOptions
 }
 
 /** What may be said of a bidi stream. */
 export interface BidiStreamSpec extends MethodSpec {
   /** Bounds of what waits to be sent. */
   readonly outbox?: NonNullable<OperationInfo['outbox']>
+  /** How it is opened for the first time, instead of `retry`. @defaultValue the transport's */
+  readonly opening?: OpeningOptions
 }
 
 interface Specs<In, Message> {

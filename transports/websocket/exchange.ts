@@ -4,6 +4,7 @@ import type { IdempotencyOption } from '../../src/core/call/idempotency.ts'
 import type { Reply } from '../../src/core/call/reply.ts'
 import type { Services } from '../../src/core/call/scope.ts'
 import { anything, callable, checkOptions, either, object, type RulesOf } from '../../src/core/options.ts'
+import { type OpeningOptions, openingOption } from '../../src/core/resume/options.ts'
 import { authRule, idempotencyRule } from '../shared/option-rules.ts'
 import { SocketSessions, socketRules } from '../socket/session/sessions.ts'
 import { readSocketUrl } from '../socket/url.ts'
@@ -15,6 +16,7 @@ const rules: RulesOf<WebSocketTransportOptions> = {
   ...socketRules,
   url: anything,
   auth: authRule,
+  opening: openingOption,
   adapter: /* @__PURE__ */ either(/* @__PURE__ */ object('an adapter such as plainJson()'), callable),
   idempotency: idempotencyRule,
 }
@@ -24,6 +26,7 @@ export class SocketTransport implements WebSocketTransport {
   readonly protocol = 'websocket'
   readonly origin: string
   readonly auth: Auth | false | undefined
+  readonly opening: OpeningOptions | undefined
   readonly idempotency: IdempotencyOption | undefined
   readonly #sessions: SocketSessions
 
@@ -32,6 +35,7 @@ export class SocketTransport implements WebSocketTransport {
     const url = readSocketUrl(options.url)
     this.origin = url.origin
     this.auth = options.auth
+    this.opening = options.opening
     this.idempotency = options.idempotency
     this.#sessions = new SocketSessions(url, options.adapter ?? plainJson(), options)
   }

@@ -13,6 +13,7 @@ import {
   type RulesOf,
   wrongOption,
 } from '../../src/core/options.ts'
+import { openingOption } from '../../src/core/resume/options.ts'
 import { defineStream } from '../../src/core/stream/duplex.ts'
 import { idempotencyRule, operationRules, schemaRule } from '../shared/option-rules.ts'
 import type { StreamSpec } from '../socket/session/channel-queue.ts'
@@ -35,6 +36,7 @@ const channelRules: RulesOf<ChannelSpec> = {
   send: schemaRule,
   receive: schemaRule,
   gaps: /* @__PURE__ */ oneOf('fail', 'yield'),
+  opening: openingOption,
   recover: flag,
   cursors: /* @__PURE__ */ oneOf('offset', 'opaque'),
   overflow: /* @__PURE__ */ either(
@@ -78,6 +80,7 @@ export function defineChannel<O extends Operation<any, any>>(name: string, spec:
     receive,
     gaps,
     retry,
+    opening,
     auth,
     validate,
   } = spec
@@ -97,7 +100,7 @@ export function defineChannel<O extends Operation<any, any>>(name: string, spec:
     outbox: { maxAgeMs: 30_000, ...outbox, measure: sizeOf },
     ...(sendSchema && { encodeMessage: (message, check) => check(sendSchema, message) }),
     ...(receiveSchema && { decodeOutput: (message, check) => check(receiveSchema, message) }),
-    ...optional({ gaps, retry, auth, validate }),
+    ...optional({ gaps, retry, opening, auth, validate }),
   })
 }
 

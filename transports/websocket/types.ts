@@ -5,6 +5,7 @@ import type { Operation } from '../../src/core/call/operation.ts'
 import type { Schema } from '../../src/core/call/schema.ts'
 import type { Transport } from '../../src/core/call/transport.ts'
 import type { OutboxOptions } from '../../src/core/outbox/outbox.ts'
+import type { OpeningOptions } from '../../src/core/resume/options.ts'
 import type { RetryOptions } from '../../src/core/retry/options.ts'
 import type { Gap } from '../../src/core/stream/gap.ts'
 import type { OverflowPolicy } from '../../src/core/stream/overflow.ts'
@@ -17,6 +18,8 @@ export interface WebSocketTransportOptions extends SocketOptions {
   readonly url: string
   /** Instead of the client's; `false` for none. */
   readonly auth?: Auth | false | undefined
+  /** How streams are opened for the first time, instead of `retry`. @defaultValue three attempts */
+  readonly opening?: OpeningOptions | undefined
   /** The protocol on the socket; one with state is a function, called for each connection. @defaultValue plainJson() */
   readonly adapter?: WireAdapterOption | undefined
   /** How servers of this transport take idempotency keys of requests. @defaultValue none is known to be honoured */
@@ -58,6 +61,8 @@ export interface ChannelSpec {
   /** Bounds of what waits to be sent, and what one message more does. @defaultValue 1_000 messages, 1 MiB, 'reject' */
   readonly outbox?: Pick<OutboxOptions, 'maxMessages' | 'maxBytes' | 'overflow' | 'maxAgeMs'>
   readonly retry?: RetryOptions | false
+  /** How it is opened for the first time, instead of `retry`. @defaultValue the transport's */
+  readonly opening?: OpeningOptions
   /** `false`: it carries no credential, but one that a call brings as a header of its own. @defaultValue the transport's */
   readonly auth?: false
   /** What a message that does not fit its schema does. @defaultValue the client's */
