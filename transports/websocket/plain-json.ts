@@ -66,8 +66,10 @@ export function plainJson({ acks = 'auto' }: PlainJsonOptions = {}): WireAdapter
   }
 }
 
-/** A frame that holds what the user sends: what JSON would lose is refused. */
-function write(frame: object): string {
+/** A frame that holds what the user sends: what JSON would lose is refused, and so is what it would leave out. */
+function write(frame: { readonly data?: unknown; readonly [name: string]: unknown }): string {
+  const { data } = frame
+  if (typeof data === 'function' || typeof data === 'symbol') stringifyJson(data, 'the message', undefined)
   return stringifyJson(frame, 'the frame', undefined)
 }
 

@@ -25,6 +25,8 @@ const unwritable: [string, () => unknown][] = [
   ['a loop', () => loop],
   ['a getter that throws', () => Object.defineProperty({}, 'text', { enumerable: true, get: () => boom() })],
   ['a toJSON that throws', () => ({ toJSON: () => boom() })],
+  ['a function', () => boom],
+  ['a symbol', () => Symbol('a')],
   ['a Map', () => ({ text: new Map([['a', 1]]) })],
   ['a File, deep in it', () => ({ files: [{ content: new File(['a'], 'a.txt') }] })],
   ['bytes, deep in it', () => ({ content: { bytes: Uint8Array.of(1) } })],
