@@ -91,16 +91,26 @@ describe.each(['undici', 'fetch'] as const)('%s: what was answered once', (http)
     },
   )
 
-  it('a PATCH that was answered by 302 is not sent again with a key either', async () => {
-    home.on('/orders', async (each) => {
-      await each.body()
-      each.reply(302, '', { location: `${foreign.url}/status/503` })
-    })
-    const client = connect({ idempotency: 'idempotency-key' })
-    const error = await failed(client.call(patch('/orders', { body: type<{ a: number }>() }), { a: 1 }))
-    expect(error).toMatchObject({ sent: 'yes', status: 503 })
-    expect(home.hits('/orders')).toBe(1)
-  })
+  it.each([
+    [301, 1],
+    [302, 1],
+    [303, 1],
+    // The same request, somewhere else: nothing was carried out on the way there.
+    [307, 3],
+    [308, 3],
+  ])(
+    'a PATCH with a key that the server honours, answered by %i and then by 503, is sent %i times',
+    async (status, times) => {
+      home.on('/orders', async (each) => {
+        await each.body()
+        each.reply(status, '', { location: `${foreign.url}/status/503` })
+      })
+      const client = connect({ idempotency: 'idempotency-key' })
+      const error = await failed(client.call(patch('/orders', { body: type<{ a: number }>() }), { a: 1 }))
+      expect(error).toMatchObject({ sent: 'yes', status: 503 })
+      expect(home.hits('/orders')).toBe(times)
+    },
+  )
 
   it('a GET is sent again, redirects and all', async () => {
     let failures = 2
