@@ -496,6 +496,14 @@ describe('the first opening', () => {
     expect(server.attempts).toHaveLength(3)
   })
 
+  it('sends nothing twice that can be sent only once', async () => {
+    const { clock, server, open } = setup({ isReplayable: () => false, opening: { maxAttempts: 9, baseDelayMs: 1 } })
+    server.script.push(...refused(2))
+    const seen = collect(open())
+    await clock.advance(60_000)
+    expect([server.attempts.length, seen.at(-1)]).toEqual([1, '! unavailable'])
+  })
+
   it('is refused where its options are wrong', () => {
     const { open } = setup()
     expect(() => resume({ opening: { maxAttemps: 3 } as never })).toThrow(/maxAttempts/)
