@@ -57,7 +57,12 @@ describe.each([
     [308, 'POST', 'POST'],
     [308, 'PATCH', 'PATCH'],
   ])('%i of a %s becomes %s', async (status, method, expected) => {
-    const headers = { 'content-type': 'text/plain', 'content-language': 'en', 'idempotency-key': 'k', 'x-content-of': '1' }
+    const headers = {
+      'content-type': 'text/plain',
+      'content-language': 'en',
+      'idempotency-key': 'k',
+      'x-content-of': '1',
+    }
     const body = method === 'DELETE' ? undefined : 'hello'
     const got = await echo({ method, url: to(status, '/echo'), headers, body })
     expect(got).toMatchObject({ method: expected, url: `${home.url}/echo`, headers: { 'x-content-of': '1' } })
