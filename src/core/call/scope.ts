@@ -51,6 +51,8 @@ export class Scope {
   failure: unknown
   /** How the stream of this call stands (root only); told to {@link onStreamState}. */
   streamState: StreamState = 'idle'
+  /** When the attempt under way began to connect, of the monotonic clock (root only). */
+  connectingAt = 0
   /** Who wants to know: the stream's handle (root only). */
   onStreamState: ((state: StreamState) => void) | undefined
   /** Where it stands among the calls of its client that are not over; -1 where it does not (root only). */
@@ -111,6 +113,7 @@ export class Scope {
     const root = this.root
     if (root.streamState === state || root.streamState === 'closed') return
     root.streamState = state
+    if (state === 'connecting') root.connectingAt = this.services.clock.now()
     root.onStreamState?.(state)
   }
 

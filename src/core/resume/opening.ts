@@ -32,7 +32,7 @@ export async function openByPolicy(
     const deadline = Math.min(clock.now() + timeoutMs, call.wireDeadline)
     backoff.attempted()
     try {
-      return await openWithin(call.with({ scope, options, attempt, deadline }), next, 'opened')
+      return await openWithin(call.with({ scope, options, attempt, deadline }), next, 'opened', timeoutMs)
     } catch (error) {
       scope.end()
       if (!isAnyCallError(error) || call.scope.isOver || !error.isRetryable || !isSafe(call, error)) throw error
@@ -47,14 +47,23 @@ export async function openByPolicy(
   }
 }
 
-/** Opens a stream within the call's deadline; the call has a scope of its own, whose end closes a late reply. */
-export function openWithin(call: Call, next: Next, what: 'opened' | 'opened again'): Promise<Reply> {
+/**
+ * Opens a stream within the call's deadline; the call has a scope of its own, whose end closes a late reply.
+ *
+ * @param timeoutMs - runs afresh from each dial of a shared socket on: the waits between them are the link's alone.
+ */
+export function openWithin(call: Call, next: Next, what: 'opened' | 'opened again', timeoutMs: number): Promise<Reply> {
+  const { root, services } = call.scope
+  const putOff = (): number => {
+    const isWaiting = root.streamState === 'waiting' || root.streamState === 'suspended'
+    return Math.min((isWaiting ? services.clock.now() : root.connectingAt) + timeoutMs, call.wireDeadline)
+  }
   const expired = (): CallError => {
-    const { phase, sent } = call.scope.root
+    const { phase, sent } = root
     const message = `the stream could not be ${what} within its timeout, in phase '${phase}'`
     return new CallError({ code: 'deadline_exceeded', message, phase, sent, isRetryable: true }, call)
   }
-  return bounded(call.scope, () => next(call), { at: call.deadline, expired, discard: discardReply })
+  return bounded(call.scope, () => next(call), { at: call.deadline, expired, putOff, discard: discardReply })
 }
 
 function isSafe({ operation, input }: Call, error: CallError): boolean {

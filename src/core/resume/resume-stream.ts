@@ -155,7 +155,7 @@ export class ResumingStream implements SpliceOwner, StreamReply, Waiting {
     const scope = this.#call.scope.fork()
     this.#scope = scope
     Promise.resolve()
-      .then(() => openWithin(this.#attempted(this.#again(scope)), this.#next, 'opened again'))
+      .then(() => openWithin(this.#attempted(this.#again(scope)), this.#next, 'opened again', this.#timeoutMs))
       .then(
         (reply) => this.#reopened(reply, scope),
         (error: unknown) => {

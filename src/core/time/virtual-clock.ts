@@ -53,7 +53,8 @@ export function virtualClock(random: () => number = () => 0.5): VirtualClock {
         next.run()
         await settle()
       }
-      now = until
+      // Another advance may have gone further in the meantime: time never goes back.
+      now = Math.max(now, until)
       await settle()
     },
     get timers() {

@@ -100,6 +100,39 @@ describe('a lost socket', () => {
     expect(await take(room, 1)).toEqual([2])
   })
 
+  it('has one who waits: the timeout of an opening runs from the dial on, not while the link waits', async () => {
+    const reconnect = { baseDelayMs: 60_000, maxDelayMs: 60_000 }
+    const { client, server, clock, events } = await setUpTimed({ transport: { reconnect } }, () => 0.999999)
+    const room = client.call(feed, { name: 'a' }, { timeoutMs: 5000 })
+    await room.opened
+    await clock.advance(1000)
+    server.options.refuse = { status: 502 }
+    server.drop()
+    await server.until(() => server.closes.length === 1)
+    await passUntil(clock, () => server.upgrades.length === 3)
+    delete server.options.refuse
+    await passUntil(clock, () => server.clients.size === 1)
+    await server.until(() => server.client.channels.size === 1)
+    expect(events.filter(({ type }) => type === 'reconnect')).toHaveLength(3)
+    expect(events.filter(({ type }) => type === 'resume')).toHaveLength(1)
+    server.publish('feed:a', 1)
+    expect(await take(room, 1)).toEqual([1])
+  })
+
+  it('is given up by an opening whose subscription nobody answers in time, and tried again', async () => {
+    const { client, server, clock, events } = await setUpTimed({}, () => 0.5)
+    const room = client.call(feed, { name: 'a' }, { timeoutMs: 5000 })
+    await room.opened
+    await clock.advance(1000)
+    server.options.intercept = ({ type }) => type === 'subscribe'
+    server.drop()
+    await server.until(() => server.closes.length === 1)
+    await passUntil(clock, () => events.filter(({ type }) => type === 'resume').length === 2)
+    expect(events.findLast(({ type }) => type === 'resume')).toMatchObject({ error: { code: 'deadline_exceeded' } })
+    await client.close()
+    await expect(take(room, 1)).rejects.toMatchObject({ code: 'canceled' })
+  })
+
   it('gives up after maxAttempts, with a terminal error', async () => {
     const { client, server } = await setUp({ transport: { reconnect: { baseDelayMs: 1, maxAttempts: 2 } } })
     const room = client.call(feed, { name: 'a' })
