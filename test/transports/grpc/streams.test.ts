@@ -3,6 +3,7 @@ import { createClient, isGap } from 'polywire'
 import { bearerAuth } from 'polywire/auth'
 import { type GrpcWebTransportOptions, grpcWebTransport, rpc } from 'polywire/grpc-web'
 import { describe, expect, it, vi } from 'vitest'
+import { busy } from '../../support/busy.ts'
 import { framings, hasteClock, rejection, shopClient } from '../../support/grpc-client.ts'
 import { manualClock } from '../../support/manual-clock.ts'
 import { ShopService } from '../../support/proto/gen/polywire/test/v1/shop_pb.ts'
@@ -346,6 +347,26 @@ describe.each(framings)('a server stream framed by %s', (framing) => {
     expect((await stream.next()).value?.sequence).toBe(2n)
     expect((await stream.next()).done).toBe(true)
     expect(clock.timers).toBe(0)
+  })
+
+  it('of a process that is late is read before it is called dead', async () => {
+    await using server = await FaultServer.start()
+    server.on(watchPath, (exchange) => exchange.head(200, { 'content-type': 'application/grpc-web+proto' }))
+    await using api = shopClient(server.url, { framing, idleTimeoutMs: 150 })
+    const reader = api.shop.watchItems()[Symbol.asyncIterator]()
+    const first = reader.next()
+    while (!server.exchanges[0]) await new Promise(setImmediate)
+    const [exchange] = server.exchanges
+    await exchange.write(event(1))
+    const seen = [Number((await first).value?.sequence)]
+    for (const sequence of [2, 3, 4]) {
+      await exchange.write(event(sequence))
+      await busy(400)
+      seen.push(Number((await reader.next()).value?.sequence))
+    }
+    expect(seen).toEqual([1, 2, 3, 4])
+    expect(server.hits(watchPath)).toBe(1)
+    await reader.return?.()
   })
 
   it('that is silent for too long is taken for dead, and goes on where it can', async () => {

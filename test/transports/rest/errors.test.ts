@@ -160,6 +160,25 @@ describe('typed errors', () => {
     ])
   })
 
+  it.each([
+    [
+      'throws',
+      () => {
+        throw new TypeError('no')
+      },
+    ],
+    ['rejects', () => Promise.reject(new TypeError('no'))],
+  ])('a schema that %s hides neither status nor body, and is told of', async (_, validate) => {
+    const events: TelemetryEvent[] = []
+    server.answer(answer(404, { gone: 1 }))
+    const schema = { '~standard': { version: 1, vendor: 'test', validate } } as never
+    const call = connect({}, { event: (event) => events.push(event) }).call(get('/a', { errors: { 404: schema } }))
+    expect(await failed(call)).toMatchObject({ code: 'not_found', status: 404, body: { gone: 1 }, isRetryable: false })
+    expect(events).toMatchObject([
+      { type: 'warning', message: 'GET /a: the error body of 404 was not read: its schema threw' },
+    ])
+  })
+
   it('an undeclared status is none of the declared errors', async () => {
     server.answer(answer(410, {}))
     const api = connect().bind({ find })

@@ -366,6 +366,15 @@ describe('a request', () => {
     })
   })
 
+  it('carries the headers of its call, but none that the call says is undefined', async () => {
+    const { client, server } = await setUp({ server: { reply: ({ data }) => ({ data: data.a + data.b }) } })
+    const headers = { 'x-own': 'mine', 'x-none': undefined }
+    expect(await client.call(add, { a: 1, b: 2 }, { headers })).toBe(3)
+    expect(server.framesOf('message')[0]?.headers).toEqual({ 'x-own': 'mine' })
+    expect(await client.call(add, { a: 1, b: 2 }, { headers: { 'x-none': undefined } })).toBe(3)
+    expect(server.framesOf('message')[1]).not.toHaveProperty('headers')
+  })
+
   it('is called back when its caller has gone', async () => {
     const { client, server } = await setUp({ server: { intercept: ({ type }) => type === 'message' } })
     const controller = new AbortController()
