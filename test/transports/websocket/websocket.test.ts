@@ -367,7 +367,9 @@ describe('a request', () => {
   })
 
   it('carries the headers of its call, but none that the call says is undefined', async () => {
-    const { client, server } = await setUp({ server: { reply: ({ data }) => ({ data: data.a + data.b }) } })
+    const { client, server } = await setUp({
+      server: { reply: ({ data }) => ({ type: 'data', data: data.a + data.b }) },
+    })
     const headers = { 'x-own': 'mine', 'x-none': undefined }
     expect(await client.call(add, { a: 1, b: 2 }, { headers })).toBe(3)
     expect(server.framesOf('message')[0]?.headers).toEqual({ 'x-own': 'mine' })
