@@ -23,8 +23,10 @@ function run(name: string, cwd: string, command: string, ...args: string[]): voi
 }
 
 run('build', root, process.execPath, 'node_modules/tsup/dist/cli-default.js', '--silent')
+run('the API reference', root, process.execPath, 'scripts/docs.ts', '--api')
 if (failures.length === 0) {
   const tarball = pack(directory)
+  run('the reference is in it', directory, 'tar', '-tzf', tarball, 'package/docs/api/options.md')
   run(
     'exports, packed contents, types for consumers',
     root,

@@ -37,11 +37,13 @@ export interface ClientOptions<T extends { readonly [via: string]: Transport }> 
   readonly transports: T
   /** Who calls; a transport may have its own. */
   readonly auth?: Auth | undefined
+  /** How failed calls are sent again, or not at all. @defaultValue three attempts, see RetryOptions */
   readonly retry?: RetryOptions | false
   /** Bounds every unary call wholly and every opening of a stream; ms. @defaultValue 30_000 */
   readonly timeoutMs?: number
   /** `[mine]` stands outside the default chain; `(defaults) => […]` decides all. Array order is the order, first is outermost. */
   readonly interceptors?: readonly Interceptor[] | ((defaults: readonly Interceptor[]) => readonly Interceptor[])
+  /** Hears of calls, attempts, and what happens between them. */
   readonly telemetry?: Telemetry
   /** What a message that does not fit its schema does. @defaultValue 'error' */
   readonly validate?: ValidateMode

@@ -16,6 +16,7 @@ export type MemoryHandler = (call: Call) => unknown | Promise<unknown>
 export interface MemoryTransportOptions<Protocol extends string = 'memory'> {
   /** The protocol that it stands in for. @defaultValue 'memory' */
   readonly protocol?: Protocol
+  /** Budgets and waits are kept by it. @defaultValue 'memory:' */
   readonly origin?: string
   /** Answers each attempt; what it throws fails the attempt. An item `{ message, cursor }` of a stream is made by {@link withCursor}. */
   readonly handle: MemoryHandler

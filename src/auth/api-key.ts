@@ -5,7 +5,7 @@ import { callable, checkOptions, type RulesOf, text } from '../core/options.ts'
 
 /** Where the key goes. */
 export interface ApiKeyAuthOptions {
-  /** @defaultValue 'x-api-key' */
+  /** The name of the header. @defaultValue 'x-api-key' */
   readonly header?: string
   /** The name of a query parameter instead, where an API demands it: query strings end up in logs. */
   readonly query?: string

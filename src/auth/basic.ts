@@ -3,7 +3,9 @@ import { makeCredential } from '../core/call/credential.ts'
 
 /** Who logs in. */
 export interface BasicAuthOptions {
+  /** In UTF-8; without a colon. */
   readonly username: string
+  /** In UTF-8. */
   readonly password: string
 }
 

@@ -44,7 +44,7 @@ export interface BearerAuthOptions {
    * somebody else's, who shares no socket and no stream with the one before. @defaultValue one identity
    */
   readonly identity?: (call: Pick<Call, 'context' | 'options'>) => string
-  /** @defaultValue 'Bearer' */
+  /** The word before the token in `authorization`. @defaultValue 'Bearer' */
   readonly scheme?: string
 }
 

@@ -3,13 +3,14 @@ import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } fr
 import { dirname, join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, describe, expect, it } from 'vitest'
-import { pages, programsOf } from './support/programs.ts'
+import { pagesOf } from '../../scripts/docs/pages.ts'
+import { programsOf } from './support/programs.ts'
 
 const run = promisify(execFile)
 const root = resolve(import.meta.dirname, '../..')
 /** Inside the package, so that `polywire/rest` and the peers resolve as they do for a user. */
 const folder = join(root, 'test/docs/.programs')
-const programs = pages(root).flatMap((file) => programsOf(root, file))
+const programs = pagesOf(root).flatMap((file) => programsOf(root, file))
 
 rmSync(folder, { recursive: true, force: true })
 mkdirSync(folder, { recursive: true })
@@ -60,7 +61,7 @@ function linksOf(file: string): string[] {
 }
 
 describe('the links in README and docs', () => {
-  it.each([...pages(root), 'CONTRIBUTING.md', 'SECURITY.md'])('%s lead somewhere', (file) => {
+  it.each([...pagesOf(root), 'CONTRIBUTING.md', 'SECURITY.md'])('%s lead somewhere', (file) => {
     const missing = linksOf(file).filter((link) => {
       const [target = ''] = link.split('#')
       if (home.test(target)) return !existsSync(join(root, target.replace(home, '')))

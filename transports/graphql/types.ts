@@ -47,7 +47,7 @@ type Data<R, S> = ByPolicy<R>[S extends { readonly errorPolicy: infer E extends 
 export interface GraphQLSpec {
   /** The key of its transport. @defaultValue 'graphql' */
   readonly via?: string
-  /** @defaultValue 'none' */
+  /** What errors beside data do: fail the call (`none`), come with the data (`all`), or nothing (`ignore`). @defaultValue 'none' */
   readonly errorPolicy?: ErrorPolicy
   /** Says which, where the document holds several operations. */
   readonly operationName?: string
@@ -67,7 +67,9 @@ export interface GraphQLSpec {
 
 /** The same for a document that is a plain string, which says nothing of its types. */
 export interface TextSpec extends GraphQLSpec {
+  /** A type, or a schema that validates them. @defaultValue none are taken */
   readonly variables?: Schema<any, any>
+  /** What `data` is: a type, or a schema that validates it. */
   readonly output: Schema<any, any>
 }
 

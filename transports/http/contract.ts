@@ -28,11 +28,17 @@ export interface HttpRequest {
 
 /** Options that go to a platform's fetch as they are; the undici engine knows `redirect` alone. */
 export interface FetchOptions {
+  /** Whether a browser sends its cookies. @defaultValue the platform's: 'same-origin' */
   readonly credentials?: 'omit' | 'same-origin' | 'include'
+  /** Whether a browser may call another origin. @defaultValue the platform's: 'cors' */
   readonly mode?: 'cors' | 'no-cors' | 'same-origin'
+  /** What a browser does with its HTTP cache. @defaultValue the platform's: 'default' */
   readonly cache?: 'default' | 'no-store' | 'reload' | 'no-cache' | 'force-cache' | 'only-if-cached'
+  /** Redirects: followed, refused, or given as the reply. @defaultValue 'follow' */
   readonly redirect?: 'follow' | 'error' | 'manual'
+  /** How urgent a browser takes the request for. @defaultValue the platform's: 'auto' */
   readonly priority?: 'high' | 'low' | 'auto'
+  /** The request outlives the page; browsers allow 64 KiB of body. @defaultValue false */
   readonly keepalive?: boolean
 }
 
@@ -101,9 +107,9 @@ export interface HttpEngine {
 /** A fetch as users pass one. */
 export type FetchLike = (url: string, init: Record<string, unknown>) => Promise<unknown>
 
-/** Which engine a transport uses; see `docs/transports.md`. */
+/** Which engine a transport uses; see `docs/proxies-and-tls.md`. */
 export interface HttpOptions extends FetchOptions {
-  /** @defaultValue 'auto': a replaced `fetch` is used, else the platform's best engine. */
+  /** Who does HTTP: an engine by name, or a `fetch` of your own. @defaultValue 'auto': a replaced `fetch` is used, else the platform's best engine. */
   readonly http?: 'auto' | 'undici' | 'fetch' | FetchLike | undefined
   /** An undici Dispatcher of your own (a Pool, a ProxyAgent, a MockAgent); always wins. Node only. */
   readonly dispatcher?: object | undefined

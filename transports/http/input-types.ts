@@ -16,17 +16,19 @@ export interface RequestSpec {
   readonly input?: Schema<any, any>
   /** The query; or, with a body, the names of `input` that go to the query. */
   readonly query?: Schema<any, any> | readonly string[]
+  /** The body, which takes what the path does not. */
   readonly body?: Schema<any, any>
   /** Headers of the nested form, such as `if-match`. */
   readonly headers?: Schema<any, any>
   /** The media type that the body is written in, by a codec of this name. @defaultValue 'application/json' */
   readonly contentType?: string
-  /** @defaultValue by `response`: `application/json` and anything else less gladly */
+  /** The `accept` header. @defaultValue by `response`: `application/json` and anything else less gladly */
   readonly accept?: string
   /** Sending it twice does what sending it once does. @defaultValue by method: all but POST and PATCH */
   readonly idempotent?: boolean
   /** How the server takes idempotency keys for this operation. @defaultValue the transport's */
   readonly idempotency?: IdempotencyOption
+  /** Overrides the client's, or switches retries off. @defaultValue the client's */
   readonly retry?: RetryOptions | false
   /** `false`: it carries no credential, but one that a call brings as a header of its own. @defaultValue the transport's */
   readonly auth?: false

@@ -78,7 +78,7 @@ export interface ApiSpec {
   readonly shape?: 'flat' | 'nested'
   /** Every query name of an operation that carries a body: types are gone at run time. */
   readonly query?: readonly string[]
-  /** A DELETE with a body. */
+  /** A DELETE with a body. @defaultValue none */
   readonly body?: '*'
   /** The media type of a body that the description gives no JSON for. @defaultValue 'application/json' */
   readonly contentType?: string

@@ -59,11 +59,13 @@ export interface RestTransport extends Transport<'rest'> {
 
 /** What may be said of one REST operation. */
 export interface RestSpec extends RequestSpec {
+  /** The reply's message: a type, or a schema that validates it. @defaultValue unknown */
   readonly output?: Schema<any, any>
   /** Typed error bodies by status; see `isCallError`. */
   readonly errors?: { readonly [status: number]: Schema<any, any> }
+  /** How its pages follow each other: `cursorPages({ items: 'users', next: 'next_cursor' })`. */
   readonly paginate?: AnyPager
-  /** @defaultValue by content type: JSON, text, else bytes */
+  /** How the reply's body is read. @defaultValue by content type: JSON, text, else bytes */
   readonly response?: ResponseKind
 }
 

@@ -67,7 +67,7 @@ export interface SseTransport extends Transport<'sse'> {
 export interface EventsSpec {
   /** The key of its transport. @defaultValue 'sse' */
   readonly via?: string
-  /** @defaultValue 'GET' */
+  /** How the stream is asked for. @defaultValue 'GET' */
   readonly method?: 'GET' | 'POST'
   /** `nested` takes `{ params, query, headers, body }`. @defaultValue 'flat' */
   readonly shape?: 'flat' | 'nested'
@@ -103,6 +103,7 @@ export interface EventsSpec {
   readonly gaps?: 'fail' | 'yield'
   /** Opening it twice does what opening it once does. @defaultValue by method: GET */
   readonly idempotent?: boolean
+  /** Overrides the client's for the first opening, or switches retries off. @defaultValue the client's */
   readonly retry?: RetryOptions | false
   /** How it is opened for the first time, instead of `retry`. @defaultValue the transport's */
   readonly opening?: OpeningOptions

@@ -60,6 +60,7 @@ export interface ChannelSpec {
   readonly maxQueued?: number
   /** Bounds of what waits to be sent, and what one message more does. @defaultValue 1_000 messages, 1 MiB, 'reject' */
   readonly outbox?: Pick<OutboxOptions, 'maxMessages' | 'maxBytes' | 'overflow' | 'maxAgeMs'>
+  /** Overrides the client's, or switches retries off. @defaultValue the client's */
   readonly retry?: RetryOptions | false
   /** How it is opened for the first time, instead of `retry`. @defaultValue the transport's */
   readonly opening?: OpeningOptions
@@ -73,12 +74,15 @@ export interface ChannelSpec {
 export interface RequestSpec {
   /** The key of its transport. @defaultValue 'websocket' */
   readonly via?: string
+  /** The message that is sent. @defaultValue nothing beside the names in the request's name */
   readonly input?: Schema<any, any>
+  /** The message that comes back. @defaultValue unknown */
   readonly output?: Schema<any, any>
   /** Sending it twice does what sending it once does. @defaultValue false */
   readonly idempotent?: boolean
   /** How the server takes idempotency keys for this request. @defaultValue the transport's */
   readonly idempotency?: IdempotencyOption
+  /** Overrides the client's, or switches retries off. @defaultValue the client's */
   readonly retry?: RetryOptions | false
   /** `false`: it carries no credential, but one that a call brings as a header of its own. @defaultValue the transport's */
   readonly auth?: false

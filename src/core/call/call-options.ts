@@ -45,7 +45,9 @@ export interface CallOptions {
   readonly resync?: Resync | undefined
   /** Values for interceptors; see `createContextKey`. */
   readonly context?: Context | undefined
+  /** Told of the bytes of the request's body as they are sent. */
   readonly onUploadProgress?: ((progress: Progress) => void) | undefined
+  /** Told of the bytes of the reply's body as they arrive. */
   readonly onDownloadProgress?: ((progress: Progress) => void) | undefined
 }
 

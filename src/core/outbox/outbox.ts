@@ -14,7 +14,7 @@ export interface OutboxEntry {
 export interface OutboxOptions {
   /** Waiting and unacknowledged ones together. @defaultValue 1_000 */
   readonly maxMessages?: number
-  /** @defaultValue 1 MiB */
+  /** Bytes of what waits. @defaultValue 1_048_576 (1 MiB) */
   readonly maxBytes?: number
   /** `reject` the send at once, or `block` it until there is room. @defaultValue 'reject' */
   readonly overflow?: 'reject' | 'block'

@@ -39,9 +39,9 @@ export interface RetryOptions {
 
 /** The token bucket that keeps retries from burying a server; see `docs/interceptors.md`. */
 export interface RetryBudgetOptions {
-  /** @defaultValue 500 */
+  /** Tokens of an origin. @defaultValue 500 */
   readonly originTokens?: number
-  /** @defaultValue 280 */
+  /** Tokens of one operation, of those of its origin. @defaultValue 280 */
   readonly operationTokens?: number
   /** What one retry costs. @defaultValue 14 */
   readonly retryCost?: number

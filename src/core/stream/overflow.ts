@@ -26,8 +26,9 @@ export function conflate<Message>(key: (message: Message) => unknown): Conflatio
 
 /** Bounds of a receive queue on a wire that cannot be paused. */
 export interface OverflowOptions {
+  /** What one message more does to a full queue. */
   readonly policy: OverflowPolicy
-  /** @defaultValue 1_024 */
+  /** Messages that may wait. @defaultValue 1_024 */
   readonly maxMessages?: number | undefined
   /** By the items' sizes, where known. @defaultValue 16 MiB */
   readonly maxBytes?: number | undefined

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 /** One program of the documentation: a ```ts block and the ```ts more blocks that continue it. */
@@ -9,20 +9,6 @@ export interface Program {
   /** Line of its first block. */
   readonly line: number
   readonly code: string
-}
-
-/** Every page whose code is run: README, docs/*.md and docs/recipes/*.md. */
-export function pages(root: string): string[] {
-  const under = (folder: string) => {
-    try {
-      return readdirSync(join(root, folder))
-        .filter((name) => name.endsWith('.md'))
-        .map((name) => join(folder, name))
-    } catch {
-      return []
-    }
-  }
-  return ['README.md', ...under('docs'), ...under('docs/recipes')]
 }
 
 /** Cuts a page into programs. ```ts starts one, ```ts more goes on with it; other languages are not run. */

@@ -9,6 +9,7 @@ import { publishedManifest } from '../../../scripts/manifest.ts'
 export const root = fileURLToPath(new URL('../../..', import.meta.url))
 
 export type Manifest = Record<string, unknown> & {
+  readonly files: readonly string[]
   readonly dependencies?: Readonly<Record<string, string>>
   readonly peerDependencies?: Readonly<Record<string, string>>
 }
@@ -25,7 +26,8 @@ export interface Project extends Disposable {
 export function pack(destination: string): string {
   const staged = join(destination, 'staged')
   mkdirSync(staged, { recursive: true })
-  for (const name of ['dist', 'README.md', 'LICENSE']) cpSync(join(root, name), join(staged, name), { recursive: true })
+  for (const name of [...readManifest(root).files, 'README.md', 'LICENSE'])
+    if (!name.startsWith('!')) cpSync(join(root, name), join(staged, name), { recursive: true })
   writeFileSync(join(staged, 'package.json'), JSON.stringify(publishedManifest(readManifest(root)), null, 2))
   const output = execFileSync('npm', ['pack', '--ignore-scripts', '--json', '--pack-destination', destination], {
     cwd: staged,
