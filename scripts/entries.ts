@@ -6,6 +6,7 @@ export const entries = {
   graphql: 'transports/graphql.ts',
   'grpc-web': 'transports/grpc-web.ts',
   sse: 'transports/sse.ts',
+  fetch: 'transports/fetch.ts',
   websocket: 'transports/websocket.ts',
   testing: 'transports/testing.ts',
 } as const

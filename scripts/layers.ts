@@ -26,7 +26,7 @@ export const layers: readonly { readonly files: string; readonly may: readonly s
   },
   { files: 'src/contract.ts', may: ['src/core/**', 'src/call-runner.ts'], why: 'the facade gets the rest as values' },
   { files: 'src/*', may: ['src/core/**'], why: 'the facade gets the rest as values' },
-  ...['rest', 'sse', 'websocket', 'graphql', 'grpc', 'memory'].map((room) => ({
+  ...['rest', 'sse', 'websocket', 'graphql', 'grpc', 'fetch', 'memory'].map((room) => ({
     files: `transports/${room}/**`,
     may: ['src/core/**', `transports/${room}/**`, 'transports/http/**', 'transports/socket/**', 'transports/shared/**'],
     why: 'no protocol knows another',
@@ -56,6 +56,11 @@ export const layers: readonly { readonly files: string; readonly may: readonly s
     files: 'transports/grpc-web.ts',
     may: ['src/core/**', 'transports/{grpc,http,shared}/**'],
     why: 'a face knows its own room, the wires and the core',
+  },
+  {
+    files: 'transports/fetch.ts',
+    may: ['src/core/**', 'src/create-client.ts', 'src/client.ts', 'transports/{fetch,http,shared}/**'],
+    why: 'a fetch that stands alone has a client of its own',
   },
   ...['rest', 'sse', 'websocket', 'graphql', 'memory'].map((face) => ({
     files: `transports/${face}.ts`,

@@ -2,6 +2,7 @@ import type { Auth } from './core/call/auth.ts'
 import { Call } from './core/call/call.ts'
 import { type CallOptions, checkCallOptions } from './core/call/call-options.ts'
 import { Context } from './core/call/context.ts'
+import type { FaceHost } from './core/call/face-host.ts'
 import { noHeaders, readHeaders } from './core/call/header-map.ts'
 import type { Interceptor, Next } from './core/call/interceptor.ts'
 import { compose } from './core/call/interceptor.ts'
@@ -14,7 +15,7 @@ import { type Sealed, snapshot } from './core/call/snapshot.ts'
 import type { Telemetry } from './core/call/telemetry.ts'
 import { tokenRuns } from './core/call/token-run.ts'
 import type { Transport } from './core/call/transport.ts'
-import { CallError, type ErrorOrigin } from './core/errors/error.ts'
+import { CallError } from './core/errors/error.ts'
 import { guard } from './core/guard.ts'
 import type { Outbox } from './core/outbox/outbox.ts'
 import { RetryLimits } from './core/retry/limits.ts'
@@ -40,10 +41,11 @@ type AnyFunction = (...args: any[]) => unknown
 const noOptions: CallOptions = Object.freeze({})
 
 /** Runs the calls of one client: routes them, starts their scopes, ends them. */
-export class CallRunner {
+export class CallRunner implements FaceHost {
   readonly #services: Services & { readonly live: Scope[] }
   readonly #validate: ValidateMode
   readonly #timeoutMs: number | undefined
+  readonly #chainOf: RunnerOptions['chainOf']
   readonly #routes = new Map<string, { readonly unary: Route; readonly stream: Route }>()
   readonly #plans = new WeakMap<OperationInfo, Plan>()
   #closing: Promise<void> | undefined
@@ -52,6 +54,7 @@ export class CallRunner {
     const { transports, auth, clock = systemClock, telemetry, validate = 'error', timeoutMs, chainOf } = options
     this.#validate = validate
     this.#timeoutMs = timeoutMs
+    this.#chainOf = chainOf
     this.#services = {
       clock,
       deadlines: new DeadlineList(clock),
@@ -62,18 +65,37 @@ export class CallRunner {
     }
     for (const [via, transport] of Object.entries(transports)) {
       const own = transport.auth === false ? undefined : (transport.auth ?? auth)
-      const interceptors = [...chainOf(own, transport), ...(transport.interceptors ?? [])]
-      const [unary, stream] = [false, true].map((isStream) => ({
-        transport,
-        chain: compose(interceptors, sendBy(transport), isStream),
-        auth: own,
-      })) as [Route, Route]
-      this.#routes.set(via, { unary, stream })
+      this.#addRoute(via, transport, own)
       this.#services.limits.origins.set(via, originOf(via, transport))
     }
     // A client that could not be made holds nothing.
     for (const [via, transport] of Object.entries(transports))
       if (take(transport)) transport.attach?.(this.#services, via)
+  }
+
+  #addRoute(via: string, transport: Transport, auth: Auth | undefined, ...outermost: readonly Interceptor[]): void {
+    const interceptors = [...outermost, ...this.#chainOf(auth, transport), ...(transport.interceptors ?? [])]
+    const [unary, stream] = [false, true].map((isStream) => ({
+      transport,
+      chain: compose(interceptors, sendBy(transport), isStream),
+      auth,
+    })) as [Route, Route]
+    this.#routes.set(via, { unary, stream })
+  }
+
+  addFace(via: string, transport: Transport, outermost: Interceptor): void {
+    if (this.#routes.has(via)) return
+    this.#addRoute(via, transport, transport.auth || undefined, outermost)
+    if (take(transport)) transport.attach?.(this.#services, via)
+  }
+
+  authOf(origin: string): Auth | undefined {
+    const routes = [...this.#routes].filter(([via]) => this.#services.limits.origins.get(via) === origin)
+    return routes.find(([, { unary }]) => unary.auth)?.[1].unary.auth
+  }
+
+  run(info: OperationInfo, input: unknown, options: CallOptions): Promise<unknown> {
+    return this.#unary(info, input, options, false)
   }
 
   /** The transport of an operation. */
@@ -172,7 +194,7 @@ export class CallRunner {
       headers: options.headers ? readHeaders(options.headers, origin) : noHeaders,
       outbox,
       context: tokenRuns.contextOf ? tokenRuns.contextOf(context) : context,
-      identity: route.auth?.identity ? identityOf(route.auth, options, origin) : '',
+      identity: route.auth?.identity ? identityOf(route.auth, options, info) : '',
       cursor: typeof options.cursor === 'string' ? options.cursor : undefined,
     })
   }
@@ -204,10 +226,11 @@ function sendBy(transport: Transport): Next {
   }
 }
 
-function identityOf(auth: Auth, options: CallOptions, origin: ErrorOrigin): string {
+function identityOf(auth: Auth, options: CallOptions, operation: OperationInfo): string {
   const message = 'auth.identity() threw: see cause; nothing was sent'
-  const ask = () => auth.identity?.({ context: options.context ?? Context.empty, options }) ?? ''
-  return guard('auth.identity()', ask, origin, { message, phase: 'resolve', sent: 'no' })
+  const call = { context: options.context ?? Context.empty, options, operation }
+  const ask = () => auth.identity?.(call) ?? ''
+  return guard('auth.identity()', ask, { operation }, { message, phase: 'resolve', sent: 'no' })
 }
 
 /** Two transports to one server share its budget, over sockets too: `wss` is `https` by another name. */

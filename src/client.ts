@@ -1,6 +1,7 @@
 import { CallRunner } from './call-runner.ts'
 import { bindContract, bindOperation } from './contract.ts'
 import type { Auth } from './core/call/auth.ts'
+import { registerHost } from './core/call/face-host.ts'
 import type { DefaultChain, Interceptor } from './core/call/interceptor.ts'
 import {
   type Bound,
@@ -89,7 +90,7 @@ export function makeClient<T extends { readonly [via: string]: Transport }>(
   }
   const runner = new CallRunner({ transports, auth: options.auth, clock, telemetry, validate, timeoutMs, chainOf })
   const bound = new WeakMap<object, (...args: unknown[]) => unknown>()
-  return {
+  const client: Client<keyof T & string> = {
     bind: (contract) => bindContract(contract, runner) as never,
     call(operation, ...args) {
       const info = operationInfo(operation)
@@ -101,6 +102,8 @@ export function makeClient<T extends { readonly [via: string]: Transport }>(
     },
     close: () => runner.close(),
   }
+  registerHost(client, runner)
+  return client
 }
 
 const rules: RulesOf<ClientOptions<never>> = {

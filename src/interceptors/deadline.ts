@@ -31,7 +31,7 @@ export function deadline(options: DeadlineOptions = {}): Interceptor {
       const now = clock.now()
       const timeoutMs = call.options.timeoutMs ?? defaultMs
       const absolute = call.options.deadline === undefined ? Number.POSITIVE_INFINITY : toMonotonic(call, now)
-      const { kind, opening = options.opening } = call.operation
+      const { kind, opening = options.opening, isOpenEnded } = call.operation
       const isUnary = kind === 'unary' || kind === 'client_stream'
       // By a policy of its own each attempt of an opening is bounded, and not all of them.
       const isOwn = !isUnary && (call.options.opening ?? opening) !== undefined
@@ -41,13 +41,16 @@ export function deadline(options: DeadlineOptions = {}): Interceptor {
       if (at === Number.POSITIVE_INFINITY) return next(timed)
       const { scope } = call
       const armed = scope.abortAt(at, () => expired(timed, describe(timed, at === absolute)))
-      if (isUnary) return next(timed)
+      if (isUnary && !isOpenEnded) return next(timed)
       if (absolute !== Number.POSITIVE_INFINITY) scope.abortAt(absolute, () => expired(timed, describe(timed, true)))
-      return next(timed).then((reply) => {
-        // A stream that is open holds nothing of its opening.
+      // A stream that is open holds nothing of its opening, nor does a body that is still read.
+      const disarmed = <T>(settled: T): T => {
         scope.disarm(armed)
-        return reply
-      })
+        return settled
+      }
+      const reply = next(timed).then(disarmed)
+      // An error may have a body, too.
+      return isOpenEnded ? reply.catch((error: unknown) => Promise.reject(disarmed(error))) : reply
     }
   })
 }

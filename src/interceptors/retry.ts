@@ -221,8 +221,11 @@ function holdKeys(call: Call): readonly [operation: string, origin: string, ...k
   return idempotencyKey === undefined ? held : [...held, `key ${origin}\n${identity}\n${idempotencyKey}`]
 }
 
-function payersOf({ operation: { via, name }, scope }: Call): Payers {
-  return { origin: `origin ${scope.services.limits.origins.get(via) ?? via}`, operation: `${via} ${name}` }
+function payersOf({ operation: { via, name, origin }, scope }: Call): Payers {
+  const operation = `${via} ${name}`
+  return origin === undefined
+    ? { origin: `origin ${scope.services.limits.origins.get(via) ?? via}`, operation }
+    : { origin: `origin ${origin}`, operation: `${operation} ${origin}` }
 }
 
 /** Added on top of a server's wait, never subtracted: clients told one date must not come back together. */

@@ -86,6 +86,13 @@ export class HttpBodyReader implements HttpSink, AsyncIterableIterator<Uint8Arra
     this.#settle({})
   }
 
+  /** Ends the body with a reason, which whoever reads it gets. */
+  abort(reason: unknown): void {
+    if (this.#end) return
+    this.#control?.cancel()
+    this.onAbort(reason)
+  }
+
   /** The rest of the body. @throws {HttpFaultError} `resource_exhausted` above `maxBodyBytes`. */
   async bytes(maxBodyBytes = Number.POSITIVE_INFINITY): Promise<Uint8Array> {
     const chunks: Uint8Array[] = []
@@ -110,8 +117,8 @@ export class HttpBodyReader implements HttpSink, AsyncIterableIterator<Uint8Arra
 
   onHead(head: HttpHead, control: HttpControl): void {
     this.#control = control
-    const { status, headers, url, redirected } = head
-    this.#opened({ status, headers, url, redirected, body: this })
+    const { status, statusText, headers, url, redirected } = head
+    this.#opened({ status, statusText, headers, url, redirected, body: this })
   }
 
   onData(chunk: Uint8Array): void {

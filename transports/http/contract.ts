@@ -45,6 +45,8 @@ export interface FetchOptions {
 /** Status and headers of a response, before its body. */
 export interface HttpHead {
   readonly status: number
+  /** The server's own words for it, where the engine knows them. */
+  readonly statusText?: string | undefined
   readonly headers: HeaderMap
   /** Where the response came from, after redirects. */
   readonly url: string

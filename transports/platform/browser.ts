@@ -1,7 +1,9 @@
 import type { AsyncContext } from '../../src/core/call/token-run.ts'
 import type { HttpEngine } from '../http/contract.ts'
 import { FetchEngine } from '../http/engine/fetch/engine.ts'
+import { FetchResponder } from '../http/engine/fetch/responder.ts'
 import type { FollowRedirect } from '../http/redirect.ts'
+import type { CreateResponder } from '../http/responder.ts'
 
 /** How errors of the wire read here. */
 export { explainByPhase as explainFault } from '../http/fault.ts'
@@ -15,6 +17,10 @@ export const followRedirect: FollowRedirect | undefined = undefined
 export function createAutoEngine(): HttpEngine {
   return new FetchEngine()
 }
+
+/** The platform's own `fetch`, or the user's. */
+export const createResponder: CreateResponder = ({ http }) =>
+  new FetchResponder(typeof http === 'function' ? http : undefined)
 
 /** Browsers have no async context yet. */
 export const createAsyncContext: (<T>() => AsyncContext<T>) | undefined = undefined

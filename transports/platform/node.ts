@@ -4,8 +4,11 @@ import type { AsyncContext } from '../../src/core/call/token-run.ts'
 import type { EngineOptions, HttpEngine } from '../http/contract.ts'
 import { explainByCode } from '../http/engine/fault-codes.ts'
 import { FetchEngine } from '../http/engine/fetch/engine.ts'
+import { FetchResponder } from '../http/engine/fetch/responder.ts'
+import { EngineResponder } from '../http/engine/responder.ts'
 import { UndiciEngine } from '../http/engine/undici/engine.ts'
 import { followRedirect } from '../http/redirect.ts'
+import type { CreateResponder } from '../http/responder.ts'
 import type { LoadSocketDriver } from '../socket/driver/choose.ts'
 import type { WebSocketClass } from '../socket/driver/driver.ts'
 import { webSocketDriver } from '../socket/driver/web.ts'
@@ -27,6 +30,13 @@ export function createHttpEngine(options: EngineOptions = {}): HttpEngine {
 /** The engine that nobody chose: undici, or a fetch that was replaced. */
 export function createAutoEngine(): HttpEngine {
   return new UndiciEngine({}, new FetchEngine(undefined, explainFault, followRedirect))
+}
+
+/** undici, but for what only a fetch can do, and where that was replaced. */
+export const createResponder: CreateResponder = ({ http = 'auto', dispatcher }) => {
+  const byFetch = new FetchResponder(typeof http === 'function' ? http : undefined, explainFault, followRedirect)
+  if (dispatcher !== undefined || http === 'undici') return new EngineResponder(createHttpEngine({ dispatcher }))
+  return http === 'auto' ? new EngineResponder(createAutoEngine(), byFetch) : byFetch
 }
 
 /**

@@ -2,8 +2,10 @@ import type { AsyncContext } from '../../src/core/call/token-run.ts'
 import { CallError } from '../../src/core/errors/error.ts'
 import type { EngineOptions, HttpEngine } from '../http/contract.ts'
 import { FetchEngine } from '../http/engine/fetch/engine.ts'
+import { FetchResponder } from '../http/engine/fetch/responder.ts'
 import { explainByText } from '../http/fault.ts'
 import { followRedirect } from '../http/redirect.ts'
+import type { CreateResponder } from '../http/responder.ts'
 import type { LoadSocketDriver } from '../socket/driver/choose.ts'
 
 /** `#platform` outside of Node and browsers: no library but what the platform brings. */
@@ -27,6 +29,10 @@ export function createHttpEngine(_options: EngineOptions = {}): HttpEngine {
 export function createAutoEngine(): HttpEngine {
   return new FetchEngine(undefined, explainFault, followRedirect)
 }
+
+/** The platform's own `fetch`, or the user's. */
+export const createResponder: CreateResponder = ({ http }) =>
+  new FetchResponder(typeof http === 'function' ? http : undefined, explainFault, followRedirect)
 
 /** No better socket than the platform's global one. */
 export const loadSocketDriver: LoadSocketDriver | undefined = undefined

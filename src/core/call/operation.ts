@@ -35,8 +35,12 @@ export interface OperationInfo {
   /** The key of its transport in `createClient({ transports })`. */
   readonly via: string
   readonly kind: Kind
+  /** Where it is sent, if not every operation of its transport goes to one origin: budgets and waits are kept by it. */
+  readonly origin?: string
   /** Sending it twice does what sending it once does. */
   readonly isIdempotent: boolean
+  /** Its reply holds a body that may last: `timeoutMs` bounds the call up to the head, an absolute deadline the whole. */
+  readonly isOpenEnded?: true
   /** What the transport needs to know; only the transport of `protocol` reads it. */
   readonly binding: unknown
   /** A key is generated even if no profile says that the server honours it (POST, PATCH). */

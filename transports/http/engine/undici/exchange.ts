@@ -117,7 +117,7 @@ export class UndiciExchange implements HttpControl {
     this.#scope.mark(this.#progress.phase, this.#progress.sent)
   }
 
-  onResponseStart(_controller: DispatchController, status: number, headers: HeaderRecord): void {
+  onResponseStart(_controller: DispatchController, status: number, headers: HeaderRecord, statusText?: string): void {
     if (status < 200 || this.#state !== 'sent') return
     if (
       status < 400 &&
@@ -138,7 +138,7 @@ export class UndiciExchange implements HttpControl {
     if (headers['content-encoding'] !== undefined)
       this.#sink = decoded(this.#sink, headers, status, this.#request.method, this.#scope)
     const { url } = this.#request
-    const head = { status, headers: new HeaderMap(headers), url, redirected: this.#redirected }
+    const head = { status, statusText, headers: new HeaderMap(headers), url, redirected: this.#redirected }
     this.#request = done
     this.#sink.onHead(head, this)
   }
@@ -179,10 +179,10 @@ export class UndiciExchange implements HttpControl {
     this.onRequestStart(new LegacyController(abort))
   }
 
-  onHeaders(status: number, headers: Uint8Array[], resume: () => void): boolean {
+  onHeaders(status: number, headers: Uint8Array[], resume: () => void, statusText?: string): boolean {
     const controller = this.#controller as LegacyController
     controller.answered(resume)
-    this.onResponseStart(controller, status, toRecord(headers))
+    this.onResponseStart(controller, status, toRecord(headers), statusText)
     return !controller.isPaused
   }
 

@@ -1,0 +1,75 @@
+import { createResponder } from '#platform'
+import type { Auth } from '../../src/core/call/auth.ts'
+import type { Call } from '../../src/core/call/call.ts'
+import { withoutRemoved } from '../../src/core/call/header-map.ts'
+import type { OperationInfo } from '../../src/core/call/operation.ts'
+import type { Reply } from '../../src/core/call/reply.ts'
+import type { Transport } from '../../src/core/call/transport.ts'
+import type { HttpOptions } from '../http/contract.ts'
+import { toCallError } from '../http/fault.ts'
+import { encodeQuery, joinQuery } from '../http/query.ts'
+import type { OpenRequest, Responder } from '../http/responder.ts'
+import type { FetchBinding } from './operation.ts'
+import type { FetchInput } from './request.ts'
+import { toAnswerError, toReply } from './response.ts'
+
+/** Sends what a face was called with; not to be had by `createClient`, since faces add it by themselves. */
+export class FetchTransport implements Transport<'fetch'> {
+  readonly protocol = 'fetch'
+  readonly auth: Auth = authByOrigin
+  readonly #responder: Responder
+
+  constructor(options: Pick<HttpOptions, 'http' | 'dispatcher'>) {
+    this.#responder = createResponder(options)
+  }
+
+  async send(call: Call): Promise<Reply> {
+    const input = call.input as FetchInput
+    input.kept?.answer.discard()
+    input.kept = undefined
+    const answer = await this.#responder.respond(requestOf(call, input), call.scope, call).catch((error: unknown) => {
+      throw toCallError(error, call)
+    })
+    if (answer.response.status < 400) return toReply(answer)
+    const error = toAnswerError(call, answer)
+    input.kept = { answer, error }
+    throw error
+  }
+
+  close(): Promise<void> {
+    return this.#responder.close()
+  }
+}
+
+function requestOf(call: Call, input: FetchInput): OpenRequest {
+  const { credential } = call
+  return {
+    method: input.method,
+    url: credential?.query ? withQuery(input.url, encodeQuery(credential.query, undefined, call)) : input.url,
+    headers: withoutRemoved({ ...call.headers, ...credential?.headers }),
+    credentialHeaders: credential?.headers && Object.keys(credential.headers),
+    body: input.body,
+    init: input.init,
+    signal: input.signal as AbortSignal | undefined,
+  }
+}
+
+function withQuery(href: string, more: string): string {
+  const url = new URL(href)
+  url.search = joinQuery(url.search.slice(1), more)
+  return url.href
+}
+
+const bindingOf = ({ operation }: Pick<Call, 'operation'>): FetchBinding => operation.binding as FetchBinding
+
+/** Each request carries the credential of its own origin, and that of no other. */
+const authByOrigin: Auth = {
+  name: 'of the origin',
+  identity: (call) => bindingOf(call as { operation: OperationInfo } & typeof call).auth?.identity?.(call) ?? '',
+  credential(call) {
+    const { auth } = bindingOf(call)
+    // A header of the caller's own wins, and is not renewed.
+    return auth && call.headers[auth.header ?? 'authorization'] === undefined ? auth.credential(call) : undefined
+  },
+  refresh: async (rejected, call, error) => bindingOf(call).auth?.refresh?.(rejected, call, error),
+}

@@ -1,0 +1,107 @@
+import type { Auth } from '../../src/core/call/auth.ts'
+import type { OperationInfo } from '../../src/core/call/operation.ts'
+import type { FetchInput } from './request.ts'
+import type { FaceOptions, FetchRequest, FetchRoute, OriginPolicy } from './types.ts'
+
+/** What the transport and the face need to know of an operation. */
+export interface FetchBinding {
+  readonly auth: Auth | undefined
+  readonly timeoutMs: number | undefined
+}
+
+const idempotent = /^(?:GET|HEAD|PUT|DELETE|OPTIONS|QUERY)$/
+/** Numbers, UUIDs, long hexadecimals, and long tokens that hold a digit: what names one thing among many. */
+const id = /^(?:\d+|[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}|[\da-f]{16,}|(?=.*\d)[\w~-]{20,})$/i
+const defaultMaxOperations = 1_000
+
+/**
+ * The name of a request: its method and path, with `{n}` for numbers, UUIDs and long ids; never its query or host.
+ *
+ * @example
+ * createFetch({ operationOf: (request) => request.headers.get('x-operation') ?? operationOf(request) })
+ */
+export function operationOf({ method, path }: Pick<FetchRequest, 'method' | 'path'>): string {
+  const parts = path.split('/').map((part) => (id.test(part) ? '{n}' : part))
+  return `${method} ${parts.join('/')}`
+}
+
+interface Route extends FetchRoute {
+  readonly name: string
+  readonly pattern: RegExp
+}
+
+/** A policy as it is looked up. */
+interface Policy {
+  readonly auth: Auth | undefined
+  readonly idempotency: OriginPolicy['idempotency']
+  readonly routes: readonly Route[]
+}
+
+/** The operations of one face: made when a request first needs them, and bounded in number. */
+export class FetchOperations {
+  readonly #infos = new Map<string, OperationInfo>()
+  readonly #policies = new Map<string, Policy>()
+  readonly #nameOf: NonNullable<FaceOptions['operationOf']>
+  readonly #maxOperations: number
+  readonly #authOf: (origin: string) => Auth | undefined
+
+  /** @param authOf - the credentials of an origin that has no policy. */
+  constructor(options: FaceOptions, authOf: (origin: string) => Auth | undefined) {
+    this.#nameOf = options.operationOf ?? operationOf
+    this.#maxOperations = options.maxOperations ?? defaultMaxOperations
+    this.#authOf = authOf
+    for (const [origin, policy] of Object.entries(options.origins ?? {}))
+      this.#policies.set(origin, toPolicy(policy, authOf(origin)))
+  }
+
+  /** The operation of a request. */
+  of(input: FetchInput): OperationInfo {
+    const { method, origin } = input
+    const policy = this.#policies.get(origin)
+    const matched = policy?.routes.find(({ pattern }) => pattern.test(`${method} ${input.path}`))
+    const named = matched ?? this.#nameOf(input)
+    const route: FetchRoute & { readonly name: string } = typeof named === 'string' ? { name: named } : named
+    const key = `${origin} ${route.name}`
+    const known = this.#infos.get(key)
+    if (known) return known
+    const isFull = this.#infos.size >= this.#maxOperations
+    const info = this.#make(method, origin, isFull ? { ...route, name: `${method} *` } : route, policy)
+    if (!isFull) this.#infos.set(key, info)
+    return info
+  }
+
+  #make(method: string, origin: string, route: FetchRoute & { readonly name: string }, policy: Policy | undefined) {
+    const binding: FetchBinding = {
+      auth: policy ? policy.auth : this.#authOf(origin),
+      timeoutMs: route.timeoutMs,
+    }
+    const info: OperationInfo = {
+      name: route.name,
+      protocol: 'fetch',
+      via: 'fetch',
+      kind: 'unary',
+      origin,
+      isIdempotent: route.idempotent ?? idempotent.test(method),
+      isOpenEnded: true,
+      isReplayable: (input: FetchInput) => input.isReplayable,
+      idempotency: route.idempotency ?? policy?.idempotency,
+      retry: route.retry,
+      binding,
+    }
+    return info
+  }
+}
+
+function toPolicy({ auth, idempotency, routes = {} }: OriginPolicy, inherited: Auth | undefined): Policy {
+  return {
+    auth: auth === false ? undefined : (auth ?? inherited),
+    idempotency,
+    routes: Object.entries(routes).map(([name, route]) => ({ ...route, name, pattern: patternOf(name) })),
+  }
+}
+
+/** `POST /v1/charges/{id}` as what a method and a path are held against. */
+function patternOf(route: string): RegExp {
+  const parts = route.split(/\{[^}/]*\}/).map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'))
+  return new RegExp(`^${parts.join('[^/]+')}$`)
+}

@@ -1,0 +1,149 @@
+import {
+  type CallHeaders,
+  HeaderMap,
+  type HeadersInit,
+  noHeaders,
+  readHeaders,
+} from '../../src/core/call/header-map.ts'
+import type { Signal } from '../../src/core/call/signal.ts'
+import { snapshot } from '../../src/core/call/snapshot.ts'
+import type { CallError } from '../../src/core/errors/error.ts'
+import { bodyKind, isUsed } from '../http/bytes.ts'
+import { ReplayBody } from '../http/replay-body.ts'
+import type { Answer } from '../http/responder.ts'
+import { page } from '../shared/base-url.ts'
+import type { FetchRequest } from './types.ts'
+
+/** What a fetch was called with, read once: the input of a call, over all its attempts. */
+export class FetchInput implements FetchRequest {
+  readonly method: string
+  readonly url: string
+  readonly origin: string
+  readonly path: string
+  /** Names in lower case. */
+  readonly record: CallHeaders
+  /** A text, bytes, a form, a Blob, or a {@link ReplayBody}. */
+  readonly body: unknown
+  readonly signal: Signal | undefined
+  readonly init: Readonly<Record<string, unknown>>
+  /** An error that the server has answered with: its body is handed out, if no attempt follows. */
+  kept: { readonly answer: Answer; readonly error: CallError } | undefined
+
+  constructor(url: URL, parts: Pick<FetchInput, 'method' | 'record' | 'body' | 'signal' | 'init'>) {
+    this.url = url.href
+    this.origin = url.origin
+    this.path = url.pathname
+    this.method = parts.method
+    this.record = parts.record
+    this.body = parts.body
+    this.signal = parts.signal
+    this.init = parts.init
+  }
+
+  get headers(): HeaderMap {
+    return new HeaderMap(this.record)
+  }
+
+  get isReplayable(): boolean {
+    return !(this.body instanceof ReplayBody) || this.body.isReplayable
+  }
+}
+
+type Init = Readonly<Record<string, unknown>>
+
+/** The members of a Request that a fetch takes over; what else one has belongs to its platform. */
+const copied = ['redirect', 'credentials', 'mode', 'cache', 'referrer', 'referrerPolicy', 'integrity', 'keepalive']
+const normalized = /^(?:get|head|post|put|delete|options)$/i
+const token = /^[!#$%&'*+\-.^_`|~\w]+$/
+
+/**
+ * Reads the arguments of a fetch, by the rules of the Fetch standard.
+ *
+ * @throws {TypeError} exactly where fetch does.
+ */
+export async function readArguments(input: unknown, init: unknown, replayBytes: number): Promise<FetchInput> {
+  const given = (init ?? {}) as Init
+  const request = isRequest(input) ? input : undefined
+  const url = readUrl(request ? request.url : input)
+  const { method: asked, headers: own, body: named, signal, ...rest } = given
+  const method = readMethod(asked ?? request?.method ?? 'GET')
+  const body =
+    named ?? (request && !('body' in given && named === null) ? await bodyOf(request, replayBytes) : undefined)
+  if (body !== undefined && body !== null && (method === 'GET' || method === 'HEAD'))
+    throw new TypeError('Request with GET/HEAD method cannot have body.')
+  const signalOf = signal === undefined ? request?.signal : signal
+  return new FetchInput(url, {
+    method,
+    record: readRecord(own ?? request?.headers),
+    body: readBody(body, replayBytes),
+    signal: (signalOf ?? undefined) as Signal | undefined,
+    init: request ? { ...taken(request), ...rest } : rest,
+  })
+}
+
+/** A Request of any platform's class. */
+function isRequest(input: unknown): input is Request {
+  return typeof input === 'object' && input !== null && 'url' in input && 'method' in input && 'headers' in input
+}
+
+function readUrl(input: unknown): URL {
+  try {
+    return new URL(String(input), page()?.href)
+  } catch (cause) {
+    throw new TypeError('Failed to parse URL', { cause })
+  }
+}
+
+function readMethod(method: unknown): string {
+  const text = String(method)
+  if (!token.test(text) || /^(?:connect|trace|track)$/i.test(text))
+    throw new TypeError(`'${text}' is no method for fetch.`)
+  return normalized.test(text) ? text.toUpperCase() : text
+}
+
+/** Headers, pairs, of which several may have one name, or a plain object. */
+function readRecord(headers: unknown): CallHeaders {
+  if (headers === undefined || headers === null) return noHeaders
+  const isPairs = typeof headers === 'object' && Symbol.iterator in headers
+  try {
+    return readHeaders(isPairs ? HeaderMap.from(headers as Iterable<[string, string]>) : (headers as HeadersInit))
+  } catch (cause) {
+    throw new TypeError('Invalid headers', { cause })
+  }
+}
+
+/**
+ * The body of a Request, whole where that is at hand: a length is sent then, and a browser sends no streams over
+ * HTTP/1.1; else its stream.
+ */
+async function bodyOf(request: Request, replayBytes: number): Promise<unknown> {
+  if (request.bodyUsed)
+    throw new TypeError('Cannot construct a Request with a Request object that has already been used.')
+  if (request.method === 'GET' || request.method === 'HEAD' || request.body === null) return undefined
+  if (request.body === undefined || page()) {
+    const blob = await request.blob()
+    return blob.size > 0 ? blob.slice(0, blob.size, '') : undefined
+  }
+  const body = new ReplayBody(request.body, replayBytes)
+  return (await body.wholeSoon()) ?? body
+}
+
+/** A copy of what the caller may change, and of a stream what is needed to send it again. */
+function readBody(body: unknown, replayBytes: number): unknown {
+  if (body === undefined || body === null) return undefined
+  if (typeof body === 'string' || body instanceof ReplayBody) return body
+  const kind = bodyKind(body)
+  if (kind === undefined || kind === 'factory') return String(body)
+  if (kind !== 'stream') return snapshot(body)
+  if (isUsed(body as object)) throw new TypeError('Response body object should not be disturbed or locked')
+  return new ReplayBody(body as ReadableStream, replayBytes)
+}
+
+function taken(request: Request): Init {
+  const init: Record<string, unknown> = {}
+  for (const name of copied) {
+    const value = request[name as keyof Request]
+    if (value !== undefined && value !== '') init[name] = value
+  }
+  return init
+}

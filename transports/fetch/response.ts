@@ -1,0 +1,68 @@
+import type { Call } from '../../src/core/call/call.ts'
+import { HeaderMap } from '../../src/core/call/header-map.ts'
+import type { Interceptor } from '../../src/core/call/interceptor.ts'
+import { trusted } from '../../src/core/call/interceptor.ts'
+import type { UnaryReply } from '../../src/core/call/reply.ts'
+import { CallError, isAnyCallError } from '../../src/core/errors/error.ts'
+import { httpFailure } from '../http/errors.ts'
+import { type Answer, describeResponse } from '../http/responder.ts'
+import type { FetchInput } from './request.ts'
+
+/** A reply whose message is a Response, which holds the call until its body is over. */
+export function toReply({ response, headers, finished, discard }: Answer): UnaryReply {
+  const reply = {
+    kind: 'unary',
+    message: response,
+    status: response.status,
+    headers,
+    trailers: HeaderMap.empty,
+    discard,
+  } as const
+  if (!finished) return reply
+  const ended = finished.then(() => undefined)
+  ended.catch(() => undefined)
+  return { ...reply, finished: ended }
+}
+
+/** The error inside of the chain that an answer of 400 and more is; its body stays unread. */
+export function toAnswerError(call: Call, { response, headers, redirected }: Answer): CallError {
+  const essence = (headers.get('content-type') ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? ''
+  const isKeyed = call.idempotencyKey !== undefined
+  const { status } = response
+  const failure = httpFailure(
+    { status, headers, redirected, body: undefined, essence, isKeyed },
+    call.scope.services.clock.wallNow(),
+  )
+  return new CallError(failure, call)
+}
+
+/**
+ * Stands before the whole chain: gives the caller of a fetch the answer that the last attempt has failed with, since a
+ * fetch does not reject for it.
+ */
+export function handOut(): Interceptor {
+  return trusted(function handOut(next) {
+    return (call) =>
+      next(call).catch((error: unknown) => {
+        const { kept } = call.input as FetchInput
+        if (!kept) throw error
+        const { answer } = kept
+        const isAnswer = isAnyCallError(error) && error.status === answer.response.status && !call.scope.isOver
+        if (!isAnswer) {
+          answer.discard()
+          throw error
+        }
+        // Whoever ends the call ends the body, whatever attempt it belongs to.
+        call.scope.onAbort((reason) => answer.abort(reason))
+        return toReply({ ...answer, response: finalAnswer(answer.response), discard: () => answer.discard() })
+      })
+  })
+}
+
+/** Tells clients that retry by themselves that it was done: layers must not multiply. */
+function finalAnswer(response: Response): Response {
+  const { status, statusText, body, url, redirected, type } = response
+  const headers = new Headers(response.headers)
+  headers.set('x-should-retry', 'false')
+  return describeResponse(new Response(body, { status, statusText, headers }), { url, redirected, type })
+}

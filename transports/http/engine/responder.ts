@@ -1,0 +1,143 @@
+import type { ErrorOrigin } from '../../../src/core/errors/error.ts'
+import { type HttpBodyReader, type OpenResponse, openBody } from '../body.ts'
+import { bodyKind, toReadable } from '../bytes.ts'
+import type { FetchOptions, HttpEngine, HttpRequest, HttpScope } from '../contract.ts'
+import { encodeBody } from '../encode-body.ts'
+import { toCallError } from '../fault.ts'
+import { ReplayBody } from '../replay-body.ts'
+import { type Answer, describeResponse, drainedBytes, type OpenRequest, type Responder } from '../responder.ts'
+import { isFetchReplaced } from './stock-fetch.ts'
+
+/**
+ * Gives Responses made of what an engine receives: undici's `dispatch` without the streams and objects of a fetch.
+ */
+export class EngineResponder implements Responder {
+  readonly #engine: HttpEngine
+  /** Takes what only a fetch can do, and everything where the platform's was replaced. */
+  readonly #fetch: Responder | undefined
+
+  constructor(engine: HttpEngine, fetch?: Responder) {
+    this.#engine = engine
+    this.#fetch = fetch
+  }
+
+  async respond(request: OpenRequest, scope: HttpScope, origin: ErrorOrigin): Promise<Answer> {
+    if (this.#fetch && (isFetchReplaced() || needsFetch(request))) return this.#fetch.respond(request, scope, origin)
+    const open = await openBody(this.#engine, toHttpRequest(request, origin), scope)
+    return new EngineAnswer(open, request.method, origin)
+  }
+
+  async close(): Promise<void> {
+    await this.#engine.close()
+  }
+}
+
+/** `data:` and `blob:`, a digest to be checked, a dispatcher for this request alone. */
+function needsFetch({ url, init }: OpenRequest): boolean {
+  return !/^https?:/i.test(url) || init.integrity !== undefined || init.dispatcher !== undefined
+}
+
+function toHttpRequest({ method, url, headers, credentialHeaders, body, init }: OpenRequest, origin: ErrorOrigin) {
+  const request: { -readonly [K in keyof HttpRequest]: HttpRequest[K] } = {
+    method,
+    url,
+    headers: headers.accept === undefined ? { accept: '*/*', ...headers } : headers,
+    credentialHeaders,
+    fetchOptions:
+      init.redirect === undefined ? undefined : { redirect: init.redirect as FetchOptions['redirect'] & {} },
+  }
+  if (body instanceof ReplayBody) {
+    request.body = () => body.open()
+    Object.defineProperty(request, 'isBodyReplayable', { get: () => body.isReplayable, enumerable: true })
+  } else if (body !== undefined) {
+    const encoded = encodeBody(
+      body,
+      { contentType: headers['content-type'], codecs: {}, queryStyle: undefined },
+      origin,
+    )
+    request.body = encoded.body
+    request.blob = encoded.blob
+    const own: Record<string, string> = { ...request.headers }
+    if (encoded.contentType !== undefined && isNamed(body)) own['content-type'] = encoded.contentType
+    if (encoded.length !== undefined) own['content-length'] = String(encoded.length)
+    request.headers = own
+  }
+  return request
+}
+
+/** Whether fetch says of a body by itself what it is. */
+function isNamed(body: unknown): boolean {
+  const kind = bodyKind(body)
+  return kind === 'text' || kind === 'params' || kind === 'form' || (kind === 'blob' && (body as Blob).type !== '')
+}
+
+const nullBody = [101, 204, 205, 304]
+
+/** A Response, and the reader of its body. */
+class EngineAnswer implements Answer {
+  readonly response: Response
+  readonly headers: OpenResponse['headers']
+  readonly redirected: OpenResponse['redirected']
+  readonly finished: Promise<unknown>
+  readonly #body: HttpBodyReader
+
+  constructor(
+    { status, statusText, headers, url, redirected, body }: OpenResponse,
+    method: string,
+    origin: ErrorOrigin,
+  ) {
+    this.headers = headers
+    this.redirected = redirected
+    this.finished = body.finished
+    this.#body = body
+    const hasBody = method !== 'HEAD' && !nullBody.includes(status)
+    const stream = hasBody ? toStream(body, origin) : null
+    const pairs = [...headers].filter(([name]) => name !== 'set-cookie')
+    const made = new Headers(pairs)
+    for (const cookie of headers.getSetCookie()) made.append('set-cookie', cookie)
+    this.response = describeResponse(new Response(stream, { status, statusText: statusText ?? '', headers: made }), {
+      url: withoutFragment(url),
+      redirected: redirected !== undefined,
+      type: 'basic',
+    })
+  }
+
+  discard(): void {
+    drain(this.#body).catch(() => undefined)
+  }
+
+  abort(reason: unknown): void {
+    this.#body.abort(reason)
+  }
+}
+
+async function drain(body: HttpBodyReader): Promise<void> {
+  let size = 0
+  for await (const chunk of body) {
+    size += chunk.byteLength
+    if (size > drainedBytes) return
+  }
+}
+
+/** Closes the wire of a body that was collected unread. */
+const unread = new FinalizationRegistry<HttpBodyReader>((body) => body.cancel())
+
+/** What the wire reports is what fetch reports: `terminated`. */
+function toStream(body: HttpBodyReader, origin: ErrorOrigin): ReadableStream<Uint8Array> {
+  const source = {
+    next: () =>
+      body.next().catch((error: unknown) => {
+        const known = toCallError(error, origin)
+        throw known === error ? error : new TypeError('terminated', { cause: known })
+      }),
+  }
+  const stream = toReadable(source, () => body.cancel())
+  unread.register(stream, body)
+  return stream
+}
+
+function withoutFragment(url: string): string {
+  const parsed = new URL(url)
+  parsed.hash = ''
+  return parsed.href
+}

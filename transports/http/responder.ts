@@ -1,0 +1,55 @@
+import type { HeaderMap } from '../../src/core/call/header-map.ts'
+import type { ErrorOrigin } from '../../src/core/errors/error.ts'
+import type { HttpOptions, HttpScope } from './contract.ts'
+import type { Redirected } from './progress.ts'
+
+/** A request as a `fetch` was given it: the body in any of its forms, and what only a platform's fetch understands. */
+export interface OpenRequest {
+  readonly method: string
+  readonly url: string
+  /** Names in lower case. */
+  readonly headers: Readonly<Record<string, string>>
+  /** Names of the headers above that carry a credential of ours: never sent to another origin. */
+  readonly credentialHeaders?: readonly string[] | undefined
+  readonly body: unknown
+  /** What else the caller has said: `redirect`, `credentials`, `cache` …, and what platforms add to that. */
+  readonly init: Readonly<Record<string, unknown>>
+  /** The caller's own: it reaches the body of a response that nobody else watches. */
+  readonly signal: AbortSignal | undefined
+}
+
+/** A response whose body is not read yet. */
+export interface Answer {
+  readonly response: Response
+  readonly headers: HeaderMap
+  readonly redirected?: Redirected | undefined
+  /** Settles when the body is over, in whatever way; undefined where the platform alone knows. */
+  readonly finished?: Promise<unknown> | undefined
+  /** Nobody will read the body: a short rest is read away, which keeps the connection; else that is closed. */
+  discard(): void
+  /** Ends the body with a reason. */
+  abort(reason: unknown): void
+}
+
+/** One way to get a platform's Response. `respond` rejects with an HttpFaultError, or the reason of the scope's abort. */
+export interface Responder {
+  respond(request: OpenRequest, scope: HttpScope, origin: ErrorOrigin): Promise<Answer>
+  close(): Promise<void>
+}
+
+/** Which way; see `#platform`. */
+export type CreateResponder = (options: Pick<HttpOptions, 'http' | 'dispatcher'>) => Responder
+
+/** A body of at most this is read to its end where nobody wants it, which keeps the connection; bytes. */
+export const drainedBytes = 65_536
+
+/** What a Response that was made says of where it came from; its clones say the same. */
+export function describeResponse(response: Response, facts: Pick<Response, 'url' | 'redirected' | 'type'>): Response {
+  const { url, redirected, type } = facts
+  return Object.defineProperties(response, {
+    url: { value: url, configurable: true },
+    redirected: { value: redirected, configurable: true },
+    type: { value: type, configurable: true },
+    clone: { value: () => describeResponse(Response.prototype.clone.call(response), facts), configurable: true },
+  })
+}
