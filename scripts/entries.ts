@@ -6,8 +6,8 @@ export const entries = {
   graphql: 'transports/graphql.ts',
   'grpc-web': 'transports/grpc-web.ts',
   sse: 'transports/sse.ts',
-  fetch: 'transports/fetch.ts',
   websocket: 'transports/websocket.ts',
+  fetch: 'transports/fetch.ts',
   testing: 'transports/testing.ts',
 } as const
 
