@@ -38,7 +38,7 @@ it('5,000 open event streams: heap of each', async () => {
   const perStream = ((await settle()) - before) / streams
   console.log(`heap of an open event stream: ${(perStream / 1024).toFixed(1)} KB`)
   expect(told).toBe(streams + 100)
-  expect(perStream, 'bytes a stream').toBeLessThan(16 * 1024)
+  expect(perStream, 'bytes a stream').toBeLessThan(12 * 1024)
   for (const stop of stops) stop()
   await client.close()
   server.kill()

@@ -66,8 +66,16 @@ export class RecentCursors {
     for (let index = Math.max(0, items.length - limit); index < items.length; index++) {
       const { cursor, mark, message } = items[index] as Item
       if (!cursor) continue
-      this.#ring[next] = cursor.length < 13 ? cursor : detach(cursor)
-      this.#marks[next] = mark ?? fingerprintOf(message)
+      const text = cursor.length < 13 ? cursor : detach(cursor)
+      const print = mark ?? fingerprintOf(message)
+      if (this.#ring.length === 0) {
+        // A literal takes no room for more: most streams are quiet ones.
+        this.#ring = [text]
+        this.#marks = [print]
+      } else {
+        this.#ring[next] = text
+        this.#marks[next] = print
+      }
       next = next + 1 === limit ? 0 : next + 1
     }
     this.#next = next

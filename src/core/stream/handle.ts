@@ -110,7 +110,7 @@ export class StreamHandle<Message> implements Duplex<unknown, Message>, AsyncIte
     const isFed = this.#holder === observers
     if (!isFed && !this.#hold(observers) && (observer.next || observer.gap)) throw this.refusal(alreadyRead)
     const remove = observers.add(observer)
-    if (!isFed && this.#holder === observers) this.#feed(observers).catch(noop)
+    if (!isFed && this.#holder === observers) this.#feed(observers)
     return () => {
       remove()
       if (observers.isEmpty && this.#holder === observers) this.#close()
@@ -121,13 +121,17 @@ export class StreamHandle<Message> implements Duplex<unknown, Message>, AsyncIte
     this.close().catch(noop)
   }
 
-  /** What it fails with the observers have been told by then. */
-  async #feed(observers: StreamObservers<Message>): Promise<void> {
+  /** What it fails with the observers have been told by then. No async function: thousands of streams may wait here. */
+  #feed(observers: StreamObservers<Message>): void {
     const tell = (message: Message) => observers.tell(message)
-    for (let result = await this.#read(observers); !result.done; result = await this.#read(observers)) {
+    const read = (): void => void this.#read(observers).then(told, noop)
+    const told = (result: IteratorResult<Message>): void => {
+      if (result.done) return
       tell(result.value)
       this.#reader.drain(tell)
+      read()
     }
+    read()
   }
 
   #read(who: object): Promise<IteratorResult<Message>> {

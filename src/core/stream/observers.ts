@@ -29,7 +29,8 @@ export class StreamObservers<Message> {
   /** Returns what removes it. */
   add(observer: Observer<Message>): () => void {
     const seat = { observer }
-    this.#seats = [...this.#seats, seat]
+    // A literal takes no room for more: mostly there is one.
+    this.#seats = this.isEmpty ? [seat] : [...this.#seats, seat]
     return () => this.#remove(seat)
   }
 

@@ -46,7 +46,9 @@ export class ReceiveQueue {
   /** Tells when the producer ends or fails, at once, not only when the reader gets there. Any number may listen. */
   onSettled(listener: (end: SourceEnd) => void): void {
     const { settled } = this
-    if (!settled) (this.#listeners ??= []).push(listener)
+    // A literal takes no room for more: mostly there is one.
+    if (!settled && this.#listeners) this.#listeners.push(listener)
+    else if (!settled) this.#listeners = [listener]
     else if (settled.kind !== 'left') this.#tell(listener, settled)
   }
 

@@ -14,6 +14,8 @@ export interface DispatchController {
   abort(reason: Error): void
   pause(): void
   resume(): void
+  /** Views of what the socket read; undici sets it for whoever wants them, and needs it no more. */
+  rawHeaders?: unknown
 }
 
 /** An undici Dispatcher of any version: the handler speaks the API of 7 and 8 and the older one. */

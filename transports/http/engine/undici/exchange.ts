@@ -117,7 +117,7 @@ export class UndiciExchange implements HttpControl {
     this.#scope.mark(this.#progress.phase, this.#progress.sent)
   }
 
-  onResponseStart(_controller: DispatchController, status: number, headers: HeaderRecord, statusText?: string): void {
+  onResponseStart(controller: DispatchController, status: number, headers: HeaderRecord, statusText?: string): void {
     if (status < 200 || this.#state !== 'sent') return
     if (
       status < 400 &&
@@ -134,6 +134,8 @@ export class UndiciExchange implements HttpControl {
     }
     this.#state = 'answered'
     this.#progress = answered
+    // Slices of what the socket read: they would keep all of it for as long as a stream lasts.
+    if (this.#connection) controller.rawHeaders = null
     this.#scope.mark('body', 'yes')
     if (headers['content-encoding'] !== undefined)
       this.#sink = decoded(this.#sink, headers, status, this.#request.method, this.#scope)
