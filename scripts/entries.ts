@@ -6,6 +6,7 @@ export const entries = {
   graphql: 'transports/graphql.ts',
   'grpc-web': 'transports/grpc-web.ts',
   sse: 'transports/sse.ts',
+  'event-source': 'transports/event-source.ts',
   websocket: 'transports/websocket.ts',
   fetch: 'transports/fetch.ts',
   testing: 'transports/testing.ts',

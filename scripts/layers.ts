@@ -32,6 +32,11 @@ export const layers: readonly { readonly files: string; readonly may: readonly s
     why: 'no protocol knows another',
   })),
   {
+    files: 'transports/event-source/**',
+    may: ['src/core/**', 'transports/{event-source,sse,http,shared}/**'],
+    why: 'another face of the same protocol: it knows the room of event streams',
+  },
+  {
     files: 'transports/http/**',
     may: ['src/core/**', 'transports/http/**', 'transports/shared/**'],
     why: 'the wire knows no protocol',
@@ -52,6 +57,11 @@ export const layers: readonly { readonly files: string; readonly may: readonly s
     why: 'a platform chooses engines and drivers',
   },
   { files: 'transports/testing.ts', may: ['src/core/**', 'transports/memory.ts'], why: 'the sub-path of tests' },
+  {
+    files: 'transports/event-source.ts',
+    may: ['src/core/**', 'src/{client,create-client}.ts', 'transports/{event-source,http,shared}/**'],
+    why: 'what stands in for the platform makes its own client',
+  },
   {
     files: 'transports/grpc-web.ts',
     may: ['src/core/**', 'transports/{grpc,http,shared}/**'],

@@ -16,6 +16,7 @@ const core = "export { createClient } from 'polywire';"
 const programs = {
   rest: "export { get, post, restTransport } from 'polywire/rest';",
   sse: "export { events, sseTransport } from 'polywire/sse';",
+  'event-source': "export { createEventSource, EventSource } from 'polywire/event-source';",
   websocket: "export { channel, websocketTransport } from 'polywire/websocket';",
   graphql: "export { graphqlTransport, mutation, query } from 'polywire/graphql';",
   'grpc-web': "export { grpcWebTransport, rpc } from 'polywire/grpc-web';",
@@ -48,6 +49,14 @@ const rows: readonly Row[] = [
     besideRest: true,
     libraries: ['eventsource-parser'],
     barKb: 13.5,
+    limitKb: 17,
+  },
+  {
+    name: 'EventSource, beside REST',
+    programs: ['event-source'],
+    besideRest: true,
+    libraries: ['eventsource-parser'],
+    barKb: 17,
     limitKb: 17,
   },
   { name: 'WebSocket, beside REST', programs: ['websocket'], besideRest: true, barKb: 20, limitKb: 24.8 },

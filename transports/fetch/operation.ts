@@ -1,5 +1,6 @@
 import type { Auth } from '../../src/core/call/auth.ts'
 import type { OperationInfo } from '../../src/core/call/operation.ts'
+import { nameOfPath } from '../shared/path-name.ts'
 import type { FetchInput } from './request.ts'
 import type { FaceOptions, FetchRequest, FetchRoute, OriginPolicy } from './types.ts'
 
@@ -10,8 +11,6 @@ export interface FetchBinding {
 }
 
 const idempotent = /^(?:GET|HEAD|PUT|DELETE|OPTIONS|QUERY)$/
-/** Numbers, UUIDs, long hexadecimals, and long tokens that hold a digit: what names one thing among many. */
-const id = /^(?:\d+|[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}|[\da-f]{16,}|(?=.*\d)[\w~-]{20,})$/i
 const defaultMaxOperations = 1_000
 
 /**
@@ -21,8 +20,7 @@ const defaultMaxOperations = 1_000
  * createFetch({ operationOf: (request) => request.headers.get('x-operation') ?? operationOf(request) })
  */
 export function operationOf({ method, path }: Pick<FetchRequest, 'method' | 'path'>): string {
-  const parts = path.split('/').map((part) => (id.test(part) ? '{n}' : part))
-  return `${method} ${parts.join('/')}`
+  return `${method} ${nameOfPath(path)}`
 }
 
 interface Route extends FetchRoute {

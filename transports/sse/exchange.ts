@@ -33,8 +33,7 @@ export interface SseSettings {
   readonly maxEventBytes: number
   /** Made for `maxEventBytes`; shared by all streams of a transport. */
   readonly parsers: EventParsers
-  /** @defaultValue 'plain' */
-  readonly cursorWay?: CursorWay
+  readonly cursorWay: CursorWay
   /** The stream has opened without the header, which kept it from opening. */
   onOmitted?(): void
   /** Who is told of a stream that brings nothing. @defaultValue nobody */
@@ -120,13 +119,14 @@ class SseExchange implements HttpSink, EventStreamSink, StreamReply, SourceOptio
     return this.#trailers.promise
   }
 
-  get #way(): CursorWay {
-    return this.#settings.cursorWay ?? 'plain'
-  }
-
   /** The server was not told where the stream goes on. */
   get isWithoutCursor(): boolean {
-    return this.#way === 'omitted'
+    return this.#settings.cursorWay === 'omitted'
+  }
+
+  /** Every event is wanted, a repeat too. */
+  get sifted(): StreamReply['sifted'] {
+    return this.#settings.reader.marks && { isExact: true }
   }
 
   continuity(): Continuity {
@@ -137,7 +137,7 @@ class SseExchange implements HttpSink, EventStreamSink, StreamReply, SourceOptio
     this.#head = head
     this.#control = control
     const kind = failures.kindOf(head)
-    this.#settings.life.answered(this.#way, kind === 'stream')
+    this.#settings.life.answered(this.#settings.cursorWay, kind === 'stream')
     if (kind === 'error') this.#state = 'refused'
     else if (kind === 'wrong-type') this.#refuse(failures.wrongTypeFailure(head.headers))
     else this.#open(kind === 'over')
@@ -165,10 +165,13 @@ class SseExchange implements HttpSink, EventStreamSink, StreamReply, SourceOptio
 
   onEvent(type: string, data: string, id: string | undefined, cursor: string | undefined): void {
     if (this.#end) return
-    if (cursor !== undefined) this.#cursor = cursor
     const { reader, life } = this.#settings
     let message: unknown
     let isJudged = false
+    if (cursor !== undefined) {
+      this.#cursor = cursor
+      reader.moved?.(cursor)
+    }
     try {
       const last = reader.lastness?.(type, data, id)
       if (last) this.#end = { failure: undefined }
@@ -190,7 +193,9 @@ class SseExchange implements HttpSink, EventStreamSink, StreamReply, SourceOptio
   }
 
   onCursor(cursor: string): void {
-    if (!this.#end) this.#cursor = cursor
+    if (this.#end) return
+    this.#cursor = cursor
+    this.#settings.reader.moved?.(cursor)
   }
 
   onRetry(ms: number): void {
@@ -222,8 +227,8 @@ class SseExchange implements HttpSink, EventStreamSink, StreamReply, SourceOptio
     if (this.#state === 'open') this.#over(failures.dropFailure(fault))
     else if (this.#state === 'refused') this.#refuseByStatus()
     else {
-      this.#settings.life.unanswered(this.#way)
-      this.#refuse(failures.openFailure(fault, this.#way === 'preflighted'))
+      this.#settings.life.unanswered(this.#settings.cursorWay)
+      this.#refuse(failures.openFailure(fault, this.#settings.cursorWay === 'preflighted'))
     }
   }
 
@@ -235,10 +240,12 @@ class SseExchange implements HttpSink, EventStreamSink, StreamReply, SourceOptio
   }
 
   #open(isOver: boolean): void {
-    const { idleTimeoutMs, life, parsers, hints, page = pageLife() } = this.#settings
+    const { idleTimeoutMs, life, parsers, reader, hints, page = pageLife() } = this.#settings
     this.#state = 'open'
     this.#stream = new EventStream(this, parsers)
     this.#source = new Source(this)
+    const { marks } = reader
+    if (marks && !isOver) this.#source.push({ message: marks.opened(this.#head) })
     this.#wantsCuts = hints?.wantsCuts(this.call) === true
     if (this.isWithoutCursor) {
       this.#settings.onOmitted?.()
@@ -299,7 +306,10 @@ class SseExchange implements HttpSink, EventStreamSink, StreamReply, SourceOptio
   /** Nothing more comes of this connection. */
   #over(failure: Failure | undefined): void {
     this.#leave()
-    if (failure) this.#source.fail(this.#error(failure))
+    const error = failure && this.#error(failure)
+    const { marks } = this.#settings.reader
+    if (error && marks) this.#source.push({ message: marks.dropped(error) })
+    if (error) this.#source.fail(error)
     else this.#source.finish()
   }
 

@@ -1,8 +1,10 @@
 import type { Operation, OperationInfo, ResumeSpec } from '../../src/core/call/operation.ts'
 import { type Schema, validating } from '../../src/core/call/schema.ts'
+import type { CallError } from '../../src/core/errors/error.ts'
 import { oneOf, type RulesOf, takes } from '../../src/core/options.ts'
 import { openingOption } from '../../src/core/resume/options.ts'
 import { defineServerStream } from '../../src/core/stream/streaming.ts'
+import type { HttpHead } from '../http/contract.ts'
 import { toEvent } from '../http/event-stream/event-stream.ts'
 import { headersOf, inputReader, type RequestInput } from '../http/input.ts'
 import { PathTemplate } from '../http/path.ts'
@@ -16,6 +18,16 @@ export interface EventReader {
   read(type: string, data: string, id: string | undefined): unknown
   /** How an event ends the stream, if it does: as its last message, or unseen. */
   lastness?(type: string, data: string, id: string | undefined): 'deliver' | 'drop' | undefined
+  /** The last event id has moved, with an event or without one; told before the event. */
+  moved?(cursor: string): void
+  /**
+   * Messages that mark the beginning of a connection, and its failure behind all that it has brought. Whoever wants them
+   * is told all that comes: nothing is sifted.
+   */
+  readonly marks?: {
+    opened(head: HttpHead): unknown
+    dropped(error: CallError): unknown
+  }
 }
 
 /** What the transport needs to know of an operation. */
@@ -23,8 +35,10 @@ export interface SseBinding {
   readonly method: 'GET' | 'POST'
   /** The method of a re-open. */
   readonly reopenMethod: 'GET' | 'POST'
-  readonly template: PathTemplate
+  readonly template: Pick<PathTemplate, 'fill' | 'hasQuery'>
   readonly reader: EventReader
+  /** The body is a text that is sent as it is, and no JSON. */
+  readonly isRawBody?: boolean
 }
 
 type Schemas = Readonly<Record<string, Schema<any, any>>>

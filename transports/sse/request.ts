@@ -60,7 +60,7 @@ export class SseRequests {
     const binding = call.operation.binding as SseBinding
     const input = call.input as RequestParts
     const method = call.isReopen || call.cursor !== undefined ? binding.reopenMethod : binding.method
-    const body = method === 'POST' ? bodyOf(input, call) : undefined
+    const body = method === 'POST' ? bodyOf(input, binding, call) : undefined
     const headers = this.#headers(call, input, body !== undefined, cursorWay)
     return {
       method,
@@ -122,9 +122,9 @@ export class SseRequests {
 }
 
 /** Written once, so that every attempt sends the same bytes whatever becomes of the object. */
-function bodyOf(input: RequestParts, call: Call): string | undefined {
+function bodyOf(input: RequestParts, { isRawBody }: SseBinding, call: Call): string | undefined {
   const { body } = input
-  if (body === undefined) return undefined
+  if (body === undefined || isRawBody) return body as string | undefined
   const encode = () => ({
     body: stringifyJson(body, 'the body', call),
     contentType: 'application/json',

@@ -53,7 +53,8 @@ export interface Observer<Message> {
   /** The stream ended; nothing follows. */
   end?(): void
   gap?(gap: Gap): void
-  state?(state: StreamState): void
+  /** @param reason - what has interrupted the stream, where it is `waiting` or `suspended`. */
+  state?(state: StreamState, reason?: CallError): void
 }
 
 /** What a stream answered when it opened. */

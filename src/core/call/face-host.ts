@@ -5,7 +5,7 @@ import type { OperationInfo } from './operation.ts'
 import type { Transport } from './transport.ts'
 
 /**
- * What a face (a `fetch`) needs of a client: a route of its own through the client's chain, whose calls share budget,
+ * What a face (a `fetch`, an `EventSource`) needs of a client: a route of its own through the client's chain, whose calls share budget,
  * waits, refreshes and life with all others.
  */
 export interface FaceHost {
@@ -14,10 +14,12 @@ export interface FaceHost {
    *
    * @param outermost - stands before the whole chain: what it gives is what the caller gets.
    */
-  addFace(via: string, transport: Transport, outermost: Interceptor): void
+  addFace(via: string, transport: Transport, ...outermost: readonly Interceptor[]): void
+  /** Takes it away again, and closes its transport. */
+  removeFace(via: string): void
   /** Runs one unary call; gives its message. */
   run(info: OperationInfo, input: unknown, options: CallOptions): Promise<unknown>
-  /** The credentials of an origin that one of the client's transports calls; undefined where none does, or it has none. */
+  /** The credentials of an origin that one of the client's own transports calls; undefined where none does, or it has none. */
   authOf(origin: string): Auth | undefined
   close(): Promise<void>
 }

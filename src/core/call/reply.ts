@@ -28,7 +28,7 @@ export interface StreamReply {
   /** What the server's cursors promise; read each time, since it may become known later. */
   readonly continuity: () => Continuity
   /** While it is exact, the transport itself drops repeats and shows gaps: nobody else needs to remember cursors. */
-  readonly sifted?: { readonly isExact: boolean }
+  readonly sifted?: { readonly isExact: boolean } | undefined
   /** It was opened again without its cursor, which the transport could not send: what lies between is unknown. */
   readonly isWithoutCursor?: boolean
 }

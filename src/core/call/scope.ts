@@ -1,4 +1,4 @@
-import type { FailedAttempt } from '../errors/error.ts'
+import type { CallError, FailedAttempt } from '../errors/error.ts'
 import type { Phase, Sent } from '../errors/failure.ts'
 import { notify } from '../guard.ts'
 import type { RetryLimits } from '../retry/limits.ts'
@@ -54,7 +54,7 @@ export class Scope {
   /** When the attempt under way began to connect, of the monotonic clock (root only). */
   connectingAt = 0
   /** Who wants to know: the stream's handle (root only). */
-  onStreamState: ((state: StreamState) => void) | undefined
+  onStreamState: ((state: StreamState, reason: CallError | undefined) => void) | undefined
   /** Where it stands among the calls of its client that are not over; -1 where it does not (root only). */
   liveIndex = -1
   /** Aborted or ended: nothing may be started for this call, and what arrives is closed. Set by `abort` and `end`. */
@@ -108,13 +108,13 @@ export class Scope {
     if (root.sent === 'no' || sent === 'yes') root.sent = sent
   }
 
-  /** Publishes how the stream stands. */
-  setStreamState(state: StreamState): void {
+  /** Publishes how the stream stands, and why it waits. */
+  setStreamState(state: StreamState, reason?: CallError): void {
     const root = this.root
     if (root.streamState === state || root.streamState === 'closed') return
     root.streamState = state
     if (state === 'connecting') root.connectingAt = this.services.clock.now()
-    root.onStreamState?.(state)
+    root.onStreamState?.(state, reason)
   }
 
   /** Ends the call with `reason`: closes wire, sleeps and waits, and settles the caller. The first reason stands. */

@@ -42,7 +42,7 @@ export async function openByPolicy(
         throw withHistory(error, root.failures, 'wait_exceeds_deadline')
       root.failures.push(toFailedAttempt(error))
       telemetry?.event?.({ type: 'retry', call, waitMs: Math.round(plan.waitMs), error })
-      await bounded(call.scope, () => waited(call, plan))
+      await bounded(call.scope, () => waited(call, plan, error))
     }
   }
 }
@@ -71,11 +71,11 @@ function isSafe({ operation, input }: Call, error: CallError): boolean {
   return operation.isIdempotent || error.sent === 'no' || failureOf(error).isUnexecuted === true
 }
 
-function waited(call: Call, plan: WaitPlan): Promise<void> {
+function waited(call: Call, plan: WaitPlan, reason: CallError): Promise<void> {
   const { scope } = call
   return new Promise((resolve) => {
     const wait = new ResumeWait(plan, {
-      onWaiting: (state) => scope.setStreamState(state),
+      onWaiting: (state) => scope.setStreamState(state, reason),
       onWaited() {
         off()
         scope.setStreamState('connecting')

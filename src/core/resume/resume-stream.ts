@@ -44,6 +44,8 @@ export class ResumingStream implements SpliceOwner, StreamReply, Waiting {
   /** Of the attempt that is opening or open; the first one runs in the call's own. */
   #scope: Scope | undefined
   #waiting: ResumeWait | undefined
+  /** Why it waits. */
+  #interruption: CallError | undefined
   /** The cursor that the attempt under way was opened after. */
   #sentCursor: string | undefined
   readonly #trailers = new LateTrailers()
@@ -141,15 +143,16 @@ export class ResumingStream implements SpliceOwner, StreamReply, Waiting {
     }
     const cursor = this.#splice.cursor || undefined
     telemetry?.event?.({ type: 'resume', call: this.#call, cursor, waitMs: Math.round(plan.waitMs), error })
+    this.#interruption = error
     this.#waiting = new ResumeWait(plan, this)
   }
 
   onWaiting(state: StreamState): void {
-    this.#call.scope.setStreamState(state)
+    this.#call.scope.setStreamState(state, this.#interruption)
   }
 
   onWaited(): void {
-    this.#waiting = undefined
+    this.#waiting = this.#interruption = undefined
     this.#call.scope.setStreamState('connecting')
     this.#call.scope.root.reopens++
     const scope = this.#call.scope.fork()

@@ -44,7 +44,7 @@ export class StreamHandle<Message> implements Duplex<unknown, Message>, AsyncIte
     this.#prepare = prepare
     this.#reader = new StreamReader(this)
     scope.onAbort((reason) => this.#finish(reason))
-    scope.onStreamState = (state) => this.#tellState(state)
+    scope.onStreamState = (state, reason) => this.#tellState(state, reason)
   }
 
   get opened(): Promise<StreamHead> {
@@ -258,9 +258,9 @@ export class StreamHandle<Message> implements Duplex<unknown, Message>, AsyncIte
     this.#observers?.finish(failure)
   }
 
-  #tellState(state: StreamState): void {
+  #tellState(state: StreamState, reason: CallError | undefined): void {
     if (this.#call) this.scope.services.telemetry?.event?.({ type: 'state', call: this.#call, state })
-    this.#observers?.state(state)
+    this.#observers?.state(state, reason)
   }
 
   #left(): CallError {

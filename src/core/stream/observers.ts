@@ -1,5 +1,6 @@
 import type { Observer } from '../call/call-types.ts'
 import type { Telemetry } from '../call/telemetry.ts'
+import type { CallError } from '../errors/error.ts'
 import { notify } from '../guard.ts'
 import { isGap } from './gap.ts'
 import type { StreamState } from './state.ts'
@@ -53,8 +54,8 @@ export class StreamObservers<Message> {
     }
   }
 
-  state(state: StreamState): void {
-    for (const { observer } of this.#seats) this.#notify('state', () => observer.state?.(state))
+  state(state: StreamState, reason: CallError | undefined): void {
+    for (const { observer } of this.#seats) this.#notify('state', () => observer.state?.(state, reason))
   }
 
   /** The stream is over: nothing follows. */

@@ -48,6 +48,7 @@ async function open() {
     reader: { read: (_type: string, data: string) => data },
     life: new SseLife(),
     idleTimeoutMs: undefined,
+    cursorWay: 'plain' as const,
     maxEventBytes: 1000,
     parsers: new EventParsers(1000),
     page: new PageLife(page, clock),

@@ -1,0 +1,104 @@
+import type { Observer } from '../../src/core/call/call-types.ts'
+import { CallError, isAnyCallError } from '../../src/core/errors/error.ts'
+import type { Gap } from '../../src/core/stream/gap.ts'
+import type { StreamState } from '../../src/core/stream/state.ts'
+import type { HttpHead } from '../http/contract.ts'
+import type { EventReader } from '../sse/operation.ts'
+
+/** What an event source hears of its stream, in order. */
+export interface FeedOwner {
+  opened(): void
+  message(event: MessageEvent): void
+  /** The stream is `back` soon, `over`, or goes on though something of it is lost. */
+  failed(error: CallError, then: 'back' | 'over' | 'on'): void
+}
+
+/** A connection has opened, or failed with an error behind all that it has brought. */
+class Mark {
+  readonly error: CallError | undefined
+
+  constructor(error?: CallError) {
+    this.error = error
+  }
+}
+
+/**
+ * Reads one event stream over all its connections: makes the platform's events while they are parsed, and brings the
+ * states of the stream in line with them, since those are told at once, and events when they are read.
+ */
+export class EventFeed implements EventReader, Observer<unknown> {
+  readonly #owner: FeedOwner
+  /** As far as it has been parsed. */
+  #lastEventId: string
+  /** Of the connection that is parsed, behind all redirects. */
+  #origin = ''
+  /** A connection has been opened, and its end is still to be read. */
+  #isBehind = false
+  /** Why the stream waits, where that is still to be told. */
+  #reason: CallError | undefined
+
+  constructor(owner: FeedOwner, lastEventId: string) {
+    this.#owner = owner
+    this.#lastEventId = lastEventId
+  }
+
+  readonly marks = {
+    opened: ({ url }: HttpHead): Mark => {
+      this.#origin = URL.canParse(url) ? new URL(url).origin : ''
+      this.#isBehind = true
+      return new Mark()
+    },
+    dropped: (error: CallError): Mark => new Mark(error),
+  }
+
+  read(type: string, data: string): MessageEvent {
+    return new MessageEvent(type, { data, origin: this.#origin, lastEventId: this.#lastEventId })
+  }
+
+  moved(cursor: string): void {
+    this.#lastEventId = cursor
+  }
+
+  next(message: unknown): void {
+    if (!(message instanceof Mark)) this.#owner.message(message as MessageEvent)
+    else if (!message.error) this.#owner.opened()
+    else {
+      this.#isBehind = false
+      this.#interrupted(this.#reason)
+    }
+  }
+
+  state(state: StreamState, reason?: CallError): void {
+    if (state !== 'waiting' && state !== 'suspended') {
+      if (state === 'connecting') this.#reason = undefined
+    } else if (this.#reason === undefined) {
+      this.#reason = reason
+      if (!this.#isBehind) this.#interrupted(reason)
+    }
+  }
+
+  gap({ reason }: Gap): void {
+    if (reason === 'no_cursor') return
+    const message = `events were lost (${reason}): load the present state`
+    this.#owner.failed(new CallError({ code: 'data_loss', message, phase: 'stream', sent: 'yes' }), 'on')
+  }
+
+  error(error: unknown): void {
+    this.#owner.failed(toCallError(error), 'over')
+  }
+
+  end(): void {
+    const message = 'the server ended the event stream for good'
+    this.#owner.failed(new CallError({ code: 'failed_precondition', message, phase: 'stream', sent: 'yes' }), 'over')
+  }
+
+  #interrupted(reason: CallError | undefined): void {
+    if (reason) this.#owner.failed(reason, 'back')
+  }
+}
+
+/** Whatever keeps a stream from being opened, an abort of the client too. */
+export function toCallError(cause: unknown): CallError {
+  if (isAnyCallError(cause)) return cause
+  return new CallError({ code: 'internal', message: 'the event stream failed: see cause', cause })
+}

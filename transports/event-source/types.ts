@@ -1,0 +1,138 @@
+import type { Auth } from '../../src/core/call/auth.ts'
+import type { HeadersInit } from '../../src/core/call/header-map.ts'
+import type { Interceptor } from '../../src/core/call/interceptor.ts'
+import type { Telemetry } from '../../src/core/call/telemetry.ts'
+import type { CallError } from '../../src/core/errors/error.ts'
+import type { OpeningOptions } from '../../src/core/resume/options.ts'
+import type { RetryOptions } from '../../src/core/retry/options.ts'
+import type { Clock } from '../../src/core/time/clock.ts'
+import type { HttpOptions } from '../http/contract.ts'
+
+// The platform's own types where there are some, so that what is declared here fits them; else as much as is needed.
+/** An event of the platform. */
+export type PlatformEvent = typeof globalThis extends { Event: { prototype: infer E } } ? E : { readonly type: string }
+/** An EventTarget of the platform. */
+export type PlatformEventTarget = typeof globalThis extends { EventTarget: { prototype: infer T } }
+  ? T
+  : { dispatchEvent(event: PlatformEvent): boolean }
+/** A MessageEvent of the platform. */
+export type PlatformMessageEvent = typeof globalThis extends { MessageEvent: { prototype: infer E } }
+  ? E
+  : PlatformEvent & { readonly data: any; readonly origin: string; readonly lastEventId: string }
+
+/** What an `error` event says beside being one. */
+export interface EventSourceErrorEvent {
+  readonly type: string
+  /** What went wrong. `readyState` says whether the stream comes back (`CONNECTING`) or not (`CLOSED`). */
+  readonly error: CallError
+  /** The HTTP status, where the server answered with one that is no event stream. */
+  readonly code: number | undefined
+  /** That of the error. */
+  readonly message: string
+}
+
+/** What may be said of one stream, beyond its URL. */
+export interface EventSourceInit extends Pick<HttpOptions, 'http' | 'dispatcher'> {
+  /** Cookies go to other origins, too. @defaultValue false */
+  readonly withCredentials?: boolean | undefined
+  readonly headers?: HeadersInit | undefined
+  /** @defaultValue 'GET' */
+  readonly method?: 'GET' | 'POST' | undefined
+  /** Of a POST: a text is sent as it is, anything else as JSON. */
+  readonly body?: unknown
+  /** Where the stream begins: behind this event of an earlier run. */
+  readonly lastEventId?: string | undefined
+  /** Credentials for each connection, refreshed and sent again after a 401; for the origin of the URL alone. */
+  readonly auth?: Auth | false | undefined
+  /** How the first opening is tried again, instead of {@link opening}. @defaultValue as `opening` says */
+  readonly retry?: RetryOptions | false | undefined
+  /** Bounds each opening; ms. @defaultValue 30_000 */
+  readonly timeoutMs?: number | undefined
+  /** How it is opened for the first time. @defaultValue { maxAttempts: Infinity }: as it is opened again */
+  readonly opening?: OpeningOptions | undefined
+  /** Silence after which an open connection is taken for dead; ms, Infinity for never. @defaultValue 45_000 once the server has sent a comment, else never */
+  readonly idleTimeoutMs?: number | undefined
+  /** A larger event ends the stream with `resource_exhausted`; UTF-16 units. @defaultValue 16_777_216 (16 MiB) */
+  readonly maxEventBytes?: number | undefined
+  /**
+   * Whether a broken stream is opened again: by the same request with `Last-Event-ID`, or by a GET with it (`'get'`).
+   *
+   * @defaultValue true for GET, false for POST, which could start again what it has started
+   */
+  readonly resume?: boolean | 'get' | undefined
+}
+
+/** What all streams of one class have in common; what is said of a stream wins. */
+export interface EventSourceDefaults extends Omit<EventSourceInit, 'auth' | 'lastEventId' | 'body' | 'method'> {}
+
+/** Who calls, and where: credentials never go to another origin. */
+export type EventSourceAuth =
+  | { readonly auth?: undefined; readonly origin?: undefined }
+  | {
+      readonly auth: Auth
+      /** Where its credentials go: `'https://api.example.com'`, several, or in browsers `'self'` for that of the page. */
+      readonly origin: string | readonly string[]
+    }
+
+/** What a class with a client of its own takes. */
+export type EventSourceOptions = EventSourceDefaults &
+  EventSourceAuth & {
+    /** `[mine]` stands outside the default chain; `(defaults) => […]` decides all. */
+    readonly interceptors?: readonly Interceptor[] | ((defaults: readonly Interceptor[]) => readonly Interceptor[])
+    readonly telemetry?: Telemetry | undefined
+    /** Time and chance; a virtual clock in tests. */
+    readonly clock?: Clock | undefined
+  }
+
+type Listener<E> = ((event: E) => unknown) | { handleEvent(event: E): unknown } | null
+type ListenerOptions =
+  | boolean
+  | {
+      readonly capture?: boolean
+      readonly once?: boolean
+      readonly passive?: boolean
+      readonly signal?: AbortSignal
+    }
+
+/** An event stream with the face of the platform's EventSource. */
+export interface EventSource extends PlatformEventTarget {
+  readonly CONNECTING: 0
+  readonly OPEN: 1
+  readonly CLOSED: 2
+  /** As it was resolved. */
+  readonly url: string
+  readonly withCredentials: boolean
+  /** `CONNECTING` while it opens or comes back, `OPEN`, or `CLOSED` for good. */
+  readonly readyState: 0 | 1 | 2
+  /** Of the last event; behind it the stream goes on. Empty where the server gives no ids. */
+  readonly lastEventId: string
+  onopen: ((event: PlatformEvent) => unknown) | null
+  onmessage: ((event: PlatformMessageEvent) => unknown) | null
+  onerror: ((event: PlatformEvent & EventSourceErrorEvent) => unknown) | null
+  addEventListener(type: 'open', listener: Listener<PlatformEvent>, options?: ListenerOptions): void
+  addEventListener(
+    type: 'error',
+    listener: Listener<PlatformEvent & EventSourceErrorEvent>,
+    options?: ListenerOptions,
+  ): void
+  addEventListener(type: string, listener: Listener<PlatformMessageEvent>, options?: ListenerOptions): void
+  addEventListener(type: string, listener: Listener<any>, options?: ListenerOptions): void
+  removeEventListener(type: string, listener: Listener<any>, options?: ListenerOptions): void
+  /** Ends it: no event is dispatched any more. */
+  close(): void
+}
+
+/** A class of event streams. */
+export interface EventSourceConstructor {
+  readonly CONNECTING: 0
+  readonly OPEN: 1
+  readonly CLOSED: 2
+  readonly prototype: EventSource
+  /**
+   * Opens the stream.
+   *
+   * @throws {DOMException} `SyntaxError` where the URL is none; one relative to the page is taken in browsers.
+   * @throws {CallError} `invalid_argument` where an option is wrong.
+   */
+  new (url: string | { readonly href: string }, init?: EventSourceInit): EventSource
+}
