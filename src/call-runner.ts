@@ -47,8 +47,6 @@ export class CallRunner implements FaceHost {
   readonly #timeoutMs: number | undefined
   readonly #chainOf: RunnerOptions['chainOf']
   readonly #routes = new Map<string, { readonly unary: Route; readonly stream: Route }>()
-  /** The routes of faces, whose credentials are nobody else's. */
-  readonly #faces = new Set<string>()
   readonly #plans = new WeakMap<OperationInfo, Plan>()
   #closing: Promise<void> | undefined
 
@@ -88,22 +86,18 @@ export class CallRunner implements FaceHost {
   addFace(via: string, transport: Transport, ...outermost: readonly Interceptor[]): void {
     if (this.#routes.has(via)) return
     this.#addRoute(via, transport, transport.auth || undefined, ...outermost)
-    this.#faces.add(via)
-    if (transport.origin !== undefined) this.#services.limits.origins.set(via, transport.origin)
     if (take(transport)) transport.attach?.(this.#services, via)
   }
 
-  removeFace(via: string): void {
+  async removeFace(via: string): Promise<void> {
     const route = this.#routes.get(via)
-    if (!route || !this.#faces.delete(via)) return
     this.#routes.delete(via)
-    this.#services.limits.origins.delete(via)
-    letGo(route.unary.transport).catch(() => undefined)
+    if (route) await letGo(route.unary.transport)
   }
 
   authOf(origin: string): Auth | undefined {
-    const isOf = (via: string) => !this.#faces.has(via) && this.#services.limits.origins.get(via) === origin
-    return [...this.#routes].find(([via, { unary }]) => unary.auth && isOf(via))?.[1].unary.auth
+    const routes = [...this.#routes].filter(([via]) => this.#services.limits.origins.get(via) === origin)
+    return routes.find(([, { unary }]) => unary.auth)?.[1].unary.auth
   }
 
   run(info: OperationInfo, input: unknown, options: CallOptions): Promise<unknown> {

@@ -88,6 +88,7 @@ export class EventSourceStreams {
         protocol: 'sse',
         via,
         kind: 'server_stream',
+        origin: url.origin,
         isIdempotent: method === 'GET',
         isResumable: resume !== false,
         gaps: 'yield',
@@ -122,7 +123,7 @@ export class EventSourceStreams {
   #release(route: Route): void {
     if (--route.users > 0) return
     for (const [key, each] of this.#shared) if (each === route) this.#shared.delete(key)
-    this.#options.host.removeFace(route.via)
+    this.#options.host.removeFace(route.via).catch(noop)
   }
 }
 
@@ -133,3 +134,5 @@ let count = 0
 export function isListed(origin: string, listed: string | readonly string[]): boolean {
   return [listed].flat().some((each) => (each === 'self' ? page()?.origin : new URL(each).origin) === origin)
 }
+
+function noop(): void {}

@@ -15,8 +15,8 @@ export interface FaceHost {
    * @param outermost - stands before the whole chain: what it gives is what the caller gets.
    */
   addFace(via: string, transport: Transport, ...outermost: readonly Interceptor[]): void
-  /** Takes it away again, and closes its transport. */
-  removeFace(via: string): void
+  /** Takes one that was added away again, and closes its transport. */
+  removeFace(via: string): Promise<void>
   /** Runs one unary call; gives its message. */
   run(info: OperationInfo, input: unknown, options: CallOptions): Promise<unknown>
   /** The credentials of an origin that one of the client's own transports calls; undefined where none does, or it has none. */

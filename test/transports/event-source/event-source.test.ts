@@ -365,6 +365,16 @@ describe('over a client', () => {
     expect(names).toEqual(['GET /orders/{n}/{n}/events', 'GET /'])
   })
 
+  it("a source's own credentials are nobody else's", async () => {
+    const client = createClient({ transports: { rest: restTransport({ baseUrl: server.origin }) } })
+    closers.push(() => client.close())
+    const EventSource = createEventSource(client)
+    server.plan({ chunks: ['data: a\n\n'], after: 'stay' }, { chunks: ['data: a\n\n'], after: 'stay' })
+    await follow(new EventSource(server.origin, { auth: bearerAuth('mine') })).until('message a')
+    await follow(new EventSource(server.origin)).until('message a')
+    expect(server.requests.map(({ headers }) => headers.authorization)).toEqual(['Bearer mine', undefined])
+  })
+
   it('closing the client is the end of its sources, told once', async () => {
     const client = createClient({ transports: { sse: sseTransport({ baseUrl: server.origin }) } })
     const source = new (createEventSource(client))(server.origin)
