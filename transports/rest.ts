@@ -17,9 +17,20 @@ export type {
 } from './http/input-types.ts'
 export { type Multipart, type MultipartFile, type MultipartValue, multipart } from './http/multipart.ts'
 export type { QueryStyle } from './http/query.ts'
+export { method, query } from './rest/method.ts'
 export { openapi } from './rest/openapi.ts'
 export type { ApiSpec, OpenApi, OpenApiCall, OpenApiNestedCall } from './rest/openapi-types.ts'
-export type { RestBuilder, RestCall, RestCheck, RestSpec, RestTransport, RestTransportOptions } from './rest/types.ts'
+export type {
+  MethodBuilder,
+  MethodCheck,
+  QueryBuilder,
+  RestBuilder,
+  RestCall,
+  RestCheck,
+  RestSpec,
+  RestTransport,
+  RestTransportOptions,
+} from './rest/types.ts'
 export type { DeadlineHeader } from './shared/deadline-header.ts'
 export { type CursorPagesOptions, cursorPages, type ItemOf, type Pager, type PagerCheck } from './shared/pages.ts'
 
@@ -66,3 +77,6 @@ export const patch: RestBuilder = /* @__PURE__ */ builder('patch', 'PATCH')
 export const del: RestBuilder = /* @__PURE__ */ builder('del', 'DELETE')
 
 export { del as delete }
+
+/** Declares an OPTIONS; `.reply()` gives its headers, `allow` among them. */
+export const options: RestBuilder = /* @__PURE__ */ builder('options', 'OPTIONS')

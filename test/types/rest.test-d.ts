@@ -18,10 +18,13 @@ import {
   del,
   get,
   head,
+  method,
   multipart,
+  options,
   patch,
   post,
   put,
+  query,
   delete as remove,
   restTransport,
 } from 'polywire/rest'
@@ -297,4 +300,41 @@ export async function swap() {
   })
   const site: typeof bound = swapped
   same<Awaited<ReturnType<typeof site.get>>, User>(true)
+}
+
+export function otherMethods(verb: string) {
+  const search = query('/users/{group}', { body: type<{ name: string }>(), output: type<User[]>() })
+  same<InputOf<typeof search>, { group: string | number | bigint; name: string }>(true)
+  same<OutputOf<typeof search>, User[]>(true)
+  const whole = query('/users', { input: type<{ name: string; page: number }>(), query: ['page'] })
+  same<InputOf<typeof whole>, { name: string; page: number }>(true)
+  const find = method('PROPFIND', '/files/{path}', { response: 'text', idempotent: true, via: 'billing' })
+  same<InputOf<typeof find>, { path: string | number | bigint }>(true)
+  same<OutputOf<typeof find>, string>(true)
+  client.call(find, { path: 'a' })
+  client.call(options('/users'))
+  method(verb, '/any')
+  method('M-SEARCH', '/any')
+  // @ts-expect-error a QUERY needs what it asks
+  query('/users')
+  // @ts-expect-error a QUERY needs what it asks: body or input
+  query('/users', { output: type<User[]>() })
+  // @ts-expect-error 'name' stands in the path and in the body
+  query('/users/{name}', { body: type<{ name: string }>() })
+  // @ts-expect-error write 'PROPFIND'
+  method('propfind', '/files')
+  // @ts-expect-error no client may send CONNECT
+  method('CONNECT', '/files')
+  // @ts-expect-error no client may send TRACE
+  method('TRACE', '/files')
+  // @ts-expect-error no client may send TRACK
+  method('TRACK', '/files')
+  // @ts-expect-error write get(path)
+  method('GET', '/files')
+  // @ts-expect-error write del(path)
+  method('DELETE', '/files')
+  // @ts-expect-error write query(path)
+  method('QUERY', '/files', { body: type<{ name: string }>() })
+  // @ts-expect-error 'path' is required
+  client.call(find, {})
 }

@@ -38,6 +38,9 @@ export function stepOf(step: Progress, redirected: Redirected | undefined): Prog
   return redirected ? { phase: step.phase, sent: 'yes', redirected } : step
 }
 
+/** Methods that only read: what a redirect has answered may be asked again as a whole. */
+const safe = /^(?:GET|HEAD|OPTIONS|QUERY)$/
+
 /** A redirect that an exchange follows, added to those before it. */
 export function redirectedBy(
   status: number | undefined,
@@ -45,7 +48,7 @@ export function redirectedBy(
   isForeign: boolean,
   before: Redirected | undefined,
 ): Redirected {
-  const isChange = method !== 'GET' && method !== 'HEAD'
+  const isChange = !safe.test(method)
   return {
     hops: (before?.hops ?? 0) + 1,
     status,

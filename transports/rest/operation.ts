@@ -39,7 +39,12 @@ export const builder =
     defineRest(name, method, path, spec)
 
 /** Makes the operation of a builder's arguments. */
-function defineRest<O extends Operation<any, any>>(name: string, method: string, path: string, spec: AnySpec = {}): O {
+export function defineRest<O extends Operation<any, any>>(
+  name: string,
+  method: string,
+  path: string,
+  spec: AnySpec = {},
+): O {
   const template = new PathTemplate(path)
   checkSpec(name, path, method, spec)
   const { via = 'rest', output, response, errors, paginate, shape, retry, auth, idempotency, validate } = spec

@@ -121,6 +121,46 @@ export type RestCheck<P extends string, S> = InputCheck<P, S> &
       : unknown
     : unknown)
 
+/** A QUERY is nothing without what it asks. */
+type NeedsBody<S> = S extends { readonly body: unknown } | { readonly input: unknown }
+  ? unknown
+  : { readonly body: "a QUERY carries its question in the body: write 'body' or 'input'" }
+
+/** Declares a QUERY; see `query`. */
+export type QueryBuilder = <const P extends string, const S extends RestSpec>(
+  path: P,
+  spec: S & RestCheck<P, S> & NeedsBody<S>,
+) => Operation<ViaOf<S, 'rest'>, RestCall<P, S>>
+
+/** Methods that have a builder of their own, under another name where the word is taken. */
+interface OwnBuilders {
+  readonly GET: 'get'
+  readonly HEAD: 'head'
+  readonly POST: 'post'
+  readonly PUT: 'put'
+  readonly PATCH: 'patch'
+  readonly DELETE: 'del'
+  readonly QUERY: 'query'
+  readonly OPTIONS: 'options'
+}
+/** What is wrong with the name of a method, as the text to write instead; `unknown` where nothing is. */
+export type MethodCheck<M extends string> = string extends M
+  ? unknown
+  : M extends Uppercase<M>
+    ? M extends keyof OwnBuilders
+      ? `write ${OwnBuilders[M]}(path)`
+      : M extends 'CONNECT' | 'TRACE' | 'TRACK'
+        ? `no client may send ${M}`
+        : unknown
+    : `write '${Uppercase<M>}'`
+
+/** Declares one operation of any method; see `method`. */
+export type MethodBuilder = <const M extends string, const P extends string, const S extends RestSpec = {}>(
+  method: M & MethodCheck<M>,
+  path: P,
+  spec?: S & RestCheck<P, S>,
+) => Operation<ViaOf<S, 'rest'>, RestCall<P, S>>
+
 /** Declares one operation of a method; see `get`. */
 export type RestBuilder = <const P extends string, const S extends RestSpec = {}>(
   path: P,
