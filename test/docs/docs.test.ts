@@ -4,7 +4,7 @@ import { dirname, join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, describe, expect, it } from 'vitest'
 import { pagesOf } from '../../scripts/docs/pages.ts'
-import { programsOf } from './support/programs.ts'
+import { type Program, programsOf } from './support/programs.ts'
 
 const run = promisify(execFile)
 const root = resolve(import.meta.dirname, '../..')
@@ -16,7 +16,10 @@ rmSync(folder, { recursive: true, force: true })
 mkdirSync(folder, { recursive: true })
 // What a user's own code generator would have written.
 cpSync(join(root, 'test/support/proto/gen/polywire/test/v1'), join(folder, 'gen'), { recursive: true })
-for (const { name, code } of programs) writeFileSync(join(folder, `${name}.ts`), `${code}\nexport {}\n`)
+for (const { name, code, words } of programs) {
+  const page = words.includes('browser') ? `import '../support/page.ts'\n` : ''
+  writeFileSync(join(folder, `${name}.ts`), `${page}${code}\nexport {}\n`)
+}
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 describe('the code in README and docs', () => {
@@ -27,6 +30,7 @@ describe('the code in README and docs', () => {
   it('compiles', async () => {
     const config = {
       extends: '../../../tsconfig.json',
+      compilerOptions: { lib: ['es2023', 'esnext.disposable', 'dom', 'dom.iterable', 'dom.asynciterable'] },
       include: ['*.ts', '../../../transports/**/*.d.ts'],
       exclude: [],
     }
@@ -41,17 +45,41 @@ describe('the code in README and docs', () => {
     ).toEqual([])
   }, 120_000)
 
-  // Each runs as a process of its own, against mocked hosts, and must end by itself.
-  it.concurrent.each(programs.map((program) => [`${program.file}:${program.line}`, program] as const))(
+  const running = programs.filter(({ words }) => !words.includes('compile'))
+  const byPage = Map.groupBy(running, ({ file }) => file)
+
+  // Each page runs in a process of its own, against mocked hosts, and must end by itself.
+  it.concurrent.each([...byPage])(
     '%s runs',
-    async (_where, { name }) => {
-      const world = join(root, 'test/docs/support/world.ts')
-      const arguments_ = ['--conditions=polywire-source', '--import', `file://${world}`, join(folder, `${name}.ts`)]
-      await expect(run(process.execPath, arguments_, { timeout: 30_000 })).resolves.toBeDefined()
+    async (_file, ofPage) => {
+      const printed = new Map<Program, string>()
+      const groups = [
+        ofPage.filter(({ words }) => !words.includes('browser')),
+        ...ofPage.filter(({ words }) => words.includes('browser')).map((program) => [program]),
+      ]
+      for (const group of groups.filter(({ length }) => length > 0)) await runAll(group, printed)
+      for (const [index, program] of ofPage.entries()) {
+        const before = ofPage[index - 1]
+        if (!program.words.includes('after')) continue
+        if (!before?.words.includes('before')) throw new Error(`${program.file}:${program.line} has no 'before'`)
+        expect(printed.get(program), 'what the code after the move prints').toBe(printed.get(before))
+        expect(printed.get(program)).not.toBe('')
+      }
     },
-    60_000,
+    90_000,
   )
 })
+
+/** Runs programs in one process, and keeps what each printed. */
+async function runAll(group: readonly Program[], printed: Map<Program, string>): Promise<void> {
+  const support = (name: string) => join(root, 'test/docs/support', name)
+  const files = group.map(({ name }) => join(folder, `${name}.ts`))
+  const options = ['--conditions=polywire-source', '--import', `file://${support('world.ts')}`]
+  const { stdout } = await run(process.execPath, [...options, support('run.ts'), ...files], { timeout: 60_000 })
+  const parts = stdout.split(/^#### .*\n/m).slice(1)
+  expect(parts.length).toBe(group.length + 1)
+  for (const [index, program] of group.entries()) printed.set(program, (parts[index] ?? '').trim())
+}
 
 /** Where the pages of this repository stand for whoever has but the package. */
 const home = /^https:\/\/github\.com\/polywire\/polywire\/(?:blob|tree)\/main\//
