@@ -74,7 +74,8 @@ export class TokenSource {
   readonly #ask: Ask
   readonly #options: BearerAuthOptions
   readonly #scheme: string
-  readonly #id = uuid()
+  /** Made when it is needed: workers refuse random values at module level, where sources are made. */
+  #id: string | undefined
   #principals = 0
   /** Every run of the token function so far gave its token at once; unknown before the first. */
   #isSynchronous: boolean | undefined
@@ -219,7 +220,8 @@ export class TokenSource {
   #credential({ known }: Holding, token: string, from: Credential | undefined): Credential {
     const old = known.get(token)
     if (old) return old
-    const principal = this.#options.identity ? this.#id : (from?.principal ?? `${this.#id} ${++this.#principals}`)
+    const id = (this.#id ??= uuid())
+    const principal = this.#options.identity ? id : (from?.principal ?? `${id} ${++this.#principals}`)
     const made = makeCredential({ headers: { authorization: `${this.#scheme} ${token}` }, secret: token, principal })
     known.set(token, made)
     if (known.size > maxKnown) known.delete(known.keys().next().value as string)

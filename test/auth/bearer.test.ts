@@ -1,7 +1,7 @@
 import { inspect } from 'node:util'
 import { type Call, CallError, createContextKey } from 'polywire'
 import { bearerAuth } from 'polywire/auth'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { memoryClient, streamOperation, unaryOperation } from '../support/memory-client.ts'
 
 /** A server that takes one token, and counts. */
@@ -22,6 +22,13 @@ function guarded(auth: ReturnType<typeof bearerAuth>, server: { token: string })
 }
 
 describe('bearerAuth', () => {
+  it('asks for nothing random before its first call: workers refuse that at module level, where sources are made', () => {
+    const random = vi.spyOn(crypto, 'randomUUID')
+    bearerAuth(() => 'a')
+    expect(random).not.toHaveBeenCalled()
+    random.mockRestore()
+  })
+
   it('asks for the token for each attempt, so that it follows a login', async () => {
     const session = { token: 'a' }
     const { client, seen } = guarded(

@@ -1,5 +1,6 @@
 // A client at module level, as workers have it: several requests share it, and what one of them opened ends with it.
 import { createClient, isCallError, type } from 'polywire'
+import { bearerAuth } from 'polywire/auth'
 import { get, restTransport } from 'polywire/rest'
 import { channel, websocketTransport } from 'polywire/websocket'
 import { smoke } from './program.mjs'
@@ -11,6 +12,7 @@ const client = createClient({
     websocket: websocketTransport({ url: `ws://${host}` }),
   },
   timeoutMs: 700,
+  auth: bearerAuth(() => 'token'),
 })
 const api = client.bind({
   user: get('/users/{id}', { output: type() }),
