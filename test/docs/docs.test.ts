@@ -30,7 +30,8 @@ describe('the code in README and docs', () => {
   it('compiles', async () => {
     const config = {
       extends: '../../../tsconfig.json',
-      compilerOptions: { lib: ['es2023', 'esnext.disposable', 'dom', 'dom.iterable', 'dom.asynciterable'] },
+      // As most users resolve: a bundler's rules take a CommonJS default as it comes.
+      compilerOptions: { module: 'esnext', moduleResolution: 'bundler' },
       include: ['*.ts', '../../../transports/**/*.d.ts'],
       exclude: [],
     }
@@ -46,10 +47,12 @@ describe('the code in README and docs', () => {
   }, 120_000)
 
   const running = programs.filter(({ words }) => !words.includes('compile'))
-  const byPage = Map.groupBy(running, ({ file }) => file)
+  const byPage = pagesOf(root)
+    .map((page) => [page, running.filter(({ file }) => file === page)] as const)
+    .filter(([, ofPage]) => ofPage.length > 0)
 
   // Each page runs in a process of its own, against mocked hosts, and must end by itself.
-  it.concurrent.each([...byPage])(
+  it.concurrent.each(byPage)(
     '%s runs',
     async (_file, ofPage) => {
       const printed = new Map<Program, string>()

@@ -1,7 +1,9 @@
+import { create, toBinary } from '@bufbuild/protobuf'
 import { graphql } from 'msw/graphql'
 import { HttpResponse, http } from 'msw/http'
 import { setupServer } from 'msw/node'
 import { ws } from 'msw/ws'
+import { ItemEventSchema, ItemSchema } from '../../support/proto/gen/polywire/test/v1/shop_pb.ts'
 
 /**
  * The hosts that README and docs speak of, mocked as a user would mock them. Loaded before each program of the docs;
@@ -12,6 +14,7 @@ const orders = graphql.link('https://api.example.com/graphql')
 const realtime = ws.link('wss://rt.example.com/ws')
 const phoenix = ws.link('wss://phoenix.example.com/socket/websocket')
 const encoder = new TextEncoder()
+const failures = new Map<string, number>()
 
 const server = setupServer(
   http.get('https://api.github.com/repos/:owner/:repo', () =>
@@ -33,9 +36,46 @@ const server = setupServer(
   http.post(`${api}/completions`, () =>
     events(['message', '{"token":"h"}'], ['message', '{"token":"i"}'], ['message', '[DONE]']),
   ),
+  // A token that was renewed, or got by a login.
+  http.get(`${api}/me`, ({ request }) =>
+    request.headers.get('authorization') === 'Bearer fresh'
+      ? HttpResponse.json({ name: 'Ada' })
+      : HttpResponse.json({ error: { code: 'TOKEN_EXPIRED', message: 'expired' } }, { status: 401 }),
+  ),
+  http.post(`${api}/token`, () => HttpResponse.json({ token: 'fresh', expires_in: 3600 })),
+  http.post(`${api}/login`, () => HttpResponse.json({ token: 'fresh' })),
+  // Fails twice, by name.
+  http.get(`${api}/flaky/:name`, ({ params }) => {
+    const seen = (failures.get(String(params.name)) ?? 0) + 1
+    failures.set(String(params.name), seen)
+    return seen < 3 ? new HttpResponse(null, { status: 503 }) : HttpResponse.json({ requests: seen })
+  }),
+  http.post(`${api}/files`, async ({ request }) => {
+    const form = await request.formData()
+    const file = form.get('file') as File
+    return HttpResponse.json({ title: form.get('title'), name: file.name, bytes: file.size }, { status: 201 })
+  }),
+  http.put(`${api}/files/:name`, async ({ request, params }) =>
+    HttpResponse.json({ name: params.name, bytes: (await request.arrayBuffer()).byteLength }),
+  ),
+  http.get(`${api}/files/:name`, () => HttpResponse.text('hello')),
+  http.post(`${api}/session`, ({ request }) =>
+    request.headers.get('x-csrf-token') === 'c5rf'
+      ? HttpResponse.json({ user: 'Ada' })
+      : HttpResponse.json({ error: { code: 'CSRF' } }, { status: 403 }),
+  ),
+  orders.query('Missing', () =>
+    HttpResponse.json({ data: null, errors: [{ message: 'no such order', extensions: { code: 'NOT_FOUND' } }] }),
+  ),
   orders.query('Order', () => HttpResponse.json({ data: { order: { total: 3 } } })),
   http.post('https://api.example.com/graphql', () => HttpResponse.json({ data: { order: { total: 3 } } })),
-  http.post('https://rpc.example.com/polywire.test.v1.ShopService/GetItem', () => grpcWeb()),
+  http.post('https://rpc.example.com/polywire.test.v1.ShopService/GetItem', () =>
+    grpcWeb(0, toBinary(ItemSchema, create(ItemSchema, { id: 7n, name: 'tea' }))),
+  ),
+  http.post('https://rpc.example.com/polywire.test.v1.ShopService/AddItem', () => grpcWeb(6)),
+  http.post('https://rpc.example.com/polywire.test.v1.ShopService/WatchItems', () =>
+    grpcWeb(0, ...[1n, 2n].map((sequence) => toBinary(ItemEventSchema, create(ItemEventSchema, { sequence })))),
+  ),
   realtime.addEventListener('connection', ({ client }) => {
     client.addEventListener('message', ({ data }) => {
       const frame = JSON.parse(String(data)) as {
@@ -67,16 +107,41 @@ const server = setupServer(
 server.listen({ onUnhandledFrame: 'error' })
 process.once('beforeExit', () => server.close())
 
-function events(...list: (readonly [string, string])[]): Response {
-  const body = list.map(([type, data], index) => `id: ${index + 1}\nevent: ${type}\ndata: ${data}\n\n`).join('')
+// Breaks once in the middle; what comes after the cursor comes then. msw ends a broken body as if it were whole.
+const mocked = globalThis.fetch
+globalThis.fetch = async function fetch(input, init) {
+  const { pathname } = new URL(input instanceof Request ? input.url : input)
+  if (!pathname.startsWith('/v1/jobs/')) return mocked(input, init)
+  const isResumed = new Headers(init?.headers).has('last-event-id')
+  return isResumed
+    ? events(['step', '{"done":2}', 2], ['end', '{}', 3])
+    : cut('retry: 10\n\nid: 1\nevent: step\ndata: {"done":1}\n\n')
+}
+
+function events(...list: (readonly [type: string, data: string, id?: number])[]): Response {
+  const body = list
+    .map(([type, data, id], index) => `id: ${id ?? index + 1}\nevent: ${type}\ndata: ${data}\n\n`)
+    .join('')
   return new HttpResponse(encoder.encode(body), {
     headers: { 'content-type': 'text/event-stream' },
   }) as unknown as Response
 }
 
-/** One empty message and a trailer with status 0. */
-function grpcWeb(): Response {
-  const trailer = encoder.encode('grpc-status: 0\r\n')
-  const bytes = new Uint8Array([0, 0, 0, 0, 0, 0x80, 0, 0, 0, trailer.length, ...trailer])
+/** A stream of events that ends by an error. */
+function cut(text: string): Response {
+  const body = new ReadableStream({
+    start(controller) {
+      controller.enqueue(encoder.encode(text))
+      setTimeout(() => controller.error(new TypeError('terminated')), 20)
+    },
+  })
+  return new Response(body, { headers: { 'content-type': 'text/event-stream' } })
+}
+
+/** Messages in frames, and a trailer with the status. */
+function grpcWeb(status: number, ...messages: Uint8Array[]): Response {
+  const frame = (flag: number, bytes: Uint8Array) => [flag, 0, 0, 0, bytes.length, ...bytes]
+  const trailer = frame(0x80, encoder.encode(`grpc-status: ${status}\r\n`))
+  const bytes = Uint8Array.from([...messages.flatMap((message) => frame(0, message)), ...trailer])
   return new HttpResponse(bytes, { headers: { 'content-type': 'application/grpc-web+proto' } }) as unknown as Response
 }
