@@ -53,17 +53,24 @@ export async function openByPolicy(
  * @param timeoutMs - runs afresh from each dial of a shared socket on: the waits between them are the link's alone.
  */
 export function openWithin(call: Call, next: Next, what: 'opened' | 'opened again', timeoutMs: number): Promise<Reply> {
-  const { root, services } = call.scope
-  const putOff = (): number => {
+  const { scope } = call
+  const { root, services } = scope
+  const { clock, deadlines } = services
+  const expire = (): void => {
+    const now = clock.now()
     const isWaiting = root.streamState === 'waiting' || root.streamState === 'suspended'
-    return Math.min((isWaiting ? services.clock.now() : root.connectingAt) + timeoutMs, call.wireDeadline)
-  }
-  const expired = (): CallError => {
+    const later = Math.min((isWaiting ? now : root.connectingAt) + timeoutMs, call.wireDeadline)
+    if (later > now) {
+      armed = deadlines.add(later, expire)
+      return
+    }
     const { phase, sent } = root
     const message = `the stream could not be ${what} within its timeout, in phase '${phase}'`
-    return new CallError({ code: 'deadline_exceeded', message, phase, sent, isRetryable: true }, call)
+    scope.abort(new CallError({ code: 'deadline_exceeded', message, phase, sent, isRetryable: true }, call))
   }
-  return bounded(call.scope, () => next(call), { at: call.deadline, expired, putOff, discard: discardReply })
+  let armed = call.deadline === Number.POSITIVE_INFINITY ? undefined : deadlines.add(call.deadline, expire)
+  const opened = bounded(scope, () => next(call), { discard: discardReply })
+  return armed ? opened.finally(() => armed && deadlines.remove(armed)) : opened
 }
 
 function isSafe({ operation, input }: Call, error: CallError): boolean {

@@ -1,14 +1,12 @@
 import type { Scope } from '../call/scope.ts'
 import { CallError } from '../errors/error.ts'
-import type { Armed, Clock } from './clock.ts'
+import type { Clock } from './clock.ts'
 
 /** What bounds a piece of work beside the abort of its scope. */
 export interface Bounds<T> {
   /** Aborts the scope at this moment of the monotonic clock, with what `expired` makes. @defaultValue Infinity */
   readonly at?: number
   readonly expired?: () => unknown
-  /** Asked once `at` has come: a moment that is later still is waited for. */
-  readonly putOff?: (() => number) | undefined
   /** Closes what comes after the scope was over: a late reply, a late socket. */
   readonly discard?: (late: T) => void
 }
@@ -54,16 +52,8 @@ export function bounded<T, A = undefined>(
       }
     }
     const listener = scope.addListener(fail, false)
-    const expire = (): void => {
-      const later = bounds?.putOff?.() ?? 0
-      if (later > scope.services.clock.now()) arm(later)
-      else scope.abort(bounds?.expired?.())
-    }
-    const arm = (at: number): void => {
-      if (at !== Number.POSITIVE_INFINITY) armed = deadlines.add(at, expire)
-    }
-    let armed: Armed | undefined
-    if (bounds?.at !== undefined) arm(bounds.at)
+    const isArmed = bounds?.at !== undefined && bounds.at !== Number.POSITIVE_INFINITY
+    const armed = isArmed ? deadlines.add(bounds.at ?? 0, () => scope.abort(bounds.expired?.())) : undefined
     try {
       const result = work(argument as A)
       if (typeof (result as PromiseLike<T> | undefined)?.then === 'function')
