@@ -2,6 +2,7 @@ import type { CallOptions } from '../../src/core/call/call-options.ts'
 import type { FaceHost } from '../../src/core/call/face-host.ts'
 import { readHeaders } from '../../src/core/call/header-map.ts'
 import type { HttpOptions } from '../http/contract.ts'
+import { standInFront } from '../http/engine/stock-fetch.ts'
 import { ReplayBody } from '../http/replay-body.ts'
 import { toFetchError } from './errors.ts'
 import { FetchTransport } from './exchange.ts'
@@ -49,6 +50,7 @@ export function makeFace(
 function toFetch(face: Face, defaults: CallOptions): PolywireFetch {
   const run = (input: unknown, init?: unknown): Promise<Response> => call(face, defaults, input, init)
   // What a platform's fetch has beside being called (`preconnect` in Bun) stays what it is.
+  standInFront(run)
   return Object.assign(run, globalThis.fetch, {
     with: (options: CallOptions) => toFetch(face, { ...defaults, ...options }),
     close: face.close,

@@ -13,7 +13,7 @@ import {
 } from '../../progress.ts'
 import { type FollowRedirect, type Hop, isRedirect, isReplayable, refuse } from '../../redirect.ts'
 import { Upload, uploadFault } from '../../upload.ts'
-import { isFetchStock } from '../stock-fetch.ts'
+import { globalFetch, isFetchStock } from '../stock-fetch.ts'
 import {
   addBlob,
   addBody,
@@ -61,7 +61,7 @@ export class FetchEngine implements HttpEngine {
 
 /** Called as a method of nothing: browsers refuse a fetch whose `this` is not the global object. */
 const platformFetch: FetchLike = (url, init) => {
-  const { fetch } = globalThis as unknown as { fetch: FetchLike }
+  const fetch = globalFetch()
   return fetch(url, init)
 }
 

@@ -6,7 +6,7 @@ import { handedOver, handedOverToFollow, type Progress, type Redirected, redirec
 import { type FollowRedirect, isRedirect, refuse } from '../../redirect.ts'
 import { ReplayBody } from '../../replay-body.ts'
 import { type Answer, drainedBytes, type OpenRequest, type Responder } from '../../responder.ts'
-import { isFetchStock } from '../stock-fetch.ts'
+import { globalFetch, isFetchStock } from '../stock-fetch.ts'
 import { isForeign } from './engine.ts'
 import { isSignalRefused, isValid } from './init.ts'
 
@@ -75,7 +75,7 @@ export class FetchResponder implements Responder {
   }
 
   async #send(url: string, init: RequestInit): Promise<Response> {
-    const fetch = this.#fetch ?? (globalThis.fetch as unknown as FetchLike)
+    const fetch = this.#fetch ?? globalFetch()
     try {
       return (await fetch(url, init as Record<string, unknown>)) as Response
     } catch (error) {
