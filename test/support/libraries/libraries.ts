@@ -14,9 +14,9 @@ import OpenAI from 'openai'
 import createOpenApiClient from 'openapi-fetch'
 import { ItemEventSchema, ItemSchema, ShopService } from '../proto/gen/polywire/test/v1/shop_pb.ts'
 import { frame } from '../servers/grpc-server.ts'
+import { addThing, getFeed, getThing } from './gen/orval.ts'
 import { type Handler, json, pieces } from './library-server.ts'
 import { setApiOrigin } from './origin.ts'
-import { addThing, getFeed, getThing } from './orval.gen.ts'
 
 /** One call of a library, over a fetch that it was given; what it gives shows that the answer was understood. */
 export type LibraryCall = (fetch: typeof globalThis.fetch, origin: string, signal?: AbortSignal) => Promise<unknown>

@@ -6,7 +6,7 @@
  */
 import {
   apiOrigin
-} from './origin.ts';
+} from '../origin.ts';
 
 
 interface TypedResponse<T> extends Response {
