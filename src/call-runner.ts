@@ -7,16 +7,16 @@ import { noHeaders, readHeaders } from './core/call/header-map.ts'
 import type { Interceptor, Next } from './core/call/interceptor.ts'
 import { compose } from './core/call/interceptor.ts'
 import type { OperationInfo, PagerInfo } from './core/call/operation.ts'
-import { makePlan, type Plan, type Route, toInputError, type ValidateMode, withErrors } from './core/call/plan.ts'
+import { identityOf, inputOf, makePlan, type Plan, type Route, type ValidateMode } from './core/call/plan.ts'
 import { inputWithin, runUnary } from './core/call/run-unary.ts'
 import type { Services } from './core/call/scope.ts'
 import { Scope } from './core/call/scope.ts'
-import { type Sealed, snapshot } from './core/call/snapshot.ts'
+import { snapshot } from './core/call/snapshot.ts'
 import type { Telemetry } from './core/call/telemetry.ts'
 import { tokenRuns } from './core/call/token-run.ts'
 import type { Transport } from './core/call/transport.ts'
 import { CallError } from './core/errors/error.ts'
-import { guard } from './core/guard.ts'
+import type { FailoverOptions } from './core/failover/options.ts'
 import type { Outbox } from './core/outbox/outbox.ts'
 import { RetryLimits } from './core/retry/limits.ts'
 import type { StreamHandle } from './core/stream/handle.ts'
@@ -31,6 +31,7 @@ export interface RunnerOptions {
   readonly clock: Clock | undefined
   readonly telemetry: Telemetry | undefined
   readonly validate: ValidateMode | undefined
+  readonly failover: FailoverOptions | undefined
   /** Bounds a call whose caller says nothing; ms. */
   readonly timeoutMs: number | undefined
   /** The interceptors in front of one transport. */
@@ -60,8 +61,10 @@ export class CallRunner implements FaceHost {
       deadlines: new DeadlineList(clock),
       limits: new RetryLimits(clock),
       telemetry,
+      failover: options.failover,
       live: [],
       lastWork: new Set(),
+      planOf: (info) => this.#plans.get(info) ?? this.#plan(info),
     }
     for (const [via, transport] of Object.entries(transports)) {
       const own = transport.auth === false ? undefined : (transport.auth ?? auth)
@@ -75,12 +78,15 @@ export class CallRunner implements FaceHost {
 
   #addRoute(via: string, transport: Transport, auth: Auth | undefined, ...outermost: readonly Interceptor[]): void {
     const interceptors = [...outermost, ...this.#chainOf(auth, transport), ...(transport.interceptors ?? [])]
-    const [unary, stream] = [false, true].map((isStream) => ({
+    const send = sendBy(transport)
+    const routeOf = (isStream: boolean): Route => ({
       transport,
-      chain: compose(interceptors, sendBy(transport), isStream),
+      chain: compose(interceptors, send, isStream),
+      interceptors,
+      send,
       auth,
-    })) as [Route, Route]
-    this.#routes.set(via, { unary, stream })
+    })
+    this.#routes.set(via, { unary: routeOf(false), stream: routeOf(true) })
   }
 
   addFace(via: string, transport: Transport, ...outermost: readonly Interceptor[]): void {
@@ -109,7 +115,11 @@ export class CallRunner implements FaceHost {
     const routes = this.#routes.get(info.via)
     if (!routes) throw misfit(info, this.#noRoute(info, place))
     const route = info.streaming ? routes.stream : routes.unary
-    if (route.transport.protocol === info.protocol) return route
+    if (route.transport.protocol === info.protocol) {
+      if (info.others) for (const other of info.others) this.route(other)
+      info.failover?.attach(this.#services)
+      return route
+    }
     const speaks = `but the transport '${info.via}' speaks ${route.transport.protocol}`
     throw misfit(info, `'${place}' speaks ${info.protocol}, ${speaks}`)
   }
@@ -191,16 +201,15 @@ export class CallRunner implements FaceHost {
     }
     const origin = { operation: info }
     const context = options.context ?? Context.empty
-    const encoded = plan.encodeInput ? inputOf(plan, input) : input
     return new Call({
       operation: info,
       options,
-      input: (encoded as Partial<Sealed> | undefined)?.seal ? encoded : snapshot(encoded),
+      input: inputOf(plan, input),
       scope,
       headers: options.headers ? readHeaders(options.headers, origin) : noHeaders,
       outbox,
       context: tokenRuns.contextOf ? tokenRuns.contextOf(context) : context,
-      identity: route.auth?.identity ? identityOf(route.auth, options, info) : '',
+      identity: route.auth?.identity ? identityOf(route, options, info) : '',
       cursor: typeof options.cursor === 'string' ? options.cursor : undefined,
     })
   }
@@ -212,16 +221,6 @@ export class CallRunner implements FaceHost {
   }
 }
 
-/** The input as the transport takes it, validated; asynchronous only where a schema is. */
-function inputOf({ encodeInput, checkInput, info }: Plan, input: unknown): unknown {
-  try {
-    const encoded = encodeInput?.(input, checkInput)
-    return encoded instanceof Promise ? withErrors(encoded, toInputError, info) : encoded
-  } catch (cause) {
-    throw toInputError(cause, info)
-  }
-}
-
 /** The end of every chain. Nothing is sent for a call that was over before its turn came. */
 function sendBy(transport: Transport): Next {
   return (call) => {
@@ -230,13 +229,6 @@ function sendBy(transport: Transport): Next {
     scope.root.sends++
     return transport.send(call)
   }
-}
-
-function identityOf(auth: Auth, options: CallOptions, operation: OperationInfo): string {
-  const message = 'auth.identity() threw: see cause; nothing was sent'
-  const call = { context: options.context ?? Context.empty, options, operation }
-  const ask = () => auth.identity?.(call) ?? ''
-  return guard('auth.identity()', ask, { operation }, { message, phase: 'resolve', sent: 'no' })
 }
 
 /** Two transports to one server share its budget, over sockets too: `wss` is `https` by another name. */

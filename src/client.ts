@@ -15,6 +15,7 @@ import type { ValidateMode } from './core/call/plan.ts'
 import { guardTelemetry, type Telemetry } from './core/call/telemetry.ts'
 import type { Transport } from './core/call/transport.ts'
 import { refusal } from './core/errors/refusal.ts'
+import type { FailoverOptions } from './core/failover/options.ts'
 import { guard } from './core/guard.ts'
 import {
   anything,
@@ -48,6 +49,8 @@ export interface ClientOptions<T extends { readonly [via: string]: Transport }> 
   readonly telemetry?: Telemetry
   /** What a message that does not fit its schema does. @defaultValue 'error' */
   readonly validate?: ValidateMode
+  /** How operations made by `failover()` choose their route. */
+  readonly failover?: FailoverOptions
   /** Time and chance; a virtual clock in tests. */
   readonly clock?: Clock
 }
@@ -79,7 +82,7 @@ export function makeClient<T extends { readonly [via: string]: Transport }>(
   defaultChain: DefaultChain,
 ): Client<keyof T & string> {
   checkClientOptions(options)
-  const { transports, retry, timeoutMs, interceptors, clock, validate } = options
+  const { transports, retry, timeoutMs, interceptors, clock, validate, failover } = options
   const telemetry = options.telemetry && guardTelemetry(options.telemetry)
   const chainOf = (auth: Auth | undefined, transport: Transport) => {
     const defaults = defaultChain({ auth, retry, timeoutMs, telemetry, transport })
@@ -88,7 +91,8 @@ export function makeClient<T extends { readonly [via: string]: Transport }>(
     checkInterceptors('interceptors(defaults)', chosen)
     return chosen
   }
-  const runner = new CallRunner({ transports, auth: options.auth, clock, telemetry, validate, timeoutMs, chainOf })
+  const { auth } = options
+  const runner = new CallRunner({ transports, auth, clock, telemetry, validate, failover, timeoutMs, chainOf })
   const bound = new WeakMap<object, (...args: unknown[]) => unknown>()
   const client: Client<keyof T & string> = {
     bind: (contract) => bindContract(contract, runner) as never,
@@ -121,6 +125,8 @@ const rules: RulesOf<ClientOptions<never>> = {
     event: callable,
   }),
   validate: /* @__PURE__ */ oneOf('error', 'warn', false),
+  // What stands in it is looked at where there is a failover.
+  failover: anything,
   clock: /* @__PURE__ */ takes('a Clock such as virtualClock()', has('setTimer')),
 }
 

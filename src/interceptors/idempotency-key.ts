@@ -35,7 +35,7 @@ export function idempotencyKey(options: IdempotencyKeyOptions = {}): Interceptor
         return next(call)
       return next(keyed(call, named === undefined ? unnamed : idempotencyProfiles[named], named !== undefined))
     }
-  })
+  }, 'key')
 }
 
 function keyed(call: Call, { place, name, isQuoted, maxAgeMs }: IdempotencyProfile, isKeyHonoured: boolean): Call {

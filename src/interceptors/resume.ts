@@ -28,5 +28,5 @@ export function resume(options: ResumeOptions = {}): Interceptor {
       const streaming = call.operation.streaming as Streaming | undefined
       return streaming ? streaming.resume(call, next, options) : next(call)
     }
-  }, true)
+  }, 'resume')
 }

@@ -12,9 +12,10 @@ import {
   withHistory,
 } from '../core/errors/error.ts'
 import type { Failure } from '../core/errors/failure.ts'
+import type { Failover } from '../core/failover/failover.ts'
+import type { Hops, Target } from '../core/failover/hops.ts'
 import { guard } from '../core/guard.ts'
 import { checkOptions } from '../core/options.ts'
-import type { Payers } from '../core/retry/limits.ts'
 import { type RetryOptions, retryRules } from '../core/retry/options.ts'
 import { bounded, sleep } from '../core/time/bounded.ts'
 
@@ -42,24 +43,28 @@ export function retry(options: RetryOptions | false = noOptions): Interceptor {
   const defaults = options || noOptions
   // A call that succeeds while nobody fails costs one closure, for its failure.
   return trusted(function retry(next) {
-    const begin: Next = (call) => {
+    const begin = (call: Call, hops?: Hops): Promise<Reply> => {
+      const failover = call.operation.failover as Failover | undefined
+      if (failover) return failover.begin(call, begin)
+      const send = hops?.send ?? next
       const own = call.options.retry ?? call.operation.retry
-      if (call.isReopen || (options === false && !own)) return next(call)
+      if (call.isReopen || (options === false && !own)) return send(call)
       const { limits } = call.scope.services
       const isIdle = limits.isIdle
       // Nothing holds what must not be sent again, and what a token source asks for.
       if (!isIdle && own !== false && !tokenRuns.runOf?.(call.context)) {
-        const heldMs = limits.heldMs(holdKeys(call))
-        if (heldMs > 0) return waitFor(call, heldMs).then(() => begin(call))
+        const heldMs = limits.heldMs(limits.keysOf(call))
+        if (heldMs > 0) return waitFor(call, heldMs).then(() => begin(hops?.entry ?? call))
       }
       call.scope.root.attempts = 1
       const timeoutMs = own ? settingsOf(call, defaults).attemptTimeoutMs : defaults.attemptTimeoutMs
-      const reply = timeoutMs === undefined ? next(call) : timed(call, next, timeoutMs)
-      const onFailure = (error: unknown) => new Retrying(call, next, settingsOf(call, defaults)).onFirstFailure(error)
+      const reply = timeoutMs === undefined ? send(call) : timed(call, send, timeoutMs)
+      const onFailure = (error: unknown) =>
+        new Retrying(call, send, settingsOf(call, defaults), hops).onFirstFailure(error)
       return isIdle ? reply.then(undefined, onFailure) : reply.then((succeeded) => refunded(call, succeeded), onFailure)
     }
     return begin
-  })
+  }, 'retry')
 }
 
 /** An earlier failure said when to come back: waits, each call with its own jitter. */
@@ -72,7 +77,8 @@ async function waitFor(call: Call, heldMs: number): Promise<void> {
 }
 
 function refunded(call: Call, reply: Reply, paid = 0): Reply {
-  call.scope.services.limits.refund(payersOf(call), paid)
+  const { limits } = call.scope.services
+  limits.refund(limits.payersOf(call), paid)
   return reply
 }
 
@@ -103,17 +109,21 @@ function timed(call: Call, next: Next, timeoutMs: number): Promise<Reply> {
 
 /** One call, or one opening, whose first attempt has failed. */
 class Retrying {
-  readonly #call: Call
+  #call: Call
   readonly #next: Next
   readonly #settings: RetryOptions
+  readonly #hops: Hops | undefined
+  /** Where the next attempt goes, where there are several routes. */
+  #target: Target | undefined
   #attempt = 1
   #waitMs = 0
   #paid = 0
 
-  constructor(call: Call, next: Next, settings: RetryOptions) {
+  constructor(call: Call, next: Next, settings: RetryOptions, hops: Hops | undefined) {
     this.#call = call
     this.#next = next
     this.#settings = settings
+    this.#hops = hops
   }
 
   onFirstFailure(error: unknown): Promise<Reply> {
@@ -121,7 +131,9 @@ class Retrying {
     const { scope } = this.#call
     return retryLoop(
       async () => {
-        await sleep(this.#waitMs, scope)
+        const target = this.#target
+        if (!target?.isHop) await sleep(this.#waitMs, scope)
+        if (target) this.#call = await (this.#hops as Hops).go(target)
         scope.root.attempts = ++this.#attempt
         const call = this.#call.with({ attempt: this.#attempt })
         const timeoutMs = this.#settings.attemptTimeoutMs
@@ -142,13 +154,15 @@ class Retrying {
     const isTransient = isRetryable
       ? guard('retry.isRetryable()', () => isRetryable(error), this.#call)
       : error.isRetryable
-    const obstacle = isTransient ? this.#obstacle(error, failure) : undefined
+    this.#target = this.#hops?.next(error)
+    const isWorthIt = isTransient || this.#target?.isHop
+    const obstacle = isWorthIt ? this.#obstacle(error, failure) : undefined
     const notRetried = obstacle ?? (failure.isRetryForbidden ? 'forbidden_by_server' : undefined)
-    if (!isTransient || notRetried) {
+    if (!isWorthIt || notRetried) {
       withHistory(error, scope.root.failures, notRetried)
       return false
     }
-    scope.root.failures.push(toFailedAttempt(error))
+    scope.root.failures.push(toFailedAttempt(error, this.#hops !== undefined))
     scope.services.telemetry?.event?.({ type: 'retry', call: this.#call, waitMs: Math.round(this.#waitMs), error })
     return true
   }
@@ -157,23 +171,27 @@ class Retrying {
   #obstacle(error: CallError, failure: Failure): NotRetried | undefined {
     const call = this.#call
     const { operation, input, isKeyHonoured, keyExpiresAt } = call
-    const { maxAttempts = 3, maxRetryAfterMs = defaultMaxRetryAfterMs, budget = {} } = this.#settings
+    const { maxRetryAfterMs = defaultMaxRetryAfterMs, budget = {} } = this.#settings
+    const { maxAttempts = this.#hops?.maxAttempts ?? 3 } = this.#settings
+    const { info = operation, isHop = false, isElsewhere = false } = this.#target ?? {}
     if (maxAttempts <= 1) return 'disabled'
     if (failure.isMoved) return 'redirected'
-    const isSafe = operation.isIdempotent || error.sent === 'no' || failure.isUnexecuted
+    const isSafe = isHop || operation.isIdempotent || error.sent === 'no' || failure.isUnexecuted
     if (!isSafe && !isKeyHonoured) return 'not_idempotent'
     if (operation.isReplayable && !operation.isReplayable(input)) return 'body_not_replayable'
     if (this.#attempt >= maxAttempts) return 'attempts_exhausted'
-    this.#waitMs = this.#wait(error.retryAfterMs ?? 0, failure.isThrottled === true)
+    this.#waitMs = isHop ? 0 : this.#wait(error.retryAfterMs ?? 0, failure.isThrottled === true)
     if (!fits(call, this.#waitMs)) return 'wait_exceeds_deadline'
     // A server that has forgotten the key would do it twice.
     if (!isSafe && call.scope.services.clock.now() + this.#waitMs >= keyExpiresAt) return 'key_expired'
-    if ((error.retryAfterMs ?? 0) > maxRetryAfterMs) return 'wait_too_long'
+    if (!isHop && (error.retryAfterMs ?? 0) > maxRetryAfterMs) return 'wait_too_long'
     if (budget === false) return undefined
     const { limits } = call.scope.services
-    const price = limits.pay(payersOf(call), failure.isThrottled === true, failure.connection, budget)
+    // The origin pays that it goes to.
+    const payers = limits.payersOf({ operation: info })
+    const price = limits.pay(payers, failure.isThrottled === true, failure.connection, budget)
     if (price === undefined) return 'budget_exhausted'
-    this.#paid += price
+    this.#paid = price + (isElsewhere ? 0 : this.#paid)
     return undefined
   }
 
@@ -191,7 +209,7 @@ class Retrying {
     const { maxRetryAfterMs = defaultMaxRetryAfterMs, scope } = this.#settings
     if (retryAfterMs === undefined || retryAfterMs > maxRetryAfterMs) return
     const { limits } = this.#call.scope.services
-    const [operation, origin, key] = holdKeys(this.#call)
+    const [operation, origin, key] = limits.keysOf(this.#call)
     if (isThrottling(error, failure)) limits.hold(scope === 'origin' ? origin : operation, retryAfterMs)
     else if (status === 409 && error.isRetryable && key !== undefined) limits.hold(key, retryAfterMs)
   }
@@ -211,21 +229,6 @@ function isThrottling({ code, status }: CallError, { isThrottled }: Failure): bo
   if (code === 'resource_exhausted' && isThrottled === false) return false
   const isHttpError = status !== undefined && status >= 400 && status < 600
   return !isHttpError || status === 429 || status === 503
-}
-
-/** What a call may be held by. */
-function holdKeys(call: Call): readonly [operation: string, origin: string, ...keys: string[]] {
-  const { identity, idempotencyKey } = call
-  const { origin, operation } = payersOf(call)
-  const held = [`${operation}\n${identity}`, `${origin}\n${identity}`] as const
-  return idempotencyKey === undefined ? held : [...held, `key ${origin}\n${identity}\n${idempotencyKey}`]
-}
-
-function payersOf({ operation: { via, name, origin }, scope }: Call): Payers {
-  const operation = `${via} ${name}`
-  return origin === undefined
-    ? { origin: `origin ${scope.services.limits.origins.get(via) ?? via}`, operation }
-    : { origin: `origin ${origin}`, operation: `${operation} ${origin}` }
 }
 
 /** Added on top of a server's wait, never subtracted: clients told one date must not come back together. */

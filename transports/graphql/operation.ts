@@ -68,6 +68,7 @@ const rules: RulesOf<AnySpec> = {
   extensions: /* @__PURE__ */ object('an object'),
   idempotent: flag,
   idempotency: idempotencyRule,
+  idempotencyScope: text,
   retry: operationRules.retry,
   validate: operationRules.validate,
   variables: schemaRule,
@@ -113,7 +114,7 @@ export function graphqlOperation(
     kind: subscribing ? 'server_stream' : 'unary',
     isIdempotent: spec.idempotent ?? kind !== 'mutation',
     binding,
-    ...pick(spec, ['idempotency', 'retry', 'auth', 'validate', 'resume', 'gaps', 'opening']),
+    ...pick(spec, ['idempotency', 'idempotencyScope', 'retry', 'auth', 'validate', 'resume', 'gaps', 'opening']),
     ...(subscribing && { isResumable: true }),
     encodeInput: checkVariables(validating(variables) && (variables as Schema), {
       operation: { name, protocol: 'graphql', via },

@@ -1,6 +1,6 @@
 import type { Call } from '../../src/core/call/call.ts'
 import { defineOperation, type Kind, type Operation, type OperationInfo } from '../../src/core/call/operation.ts'
-import { callable, flag, object, oneOf, type RulesOf, wrongOption } from '../../src/core/options.ts'
+import { callable, flag, object, oneOf, type RulesOf, text, wrongOption } from '../../src/core/options.ts'
 import { openingOption } from '../../src/core/resume/options.ts'
 import { receiving, type Streaming } from '../../src/core/stream/streaming.ts'
 import { idempotencyRule, operationRules, pick } from '../shared/option-rules.ts'
@@ -34,6 +34,7 @@ const rules: RulesOf<AnySpec> = {
   auth: operationRules.auth,
   idempotent: flag,
   idempotency: idempotencyRule,
+  idempotencyScope: text,
   paginate: /* @__PURE__ */ object('what cursorPages({ … }) makes'),
   resume: /* @__PURE__ */ object('{ cursor, apply }', { cursor: callable, apply: callable }),
   cursors: /* @__PURE__ */ oneOf('opaque', 'offset'),
@@ -41,7 +42,18 @@ const rules: RulesOf<AnySpec> = {
   opening: openingOption,
   outbox: /* @__PURE__ */ object('an object such as { maxMessages: 100 }'),
 }
-const passed = ['idempotency', 'retry', 'auth', 'paginate', 'resume', 'cursors', 'gaps', 'opening', 'outbox'] as const
+const passed = [
+  'idempotency',
+  'idempotencyScope',
+  'retry',
+  'auth',
+  'paginate',
+  'resume',
+  'cursors',
+  'gaps',
+  'opening',
+  'outbox',
+] as const
 
 /** A transport that carries bidi streams brings along what they need of the core: most programs have none. */
 export interface Duplexing {

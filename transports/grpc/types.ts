@@ -15,6 +15,13 @@ export interface MethodSpec {
   readonly idempotent?: boolean
   /** How the server takes idempotency keys for this method. @defaultValue the transport's */
   readonly idempotency?: IdempotencyOption
+  /**
+   * Operations of one scope, on whatever transport, share what their servers remember of idempotency keys: `failover` may
+   * send a call under its key to one after the other.
+   *
+   * @defaultValue none: what another route may have carried out is not sent again
+   */
+  readonly idempotencyScope?: string
   /** Overrides the client's, or switches retries off. */
   readonly retry?: RetryOptions | false
   /** `false`: it carries no credential, but one that a call brings as a header of its own. @defaultValue the transport's */

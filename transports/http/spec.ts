@@ -33,6 +33,7 @@ const restRules: OptionRules = {
   contentType: text,
   accept: text,
   idempotency: idempotencyRule,
+  idempotencyScope: text,
   output: schemaRule,
   errors: /* @__PURE__ */ takes('a schema by HTTP status', (value) =>
     Object.entries(value as object).every(([status, schema]) => /^[1-5]\d\d$/.test(status) && isSchema(schema)),

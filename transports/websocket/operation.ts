@@ -11,6 +11,7 @@ import {
   object,
   oneOf,
   type RulesOf,
+  text,
   wrongOption,
 } from '../../src/core/options.ts'
 import { openingOption } from '../../src/core/resume/options.ts'
@@ -58,6 +59,7 @@ const requestRules: RulesOf<RequestSpec> = {
   output: schemaRule,
   idempotent: flag,
   idempotency: idempotencyRule,
+  idempotencyScope: text,
 }
 
 /** @throws {TypeError} naming the builder, the operation and the option. */
@@ -107,7 +109,7 @@ export function defineChannel<O extends Operation<any, any>>(name: string, spec:
 /** Makes the operation of the arguments of `request`. */
 export function defineRequest<O extends Operation<any, any>>(name: string, spec: RequestSpec = {}): O {
   checkSpec('request', name, spec, requestRules)
-  const { via = 'websocket', idempotent = false, output, idempotency, retry, auth, validate } = spec
+  const { via = 'websocket', idempotent = false, output, idempotency, idempotencyScope, retry, auth, validate } = spec
   const label = `request ${name}`
   const outputSchema = validating(output)
   return defineOperation<O>({
@@ -119,7 +121,7 @@ export function defineRequest<O extends Operation<any, any>>(name: string, spec:
     binding: { kind: 'request' } satisfies WebSocketBinding,
     encodeInput: encoderOf(name, spec.input, { operation: { name: label, protocol: 'websocket', via } }),
     ...(outputSchema && { decodeOutput: (message, check) => check(outputSchema, message) }),
-    ...optional({ idempotency, retry, auth, validate }),
+    ...optional({ idempotency, idempotencyScope, retry, auth, validate }),
   })
 }
 

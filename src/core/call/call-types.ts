@@ -16,6 +16,8 @@ export interface UnaryResult<Out> {
   /** Attempts made, the first included. */
   readonly attempts: number
   readonly idempotencyKey?: string
+  /** The operation that answered, where `failover` gave the call several routes. */
+  readonly operation?: string
 }
 
 declare const noInput: unique symbol

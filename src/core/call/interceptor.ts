@@ -38,17 +38,20 @@ export type DefaultChain = (parts: ChainParts) => readonly Interceptor[]
 
 type Wrap = (next: Next) => Next
 
-/** Our own interceptors: how they wrap the rest of the chain, and whether they act on streams alone. */
-const known = new WeakMap<Interceptor, { readonly wrap: Wrap; readonly isForStreams: boolean }>()
+/** Our own interceptors: how they wrap the rest of the chain, and what part they play. */
+const known = new WeakMap<Interceptor, { readonly wrap: Wrap; readonly role: Role | undefined }>()
+
+/** What others look for in a chain: who acts on streams alone, who makes keys, and inside of whom each attempt runs. */
+type Role = 'resume' | 'key' | 'retry'
 
 /**
  * Makes one of our own interceptors, with the name of `wrap`: its failures are CallErrors already, so it needs no guard,
  * and it knows the rest of the chain from the beginning, so nothing stands between it and the next one.
  */
-export function trusted(wrap: Wrap, isForStreams = false): Interceptor {
+export function trusted(wrap: Wrap, role?: Role): Interceptor {
   const interceptor: Interceptor = (call, next) => wrap(next)(call)
   Object.defineProperty(interceptor, 'name', { value: wrap.name, configurable: true })
-  known.set(interceptor, { wrap, isForStreams })
+  known.set(interceptor, { wrap, role })
   return interceptor
 }
 
@@ -57,8 +60,18 @@ export function compose(interceptors: readonly Interceptor[], send: Next, isStre
   return interceptors.reduceRight<Next>((next, interceptor, index) => {
     const own = known.get(interceptor)
     if (!own) return guarded(interceptor, next, interceptor.name || `interceptors[${index}]`)
-    return own.isForStreams && !isStream ? next : own.wrap(next)
+    return own.role === 'resume' && !isStream ? next : own.wrap(next)
   }, send)
+}
+
+/** Those that each opening of a stream passes: what stands inside of `resume`, or all where there is none. */
+export function forEachOpening(interceptors: readonly Interceptor[]): readonly Interceptor[] {
+  return interceptors.slice(placeOf('resume', interceptors) + 1)
+}
+
+/** Where the interceptor of a role stands in a chain; -1 where there is none. */
+export function placeOf(role: Role, interceptors: readonly Interceptor[]): number {
+  return interceptors.findIndex((each) => known.get(each)?.role === role)
 }
 
 /** A user's interceptor: what it throws, and a missing Reply, becomes an error that names it. */

@@ -27,6 +27,13 @@ export interface StreamMachinery {
   readonly resume: unknown
 }
 
+/** What an operation with several routes brings along; only `retry` knows what it is: `Failover`. */
+export interface RouteMachinery {
+  readonly begin: unknown
+  /** A client takes it up. @throws {CallError} where a route cannot be called by it. */
+  attach(services: object): void
+}
+
 /** The run-time half of an operation: everything but its types. */
 export interface OperationInfo {
   /** The template that errors and logs show: `GET /users/{id}`. */
@@ -73,6 +80,12 @@ export interface OperationInfo {
   /** A stream may be opened again after a drop. */
   readonly isResumable?: boolean
   readonly resume?: ResumeSpec
+  /** Operations that its calls call: a transport that one of them lacks is told where the operation is bound. */
+  readonly others?: readonly OperationInfo[]
+  /** Several routes, one of which each attempt takes; only `retry` and `resume` know what it is: `Failover`. */
+  readonly failover?: RouteMachinery | undefined
+  /** Operations of one scope share what they remember of idempotency keys, wherever they are: `failover` may go from one to the other. */
+  readonly idempotencyScope?: string | undefined
   /** What cursors are: opaque, or consecutive numbers (behind an optional `epoch:`), which tell repeats and gaps at any time. @defaultValue 'opaque' */
   readonly cursors?: 'opaque' | 'offset'
   /** Lost messages: an item in the iterator, or the end of the stream. @defaultValue 'fail' */

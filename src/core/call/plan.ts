@@ -1,17 +1,23 @@
 import { CallError, type ErrorOrigin } from '../errors/error.ts'
 import type { Failure } from '../errors/failure.ts'
-import { toGuardError } from '../guard.ts'
+import { guard, toGuardError } from '../guard.ts'
 import type { Auth } from './auth.ts'
-import type { Next } from './interceptor.ts'
+import type { CallOptions } from './call-options.ts'
+import { Context } from './context.ts'
+import type { Interceptor, Next } from './interceptor.ts'
 import type { Check, OperationInfo } from './operation.ts'
 import { type Checked, checkSchema } from './schema.ts'
 import type { Services } from './scope.ts'
+import { type Sealed, snapshot } from './snapshot.ts'
 import type { Transport } from './transport.ts'
 
 /** One transport of a client with the chain composed in front of it. */
 export interface Route {
   readonly transport: Transport
   readonly chain: Next
+  /** What the chain is composed of, for an operation that takes a part of it; `send` is its end. */
+  readonly interceptors: readonly Interceptor[]
+  readonly send: Next
   readonly auth: Auth | undefined
 }
 
@@ -56,6 +62,27 @@ export function makePlan(info: OperationInfo, route: Route, mode: ValidateMode, 
   }
 }
 
+/** The input as the transport takes it, validated; asynchronous only where a schema is. */
+export function inputOf({ encodeInput, checkInput, info }: Plan, input: unknown): unknown {
+  let encoded = input
+  try {
+    if (encodeInput) encoded = encodeInput(input, checkInput)
+    if (encoded instanceof Promise) return withErrors(encoded, toInputError, info)
+  } catch (cause) {
+    throw toInputError(cause, info)
+  }
+  return (encoded as Partial<Sealed> | undefined)?.seal ? encoded : snapshot(encoded)
+}
+
+/** Whose a call is, by what makes the credentials of its transport. */
+export function identityOf({ auth }: Route, options: CallOptions, operation: OperationInfo): string {
+  if (!auth?.identity) return ''
+  const message = 'auth.identity() threw: see cause; nothing was sent'
+  const call = { context: options.context ?? Context.empty, options, operation }
+  const ask = () => auth.identity?.(call) ?? ''
+  return guard('auth.identity()', ask, { operation }, { message, phase: 'resolve', sent: 'no' })
+}
+
 /** The caller's input could not be brought into the transport's shape: the user's own code may be the cause. */
 export function toInputError(cause: unknown, operation: OperationInfo): CallError {
   return toGuardError('', cause, { operation }, badInput)
@@ -88,7 +115,7 @@ function guarded(step: Step, toError: typeof toInputError, info: OperationInfo):
 }
 
 /** The same for what a step gives later. */
-export function withErrors(value: unknown, toError: typeof toInputError, info: OperationInfo): unknown {
+function withErrors(value: unknown, toError: typeof toInputError, info: OperationInfo): unknown {
   if (!(value instanceof Promise)) return value
   const told = value.catch((cause: unknown) => {
     throw toError(cause, info)

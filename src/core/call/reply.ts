@@ -12,6 +12,8 @@ export interface UnaryReply {
   readonly status: number
   readonly headers: HeaderMap
   readonly trailers: HeaderMap
+  /** The operation that answered, where a call has several routes. */
+  readonly operation?: string
   /** Set where the message is itself a body stream: the call lasts until this settles. */
   readonly finished?: Promise<void>
   /** Lets go of a reply that nobody will read. */

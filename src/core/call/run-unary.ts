@@ -80,7 +80,7 @@ export async function inputWithin(call: Call, input: Promise<unknown>, timeoutMs
 }
 
 /** Synchronous where the conversion is; else bounded like everything else of the call. */
-function converted(convert: NonNullable<Plan['convert']>, reply: UnaryReply, call: Call): unknown {
+export function converted(convert: NonNullable<Plan['convert']>, reply: UnaryReply, call: Call): unknown {
   const { scope } = call
   const explain = (error: unknown): never => {
     discardReply(reply)
@@ -99,10 +99,18 @@ function converted(convert: NonNullable<Plan['convert']>, reply: UnaryReply, cal
 }
 
 function toResult(message: unknown, reply: UnaryReply, scope: Scope): UnaryResult<unknown> {
-  const { status, headers, trailers } = reply
+  const { status, headers, trailers, operation } = reply
   const key = scope.idempotencyKey
   const attempts = Math.max(1, scope.attempts)
-  return { message, status, headers, trailers, attempts, ...(key !== undefined && { idempotencyKey: key }) }
+  return {
+    message,
+    status,
+    headers,
+    trailers,
+    attempts,
+    ...(key !== undefined && { idempotencyKey: key }),
+    ...(operation && { operation }),
+  }
 }
 
 function endOf(scope: Scope): () => void {

@@ -1,5 +1,6 @@
 import type { CallError, FailedAttempt } from '../errors/error.ts'
 import type { Phase, Sent } from '../errors/failure.ts'
+import type { FailoverOptions } from '../failover/options.ts'
 import { notify } from '../guard.ts'
 import type { RetryLimits } from '../retry/limits.ts'
 import type { StreamState } from '../stream/state.ts'
@@ -16,6 +17,10 @@ export interface Services {
   readonly telemetry: Telemetry | undefined
   /** The calls that are not over: an array with swap-remove, since the tables of a Map or Set outlive their entries. */
   readonly live?: Scope[]
+  /** How calls with several routes choose theirs. */
+  readonly failover?: FailoverOptions | undefined
+  /** How the client calls an operation: its `Plan`. @throws {CallError} `failed_precondition` where it lacks the transport. */
+  planOf?(info: OperationInfo): object
   /** What calls that are over still do, and the client's `close()` waits for. */
   readonly lastWork?: Set<Promise<unknown>>
 }

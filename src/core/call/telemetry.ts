@@ -17,6 +17,15 @@ export interface Telemetry {
 /** One decision of a policy; `waitMs` is rounded to whole milliseconds. */
 export type TelemetryEvent =
   | { readonly type: 'retry'; readonly call: Call; readonly waitMs: number; readonly error: unknown }
+  /** A call with several routes takes another one; names of operations. */
+  | {
+      readonly type: 'route'
+      readonly call: Call
+      readonly from: string
+      readonly to: string
+      /** Why it left the route before; undefined where a stream goes back to a better one. */
+      readonly error: unknown
+    }
   | { readonly type: 'refresh'; readonly call: Call }
   | { readonly type: 'reconnect'; readonly via: string; readonly waitMs: number; readonly error: unknown }
   | {

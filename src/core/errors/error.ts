@@ -10,6 +10,8 @@ export interface FailedAttempt {
   readonly phase: Phase
   readonly sent: Sent
   readonly reason?: string
+  /** The route that it took, where `failover` gave the call several. */
+  readonly operation?: string
 }
 
 /** Why a transient failure was not sent again. */
@@ -196,8 +198,8 @@ export function withHistory(error: CallError, failures: readonly FailedAttempt[]
 }
 
 /** An error as a line of another error's `failures`. */
-export function toFailedAttempt(error: CallError): FailedAttempt {
-  const { attempt, code, status, phase, sent, reason } = error
+export function toFailedAttempt(error: CallError, hasRoutes = false): FailedAttempt {
+  const { attempt, code, status, phase, sent, reason, operation } = error
   return {
     attempt,
     code,
@@ -205,5 +207,6 @@ export function toFailedAttempt(error: CallError): FailedAttempt {
     sent,
     ...(status !== undefined && { status }),
     ...(reason !== undefined && { reason }),
+    ...(hasRoutes && { operation }),
   }
 }

@@ -38,6 +38,8 @@ export interface Failure {
   readonly isForeignRefusal?: boolean
   /** An earlier hop answered the request by 301–303 and made a GET of it: it was carried out, and is never sent again. */
   readonly isMoved?: boolean
+  /** The protocol is not spoken here (no upgrade, behind a proxy that strips it): no repetition helps, another route may. */
+  readonly isNoRoute?: boolean
   /** The server forbids another attempt (`x-should-retry: false`, a negative pushback). */
   readonly isRetryForbidden?: boolean
   /** A wait that the server asked for, in ms, already corrected for clock skew. */

@@ -7,6 +7,13 @@ export interface Payers {
   readonly operation: string
 }
 
+/** What is asked of a call: a `Call` fits. */
+interface Payable {
+  readonly operation: { readonly via: string; readonly name: string; readonly origin?: string | undefined }
+  readonly identity: string
+  readonly idempotencyKey: string | undefined
+}
+
 /** Waits beyond this many are looked through for those that are over. */
 const manyWaits = 1000
 
@@ -84,6 +91,22 @@ export class RetryLimits {
     }
     this.#rest()
     return longest
+  }
+
+  /** Who pays for the retries of a call. */
+  payersOf({ operation: { via, name, origin } }: Pick<Payable, 'operation'>): Payers {
+    const operation = `${via} ${name}`
+    return origin === undefined
+      ? { origin: `origin ${this.origins.get(via) ?? via}`, operation }
+      : { origin: `origin ${origin}`, operation: `${operation} ${origin}` }
+  }
+
+  /** What a call may be held by. */
+  keysOf(call: Payable): readonly [operation: string, origin: string, ...keys: string[]] {
+    const { identity, idempotencyKey } = call
+    const { origin, operation } = this.payersOf(call)
+    const held = [`${operation}\n${identity}`, `${origin}\n${identity}`] as const
+    return idempotencyKey === undefined ? held : [...held, `key ${origin}\n${identity}\n${idempotencyKey}`]
   }
 
   #sweep(): void {

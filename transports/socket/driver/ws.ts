@@ -189,6 +189,7 @@ export function refusalOf(status: number, headers: HeaderMap): CloseVerdict {
     message: `the server answered ${status} instead of a socket: ${unseen.includes(status) ? unseenHint : hint}`,
     status,
     isUnexecuted: true,
+    ...(unseen.includes(status) && { isNoRoute: true }),
     ...(isRetryable && { isRetryable }),
     ...(isThrottled && { isThrottled }),
     ...(retryAfterMs !== undefined && { retryAfterMs }),

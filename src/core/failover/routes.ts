@@ -1,0 +1,107 @@
+import { Call } from '../call/call.ts'
+import { compose, type Interceptor, type Next, placeOf } from '../call/interceptor.ts'
+import type { OperationInfo } from '../call/operation.ts'
+import { identityOf, type Plan } from '../call/plan.ts'
+import type { Services } from '../call/scope.ts'
+import { CallError } from '../errors/error.ts'
+import { Breaker } from './breaker.ts'
+import { checkFailoverOptions, type FailoverOptions } from './options.ts'
+
+/** One route of an operation in one client. */
+export interface ClientRoute {
+  readonly info: OperationInfo
+  readonly plan: Plan
+  readonly breaker: Breaker
+  readonly origin: string
+  /** What stands inside of `retry` in the chain of its transport. */
+  readonly attempt: Next
+}
+
+/** What failover remembers for one client: routes that several operations share fail for all of them. */
+interface ClientState {
+  readonly options: FailoverOptions
+  readonly breakers: Map<string, Breaker>
+}
+
+const states = new WeakMap<Services, ClientState>()
+
+/** How the calls of one client fail over. */
+export function stateOf(services: Services): ClientState {
+  let state = states.get(services)
+  if (!state) {
+    state = { options: checkFailoverOptions(services.failover ?? {}), breakers: new Map() }
+    states.set(services, state)
+  }
+  return state
+}
+
+/** The routes of an operation in one client. @throws {CallError} `failed_precondition` where its chain has no `retry()`. */
+export function routesOf(infos: readonly OperationInfo[], services: Services): readonly ClientRoute[] {
+  const { options, breakers } = stateOf(services)
+  return infos.map((info) => {
+    const plan = services.planOf?.(info) as Plan
+    const { interceptors, send } = plan.route
+    const place = placeOf('retry', interceptors)
+    if (place < 0) throw refused(info, 'failover() sits in retry(), which the interceptors of this client lack')
+    const { origin, operation } = services.limits.payersOf({ operation: info })
+    const key = `${operation}\n${origin}`
+    let breaker = breakers.get(key)
+    if (!breaker) breakers.set(key, (breaker = new Breaker(services.clock, options.breaker)))
+    return {
+      info,
+      plan,
+      breaker,
+      origin,
+      attempt: compose(interceptors.slice(place + 1), send, info.streaming !== undefined),
+    }
+  })
+}
+
+/**
+ * The call on a route, its input apart: with whoever calls by the auth of this transport, and the key in the place where
+ * this server takes it. It is the same key on every route.
+ */
+export function callOn(route: ClientRoute, entry: Call): Call {
+  const { info, plan } = route
+  const { options, scope } = entry
+  const key = options.idempotencyKey ?? (info.isIdempotent ? undefined : scope.root.idempotencyKey)
+  const call = new Call({
+    ...entry,
+    operation: info,
+    identity: identityOn(route, entry),
+    options: key === undefined ? options : { ...options, idempotencyKey: key },
+  })
+  return keyed(plan.route.interceptors, call)
+}
+
+/** @throws {CallError} `failed_precondition` where this route would be called as somebody else than the first one. */
+export function checkIdentity(route: ClientRoute, entry: Call): void {
+  if (entry.identity !== '' && identityOn(route, entry) !== entry.identity)
+    throw refused(route.info, 'its auth.identity() names another one than that of the first route; nothing was sent')
+}
+
+function identityOn({ info, plan }: ClientRoute, { options, identity }: Call): string {
+  return plan.route.auth?.identity ? identityOf(plan.route, options, info) : identity
+}
+
+/** What the maker of keys makes of a call: it only changes it, and hands it on at once. */
+function keyed(interceptors: readonly Interceptor[], call: Call): Call {
+  const maker = interceptors[placeOf('key', interceptors)]
+  let changed = call
+  if (maker)
+    void compose(
+      [maker],
+      (each) => {
+        changed = each
+        return never
+      },
+      false,
+    )(call)
+  return changed
+}
+
+const never = /* @__PURE__ */ new Promise<never>(() => {})
+
+function refused(operation: OperationInfo, message: string): CallError {
+  return new CallError({ code: 'failed_precondition', message, phase: 'resolve', sent: 'no' }, { operation })
+}
