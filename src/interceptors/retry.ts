@@ -13,7 +13,7 @@ import {
 } from '../core/errors/error.ts'
 import type { Failure } from '../core/errors/failure.ts'
 import type { Failover } from '../core/failover/failover.ts'
-import type { Hops, Target } from '../core/failover/hops.ts'
+import type { Hop, Hops } from '../core/failover/hops.ts'
 import { guard } from '../core/guard.ts'
 import { checkOptions } from '../core/options.ts'
 import { type RetryOptions, retryRules } from '../core/retry/options.ts'
@@ -113,8 +113,8 @@ class Retrying {
   readonly #next: Next
   readonly #settings: RetryOptions
   readonly #hops: Hops | undefined
-  /** Where the next attempt goes, where there are several routes. */
-  #target: Target | undefined
+  /** To another route, where the next attempt goes there. */
+  #hop: Hop | undefined
   #attempt = 1
   #waitMs = 0
   #paid = 0
@@ -131,9 +131,8 @@ class Retrying {
     const { scope } = this.#call
     return retryLoop(
       async () => {
-        const target = this.#target
-        if (!target?.isHop) await sleep(this.#waitMs, scope)
-        if (target) this.#call = await (this.#hops as Hops).go(target)
+        if (this.#hop) this.#call = await this.#hop.go()
+        else await sleep(this.#waitMs, scope)
         scope.root.attempts = ++this.#attempt
         const call = this.#call.with({ attempt: this.#attempt })
         const timeoutMs = this.#settings.attemptTimeoutMs
@@ -154,15 +153,18 @@ class Retrying {
     const isTransient = isRetryable
       ? guard('retry.isRetryable()', () => isRetryable(error), this.#call)
       : error.isRetryable
-    this.#target = this.#hops?.next(error)
-    const isWorthIt = isTransient || this.#target?.isHop
-    const obstacle = isWorthIt ? this.#obstacle(error, failure) : undefined
+    const hop = (this.#hop = this.#hops?.next(error, this.#attempt, this.#settings))
+    if (hop) {
+      this.#waitMs = 0
+      this.#paid = hop.price
+    }
+    const obstacle = hop ? hop.obstacle : isTransient ? this.#obstacle(error, failure) : undefined
     const notRetried = obstacle ?? (failure.isRetryForbidden ? 'forbidden_by_server' : undefined)
-    if (!isWorthIt || notRetried) {
+    if (!(hop || isTransient) || notRetried) {
       withHistory(error, scope.root.failures, notRetried)
       return false
     }
-    scope.root.failures.push(toFailedAttempt(error, this.#hops !== undefined))
+    scope.root.failures.push(toFailedAttempt(error))
     scope.services.telemetry?.event?.({ type: 'retry', call: this.#call, waitMs: Math.round(this.#waitMs), error })
     return true
   }
@@ -171,27 +173,23 @@ class Retrying {
   #obstacle(error: CallError, failure: Failure): NotRetried | undefined {
     const call = this.#call
     const { operation, input, isKeyHonoured, keyExpiresAt } = call
-    const { maxRetryAfterMs = defaultMaxRetryAfterMs, budget = {} } = this.#settings
-    const { maxAttempts = this.#hops?.maxAttempts ?? 3 } = this.#settings
-    const { info = operation, isHop = false, isElsewhere = false } = this.#target ?? {}
+    const { maxAttempts = 3, maxRetryAfterMs = defaultMaxRetryAfterMs, budget = {} } = this.#settings
     if (maxAttempts <= 1) return 'disabled'
     if (failure.isMoved) return 'redirected'
-    const isSafe = isHop || operation.isIdempotent || error.sent === 'no' || failure.isUnexecuted
+    const isSafe = operation.isIdempotent || error.sent === 'no' || failure.isUnexecuted
     if (!isSafe && !isKeyHonoured) return 'not_idempotent'
     if (operation.isReplayable && !operation.isReplayable(input)) return 'body_not_replayable'
     if (this.#attempt >= maxAttempts) return 'attempts_exhausted'
-    this.#waitMs = isHop ? 0 : this.#wait(error.retryAfterMs ?? 0, failure.isThrottled === true)
+    this.#waitMs = this.#wait(error.retryAfterMs ?? 0, failure.isThrottled === true)
     if (!fits(call, this.#waitMs)) return 'wait_exceeds_deadline'
     // A server that has forgotten the key would do it twice.
     if (!isSafe && call.scope.services.clock.now() + this.#waitMs >= keyExpiresAt) return 'key_expired'
-    if (!isHop && (error.retryAfterMs ?? 0) > maxRetryAfterMs) return 'wait_too_long'
+    if ((error.retryAfterMs ?? 0) > maxRetryAfterMs) return 'wait_too_long'
     if (budget === false) return undefined
     const { limits } = call.scope.services
-    // The origin pays that it goes to.
-    const payers = limits.payersOf({ operation: info })
-    const price = limits.pay(payers, failure.isThrottled === true, failure.connection, budget)
+    const price = limits.pay(limits.payersOf(call), failure.isThrottled === true, failure.connection, budget)
     if (price === undefined) return 'budget_exhausted'
-    this.#paid = price + (isElsewhere ? 0 : this.#paid)
+    this.#paid += price
     return undefined
   }
 

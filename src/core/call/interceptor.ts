@@ -64,11 +64,6 @@ export function compose(interceptors: readonly Interceptor[], send: Next, isStre
   }, send)
 }
 
-/** Those that each opening of a stream passes: what stands inside of `resume`, or all where there is none. */
-export function forEachOpening(interceptors: readonly Interceptor[]): readonly Interceptor[] {
-  return interceptors.slice(placeOf('resume', interceptors) + 1)
-}
-
 /** Where the interceptor of a role stands in a chain; -1 where there is none. */
 export function placeOf(role: Role, interceptors: readonly Interceptor[]): number {
   return interceptors.findIndex((each) => known.get(each)?.role === role)

@@ -84,7 +84,7 @@ export function identityOf({ auth }: Route, options: CallOptions, operation: Ope
 }
 
 /** The caller's input could not be brought into the transport's shape: the user's own code may be the cause. */
-export function toInputError(cause: unknown, operation: OperationInfo): CallError {
+function toInputError(cause: unknown, operation: OperationInfo): CallError {
   return toGuardError('', cause, { operation }, badInput)
 }
 

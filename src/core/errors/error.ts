@@ -198,8 +198,8 @@ export function withHistory(error: CallError, failures: readonly FailedAttempt[]
 }
 
 /** An error as a line of another error's `failures`. */
-export function toFailedAttempt(error: CallError, hasRoutes = false): FailedAttempt {
-  const { attempt, code, status, phase, sent, reason, operation } = error
+export function toFailedAttempt(error: CallError): FailedAttempt {
+  const { attempt, code, status, phase, sent, reason } = error
   return {
     attempt,
     code,
@@ -207,6 +207,5 @@ export function toFailedAttempt(error: CallError, hasRoutes = false): FailedAtte
     sent,
     ...(status !== undefined && { status }),
     ...(reason !== undefined && { reason }),
-    ...(hasRoutes && { operation }),
   }
 }

@@ -1,21 +1,22 @@
 import type { Call } from '../call/call.ts'
 import type { Next } from '../call/interceptor.ts'
-import type { OperationInfo } from '../call/operation.ts'
 import { inputOf } from '../call/plan.ts'
 import type { Reply } from '../call/reply.ts'
 import { converted } from '../call/run-unary.ts'
-import { type CallError, failureOf, isAnyCallError } from '../errors/error.ts'
+import type { Scope } from '../call/scope.ts'
+import { type CallError, failureOf, isAnyCallError, type NotRetried } from '../errors/error.ts'
+import type { RetryOptions } from '../retry/options.ts'
 import { type ClientRoute, callOn, checkIdentity } from './routes.ts'
 import { isThrottled, routeFailureOf } from './verdict.ts'
 
-/** Where a call goes next. */
-export interface Target {
-  readonly info: OperationInfo
-  readonly route: ClientRoute
-  /** Another route, at once: nothing is waited for. */
-  readonly isHop: boolean
-  /** To another origin than the one that has just failed. */
-  readonly isElsewhere: boolean
+/** To another route, at once: nothing is waited for. */
+export interface Hop {
+  /** What keeps the call from it all the same. */
+  readonly obstacle: NotRetried | undefined
+  /** What it has cost the origin that it goes to: tokens. */
+  readonly price: number
+  /** The call on that route. */
+  go(): Call | Promise<Call>
 }
 
 /** The way of one call over its routes; `retry` asks, counts, pays and waits. */
@@ -38,45 +39,51 @@ export class Hops {
     this.#routes = routes
   }
 
-  /** Each route has its turn. */
-  get maxAttempts(): number {
-    return Math.max(3, this.#routes.length)
-  }
-
   /** The call on the route to begin with. */
   begin(): Call | Promise<Call> {
     return this.#enter(this.#choose(this.#routes) ?? this.#dueFirst())
   }
 
-  /** What a failed attempt means: another route at once, where that is safe and may help, or a wait. */
-  next(error: CallError): Target {
+  /** Whether a failed attempt sends the call to another route; where it does not, `retry` decides as ever. */
+  next(error: CallError, attempt: number, settings: RetryOptions): Hop | undefined {
     const at = this.#at
     this.#error = error
     if (error.sent !== 'no' && !failureOf(error).isUnexecuted) this.#mayHaveRun.add(at)
     const isLeft = routeFailureOf(error) !== undefined
-    const isBusy = isThrottled(error)
-    if (!isLeft && !isBusy) return this.#target(at, false)
+    if (!isLeft && !isThrottled(error)) return undefined
     this.#failed.add(at)
     const others = this.#routes.filter((route) => !this.#failed.has(route) && (isLeft || route.origin !== at.origin))
-    const hop = this.#choose(others)
-    if (hop) return this.#target(hop, true)
-    if (isBusy) return this.#target(at, false)
-    this.#failed.clear()
-    return this.#target(this.#choose(this.#routes) ?? at, false)
+    const route = this.#choose(others)
+    // The next attempt begins another round.
+    if (!route) this.#failed.clear()
+    return route && this.#hopTo(route, attempt, settings)
   }
 
-  /** The call on the route that it goes to. */
-  go({ route, info }: Target): Call | Promise<Call> {
-    const { telemetry } = this.entry.scope.services
-    const from = this.#at.info
-    if (from !== info)
-      telemetry?.event?.({ type: 'route', call: this.entry, from: from.name, to: info.name, error: this.#error })
+  #hopTo(route: ClientRoute, attempt: number, settings: RetryOptions): Hop {
+    // Each route has its turn.
+    const { maxAttempts = Math.max(3, this.#routes.length), budget = {} } = settings
+    const { operation, input, scope } = this.#calls.get(this.#at) ?? this.entry
+    const stopped = (obstacle: NotRetried): Hop => ({ obstacle, price: 0, go: () => this.entry })
+    if (maxAttempts <= 1) return stopped('disabled')
+    if (operation.isReplayable && !operation.isReplayable(input)) return stopped('body_not_replayable')
+    if (attempt >= maxAttempts) return stopped('attempts_exhausted')
+    const { isThrottled: isCheap = false, connection } = failureOf(this.#error as CallError)
+    const { limits } = scope.services
+    const price = budget ? limits.pay(limits.payersOf({ operation: route.info }), isCheap, connection, budget) : 0
+    return price === undefined ? stopped('budget_exhausted') : { obstacle: undefined, price, go: () => this.#go(route) }
+  }
+
+  #go(route: ClientRoute): Call | Promise<Call> {
+    const { entry } = this
+    const [from, to] = [this.#at.info.name, route.info.name]
+    entry.scope.services.telemetry?.event?.({ type: 'route', call: entry, from, to, error: this.#error })
     return this.#enter(route)
   }
 
   /** Sends an attempt on the route that the call stands on; its breaker hears how that went. */
   readonly send: Next = async (call) => {
     const { plan, breaker, attempt, info } = this.#at
+    this.#nameFailure(call.scope.root)
     const tell = breaker.begin()
     const failed = (error: unknown): void => {
       const isVerdict = isAnyCallError(error) && !this.entry.scope.isOver
@@ -98,8 +105,10 @@ export class Hops {
     return { ...reply, message, operation: info.name }
   }
 
-  #target(route: ClientRoute, isHop: boolean): Target {
-    return { info: route.info, route, isHop, isElsewhere: route.origin !== this.#at.origin }
+  /** Each line of the error's history says which route it was. */
+  #nameFailure({ failures }: Scope): void {
+    const last = failures.at(-1)
+    if (last && this.#error) failures[failures.length - 1] = { ...last, operation: this.#error.operation }
   }
 
   #enter(route: ClientRoute): Call | Promise<Call> {

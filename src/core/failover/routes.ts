@@ -26,7 +26,7 @@ interface ClientState {
 const states = new WeakMap<Services, ClientState>()
 
 /** How the calls of one client fail over. */
-export function stateOf(services: Services): ClientState {
+function stateOf(services: Services): ClientState {
   let state = states.get(services)
   if (!state) {
     state = { options: checkFailoverOptions(services.failover ?? {}), breakers: new Map() }
