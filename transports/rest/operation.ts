@@ -47,19 +47,7 @@ export function defineRest<O extends Operation<any, any>>(
 ): O {
   const template = new PathTemplate(path)
   checkSpec(name, path, method, spec)
-  const {
-    via = 'rest',
-    output,
-    response,
-    errors,
-    paginate,
-    shape,
-    retry,
-    auth,
-    idempotency,
-    idempotencyScope,
-    validate,
-  } = spec
+  const { via = 'rest', output, response, errors, paginate, shape, retry, auth, idempotency, validate } = spec
   const isIdempotent = spec.idempotent ?? !keyed.includes(method)
   const operation = { name: `${method} ${path}`, protocol: 'rest', via }
   const schema = response === 'stream' ? undefined : validating(output)
@@ -89,7 +77,7 @@ export function defineRest<O extends Operation<any, any>>(
     auth,
     headersOf: shape === 'nested' ? headersOf : undefined,
     idempotency,
-    idempotencyScope,
+    idempotencyScope: spec.idempotencyScope,
     validate,
   })
 }
