@@ -6,6 +6,7 @@ import type { FaceHost } from './core/call/face-host.ts'
 import { noHeaders, readHeaders } from './core/call/header-map.ts'
 import type { Interceptor, Next } from './core/call/interceptor.ts'
 import { compose } from './core/call/interceptor.ts'
+import { nesting } from './core/call/nesting.ts'
 import type { OperationInfo, PagerInfo } from './core/call/operation.ts'
 import { identityOf, inputOf, makePlan, type Plan, type Route, type ValidateMode } from './core/call/plan.ts'
 import { inputWithin, runUnary } from './core/call/run-unary.ts'
@@ -193,6 +194,7 @@ export class CallRunner implements FaceHost {
     if (this.#closing) throw misfit(info, 'the client is closed: make another one')
     if (closed.has(route.transport)) throw misfit(info, transportClosed(info.via))
     if (signal?.aborted) throw signal.reason
+    if (nesting.isInside) scope.isNested = nesting.isInside()
     scope.liveIndex = this.#services.live.push(scope) - 1
     if (signal) {
       const onAbort = () => scope.abort(signal.reason)

@@ -175,6 +175,7 @@ class Retrying {
     const { operation, input, isKeyHonoured, keyExpiresAt } = call
     const { maxAttempts = 3, maxRetryAfterMs = defaultMaxRetryAfterMs, budget = {} } = this.#settings
     if (maxAttempts <= 1) return 'disabled'
+    if (call.scope.root.isNested) return 'nested'
     if (failure.isMoved) return 'redirected'
     const isSafe = operation.isIdempotent || error.sent === 'no' || failure.isUnexecuted
     if (!isSafe && !isKeyHonoured) return 'not_idempotent'

@@ -25,15 +25,14 @@ export class FetchTransport implements Transport<'fetch'> {
 
   async send(call: Call): Promise<Reply> {
     const input = call.input as FetchInput
-    input.kept?.answer.discard()
+    input.kept?.discard()
     input.kept = undefined
     const answer = await this.#responder.respond(requestOf(call, input), call.scope, call).catch((error: unknown) => {
       throw toCallError(error, call)
     })
     if (answer.response.status < 400) return toReply(answer)
-    const error = toAnswerError(call, answer)
-    input.kept = { answer, error }
-    throw error
+    input.kept = answer
+    throw toAnswerError(call, answer)
   }
 
   close(): Promise<void> {

@@ -1,6 +1,7 @@
 import type { CallOptions } from '../../src/core/call/call-options.ts'
 import type { FaceHost } from '../../src/core/call/face-host.ts'
 import { readHeaders } from '../../src/core/call/header-map.ts'
+import { nesting } from '../../src/core/call/nesting.ts'
 import type { HttpOptions } from '../http/contract.ts'
 import { standInFront } from '../http/engine/stock-fetch.ts'
 import { ReplayBody } from '../http/replay-body.ts'
@@ -59,12 +60,14 @@ function toFetch(face: Face, defaults: CallOptions): PolywireFetch {
 
 async function call(face: Face, defaults: CallOptions, first: unknown, init: unknown): Promise<Response> {
   if (face.isClosed) throw new TypeError('fetch failed', { cause: new Error('this fetch was closed') })
+  const isNested = nesting.isInside?.() === true
   const input = await readArguments(first, init, face.replayBytes)
   try {
     const operation = face.operations.of(input)
     const timeoutMs = defaults.timeoutMs ?? (operation.binding as FetchBinding).timeoutMs
     const headers = { ...readHeaders(defaults.headers), ...input.record }
-    const options: CallOptions = { ...defaults, headers, signal: input.signal, timeoutMs }
+    const retry = isNested ? false : defaults.retry
+    const options: CallOptions = { ...defaults, headers, signal: input.signal, timeoutMs, retry }
     return (await face.host.run(operation, input, options)) as Response
   } catch (error) {
     if (input.body instanceof ReplayBody) input.body.cancel()

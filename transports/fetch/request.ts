@@ -7,7 +7,6 @@ import {
 } from '../../src/core/call/header-map.ts'
 import type { Signal } from '../../src/core/call/signal.ts'
 import { snapshot } from '../../src/core/call/snapshot.ts'
-import type { CallError } from '../../src/core/errors/error.ts'
 import { bodyKind, isUsed } from '../http/bytes.ts'
 import { ReplayBody } from '../http/replay-body.ts'
 import type { Answer } from '../http/responder.ts'
@@ -27,7 +26,7 @@ export class FetchInput implements FetchRequest {
   readonly signal: Signal | undefined
   readonly init: Readonly<Record<string, unknown>>
   /** An error that the server has answered with: its body is handed out, if no attempt follows. */
-  kept: { readonly answer: Answer; readonly error: CallError } | undefined
+  kept: Answer | undefined
 
   constructor(url: URL, parts: Pick<FetchInput, 'method' | 'record' | 'body' | 'signal' | 'init'>) {
     this.url = url.href

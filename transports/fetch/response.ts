@@ -6,6 +6,7 @@ import type { UnaryReply } from '../../src/core/call/reply.ts'
 import { CallError, isAnyCallError } from '../../src/core/errors/error.ts'
 import { httpFailure } from '../http/errors.ts'
 import { type Answer, describeResponse } from '../http/responder.ts'
+import { ExhaustedCalls } from './exhausted.ts'
 import type { FetchInput } from './request.ts'
 
 /** A reply whose message is a Response, which holds the call until its body is over. */
@@ -38,25 +39,35 @@ export function toAnswerError(call: Call, { response, headers, redirected }: Ans
 
 /**
  * Stands before the whole chain: gives the caller of a fetch the answer that the last attempt has failed with, since a
- * fetch does not reject for it.
+ * fetch does not reject for it; and tells a client that repeats a call of which all attempts have failed.
  */
 export function handOut(): Interceptor {
+  const exhausted = new ExhaustedCalls()
   return trusted(function handOut(next) {
-    return (call) =>
-      next(call).catch((error: unknown) => {
-        const { kept } = call.input as FetchInput
-        if (!kept) throw error
-        const { answer } = kept
-        const isAnswer = isAnyCallError(error) && error.status === answer.response.status && !call.scope.isOver
-        if (!isAnswer) {
-          answer.discard()
-          throw error
-        }
-        // Whoever ends the call ends the body, whatever attempt it belongs to.
-        call.scope.onAbort((reason) => answer.abort(reason))
-        return toReply({ ...answer, response: finalAnswer(answer.response), discard: () => answer.discard() })
+    return (call) => {
+      const before = exhausted.find(call)
+      // An answer has a body, which is gone: it is asked for once more, and only once.
+      const once = before && call.with({ options: { ...call.options, retry: false } })
+      if (before && before.status === undefined) return Promise.reject(before)
+      return next(once ?? call).catch((error: unknown) => {
+        if (isAnyCallError(error)) exhausted.note(call, error)
+        return handedOut(call, error)
       })
+    }
   })
+}
+
+function handedOut(call: Call, error: unknown): UnaryReply {
+  const { kept } = call.input as FetchInput
+  if (!kept) throw error
+  const isAnswer = isAnyCallError(error) && error.status === kept.response.status && !call.scope.isOver
+  if (!isAnswer) {
+    kept.discard()
+    throw error
+  }
+  // Whoever ends the call ends the body, whatever attempt it belongs to.
+  call.scope.onAbort((reason) => kept.abort(reason))
+  return toReply({ ...kept, response: finalAnswer(kept.response), discard: () => kept.discard() })
 }
 
 /** Tells clients that retry by themselves that it was done: layers must not multiply. */

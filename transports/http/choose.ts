@@ -1,4 +1,5 @@
-import { createAutoEngine, createHttpEngine, explainFault, followRedirect } from '#platform'
+import { createAsyncContext, createAutoEngine, createHttpEngine, explainFault, followRedirect } from '#platform'
+import { asAttempt } from '../../src/core/call/nesting.ts'
 import { CallError } from '../../src/core/errors/error.ts'
 import type { FetchOptions, HttpEngine, HttpOptions } from './contract.ts'
 import { FetchEngine } from './engine/fetch/engine.ts'
@@ -14,7 +15,8 @@ import { FetchEngine } from './engine/fetch/engine.ts'
  */
 export function selectEngine({ http = 'auto', dispatcher }: Pick<HttpOptions, 'http' | 'dispatcher'>): HttpEngine {
   if (dispatcher !== undefined || http === 'undici') return createHttpEngine({ dispatcher })
-  if (typeof http === 'function') return new FetchEngine(http, explainFault, followRedirect)
+  if (typeof http === 'function')
+    return new FetchEngine(asAttempt(http, createAsyncContext), explainFault, followRedirect)
   if (http === 'fetch') return new FetchEngine(undefined, explainFault, followRedirect)
   if (http === 'auto') return createAutoEngine()
   throw new CallError({

@@ -20,7 +20,7 @@ export function createAutoEngine(): HttpEngine {
 
 /** The platform's own `fetch`, or the user's. */
 export const createResponder: CreateResponder = ({ http }) =>
-  new FetchResponder(typeof http === 'function' ? http : undefined)
+  new FetchResponder(typeof http === 'function' ? http : undefined, createAsyncContext)
 
 /** Browsers have no async context yet. */
 export const createAsyncContext: (<T>() => AsyncContext<T>) | undefined = undefined

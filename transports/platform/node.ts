@@ -34,7 +34,12 @@ export function createAutoEngine(): HttpEngine {
 
 /** undici, but for what only a fetch can do, and where that was replaced. */
 export const createResponder: CreateResponder = ({ http = 'auto', dispatcher }) => {
-  const byFetch = new FetchResponder(typeof http === 'function' ? http : undefined, explainFault, followRedirect)
+  const byFetch = new FetchResponder(
+    typeof http === 'function' ? http : undefined,
+    createAsyncContext,
+    explainFault,
+    followRedirect,
+  )
   if (dispatcher !== undefined || http === 'undici') return new EngineResponder(createHttpEngine({ dispatcher }))
   return http === 'auto' ? new EngineResponder(createAutoEngine(), byFetch) : byFetch
 }

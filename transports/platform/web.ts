@@ -32,7 +32,7 @@ export function createAutoEngine(): HttpEngine {
 
 /** The platform's own `fetch`, or the user's. */
 export const createResponder: CreateResponder = ({ http }) =>
-  new FetchResponder(typeof http === 'function' ? http : undefined, explainFault, followRedirect)
+  new FetchResponder(typeof http === 'function' ? http : undefined, createAsyncContext, explainFault, followRedirect)
 
 /** No better socket than the platform's global one. */
 export const loadSocketDriver: LoadSocketDriver | undefined = undefined

@@ -46,6 +46,8 @@ export class Scope {
   reopens = 0
   /** Failed attempts before the current one (root only). */
   failures: FailedAttempt[] = []
+  /** The call is made inside an attempt of another one, which decides about more attempts (root only). */
+  isNested = false
   /** The key of this call, for its reply (root only). */
   idempotencyKey: string | undefined
   /** Where the attempt in flight is (root only). */

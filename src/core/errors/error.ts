@@ -24,6 +24,8 @@ export type NotRetried =
   | 'forbidden_by_server'
   | 'key_expired'
   | 'disabled'
+  /** The call was made inside an attempt of another one, which decides. */
+  | 'nested'
   /** A redirect (301–303) made a GET of it: the first request was carried out. */
   | 'redirected'
   /** The server asked for a longer wait than `maxRetryAfterMs`. */

@@ -1,4 +1,5 @@
 import { HeaderMap } from '../../../../src/core/call/header-map.ts'
+import { asAttempt, type CreateContext, nesting } from '../../../../src/core/call/nesting.ts'
 import { toReadable } from '../../bytes.ts'
 import type { FetchLike, HttpFault, HttpRequest, HttpScope } from '../../contract.ts'
 import { classify, type Explain, explainByPhase, faultAt, HttpFaultError, isMistake } from '../../fault.ts'
@@ -19,13 +20,21 @@ export class FetchResponder implements Responder {
   readonly #fetch: FetchLike | undefined
   readonly #explain: Explain
   readonly #follow: FollowRedirect | undefined
+  readonly #createContext: CreateContext
+  readonly #original = globalFetch()
 
   /**
    * @param fetch - the user's; the platform's is looked up at call time, so that tests can replace it.
    * @param follow - follows redirects that are not fetch's; none in browsers, where only fetch sees them.
    */
-  constructor(fetch?: FetchLike, explain: Explain = explainByPhase, follow?: FollowRedirect) {
-    this.#fetch = fetch
+  constructor(
+    fetch: FetchLike | undefined,
+    createContext: CreateContext,
+    explain: Explain = explainByPhase,
+    follow?: FollowRedirect,
+  ) {
+    this.#fetch = fetch && asAttempt(fetch, createContext)
+    this.#createContext = createContext
     this.#explain = explain
     this.#follow = follow
   }
@@ -75,7 +84,7 @@ export class FetchResponder implements Responder {
   }
 
   async #send(url: string, init: RequestInit): Promise<Response> {
-    const fetch = this.#fetch ?? globalFetch()
+    const fetch = this.#fetch ?? this.#platformFetch()
     try {
       return (await fetch(url, init as Record<string, unknown>)) as Response
     } catch (error) {
@@ -83,6 +92,13 @@ export class FetchResponder implements Responder {
       // jsdom's AbortController: nothing was sent yet.
       return (await fetch(url, { ...init, signal: undefined })) as Response
     }
+  }
+
+  /** What has taken the global's place since may itself call a face: then it goes by what was there. */
+  #platformFetch(): FetchLike {
+    const fetch = globalFetch()
+    if (fetch === this.#original) return fetch
+    return nesting.isInside?.() ? this.#original : asAttempt(fetch, this.#createContext)
   }
 
   #faultOf(cause: unknown, { request, progress }: Attempt): HttpFault {
