@@ -25,6 +25,7 @@ const units: readonly (readonly [RegExp, string])[] = [
   [/Bytes$/, 'bytes'],
   [/Messages$|^(maxQueued|highWaterMark)$/, 'messages'],
   [/Attempts$/, 'attempts'],
+  [/Operations$/, 'operations'],
   [/(Tokens|Cost)$/, 'tokens'],
   [/[wW]indow$/, 'messages'],
   [/^deadline$/, 'ms since 1970'],

@@ -35,8 +35,9 @@ export interface EventSourceErrorEvent {
 export interface EventSourceInit extends Pick<HttpOptions, 'http' | 'dispatcher'> {
   /** Cookies go to other origins, too. @defaultValue false */
   readonly withCredentials?: boolean | undefined
+  /** Sent with each request. */
   readonly headers?: HeadersInit | undefined
-  /** @defaultValue 'GET' */
+  /** How the stream is asked for. @defaultValue 'GET' */
   readonly method?: 'GET' | 'POST' | undefined
   /** Of a POST: a text is sent as it is, anything else as JSON. */
   readonly body?: unknown

@@ -58,7 +58,7 @@ export interface ChannelSpec {
   readonly overflow?: OverflowPolicy
   /** Messages that may wait for the reader. @defaultValue 4_096 */
   readonly maxQueued?: number
-  /** Bounds of what waits to be sent, and what one message more does. @defaultValue 1_000 messages, 1 MiB, 'reject' */
+  /** Bounds of what waits to be sent, and what one message more does. @defaultValue 1_000 messages, 1 MiB, 30 s, 'reject' */
   readonly outbox?: Pick<OutboxOptions, 'maxMessages' | 'maxBytes' | 'overflow' | 'maxAgeMs'>
   /** Overrides the client's, or switches retries off. @defaultValue the client's */
   readonly retry?: RetryOptions | false
