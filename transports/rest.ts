@@ -17,6 +17,7 @@ export type {
 } from './http/input-types.ts'
 export { type Multipart, type MultipartFile, type MultipartValue, multipart } from './http/multipart.ts'
 export type { QueryStyle } from './http/query.ts'
+export { type JsonLinesBuilder, type JsonLinesSpec, jsonLines } from './rest/json-lines.ts'
 export { method, query } from './rest/method.ts'
 export { openapi } from './rest/openapi.ts'
 export type { ApiSpec, OpenApi, OpenApiCall, OpenApiNestedCall } from './rest/openapi-types.ts'

@@ -70,9 +70,10 @@ export class HttpRestTransport implements RestTransport {
 
   send(call: Call): Promise<Reply> {
     try {
-      const { reads } = call.operation.binding as RestBinding
+      const { reads, open } = call.operation.binding as RestBinding
       if (reads === 'stream') return this.#open(call)
       const request = this.#requests.make(call)
+      if (open) return open(this.#engine, request, call)
       const collect = call.options.onDownloadProgress ? withProgress(this.#collect, call) : this.#collect
       return requestBuffered(this.#engine, request, call.scope, collect).then(
         (response) => {

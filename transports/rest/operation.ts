@@ -1,5 +1,8 @@
+import type { Call } from '../../src/core/call/call.ts'
 import { defineOperation, type Operation, type PagerInfo } from '../../src/core/call/operation.ts'
+import type { Reply } from '../../src/core/call/reply.ts'
 import { validating } from '../../src/core/call/schema.ts'
+import type { HttpEngine, HttpRequest } from '../http/contract.ts'
 import { isReplayableBody } from '../http/encode-body.ts'
 import { headersOf, inputReader, type RequestParts, restPart } from '../http/input.ts'
 import type { ResponseKind } from '../http/input-types.ts'
@@ -21,6 +24,8 @@ export interface RestBinding {
   readonly defaultAccept: string
   /** Of an error body, by status. */
   readonly errors: AnySpec['errors']
+  /** How its reply is opened, where that is a stream of messages. */
+  readonly open?: ((engine: HttpEngine, request: HttpRequest, call: Call) => Promise<Reply>) | undefined
 }
 
 const keyed: readonly string[] = ['POST', 'PATCH']

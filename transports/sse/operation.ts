@@ -5,8 +5,9 @@ import { oneOf, type RulesOf, takes } from '../../src/core/options.ts'
 import { openingOption } from '../../src/core/resume/options.ts'
 import { defineServerStream } from '../../src/core/stream/streaming.ts'
 import type { HttpHead } from '../http/contract.ts'
+import { declared } from '../http/declared-resume.ts'
 import { toEvent } from '../http/event-stream/event-stream.ts'
-import { headersOf, inputReader, type RequestInput } from '../http/input.ts'
+import { headersOf, inputReader } from '../http/input.ts'
 import { PathTemplate } from '../http/path.ts'
 import { type AnySpec, checkSpec, inputRules } from '../http/spec.ts'
 import { isSchema, pick, schemaWords } from '../shared/option-rules.ts'
@@ -66,28 +67,6 @@ export function defineEvents<O extends Operation<any, any>>(path: string, map: S
     ...(schemas.size > 0 && { decodeOutput: decoderOf(schemas) }),
     ...pick(spec, ['cursors', 'gaps', 'retry', 'opening', 'auth', 'validate']),
   })
-}
-
-/** `apply` changes the input as the caller wrote it, which is taken apart again; it was validated before. */
-function declared(
-  { cursor, apply }: ResumeSpec,
-  encodeInput: NonNullable<OperationInfo['encodeInput']>,
-): Partial<OperationInfo> {
-  const written = new WeakMap<object, unknown>()
-  const remember = (parts: RequestInput, input: unknown) => {
-    written.set(parts, input)
-    return parts
-  }
-  return {
-    encodeInput(input, check) {
-      const parts = encodeInput(input, check) as RequestInput | Promise<RequestInput>
-      return parts instanceof Promise ? parts.then((done) => remember(done, input)) : remember(parts, input)
-    },
-    resume: {
-      cursor,
-      apply: (parts: object, after) => encodeInput(apply(written.get(parts) ?? {}, after), (_schema, value) => value),
-    },
-  }
 }
 
 /** Validates the data of an event by the schema of its type. */

@@ -1,0 +1,135 @@
+import type { ServerStream } from '../../src/core/call/call-types.ts'
+import type { Operation, ResumeSpec } from '../../src/core/call/operation.ts'
+import { type Schema, validating } from '../../src/core/call/schema.ts'
+import { aboveZero, callable, type OptionRules, oneOf, takes, text } from '../../src/core/options.ts'
+import { type OpeningOptions, openingOption } from '../../src/core/resume/options.ts'
+import type { Gap } from '../../src/core/stream/gap.ts'
+import { defineServerStream } from '../../src/core/stream/streaming.ts'
+import { declared } from '../http/declared-resume.ts'
+import { isReplayableBody } from '../http/encode-body.ts'
+import { headersOf, inputReader, type RequestParts } from '../http/input.ts'
+import type { InputCheck, RequestSpec, RestIn, ViaOf } from '../http/input-types.ts'
+import { PathTemplate } from '../http/path.ts'
+import { checkSpec, inputRules } from '../http/spec.ts'
+import { idempotencyRule, isSchema, pick, schemaWords } from '../shared/option-rules.ts'
+import { openJsonLines } from './json-lines-exchange.ts'
+import type { RestBinding } from './operation.ts'
+
+/** What may be said of one stream of lines. */
+export interface JsonLinesSpec extends Omit<RequestSpec, 'accept'> {
+  /** @defaultValue 'GET' */
+  readonly method?: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
+  /**
+   * Which message is the last one: it is given, and an end before it is a drop.
+   *
+   * @defaultValue none: the end of the body is the end, and a cut is a drop
+   */
+  readonly until?: (message: any) => boolean
+  /** How a broken stream is opened again: after a cursor in its messages. @defaultValue it is not */
+  readonly resume?: false | ResumeSpec
+  /** What cursors are: opaque, or consecutive numbers, by which repeats and gaps are told. @defaultValue 'opaque' */
+  readonly cursors?: 'opaque' | 'offset'
+  /** Lost messages: an item that `isGap` recognises, or the end of the stream with `data_loss`. @defaultValue 'fail' */
+  readonly gaps?: 'fail' | 'yield'
+  /** How it is opened for the first time, instead of `retry`. @defaultValue as calls are retried */
+  readonly opening?: OpeningOptions
+  /** A larger line fails the stream with `resource_exhausted`; UTF-16 units. @defaultValue 16_777_216 (16 MiB) */
+  readonly maxLineBytes?: number
+  /** Silence after which an open connection is taken for dead; ms. @defaultValue Infinity: never */
+  readonly idleTimeoutMs?: number
+}
+
+type JsonLinesItem<Message, S> = Message | (S extends { readonly gaps: 'yield' } ? Gap : never)
+
+/** Written out beside `S`, so that the parameters of the functions need no annotation. */
+interface Functions<Message> {
+  readonly until?: (message: Message) => boolean
+  readonly resume?: false | ResumeSpec<Message>
+}
+
+/** Declares one stream of lines; see `jsonLines`. */
+export type JsonLinesBuilder = <const P extends string, Message, const S extends JsonLinesSpec = {}>(
+  path: P,
+  message: Schema<any, Message>,
+  spec?: S & Functions<Message> & InputCheck<P, S>,
+) => Operation<ViaOf<S, 'rest'>, ServerStream<RestIn<P, S>, JsonLinesItem<Message, S>>>
+
+const keyed: readonly string[] = ['POST', 'PATCH']
+
+/**
+ * Declares a stream of JSON texts: JSON Lines, NDJSON, or by its content type `application/json-seq` (RFC 7464).
+ *
+ * A message is given as soon as its line is whole. A line that was cut is a drop, never a message, nor an error of the
+ * parser. The end of the body is the end of the stream, unless `until` says which message is the last one.
+ *
+ * @throws {TypeError} where the declaration itself is wrong.
+ * @example
+ * const chat = jsonLines('/api/chat', type<Chunk>(), { method: 'POST', body: type<Prompt>(), until: ({ done }) => done })
+ * for await (const { message } of client.call(chat, { model: 'm', messages })) process.stdout.write(message.content)
+ */
+export const jsonLines: JsonLinesBuilder = (path, message, spec) => defineJsonLines(path, message, spec)
+
+/** Makes the operation of the arguments of `jsonLines`. */
+function defineJsonLines<O extends Operation<any, any>>(
+  path: string,
+  message: Schema<any, any>,
+  spec: JsonLinesSpec = {},
+): O {
+  const template = new PathTemplate(path)
+  checkJsonLines(path, message, spec)
+  const { method = 'GET', via = 'rest', resume, until, maxLineBytes = 1 << 24 } = spec
+  const { idleTimeoutMs = Number.POSITIVE_INFINITY } = spec
+  const name = `${method} ${path}`
+  const isIdempotent = spec.idempotent ?? !keyed.includes(method)
+  const encodeInput = inputReader(method, template.names, spec, { operation: { name, protocol: 'rest', via } })
+  const schema = validating(message)
+  const settings = { until, maxLineBytes, idleTimeoutMs }
+  const binding: RestBinding = {
+    method,
+    template,
+    reads: 'declared',
+    isContentNeeded: false,
+    contentType: spec.contentType,
+    accept: undefined,
+    defaultAccept: 'application/jsonl, application/x-ndjson, application/json-seq, */*;q=0.5',
+    errors: undefined,
+    open: (engine, request, call) => openJsonLines(engine, request, call, settings),
+  }
+  return defineServerStream<O>({
+    name,
+    protocol: 'rest',
+    via,
+    kind: 'server_stream',
+    isIdempotent,
+    isKeyedByDefault: !isIdempotent && keyed.includes(method),
+    binding,
+    isReplayable: (input: RequestParts) => isReplayableBody(input.body),
+    ...(resume ? declared(resume, encodeInput) : { encodeInput }),
+    ...(schema && { decodeOutput: (value, check) => check(schema, value) }),
+    ...(spec.shape === 'nested' && { headersOf }),
+    ...pick(spec, ['cursors', 'gaps', 'retry', 'opening', 'auth', 'idempotency', 'validate']),
+  })
+}
+
+const rules: OptionRules = {
+  ...inputRules,
+  contentType: text,
+  idempotency: idempotencyRule,
+  method: /* @__PURE__ */ oneOf('GET', 'POST', 'PUT', 'PATCH', 'DELETE'),
+  until: callable,
+  resume: /* @__PURE__ */ takes('{ cursor, apply }, or false', (value) => {
+    const { cursor, apply } = (value || {}) as Partial<ResumeSpec>
+    return value === false || (typeof cursor === 'function' && typeof apply === 'function')
+  }),
+  cursors: /* @__PURE__ */ oneOf('opaque', 'offset'),
+  gaps: /* @__PURE__ */ oneOf('fail', 'yield'),
+  opening: openingOption,
+  maxLineBytes: aboveZero,
+  idleTimeoutMs: aboveZero,
+}
+
+/** @throws {TypeError} naming the path and the member to change. */
+function checkJsonLines(path: string, message: unknown, spec: JsonLinesSpec): void {
+  if (!isSchema(message)) throw new TypeError(`jsonLines('${path}', …): the second argument is ${schemaWords}`)
+  checkSpec('jsonLines', path, spec?.method ?? 'GET', spec, rules)
+}
