@@ -103,8 +103,9 @@ export class CallRunner implements FaceHost {
   }
 
   authOf(origin: string): Auth | undefined {
-    const routes = [...this.#routes].filter(([via]) => this.#services.limits.origins.get(via) === origin)
-    return routes.find(([, { unary }]) => unary.auth)?.[1].unary.auth
+    const { origins } = this.#services.limits
+    for (const [via, { unary }] of this.#routes) if (unary.auth && origins.get(via) === origin) return unary.auth
+    return undefined
   }
 
   run(info: OperationInfo, input: unknown, options: CallOptions): Promise<unknown> {

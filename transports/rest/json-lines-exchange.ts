@@ -1,6 +1,7 @@
 import type { Call } from '../../src/core/call/call.ts'
 import { HeaderMap } from '../../src/core/call/header-map.ts'
 import type { StreamReply } from '../../src/core/call/reply.ts'
+import type { Code } from '../../src/core/errors/code.ts'
 import { CallError } from '../../src/core/errors/error.ts'
 import type { Failure } from '../../src/core/errors/failure.ts'
 import { guard } from '../../src/core/guard.ts'
@@ -135,12 +136,13 @@ class JsonLinesExchange implements HttpSink, StreamReply, SourceOptions {
     const isWhole = this.#lines.end(this.#give)
     this.#pass(0)
     if (this.#end) this.#over(this.#end.error)
-    else if (!isWhole) this.#over(this.#error(cut))
-    else this.#over(this.#settings.until && this.#error(early))
+    else if (!isWhole) this.#over(this.#error(cut()))
+    else this.#over(this.#settings.until && this.#error(early()))
   }
 
   onError(fault: HttpFault): void {
-    if (this.#state === 'open') this.#over(this.#error({ ...faultToFailure(fault, true), ...onStream }))
+    if (this.#state === 'open')
+      this.#over(this.#error({ ...faultToFailure(fault, true), phase: 'stream', sent: 'yes' }))
     else if (this.#state === 'refused') this.#refuseByStatus()
     else this.#refuse(this.#error(faultToFailure(fault)))
   }
@@ -172,7 +174,7 @@ class JsonLinesExchange implements HttpSink, StreamReply, SourceOptions {
   onIdle(): void {
     if (this.#state !== 'open') return
     this.#control.cancel()
-    this.#over(this.#error(silent))
+    this.#over(this.#error(silent()))
   }
 
   #open(isSequence: boolean): void {
@@ -201,7 +203,10 @@ class JsonLinesExchange implements HttpSink, StreamReply, SourceOptions {
     const { until } = this.#settings
     this.#items.push({ message })
     try {
-      if (until && guard(`${this.call.operation.name}: until`, () => until(message), this.call, onStream))
+      if (
+        until &&
+        guard(`${this.call.operation.name}: until`, () => until(message), this.call, { phase: 'stream', sent: 'yes' })
+      )
         this.#end = { error: undefined }
     } catch (error) {
       this.#end = { error }
@@ -257,39 +262,20 @@ function isOther(essence: string): boolean {
   return !/^$|json|^text\/plain$|^application\/octet-stream$/.test(essence)
 }
 
-const onStream = { phase: 'stream', sent: 'yes' } as const
-
 function wrongType({ status, headers }: HttpHead): Failure {
   const message = 'the server answered with a content type that is no JSON: check the path, and what stands in between'
   return { code: 'failed_precondition', message, phase: 'headers', sent: 'yes', status, headers }
 }
 
-const cut: Failure = {
-  code: 'unavailable',
-  message: 'the stream was cut within a line',
-  isRetryable: true,
-  ...onStream,
+/** What is unavailable may come back. */
+function onStream(code: Code, message: string, cause?: unknown): Failure {
+  return { code, message, phase: 'stream', sent: 'yes', isRetryable: code === 'unavailable', cause }
 }
 
-const early: Failure = {
-  code: 'unavailable',
-  message: "the server ended the stream before the message of 'until'",
-  isRetryable: true,
-  ...onStream,
-}
-
-const silent: Failure = {
-  code: 'unavailable',
-  message: 'no byte came for too long (see idleTimeoutMs): the connection is taken for dead',
-  isRetryable: true,
-  ...onStream,
-}
-
-function unreadable(cause: unknown): Failure {
-  return { code: 'data_loss', message: 'a line is no JSON: see cause', cause, ...onStream }
-}
-
-function overflow(maxLineBytes: number): Failure {
-  const message = `a line is larger than maxLineBytes (${maxLineBytes}): raise it, or send less at once`
-  return { code: 'resource_exhausted', message, ...onStream }
-}
+const cut = () => onStream('unavailable', 'the stream was cut within a line')
+const early = () => onStream('unavailable', "the server ended the stream before the message of 'until'")
+const silent = () =>
+  onStream('unavailable', 'no byte came for too long (see idleTimeoutMs): the connection is taken for dead')
+const unreadable = (cause: unknown) => onStream('data_loss', 'a line is no JSON: see cause', cause)
+const overflow = (maxLineBytes: number) =>
+  onStream('resource_exhausted', `a line is larger than maxLineBytes (${maxLineBytes}): raise it, or send less at once`)

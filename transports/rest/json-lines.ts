@@ -111,25 +111,26 @@ function defineJsonLines<O extends Operation<any, any>>(
   })
 }
 
-const rules: OptionRules = {
+/** A function: what is spread into an object stays in every bundle. */
+const rules = (): OptionRules => ({
   ...inputRules,
   contentType: text,
   idempotency: idempotencyRule,
-  method: /* @__PURE__ */ oneOf('GET', 'POST', 'PUT', 'PATCH', 'DELETE'),
+  method: oneOf('GET', 'POST', 'PUT', 'PATCH', 'DELETE'),
   until: callable,
-  resume: /* @__PURE__ */ takes('{ cursor, apply }, or false', (value) => {
+  resume: takes('{ cursor, apply }, or false', (value) => {
     const { cursor, apply } = (value || {}) as Partial<ResumeSpec>
     return value === false || (typeof cursor === 'function' && typeof apply === 'function')
   }),
-  cursors: /* @__PURE__ */ oneOf('opaque', 'offset'),
-  gaps: /* @__PURE__ */ oneOf('fail', 'yield'),
+  cursors: oneOf('opaque', 'offset'),
+  gaps: oneOf('fail', 'yield'),
   opening: openingOption,
   maxLineBytes: aboveZero,
   idleTimeoutMs: aboveZero,
-}
+})
 
 /** @throws {TypeError} naming the path and the member to change. */
 function checkJsonLines(path: string, message: unknown, spec: JsonLinesSpec): void {
   if (!isSchema(message)) throw new TypeError(`jsonLines('${path}', …): the second argument is ${schemaWords}`)
-  checkSpec('jsonLines', path, spec?.method ?? 'GET', spec, rules)
+  checkSpec('jsonLines', path, spec?.method ?? 'GET', spec, rules())
 }
