@@ -43,6 +43,7 @@ export class EventFeed implements EventReader, Observer<unknown> {
   }
 
   readonly marks = {
+    isExact: true as const,
     opened: ({ url }: HttpHead): Mark => {
       this.#origin = URL.canParse(url) ? new URL(url).origin : ''
       this.#isBehind = true

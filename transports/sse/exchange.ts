@@ -126,7 +126,7 @@ class SseExchange implements HttpSink, EventStreamSink, StreamReply, SourceOptio
 
   /** Every event is wanted, a repeat too. */
   get sifted(): StreamReply['sifted'] {
-    return this.#settings.reader.marks && { isExact: true }
+    return this.#settings.reader.marks
   }
 
   continuity(): Continuity {
@@ -244,8 +244,7 @@ class SseExchange implements HttpSink, EventStreamSink, StreamReply, SourceOptio
     this.#state = 'open'
     this.#stream = new EventStream(this, parsers)
     this.#source = new Source(this)
-    const { marks } = reader
-    if (marks && !isOver) this.#source.push({ message: marks.opened(this.#head) })
+    if (!isOver && reader.marks) this.#source.push({ message: reader.marks.opened(this.#head) })
     this.#wantsCuts = hints?.wantsCuts(this.call) === true
     if (this.isWithoutCursor) {
       this.#settings.onOmitted?.()
@@ -306,11 +305,12 @@ class SseExchange implements HttpSink, EventStreamSink, StreamReply, SourceOptio
   /** Nothing more comes of this connection. */
   #over(failure: Failure | undefined): void {
     this.#leave()
-    const error = failure && this.#error(failure)
     const { marks } = this.#settings.reader
-    if (error && marks) this.#source.push({ message: marks.dropped(error) })
-    if (error) this.#source.fail(error)
-    else this.#source.finish()
+    if (failure) {
+      const error = this.#error(failure)
+      if (marks) this.#source.push({ message: marks.dropped(error) })
+      this.#source.fail(error)
+    } else this.#source.finish()
   }
 
   #leave(): void {

@@ -26,6 +26,7 @@ export interface EventReader {
    * is told all that comes: nothing is sifted.
    */
   readonly marks?: {
+    readonly isExact: true
     opened(head: HttpHead): unknown
     dropped(error: CallError): unknown
   }
