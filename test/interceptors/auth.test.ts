@@ -151,3 +151,36 @@ describe('what a redirect has to do with a credential', () => {
     expect(refreshes).toBe(0)
   })
 })
+
+describe('a refused credential', () => {
+  /** A source that can renew its token, and a server that refuses whatever it gets. */
+  function refused(reason: string | undefined) {
+    let renewals = 0
+    const auth = {
+      name: 'test',
+      credential: () => ({ secret: 'old' }),
+      refresh: async () => ({ secret: `new ${++renewals}` }),
+    }
+    const seen: unknown[] = []
+    const { client } = memoryClient(
+      (call) => {
+        seen.push(call.credential?.secret)
+        throw new CallError({ code: 'unauthenticated', message: 'no', reason, sent: 'yes' }, call)
+      },
+      { auth, retry: false },
+    )
+    return { seen, call: client.call(unaryOperation()), renewals: () => renewals }
+  }
+
+  it('is renewed once, and the call sent once more', async () => {
+    const { call, seen, renewals } = refused(undefined)
+    await expect(call).rejects.toMatchObject({ code: 'unauthenticated' })
+    expect([seen, renewals()]).toEqual([['old', 'new 1'], 1])
+  })
+
+  it('is not renewed where the server asks for another login (RFC 9470)', async () => {
+    const { call, seen, renewals } = refused('insufficient_user_authentication')
+    await expect(call).rejects.toMatchObject({ reason: 'insufficient_user_authentication' })
+    expect([seen, renewals()]).toEqual([['old'], 0])
+  })
+})

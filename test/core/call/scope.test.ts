@@ -182,6 +182,35 @@ describe('Scope', () => {
     },
   )
 
+  it('keeps nothing of a hundred thousand forks that have ended', () => {
+    const scope = new Scope(services())
+    scope.fork().end()
+    const before = heapAfterCollection()
+    for (let n = 0; n < 100_000; n++) scope.fork().end()
+    expect(heapAfterCollection() - before).toBeLessThan(1_000_000)
+  })
+
+  it('takes every moment off the list of deadlines with its end', () => {
+    const own = services()
+    const scope = new Scope(own)
+    for (const at of [100, 200, 300]) scope.abortAt(at, () => 'late')
+    const first = scope.abortAt(50, () => 'late')
+    scope.disarm(first)
+    scope.end()
+    expect(own.deadlines.size).toBe(0)
+  })
+
+  it('disarms only the moment that it is asked to', async () => {
+    const own = services()
+    const scope = new Scope(own)
+    scope.abortAt(100, () => 'first')
+    scope.disarm(scope.abortAt(50, () => 'second'))
+    await own.clock.advance(60)
+    expect(scope.isOver).toBe(false)
+    await own.clock.advance(60)
+    expect(scope.reason).toBe('first')
+  })
+
   it('makes its AbortSignal when asked, aborted if it is too late', () => {
     const scope = new Scope(services())
     const { signal } = scope

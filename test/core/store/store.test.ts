@@ -73,6 +73,24 @@ describe('entries of a memory store with an end', () => {
     expect(store.get('b')).toBe('1')
   })
 
+  it('leave the others where they are, however many come and go', async () => {
+    const clock = manualClock()
+    const store = memoryStore({ clock })
+    store.set('for ever', 'here')
+    store.set('for an hour', 'here', { ttlMs: 3_600_000 })
+    for (let n = 0; n < 5000; n++) {
+      store.set(`key ${n}`, 'x', { ttlMs: 10 })
+      if (n % 100 === 0) await clock.advance(5)
+    }
+    expect([store.get('for ever'), store.get('for an hour'), store.get('key 4999')]).toEqual(['here', 'here', 'x'])
+    await clock.advance(3_600_000)
+    expect([store.get('for ever'), store.get('for an hour'), store.get('key 4999')]).toEqual([
+      'here',
+      undefined,
+      undefined,
+    ])
+  })
+
   it('do not fill the memory', async () => {
     let now = 0
     const store = memoryStore({ clock: { now: () => now } })

@@ -57,6 +57,29 @@ describe('PageLife', () => {
     expect(clock.timers).toBe(0)
   })
 
+  it('still tells those who stay where one has left', () => {
+    const { page, life, events } = setUp()
+    const leave = life.watch(() => {})
+    const stay = life.watch((event) => events.push(event))
+    leave()
+    leave()
+    page.goOffline()
+    expect(events).toEqual(['offline'])
+    stay()
+    page.goOnline()
+    expect(events).toEqual(['offline'])
+  })
+
+  it('does not take the time in which nobody watched for sleep', async () => {
+    const { clock, life, events } = setUp()
+    life.watch(() => {})()
+    await clock.advance(3_600_000)
+    const leave = life.watch((event) => events.push(event))
+    await clock.advance(5000)
+    expect(events).toEqual([])
+    leave()
+  })
+
   it('notices that the machine slept, within a tick after it woke', async () => {
     const { clock, life, events, sleep } = setUp()
     const leave = life.watch((event) => events.push(event))

@@ -1,0 +1,20 @@
+import { HeaderMap } from 'polywire'
+import { expect, it } from 'vitest'
+
+const headers = new HeaderMap({ 'x-one': 'a', 'x-many': ['a', 'b'], 'x-none': undefined, 'x-empty': [] })
+
+it('headers of several values are joined by get(), and last() gives the last of them', () => {
+  expect(headers.get('X-Many')).toBe('a, b')
+  expect([headers.last('x-one'), headers.last('X-Many')]).toEqual(['a', 'b'])
+  expect([headers.last('x-empty'), headers.last('x-none'), headers.last('x-absent')]).toEqual([null, null, null])
+})
+
+it('a header without a value is none of those that are told', () => {
+  expect([...headers]).toEqual([
+    ['x-one', 'a'],
+    ['x-many', 'a, b'],
+    ['x-empty', ''],
+  ])
+  expect([headers.has('x-none'), headers.get('x-none')]).toEqual([false, null])
+  expect([headers.has('constructor'), headers.get('constructor')]).toEqual([false, null])
+})

@@ -1,0 +1,47 @@
+import { CallError, type Telemetry } from 'polywire'
+import { expect, it } from 'vitest'
+import { memoryClient, streamOperation, unaryOperation } from '../support/memory-client.ts'
+
+/** What a sink is told of the ends of calls. */
+function sink() {
+  const ends: unknown[] = []
+  const telemetry: Telemetry = { call: (call) => (error) => ends.push([call.operation.kind, error]) }
+  return { ends, telemetry }
+}
+
+it('a unary call is told as over with its reply, and with what it failed with', async () => {
+  const { ends, telemetry } = sink()
+  const wrong = new CallError({ code: 'not_found', message: 'no' })
+  let isWrong = false
+  const { client } = memoryClient(
+    () => {
+      if (isWrong) throw wrong
+      return 1
+    },
+    { telemetry, retry: false },
+  )
+  await client.call(unaryOperation())
+  isWrong = true
+  const error = await client.call(unaryOperation()).catch((each: unknown) => each)
+  expect(ends).toEqual([
+    ['unary', undefined],
+    ['unary', error],
+  ])
+})
+
+it('a stream is told as over when it ends, not when it opens', async () => {
+  const { ends, telemetry } = sink()
+  const { client } = memoryClient(
+    async function* () {
+      yield 1
+      yield 2
+    } as never,
+    { telemetry },
+  )
+  const stream = client.call(streamOperation())[Symbol.asyncIterator]()
+  await stream.next()
+  expect(ends).toEqual([])
+  await stream.next()
+  expect((await stream.next()).done).toBe(true)
+  expect(ends).toEqual([['server_stream', undefined]])
+})
