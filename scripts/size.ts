@@ -42,14 +42,14 @@ interface Row {
 
 /** Why the bars are what they are: docs/decisions/0005-size-against-the-bar.md. */
 const rows: readonly Row[] = [
-  { name: 'core + REST + default chain', programs: ['rest'], barKb: 20.5, limitKb: 32.7 },
+  { name: 'core + REST + default chain', programs: ['rest'], barKb: 20.5, limitKb: 33.2 },
   {
     name: 'SSE, beside REST',
     programs: ['sse'],
     besideRest: true,
     libraries: ['eventsource-parser'],
     barKb: 13.5,
-    limitKb: 17,
+    limitKb: 17.3,
   },
   {
     name: 'EventSource, beside REST',
@@ -57,7 +57,7 @@ const rows: readonly Row[] = [
     besideRest: true,
     libraries: ['eventsource-parser'],
     barKb: 18,
-    limitKb: 18.4,
+    limitKb: 18.6,
   },
   { name: 'WebSocket, beside REST', programs: ['websocket'], besideRest: true, barKb: 20, limitKb: 24.8 },
   {
@@ -66,7 +66,7 @@ const rows: readonly Row[] = [
     besideRest: true,
     peers: graphqlPeers,
     barKb: 5.2,
-    limitKb: 5.2,
+    limitKb: 5.3,
   },
   {
     name: 'gRPC-Web, beside REST',
@@ -74,16 +74,16 @@ const rows: readonly Row[] = [
     besideRest: true,
     peers: grpcPeers,
     barKb: 15.5,
-    limitKb: 17.4,
+    limitKb: 17.7,
   },
-  { name: 'core + GraphQL, with libraries', programs: ['graphql'], libraries: graphqlPeers, barKb: 37, limitKb: 43 },
-  { name: 'core + gRPC-Web, with libraries', programs: ['grpc-web'], libraries: grpcPeers, barKb: 60, limitKb: 69.6 },
+  { name: 'core + GraphQL, with libraries', programs: ['graphql'], libraries: graphqlPeers, barKb: 37, limitKb: 43.3 },
+  { name: 'core + gRPC-Web, with libraries', programs: ['grpc-web'], libraries: grpcPeers, barKb: 60, limitKb: 70.2 },
   {
     name: 'all five, with libraries',
     programs: ['rest', 'sse', 'websocket', 'graphql', 'grpc-web'],
     libraries: ['eventsource-parser', ...graphqlPeers, ...grpcPeers],
     barKb: 108,
-    limitKb: 127,
+    limitKb: 127.8,
   },
 ]
 

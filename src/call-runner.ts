@@ -66,6 +66,7 @@ export class CallRunner implements FaceHost {
       live: [],
       lastWork: new Set(),
       planOf: (info) => this.#plans.get(info) ?? this.#plan(info),
+      callable: (info) => this.callable(info),
     }
     for (const [via, transport] of Object.entries(transports)) {
       const own = transport.auth === false ? undefined : (transport.auth ?? auth)
@@ -152,6 +153,7 @@ export class CallRunner implements FaceHost {
     const streaming = info.streaming as Streaming | undefined
     if (!streaming) throw misfit(info, 'an operation that streams is made by defineStream')
     const kept = snapshot(input)
+    scope.input = kept
     return streaming.handle(plan, scope, async (outbox) => {
       const call = this.#begin(plan, kept, options, scope, outbox)
       return call.input instanceof Promise ? inputWithin(call, call.input, this.#timeoutMs) : call

@@ -32,11 +32,13 @@ export type { IdempotencyOption } from './core/call/idempotency.ts'
 export type { Interceptor, Next } from './core/call/interceptor.ts'
 // Contracts and their types
 export {
+  type AnyHold,
   type AnyPager,
   type Api,
   adapt,
   type Bound,
   type Contract,
+  type Declaration,
   defineOperation,
   type InputOf,
   type Kind,
@@ -63,7 +65,16 @@ export { isCallError } from './core/errors/is-call-error.ts'
 export { failover } from './core/failover/failover.ts'
 export type { BreakerOptions, FailoverOptions } from './core/failover/options.ts'
 export type { Outbox } from './core/outbox/outbox.ts'
+export type {
+  Continuation,
+  Stop,
+  StoppableServerStream,
+  StoppableStream,
+} from './core/resume/continuation.ts'
+export { type ContinueOptions, continueWith } from './core/resume/continue-with.ts'
+export { type Hold, type HoldOptions, hold } from './core/resume/hold.ts'
 export type { OpeningOptions } from './core/resume/options.ts'
+export type { Place } from './core/resume/place.ts'
 export type { RetryBudgetOptions, RetryOptions } from './core/retry/options.ts'
 export type { CursorKeeper, CursorPlace } from './core/store/cursor-place.ts'
 // Stores

@@ -1,4 +1,5 @@
 import { idempotencyProfiles } from '../../src/core/call/idempotency.ts'
+import type { Declaration, OperationInfo } from '../../src/core/call/operation.ts'
 import { has, oneOf, orFalse, takes } from '../../src/core/options.ts'
 import { retryOption } from '../../src/core/retry/options.ts'
 
@@ -35,4 +36,15 @@ export function pick<T extends object, K extends keyof T>(from: T, names: readon
     T,
     K
   >
+}
+
+/** Whether a value is what `continueWith()` or `stopWith()` makes. */
+export const isDeclaration = /* @__PURE__ */ has('declare') as (value: unknown) => value is Declaration
+
+/** What `stopWith()` makes. */
+export const stopRule = /* @__PURE__ */ takes('what stopWith() makes', isDeclaration)
+
+/** Lets what stands in the place of an option change the operation. */
+export function declare(info: OperationInfo, ...options: readonly unknown[]): OperationInfo {
+  return options.reduce<OperationInfo>((made, option) => (isDeclaration(option) ? option.declare(made) : made), info)
 }

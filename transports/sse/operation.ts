@@ -1,16 +1,16 @@
-import type { Operation, OperationInfo, ResumeSpec } from '../../src/core/call/operation.ts'
+import { defineOperation, type Operation, type OperationInfo, type ResumeSpec } from '../../src/core/call/operation.ts'
 import { type Schema, validating } from '../../src/core/call/schema.ts'
 import type { CallError } from '../../src/core/errors/error.ts'
 import { oneOf, type RulesOf, takes } from '../../src/core/options.ts'
 import { openingOption } from '../../src/core/resume/options.ts'
-import { defineServerStream } from '../../src/core/stream/streaming.ts'
+import { receiving } from '../../src/core/stream/streaming.ts'
 import type { HttpHead } from '../http/contract.ts'
 import { declared } from '../http/declared-resume.ts'
 import { toEvent } from '../http/event-stream/event-stream.ts'
 import { headersOf, inputReader } from '../http/input.ts'
 import { PathTemplate } from '../http/path.ts'
 import { type AnySpec, checkSpec, inputRules } from '../http/spec.ts'
-import { isSchema, pick, schemaWords } from '../shared/option-rules.ts'
+import { declare, isDeclaration, isSchema, pick, schemaWords, stopRule } from '../shared/option-rules.ts'
 import type { EventsSpec } from './types.ts'
 
 /** What the events of one stream mean. */
@@ -49,13 +49,13 @@ type Schemas = Readonly<Record<string, Schema<any, any>>>
 export function defineEvents<O extends Operation<any, any>>(path: string, map: Schemas, spec: EventsSpec = {}): O {
   const template = new PathTemplate(path)
   checkEvents(path, map, spec)
-  const { method = 'GET', via = 'sse', resume = method === 'GET' } = spec
+  const { method = 'GET', via = 'sse', resume = method === 'GET', stop } = spec
   const name = `${method} ${path}`
   const encodeInput = inputReader(method, template.names, spec, { operation: { name, protocol: 'sse', via } })
   const schemas = new Map(Object.entries(map).filter(([, schema]) => validating(schema)))
   const reopenMethod = resume === 'get' ? 'GET' : method
   const binding: SseBinding = { method, reopenMethod, template, reader: makeReader(map, spec) }
-  return defineServerStream<O>({
+  const info: OperationInfo = {
     name,
     protocol: 'sse',
     via,
@@ -63,11 +63,13 @@ export function defineEvents<O extends Operation<any, any>>(path: string, map: S
     isIdempotent: spec.idempotent ?? method === 'GET',
     binding,
     ...(spec.shape === 'nested' && { headersOf }),
-    isResumable: resume === true || resume === 'get',
-    ...(typeof resume === 'object' ? { ...declared(resume, encodeInput) } : { encodeInput }),
+    isResumable: resume === true || resume === 'get' || (isDeclaration(resume) && method === 'GET'),
+    ...(typeof resume === 'object' && 'apply' in resume ? { ...declared(resume, encodeInput) } : { encodeInput }),
     ...(schemas.size > 0 && { decodeOutput: decoderOf(schemas) }),
+    streaming: receiving,
     ...pick(spec, ['cursors', 'gaps', 'retry', 'opening', 'auth', 'validate']),
-  })
+  }
+  return defineOperation<O>(declare(info, resume, stop))
 }
 
 /** Validates the data of an event by the schema of its type. */
@@ -128,7 +130,8 @@ const rules: RulesOf<EventsSpec> = {
   until: /* @__PURE__ */ takes('the name of an event, or a function of one', (value) =>
     typeof value === 'string' ? value !== '' : typeof value === 'function',
   ),
-  resume: /* @__PURE__ */ takes("true, false, 'get', or { cursor, apply }", isResume),
+  resume: /* @__PURE__ */ takes("true, false, 'get', { cursor, apply }, or continueWith(…)", isResume),
+  stop: stopRule,
   cursors: /* @__PURE__ */ oneOf('opaque', 'offset'),
   gaps: /* @__PURE__ */ oneOf('fail', 'yield'),
   opening: openingOption,
@@ -152,7 +155,7 @@ function checkEvents(path: string, map: unknown, spec: EventsSpec): void {
 }
 
 function isResume(resume: unknown): boolean {
-  if (typeof resume === 'boolean' || resume === 'get') return true
+  if (typeof resume === 'boolean' || resume === 'get' || isDeclaration(resume)) return true
   const { cursor, apply } = (resume ?? {}) as Partial<ResumeSpec>
   return typeof cursor === 'function' && typeof apply === 'function'
 }

@@ -4,6 +4,14 @@ import type { HeadersInit } from '../../src/core/call/header-map.ts'
 import type { Operation, ResumeSpec } from '../../src/core/call/operation.ts'
 import type { Schema } from '../../src/core/call/schema.ts'
 import type { Transport } from '../../src/core/call/transport.ts'
+import type {
+  AnyContinuation,
+  AnyStop,
+  Continuable,
+  OtherVia,
+  PlaceCheck,
+  StoppableServerStream,
+} from '../../src/core/resume/continuation.ts'
 import type { OpeningOptions } from '../../src/core/resume/options.ts'
 import type { RetryOptions } from '../../src/core/retry/options.ts'
 import type { Gap } from '../../src/core/stream/gap.ts'
@@ -96,7 +104,9 @@ export interface EventsSpec {
    * Whether a broken stream is opened again: by the same request with `Last-Event-ID`, by a GET with it (`'get'`), or by
    * an input that continues after a cursor in the events. @defaultValue true for GET, false for POST
    */
-  readonly resume?: boolean | 'get' | ResumeSpec
+  readonly resume?: boolean | 'get' | ResumeSpec | AnyContinuation
+  /** How the server is told that the caller has had enough: made by `stopWith()`; the stream then has `stop()`. @defaultValue it is not */
+  readonly stop?: AnyStop
   /** What ids are: opaque, or consecutive numbers, by which repeats and gaps are told. @defaultValue 'opaque' */
   readonly cursors?: 'opaque' | 'offset'
   /** Lost events: an item that `isGap` recognises, or the end of the stream with `data_loss`. @defaultValue 'fail' */
@@ -141,11 +151,15 @@ export type EventItem<Map, S> =
   | (S extends { readonly gaps: 'yield' } ? Gap : never)
 
 /** Written out beside `S`, so that the parameters of the functions need no annotation. */
-type Functions = Pick<EventsSpec, 'until' | 'resume'>
+type Functions<P extends string, Map, S> = Pick<EventsSpec, 'until'> &
+  Continuable<RestIn<P, S>, EventOf<Map>, boolean | 'get' | ResumeSpec>
+type EventStream<P extends string, Map, S> = S extends { readonly stop: AnyStop }
+  ? StoppableServerStream<RestIn<P, S>, EventItem<Map, S>>
+  : ServerStream<RestIn<P, S>, EventItem<Map, S>>
 
 /** Declares one event stream; see `events`. */
 export type EventsBuilder = <const P extends string, Map, const S extends EventsSpec = {}>(
   path: P,
   map: { readonly [K in keyof Map]: Schema<any, Map[K]> },
-  spec?: S & Functions & InputCheck<P, S>,
-) => Operation<ViaOf<S, 'sse'>, ServerStream<RestIn<P, S>, EventItem<Map, S>>>
+  spec?: S & Functions<P, Map, S> & InputCheck<P, S> & PlaceCheck<RestIn<P, S>, S>,
+) => Operation<ViaOf<S, 'sse'> | OtherVia<S>, EventStream<P, Map, S>>

@@ -19,6 +19,18 @@ export interface ResumeSpec<Message = any, In = any> {
   readonly cursor: (message: Message) => string | number | undefined
   /** The input that continues after a cursor. */
   readonly apply: (input: In, cursor: string) => In
+  /** For cursors that come after their data: made by `hold()`. @defaultValue messages are given as they come */
+  readonly hold?: AnyHold | undefined
+}
+
+/** What `hold()` makes; only `resume` knows what it is. */
+export interface AnyHold extends Declaration {
+  readonly start: unknown
+}
+
+/** What a builder is given beside plain options, such as what `continueWith()` makes: it changes the operation that declares it. */
+export interface Declaration {
+  declare(info: OperationInfo): OperationInfo
 }
 
 /** What an operation that streams brings along; only the facade and `resume` know what it is: `Streaming`. */

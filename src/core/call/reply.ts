@@ -33,6 +33,8 @@ export interface StreamReply {
   readonly sifted?: { readonly isExact: boolean } | undefined
   /** It was opened again without its cursor, which the transport could not send: what lies between is unknown. */
   readonly isWithoutCursor?: boolean
+  /** It was opened again without a cursor, from where the stream began, and nothing had come: nothing can be missing. */
+  readonly isWhole?: boolean
 }
 
 /** One message of a stream inside, on its way to the facade. */

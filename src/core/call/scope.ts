@@ -5,6 +5,7 @@ import { notify } from '../guard.ts'
 import type { RetryLimits } from '../retry/limits.ts'
 import type { StreamState } from '../stream/state.ts'
 import type { Armed, Clock, DeadlineList } from '../time/clock.ts'
+import type { CallOptions } from './call-options.ts'
 import type { OperationInfo } from './operation.ts'
 import type { Telemetry } from './telemetry.ts'
 
@@ -21,6 +22,8 @@ export interface Services {
   readonly failover?: FailoverOptions | undefined
   /** How the client calls an operation: its `Plan`. @throws {CallError} `failed_precondition` where it lacks the transport. */
   planOf?(info: OperationInfo): object
+  /** What users call of an operation: the whole chain, from inside of another call. */
+  callable?(info: OperationInfo): (input: unknown, options?: CallOptions) => unknown
   /** What calls that are over still do, and the client's `close()` waits for. */
   readonly lastWork?: Set<Promise<unknown>>
 }
@@ -48,6 +51,8 @@ export class Scope {
   failures: FailedAttempt[] = []
   /** The call is made inside an attempt of another one, which decides about more attempts (root only). */
   isNested = false
+  /** The input of a stream as the caller wrote it (root only). */
+  input: unknown
   /** The key of this call, for its reply (root only). */
   idempotencyKey: string | undefined
   /** Where the attempt in flight is (root only). */

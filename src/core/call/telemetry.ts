@@ -35,6 +35,16 @@ export type TelemetryEvent =
       readonly waitMs: number
       readonly error: unknown
     }
+  | {
+      /** A stream goes on by another operation; `waitMs` have passed since the drop. */
+      readonly type: 'continued'
+      readonly call: Call
+      readonly operation: string
+      readonly cursor: string | undefined
+      readonly waitMs: number
+    }
+  /** So many messages come again: no cursor came behind them before the drop. */
+  | { readonly type: 'repeated'; readonly call: Call; readonly from: string; readonly repeated: number }
   | { readonly type: 'resumed'; readonly call: Call; readonly cursor: string | undefined }
   | { readonly type: 'state'; readonly call: Call; readonly state: StreamState }
   | { readonly type: 'warning'; readonly call: Call | undefined; readonly message: string }

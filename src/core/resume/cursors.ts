@@ -25,7 +25,7 @@ export class StreamCursors {
   sifted: { readonly isExact: boolean } | undefined
 
   /** @param from - the cursor that the stream is first opened after. */
-  constructor({ cursors }: Pick<OperationInfo, 'cursors'>, replayWindow: number, from?: string) {
+  constructor({ cursors }: Pick<OperationInfo, 'cursors'>, replayWindow = 1024, from?: string) {
     this.#isOffset = cursors === 'offset'
     this.#replayWindow = Math.max(replayWindow, 1)
     this.#last = this.#isOffset && from ? readOffset(from) : undefined
@@ -33,9 +33,10 @@ export class StreamCursors {
     this.#recent = new RecentCursors(this.#isOffset ? 0 : replayWindow)
   }
 
-  /** The stream has been opened again after its last cursor. */
-  resumed(): void {
+  /** The stream has been opened again after its last cursor: what stands where messages come again, where that is told. */
+  resumed(_cursor: string): Gap | undefined {
     this.#recent.startReplay()
+    return undefined
   }
 
   /** The stream begins anew, without a cursor. */
@@ -44,8 +45,12 @@ export class StreamCursors {
     this.#last = this.#offsets = undefined
   }
 
-  /** What is new among `items`, with a gap wherever some are missing. */
-  sift(items: Item[]): Item[] {
+  /**
+   * What is new among `items`, with a gap wherever some are missing.
+   *
+   * @param _isLast - nothing follows: false where the attempt has failed, undefined where more may come.
+   */
+  sift(items: Item[], _isLast?: boolean): Item[] {
     this.sawGap = false
     if (this.#isOffset) return this.#siftEach(items)
     const isSifted = this.sifted?.isExact === true

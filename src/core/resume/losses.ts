@@ -40,7 +40,7 @@ export class StreamLosses {
 
   /** What a gap ends the stream with: nothing, where the operation wants to see gaps, or chose to drop messages. */
   errorOf({ reason }: Gap): CallError | undefined {
-    if (reason === 'overflow') return undefined
+    if (reason === 'overflow' || reason === 'repeat') return undefined
     this.isBroken = true
     if (this.#isShown) return undefined
     const message = `messages were lost (${reason}): load the present state and open the stream anew, or declare gaps: 'yield'`

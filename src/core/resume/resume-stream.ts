@@ -29,7 +29,7 @@ import { planWait, ResumeWait, type Waiting } from './wait.ts'
  */
 export class ResumingStream implements SpliceOwner, StreamReply, Waiting {
   readonly kind = 'stream'
-  readonly cursors: StreamCursors
+  cursors: StreamCursors
   readonly messages: MessageSource
   readonly #call: Call
   readonly #openFirst: Next
@@ -38,9 +38,9 @@ export class ResumingStream implements SpliceOwner, StreamReply, Waiting {
   readonly #backoff: Backoff
   readonly #page: PageLife
   readonly losses: StreamLosses
-  readonly #splice: SpliceSource
+  protected readonly splice: SpliceSource
   #first!: StreamReply
-  #reply!: StreamReply
+  protected reply!: StreamReply
   /** Of the attempt that is opening or open; the first one runs in the call's own. */
   #scope: Scope | undefined
   #waiting: ResumeWait | undefined
@@ -58,11 +58,11 @@ export class ResumingStream implements SpliceOwner, StreamReply, Waiting {
     this.#timeoutMs = call.options.timeoutMs ?? options.timeoutMs ?? 30_000
     this.#backoff = new Backoff(call.scope.services.clock, options)
     this.#page = page
-    this.cursors = new StreamCursors(call.operation, options.replayWindow ?? 1024, call.cursor)
+    this.cursors = new StreamCursors(call.operation, options.replayWindow, call.cursor)
     this.losses = new StreamLosses(call)
-    this.#splice = new SpliceSource(this, call)
+    this.splice = new SpliceSource(this, call)
     const { resync } = call.options
-    this.messages = resync ? new ResyncSource(this.#splice, resync, call) : this.#splice
+    this.messages = resync ? new ResyncSource(this.splice, resync, call) : this.splice
   }
 
   /** Of the first attempt. */
@@ -79,8 +79,13 @@ export class ResumingStream implements SpliceOwner, StreamReply, Waiting {
     return this.#trailers.promise
   }
 
+  /** The last cursor that has come in. */
+  get received(): string | undefined {
+    return this.splice.cursor || undefined
+  }
+
   continuity(): Continuity {
-    return this.losses.isBroken ? 'unknown' : this.#reply.continuity()
+    return this.losses.isBroken ? 'unknown' : this.reply.continuity()
   }
 
   /** Opens the stream; `retry`, or its own policy, guards this opening. */
@@ -99,49 +104,64 @@ export class ResumingStream implements SpliceOwner, StreamReply, Waiting {
       if (!this.#isRefused(error)) throw error
       // The cursor is of an earlier run, and the server has forgotten it.
       const lost = this.#forget()
-      if (this.#splice.settled) throw lost
+      if (this.splice.settled) throw lost
       return this.#openFirst(this.#attempted(this.#call.with({ cursor: undefined })))
     }
   }
 
   #opened(reply: StreamReply): void {
-    this.#reply = reply
+    this.reply = reply
     if (reply.isWithoutCursor) this.#loseUnknown()
     this.cursors.sifted = reply.sifted
     this.#backoff.opened()
     this.#call.scope.setStreamState('open')
     const { resume } = this.#call.operation
     if (resume) reply.messages.tap(cursorTap(resume.cursor, (cause) => this.#unreadable(cause)))
-    this.#splice.attach(reply.messages)
-    reply.messages.onSettled((end) => this.#settled(end))
+    this.splice.attach(reply.messages)
+    reply.messages.onSettled((end) => this.settled(end))
   }
 
   /** An attempt is over: what it has left stays in the queue, and a failure leads to the next one. */
-  #settled(end: SourceEnd): void {
-    this.#splice.detach()
+  protected settled(end: SourceEnd): void {
+    this.splice.detach(end.kind === 'ended')
     this.#endAttempt()
-    if (this.#splice.hasProgressed) this.losses.progressed()
-    if (end.kind === 'ended') this.#splice.finish(end)
-    else this.#failed(end.error)
+    if (this.splice.hasProgressed) this.losses.progressed()
+    const error = end.kind === 'ended' ? this.ended() : end.error
+    if (end.kind === 'ended' && !error) this.splice.finish(end)
+    else this.#failed(error)
+  }
+
+  /** An attempt has ended without an error: what is returned is a drop, and not the end. */
+  protected ended(): CallError | undefined {
+    return undefined
   }
 
   #failed(error: unknown): void {
-    if (this.#splice.settled) return
+    if (this.splice.settled) return
     if (this.#isRefused(error)) this.#forget()
-    else if (!isAnyCallError(error) || !error.isRetryable) this.#fail(toKnownError(error, this.#call))
-    else if (this.#backoff.isExhausted) this.#fail(withHistory(error, error.failures, 'attempts_exhausted'))
-    this.#splice.whenRoom(() => this.#wait(error as CallError))
+    else if (!isAnyCallError(error) || !error.isRetryable) this.fail(toKnownError(error, this.#call))
+    else if (this.#backoff.isExhausted) this.fail(withHistory(error, error.failures, 'attempts_exhausted'))
+    this.dropped(error as CallError)
   }
 
-  #wait(error: CallError): void {
-    if (this.#splice.settled) return
+  /**
+   * The stream is to be opened again.
+   *
+   * @param fixedMs - the wait, whatever the backoff says.
+   */
+  protected dropped(error: CallError, fixedMs?: number): void {
+    this.splice.whenRoom(() => this.#wait(error, fixedMs))
+  }
+
+  #wait(error: CallError, fixedMs: number | undefined): void {
+    if (this.splice.settled) return
     const { clock, telemetry } = this.#call.scope.services
-    const plan = planWait(clock, this.#backoff, this.#page, error)
+    const plan = planWait(clock, this.#backoff, this.#page, error, fixedMs)
     if (clock.now() + plan.waitMs >= this.#call.wireDeadline) {
-      this.#fail(withHistory(error, error.failures, 'wait_exceeds_deadline'))
+      this.fail(withHistory(error, error.failures, 'wait_exceeds_deadline'))
       return
     }
-    const cursor = this.#splice.cursor || undefined
+    const { received: cursor } = this
     telemetry?.event?.({ type: 'resume', call: this.#call, cursor, waitMs: Math.round(plan.waitMs), error })
     this.#interruption = error
     this.#waiting = new ResumeWait(plan, this)
@@ -172,7 +192,7 @@ export class ResumingStream implements SpliceOwner, StreamReply, Waiting {
   /** The call of the next attempt: through auth again, one attempt, a fresh opening deadline. */
   #again(scope: Scope): Call {
     const deadline = Math.min(scope.services.clock.now() + this.#timeoutMs, this.#call.wireDeadline)
-    return this.#after(this.#splice.cursor || undefined).with({ scope, isReopen: true, attempt: 1, deadline })
+    return this.#after(this.received).with({ scope, isReopen: true, attempt: 1, deadline })
   }
 
   /** The call that continues after a cursor. */
@@ -190,8 +210,9 @@ export class ResumingStream implements SpliceOwner, StreamReply, Waiting {
 
   #splicedIn(reply: StreamReply): void {
     const cursor = this.#sentCursor
-    if (cursor === undefined) this.#loseUnknown()
-    else this.cursors.resumed()
+    const repeated = cursor === undefined ? undefined : this.cursors.resumed(cursor)
+    if (repeated) this.splice.lose(repeated)
+    if (cursor === undefined && !reply.isWhole) this.#loseUnknown()
     this.#call.scope.services.telemetry?.event?.({ type: 'resumed', call: this.#call, cursor })
     this.#opened(reply)
   }
@@ -199,7 +220,7 @@ export class ResumingStream implements SpliceOwner, StreamReply, Waiting {
   /** Nobody can tell whether messages are missing here. */
   #loseUnknown(): void {
     const lost = this.losses.unknown()
-    if (lost) this.#splice.lose(lost)
+    if (lost) this.splice.lose(lost)
   }
 
   #isRefused(error: unknown): error is CallError {
@@ -209,14 +230,14 @@ export class ResumingStream implements SpliceOwner, StreamReply, Waiting {
   /** The server does not know the cursor any more: without it from here, and what lies between is lost. */
   #forget(): CallError | undefined {
     const lost = this.losses.notRecovered(this.#sentCursor)
-    this.#splice.forget()
-    this.#splice.lose(lost)
+    this.splice.forget()
+    this.splice.lose(lost)
     return this.losses.errorOf(lost)
   }
 
   #unreadable(cause: unknown): void {
     const message = "the operation's resume.cursor threw: see cause"
-    this.#fail(new CallError({ code: 'internal', message, phase: 'stream', sent: 'yes', cause }, this.#call))
+    this.fail(new CallError({ code: 'internal', message, phase: 'stream', sent: 'yes', cause }, this.#call))
   }
 
   #attempted(call: Call): Call {
@@ -226,14 +247,14 @@ export class ResumingStream implements SpliceOwner, StreamReply, Waiting {
   }
 
   /** The stream is over; the reader still gets what is queued. */
-  #fail(error: unknown): void {
-    this.#splice.finish({ kind: 'failed', error })
+  fail(error: unknown): void {
+    this.splice.finish({ kind: 'failed', error })
   }
 
   /** Nothing is waiting, opening or open any more. */
   onEnd(reason: unknown): void {
     this.#waiting?.cancel()
-    this.#trailers.settle(() => this.#reply?.trailers ?? HeaderMap.empty)
+    this.#trailers.settle(() => this.reply?.trailers ?? HeaderMap.empty)
     const scope = this.#scope
     this.#scope = undefined
     scope?.abort(reason)

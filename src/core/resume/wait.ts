@@ -17,10 +17,15 @@ export interface WaitPlan {
 /** The browser may be wrong about being offline: after this long an attempt is made all the same; ms. */
 const offlineMs = 60_000
 
-/** When a stream may be opened again: a failed shared connection is waited for by its link, which looks after the page, too. */
-export function planWait(clock: Clock, backoff: Backoff, page: PageLife, error: CallError): WaitPlan {
-  const spacing = backoff.spacingMs
-  if (failureOf(error).connection) return { clock, page: undefined, waitMs: spacing, floorMs: spacing }
+/**
+ * When a stream may be opened again: a failed shared connection is waited for by its link, which looks after the page, too.
+ *
+ * @param fixedMs - the wait, whatever the backoff says.
+ */
+export function planWait(clock: Clock, backoff: Backoff, page: PageLife, error: CallError, fixedMs?: number): WaitPlan {
+  const spacing = fixedMs ?? backoff.spacingMs
+  if (fixedMs !== undefined || failureOf(error).connection)
+    return { clock, page: undefined, waitMs: spacing, floorMs: spacing }
   const waitMs = backoff.next(error.retryAfterMs, page.isHidden)
   return { clock, page, waitMs, floorMs: Math.max(error.retryAfterMs ?? 0, spacing) }
 }

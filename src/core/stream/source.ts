@@ -130,7 +130,7 @@ export class Source extends ReceiveQueue implements MessageSource {
 
   #add(item: Item): void {
     const tapped = this.taps ? this.tapped(item) : item
-    const cursor = tapped?.cursor ?? item.cursor
+    const { cursor } = tapped ?? item
     if (cursor !== undefined) this.cursor = cursor
     if (!tapped || this.settled) return
     const { overflow } = this.#options

@@ -37,6 +37,10 @@ export class SpliceSource extends ReceiveQueue implements MessageSource {
     this.cursor = call.cursor
   }
 
+  get isAttached(): boolean {
+    return this.#current !== undefined
+  }
+
   /** An attempt is open. */
   attach(source: MessageSource): void {
     this.#current = source
@@ -44,14 +48,14 @@ export class SpliceSource extends ReceiveQueue implements MessageSource {
     this.wake()
   }
 
-  /** An attempt is over: what it has left is kept. */
-  detach(): void {
+  /** An attempt is over: what it has left is kept; what is held back, only where the stream ends. */
+  detach(isEnd = false): void {
     const source = this.#current
     if (!source) return
     const items = source.take()
     this.cursor = source.cursor ?? this.cursor
     this.#current = undefined
-    if (items) this.#keep(this.#admitted(this.#owner.cursors.sift(items)))
+    this.#keep(this.#admitted(this.#owner.cursors.sift(items ?? [], isEnd)))
     this.wake()
   }
 
@@ -71,7 +75,7 @@ export class SpliceSource extends ReceiveQueue implements MessageSource {
   /** The stream is over, once what is left has been taken. */
   finish(end: SourceEnd): void {
     const source = this.#current
-    this.detach()
+    this.detach(end.kind === 'ended')
     this.#end(end)
     source?.close(undefined)
   }

@@ -17,19 +17,27 @@ export interface Streaming extends StreamMachinery {
   handle(plan: Plan, scope: Scope, prepare: (outbox: Outbox | undefined) => Call | Promise<Call>): StreamHandle<unknown>
   /** Opens a stream by its own policy, and again where it can be resumed. */
   resume(call: Call, next: Next, options: ResumeOptions): Promise<Reply>
+  /** Opens it where another operation's stream goes on here. @defaultValue by the chain of its transport */
+  readonly open?: Next
+  /** It declares `continueWith`. */
+  readonly isContinued?: boolean
 }
 
 /** What streams need that only receive. */
 export const receiving: Streaming = {
   handle: (plan, scope, prepare) => new StreamHandle(plan, scope, () => prepare(undefined)),
   resume(call, next, options) {
-    const { isResumable, resume, opening = options.opening } = call.operation
-    const policy = call.options.opening ?? opening
-    const timeoutMs = call.options.timeoutMs ?? options.timeoutMs ?? 30_000
-    const page = pageLife()
-    const first: Next = policy ? (each) => openByPolicy(each, next, policy, timeoutMs, page) : next
-    return isResumable || resume ? new ResumingStream(call, next, options, page, first).open() : first(call)
+    const { isResumable, resume } = call.operation
+    const first = opensFirst(call, next, options)
+    return isResumable || resume ? new ResumingStream(call, next, options, pageLife(), first).open() : first(call)
   },
+}
+
+/** What opens a stream for the first time: the chain, or a policy of its own in front of it. */
+export function opensFirst(call: Call, next: Next, options: ResumeOptions): Next {
+  const policy = call.options.opening ?? call.operation.opening ?? options.opening
+  const timeoutMs = call.options.timeoutMs ?? options.timeoutMs ?? 30_000
+  return policy ? (each) => openByPolicy(each, next, policy, timeoutMs, pageLife()) : next
 }
 
 /** Makes an operation of a server stream: without the send queue that `defineStream` brings along. */
