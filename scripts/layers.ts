@@ -20,6 +20,11 @@ export const layers: readonly { readonly files: string; readonly may: readonly s
     why: 'the one place where the facade meets the default chain',
   },
   {
+    files: 'src/face-client.ts',
+    may: ['src/core/**', 'src/interceptors/defaults.ts'],
+    why: 'what a face has where no client is given',
+  },
+  {
     files: 'src/client.ts',
     may: ['src/core/**', 'src/contract.ts', 'src/call-runner.ts'],
     why: 'the facade gets the rest as values',
@@ -69,7 +74,7 @@ export const layers: readonly { readonly files: string; readonly may: readonly s
   },
   {
     files: 'transports/fetch.ts',
-    may: ['src/core/**', 'src/create-client.ts', 'src/client.ts', 'transports/{fetch,http,shared}/**'],
+    may: ['src/core/**', 'src/face-client.ts', 'transports/{fetch,http,shared}/**'],
     why: 'a fetch that stands alone has a client of its own',
   },
   ...['rest', 'sse', 'websocket', 'graphql', 'memory'].map((face) => ({

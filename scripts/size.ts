@@ -19,6 +19,7 @@ const programs = {
   'event-source': "export { createEventSource, EventSource } from 'polywire/event-source';",
   websocket: "export { channel, websocketTransport } from 'polywire/websocket';",
   graphql: "export { graphqlTransport, mutation, query } from 'polywire/graphql';",
+  fetch: "export { createFetch } from 'polywire/fetch';",
   'grpc-web': "export { grpcWebTransport, rpc } from 'polywire/grpc-web';",
 } as const
 
@@ -30,6 +31,8 @@ interface Row {
   readonly programs: readonly (keyof typeof programs)[]
   /** Only what comes to a program that has REST already, the peers left out. */
   readonly besideRest?: boolean
+  /** It brings a client of its own: nothing else is imported. */
+  readonly alone?: boolean
   /** Libraries that it may hold, beside those of core. */
   readonly libraries?: readonly string[]
   /** Optional peers: counted only in the rows with libraries. */
@@ -76,6 +79,7 @@ const rows: readonly Row[] = [
     barKb: 15.5,
     limitKb: 17.7,
   },
+  { name: 'fetch face with the whole chain', programs: ['fetch'], alone: true, barKb: 12, limitKb: 19.8 },
   { name: 'core + GraphQL, with libraries', programs: ['graphql'], libraries: graphqlPeers, barKb: 37, limitKb: 43.3 },
   { name: 'core + gRPC-Web, with libraries', programs: ['grpc-web'], libraries: grpcPeers, barKb: 60, limitKb: 70.2 },
   {
@@ -120,8 +124,17 @@ async function bundle(code: string, external: readonly string[] = [], options: B
 
 const libraryOf = (file: string): string | undefined => /.*node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(file)?.[1]
 
-async function measure({ name, programs: used, besideRest = false, libraries = [], peers = [], barKb, limitKb }: Row) {
-  const code = core + used.map((program) => programs[program]).join('')
+async function measure({
+  name,
+  programs: used,
+  besideRest = false,
+  alone = false,
+  libraries = [],
+  peers = [],
+  barKb,
+  limitKb,
+}: Row) {
+  const code = (alone ? '' : core) + used.map((program) => programs[program]).join('')
   const whole = await bundle(besideRest ? code + programs.rest : code, peers)
   const kb = whole.kb - (besideRest ? (await bundle(core + programs.rest)).kb : 0)
   const allowed = ['p-retry', 'is-network-error', ...libraries]
@@ -143,7 +156,10 @@ function print(measured: readonly Awaited<ReturnType<typeof measure>>[]): void {
 /** The same bundle made of the sources, so that each file can be named. */
 async function printFiles(program: keyof typeof programs): Promise<void> {
   const alias = { '#platform': `${root}${platforms['platform-browser']}` }
-  const { files } = await bundle(core + programs[program], [], { conditions: ['polywire-source'], alias })
+  const { files } = await bundle((program === 'fetch' ? '' : core) + programs[program], [], {
+    conditions: ['polywire-source'],
+    alias,
+  })
   for (const [file, bytes] of files.toSorted((a, b) => b[1] - a[1])) console.log(`${bytes}`.padStart(7), file)
 }
 

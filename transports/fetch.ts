@@ -1,9 +1,9 @@
-import type { ClientOptions } from '../src/client.ts'
 import { hostOf } from '../src/core/call/face-host.ts'
-import { createClient } from '../src/create-client.ts'
+import { checkOptions } from '../src/core/options.ts'
+import { FaceClient } from '../src/face-client.ts'
 import { makeFace } from './fetch/face.ts'
+import { createFetchRules, faceRules } from './fetch/options.ts'
 import type { CreateFetchOptions, FaceOptions, PolywireFetch } from './fetch/types.ts'
-import { readUrl } from './shared/base-url.ts'
 
 export { operationOf } from './fetch/operation.ts'
 export type {
@@ -36,29 +36,17 @@ export function createFetch(options?: CreateFetchOptions): PolywireFetch
 export function createFetch(client: AnyClient, options?: FaceOptions): PolywireFetch
 export function createFetch(first: AnyClient | CreateFetchOptions = {}, second: FaceOptions = {}): PolywireFetch {
   const host = hostOf(first)
-  if (host) return makeFace(host, second, {}, false)
-  const {
-    origin,
-    auth,
-    idempotency,
-    routes,
-    origins,
-    retry,
-    timeoutMs,
-    interceptors,
-    telemetry,
-    clock,
-    http,
-    dispatcher,
-    ...face
-  } = first as CreateFetchOptions
-  const client = createClient({ transports: {}, retry, timeoutMs, interceptors, telemetry, clock } as ClientOptions<{}>)
-  const own = origin === undefined ? [] : [origin].flat().map((each) => [originOf(each), { auth, idempotency, routes }])
-  const policies = { ...Object.fromEntries(own), ...origins }
-  return makeFace(hostOf(client) as never, { ...face, origins: policies }, { http, dispatcher }, true)
-}
-
-/** Origins are compared as URLs say them: without a path or a standard port. */
-function originOf(url: string): string {
-  return readUrl(url === 'self' ? '/' : url, 'createFetch({ origin })').origin
+  if (host) {
+    checkOptions('createFetch(client)', second, faceRules)
+    return makeFace(host, second, {}, false)
+  }
+  checkOptions('createFetch()', first, createFetchRules)
+  const { origin, auth, idempotency, routes, origins, http, dispatcher, ...rest } = first as CreateFetchOptions
+  const own = [origin ?? []].flat().map((each) => [each, { auth, idempotency, routes }])
+  return makeFace(
+    new FaceClient(rest),
+    { ...rest, origins: { ...Object.fromEntries(own), ...origins } },
+    { http, dispatcher },
+    true,
+  )
 }

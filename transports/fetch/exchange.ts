@@ -7,7 +7,6 @@ import type { Reply } from '../../src/core/call/reply.ts'
 import type { Transport } from '../../src/core/call/transport.ts'
 import type { HttpOptions } from '../http/contract.ts'
 import { toCallError } from '../http/fault.ts'
-import { encodeQuery, joinQuery } from '../http/query.ts'
 import type { OpenRequest, Responder } from '../http/responder.ts'
 import type { FetchBinding } from './operation.ts'
 import type { FetchInput } from './request.ts'
@@ -44,7 +43,7 @@ function requestOf(call: Call, input: FetchInput): OpenRequest {
   const { credential } = call
   return {
     method: input.method,
-    url: credential?.query ? withQuery(input.url, encodeQuery(credential.query, undefined, call)) : input.url,
+    url: credential?.query ? withQuery(input.url, credential.query) : input.url,
     headers: withoutRemoved({ ...call.headers, ...credential?.headers }),
     credentialHeaders: credential?.headers && Object.keys(credential.headers),
     body: input.body,
@@ -53,9 +52,9 @@ function requestOf(call: Call, input: FetchInput): OpenRequest {
   }
 }
 
-function withQuery(href: string, more: string): string {
+function withQuery(href: string, more: Readonly<Record<string, string>>): string {
   const url = new URL(href)
-  url.search = joinQuery(url.search.slice(1), more)
+  for (const [name, value] of Object.entries(more)) url.searchParams.append(name, value)
   return url.href
 }
 

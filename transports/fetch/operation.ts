@@ -1,6 +1,10 @@
 import type { Auth } from '../../src/core/call/auth.ts'
 import type { OperationInfo } from '../../src/core/call/operation.ts'
+import { refusal } from '../../src/core/errors/refusal.ts'
+import { checkOptions } from '../../src/core/options.ts'
+import { page } from '../shared/base-url.ts'
 import { nameOfPath } from '../shared/path-name.ts'
+import { policyRules, routeRules } from './options.ts'
 import type { FetchInput } from './request.ts'
 import type { FaceOptions, FetchRequest, FetchRoute, OriginPolicy } from './types.ts'
 
@@ -48,8 +52,10 @@ export class FetchOperations {
     this.#nameOf = options.operationOf ?? operationOf
     this.#maxOperations = options.maxOperations ?? defaultMaxOperations
     this.#authOf = authOf
-    for (const [origin, policy] of Object.entries(options.origins ?? {}))
+    for (const [url, policy] of Object.entries(options.origins ?? {})) {
+      const origin = originOf(url)
       this.#policies.set(origin, toPolicy(policy, authOf(origin)))
+    }
   }
 
   /** The operation of a request. */
@@ -90,7 +96,27 @@ export class FetchOperations {
   }
 }
 
-function toPolicy({ auth, idempotency, routes = {} }: OriginPolicy, inherited: Auth | undefined): Policy {
+/** Origins are compared as URLs say them: without a path or a standard port. @throws {CallError} `invalid_argument` */
+function originOf(url: string): string {
+  try {
+    const { origin } = url === 'self' ? (page() as { origin: string }) : new URL(url)
+    if (/^https?:/.test(origin)) return origin
+  } catch {
+    // Neither a URL nor a page.
+  }
+  throw refusal(
+    "createFetch({ origin }) takes an origin such as 'https://api.example.com', or 'self' in a browser",
+    undefined,
+  )
+}
+
+function toPolicy(policy: OriginPolicy, inherited: Auth | undefined): Policy {
+  checkOptions('createFetch({ origins })', policy, policyRules)
+  const { auth, idempotency, routes = {} } = policy
+  for (const [name, route] of Object.entries(routes)) {
+    checkOptions(`createFetch({ routes: { '${name}' } })`, route, routeRules)
+    if (!/^[A-Z]+ \//.test(name)) throw refusal(`createFetch({ routes }): write '${name}' as 'POST /path'`, undefined)
+  }
   return {
     auth: auth === false ? undefined : (auth ?? inherited),
     idempotency,

@@ -6,8 +6,7 @@ import {
   readHeaders,
 } from '../../src/core/call/header-map.ts'
 import type { Signal } from '../../src/core/call/signal.ts'
-import { snapshot } from '../../src/core/call/snapshot.ts'
-import { bodyKind, isUsed } from '../http/bytes.ts'
+import { type BodyKind, bodyKind, isUsed, toBytes } from '../http/bytes.ts'
 import { ReplayBody } from '../http/replay-body.ts'
 import type { Answer } from '../http/responder.ts'
 import { page } from '../shared/base-url.ts'
@@ -133,9 +132,19 @@ function readBody(body: unknown, replayBytes: number): unknown {
   if (typeof body === 'string' || body instanceof ReplayBody) return body
   const kind = bodyKind(body)
   if (kind === undefined || kind === 'factory') return String(body)
-  if (kind !== 'stream') return snapshot(body)
+  if (kind !== 'stream') return copyOf(body, kind)
   if (isUsed(body as object)) throw new TypeError('Response body object should not be disturbed or locked')
   return new ReplayBody(body as ReadableStream, replayBytes)
+}
+
+/** A Blob cannot change. */
+function copyOf(body: unknown, kind: BodyKind): unknown {
+  if (kind === 'bytes') return toBytes(body as ArrayBuffer).slice()
+  if (kind === 'params') return new URLSearchParams(String(body))
+  if (kind !== 'form') return body
+  const form = new FormData()
+  for (const [name, value] of body as FormData) form.append(name, value)
+  return form
 }
 
 function taken(request: Request): Init {

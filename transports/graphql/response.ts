@@ -3,6 +3,7 @@ import type { Code } from '../../src/core/errors/code.ts'
 import { CallError } from '../../src/core/errors/error.ts'
 import { essenceOf } from '../http/codecs.ts'
 import type { BufferedResponse } from '../http/collect.ts'
+import { readErrorEnvelope } from '../http/envelope.ts'
 import { httpFailure } from '../http/errors.ts'
 
 /**
@@ -31,7 +32,8 @@ export function readGraphQL(response: BufferedResponse, text: string, document: 
   if (result) return result
   if (status < 200 || status >= 300) {
     const answer = { ...response, body, essence, isKeyed: call.idempotencyKey !== undefined }
-    throw new CallError(httpFailure(answer, call.scope.services.clock.wallNow()), call)
+    const envelope = readErrorEnvelope(body, essence, status)
+    throw new CallError(httpFailure(answer, call.scope.services.clock.wallNow(), envelope), call)
   }
   if (isJson && !parsed) refuse('data_loss', 'the JSON of the response is cut off', true)
   const by = isJson ? '' : ' by its media type'

@@ -3,13 +3,13 @@ import type { Failure } from '../../src/core/errors/failure.ts'
 import { hasRetryAfter, parseHttpDate, parseRetryAfter } from '../../src/core/errors/retry-after.ts'
 import { type StatusRow, statusRow } from '../shared/http-status.ts'
 import type { HttpFault, HttpHead } from './contract.ts'
-import { type ErrorEnvelope, readErrorEnvelope } from './envelope.ts'
+import type { ErrorEnvelope } from './envelope.ts'
 import { HttpFaultError } from './fault.ts'
 import { behindRedirects } from './progress.ts'
 
 /** A response that is an error, with what its meaning depends on. */
 export interface HttpErrorResponse extends Pick<HttpHead, 'status' | 'headers' | 'redirected'> {
-  /** Decoded: an object, a text, bytes; undefined where there was none. */
+  /** Decoded: an object, a text, bytes; undefined where there was none, or nobody has read it. */
   readonly body: unknown
   /** The body's media type, in lower case and without parameters; empty where there was none. */
   readonly essence: string
@@ -37,10 +37,10 @@ const keyInUse =
  * What an HTTP error means, for REST, GraphQL and SSE alike. Pure.
  *
  * @param wallNow - ms since 1970, for dates where the response carries no `Date`.
+ * @param envelope - what `readErrorEnvelope` finds in the body; nothing where that is left unread.
  */
-export function httpFailure(response: HttpErrorResponse, wallNow: number): Failure {
-  const { status, headers, body, essence, bodyFault, redirected } = response
-  const envelope = readErrorEnvelope(body, essence, status)
+export function httpFailure(response: HttpErrorResponse, wallNow: number, envelope: ErrorEnvelope = {}): Failure {
+  const { status, headers, body, bodyFault, redirected } = response
   const challenge = challengeError(headers)
   const reason = (status === 401 ? challenge : undefined) ?? envelope.reason ?? challenge
   const retryAfterMs = envelope.retryAfterMs ?? parseRetryAfter(headers, wallNow)

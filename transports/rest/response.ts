@@ -7,6 +7,7 @@ import type { Failure } from '../../src/core/errors/failure.ts'
 import { type Codecs, decodeText, findCodec, type MediaType, readMediaType } from '../http/codecs.ts'
 import { decodeUtf8 } from '../http/collect.ts'
 import type { HttpFault, HttpHead } from '../http/contract.ts'
+import { readErrorEnvelope } from '../http/envelope.ts'
 import { httpFailure } from '../http/errors.ts'
 import type { RestBinding } from './operation.ts'
 
@@ -135,17 +136,12 @@ export async function responseError(call: Call, response: WholeResponse): Promis
   const { status, headers, body: bytes, bodyFault, redirected } = response
   const type = readMediaType(headers.get('content-type'))
   const body = bytes.byteLength === 0 ? undefined : decodeBytes(bytes, type.kind, type.charset)
+  const { essence } = type
+  const isKeyed = call.idempotencyKey !== undefined
   const failure = httpFailure(
-    {
-      status,
-      headers,
-      body,
-      essence: type.essence,
-      isKeyed: call.idempotencyKey !== undefined,
-      bodyFault,
-      redirected,
-    },
+    { status, headers, body, essence, isKeyed, bodyFault, redirected },
     call.scope.services.clock.wallNow(),
+    readErrorEnvelope(body, essence, status),
   )
   const schema = validating((call.operation.binding as RestBinding).errors?.[status])
   throw new CallError(schema ? { ...failure, body: await typedBody(call, schema, failure) } : failure, call)

@@ -3,6 +3,7 @@ import type { Code } from '../../src/core/errors/code.ts'
 import type { Failure } from '../../src/core/errors/failure.ts'
 import { decodeText, essenceOf, isJson } from '../http/codecs.ts'
 import type { HttpFault, HttpHead } from '../http/contract.ts'
+import { readErrorEnvelope } from '../http/envelope.ts'
 import { httpFailure } from '../http/errors.ts'
 import { faultToFailure } from '../http/fault.ts'
 
@@ -22,7 +23,7 @@ export function statusFailure(head: HttpHead, body: Uint8Array, wallNow: number)
   const { status, headers, redirected } = head
   const essence = essenceOf(headers.last('content-type'))
   const response = { status, headers, redirected, body: readBody(body, essence), essence, isKeyed: false }
-  const failure = httpFailure(response, wallNow)
+  const failure = httpFailure(response, wallNow, readErrorEnvelope(response.body, essence, status))
   if (status < 300)
     return {
       ...failure,

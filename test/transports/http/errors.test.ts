@@ -1,6 +1,7 @@
 import type { Failure } from 'polywire'
 import { describe, expect, it } from 'vitest'
 import { HeaderMap } from '../../../src/core/call/header-map.ts'
+import { readErrorEnvelope } from '../../../transports/http/envelope.ts'
 import { httpFailure } from '../../../transports/http/errors.ts'
 
 interface Answer {
@@ -11,10 +12,12 @@ interface Answer {
 }
 
 const now = Date.UTC(2026, 10, 22)
-const failure = (
-  status: number,
-  { headers = {}, body, type = 'application/json', isKeyed = false }: Answer = {},
-): Failure => httpFailure({ status, headers: new HeaderMap(headers), body, essence: type, isKeyed }, now)
+const failure = (status: number, { headers = {}, body, type = 'application/json', isKeyed = false }: Answer = {}) =>
+  httpFailure(
+    { status, headers: new HeaderMap(headers), body, essence: type, isKeyed },
+    now,
+    readErrorEnvelope(body, type, status),
+  )
 
 /** R: transient, T: throttled, U: not executed, !: the server forbids another attempt. */
 const flags = ({ isRetryable, isThrottled, isUnexecuted, isRetryForbidden }: Failure) =>

@@ -1,0 +1,60 @@
+import {
+  anything,
+  callable,
+  count,
+  either,
+  has,
+  list,
+  notNegative,
+  type OptionRules,
+  object,
+  oneOf,
+  orFalse,
+  type RulesOf,
+  takes,
+  text,
+} from '../../src/core/options.ts'
+import { retryOption } from '../../src/core/retry/options.ts'
+import type { CreateFetchOptions, FaceOptions, FetchRoute, OriginPolicy } from './types.ts'
+
+/** Keys that stand in the body are not for a fetch: it sends the body as it is. */
+const idempotency = /* @__PURE__ */ oneOf('idempotency-key', 'structured', 'stripe', 'paypal', false)
+
+/** What a route takes. */
+export const routeRules: RulesOf<FetchRoute> = {
+  idempotent: /* @__PURE__ */ oneOf(true, false),
+  idempotency,
+  retry: retryOption,
+  timeoutMs: notNegative,
+}
+
+/** What an origin takes. */
+export const policyRules: RulesOf<OriginPolicy> = {
+  auth: /* @__PURE__ */ orFalse(
+    /* @__PURE__ */ takes('what bearerAuth(), apiKeyAuth() or basicAuth() makes', /* @__PURE__ */ has('credential')),
+  ),
+  idempotency,
+  routes: /* @__PURE__ */ object("an object such as { 'POST /search': { idempotent: true } }"),
+}
+
+/** What a face over a client takes. */
+export const faceRules: RulesOf<FaceOptions> = {
+  operationOf: callable,
+  origins: /* @__PURE__ */ object("an object such as { 'https://api.example.com': { auth } }"),
+  maxOperations: count,
+  replayBytes: notNegative,
+}
+
+/** What a face of its own takes. */
+export const createFetchRules: RulesOf<CreateFetchOptions> & OptionRules = {
+  ...faceRules,
+  ...policyRules,
+  origin: /* @__PURE__ */ either(text, list),
+  retry: retryOption,
+  timeoutMs: notNegative,
+  interceptors: /* @__PURE__ */ either(list, callable),
+  telemetry: /* @__PURE__ */ object('an object such as { event: (event) => … }'),
+  clock: /* @__PURE__ */ takes('a Clock such as virtualClock()', /* @__PURE__ */ has('setTimer')),
+  http: /* @__PURE__ */ either(/* @__PURE__ */ oneOf('auto', 'undici', 'fetch'), callable),
+  dispatcher: anything,
+}
