@@ -8,7 +8,16 @@ import type { Interceptor, Next } from './core/call/interceptor.ts'
 import { compose } from './core/call/interceptor.ts'
 import { nesting } from './core/call/nesting.ts'
 import type { OperationInfo, PagerInfo } from './core/call/operation.ts'
-import { identityOf, inputOf, makePlan, type Plan, type Route, type ValidateMode } from './core/call/plan.ts'
+import {
+  identityOf,
+  inputOf,
+  makePlan,
+  ownPlan,
+  type Plan,
+  type PlansItself,
+  type Route,
+  type ValidateMode,
+} from './core/call/plan.ts'
 import { inputWithin, runUnary } from './core/call/run-unary.ts'
 import type { Services } from './core/call/scope.ts'
 import { Scope } from './core/call/scope.ts'
@@ -132,7 +141,7 @@ export class CallRunner implements FaceHost {
     const keys = [...this.#routes].flatMap(([key, { unary }]) =>
       unary.transport.protocol === protocol ? [`'${key}'`] : [],
     )
-    const how = keys.length > 0 ? `; it has ${keys.join(', ')}: declare the operation with { via: ${keys[0]} }` : ''
+    const how = keys.length > 0 ? `; it has ${keys.join(', ')}: declare it with { via: ${keys[0]} }` : ''
     return `createClient({ transports }) has no '${via}', which '${place}' needs${how}`
   }
 
@@ -148,7 +157,8 @@ export class CallRunner implements FaceHost {
 
   /** Opens when it is first used; what keeps it from opening rejects there. */
   #stream(info: OperationInfo, input: unknown, options: CallOptions = noOptions): StreamHandle<unknown> {
-    const plan = this.#plans.get(info) ?? this.#plan(info)
+    const made = this.#plans.get(info) ?? this.#plan(info)
+    const plan = (input as PlansItself | undefined)?.[ownPlan]?.(made) ?? made
     const scope = new Scope(this.#services, undefined, info)
     const streaming = info.streaming as Streaming | undefined
     if (!streaming) throw misfit(info, 'an operation that streams is made by defineStream')
@@ -180,7 +190,8 @@ export class CallRunner implements FaceHost {
   #unary(info: OperationInfo, input: unknown, options = noOptions, isWhole: boolean): Promise<unknown> {
     const scope = new Scope(this.#services, undefined, info)
     try {
-      const plan = this.#plans.get(info) ?? this.#plan(info)
+      const made = this.#plans.get(info) ?? this.#plan(info)
+      const plan = (input as PlansItself | undefined)?.[ownPlan]?.(made) ?? made
       const call = this.#begin(plan, input, options, scope, undefined)
       return runUnary({ plan, call, timeoutMs: this.#timeoutMs, isWhole })
     } catch (error) {
@@ -265,5 +276,5 @@ async function letGo(transport: Transport): Promise<void> {
 }
 
 function transportClosed(via: string): string {
-  return `the transport '${via}' was closed with the last client that used it: make another one`
+  return `the transport '${via}' was closed with its last client: make another one`
 }

@@ -54,9 +54,7 @@ describe('a transport that two clients share', () => {
       const result = later.call(operation) as { opened?: Promise<unknown> } & Promise<unknown>
       const error = await failureOf(result.opened ?? result)
       expect(error).toMatchObject({ code: 'failed_precondition', sent: 'no', isRetryable: false })
-      expect(error.message).toContain(
-        `the transport '${via}' was closed with the last client that used it: make another one`,
-      )
+      expect(error.message).toContain(`the transport '${via}' was closed with its last client: make another one`)
       await later.close()
     },
   )

@@ -2,6 +2,7 @@ import { HttpRestTransport } from './rest/exchange.ts'
 import { builder } from './rest/operation.ts'
 import type { RestBuilder, RestTransport, RestTransportOptions } from './rest/types.ts'
 
+export { at } from './http/at.ts'
 export type { BlobLike, ByteStream } from './http/bytes.ts'
 export type { Codec, Codecs } from './http/codecs.ts'
 export type { HttpOptions } from './http/contract.ts'

@@ -13,6 +13,7 @@ import {
   type,
 } from 'polywire'
 import {
+  at,
   type ByteStream,
   cursorPages,
   del,
@@ -337,4 +338,29 @@ export function otherMethods(verb: string) {
   method('QUERY', '/files', { body: type<{ name: string }>() })
   // @ts-expect-error 'path' is required
   client.call(find, {})
+}
+
+export function inPlaceOfTheInput(location: string | null) {
+  const update = put('/users/{id}', { body: type<{ name: string }>(), output: type<User>() })
+  const list = get('/users', {
+    query: type<{ size?: number }>(),
+    output: type<{ users: User[]; next?: string }>(),
+    paginate: cursorPages({ items: 'users', next: 'next' }),
+  })
+  const api = client.bind({ getUser, update, list, none: get('/none', { output: type<User>() }) })
+  same<Awaited<ReturnType<typeof api.getUser>>, User>(true)
+  api.getUser(at('https://api.example.com/users/1'))
+  api.getUser.reply(at(new URL('https://api.example.com/users/1')))
+  api.update(at('/users/1', { name: 'x' }), { timeoutMs: 1 })
+  api.list.pages(at('/users?after=1'))
+  api.list.items(at('/users?after=1', { size: 3 }))
+  api.none(at('/none'))
+  const user: Promise<User> = client.call(getUser, at('/users/1'))
+  // @ts-expect-error a header may be missing
+  api.getUser(at(location))
+  // @ts-expect-error no such name in the rest
+  api.update(at('/users/1', { nam: 'x' }))
+  // @ts-expect-error another type in the rest
+  api.update(at('/users/1', { name: 1 }))
+  return user
 }

@@ -126,7 +126,7 @@ function iterableOf(call: Call): AsyncIterable<unknown> | Iterable<unknown> {
   const input = call.input as object | null | undefined
   if (typeof input === 'object' && input !== null && (Symbol.asyncIterator in input || Symbol.iterator in input))
     return input as never
-  throw refusal('a client stream takes an array, an iterable or an async iterable of messages', call)
+  throw refusal('a client stream takes an iterable or async iterable of messages', call)
 }
 
 /** The caller's own iterable failed: the server got a cut stream. */

@@ -1,6 +1,5 @@
 import { createAsyncContext, createAutoEngine, createHttpEngine, explainFault, followRedirect } from '#platform'
 import { asAttempt } from '../../src/core/call/nesting.ts'
-import { CallError } from '../../src/core/errors/error.ts'
 import type { FetchOptions, HttpEngine, HttpOptions } from './contract.ts'
 import { FetchEngine } from './engine/fetch/engine.ts'
 
@@ -11,18 +10,14 @@ import { FetchEngine } from './engine/fetch/engine.ts'
  * spy …) at the time of each call, else the platform's best: undici in Node, fetch everywhere else.
  *
  * @throws {CallError} failed_precondition when undici is asked for and the platform is not Node; invalid_argument for
- * a `dispatcher` or `http` that is none.
+ * a `dispatcher` that is none. Each transport has checked `http` by its rules.
  */
 export function selectEngine({ http = 'auto', dispatcher }: Pick<HttpOptions, 'http' | 'dispatcher'>): HttpEngine {
   if (dispatcher !== undefined || http === 'undici') return createHttpEngine({ dispatcher })
   if (typeof http === 'function')
     return new FetchEngine(asAttempt(http, createAsyncContext), explainFault, followRedirect)
   if (http === 'fetch') return new FetchEngine(undefined, explainFault, followRedirect)
-  if (http === 'auto') return createAutoEngine()
-  throw new CallError({
-    code: 'invalid_argument',
-    message: "`http` is none of 'auto', 'undici', 'fetch' and a function",
-  })
+  return createAutoEngine()
 }
 
 const names = ['credentials', 'mode', 'cache', 'redirect', 'priority', 'keepalive'] as const

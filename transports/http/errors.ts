@@ -89,7 +89,7 @@ function refine(
   if (status > 300 && status < 400 && status !== 304 && !headers.has('location'))
     return {
       ...row,
-      hint: 'a redirect that has no Location header, which only the server can mend',
+      hint: 'a redirect without a Location header',
     }
   if (status === 413 && isAskedToWait) return { ...row, isRetryable: true }
   if (status === 503 && isAskedToWait) return { ...row, isUnexecuted: true }

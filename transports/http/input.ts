@@ -69,7 +69,7 @@ type Parts = Record<string, unknown>
 
 const none: Values = Object.freeze({})
 /** Methods whose flat input goes to the query. */
-const bodiless: readonly string[] = ['GET', 'HEAD', 'DELETE', 'OPTIONS']
+export const bodiless: readonly string[] = ['GET', 'HEAD', 'DELETE', 'OPTIONS']
 
 /** Where goes what neither the path nor a list of query names takes. */
 export function restPart(method: string, { query, body }: InputSpec): 'query' | 'body' {

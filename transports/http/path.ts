@@ -1,5 +1,12 @@
+import type { Call } from '../../src/core/call/call.ts'
 import type { ErrorOrigin } from '../../src/core/errors/error.ts'
 import { refusal } from '../../src/core/errors/refusal.ts'
+import type { HttpRequest } from './contract.ts'
+
+/** What the URL of a request is made of: a path behind the base URL, or what puts the request somewhere else. */
+export interface UrlTemplate extends Pick<PathTemplate, 'hasQuery' | 'fill'> {
+  place?(request: HttpRequest, call: Call): HttpRequest
+}
 
 /** Needs no encoding, and is no dot segment. */
 const plain = /^[\w~-]+$/

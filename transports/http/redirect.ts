@@ -5,7 +5,7 @@ import { type Redirected, redirectedBy } from './progress.ts'
 const maxRedirects = 20
 
 /** Never sent to another origin, whoever set them. */
-const alwaysSecret = ['authorization', 'cookie', 'proxy-authorization', 'x-api-key']
+export const alwaysSecret = ['authorization', 'cookie', 'proxy-authorization', 'x-api-key']
 /** Of the body, or of an intent that a GET no longer has. */
 const describesBody = /^(content-.*|idempotency-key|transfer-encoding|expect)$/
 

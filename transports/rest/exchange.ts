@@ -3,7 +3,7 @@ import type { Call } from '../../src/core/call/call.ts'
 import { HeaderMap, readHeaders } from '../../src/core/call/header-map.ts'
 import type { IdempotencyOption } from '../../src/core/call/idempotency.ts'
 import type { Reply } from '../../src/core/call/reply.ts'
-import { aboveZero, anything, checkOptions, object, type RulesOf } from '../../src/core/options.ts'
+import { aboveZero, anything, checkOptions, list, object, type RulesOf } from '../../src/core/options.ts'
 import { type OpenResponse, openBody } from '../http/body.ts'
 import { type ByteStream, toReadable } from '../http/bytes.ts'
 import { fetchOptionsOf, selectEngine } from '../http/choose.ts'
@@ -27,6 +27,7 @@ const rules: RulesOf<RestTransportOptions> = {
   baseUrl: anything,
   query: /* @__PURE__ */ object('an object of parameters'),
   queryStyle: queryStyleRule,
+  origins: list,
   idempotency: idempotencyRule,
   maxBodyBytes: aboveZero,
   codecs: /* @__PURE__ */ object("an object such as { 'text/csv': { parse } }"),
@@ -38,6 +39,7 @@ export class HttpRestTransport implements RestTransport {
   readonly origin: string
   readonly auth: Auth | false | undefined
   readonly idempotency: IdempotencyOption | undefined
+  readonly linkOptions: () => RestTransportOptions
   readonly #engine: HttpEngine
   readonly #requests: RestRequests
   readonly #codecs: Codecs | undefined
@@ -50,6 +52,7 @@ export class HttpRestTransport implements RestTransport {
     const { auth, idempotency, query, queryStyle = {}, codecs, crossOriginHeaders } = options
     this.origin = base.origin
     this.auth = auth
+    this.linkOptions = () => options
     this.idempotency = idempotency
     this.#codecs = codecs
     this.#collect = { maxBodyBytes: options.maxBodyBytes ?? defaultMaxBodyBytes }

@@ -89,6 +89,7 @@ function defineJsonLines<O extends Operation<any, any>>(
     template,
     reads: 'declared',
     isContentNeeded: false,
+    bodySchema: spec.body,
     contentType: spec.contentType,
     accept: undefined,
     defaultAccept: 'application/jsonl, application/x-ndjson, application/json-seq, */*;q=0.5',

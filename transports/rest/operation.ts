@@ -6,18 +6,20 @@ import type { HttpEngine, HttpRequest } from '../http/contract.ts'
 import { isReplayableBody } from '../http/encode-body.ts'
 import { headersOf, inputReader, type RequestParts, restPart } from '../http/input.ts'
 import type { ResponseKind } from '../http/input-types.ts'
-import { PathTemplate } from '../http/path.ts'
+import { PathTemplate, type UrlTemplate } from '../http/path.ts'
 import { type AnySpec, checkSpec } from '../http/spec.ts'
 import type { RestBuilder } from './types.ts'
 
 /** What the transport needs to know of an operation. */
 export interface RestBinding {
   readonly method: string
-  readonly template: PathTemplate
+  readonly template: UrlTemplate
   /** How a reply is read: as the operation names it; `declared`: an output without a name, JSON or a codec; `any`: by content type. */
   readonly reads: ResponseKind | 'declared' | 'any'
   /** An output is declared that nothing at run time can hold an empty reply against. */
   readonly isContentNeeded: boolean
+  /** For `at()`, which validates nothing else. */
+  readonly bodySchema: AnySpec['body']
   readonly contentType: string | undefined
   readonly accept: string | undefined
   /** Where neither operation, transport nor call says what they accept. */
@@ -62,6 +64,7 @@ export function defineRest<O extends Operation<any, any>>(
     template,
     reads: response ?? (output ? 'declared' : 'any'),
     isContentNeeded: output !== undefined && schema === undefined && validate === undefined,
+    bodySchema: spec.body,
     contentType: spec.contentType,
     accept: spec.accept,
     defaultAccept: accepts[response ?? 'json'],

@@ -11,7 +11,7 @@ import { notify } from '../../src/core/guard.ts'
 import type { Codecs } from '../http/codecs.ts'
 import type { FetchOptions, HttpRequest } from '../http/contract.ts'
 import { type EncodedBody, encodeBody } from '../http/encode-body.ts'
-import { RequestInput, type RequestParts } from '../http/input.ts'
+import { bodiless, RequestInput, type RequestParts } from '../http/input.ts'
 import { encodeQuery, isSearchParams, joinQuery, type QueryStyle } from '../http/query.ts'
 import type { BaseUrl } from '../shared/base-url.ts'
 import { type CrossOriginFilter, crossOriginFilter } from '../shared/cross-origin.ts'
@@ -82,10 +82,11 @@ export class RestRequests {
       query = this.#query(input.query, call)
       break
     }
-    if (profile && isBodiless(method)) query = joinQuery(query, encodeQuery({ [profile.name]: call.idempotencyKey }))
+    if (profile && bodiless.includes(method))
+      query = joinQuery(query, encodeQuery({ [profile.name]: call.idempotencyKey }))
     if (credential?.query) query = joinQuery(query, encodeQuery(credential.query, undefined, call))
     const path = base.prefix + template.fill(input.params, call)
-    return {
+    const request: HttpRequest = {
       method,
       url: query === '' ? path : `${path}${template.hasQuery ? '&' : '?'}${query}`,
       headers: this.#filter ? this.#filter(call, headers, input.headers) : headers,
@@ -96,6 +97,7 @@ export class RestRequests {
       fetchOptions,
       onUploadProgress: call.options.onUploadProgress && uploadProgress(call, encoded),
     }
+    return template.place?.(request, call) ?? request
   }
 
   /** Of the transport and the call; where a name is in both, the call's wins. */
@@ -120,7 +122,7 @@ export class RestRequests {
     const { codecs = {}, queryStyle } = this.#defaults
     const input = call.input as RequestParts
     const encode = () => {
-      const body = profile && !isBodiless(method) ? withKey(input.body, profile.name, call) : input.body
+      const body = profile && !bodiless.includes(method) ? withKey(input.body, profile.name, call) : input.body
       return encodeBody(body, { contentType: headers['content-type'], codecs, queryStyle }, call)
     }
     return input instanceof RequestInput ? input.encodeOnce(encode) : encode()
@@ -140,10 +142,6 @@ function describeBody(headers: Headers, { body, contentType, length }: EncodedBo
   else delete headers['content-type']
   if (length !== undefined) headers['content-length'] = String(length)
   else if (typeof body !== 'function') delete headers['content-length']
-}
-
-function isBodiless(method: string): boolean {
-  return method === 'GET' || method === 'HEAD' || method === 'DELETE'
 }
 
 /** The key as a member of the body; a body that can hold none would be sent again without protection. */

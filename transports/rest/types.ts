@@ -28,6 +28,11 @@ export interface RestTransportOptions extends HttpOptions {
   readonly baseUrl: string
   /** Instead of the client's; `false` for none. */
   readonly auth?: Auth | false | undefined
+  /**
+   * Further origins that `at(url)` may lead to, each as `https://cdn.example.com`; they get neither the credential nor the
+   * transport's headers. @defaultValue none
+   */
+  readonly origins?: readonly string[] | undefined
   /** Sent with every request; names of the operation and the call win. */
   readonly headers?: HeadersInit | undefined
   /** Parameters of every request; those of the call win. */

@@ -8,7 +8,7 @@ import type { HttpHead } from '../http/contract.ts'
 import { declared } from '../http/declared-resume.ts'
 import { toEvent } from '../http/event-stream/event-stream.ts'
 import { headersOf, inputReader } from '../http/input.ts'
-import { PathTemplate } from '../http/path.ts'
+import { PathTemplate, type UrlTemplate } from '../http/path.ts'
 import { type AnySpec, checkSpec, inputRules } from '../http/spec.ts'
 import { declare, isDeclaration, isSchema, pick, schemaWords, stopRule } from '../shared/option-rules.ts'
 import type { EventsSpec } from './types.ts'
@@ -37,8 +37,10 @@ export interface SseBinding {
   readonly method: 'GET' | 'POST'
   /** The method of a re-open. */
   readonly reopenMethod: 'GET' | 'POST'
-  readonly template: Pick<PathTemplate, 'fill' | 'hasQuery'>
+  readonly template: UrlTemplate
   readonly reader: EventReader
+  /** For `at()`, which validates nothing else. */
+  readonly bodySchema?: EventsSpec['body'] | undefined
   /** The body is a text that is sent as it is, and no JSON. */
   readonly isRawBody?: boolean
 }
@@ -54,7 +56,7 @@ export function defineEvents<O extends Operation<any, any>>(path: string, map: S
   const encodeInput = inputReader(method, template.names, spec, { operation: { name, protocol: 'sse', via } })
   const schemas = new Map(Object.entries(map).filter(([, schema]) => validating(schema)))
   const reopenMethod = resume === 'get' ? 'GET' : method
-  const binding: SseBinding = { method, reopenMethod, template, reader: makeReader(map, spec) }
+  const binding: SseBinding = { method, reopenMethod, template, reader: makeReader(map, spec), bodySchema: spec.body }
   const info: OperationInfo = {
     name,
     protocol: 'sse',

@@ -62,7 +62,7 @@ export class SseRequests {
     const method = call.isReopen || call.cursor !== undefined ? binding.reopenMethod : binding.method
     const body = method === 'POST' ? bodyOf(input, binding, call) : undefined
     const headers = this.#headers(call, input, body !== undefined, cursorWay)
-    return {
+    const request: HttpRequest = {
       method,
       url: this.#url(call, binding, input),
       headers: this.#filter ? this.#filter(call, headers, input.headers) : headers,
@@ -70,6 +70,7 @@ export class SseRequests {
       body,
       fetchOptions: this.#defaults.fetchOptions,
     }
+    return binding.template.place?.(request, call) ?? request
   }
 
   /**

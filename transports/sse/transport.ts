@@ -3,7 +3,7 @@ import type { Call } from '../../src/core/call/call.ts'
 import { readHeaders } from '../../src/core/call/header-map.ts'
 import type { Reply } from '../../src/core/call/reply.ts'
 import type { Scope } from '../../src/core/call/scope.ts'
-import { aboveZero, checkOptions, object, oneOf, type RulesOf, text } from '../../src/core/options.ts'
+import { aboveZero, checkOptions, list, object, oneOf, type RulesOf, text } from '../../src/core/options.ts'
 import { type OpeningOptions, openingOption } from '../../src/core/resume/options.ts'
 import { fetchOptionsOf, selectEngine } from '../http/choose.ts'
 import type { HttpEngine } from '../http/contract.ts'
@@ -24,6 +24,7 @@ const rules: RulesOf<SseTransportOptions> = {
   baseUrl: text,
   query: /* @__PURE__ */ object('an object'),
   queryStyle: queryStyleRule,
+  origins: list,
   cursorQuery: text,
   idleTimeoutMs: aboveZero,
   maxEventBytes: aboveZero,
@@ -37,6 +38,7 @@ export class HttpSseTransport implements SseTransport {
   readonly origin: string
   readonly auth: Auth | false | undefined
   readonly opening: OpeningOptions | undefined
+  readonly linkOptions: () => SseTransportOptions
   readonly #engine: HttpEngine
   /** Undefined where each call has a connection, and nobody counts them. */
   readonly #share: SseShare | undefined
@@ -53,6 +55,7 @@ export class HttpSseTransport implements SseTransport {
     const origin = { operation: { name: 'sseTransport()', protocol: 'sse', via: 'sse' } }
     this.origin = base.origin
     this.auth = options.auth
+    this.linkOptions = () => options
     this.opening = options.opening
     const { idleTimeoutMs, maxEventBytes = 1 << 24 } = options
     const hints = new SseHints(base.origin)

@@ -38,6 +38,15 @@ export interface Plan {
   readonly convert: Step
 }
 
+/** The key under which an input may bring a plan of its own: what `at()` makes. */
+export const ownPlan: unique symbol = Symbol.for('polywire.plan') as never
+
+/** An input that changes how its own call is carried out. */
+export interface PlansItself {
+  /** The plan of this call, by that of its operation; it does not throw. */
+  readonly [ownPlan]?: (plan: Plan) => Plan
+}
+
 /** What a failed check does: throws, warns and lets the value pass, or there is no check. */
 export type ValidateMode = 'error' | 'warn' | false
 

@@ -313,9 +313,7 @@ it('a transport under another key: the words name it', () => {
   const client = createClient({ transports: { api: restTransport({ baseUrl: server.url }) } })
   clients.push(client)
   const bind = () => (client.bind as (contract: object) => unknown)({ users: { get: get('/users') } })
-  expect(bind).toThrow(
-    "has no 'rest', which 'users.get' needs; it has 'api': declare the operation with { via: 'api' }",
-  )
+  expect(bind).toThrow("has no 'rest', which 'users.get' needs; it has 'api': declare it with { via: 'api' }")
 })
 
 describe('baseUrl', () => {
