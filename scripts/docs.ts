@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import { deadLinksOf } from './docs/links.ts'
 import { convert, sourcesOfEntries } from './docs/model.ts'
 import { findings, optionsOf, optionsPage } from './docs/options.ts'
-import { handWritten } from './docs/pages.ts'
+import { handWritten, unnamedPages } from './docs/pages.ts'
 
 const root = join(import.meta.dirname, '..')
 const flags = process.argv.slice(2)
@@ -27,6 +27,7 @@ const count = options.reduce((sum, { members }) => sum + members.length, 0)
 console.log(`docs/api: ${options.length} option types, ${count} options`)
 
 const faults = findings(options, handWritten(root))
+faults.push(...unnamedPages(root).map((file) => `${file} is not in llms.txt`))
 if (!flags.includes('--api')) {
   const { build } = await import('vitepress')
   await build(join(root, 'docs'), { outDir: site })

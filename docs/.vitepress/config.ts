@@ -37,6 +37,7 @@ export default defineConfig({
     nav: [
       { text: 'Guide', link: '/getting-started' },
       { text: 'API', link: '/api/options' },
+      { text: 'Comparison', link: '/comparison' },
     ],
     sidebar: [
       { text: 'Guide', items: pages(...start) },

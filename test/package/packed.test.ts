@@ -27,8 +27,13 @@ test('holds what it names, and nothing from this repository', () => {
   expect(paths.length).toBeGreaterThan(names.length)
   expect(paths.filter((path) => !existsSync(join(installed(), path)))).toEqual([])
   const files = globSync('**/*.*', { cwd: installed() })
-  const isMeant = /^dist\/[\w.-]+\.(js|js\.map|d\.ts)$|^docs\/[\w/-]+\.md$/
-  expect(files.filter((file) => !isMeant.test(file)).sort()).toEqual(['CHANGELOG.md', 'README.md', 'package.json'])
+  const isMeant = /^dist\/[\w.-]+\.(js|js\.map|d\.ts)$|^(docs|skills)\/[\w/-]+\.md$/
+  expect(files.filter((file) => !isMeant.test(file)).sort()).toEqual([
+    'CHANGELOG.md',
+    'README.md',
+    'llms.txt',
+    'package.json',
+  ])
 })
 
 test('its types lean on nothing but what a consumer has', () => {
