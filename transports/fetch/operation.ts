@@ -1,6 +1,7 @@
 import type { Auth } from '../../src/core/call/auth.ts'
 import type { OperationInfo } from '../../src/core/call/operation.ts'
 import { refusal } from '../../src/core/errors/refusal.ts'
+import { guard } from '../../src/core/guard.ts'
 import { checkOptions } from '../../src/core/options.ts'
 import { page } from '../shared/base-url.ts'
 import { nameOfPath } from '../shared/path-name.ts'
@@ -63,20 +64,35 @@ export class FetchOperations {
     const { method, origin } = input
     const policy = this.#policies.get(origin)
     const matched = policy?.routes.find(({ pattern }) => pattern.test(`${method} ${input.path}`))
-    const named = matched ?? this.#nameOf(input)
-    const route: FetchRoute & { readonly name: string } = typeof named === 'string' ? { name: named } : named
-    const key = `${origin} ${route.name}`
+    const route = matched ?? this.#name(input)
+    const key = `${method} ${origin} ${route.name}`
     const known = this.#infos.get(key)
     if (known) return known
-    const isFull = this.#infos.size >= this.#maxOperations
-    const info = this.#make(method, origin, isFull ? { ...route, name: `${method} *` } : route, policy)
-    if (!isFull) this.#infos.set(key, info)
-    return info
+    if (matched || this.#infos.size < this.#maxOperations) return this.#add(key, origin, route, input, policy)
+    // Neither do origins that nobody has named grow without end. What one request is said to be holds for no other.
+    const auth = policy ? policy.auth : this.#authOf(origin)
+    const own = policy || auth ? origin : undefined
+    const name = `${idempotent.test(method) ? method : 'POST'} *`
+    const shared = `${own} ${name}`
+    return this.#infos.get(shared) ?? this.#add(shared, own, { name }, input, policy)
   }
 
-  #make(method: string, origin: string, route: FetchRoute & { readonly name: string }, policy: Policy | undefined) {
+  #name(input: FetchInput): FetchRoute & { readonly name: string } {
+    const named: unknown = guard('operationOf(request)', () => this.#nameOf(input))
+    const route = typeof named === 'string' ? { name: named } : named
+    if (typeof (route as { name?: unknown } | undefined)?.name === 'string') return route as { name: string }
+    throw refusal('operationOf(request) gave neither a name nor { name }', undefined)
+  }
+
+  #add(
+    key: string,
+    origin: string | undefined,
+    route: FetchRoute & { readonly name: string },
+    input: FetchInput,
+    policy: Policy | undefined,
+  ): OperationInfo {
     const binding: FetchBinding = {
-      auth: policy ? policy.auth : this.#authOf(origin),
+      auth: policy ? policy.auth : this.#authOf(input.origin),
       timeoutMs: route.timeoutMs,
     }
     const info: OperationInfo = {
@@ -84,14 +100,15 @@ export class FetchOperations {
       protocol: 'fetch',
       via: 'fetch',
       kind: 'unary',
-      origin,
-      isIdempotent: route.idempotent ?? idempotent.test(method),
+      ...(origin !== undefined && { origin }),
+      isIdempotent: route.idempotent ?? idempotent.test(input.method),
       isOpenEnded: true,
-      isReplayable: (input: FetchInput) => input.isReplayable,
+      isReplayable: (sent: FetchInput) => sent.isReplayable,
       idempotency: route.idempotency ?? policy?.idempotency,
       retry: route.retry,
       binding,
     }
+    this.#infos.set(key, info)
     return info
   }
 }

@@ -6,7 +6,7 @@ import { classify, type Explain, explainByPhase, faultAt, HttpFaultError, isMist
 import { handedOver, handedOverToFollow, type Progress, type Redirected, redirectedBy } from '../../progress.ts'
 import { type FollowRedirect, isRedirect, refuse } from '../../redirect.ts'
 import { ReplayBody } from '../../replay-body.ts'
-import { type Answer, drainedBytes, type OpenRequest, type Responder } from '../../responder.ts'
+import { type Answer, describeResponse, drainedBytes, type OpenRequest, type Responder } from '../../responder.ts'
 import { globalFetch, isFetchStock } from '../stock-fetch.ts'
 import { isForeign } from './engine.ts'
 import { isSignalRefused, isValid } from './init.ts'
@@ -126,6 +126,8 @@ function answerOf({ request, redirected: before }: Attempt, response: Response, 
   const redirected = response.redirected
     ? redirectedBy(undefined, method, isForeign(url, response.url), before)
     : before
+  // What was followed by hand, the platform's own Response knows nothing of.
+  if (before) describeResponse(response, { url: response.url || url, redirected: true, type: response.type })
   return {
     response,
     headers: HeaderMap.from(response.headers ?? []),
