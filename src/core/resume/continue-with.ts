@@ -3,7 +3,7 @@ import type { Args, Stream } from '../call/call-types.ts'
 import { noHeaders } from '../call/header-map.ts'
 import { compose, type Next, placeOf } from '../call/interceptor.ts'
 import { type Operation, type OperationInfo, operationInfo } from '../call/operation.ts'
-import { identityOf, inputOf, type Plan } from '../call/plan.ts'
+import { identityOf, inputOf, ownPlan, type Plan, type PlansItself } from '../call/plan.ts'
 import type { Item, Reply, StreamReply, Tap } from '../call/reply.ts'
 import { CallError, failureOf, isAnyCallError } from '../errors/error.ts'
 import type { Failure } from '../errors/failure.ts'
@@ -110,6 +110,8 @@ class Continuing implements Reopener {
   #stream!: ReopenedStream
   /** How the second operation is called. */
   #second!: Plan
+  /** The same for the opening that comes next: by its path, or by a URL that the first one has given (`at(url)`). */
+  #next!: Plan
   /** What the second operation is opened with next. */
   #input: unknown
   #droppedAt = 0
@@ -150,7 +152,8 @@ class Continuing implements Reopener {
     const ask = () => input(this.#place.at(cursor))
     const mapped = guard('the input function of continueWith()', ask, this.#call, onStream)
     if (mapped === undefined) throw Object.assign(error, { reason: 'not_continuable' })
-    this.#input = await inputOf(plan, mapped)
+    this.#next = (mapped as PlansItself)[ownPlan]?.(plan) ?? plan
+    this.#input = await inputOf(this.#next, mapped)
     this.#droppedAt = clock.now()
     const failure = failureOf(error)
     // A socket is waited for by its link; this stream goes on elsewhere.
@@ -160,7 +163,7 @@ class Continuing implements Reopener {
 
   /** Opens the second operation, by the transport, the credentials and the chain that are its own. */
   readonly open: Next = async (call) => {
-    const { second } = this.#of
+    const { info: second } = this.#next
     const { resume, streaming } = second
     const { cursor, scope, outbox } = call
     const { clock, telemetry } = scope.services
@@ -181,8 +184,8 @@ class Continuing implements Reopener {
     })
     this.#isSecond = true
     try {
-      const open = (streaming as Streaming).open ?? openingOf(this.#second)
-      return this.#opened(await open(again), this.#second, Number(cursor ?? 0))
+      const open = (streaming as Streaming).open ?? openingOf(this.#next)
+      return this.#opened(await open(again), this.#next, Number(cursor ?? 0))
     } catch (error) {
       // The run is gone, and what it would have brought.
       if (isAnyCallError(error) && !error.isRetryable) this.#stream.losses.isBroken = true

@@ -30,7 +30,17 @@ const server = setupServer(
     return HttpResponse.json(cursor ? { users: [{ name: 'Grace' }] } : { users: [{ name: 'Ada' }], next: 'p2' })
   }),
   http.post(`${api}/users`, async ({ request }) =>
-    HttpResponse.json({ id: 1, ...((await request.json()) as object) }, { status: 201 }),
+    HttpResponse.json(
+      { id: 1, ...((await request.json()) as object) },
+      { status: 201, headers: { location: '/v1/users/1' } },
+    ),
+  ),
+  http.options(`${api}/users`, () => new HttpResponse(null, { status: 204, headers: { allow: 'GET, POST, QUERY' } })),
+  http.all(`${api}/users`, ({ request }) =>
+    request.method === 'QUERY' ? HttpResponse.json({ users: [{ name: 'Ada' }] }) : undefined,
+  ),
+  http.all(`${api}/files/:name`, ({ request }) =>
+    request.method === 'PROPFIND' ? HttpResponse.text('<multistatus/>') : undefined,
   ),
   http.get(`${api}/orders/:id/events`, () => events(['placed', '{"total":3}'], ['done', '{}'])),
   http.post(`${api}/completions`, () =>

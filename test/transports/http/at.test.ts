@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { adapt, createClient, isCallError, type Operation, type } from 'polywire'
+import { adapt, continueWith, createClient, isCallError, type Operation, type } from 'polywire'
 import { bearerAuth } from 'polywire/auth'
 import { query as graphql, graphqlTransport } from 'polywire/graphql'
 import { at, cursorPages, get, openapi, post, put, type RestTransportOptions, restTransport } from 'polywire/rest'
@@ -176,6 +176,30 @@ describe.each(['undici', 'fetch'] as const)('at(), by %s', (http) => {
     for await (const { data } of connect().call(feed, at('/live?run=9'))) got.push(data)
     expect(got).toEqual([1, 2])
     expect(api.lines()).toEqual(['GET /live?run=9', 'GET /live?run=9'])
+  })
+
+  it('a stream that one operation began goes on at the URL that its head has given', async () => {
+    const watch = events('/runs/{id}', { tick: type<number>() }, { until: 'end' })
+    const run = events(
+      '/runs',
+      { tick: type<number>() },
+      {
+        method: 'POST',
+        body: type<{ name: string }>(),
+        until: 'end',
+        resume: continueWith(watch, ({ head }) => at(head?.headers.get('location') ?? '/')),
+      },
+    )
+    api.answer = (request, response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream', location: '/v1/runs/9?token=x' })
+      if (request.method === 'GET') response.end('id: 2\nevent: tick\ndata: 2\n\nevent: end\ndata:\n\n')
+      else response.write('retry: 1\nid: 1\nevent: tick\ndata: 1\n\n', () => request.socket.destroy())
+    }
+    const got: number[] = []
+    for await (const { data } of connect().call(run, { name: 'x' })) got.push(data)
+    expect(got).toEqual([1, 2])
+    expect(api.lines()).toEqual(['POST /v1/runs', 'GET /v1/runs/9?token=x'])
+    expect(api.seen[1]?.headers['last-event-id']).toBe('1')
   })
 
   it('a declared resume goes on at the same URL', async () => {
