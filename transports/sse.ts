@@ -9,6 +9,12 @@ export type { ServerEvent } from './http/event-stream/event-stream.ts'
 export type { InputCheck, RestIn, ViaOf } from './http/input-types.ts'
 export type { QueryStyle } from './http/query.ts'
 export type { DeadlineHeader } from './shared/deadline-header.ts'
+export {
+  type DurableIn,
+  type DurableStreamBuilder,
+  type DurableStreamSpec,
+  durableStream,
+} from './sse/durable-stream.ts'
 export type {
   EventItem,
   EventOf,

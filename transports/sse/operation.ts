@@ -1,10 +1,12 @@
+import type { Call } from '../../src/core/call/call.ts'
 import { defineOperation, type Operation, type OperationInfo, type ResumeSpec } from '../../src/core/call/operation.ts'
+import type { Reply } from '../../src/core/call/reply.ts'
 import { type Schema, validating } from '../../src/core/call/schema.ts'
 import type { CallError } from '../../src/core/errors/error.ts'
 import { oneOf, type RulesOf, takes } from '../../src/core/options.ts'
 import { openingOption } from '../../src/core/resume/options.ts'
 import { receiving } from '../../src/core/stream/streaming.ts'
-import type { HttpHead } from '../http/contract.ts'
+import type { HttpEngine, HttpHead, HttpRequest } from '../http/contract.ts'
 import { declared } from '../http/declared-resume.ts'
 import { toEvent } from '../http/event-stream/event-stream.ts'
 import { headersOf, inputReader } from '../http/input.ts'
@@ -41,6 +43,8 @@ export interface SseBinding {
   readonly reader: EventReader
   /** For `at()`, which validates nothing else. */
   readonly bodySchema?: EventsSpec['body'] | undefined
+  /** Opens what is no event stream, where this call asks for something else. */
+  readonly open?: (engine: HttpEngine, request: HttpRequest, call: Call) => Promise<Reply> | undefined
   /** The body is a text that is sent as it is, and no JSON. */
   readonly isRawBody?: boolean
 }

@@ -89,9 +89,12 @@ export class HttpSseTransport implements SseTransport {
       this.#lives.set(root, life)
       const cursorWay = this.#requests.cursorWay(call, life.mustOmitCursor)
       const request = this.#requests.make(call, cursorWay)
+      const { reader, open } = call.operation.binding as SseBinding
+      const opened = open?.(this.#engine, request, call)
+      if (opened) return opened
       return openEventStream(this.#sender(call, life, cursorWay === 'omitted'), request, call, {
         ...this.#settings,
-        reader: (call.operation.binding as SseBinding).reader,
+        reader,
         life,
         cursorWay,
       })

@@ -184,7 +184,9 @@ class Continuing implements Reopener {
     })
     this.#isSecond = true
     try {
-      const open = (streaming as Streaming).open ?? openingOf(this.#next)
+      const { open: special, attempt } = streaming as Streaming
+      const opening = openingOf(this.#next)
+      const open = special ?? (attempt ? (each: Call) => attempt(each, opening) : opening)
       return this.#opened(await open(again), this.#next, Number(cursor ?? 0))
     } catch (error) {
       // The run is gone, and what it would have brought.

@@ -19,6 +19,8 @@ export interface Streaming extends StreamMachinery {
   resume(call: Call, next: Next, options: ResumeOptions): Promise<Reply>
   /** Opens it where another operation's stream goes on here. @defaultValue by the chain of its transport */
   readonly open?: Next
+  /** Opens one attempt by several requests, each through the rest of the chain. @defaultValue one request */
+  readonly attempt?: (call: Call, next: Next) => Promise<Reply>
   /** It declares `continueWith`. */
   readonly isContinued?: boolean
 }
