@@ -26,6 +26,7 @@ const units: readonly (readonly [RegExp, string])[] = [
   [/Messages$|^(maxQueued|highWaterMark)$/, 'messages'],
   [/Attempts$/, 'attempts'],
   [/Operations$/, 'operations'],
+  [/^failures$/, 'failures'],
   [/(Tokens|Cost)$/, 'tokens'],
   [/[wW]indow$/, 'messages'],
   [/^deadline$/, 'ms since 1970'],
