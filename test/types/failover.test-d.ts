@@ -6,6 +6,8 @@ import {
   type InputOf,
   type OutputOf,
   type PathValue,
+  type ServerStream,
+  type Stream,
   type,
   type Unary,
   type UnaryResult,
@@ -13,7 +15,8 @@ import {
 import { graphqlTransport, mutation } from 'polywire/graphql'
 import { grpcWebTransport, rpc } from 'polywire/grpc-web'
 import { get, post, restTransport } from 'polywire/rest'
-import { request, websocketTransport } from 'polywire/websocket'
+import { events, sseTransport } from 'polywire/sse'
+import { channel, request, websocketTransport } from 'polywire/websocket'
 import { type Item, ShopService } from '../support/proto/gen/polywire/test/v1/shop_pb.ts'
 
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
@@ -31,6 +34,7 @@ const client = createClient({
     graphql: graphqlTransport({ url: baseUrl }),
     'grpc-web': grpcWebTransport({ baseUrl }),
     websocket: websocketTransport({ url: 'wss://rt.example.com' }),
+    sse: sseTransport({ baseUrl }),
   },
   failover: { backMs: 30_000, breaker: { failures: 5, withinMs: 10_000, openMs: 10_000 } },
 })
@@ -96,4 +100,34 @@ export function refusals() {
   small.call(declared, { symbol: 'A' })
   // @ts-expect-error a name that no breaker has
   createClient({ transports: {}, failover: { breaker: { failure: 5 } } })
+}
+
+const bySse = events('/prices/{symbol}', { message: type<Price>() })
+const priceEvents = adapt(bySse, { output: ({ data }) => data })
+const priceChannel = channel('prices:{symbol}', { receive: type<Price>() })
+
+export async function streams() {
+  const prices = failover(priceChannel, priceEvents)
+  same<OutputOf<typeof prices>, Price>(true)
+  same<InputOf<typeof prices>, { symbol: PathValue }>(true)
+  const api = client.bind({ prices })
+  same<typeof api.prices, ServerStream<{ symbol: PathValue }, Price>>(true)
+  const stream = api.prices({ symbol: 'A' })
+  same<typeof stream, Stream<Price>>(true)
+  for await (const { price } of client.call(prices, { symbol: 'A' })) same<typeof price, number>(true)
+  const other = failover(priceEvents, priceEvents, priceChannel)
+  same<OutputOf<typeof other>, Price>(true)
+}
+
+export function streamRefusals() {
+  // @ts-expect-error events are { type, data, id }: adapt them
+  failover(priceChannel, bySse)
+  // @ts-expect-error a stream beside a unary call
+  failover(byRest, priceEvents)
+  // @ts-expect-error a unary call beside a stream
+  failover(priceEvents, byRest)
+  // @ts-expect-error another input
+  failover(priceEvents, channel('prices:{id}', { receive: type<Price>() }))
+  // @ts-expect-error no 'websocket' in this client
+  small.bind({ prices: failover(priceEvents, priceChannel) })
 }

@@ -39,6 +39,7 @@ const channelRules: RulesOf<ChannelSpec> = {
   gaps: /* @__PURE__ */ oneOf('fail', 'yield'),
   opening: openingOption,
   recover: flag,
+  resume: /* @__PURE__ */ object('{ cursor }', { cursor: callable }),
   cursors: /* @__PURE__ */ oneOf('offset', 'opaque'),
   overflow: /* @__PURE__ */ either(
     /* @__PURE__ */ oneOf('error', 'drop-oldest', 'drop-newest'),
@@ -74,6 +75,7 @@ export function defineChannel<O extends Operation<any, any>>(name: string, spec:
   const {
     via = 'websocket',
     recover,
+    resume,
     cursors,
     overflow,
     maxQueued,
@@ -100,11 +102,15 @@ export function defineChannel<O extends Operation<any, any>>(name: string, spec:
     binding: { kind: 'channel', stream } satisfies WebSocketBinding,
     encodeInput: encoderOf(name, spec.input, { operation: { name: label, protocol: 'websocket', via } }),
     outbox: { maxAgeMs: 30_000, ...outbox, measure: sizeOf },
+    ...(resume && { resume: { ...resume, apply: same } }),
     ...(sendSchema && { encodeMessage: (message, check) => check(sendSchema, message) }),
     ...(receiveSchema && { decodeOutput: (message, check) => check(receiveSchema, message) }),
     ...optional({ gaps, retry, opening, auth, validate }),
   })
 }
+
+/** The cursor of a channel travels beside its input. */
+const same = (input: unknown): unknown => input
 
 /** Makes the operation of the arguments of `request`. */
 export function defineRequest<O extends Operation<any, any>>(name: string, spec: RequestSpec = {}): O {

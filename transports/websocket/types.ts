@@ -46,6 +46,13 @@ export interface ChannelSpec {
   /** Whether the server's ids are used to continue after a drop. @defaultValue true */
   readonly recover?: boolean
   /**
+   * The cursor in a message, where it is not the server's id of it: what the channel continues after, and what `failover`
+   * compares with the cursors of other routes.
+   *
+   * @defaultValue the server's ids
+   */
+  readonly resume?: { readonly cursor: (message: any) => string | number | undefined }
+  /**
    * What ids are: consecutive numbers, which tell repeats and gaps at any time, or opaque.
    *
    * @defaultValue numbers are offsets, strings are opaque

@@ -1,12 +1,10 @@
 import type { Call } from '../call/call.ts'
 import type { Next } from '../call/interceptor.ts'
-import { inputOf } from '../call/plan.ts'
-import type { Reply } from '../call/reply.ts'
 import { converted } from '../call/run-unary.ts'
 import type { Scope } from '../call/scope.ts'
-import { type CallError, failureOf, isAnyCallError, type NotRetried } from '../errors/error.ts'
+import { type CallError, failureOf, type NotRetried } from '../errors/error.ts'
 import type { RetryOptions } from '../retry/options.ts'
-import { type ClientRoute, callOn, checkIdentity } from './routes.ts'
+import { attemptOn, type ClientRoute, callOn, callWith } from './routes.ts'
 import { isThrottled, routeFailureOf } from './verdict.ts'
 
 /** To another route, at once: nothing is waited for. */
@@ -24,6 +22,7 @@ export class Hops {
   /** The call as it was made, with the caller's own input. */
   readonly entry: Call
   readonly #routes: readonly ClientRoute[]
+  readonly #isOneSpace: boolean
   /** What each route is called with: nothing of it changes between attempts. */
   readonly #calls = new Map<ClientRoute, Call>()
   #at!: ClientRoute
@@ -34,9 +33,11 @@ export class Hops {
   /** Routes that may have carried the call out. */
   readonly #mayHaveRun = new Set<ClientRoute>()
 
-  constructor(entry: Call, routes: readonly ClientRoute[]) {
+  /** @param isOneSpace - the cursor of a stream means the same on all routes. */
+  constructor(entry: Call, routes: readonly ClientRoute[], isOneSpace: boolean) {
     this.entry = entry
     this.#routes = routes
+    this.#isOneSpace = isOneSpace
   }
 
   /** The call on the route to begin with. */
@@ -82,24 +83,9 @@ export class Hops {
 
   /** Sends an attempt on the route that the call stands on; its breaker hears how that went. */
   readonly send: Next = async (call) => {
-    const { plan, breaker, attempt, info } = this.#at
+    const { plan, info } = this.#at
     this.#nameFailure(call.scope.root)
-    const tell = breaker.begin()
-    const failed = (error: unknown): void => {
-      const isVerdict = isAnyCallError(error) && !this.entry.scope.isOver
-      tell(isVerdict ? (routeFailureOf(error) ?? 'none') : 'unknown', isVerdict ? error.retryAfterMs : undefined)
-    }
-    const { scope } = call
-    // An attempt that took too long, or that nobody waits for.
-    scope.onEnd(() => failed(scope.reason))
-    let reply: Reply
-    try {
-      reply = await attempt(call)
-    } catch (error) {
-      failed(error)
-      throw error
-    }
-    tell('none')
+    const reply = await attemptOn(this.#at, call, this.entry.scope)
     if (reply.kind !== 'unary') return reply
     const message = plan.convert && reply.status !== 304 ? await converted(plan.convert, reply, call) : reply.message
     return { ...reply, message, operation: info.name }
@@ -115,15 +101,18 @@ export class Hops {
     this.#at = route
     const known = this.#calls.get(route)
     if (known) return known
-    checkIdentity(route, this.entry)
-    const call = callOn(route, this.entry)
-    const keep = (input: unknown): Call => {
-      const ready = call.with({ input, keyExpiresAt: Math.min(call.keyExpiresAt, this.#keyExpiresAt()) })
+    const keep = (call: Call): Call => {
+      const ready = call.with({ keyExpiresAt: Math.min(call.keyExpiresAt, this.#keyExpiresAt()) })
       this.#calls.set(route, ready)
       return ready
     }
-    const input = inputOf(route.plan, this.entry.input)
-    return input instanceof Promise ? input.then(keep) : keep(input)
+    const call = callWith(route, this.entry, this.#cursorOf(route))
+    return call instanceof Promise ? call.then(keep) : keep(call)
+  }
+
+  /** Where cursors differ from route to route, the caller's is one of the first. */
+  #cursorOf(route: ClientRoute): string | undefined {
+    return this.#isOneSpace || route === this.#routes[0] ? this.entry.cursor : undefined
   }
 
   /** Where another route may have run the call, no longer than that one remembers the key. */

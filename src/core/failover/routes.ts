@@ -1,11 +1,14 @@
 import { Call } from '../call/call.ts'
 import { compose, type Interceptor, type Next, placeOf } from '../call/interceptor.ts'
 import type { OperationInfo } from '../call/operation.ts'
-import { identityOf, type Plan } from '../call/plan.ts'
-import type { Services } from '../call/scope.ts'
-import { CallError } from '../errors/error.ts'
+import { identityOf, inputOf, type Plan } from '../call/plan.ts'
+import type { Reply } from '../call/reply.ts'
+import type { Scope, Services } from '../call/scope.ts'
+import { CallError, isAnyCallError } from '../errors/error.ts'
+import type { Streaming } from '../stream/streaming.ts'
 import { Breaker } from './breaker.ts'
 import { checkFailoverOptions, type FailoverOptions } from './options.ts'
+import { routeFailureOf } from './verdict.ts'
 
 /** One route of an operation in one client. */
 export interface ClientRoute {
@@ -26,7 +29,7 @@ interface ClientState {
 const states = new WeakMap<Services, ClientState>()
 
 /** How the calls of one client fail over. */
-function stateOf(services: Services): ClientState {
+export function stateOf(services: Services): ClientState {
   let state = states.get(services)
   if (!state) {
     state = { options: checkFailoverOptions(services.failover ?? {}), breakers: new Map() }
@@ -52,7 +55,9 @@ export function routesOf(infos: readonly OperationInfo[], services: Services): r
       plan,
       breaker,
       origin,
-      attempt: compose(interceptors.slice(place + 1), send, info.streaming !== undefined),
+      attempt:
+        (info.streaming as Streaming | undefined)?.open ??
+        compose(interceptors.slice(place + 1), send, info.streaming !== undefined),
     }
   })
 }
@@ -82,6 +87,66 @@ export function checkIdentity(route: ClientRoute, entry: Call): void {
 
 function identityOn({ info, plan }: ClientRoute, { options, identity }: Call): string {
   return plan.route.auth?.identity ? identityOf(plan.route, options, info) : identity
+}
+
+/**
+ * The call on a route with its input, brought into the shape of that route.
+ *
+ * @param cursor - of a stream that goes on after it, where the route knows it.
+ */
+export function callWith(route: ClientRoute, entry: Call, cursor: string | undefined): Call | Promise<Call> {
+  const { info, plan } = route
+  checkIdentity(route, entry)
+  const call = callOn(route, entry)
+  const isAsked = cursor !== undefined && (info.resume !== undefined || info.isResumable === true)
+  const ready = (input: unknown): Call =>
+    call.with({
+      input: isAsked && info.resume ? info.resume.apply(input, cursor) : input,
+      cursor: isAsked ? cursor : undefined,
+      outbox: info.kind === 'bidi_stream' ? call.outbox : undefined,
+    } as object)
+  const input = inputOf(plan, entry.input)
+  return input instanceof Promise ? input.then(ready) : ready(input)
+}
+
+/** Which route has brought a stream, and the cursor that it was asked to go on after. */
+export interface Opened {
+  readonly route: ClientRoute
+  readonly cursor: string | undefined
+}
+
+const opened = new WeakMap<Reply, Opened>()
+
+/** What is known of a stream that {@link attemptOn} has opened. */
+export function openedOf(reply: Reply): Opened | undefined {
+  return opened.get(reply)
+}
+
+/**
+ * One attempt on a route, whose breaker hears how it went.
+ *
+ * @param scope - whose end leaves the attempt without a verdict.
+ */
+export async function attemptOn(route: ClientRoute, call: Call, scope: Scope): Promise<Reply> {
+  const { breaker, attempt } = route
+  const tell = breaker.begin()
+  const failed = (error: unknown): void => {
+    const isVerdict = isAnyCallError(error) && !scope.isOver
+    tell(isVerdict ? (routeFailureOf(error) ?? 'none') : 'unknown', isVerdict ? error.retryAfterMs : undefined)
+  }
+  // An attempt that took too long, or that nobody waits for.
+  call.scope.onEnd(() => failed(call.scope.reason))
+  let reply: Reply
+  try {
+    reply = await attempt(call)
+  } catch (error) {
+    failed(error)
+    throw error
+  }
+  // A stream that is open has not worked yet, unless that was to be found out.
+  tell(reply.kind === 'stream' && breaker.isClosed ? 'unknown' : 'none')
+  if (reply.kind === 'stream') opened.set(reply, { route, cursor: call.cursor })
+  return reply
 }
 
 /** What the maker of keys makes of a call: it only changes it, and hands it on at once. */

@@ -140,7 +140,10 @@ export class SseServer {
   }
 
   #serve(response: ServerResponse): void {
-    const seen = this.requests.at(-1)?.lastEventId
+    const request = this.requests.at(-1)
+    // By the header, or as an input of the operation.
+    const seen =
+      request?.lastEventId ?? new URL(request?.path ?? '/', this.origin).searchParams.get('after') ?? undefined
     response.writeHead(200, { 'content-type': 'text/event-stream' })
     response.flushHeaders()
     const after = seen === undefined ? 0 : this.history.findIndex((_, index) => this.idOf(index + 1) === seen) + 1

@@ -1,0 +1,343 @@
+import {
+  adapt,
+  CallError,
+  createClient,
+  type FailoverOptions,
+  failover,
+  isGap,
+  type TelemetryEvent,
+  type,
+} from 'polywire'
+import { events, sseTransport } from 'polywire/sse'
+import { virtualClock } from 'polywire/testing'
+import { channel, websocketTransport } from 'polywire/websocket'
+import { afterEach, describe, expect, it } from 'vitest'
+import { settle, take } from '../../support/realtime.ts'
+import { freshSeed, seeded } from '../../support/seeded.ts'
+import { SseServer } from '../../support/servers/sse-server.ts'
+import { RealtimeServer } from '../../support/servers/websocket-server.ts'
+
+const closers: (() => Promise<unknown>)[] = []
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close()
+})
+
+interface Tick {
+  readonly seq: number
+}
+
+/** Its cursor stands in each message, and travels in the query. */
+const sse = (via: 'one' | 'two') =>
+  adapt(
+    events(
+      '/ticks',
+      { message: type<Tick>() },
+      {
+        via,
+        query: type<{ after?: string }>(),
+        resume: { cursor: ({ data }) => data.seq, apply: (input, after) => ({ ...input, after }) },
+      },
+    ),
+    { input: () => ({}), output: ({ data }) => data },
+  )
+const socket = channel('ticks', { receive: type<Tick>(), resume: { cursor: ({ seq }: Tick) => seq } })
+const all = failover(socket, sse('one'), sse('two'))
+
+/** Two SSE servers and a WebSocket server of one log. */
+async function world(options: { failover?: FailoverOptions } = {}) {
+  const [one, two] = [await SseServer.start(), await SseServer.start()]
+  const realtime = await RealtimeServer.start()
+  const clock = virtualClock()
+  const told: TelemetryEvent[] = []
+  const client = createClient({
+    transports: {
+      one: sseTransport({ baseUrl: one.origin }),
+      two: sseTransport({ baseUrl: two.origin, cursorQuery: 'after' }),
+      websocket: websocketTransport({ url: realtime.url }),
+    },
+    clock,
+    telemetry: { event: (event) => void told.push(event) },
+    ...options,
+  })
+  let seq = 0
+  const publish = (count = 1): void => {
+    for (let n = 0; n < count; n++) {
+      const tick = { seq: ++seq }
+      one.publish(JSON.stringify(tick))
+      two.publish(JSON.stringify(tick))
+      realtime.publish('ticks', tick)
+    }
+  }
+  closers.push(
+    () => Promise.all([one.close(), two.close(), realtime.close()]),
+    () => client.close(),
+  )
+  const routes = () => told.flatMap((event) => (event.type === 'route' ? [`${event.from} > ${event.to}`] : []))
+  /** Waits of a backoff pass. */
+  const passWait = async () => {
+    await settle()
+    await clock.advance(1100)
+  }
+  return { one, two, realtime, client, clock, told, publish, routes, passWait }
+}
+
+const from = (first: number, count: number) => Array.from({ length: count }, (_, n) => first + n)
+const seqs = (messages: readonly unknown[]) => messages.map((each) => (each as Tick).seq)
+
+/** Reads for as long as it lasts. */
+function collect(stream: AsyncIterable<unknown>) {
+  const got: unknown[] = []
+  const ended = (async () => {
+    for await (const message of stream) got.push(message)
+  })()
+  ended.catch(() => {})
+  return { got, ended }
+}
+
+describe('failover of streams', () => {
+  it('takes the first route that opens, and leaves alone for five minutes what cannot work from here', async () => {
+    const { client, realtime, one, publish, clock } = await world()
+    realtime.options.refuse = { status: 426 }
+    publish(2)
+    const stream = client.call(all)
+    expect(seqs(await take(stream, 2))).toEqual([1, 2])
+    await stream.close()
+    const again = client.call(all)
+    expect(seqs(await take(again, 2))).toEqual([1, 2])
+    expect([realtime.upgrades.length, one.requests.length]).toEqual([1, 2])
+    await again.close()
+    await client.close()
+    expect(clock.timers).toBe(0)
+  })
+
+  it('is refused, and goes on from route to route until one opens', async () => {
+    const { client, realtime, one, two, publish } = await world()
+    realtime.options.refuse = { status: 503 }
+    one.plan({ status: 502 })
+    publish(1)
+    const stream = client.call(all)
+    expect(seqs(await take(stream, 1))).toEqual([1])
+    expect([realtime.upgrades.length, one.requests.length, two.requests.length]).toEqual([1, 1, 1])
+    await stream.close()
+  })
+
+  it('opens a stream that broke again where it was, and by the next route at once where that is gone', async () => {
+    const { client, realtime, one, publish, routes, clock, passWait } = await world()
+    const { got } = collect(client.call(all))
+    await realtime.until(() => realtime.framesOf('subscribe').length === 1)
+    publish(2)
+    await until(() => got.length === 2)
+    await clock.advance(11_000)
+    realtime.drop()
+    publish(2)
+    await passWait()
+    await until(() => got.length === 4)
+    expect(routes()).toEqual([])
+    await clock.advance(11_000)
+    realtime.options.refuse = { status: 502 }
+    realtime.drop()
+    publish(2)
+    await passWait()
+    await until(() => got.length === 6)
+    expect(seqs(got)).toEqual(from(1, 6))
+    expect(one.requests.at(-1)?.path).toBe('/ticks?after=4')
+    expect(routes()).toEqual(['channel ticks > GET /ticks'])
+  })
+
+  it('a route that breaks soon after it opened has its turn behind the others', async () => {
+    const { client, one, two, publish, routes, passWait } = await world()
+    const { got } = collect(client.call(failover(sse('one'), sse('two'))))
+    await one.until(() => one.open === 1)
+    publish(1)
+    await until(() => got.length === 1)
+    one.drop()
+    publish(1)
+    await passWait()
+    await until(() => got.length === 2)
+    expect([one.requests.length, two.requests.length]).toEqual([1, 1])
+    expect(routes()).toEqual(['GET /ticks > GET /ticks'])
+  })
+
+  it('without a common cursor the hop is a gap, and it goes back at the next drop only', async () => {
+    const { client, realtime, one, publish, clock, passWait } = await world({ failover: { backMs: 100 } })
+    const plain = channel('ticks', { receive: type<Tick>(), gaps: 'yield' })
+    const stream = client.call(failover(plain, sse('one')))
+    realtime.options.refuse = { status: 502 }
+    const { got } = collect(stream)
+    await one.until(() => one.open === 1)
+    publish(1)
+    await until(() => got.length === 1)
+    realtime.options.refuse = undefined
+    await clock.advance(60_000)
+    expect(realtime.upgrades).toHaveLength(1)
+    expect(stream.continuity).toBe('at-least-once')
+    one.drop()
+    await passWait()
+    await realtime.until(() => realtime.framesOf('subscribe').length === 1)
+    await settle()
+    publish(1)
+    await until(() => got.length === 3)
+    expect(isGap(got[1]) && got[1].reason).toBe('no_cursor')
+    expect(realtime.framesOf('subscribe')[0]?.since).toBeUndefined()
+    expect(stream.continuity).toBe('unknown')
+    await stream.close()
+  })
+
+  describe('the way back', () => {
+    const soon = { failover: { backMs: 1000 } }
+
+    it('is tried beside the running route, which no failed try disturbs, each after twice the time', async () => {
+      const { client, realtime, one, told, clock, publish } = await world({
+        failover: { backMs: 1000, breaker: { failures: 100 } },
+      })
+      realtime.options.refuse = { status: 502 }
+      const stream = client.call(all)
+      const { got } = collect(stream)
+      await one.until(() => one.open === 1)
+      publish(1)
+      await until(() => got.length === 1)
+      const before = told.length
+      const tries: number[] = []
+      for (let passed = 0; passed < 16_000; passed += 125) {
+        const asked = realtime.upgrades.length
+        await clock.advance(125)
+        await settle(5)
+        if (realtime.upgrades.length > asked) tries.push(passed + 125)
+      }
+      // 1,000 ms and half of the quarter that is chance, then twice as much each time.
+      expect(tries).toHaveLength(3)
+      expect(tries[0]).toBe(1125)
+      expect(stream.state).toBe('open')
+      expect(
+        told.slice(before).filter(({ type }) => type === 'state' || type === 'resume' || type === 'route'),
+      ).toEqual([])
+      publish(1)
+      await until(() => got.length === 2)
+      expect([one.requests.length, one.open]).toEqual([1, 1])
+      await stream.close()
+      await client.close()
+      expect(clock.timers).toBe(0)
+    })
+
+    it('opens after the last cursor received, and then closes the other: nothing is lost, and nothing comes twice', async () => {
+      const { client, realtime, one, clock, publish, routes } = await world(soon)
+      realtime.options.refuse = { status: 502 }
+      const stream = client.call(all)
+      const { got } = collect(stream)
+      await one.until(() => one.open === 1)
+      publish(3)
+      await until(() => got.length === 3)
+      realtime.options.refuse = undefined
+      // While the better route opens, messages come by the other.
+      realtime.options.intercept = ({ type: frame }) => {
+        if (frame === 'subscribe') publish(4)
+        return undefined
+      }
+      await clock.advance(1200)
+      await one.until(() => one.open === 0)
+      publish(2)
+      await until(() => got.length === 9)
+      await settle()
+      expect(seqs(got)).toEqual(from(1, 9))
+      expect(realtime.framesOf('subscribe')[0]?.since).toBe(3)
+      expect(routes()).toEqual(['channel ticks > GET /ticks', 'GET /ticks > channel ticks'])
+      expect(stream.state).toBe('open')
+      expect(stream.continuity).not.toBe('unknown')
+      await stream.close()
+      await client.close()
+      expect(clock.timers).toBe(0)
+    })
+
+    it('is left with the stream: a try under way is closed', async () => {
+      const { client, realtime, one, clock } = await world(soon)
+      realtime.options.refuse = { status: 502 }
+      const stream = client.call(all)
+      await stream.opened
+      expect(one.open).toBe(1)
+      realtime.options.refuse = undefined
+      realtime.options.isMute = true
+      await clock.advance(1200)
+      await realtime.until(() => realtime.upgrades.length === 2)
+      await stream.close()
+      await one.until(() => one.open === 0)
+      await client.close()
+      expect(clock.timers).toBe(0)
+    })
+
+    const seed = freshSeed()
+    it(`0 lost, 0 twice, whatever breaks and comes back while messages flow (seed ${seed})`, async () => {
+      const chance = seeded(seed)
+      const { client, realtime, one, two, clock, publish, routes } = await world(soon)
+      const stream = client.call(all)
+      const { got, ended } = collect(stream)
+      let failure: unknown
+      ended.catch((error: unknown) => {
+        failure = error
+      })
+      await stream.opened
+      const servers = { one, two } as const
+      let published = 0
+      const flow = () => {
+        const count = Math.floor(chance() * 5)
+        published += count
+        publish(count)
+      }
+      for (let round = 0; round < 400 && failure === undefined; round++) {
+        flow()
+        const luck = chance()
+        if (luck < 0.15) realtime.drop()
+        else if (luck < 0.25) {
+          realtime.options.refuse = { status: 502 }
+          realtime.drop()
+        } else if (luck < 0.4) realtime.options.refuse = undefined
+        else if (luck < 0.5) {
+          const which = chance() < 0.5 ? 'one' : 'two'
+          servers[which].drop(chance() < 0.5 ? 'reset' : 'end')
+          if (chance() < 0.3) servers[which].plan({ status: 503 })
+        }
+        await clock.advance(chance() * 1500)
+        if (chance() < 0.5) flow()
+        await settle(5)
+      }
+      realtime.options.refuse = undefined
+      for (let turn = 0; turn < 400 && got.length < published && failure === undefined; turn++) {
+        await clock.advance(1000)
+        await settle(5)
+      }
+      expect(failure).toBeUndefined()
+      expect(seqs(got)).toEqual(from(1, published))
+      expect(routes().length).toBeGreaterThan(4)
+      await stream.close()
+    }, 60_000)
+  })
+
+  describe('what is wrong', () => {
+    it('is told where it is declared', () => {
+      const start = events('/runs', { message: type<Tick>() }, { method: 'POST', via: 'one' })
+      const watch = events('/runs', { message: type<Tick>() }, { via: 'two' })
+      expect(() => failover(start, watch as never)).toThrow('continueWith()')
+    })
+
+    it('all routes are gone: the stream waits, as any does, and fails as it would', async () => {
+      const { client, realtime, one, two, clock } = await world()
+      realtime.options.refuse = { status: 502 }
+      one.plan({ status: 502 })
+      two.plan({ status: 404 })
+      const failed = client.call(all).opened.catch((error: unknown) => error)
+      await settle()
+      await clock.advance(5000)
+      const error = (await failed) as CallError
+      expect(error).toBeInstanceOf(CallError)
+      expect(error).toMatchObject({ code: 'not_found', attempt: 3 })
+      expect(error.failures.map(({ operation }) => operation)).toEqual(['channel ticks', 'GET /ticks'])
+    })
+  })
+})
+
+/** Real servers answer in turns of the loop. */
+async function until(isMet: () => boolean): Promise<void> {
+  for (let turn = 0; !isMet(); turn++) {
+    if (turn > 2000) throw new Error('it does not come')
+    await settle(1)
+  }
+}
