@@ -80,7 +80,7 @@ export function callOn(route: ClientRoute, entry: Call): Call {
 }
 
 /** @throws {CallError} `failed_precondition` where this route would be called as somebody else than the first one. */
-export function checkIdentity(route: ClientRoute, entry: Call): void {
+function checkIdentity(route: ClientRoute, entry: Call): void {
   if (entry.identity !== '' && identityOn(route, entry) !== entry.identity)
     throw refused(route.info, 'its auth.identity() names another one than that of the first route; nothing was sent')
 }
