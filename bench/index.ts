@@ -23,6 +23,7 @@ const other = options.against
 
 const protocols: Record<string, (port: number) => Promise<Suite>> = {
   rest: async (port) => (await import('./rest.ts')).rest(port, rounds),
+  fetch: async (port) => (await import('./fetch.ts')).fetchFace(port, rounds),
   graphql: async (port) => (await import('./graphql.ts')).graphql(port, rounds),
   'grpc-web': async (port) => (await import('./grpc-web.ts')).grpcWeb(port, rounds),
   sse: async (port) => (await import('./sse.ts')).sse(port, rounds),

@@ -1,6 +1,7 @@
 // The barest consumer: no DOM, no @types/node, no `lib: esnext.disposable`, `skipLibCheck` off.
 import { type CallError, createClient, isCallError, type, type Unary } from 'polywire'
 import { bearerAuth } from 'polywire/auth'
+import { createFetch } from 'polywire/fetch'
 import { get, post, restTransport } from 'polywire/rest'
 import { events, sseTransport } from 'polywire/sse'
 import * as testing from 'polywire/testing'
@@ -51,3 +52,8 @@ export const wrong = api.users.get({ name: 'Ada' })
 
 // What publishers write under isolatedDeclarations.
 export const find: Unary<{ id: number }, User> = api.users.get
+
+// Without a platform's fetch the face is a function all the same.
+const face = createFetch({ origin: 'https://api.example.com', auth: bearerAuth('t') })
+export const answered: Promise<unknown> = face('https://api.example.com/a').then((response) => response)
+export const quick = face.with({ timeoutMs: 5 })

@@ -1,5 +1,6 @@
 // A browser app: the DOM's own types fit where Polywire takes signals, headers and bodies.
 import { createClient, type } from 'polywire'
+import { createFetch } from 'polywire/fetch'
 import { graphqlTransport, query } from 'polywire/graphql'
 import { grpcWebTransport } from 'polywire/grpc-web'
 import { get, post, restTransport } from 'polywire/rest'
@@ -27,3 +28,11 @@ export async function use(controller: AbortController): Promise<string> {
   const { user } = await api.find({ id }, { signal: AbortSignal.timeout(1000), deadline: new Date() })
   return `${headers.get('etag')} ${user.name}`
 }
+
+// The face stands wherever the platform's fetch stands, and gives its Response.
+export const face = createFetch({ origin: 'https://api.example.com' })
+const asFetch: typeof fetch = face
+globalThis.fetch = createFetch(client).with({ timeoutMs: 5 })
+export const status = async (): Promise<number> =>
+  (await asFetch('https://api.example.com/a', { method: 'POST' })).status
+export const cookies = async (): Promise<string[]> => (await face(new Request('https://a.test'))).headers.getSetCookie()

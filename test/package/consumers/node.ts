@@ -1,5 +1,6 @@
 // A Node program: @types/node and no DOM.
 import { createClient, type } from 'polywire'
+import { createFetch } from 'polywire/fetch'
 import { graphqlTransport } from 'polywire/graphql'
 import { grpcWebTransport } from 'polywire/grpc-web'
 import { get, restTransport } from 'polywire/rest'
@@ -18,3 +19,11 @@ export async function use(controller: AbortController): Promise<string> {
   await client.close()
   return name
 }
+
+// The face stands wherever the platform's fetch stands, and gives its Response.
+export const face = createFetch({ origin: 'https://api.example.com' })
+const asFetch: typeof fetch = face
+globalThis.fetch = createFetch(client).with({ timeoutMs: 5 })
+export const status = async (): Promise<number> =>
+  (await asFetch('https://api.example.com/a', { method: 'POST' })).status
+export const cookies = async (): Promise<string[]> => (await face(new Request('https://a.test'))).headers.getSetCookie()
