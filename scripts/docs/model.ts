@@ -36,6 +36,7 @@ export async function convert(root: string, sources: Sources, out?: string): Pro
     gitRevision: 'main',
     disableGit: true,
     sort: ['source-order'],
+    groupOrder: ['Functions', 'Variables', 'Classes', 'Interfaces', 'Type Aliases', '*'],
     logLevel: 'Warn',
     ...({
       router: 'module',
@@ -48,6 +49,7 @@ export async function convert(root: string, sources: Sources, out?: string): Pro
       hidePageHeader: true,
       entryFileName: 'index',
       useHTMLAnchors: true,
+      tableColumnSettings: { hideSources: true, hideModifiers: true },
     } as object),
   })
   const project = await app.convert()
