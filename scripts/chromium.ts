@@ -19,8 +19,13 @@ const usual = [
   playwright.executablePath(),
 ]
 
+/** The path of a Chromium on this machine, if there is one. */
+export function findChromium(): string | undefined {
+  return [process.env.CHROMIUM, ...usual].find((path) => path !== undefined && existsSync(path))
+}
+
 export default function provideChromium(project: TestProject): void {
-  const chromium = [process.env.CHROMIUM, ...usual].find((path) => path !== undefined && existsSync(path))
+  const chromium = findChromium()
   if (chromium === undefined)
     console.warn('test/browser is skipped: no Chromium in the usual places; CHROMIUM=/path/to/it names one')
   project.provide('chromium', chromium)

@@ -8,14 +8,23 @@ export interface SmokeServer {
   close(): void
 }
 
-export async function startSmokeServer(): Promise<SmokeServer> {
+/** @param site - the pages of a site that the same port serves, for browsers: by path, its media type and text. */
+export async function startSmokeServer(
+  site?: (path: string) => { readonly type: string; readonly text: string } | undefined,
+): Promise<SmokeServer> {
   let calls = 0
   const server = createServer((request, response) => {
     const json = (status: number, body: unknown): void => {
       response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
     }
+    const page = site?.(request.url ?? '/')
+    if (page) {
+      response.writeHead(200, { 'content-type': page.type }).end(page.text)
+      return
+    }
     if (request.url === '/silent') return
     if (request.url === '/users/42') json(200, { id: 42, name: 'Ada', authorization: request.headers.authorization })
+    else if (request.url === '/repos/nodejs/undici') json(200, { stargazers_count: 7000 })
     else if (request.url === '/flaky') json(calls++ === 0 ? 503 : 200, { calls })
     else if (request.url === '/orders/7/events') {
       response.writeHead(200, { 'content-type': 'text/event-stream' })
