@@ -1,4 +1,10 @@
-import { type Comment, type DeclarationReflection, type ProjectReflection, ReflectionKind } from 'typedoc'
+import {
+  type Comment,
+  type DeclarationReflection,
+  type ProjectReflection,
+  ReflectionKind,
+  type SomeType,
+} from 'typedoc'
 
 /** One option, as the reference shows it. */
 export interface Option {
@@ -71,13 +77,19 @@ function optionOf(member: DeclarationReflection): Option {
   const said = comment?.blockTags.find(({ tag }) => tag === '@defaultValue')
   const declared = said && textOf(said.content).replace(/^```\w* (.*) ```$/, '$1')
   const isOptional = member.flags.isOptional || /\bundefined\b/.test(String(member.type))
-  const isNumber = type.split(' | ').includes('number')
+  const isNumber = hasNumber(member.type)
   const unit = isNumber ? (units.find(([name]) => name.test(member.name))?.[1] ?? unitIn(text)) : ''
   const faults: string[] = []
   if (text === '') faults.push('has no sentence in its TSDoc')
   if (isNumber && unit === '') faults.push('is a number without a unit')
   if (isOptional && declared === undefined && isValue(type)) faults.push('is optional, and has no @defaultValue')
   return { name: member.name, type, unit, defaultValue: isOptional ? (declared ?? 'none') : undefined, text, faults }
+}
+
+/** A number itself, not one that a function takes or gives. */
+function hasNumber(type: SomeType | undefined): boolean {
+  if (type?.type === 'union') return type.types.some(hasNumber)
+  return type?.type === 'intrinsic' && type.name === 'number'
 }
 
 /** A comment stands on the property, on the function that it is, or on the signature of a method. */
