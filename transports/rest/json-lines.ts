@@ -17,7 +17,7 @@ import type { RestBinding } from './operation.ts'
 
 /** What may be said of one stream of lines. */
 export interface JsonLinesSpec extends Omit<RequestSpec, 'accept'> {
-  /** @defaultValue 'GET' */
+  /** How the stream is asked for. @defaultValue 'GET' */
   readonly method?: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
   /**
    * Which message is the last one: it is given, and an end before it is a drop.

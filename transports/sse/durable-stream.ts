@@ -30,6 +30,7 @@ export interface DurableStreamSpec {
   readonly query?: Schema<any, any>
   /** Lost messages: an item that `isGap` recognises, or the end of the stream with `data_loss`. @defaultValue 'fail' */
   readonly gaps?: 'fail' | 'yield'
+  /** Overrides the client's, or switches retries off. @defaultValue the client's */
   readonly retry?: RetryOptions | false
   /** How it is opened for the first time, instead of `retry`. @defaultValue the transport's */
   readonly opening?: OpeningOptions
