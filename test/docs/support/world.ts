@@ -46,6 +46,31 @@ const server = setupServer(
   http.post(`${api}/completions`, () =>
     events(['message', '{"token":"h"}'], ['message', '{"token":"i"}'], ['message', '[DONE]']),
   ),
+  http.post(`${api}/chat`, () =>
+    HttpResponse.text('{"token":"h","done":false}\n{"token":"i","done":false}\n{"done":true}\n', {
+      headers: { 'content-type': 'application/x-ndjson' },
+    }),
+  ),
+  http.get(`${api}/streams/orders`, () =>
+    HttpResponse.json([{ n: 1 }, { n: 2 }], {
+      headers: { 'stream-next-offset': '0_2', 'stream-up-to-date': 'true', 'stream-closed': 'true' },
+    }),
+  ),
+  http.post('https://api.openai.com/v1/chat/completions', () =>
+    events(
+      ['message', '{"choices":[{"delta":{"content":"hel"},"finish_reason":null}]}'],
+      ['message', '{"choices":[{"delta":{"content":"lo"},"finish_reason":"stop"}]}'],
+      ['message', '[DONE]'],
+    ),
+  ),
+  http.get('https://api.openai.com/v1/responses/:id', ({ request }) => {
+    if (new URL(request.url).searchParams.get('starting_after') !== '1') return new HttpResponse(null, { status: 400 })
+    return events(
+      ['response.output_text.delta', '{"delta":"lo","sequence_number":2}'],
+      ['response.completed', '{"response":{"id":"resp_1"},"sequence_number":3}'],
+    )
+  }),
+  http.post('https://api.openai.com/v1/responses/:id/cancel', ({ params }) => HttpResponse.json({ id: params.id })),
   // A token that was renewed, or got by a login.
   http.get(`${api}/me`, ({ request }) =>
     request.headers.get('authorization') === 'Bearer fresh'
@@ -121,6 +146,12 @@ process.once('beforeExit', () => server.close())
 const mocked = globalThis.fetch
 globalThis.fetch = async function fetch(input, init) {
   const { pathname } = new URL(input instanceof Request ? input.url : input)
+  // A run that is started once, and whose connection breaks.
+  if (pathname === '/v1/responses')
+    return cut(
+      'event: response.created\ndata: {"response":{"id":"resp_1"},"sequence_number":0}\n\n' +
+        'event: response.output_text.delta\ndata: {"delta":"hel","sequence_number":1}\n\n',
+    )
   if (!pathname.startsWith('/v1/jobs/')) return mocked(input, init)
   const isResumed = new Headers(init?.headers).has('last-event-id')
   return isResumed
