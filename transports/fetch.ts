@@ -26,13 +26,19 @@ interface AnyClient {
  * A `fetch` with the whole chain: retries, Retry-After, auth with one refresh, deadlines, for every library that takes a
  * fetch. It answers and rejects as the platform's does; the CallError is the `cause` of what it rejects with.
  *
- * @param client - its calls share budget, waits, refreshes and credentials of that client.
  * @throws {CallError} `invalid_argument` where an option is wrong.
  * @example
  * const fetch = createFetch({ origin: 'https://api.example.com', auth: bearerAuth(() => session.token) })
  * const openai = new OpenAI({ fetch })
  */
 export function createFetch(options?: CreateFetchOptions): PolywireFetch
+/**
+ * The same over a client: its calls share the budget, the waits, the refreshes and the credentials of that client.
+ *
+ * @throws {CallError} `invalid_argument` where an option is wrong.
+ * @example
+ * const fetch = createFetch(client)
+ */
 export function createFetch(client: AnyClient, options?: FaceOptions): PolywireFetch
 export function createFetch(first: AnyClient | CreateFetchOptions = {}, second: FaceOptions = {}): PolywireFetch {
   const host = hostOf(first)

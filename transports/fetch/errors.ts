@@ -12,6 +12,12 @@ export function toFetchError(error: unknown): unknown {
   return new TypeError(isRequest ? error.message : 'fetch failed', { cause: error })
 }
 
+/** What reading the body of a Response fails with: the same, in the words for a body. */
+export function toBodyError(error: unknown): unknown {
+  const shown = toFetchError(error)
+  return shown instanceof TypeError && shown !== error ? new TypeError('terminated', { cause: error }) : shown
+}
+
 function timeoutError(cause: CallError): unknown {
   const { DOMException: Exception } = globalThis as { DOMException?: new (message: string, name: string) => Error }
   const error = Exception ? new Exception(cause.message, 'TimeoutError') : named(new Error(cause.message))

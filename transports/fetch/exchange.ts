@@ -7,10 +7,15 @@ import type { Reply } from '../../src/core/call/reply.ts'
 import type { Transport } from '../../src/core/call/transport.ts'
 import type { HttpOptions } from '../http/contract.ts'
 import { toCallError } from '../http/fault.ts'
+import { ReplayBody } from '../http/replay-body.ts'
 import type { OpenRequest, Responder } from '../http/responder.ts'
+import { toBodyError } from './errors.ts'
 import type { FetchBinding } from './operation.ts'
 import type { FetchInput } from './request.ts'
 import { toAnswerError, toReply } from './response.ts'
+import { watched } from './watch.ts'
+
+const callIsOver = new Error('the call is over')
 
 /** Sends what a face was called with; not to be had by `createClient`, since faces add it by themselves. */
 export class FetchTransport implements Transport<'fetch'> {
@@ -24,12 +29,19 @@ export class FetchTransport implements Transport<'fetch'> {
 
   async send(call: Call): Promise<Reply> {
     const input = call.input as FetchInput
-    input.kept?.discard()
-    input.kept = undefined
+    const { kept, body } = input
+    if (kept) {
+      kept.discard()
+      // Whatever is still read away of it ends with the call.
+      call.scope.root.onEnd(() => kept.abort(callIsOver))
+      input.kept = undefined
+    }
     const answer = await this.#responder.respond(requestOf(call, input), call.scope, call).catch((error: unknown) => {
       throw toCallError(error, call)
     })
-    if (answer.response.status < 400) return toReply(answer)
+    // What was not sent of a stream by then is not wanted any more.
+    if (body instanceof ReplayBody) answer.finished?.then(() => body.cancel()).catch(() => body.cancel())
+    if (answer.response.status < 400) return toReply(watched(answer, call))
     input.kept = answer
     throw toAnswerError(call, answer)
   }
@@ -47,6 +59,7 @@ function requestOf(call: Call, input: FetchInput): OpenRequest {
     headers: withoutRemoved({ ...call.headers, ...credential?.headers }),
     credentialHeaders: credential?.headers && Object.keys(credential.headers),
     body: input.body,
+    toBodyError,
     init: input.init,
     signal: input.signal as AbortSignal | undefined,
   }

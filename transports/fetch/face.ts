@@ -50,9 +50,10 @@ export function makeFace(
 
 function toFetch(face: Face, defaults: CallOptions): PolywireFetch {
   const run = (input: unknown, init?: unknown): Promise<Response> => call(face, defaults, input, init)
-  // What a platform's fetch has beside being called (`preconnect` in Bun) stays what it is.
   standInFront(run)
-  return Object.assign(run, globalThis.fetch, {
+  // Bun's has it.
+  const { preconnect } = globalThis.fetch as { preconnect?: unknown }
+  return Object.assign(run, preconnect ? { preconnect } : undefined, {
     with: (options: CallOptions) => toFetch(face, { ...defaults, ...options }),
     close: face.close,
   }) as unknown as PolywireFetch

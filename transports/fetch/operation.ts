@@ -13,6 +13,7 @@ import type { FaceOptions, FetchRequest, FetchRoute, OriginPolicy } from './type
 export interface FetchBinding {
   readonly auth: Auth | undefined
   readonly timeoutMs: number | undefined
+  readonly idleTimeoutMs: number | undefined
 }
 
 const idempotent = /^(?:GET|HEAD|PUT|DELETE|OPTIONS|QUERY)$/
@@ -46,12 +47,14 @@ export class FetchOperations {
   readonly #policies = new Map<string, Policy>()
   readonly #nameOf: NonNullable<FaceOptions['operationOf']>
   readonly #maxOperations: number
+  readonly #idleTimeoutMs: number | undefined
   readonly #authOf: (origin: string) => Auth | undefined
 
   /** @param authOf - the credentials of an origin that has no policy. */
   constructor(options: FaceOptions, authOf: (origin: string) => Auth | undefined) {
     this.#nameOf = options.operationOf ?? operationOf
     this.#maxOperations = options.maxOperations ?? defaultMaxOperations
+    this.#idleTimeoutMs = options.idleTimeoutMs
     this.#authOf = authOf
     for (const [url, policy] of Object.entries(options.origins ?? {})) {
       const origin = originOf(url)
@@ -94,6 +97,7 @@ export class FetchOperations {
     const binding: FetchBinding = {
       auth: policy ? policy.auth : this.#authOf(input.origin),
       timeoutMs: route.timeoutMs,
+      idleTimeoutMs: this.#idleTimeoutMs,
     }
     const info: OperationInfo = {
       name: route.name,

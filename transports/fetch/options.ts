@@ -1,4 +1,5 @@
 import {
+  aboveZero,
   anything,
   callable,
   count,
@@ -43,6 +44,7 @@ export const faceRules: RulesOf<FaceOptions> = {
   origins: /* @__PURE__ */ object("an object such as { 'https://api.example.com': { auth } }"),
   maxOperations: count,
   replayBytes: notNegative,
+  idleTimeoutMs: aboveZero,
 }
 
 /** What a face of its own takes. */

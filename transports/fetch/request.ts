@@ -30,7 +30,8 @@ export class FetchInput implements FetchRequest {
   constructor(url: URL, parts: Pick<FetchInput, 'method' | 'record' | 'body' | 'signal' | 'init'>) {
     this.url = url.href
     this.origin = url.origin
-    this.path = url.pathname
+    // Of `data:` and `blob:` the path is the thing itself.
+    this.path = /^https?:$/.test(url.protocol) ? url.pathname : url.protocol
     this.method = parts.method
     this.record = parts.record
     this.body = parts.body
@@ -49,8 +50,17 @@ export class FetchInput implements FetchRequest {
 
 type Init = Readonly<Record<string, unknown>>
 
-/** The members of a Request that a fetch takes over; what else one has belongs to its platform. */
-const copied = ['redirect', 'credentials', 'mode', 'cache', 'referrer', 'referrerPolicy', 'integrity', 'keepalive']
+/** The members of a Request that a fetch takes over, with what says nothing: workerd refuses some that it does not know. */
+const copied: Init = {
+  redirect: 'follow',
+  credentials: 'same-origin',
+  mode: 'cors',
+  cache: 'default',
+  referrer: 'about:client',
+  referrerPolicy: '',
+  integrity: '',
+  keepalive: false,
+}
 const normalized = /^(?:get|head|post|put|delete|options)$/i
 const token = /^[!#$%&'*+\-.^_`|~\w]+$/
 
@@ -149,9 +159,9 @@ function copyOf(body: unknown, kind: BodyKind): unknown {
 
 function taken(request: Request): Init {
   const init: Record<string, unknown> = {}
-  for (const name of copied) {
+  for (const name in copied) {
     const value = request[name as keyof Request]
-    if (value !== undefined && value !== '') init[name] = value
+    if (value !== undefined && value !== copied[name]) init[name] = value
   }
   return init
 }

@@ -8,6 +8,7 @@ import { httpFailure } from '../http/errors.ts'
 import { type Answer, describeResponse } from '../http/responder.ts'
 import { ExhaustedCalls } from './exhausted.ts'
 import type { FetchInput } from './request.ts'
+import { watched } from './watch.ts'
 
 /** A reply whose message is a Response, which holds the call until its body is over. */
 export function toReply({ response, headers, finished, discard }: Answer): UnaryReply {
@@ -67,7 +68,13 @@ function handedOut(call: Call, error: unknown): UnaryReply {
   }
   // Whoever ends the call ends the body, whatever attempt it belongs to.
   call.scope.onAbort((reason) => kept.abort(reason))
-  return toReply({ ...kept, response: finalAnswer(kept.response), discard: () => kept.discard() })
+  const answer = {
+    ...kept,
+    response: finalAnswer(kept.response),
+    discard: () => kept.discard(),
+    abort: (reason: unknown) => kept.abort(reason),
+  }
+  return toReply(watched(answer, call))
 }
 
 /** Tells clients that retry by themselves that it was done: layers must not multiply. */

@@ -64,6 +64,8 @@ export interface FaceOptions {
   readonly maxOperations?: number | undefined
   /** What is kept of a stream that is sent, so that it can be sent again; bytes. @defaultValue 1_048_576 (1 MiB) */
   readonly replayBytes?: number | undefined
+  /** A body that gives no byte for so long, while somebody waits for one, fails; ms. @defaultValue none */
+  readonly idleTimeoutMs?: number | undefined
 }
 
 interface ClientPart extends FaceOptions, Pick<HttpOptions, 'http' | 'dispatcher'> {

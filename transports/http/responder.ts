@@ -14,6 +14,8 @@ export interface OpenRequest {
   readonly body: unknown
   /** What else the caller has said: `redirect`, `credentials`, `cache` …, and what platforms add to that. */
   readonly init: Readonly<Record<string, unknown>>
+  /** What reading the body fails with, made of a CallError or the reason of an abort. */
+  readonly toBodyError: (error: unknown) => unknown
   /** The caller's own: it reaches the body of a response that nobody else watches. */
   readonly signal: AbortSignal | undefined
 }
@@ -39,6 +41,9 @@ export interface Responder {
 
 /** Which way; see `#platform`. */
 export type CreateResponder = (options: Pick<HttpOptions, 'http' | 'dispatcher'>) => Responder
+
+/** Ends what a body holds that was collected unread. */
+export const unread = /* @__PURE__ */ new FinalizationRegistry<() => unknown>((leave) => leave())
 
 /** A body of at most this is read to its end where nobody wants it, which keeps the connection; bytes. */
 export const drainedBytes = 65_536

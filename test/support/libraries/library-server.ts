@@ -23,7 +23,8 @@ export interface LibraryServer extends AsyncDisposable {
   answer(...handlers: Handler[]): void
 }
 
-export async function startLibraryServer(): Promise<LibraryServer> {
+/** @param isEarly - answers before the body of the request has come. */
+export async function startLibraryServer({ isEarly = false } = {}): Promise<LibraryServer> {
   const seen: Seen[] = []
   let handlers: Handler[] = []
   const server = createServer((request, response) => {
@@ -38,7 +39,7 @@ export async function startLibraryServer(): Promise<LibraryServer> {
     seen.push(one)
     request.on('error', () => undefined)
     request.on('data', (chunk: Buffer) => chunks.push(chunk))
-    request.once('end', () => {
+    request.once(isEarly ? 'data' : 'end', () => {
       one.body = Buffer.concat(chunks)
       const handler = handlers.length > 1 ? handlers.shift() : handlers[0]
       if (handler) handler(one, response)

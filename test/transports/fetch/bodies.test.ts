@@ -2,6 +2,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { type CreateFetchOptions, createFetch, type PolywireFetch } from 'polywire/fetch'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { virtualClock } from '../../../src/core/time/virtual-clock.ts'
 import { type LibraryServer, startLibraryServer } from '../../support/libraries/library-server.ts'
 
 let server: LibraryServer
@@ -220,6 +221,90 @@ describe.each(['undici', 'fetch'] as const)('the body of a response by %s', (htt
     for (let call = 0; call < 20; call++) await (await fetch(`${server.url}/a`, { signal })).text()
     expect(listeners).toBe(0)
   })
+})
+
+describe.each(['undici', 'fetch'] as const)('how long a body may last by %s', (http) => {
+  const dripping = (status: number): void =>
+    server.answer((_seen, response) => {
+      response.writeHead(status)
+      response.write('a')
+    })
+  const readOn = async (response: Response) => {
+    const reader = (response.body as ReadableStream<Uint8Array>).getReader()
+    expect((await reader.read()).value).toEqual(encoder.encode('a'))
+    return reader.read().then(
+      () => undefined,
+      (error: Error) => error,
+    )
+  }
+
+  it.each([200, 500])('is for ever, whatever timeoutMs says, and until a deadline (%i)', async (status) => {
+    dripping(status)
+    const clock = virtualClock()
+    const fetch = make({ http, clock, timeoutMs: 1_000, retry: false }).with({ deadline: clock.wallNow() + 60_000 })
+    const rest = readOn(await fetch(`${server.url}/a`))
+    let isOver = false
+    void rest.then(() => {
+      isOver = true
+    })
+    await clock.advance(59_000)
+    await new Promise(setImmediate)
+    expect(isOver).toBe(false)
+    await clock.advance(1_000)
+    const error = await rest
+    expect([error?.name, error?.cause]).toMatchObject(['TimeoutError', { code: 'deadline_exceeded' }])
+    await server.seen[0]?.left
+  })
+
+  it.each([200, 500])('is until it is silent for idleTimeoutMs while somebody reads (%i)', async (status) => {
+    dripping(status)
+    const clock = virtualClock()
+    const response = await make({ http, clock, idleTimeoutMs: 5_000, retry: false })(`${server.url}/a`)
+    expect(response.url).toBe(`${server.url}/a`)
+    // Nobody reads: that is no silence of the server.
+    await clock.advance(60_000)
+    const rest = readOn(response)
+    await new Promise(setImmediate)
+    while (clock.timers === 0) await new Promise(setImmediate)
+    await clock.advance(5_000)
+    const error = await rest
+    expect(error).toBeInstanceOf(TypeError)
+    expect([error?.message, error?.cause]).toMatchObject(['terminated', { code: 'unavailable', phase: 'body' }])
+    await server.seen[0]?.left
+    expect(clock.timers).toBe(0)
+  })
+
+  it('is that of a watched one to its end', async () => {
+    server.answer((_seen, response) => void response.end('fine'))
+    const clock = virtualClock()
+    const fetch = make({ http, clock, idleTimeoutMs: 5_000 }).with({ deadline: clock.wallNow() + 60_000 })
+    expect(await (await fetch(`${server.url}/a`)).text()).toBe('fine')
+    await (await fetch(`${server.url}/a`)).body?.cancel()
+    // What is left is the shared timer: it finds nothing, and is not set again.
+    await clock.advance(60_000)
+    expect(clock.timers).toBe(0)
+  })
+})
+
+it('gives what is no http by the platform, and does not show it in a name', async () => {
+  expect(await (await make({})('data:text/plain,hello')).text()).toBe('hello')
+  const error = await make({ retry: false })('data:secret').catch((cause: Error) => cause)
+  expect((error as Error).cause).toMatchObject({ operation: 'GET data:' })
+})
+
+it('tells the source of a stream that the rest is not wanted', async () => {
+  let isCanceled = false
+  const stream = new ReadableStream({
+    pull: (controller) => controller.enqueue(new Uint8Array(65_536)),
+    cancel() {
+      isCanceled = true
+    },
+  })
+  await using early = await startLibraryServer({ isEarly: true })
+  early.answer((_seen, response) => void response.writeHead(413, { connection: 'close' }).end('too much'))
+  const response = await make({ replayBytes: 0 })(`${early.url}/a`, streaming(stream)).catch(() => undefined)
+  await response?.text().catch(() => undefined)
+  while (!isCanceled) await new Promise(setImmediate)
 })
 
 it('rejects what runs, and what comes later, when it is closed', async () => {

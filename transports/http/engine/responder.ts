@@ -5,7 +5,7 @@ import type { FetchOptions, HttpEngine, HttpRequest, HttpScope } from '../contra
 import { encodeBody } from '../encode-body.ts'
 import { toCallError } from '../fault.ts'
 import { ReplayBody } from '../replay-body.ts'
-import { type Answer, describeResponse, drainedBytes, type OpenRequest, type Responder } from '../responder.ts'
+import { type Answer, describeResponse, drainedBytes, type OpenRequest, type Responder, unread } from '../responder.ts'
 import { isFetchReplaced } from './stock-fetch.ts'
 
 /**
@@ -24,7 +24,7 @@ export class EngineResponder implements Responder {
   async respond(request: OpenRequest, scope: HttpScope, origin: ErrorOrigin): Promise<Answer> {
     if (this.#fetch && (isFetchReplaced() || needsFetch(request))) return this.#fetch.respond(request, scope, origin)
     const open = await openBody(this.#engine, toHttpRequest(request, origin), scope)
-    return new EngineAnswer(open, request.method, origin)
+    return new EngineAnswer(open, request, origin)
   }
 
   async close(): Promise<void> {
@@ -81,17 +81,16 @@ class EngineAnswer implements Answer {
   readonly finished: Promise<unknown>
   readonly #body: HttpBodyReader
 
-  constructor(
-    { status, statusText, headers, url, redirected, body }: OpenResponse,
-    method: string,
-    origin: ErrorOrigin,
-  ) {
+  constructor(open: OpenResponse, { method, toBodyError }: OpenRequest, origin: ErrorOrigin) {
+    const { status, statusText, headers, url, redirected, body } = open
     this.headers = headers
     this.redirected = redirected
     this.finished = body.finished
     this.#body = body
     const hasBody = method !== 'HEAD' && !nullBody.includes(status)
-    const stream = hasBody ? toStream(body, origin) : null
+    const stream = hasBody ? toStream(body, (error) => toBodyError(toCallError(error, origin))) : null
+    // What a server has sent where nothing may stand.
+    if (!hasBody) this.discard()
     const pairs = [...headers].filter(([name]) => name !== 'set-cookie')
     const made = new Headers(pairs)
     for (const cookie of headers.getSetCookie()) made.append('set-cookie', cookie)
@@ -119,20 +118,16 @@ async function drain(body: HttpBodyReader): Promise<void> {
   }
 }
 
-/** Closes the wire of a body that was collected unread. */
-const unread = new FinalizationRegistry<HttpBodyReader>((body) => body.cancel())
-
-/** What the wire reports is what fetch reports: `terminated`. */
-function toStream(body: HttpBodyReader, origin: ErrorOrigin): ReadableStream<Uint8Array> {
+function toStream(body: HttpBodyReader, toError: (error: unknown) => unknown): ReadableStream<Uint8Array> {
   const source = {
     next: () =>
       body.next().catch((error: unknown) => {
-        const known = toCallError(error, origin)
-        throw known === error ? error : new TypeError('terminated', { cause: known })
+        throw toError(error)
       }),
   }
-  const stream = toReadable(source, () => body.cancel())
-  unread.register(stream, body)
+  const leave = (): void => body.cancel()
+  const stream = toReadable(source, leave)
+  unread.register(stream, leave)
   return stream
 }
 
