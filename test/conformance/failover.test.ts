@@ -3,11 +3,13 @@ import { bearerAuth } from 'polywire/auth'
 import { grpcWebTransport, rpc } from 'polywire/grpc-web'
 import { get, post, restTransport } from 'polywire/rest'
 import { virtualClock } from 'polywire/testing'
+import { request, websocketTransport } from 'polywire/websocket'
 import { describe, expect, it } from 'vitest'
 import { ShopService } from '../support/proto/gen/polywire/test/v1/shop_pb.ts'
 import { freshSeed, seeded } from '../support/seeded.ts'
 import { FaultServer } from '../support/servers/fault-server.ts'
 import { GrpcServer } from '../support/servers/grpc-server.ts'
+import { RealtimeServer } from '../support/servers/websocket-server.ts'
 import { TcpProxy } from '../support/tcp-proxy.ts'
 
 interface Item {
@@ -152,5 +154,69 @@ describe('a POST over two servers that break at random', () => {
     expect(two.hits('/shared')).toBeGreaterThan(0)
     await client.close()
     await Promise.all(servers.map((server) => server.close()))
+  })
+})
+
+describe('failover from requests over a WebSocket to REST', () => {
+  const bySocket = request('items.get', { input: type<{ id: number }>(), output: type<Item>(), idempotent: true })
+  const getOne = failover(bySocket, get('/items/{id}', { output: type<Item>() }))
+
+  async function world() {
+    const realtime = await RealtimeServer.start({
+      reply: ({ data }) => ({ type: 'data', data: { ...data, name: 'by socket' } }),
+    })
+    const rest = await FaultServer.start()
+    rest.on('/items/7', (exchange) => exchange.reply(200, { id: 7, name: 'by REST' }))
+    const clock = virtualClock()
+    const client = createClient({
+      transports: {
+        websocket: websocketTransport({ url: realtime.url, connectTimeoutMs: 5000 }),
+        rest: restTransport({ baseUrl: rest.url }),
+      },
+      clock,
+    })
+    return {
+      ...{ realtime, rest, clock, client },
+      async [Symbol.asyncDispose]() {
+        await client.close()
+        await Promise.all([realtime.close(), rest.close()])
+        expect(clock.timers).toBe(0)
+      },
+    }
+  }
+
+  it('a proxy that strips upgrades is asked once in five minutes', async () => {
+    await using shop = await world()
+    const { realtime, client, clock } = shop
+    expect(await client.call(getOne, { id: 7 })).toMatchObject({ name: 'by socket' })
+    realtime.options.refuse = { status: 426 }
+    realtime.drop()
+    await realtime.until(() => realtime.clients.size === 0)
+    await clock.advance(2000)
+    for (let count = 0; count < 5; count++)
+      expect(await client.call(getOne, { id: 7 })).toMatchObject({ name: 'by REST' })
+    expect(realtime.upgrades.length).toBeLessThanOrEqual(2)
+  })
+
+  it('one that lets a socket hang is left after connectTimeoutMs', async () => {
+    await using shop = await world()
+    const { realtime, client, clock } = shop
+    realtime.options.isMute = true
+    const call = client.call(getOne, { id: 7 })
+    await realtime.until(() => realtime.upgrades.length === 1)
+    await clock.advance(5001)
+    expect(await call).toMatchObject({ name: 'by REST' })
+  })
+
+  it('a burst that one lost socket carried is paid for once', async () => {
+    await using shop = await world()
+    const { realtime, rest, client } = shop
+    realtime.options.reply = () => new Promise<never>(() => {})
+    const calls = Array.from({ length: 100 }, () => client.call(getOne, { id: 7 }))
+    await realtime.until(() => realtime.frames.length >= 100)
+    realtime.options.refuse = { status: 502 }
+    realtime.drop()
+    expect(new Set((await Promise.all(calls)).map(({ name }) => name))).toEqual(new Set(['by REST']))
+    expect(rest.hits('/items/7')).toBe(100)
   })
 })

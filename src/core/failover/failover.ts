@@ -80,17 +80,19 @@ export function failover<V extends string, W extends string, In, Message>(
   ...others: readonly Operation<W, (...args: Args<NoInfer<In>>) => Stream<NoInfer<Message>>>[]
 ): Operation<V | W, ServerStream<In, Message>>
 export function failover(...operations: readonly unknown[]): never {
-  const infos = operations.map((operation, index) => {
+  const declared = operations.map((operation, index) => {
     const info = operationInfo(operation)
     if (!info) throw new TypeError(`failover(…): route ${index + 1} is no operation made by a builder such as get()`)
     if (info.failover) throw new TypeError(`failover(…): route ${index + 1} is a failover: list its routes instead`)
-    // The first route says how calls are sent again.
-    return { ...info, retry: (operationInfo(operations[0]) ?? info).retry }
+    return info
   })
-  const [first] = infos
-  if (!first || infos.length < 2) throw new TypeError('failover(first, …others) takes at least two routes')
+  const [first] = declared
+  if (!first || declared.length < 2) throw new TypeError('failover(first, …others) takes at least two routes')
+  // The first route says how calls are sent again; polls, which are calls themselves, do not.
+  const { retry } = declared.find(({ streaming }) => !(streaming as Streaming | undefined)?.open) ?? first
+  const infos = declared.map((info) => ({ ...info, retry }))
   for (const info of infos) check(info, first)
-  const { name, protocol, via, retry, opening, gaps, cursors } = first
+  const { name, protocol, via, opening, gaps, cursors } = first
   const isIdempotent = infos.every((info) => info.isIdempotent)
   const machinery = new Failover(infos)
   return defineOperation<Operation<never>>({

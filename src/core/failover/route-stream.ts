@@ -5,6 +5,7 @@ import type { Scope } from '../call/scope.ts'
 import { CallError, failureOf, isAnyCallError } from '../errors/error.ts'
 import type { Failure } from '../errors/failure.ts'
 import { guard } from '../guard.ts'
+import type { Hold } from '../resume/hold.ts'
 import { openByPolicy } from '../resume/opening.ts'
 import type { ResumeOptions } from '../resume/options.ts'
 import { type Prepared, ReopenedStream, type Reopener } from '../resume/reopener.ts'
@@ -63,6 +64,7 @@ class RoutedStream extends ReopenedStream {
  */
 export class RouteStream implements Reopener, BackOwner {
   readonly first: Next
+  readonly hold: Hold | undefined
   readonly #call: Call
   readonly #of: RoutesOfStream
   readonly #stream: RoutedStream
@@ -85,6 +87,7 @@ export class RouteStream implements Reopener, BackOwner {
   constructor(call: Call, next: Next, options: ResumeOptions, of: RoutesOfStream) {
     this.#call = call
     this.#of = of
+    this.hold = of.routes.find(({ info }) => info.resume?.hold)?.info.resume?.hold as Hold | undefined
     const policy = call.options.opening ?? call.operation.opening ?? options.opening
     const timeoutMs = call.options.timeoutMs ?? options.timeoutMs ?? 30_000
     // `retry` goes from route to route by itself; a policy of its own tries all of them each time.
@@ -239,6 +242,7 @@ export class RouteStream implements Reopener, BackOwner {
   }
 
   #continuity({ info }: ClientRoute, reply: StreamReply): Continuity {
+    if (this.#stream.isRepeating) return 'at-least-once'
     if (!info.resume) return reply.continuity()
     return info.cursors === 'offset' && !this.#isBare ? 'exact' : 'at-least-once'
   }

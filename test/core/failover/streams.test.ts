@@ -248,6 +248,56 @@ describe('failover of streams', () => {
       expect(clock.timers).toBe(0)
     })
 
+    it('waits while nobody looks at the page', async () => {
+      const { client, realtime, one, clock } = await world(soon)
+      const host = globalThis as { document?: object }
+      const noop = () => {}
+      const page = { visibilityState: 'hidden', addEventListener: noop, removeEventListener: noop }
+      host.document = page
+      closers.push(async () => void delete host.document)
+      realtime.options.refuse = { status: 502 }
+      const stream = client.call(all)
+      await stream.opened
+      realtime.options.refuse = undefined
+      await clock.advance(60_000)
+      await settle()
+      expect(realtime.upgrades).toHaveLength(1)
+      page.visibilityState = 'visible'
+      await clock.advance(1200)
+      await realtime.until(() => realtime.upgrades.length === 2)
+      await one.until(() => one.open === 0)
+      await stream.close()
+    })
+
+    it('goes back to the lesser one when the better breaks soon after, and takes its time to try again', async () => {
+      const { client, realtime, one, clock, publish, passWait, routes } = await world(soon)
+      realtime.options.refuse = { status: 502 }
+      const stream = client.call(all)
+      const { got } = collect(stream)
+      await one.until(() => one.open === 1)
+      realtime.options.refuse = undefined
+      publish(1)
+      await clock.advance(1200)
+      await one.until(() => one.open === 0)
+      publish(1)
+      await until(() => got.length === 2)
+      realtime.drop()
+      await until(() => stream.state === 'waiting')
+      await passWait()
+      await one.until(() => one.open === 1)
+      publish(1)
+      await until(() => got.length === 3)
+      expect(seqs(got)).toEqual([1, 2, 3])
+      expect(routes()).toHaveLength(3)
+      // 2,000 ms, and half of the quarter that is chance.
+      const { length } = realtime.upgrades
+      await clock.advance(2200)
+      await settle()
+      expect(realtime.upgrades).toHaveLength(length)
+      await clock.advance(100)
+      await realtime.until(() => realtime.upgrades.length > length)
+    })
+
     it('is left with the stream: a try under way is closed', async () => {
       const { client, realtime, one, clock } = await world(soon)
       realtime.options.refuse = { status: 502 }
