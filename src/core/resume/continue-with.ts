@@ -144,7 +144,7 @@ class Continuing implements Reopener {
   }
 
   async prepare(error: CallError, cursor: string | undefined): Promise<Prepared | undefined> {
-    if (this.#last) return undefined
+    if (this.#last || this.#place.isStopped) return undefined
     const { first, second, input } = this.#of
     const { clock } = this.#call.scope.services
     const plan = this.#second

@@ -1,4 +1,6 @@
 import type { StreamHead } from '../call/call-types.ts'
+import type { CallOptions } from '../call/call-options.ts'
+import type { Item, MessageSource } from '../call/reply.ts'
 import type { Scope } from '../call/scope.ts'
 
 /** Where a stream stands, for whoever continues or stops what it shows. */
@@ -24,6 +26,12 @@ export class StreamPlace {
   first: unknown
   last: unknown
   received = 0
+  /** The server was told to stop: what breaks off now is the end. */
+  isStopped = false
+  /** What the caller said of the stream. */
+  options: CallOptions | undefined
+  /** Ends it without an error. */
+  source: (MessageSource & { finish(): void }) | undefined
   #hasFirst = false
   #waiters: (() => void)[] = []
 
@@ -45,6 +53,15 @@ export class StreamPlace {
   admitted(message: unknown): void {
     this.last = message
     this.received++
+  }
+
+  /** Both, for an item of an attempt whose repeats nobody tells. */
+  noted(item: Item): Item {
+    if (!item.isGap) {
+      this.admitted(item.message)
+      this.arrived(item.message)
+    }
+    return item
   }
 
   /** Resolves when the next message comes in. */

@@ -60,6 +60,10 @@ export class RunServer {
   make: (run: Run) => RunEvent[] = () => []
   /** Events come one by one, a turn of the event loop each; false: when the test says so. */
   isLive = true
+  /** Requests are taken, and the connection is closed without an answer. */
+  isSilent = false
+  /** Streams that are open. */
+  open = 0
   /** How the next connection goes. */
   cut: () => Cut | undefined = () => undefined
   /** Answered instead of what the shape says, in order. */
@@ -138,6 +142,7 @@ export class RunServer {
       body: text === '' ? undefined : JSON.parse(text),
     }
     this.requests.push(seen)
+    if (this.isSilent) return void response.destroy()
     const answer = this.script.shift() ?? this.#shape(seen, this)
     if ('run' in answer) return this.#follow(answer, response)
     const body = 'body' in answer ? JSON.stringify(answer.body) : ''
@@ -152,8 +157,10 @@ export class RunServer {
     const cut = this.cut()
     let written = 0
     let isGone = false
+    this.open++
     response.once('close', () => {
       isGone = true
+      this.open--
       this.#tell()
     })
     for (let at = from; !isGone; ) {
