@@ -72,11 +72,11 @@ export type {
   StoppableStream,
 } from './core/resume/continuation.ts'
 export { type ContinueOptions, continueWith } from './core/resume/continue-with.ts'
-export { type PollOptions, poll } from './core/resume/poll.ts'
-export { stopWith } from './core/resume/stop-with.ts'
 export { type Hold, type HoldOptions, hold } from './core/resume/hold.ts'
 export type { OpeningOptions } from './core/resume/options.ts'
 export type { Place } from './core/resume/place.ts'
+export { type PollOptions, poll } from './core/resume/poll.ts'
+export { stopWith } from './core/resume/stop-with.ts'
 export type { RetryBudgetOptions, RetryOptions } from './core/retry/options.ts'
 export type { CursorKeeper, CursorPlace } from './core/store/cursor-place.ts'
 // Stores

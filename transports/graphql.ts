@@ -1,9 +1,12 @@
-import { defineServerStream } from '../src/core/stream/streaming.ts'
+import { defineOperation } from '../src/core/call/operation.ts'
+import { receiving } from '../src/core/stream/streaming.ts'
 import { graphqlOperation, type Subscribing } from './graphql/operation.ts'
 import { Subscriptions } from './graphql/subscriptions.ts'
 import { type GraphQLTransport, type GraphQLTransportOptions, HttpGraphQLTransport } from './graphql/transport.ts'
 import type { GraphQLBuilder, SubscriptionBuilder } from './graphql/types.ts'
+import { declare } from './shared/option-rules.ts'
 
+export type { AnyContinuation, AnyStop, OtherVia } from '../src/core/resume/continuation.ts'
 export { type Conflation, conflate, type OverflowPolicy } from '../src/core/stream/overflow.ts'
 export type { SubscriptionSocketOptions } from './graphql/subscriptions.ts'
 export type { GraphQLTransport, GraphQLTransportOptions } from './graphql/transport.ts'
@@ -60,7 +63,7 @@ export const mutation: GraphQLBuilder = (document: unknown, spec?: object) =>
 
 /** Comes in with `subscription` only: who has no subscriptions carries no socket. */
 const subscribing: Subscribing = {
-  define: defineServerStream,
+  define: (info, spec) => defineOperation(declare({ ...info, streaming: receiving }, spec)),
   makeSubscriptions: (options) => new Subscriptions(options),
 }
 

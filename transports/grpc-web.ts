@@ -1,4 +1,5 @@
 import type { Operation } from '../src/core/call/operation.ts'
+import type { OtherVia } from '../src/core/resume/continuation.ts'
 import { rpcOperation, serviceOperations } from './grpc/operation.ts'
 import type { DescMethod, DescService } from './grpc/peer-protobuf.ts'
 import {
@@ -10,6 +11,7 @@ import {
 } from './grpc/transport.ts'
 import type { MethodSpec, RpcCheck, RpcSpec, ServiceOperations, SpecifiedCall, ViaOf } from './grpc/types.ts'
 
+export type { AnyStop, OtherVia } from '../src/core/resume/continuation.ts'
 export type { ConnectResponseLike, ConnectTransportLike } from './grpc/connect-transport.ts'
 export { type GrpcDetail, grpcDetails } from './grpc/details.ts'
 export { decodeBinaryHeader, encodeBinaryHeader } from './grpc/metadata.ts'
@@ -33,7 +35,7 @@ export { type CursorPagesOptions, cursorPages, type ItemOf, type Pager, type Pag
 export function rpc<M extends DescMethod, const S extends RpcSpec<M> = {}>(
   method: M,
   spec?: RpcSpec<M> & S & RpcCheck<M, S>,
-): Operation<ViaOf<S>, SpecifiedCall<M, S>> {
+): Operation<ViaOf<S> | OtherVia<S>, SpecifiedCall<M, S>> {
   return rpcOperation(method, spec as MethodSpec)
 }
 

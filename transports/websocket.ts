@@ -9,6 +9,7 @@ import type {
 } from './websocket/types.ts'
 
 export type { OutboxOptions } from '../src/core/outbox/outbox.ts'
+export type { AnyContinuation, AnyStop, Continuable, OtherVia, PlaceCheck } from '../src/core/resume/continuation.ts'
 export { type Conflation, conflate, type OverflowPolicy } from '../src/core/stream/overflow.ts'
 export { type CloseCodes, classifyClose } from './socket/close-codes.ts'
 export type { SocketEnd, WebSocketClass, WebSocketLike } from './socket/driver/driver.ts'

@@ -8,20 +8,19 @@ import {
 import { type Schema, validating } from '../../src/core/call/schema.ts'
 import type { ErrorOrigin } from '../../src/core/errors/error.ts'
 import { refusal } from '../../src/core/errors/refusal.ts'
-import {
-  anything,
-  callable,
-  count,
-  flag,
-  object,
-  oneOf,
-  type RulesOf,
-  text,
-  wrongOption,
-} from '../../src/core/options.ts'
+import { anything, count, flag, object, oneOf, type RulesOf, text, wrongOption } from '../../src/core/options.ts'
+import type { AnyContinuation, AnyStop } from '../../src/core/resume/continuation.ts'
 import { type OpeningOptions, openingOption } from '../../src/core/resume/options.ts'
 import type { OverflowPolicy } from '../../src/core/stream/overflow.ts'
-import { idempotencyRule, operationRules, pick, schemaRule } from '../shared/option-rules.ts'
+import {
+  idempotencyRule,
+  operationRules,
+  pick,
+  resumeOf,
+  resumeRule,
+  schemaRule,
+  stopRule,
+} from '../shared/option-rules.ts'
 import { type GraphQLKind, type PreparedDocument, prepareDocument } from './document.ts'
 import type { GraphQLResult } from './response.ts'
 import type { Subscriptions, SubscriptionsOptions } from './subscriptions.ts'
@@ -44,7 +43,7 @@ export type MakeSubscriptions = (options: SubscriptionsOptions) => Pick<Subscrip
 
 /** What only subscriptions need. */
 export interface Subscribing {
-  readonly define: (info: OperationInfo) => Operation<any, any>
+  readonly define: (info: OperationInfo, spec: AnySpec) => Operation<any, any>
   readonly makeSubscriptions: MakeSubscriptions
 }
 
@@ -52,7 +51,8 @@ export interface Subscribing {
 interface AnySpec extends GraphQLSpec {
   readonly variables?: Schema<any, any>
   readonly output?: Schema<any, any>
-  readonly resume?: ResumeSpec
+  readonly resume?: ResumeSpec | AnyContinuation
+  readonly stop?: AnyStop
   readonly gaps?: 'fail' | 'yield'
   readonly opening?: OpeningOptions
   readonly overflow?: OverflowPolicy
@@ -73,7 +73,8 @@ const rules: RulesOf<AnySpec> = {
   validate: operationRules.validate,
   variables: schemaRule,
   output: schemaRule,
-  resume: /* @__PURE__ */ object('{ cursor, apply }', { cursor: callable, apply: callable }),
+  resume: resumeRule,
+  stop: stopRule,
   gaps: /* @__PURE__ */ oneOf('fail', 'yield'),
   overflow: anything,
   maxQueued: count,
@@ -81,7 +82,7 @@ const rules: RulesOf<AnySpec> = {
 
 /** What only streams have. */
 function notASubscription(spec: AnySpec): string | undefined {
-  const name = (['resume', 'gaps', 'overflow', 'maxQueued'] as const).find((each) => spec[each] !== undefined)
+  const name = (['resume', 'stop', 'gaps', 'overflow', 'maxQueued'] as const).find((each) => spec[each] !== undefined)
   return name && `'${name}' is for subscription()`
 }
 
@@ -114,8 +115,9 @@ export function graphqlOperation(
     kind: subscribing ? 'server_stream' : 'unary',
     isIdempotent: spec.idempotent ?? kind !== 'mutation',
     binding,
-    ...pick(spec, ['idempotency', 'idempotencyScope', 'retry', 'auth', 'validate', 'resume', 'gaps', 'opening']),
+    ...pick(spec, ['idempotency', 'idempotencyScope', 'retry', 'auth', 'validate', 'gaps', 'opening']),
     ...(subscribing && { isResumable: true }),
+    ...resumeOf(spec.resume),
     encodeInput: checkVariables(validating(variables) && (variables as Schema), {
       operation: { name, protocol: 'graphql', via },
     }),
@@ -123,7 +125,7 @@ export function graphqlOperation(
       decodeOutput: (message: unknown, check: Check) => checkData(output as Schema, policy, message, check),
     }),
   }
-  return define(info)
+  return define(info, spec)
 }
 
 /** Variables are an object, or nothing; only a caller without types can pass anything else. */

@@ -2,6 +2,14 @@ import type { NoInput, ServerStream, Unary } from '../../src/core/call/call-type
 import type { IdempotencyOption } from '../../src/core/call/idempotency.ts'
 import type { Operation, ResumeSpec } from '../../src/core/call/operation.ts'
 import type { Schema } from '../../src/core/call/schema.ts'
+import type {
+  AnyContinuation,
+  AnyStop,
+  Continuation,
+  OtherVia,
+  Stop,
+  StoppableServerStream,
+} from '../../src/core/resume/continuation.ts'
 import type { OpeningOptions } from '../../src/core/resume/options.ts'
 import type { RetryOptions } from '../../src/core/retry/options.ts'
 import type { Gap } from '../../src/core/stream/gap.ts'
@@ -94,18 +102,24 @@ export interface SubscriptionSpec extends GraphQLSpec {
   /** Messages that may wait for the reader. @defaultValue 4_096 */
   readonly maxQueued?: number
   /** How it continues after a drop; without, messages may be lost and `continuity` is `unknown`. */
-  readonly resume?: ResumeSpec<any, any>
+  readonly resume?: ResumeSpec<any, any> | AnyContinuation
+  /** How the server is told that the caller has had enough: made by `stopWith()`; the stream then has `stop()`. @defaultValue it is not */
+  readonly stop?: AnyStop
 }
 /** The same for a plain string. */
 export interface SubscriptionTextSpec extends SubscriptionSpec, TextSpec {}
 /** Gives the functions of `resume` their parameters; the policy `E` is inferred before they are looked at. */
 interface Resumed<R, V, E extends ErrorPolicy = 'none'> {
   readonly errorPolicy?: E
-  readonly resume?: ResumeSpec<ByPolicy<R>[E], V>
+  readonly resume?: ResumeSpec<ByPolicy<R>[E], V> | Continuation<string, V, ByPolicy<R>[E]>
+  readonly stop?: Stop<string, V, ByPolicy<R>[E]>
 }
 
 /** What a subscription gives: lost messages too, where it declares to yield them. */
 type Streamed<R, S> = S extends { readonly gaps: 'yield' } ? Data<R, S> | Gap : Data<R, S>
+type Subscribed<V, Message, S> = S extends { readonly stop: AnyStop }
+  ? StoppableServerStream<V, Message>
+  : ServerStream<V, Message>
 type VariablesOf<S> = S extends { readonly variables: Schema<infer V, any> } ? V : NoInput
 type OutputOf<S> = S extends { readonly output: Schema<any, infer O> } ? O : unknown
 type ViaOf<S> = S extends { readonly via: infer V extends string } ? V : 'graphql'
@@ -119,7 +133,10 @@ type TypedText<R> = [R] extends [Untyped]
   ? 'a string says nothing of its types: add { variables, output }, or type arguments'
   : string
 /** With type arguments nothing else can be inferred, so that nothing else may change a type. */
-type Plain<S> = Omit<S, 'via' | 'errorPolicy' | 'gaps'> & { readonly via?: 'graphql'; readonly errorPolicy?: 'none' }
+type Plain<S> = Omit<S, 'via' | 'errorPolicy' | 'gaps' | 'resume' | 'stop'> & {
+  readonly via?: 'graphql'
+  readonly errorPolicy?: 'none'
+}
 
 /** Makes a unary operation of a document. */
 export interface GraphQLBuilder {
@@ -142,13 +159,13 @@ export interface SubscriptionBuilder {
   <R, V, const S extends SubscriptionSpec = {}, E extends ErrorPolicy = 'none'>(
     document: TypedDocument<R, V>,
     spec?: S & Resumed<R, V, E>,
-  ): Operation<ViaOf<S>, ServerStream<V, Streamed<R, S>>>
+  ): Operation<ViaOf<S> | OtherVia<S>, Subscribed<V, Streamed<R, S>, S>>
   <const S extends SubscriptionTextSpec, E extends ErrorPolicy = 'none'>(
     document: string,
     spec: S & Resumed<OutputOf<S>, VariablesOf<S>, E>,
-  ): Operation<ViaOf<S>, ServerStream<VariablesOf<S>, Streamed<OutputOf<S>, S>>>
+  ): Operation<ViaOf<S> | OtherVia<S>, Subscribed<VariablesOf<S>, Streamed<OutputOf<S>, S>, S>>
   <R = Untyped, V = NoInput>(
     document: TypedText<R>,
-    spec?: Plain<SubscriptionSpec> & Resumed<R, V>,
+    spec?: Plain<SubscriptionSpec> & { readonly resume?: ResumeSpec<R, V> },
   ): Operation<'graphql', ServerStream<NoInfer<V>, NoInfer<R>>>
 }

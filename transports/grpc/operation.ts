@@ -1,9 +1,17 @@
 import type { Call } from '../../src/core/call/call.ts'
 import { defineOperation, type Kind, type Operation, type OperationInfo } from '../../src/core/call/operation.ts'
-import { callable, flag, object, oneOf, type RulesOf, text, wrongOption } from '../../src/core/options.ts'
+import { flag, object, oneOf, type RulesOf, text, wrongOption } from '../../src/core/options.ts'
 import { openingOption } from '../../src/core/resume/options.ts'
 import { receiving, type Streaming } from '../../src/core/stream/streaming.ts'
-import { idempotencyRule, operationRules, pick } from '../shared/option-rules.ts'
+import {
+  declare,
+  idempotencyRule,
+  operationRules,
+  pick,
+  resumeOf,
+  resumeRule,
+  stopRule,
+} from '../shared/option-rules.ts'
 import type { DescMethod, DescService } from './peer-protobuf.ts'
 import type { BidiStreamSpec, MethodSpec, ServerStreamSpec, UnarySpec } from './types.ts'
 
@@ -36,7 +44,8 @@ const rules: RulesOf<AnySpec> = {
   idempotency: idempotencyRule,
   idempotencyScope: text,
   paginate: /* @__PURE__ */ object('what cursorPages({ … }) makes'),
-  resume: /* @__PURE__ */ object('{ cursor, apply }', { cursor: callable, apply: callable }),
+  resume: resumeRule,
+  stop: stopRule,
   cursors: /* @__PURE__ */ oneOf('opaque', 'offset'),
   gaps: /* @__PURE__ */ oneOf('fail', 'yield'),
   opening: openingOption,
@@ -48,7 +57,6 @@ const passed = [
   'retry',
   'auth',
   'paginate',
-  'resume',
   'cursors',
   'gaps',
   'opening',
@@ -89,9 +97,10 @@ export function rpcOperation(method: DescMethod, spec: AnySpec = {}): Operation<
     ...(kind === 'client_stream' && { isReplayable: Array.isArray }),
     ...(kind === 'server_stream' && { streaming: receiving }),
     ...(kind === 'bidi_stream' && { streaming: bidi }),
+    ...resumeOf(spec.resume),
     ...pick(spec, passed),
   }
-  return defineOperation(info)
+  return defineOperation(declare(info, spec))
 }
 
 /** Makes operations of all methods of a service. @throws {TypeError} when it is given anything else. */
@@ -111,6 +120,7 @@ function checkSpec(name: string, kind: Kind, spec: AnySpec): void {
   }
   only('paginate', 'unary')
   only('resume', 'server_stream')
+  only('stop', 'server_stream')
   only('cursors', 'server_stream')
   only('gaps', 'server_stream')
   only('outbox', 'bidi_stream')

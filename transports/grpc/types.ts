@@ -1,6 +1,7 @@
 import type { Channel, ClientStream, NoInput, PagedUnary, ServerStream, Unary } from '../../src/core/call/call-types.ts'
 import type { IdempotencyOption } from '../../src/core/call/idempotency.ts'
 import type { AnyPager, Operation, OperationInfo, ResumeSpec } from '../../src/core/call/operation.ts'
+import type { AnyStop, Continuation, Stop, StoppableServerStream } from '../../src/core/resume/continuation.ts'
 import type { OpeningOptions } from '../../src/core/resume/options.ts'
 import type { RetryOptions } from '../../src/core/retry/options.ts'
 import type { Gap } from '../../src/core/stream/gap.ts'
@@ -37,7 +38,9 @@ export interface UnarySpec extends MethodSpec {
 /** What may be said of a server stream. */
 export interface ServerStreamSpec<In, Message> extends MethodSpec {
   /** How it continues after a drop; without, a dropped stream fails. */
-  readonly resume?: ResumeSpec<Message, In>
+  readonly resume?: ResumeSpec<Message, In> | Continuation<string, In, Message>
+  /** How the server is told that the caller has had enough: made by `stopWith()`; the stream then has `stop()`. @defaultValue it is not */
+  readonly stop?: Stop<string, In, Message>
   /** What cursors are: opaque, or consecutive numbers, which tell repeats and gaps. @defaultValue 'opaque' */
   readonly cursors?: 'opaque' | 'offset'
   /** Lost messages: an item in the iterator, or the end of the stream. @defaultValue 'fail' */
@@ -81,9 +84,14 @@ export type ViaOf<S> = S extends { readonly via: infer V extends string } ? V : 
 /** The call interface with pages and gaps where they are declared. */
 export type SpecifiedCall<M extends DescMethod, S> = S extends { readonly paginate: Pager<infer I> }
   ? PagedUnary<MessageInitShape<M['input']>, MessageShape<M['output']>, ItemOf<MessageShape<M['output']>, I>>
-  : S extends { readonly gaps: 'yield' }
-    ? ServerStream<MessageInitShape<M['input']>, MessageShape<M['output']> | Gap>
-    : RpcCall<M>
+  : S extends { readonly stop: AnyStop }
+    ? StoppableServerStream<MessageInitShape<M['input']>, Streamed<M, S>>
+    : S extends { readonly gaps: 'yield' }
+      ? ServerStream<MessageInitShape<M['input']>, Streamed<M, S>>
+      : RpcCall<M>
+type Streamed<M extends DescMethod, S> = S extends { readonly gaps: 'yield' }
+  ? MessageShape<M['output']> | Gap
+  : MessageShape<M['output']>
 
 /** What is wrong with a spec, in the slot to change; `unknown` where nothing is. */
 export type RpcCheck<M extends DescMethod, S> = S extends { readonly paginate: Pager<infer I> }

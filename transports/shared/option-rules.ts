@@ -1,6 +1,6 @@
 import { idempotencyProfiles } from '../../src/core/call/idempotency.ts'
-import type { Declaration, OperationInfo } from '../../src/core/call/operation.ts'
-import { has, oneOf, orFalse, takes } from '../../src/core/options.ts'
+import type { Declaration, OperationInfo, ResumeSpec } from '../../src/core/call/operation.ts'
+import { callable, has, object, oneOf, orFalse, takes } from '../../src/core/options.ts'
 import { retryOption } from '../../src/core/retry/options.ts'
 
 /** What makes a credential, or `false` for none. */
@@ -44,7 +44,25 @@ export const isDeclaration = /* @__PURE__ */ has('declare') as (value: unknown) 
 /** What `stopWith()` makes. */
 export const stopRule = /* @__PURE__ */ takes('what stopWith() makes', isDeclaration)
 
-/** Lets what stands in the place of an option change the operation. */
-export function declare(info: OperationInfo, ...options: readonly unknown[]): OperationInfo {
-  return options.reduce<OperationInfo>((made, option) => (isDeclaration(option) ? option.declare(made) : made), info)
+/** How a stream goes on. */
+export const resumeRule = /* @__PURE__ */ object('{ cursor, apply }, or what continueWith() makes', {
+  cursor: callable,
+  apply: callable,
+  hold: /* @__PURE__ */ takes('what hold() makes', isDeclaration),
+  declare: callable,
+})
+
+/** The run-time half of a `resume` with functions of its own; nothing for any other. */
+export function resumeOf(resume: unknown): { readonly resume?: ResumeSpec } {
+  return has('apply')(resume) ? { resume: resume as ResumeSpec } : {}
+}
+
+/** Lets what stands in the place of options change the operation. */
+export function declare(
+  info: OperationInfo,
+  spec: { readonly resume?: unknown; readonly stop?: unknown },
+): OperationInfo {
+  const { resume, stop } = spec
+  const declared = [resume, (resume as Partial<ResumeSpec> | undefined)?.hold, stop]
+  return declared.reduce<OperationInfo>((made, each) => (isDeclaration(each) ? each.declare(made) : made), info)
 }

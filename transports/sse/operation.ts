@@ -55,7 +55,7 @@ type Schemas = Readonly<Record<string, Schema<any, any>>>
 export function defineEvents<O extends Operation<any, any>>(path: string, map: Schemas, spec: EventsSpec = {}): O {
   const template = new PathTemplate(path)
   checkEvents(path, map, spec)
-  const { method = 'GET', via = 'sse', resume = method === 'GET', stop } = spec
+  const { method = 'GET', via = 'sse', resume = method === 'GET' } = spec
   const name = `${method} ${path}`
   const encodeInput = inputReader(method, template.names, spec, { operation: { name, protocol: 'sse', via } })
   const schemas = new Map(Object.entries(map).filter(([, schema]) => validating(schema)))
@@ -70,12 +70,12 @@ export function defineEvents<O extends Operation<any, any>>(path: string, map: S
     binding,
     ...(spec.shape === 'nested' && { headersOf }),
     isResumable: resume === true || resume === 'get' || (isDeclaration(resume) && method === 'GET'),
-    ...(typeof resume === 'object' && 'apply' in resume ? { ...declared(resume, encodeInput) } : { encodeInput }),
+    ...(typeof resume === 'object' && resume.apply ? { ...declared(resume, encodeInput) } : { encodeInput }),
     ...(schemas.size > 0 && { decodeOutput: decoderOf(schemas) }),
     streaming: receiving,
     ...pick(spec, ['cursors', 'gaps', 'retry', 'opening', 'auth', 'validate']),
   }
-  return defineOperation<O>(declare(info, resume, stop))
+  return defineOperation<O>(declare(info, spec))
 }
 
 /** Validates the data of an event by the schema of its type. */

@@ -11,12 +11,20 @@ import {
   object,
   oneOf,
   type RulesOf,
+  takes,
   text,
   wrongOption,
 } from '../../src/core/options.ts'
 import { openingOption } from '../../src/core/resume/options.ts'
-import { defineStream } from '../../src/core/stream/duplex.ts'
-import { idempotencyRule, operationRules, schemaRule } from '../shared/option-rules.ts'
+import { duplexing } from '../../src/core/stream/duplex.ts'
+import {
+  declare,
+  idempotencyRule,
+  isDeclaration,
+  operationRules,
+  schemaRule,
+  stopRule,
+} from '../shared/option-rules.ts'
 import type { StreamSpec } from '../socket/session/channel-queue.ts'
 import type { ChannelSpec, RequestSpec } from './types.ts'
 
@@ -38,6 +46,8 @@ const channelRules: RulesOf<ChannelSpec> = {
   receive: schemaRule,
   gaps: /* @__PURE__ */ oneOf('fail', 'yield'),
   opening: openingOption,
+  resume: /* @__PURE__ */ takes('what continueWith() makes', isDeclaration),
+  stop: stopRule,
   recover: flag,
   resume: /* @__PURE__ */ object('{ cursor }', { cursor: callable }),
   cursors: /* @__PURE__ */ oneOf('offset', 'opaque'),
@@ -92,7 +102,7 @@ export function defineChannel<O extends Operation<any, any>>(name: string, spec:
   const stream = { isRecoverable: recover, ids: cursors, overflow, maxQueued }
   const sendSchema = validating(send)
   const receiveSchema = validating(receive)
-  return defineStream<O>({
+  const info: OperationInfo = {
     name: label,
     protocol: 'websocket',
     via,
@@ -105,8 +115,10 @@ export function defineChannel<O extends Operation<any, any>>(name: string, spec:
     ...(resume && { resume: { ...resume, apply: same } }),
     ...(sendSchema && { encodeMessage: (message, check) => check(sendSchema, message) }),
     ...(receiveSchema && { decodeOutput: (message, check) => check(receiveSchema, message) }),
+    streaming: duplexing,
     ...optional({ gaps, retry, opening, auth, validate }),
-  })
+  }
+  return defineOperation<O>(declare(info, spec))
 }
 
 /** The cursor of a channel travels beside its input. */

@@ -5,6 +5,14 @@ import type { Operation } from '../../src/core/call/operation.ts'
 import type { Schema } from '../../src/core/call/schema.ts'
 import type { Transport } from '../../src/core/call/transport.ts'
 import type { OutboxOptions } from '../../src/core/outbox/outbox.ts'
+import type {
+  AnyContinuation,
+  AnyStop,
+  Continuable,
+  OtherVia,
+  PlaceCheck,
+  StoppableChannel,
+} from '../../src/core/resume/continuation.ts'
 import type { OpeningOptions } from '../../src/core/resume/options.ts'
 import type { RetryOptions } from '../../src/core/retry/options.ts'
 import type { Gap } from '../../src/core/stream/gap.ts'
@@ -43,6 +51,10 @@ export interface ChannelSpec {
   readonly receive?: Schema<any, any>
   /** Lost messages: an item that `isGap` recognises, or the end of the stream. @defaultValue 'fail' */
   readonly gaps?: 'fail' | 'yield'
+  /** The operation that the stream goes on by after a drop: made by `continueWith()`. @defaultValue the channel itself */
+  readonly resume?: AnyContinuation
+  /** How the server is told that the caller has had enough: made by `stopWith()`; the channel then has `stop()`. @defaultValue it is not */
+  readonly stop?: AnyStop
   /** Whether the server's ids are used to continue after a drop. @defaultValue true */
   readonly recover?: boolean
   /**
@@ -119,11 +131,15 @@ type ReceiveOf<S> = S extends { readonly receive: Schema<any, infer O> } ? O : u
 type ItemOf<S> = S extends { readonly gaps: 'yield' } ? ReceiveOf<S> | Gap : ReceiveOf<S>
 type OutputOf<S> = S extends { readonly output: Schema<any, infer O> } ? O : unknown
 
+type ChannelOf<In, S> = S extends { readonly stop: AnyStop }
+  ? StoppableChannel<In, SendOf<S>, ItemOf<S>>
+  : Channel<In, SendOf<S>, ItemOf<S>>
+
 /** Declares a channel; see `channel`. */
 export type ChannelBuilder = <const P extends string, const S extends ChannelSpec = {}>(
   name: P,
-  spec?: S,
-) => Operation<ViaOf<S>, Channel<FlatIn<P, S>, SendOf<S>, ItemOf<S>>>
+  spec?: S & Continuable<FlatIn<P, S>, ReceiveOf<S>, never> & PlaceCheck<FlatIn<P, S>, S>,
+) => Operation<ViaOf<S> | OtherVia<S>, ChannelOf<FlatIn<P, S>, S>>
 
 /** Declares a request; see `request`. */
 export type RequestBuilder = <const P extends string, const S extends RequestSpec = {}>(

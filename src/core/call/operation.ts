@@ -3,7 +3,7 @@ import type { OutboxOptions } from '../outbox/outbox.ts'
 import type { OpeningOptions } from '../resume/options.ts'
 import type { RetryOptions } from '../retry/options.ts'
 import type { CallOptions } from './call-options.ts'
-import type { ServerStream, Unary } from './call-types.ts'
+import type { Channel, ServerStream, Unary } from './call-types.ts'
 import type { IdempotencyOption } from './idempotency.ts'
 import type { Schema } from './schema.ts'
 
@@ -209,6 +209,10 @@ export function adapt<V extends string, I, O, I2 = I, O2 = O>(
   operation: Operation<V, ServerStream<I, O>>,
   by: { readonly input?: (input: I2) => I; readonly output?: (message: O) => O2 },
 ): Operation<V, ServerStream<I2, O2>>
+export function adapt<V extends string, I, S, O, I2 = I, O2 = O>(
+  operation: Operation<V, Channel<I, S, O>>,
+  by: { readonly input?: (input: I2) => I; readonly output?: (message: O) => O2 },
+): Operation<V, Channel<I2, S, O2>>
 export function adapt(
   operation: unknown,
   by: { readonly input?: (input: any) => unknown; readonly output?: (message: any) => unknown },

@@ -1,5 +1,5 @@
 import type { CallOptions } from '../call/call-options.ts'
-import type { ServerStream, Stream } from '../call/call-types.ts'
+import type { Args, Duplex, Stream } from '../call/call-types.ts'
 import type { Declaration } from '../call/operation.ts'
 import type { Place } from './place.ts'
 
@@ -8,11 +8,14 @@ declare const stopped: unique symbol
 
 /** What `continueWith()` makes, whatever the operation that declares it. */
 export interface AnyContinuation extends Declaration {
+  /** No `{ cursor, apply }`: the compiler tells the two apart by this. */
+  readonly apply?: undefined
   readonly [continued]: { readonly via: string }
 }
 
 /** What `continueWith()` makes: `V` is the transport that it needs, `In` and `Message` are those of the operation that declares it. */
 export interface Continuation<V extends string, In, Message> extends Declaration {
+  readonly apply?: undefined
   // A method, so that a function which names a part of the input only fits, too; the builder checks the whole.
   readonly [continued]: { readonly via: V; place(place: Place<In, Message>): void }
 }
@@ -65,7 +68,12 @@ export interface StoppableStream<Message> extends Stream<Message> {
   stop(options?: CallOptions): Promise<void>
 }
 
+/** Both ways, with a server that can be told to stop. */
+export interface StoppableChannel<In, Send, Receive> {
+  (...args: Args<In>): StoppableStream<Receive> & Duplex<Send, Receive>
+}
+
 /** Many messages from a server that can be told to stop. */
 export interface StoppableServerStream<In, Message> {
-  (...args: Parameters<ServerStream<In, Message>>): StoppableStream<Message>
+  (...args: Args<In>): StoppableStream<Message>
 }

@@ -8,7 +8,7 @@ import type { Item, Reply, StreamReply, Tap } from '../call/reply.ts'
 import { CallError, failureOf, isAnyCallError } from '../errors/error.ts'
 import type { Failure } from '../errors/failure.ts'
 import { guard } from '../guard.ts'
-import { callable, flag, object, type RulesOf, wrongOption } from '../options.ts'
+import { callable, flag, has, type RulesOf, takes, wrongOption } from '../options.ts'
 import type { Continuity } from '../stream/state.ts'
 import { opensFirst, type Streaming } from '../stream/streaming.ts'
 import type { Continuation } from './continuation.ts'
@@ -37,7 +37,7 @@ type Mapped = (place: Place<any, any>) => unknown
 const rules: RulesOf<ContinueOptions<never>> = {
   cursor: callable,
   until: callable,
-  hold: /* @__PURE__ */ object('what hold() makes', { start: callable }),
+  hold: /* @__PURE__ */ takes('what hold() makes', /* @__PURE__ */ has('start')),
   replays: flag,
 }
 

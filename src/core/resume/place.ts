@@ -1,5 +1,5 @@
-import type { StreamHead } from '../call/call-types.ts'
 import type { CallOptions } from '../call/call-options.ts'
+import type { StreamHead } from '../call/call-types.ts'
 import type { Item, MessageSource } from '../call/reply.ts'
 import type { Scope } from '../call/scope.ts'
 

@@ -67,7 +67,11 @@ export function poll(operation: unknown, options: AnyPoll): never {
   const missing = (['messages', 'cursor', 'apply'] as const).find((name) => typeof options[name] !== 'function')
   if (missing) return refuse(`${missing} takes a function`)
   const open = (call: Call) => new Polling(call, list, options).open()
-  const streaming: Streaming = { ...receiving, resume: (call, _next, resume) => receiving.resume(call, open, resume), open }
+  const streaming: Streaming = {
+    ...receiving,
+    resume: (call, _next, resume) => receiving.resume(call, open, resume),
+    open,
+  }
   const { via, protocol, isIdempotent } = list
   const { cursor, apply } = options
   const info: OperationInfo = {
@@ -136,9 +140,10 @@ class Polling {
     try {
       for (let waitMs: number | undefined = firstMs; waitMs !== undefined && !this.#isLeft; ) {
         await sleep(waitMs, scope)
-        if (this.#isPaused) await new Promise<void>((resolve) => {
-          this.#resume = resolve
-        })
+        if (this.#isPaused)
+          await new Promise<void>((resolve) => {
+            this.#resume = resolve
+          })
         if (this.#isLeft || scope.isOver) return
         ;({ waitMs } = await this.#poll())
       }
@@ -152,7 +157,8 @@ class Polling {
     const { messages, until, everyMs = 1000, cursor, apply } = this.#options
     const call = this.#call
     const { clock, callable: callableOf } = call.scope.services
-    const input = this.#after === undefined ? call.input : this.#ask('apply', () => apply(call.input, this.#after as string))
+    const input =
+      this.#after === undefined ? call.input : this.#ask('apply', () => apply(call.input, this.#after as string))
     const { context, deadline, timeoutMs, headers } = call.options
     const list = callableOf?.(this.#list) as Unary<any, unknown>
     const startedAt = clock.now()

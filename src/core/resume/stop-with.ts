@@ -222,8 +222,9 @@ class Stopping {
     const place = this.#place
     const at = place.at(place.source?.cursor)
     if ((info.streaming as Streaming).isContinued) return at
-    const { convert } = this.#scope.services.planOf?.(info) as Plan
-    const read = async (message: unknown) => (convert && message !== undefined ? await convert(message) : message)
+    const plan = this.#scope.services.planOf?.(info) as Plan | undefined
+    const read = async (message: unknown) =>
+      message === undefined ? message : ((await plan?.convert?.(message)) ?? message)
     return { ...at, first: await read(at.first), last: await read(at.last) } as never
   }
 

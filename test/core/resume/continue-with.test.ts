@@ -250,7 +250,10 @@ describe('continueWith', () => {
     const { server, client } = await setup()
     cutting(server, 2, { after: 1, how: 'end' })
     const plain = { ...map }
-    const bare = events('/responses/{id}', plain, { query: type<{ starting_after?: string | undefined }>(), resume: false })
+    const bare = events('/responses/{id}', plain, {
+      query: type<{ starting_after?: string | undefined }>(),
+      resume: false,
+    })
     const counted = events('/responses', plain, {
       method: 'POST',
       body: type<Prompt>(),

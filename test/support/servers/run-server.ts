@@ -8,6 +8,8 @@ export interface Run {
   readonly events: RunEvent[]
   isOver: boolean
   isStopped: boolean
+  /** Nobody can ask for it any more. */
+  isForgotten?: boolean
 }
 
 export interface RunEvent {
