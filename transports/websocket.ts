@@ -9,7 +9,14 @@ import type {
 } from './websocket/types.ts'
 
 export type { OutboxOptions } from '../src/core/outbox/outbox.ts'
-export type { AnyContinuation, AnyStop, Continuable, OtherVia, PlaceCheck } from '../src/core/resume/continuation.ts'
+export type {
+  AnyContinuation,
+  AnyStop,
+  Continuable,
+  OtherVia,
+  PlaceCheck,
+  StoppableChannel,
+} from '../src/core/resume/continuation.ts'
 export { type Conflation, conflate, type OverflowPolicy } from '../src/core/stream/overflow.ts'
 export { type CloseCodes, classifyClose } from './socket/close-codes.ts'
 export type { SocketEnd, WebSocketClass, WebSocketLike } from './socket/driver/driver.ts'
@@ -35,6 +42,7 @@ export { type PlainJsonOptions, plainJson } from './websocket/plain-json.ts'
 export type {
   ChannelBuilder,
   ChannelSpec,
+  CursorIn,
   RequestBuilder,
   RequestSpec,
   WebSocketTransport,

@@ -1,13 +1,4 @@
-import {
-  type Client,
-  continueWith,
-  createClient,
-  hold,
-  type Operation,
-  type ServerStream,
-  type Stream,
-  type,
-} from 'polywire'
+import { type Client, continueWith, createClient, hold, type Stream, type } from 'polywire'
 import { events, sseTransport } from 'polywire/sse'
 import { expect } from 'vitest'
 import { manualClock } from './manual-clock.ts'
@@ -19,7 +10,8 @@ import { type Run, type RunEvent, RunServer, type Shape } from './servers/run-se
 interface Kind {
   readonly shape: Shape
   readonly make: (run: Run, random: () => number) => RunEvent[]
-  /** Messages each run brings. */
+  /** A connection is cut after fewer events than this. @defaultValue 40 */
+  readonly within?: number
   readonly open: (client: Client<'sse'>, call: number) => Stream<any>
   /** What of a stream counts: each once, in order. */
   readonly read: (seen: unknown[], message: any) => unknown[]
@@ -148,6 +140,8 @@ export const kinds = {
     expected: numbers(size),
   },
   'a resumable chat': {
+    // Each connection begins with the first event.
+    within: 150,
     shape: chat,
     make: () => chatParts(size - 4),
     open: (client, call) => client.call(startChat, { id: `chat_${call}` }),
@@ -192,7 +186,7 @@ export async function soakContinue(name: keyof typeof kinds, drops: number, seed
   server.make = (run) => kind.make(run, random)
   server.cut = () => {
     if (server.drops >= drops) return undefined
-    return { after: Math.floor(random() ** 2 * 40), how: random() < 0.5 ? 'reset' : 'torn' }
+    return { after: Math.floor(random() ** 2 * (kind.within ?? 40)), how: random() < 0.5 ? 'reset' : 'torn' }
   }
   const clock = manualClock()
   const client = createClient({

@@ -1,9 +1,9 @@
 import type { Call } from '../../src/core/call/call.ts'
-import { defineOperation, type Operation, type OperationInfo, type ResumeSpec } from '../../src/core/call/operation.ts'
+import { defineOperation, type Operation, type OperationInfo } from '../../src/core/call/operation.ts'
 import type { Reply } from '../../src/core/call/reply.ts'
 import { type Schema, validating } from '../../src/core/call/schema.ts'
 import type { CallError } from '../../src/core/errors/error.ts'
-import { oneOf, type RulesOf, takes } from '../../src/core/options.ts'
+import { either, oneOf, type RulesOf, takes } from '../../src/core/options.ts'
 import { openingOption } from '../../src/core/resume/options.ts'
 import { receiving } from '../../src/core/stream/streaming.ts'
 import type { HttpEngine, HttpHead, HttpRequest } from '../http/contract.ts'
@@ -12,7 +12,7 @@ import { toEvent } from '../http/event-stream/event-stream.ts'
 import { headersOf, inputReader } from '../http/input.ts'
 import { PathTemplate, type UrlTemplate } from '../http/path.ts'
 import { type AnySpec, checkSpec, inputRules } from '../http/spec.ts'
-import { declare, isDeclaration, isSchema, pick, schemaWords, stopRule } from '../shared/option-rules.ts'
+import { declare, isDeclaration, isSchema, pick, resumeRule, schemaWords, stopRule } from '../shared/option-rules.ts'
 import type { EventsSpec } from './types.ts'
 
 /** What the events of one stream mean. */
@@ -136,7 +136,7 @@ const rules: RulesOf<EventsSpec> = {
   until: /* @__PURE__ */ takes('the name of an event, or a function of one', (value) =>
     typeof value === 'string' ? value !== '' : typeof value === 'function',
   ),
-  resume: /* @__PURE__ */ takes("true, false, 'get', { cursor, apply }, or continueWith(…)", isResume),
+  resume: /* @__PURE__ */ either(/* @__PURE__ */ oneOf(true, false, 'get'), resumeRule),
   stop: stopRule,
   cursors: /* @__PURE__ */ oneOf('opaque', 'offset'),
   gaps: /* @__PURE__ */ oneOf('fail', 'yield'),
@@ -158,10 +158,4 @@ function checkEvents(path: string, map: unknown, spec: EventsSpec): void {
     if (!isSchema(schema)) refuse(`'${name}' takes ${schemaWords}`)
   if (spec?.body && spec.method !== 'POST') refuse("a body needs method: 'POST'")
   checkSpec('events', path, spec?.method ?? 'GET', spec as AnySpec, rules)
-}
-
-function isResume(resume: unknown): boolean {
-  if (typeof resume === 'boolean' || resume === 'get' || isDeclaration(resume)) return true
-  const { cursor, apply } = (resume ?? {}) as Partial<ResumeSpec>
-  return typeof cursor === 'function' && typeof apply === 'function'
 }

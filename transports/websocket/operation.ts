@@ -11,7 +11,6 @@ import {
   object,
   oneOf,
   type RulesOf,
-  takes,
   text,
   wrongOption,
 } from '../../src/core/options.ts'
@@ -26,7 +25,7 @@ import {
   stopRule,
 } from '../shared/option-rules.ts'
 import type { StreamSpec } from '../socket/session/channel-queue.ts'
-import type { ChannelSpec, RequestSpec } from './types.ts'
+import type { ChannelSpec, CursorIn, RequestSpec } from './types.ts'
 
 /** What the transport needs to know of an operation. */
 export type WebSocketBinding =
@@ -46,10 +45,9 @@ const channelRules: RulesOf<ChannelSpec> = {
   receive: schemaRule,
   gaps: /* @__PURE__ */ oneOf('fail', 'yield'),
   opening: openingOption,
-  resume: /* @__PURE__ */ takes('what continueWith() makes', isDeclaration),
   stop: stopRule,
   recover: flag,
-  resume: /* @__PURE__ */ object('{ cursor }', { cursor: callable }),
+  resume: /* @__PURE__ */ object('{ cursor }, or what continueWith() makes', { cursor: callable, declare: callable }),
   cursors: /* @__PURE__ */ oneOf('offset', 'opaque'),
   overflow: /* @__PURE__ */ either(
     /* @__PURE__ */ oneOf('error', 'drop-oldest', 'drop-newest'),
@@ -112,7 +110,7 @@ export function defineChannel<O extends Operation<any, any>>(name: string, spec:
     binding: { kind: 'channel', stream } satisfies WebSocketBinding,
     encodeInput: encoderOf(name, spec.input, { operation: { name: label, protocol: 'websocket', via } }),
     outbox: { maxAgeMs: 30_000, ...outbox, measure: sizeOf },
-    ...(resume && { resume: { ...resume, apply: same } }),
+    ...(resume && !isDeclaration(resume) && { resume: { ...(resume as CursorIn), apply: same } }),
     ...(sendSchema && { encodeMessage: (message, check) => check(sendSchema, message) }),
     ...(receiveSchema && { decodeOutput: (message, check) => check(receiveSchema, message) }),
     streaming: duplexing,

@@ -39,6 +39,11 @@ export interface WebSocketTransport extends Transport<'websocket'> {
   readonly origin: string
 }
 
+/** Where a message has its cursor. */
+export interface CursorIn {
+  readonly cursor: (message: any) => string | number | undefined
+}
+
 /** What may be said of one channel. */
 export interface ChannelSpec {
   /** The key of its transport. @defaultValue 'websocket' */
@@ -51,19 +56,17 @@ export interface ChannelSpec {
   readonly receive?: Schema<any, any>
   /** Lost messages: an item that `isGap` recognises, or the end of the stream. @defaultValue 'fail' */
   readonly gaps?: 'fail' | 'yield'
-  /** The operation that the stream goes on by after a drop: made by `continueWith()`. @defaultValue the channel itself */
-  readonly resume?: AnyContinuation
   /** How the server is told that the caller has had enough: made by `stopWith()`; the channel then has `stop()`. @defaultValue it is not */
   readonly stop?: AnyStop
   /** Whether the server's ids are used to continue after a drop. @defaultValue true */
   readonly recover?: boolean
   /**
    * The cursor in a message, where it is not the server's id of it: what the channel continues after, and what `failover`
-   * compares with the cursors of other routes.
+   * compares with the cursors of other routes; or the operation that it goes on by after a drop, made by `continueWith()`.
    *
-   * @defaultValue the server's ids
+   * @defaultValue the server's ids, and the channel itself
    */
-  readonly resume?: { readonly cursor: (message: any) => string | number | undefined }
+  readonly resume?: CursorIn | AnyContinuation
   /**
    * What ids are: consecutive numbers, which tell repeats and gaps at any time, or opaque.
    *
@@ -138,7 +141,7 @@ type ChannelOf<In, S> = S extends { readonly stop: AnyStop }
 /** Declares a channel; see `channel`. */
 export type ChannelBuilder = <const P extends string, const S extends ChannelSpec = {}>(
   name: P,
-  spec?: S & Continuable<FlatIn<P, S>, ReceiveOf<S>, never> & PlaceCheck<FlatIn<P, S>, S>,
+  spec?: S & Continuable<FlatIn<P, S>, ReceiveOf<S>, CursorIn> & PlaceCheck<FlatIn<P, S>, S>,
 ) => Operation<ViaOf<S> | OtherVia<S>, ChannelOf<FlatIn<P, S>, S>>
 
 /** Declares a request; see `request`. */

@@ -8,7 +8,6 @@ import { guard } from '../guard.ts'
 import { callable, notNegative, type RulesOf, wrongOption } from '../options.ts'
 import { Source } from '../stream/source.ts'
 import { receiving, type Streaming } from '../stream/streaming.ts'
-import { sleep } from '../time/bounded.ts'
 
 /** How a list becomes a stream. */
 export interface PollOptions<In, Out, Message> {
@@ -98,7 +97,7 @@ class Polling {
   readonly #source: Source
   #after: string | undefined
   #isLeft = false
-  #resume: (() => void) | undefined
+  #wake: (() => void) | undefined
   #isPaused = false
 
   constructor(call: Call, list: OperationInfo, options: AnyPoll) {
@@ -139,11 +138,8 @@ class Polling {
     const { scope } = this.#call
     try {
       for (let waitMs: number | undefined = firstMs; waitMs !== undefined && !this.#isLeft; ) {
-        await sleep(waitMs, scope)
-        if (this.#isPaused)
-          await new Promise<void>((resolve) => {
-            this.#resume = resolve
-          })
+        await this.#wait(waitMs)
+        while (this.#isPaused && !this.#isLeft) await this.#wait(Number.POSITIVE_INFINITY)
         if (this.#isLeft || scope.isOver) return
         ;({ waitMs } = await this.#poll())
       }
@@ -182,14 +178,26 @@ class Polling {
     return guard(`the ${what} function of poll()`, run, this.#call, { phase: 'stream', sent: 'yes' })
   }
 
+  /** Until the time has come, or the reader has left or caught up. */
+  #wait(waitMs: number): Promise<void> {
+    const { clock } = this.#call.scope.services
+    return new Promise((resolve) => {
+      const timer = waitMs === Number.POSITIVE_INFINITY ? undefined : clock.setTimer(resolve, waitMs)
+      this.#wake = () => {
+        timer?.clear()
+        resolve()
+      }
+    })
+  }
+
   #leave(): void {
     this.#isLeft = true
-    this.#goOn()
+    this.#wake?.()
   }
 
   #goOn(): void {
     this.#isPaused = false
-    this.#resume?.()
+    this.#wake?.()
   }
 }
 

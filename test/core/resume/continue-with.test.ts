@@ -1,13 +1,8 @@
 import {
-  adapt,
   type ClientOptions,
   continueWith,
   createClient,
-  hold,
   isGap,
-  type Operation,
-  poll,
-  type ServerStream,
   type Stream,
   stopWith,
   type TelemetryEvent,
