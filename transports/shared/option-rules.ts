@@ -1,6 +1,6 @@
 import { idempotencyProfiles } from '../../src/core/call/idempotency.ts'
 import type { Declaration, OperationInfo, ResumeSpec } from '../../src/core/call/operation.ts'
-import { has, oneOf, orFalse, takes } from '../../src/core/options.ts'
+import { anything, callable, has, object, oneOf, orFalse, takes } from '../../src/core/options.ts'
 import { retryOption } from '../../src/core/retry/options.ts'
 
 /** What makes a credential, or `false` for none. */
@@ -44,18 +44,17 @@ export const isDeclaration = /* @__PURE__ */ has('declare') as (value: unknown) 
 /** What `stopWith()` makes. */
 export const stopRule = /* @__PURE__ */ takes('what stopWith() makes', isDeclaration)
 
-const canApply = /* @__PURE__ */ has('apply')
-const hasCursor = /* @__PURE__ */ has('cursor')
-
-/** Whether a value says how a stream goes on. */
-export const isResume = (value: unknown): boolean => isDeclaration(value) || (hasCursor(value) && canApply(value))
-
 /** How a stream goes on. */
-export const resumeRule = /* @__PURE__ */ takes('{ cursor, apply }, or what continueWith() makes', isResume)
+export const resumeRule = /* @__PURE__ */ object('{ cursor, apply }, or what continueWith() makes', {
+  cursor: callable,
+  apply: callable,
+  hold: anything,
+  declare: callable,
+})
 
 /** The run-time half of a `resume` with functions of its own; nothing for any other. */
 export function resumeOf(resume: unknown): { readonly resume?: ResumeSpec } {
-  return canApply(resume) ? { resume: resume as ResumeSpec } : {}
+  return has('apply')(resume) ? { resume: resume as ResumeSpec } : {}
 }
 
 /** Lets what stands in the place of options change the operation. */
