@@ -20,7 +20,8 @@ export { type Multipart, type MultipartFile, type MultipartValue, multipart } fr
 export type { QueryStyle } from './http/query.ts'
 export { type JsonLinesBuilder, type JsonLinesSpec, jsonLines } from './rest/json-lines.ts'
 export { method, query } from './rest/method.ts'
-export { openapi } from './rest/openapi.ts'
+export { type OpenApiStreams, openapi } from './rest/openapi.ts'
+export type { ApiEvent, ApiStreamBuilder, ApiStreamSpec } from './rest/openapi-stream-types.ts'
 export type { ApiSpec, OpenApi, OpenApiCall, OpenApiNestedCall } from './rest/openapi-types.ts'
 export type {
   MethodBuilder,

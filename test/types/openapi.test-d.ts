@@ -1,7 +1,8 @@
 /** `openapi()` over a small description and over GitHub's. It passes when it compiles; nothing here runs. */
 import type { paths as GitHub } from '@octokit/openapi-types'
-import { createClient, isCallError } from 'polywire'
-import { openapi, restTransport } from 'polywire/rest'
+import { createClient, isCallError, isGap } from 'polywire'
+import { jsonLines, openapi, restTransport } from 'polywire/rest'
+import { events, sseTransport } from 'polywire/sse'
 import type { components, paths as Petstore } from './petstore.d.ts'
 
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
@@ -210,4 +211,74 @@ export async function github() {
   await api.repo({ owner: 'o' })
   // @ts-expect-error no such path
   github.get('/repos/{owner}')
+}
+
+interface Streams {
+  '/runs/{id}/events': {
+    get: {
+      parameters: { path: { id: string }; query?: { after?: number } }
+      responses: {
+        200: {
+          content: {
+            'text/event-stream':
+              | { event: 'token'; data: { text: string } }
+              | { event: 'done'; data?: '[DONE]' }
+              | { data: number }
+          }
+        }
+        404: Body<{ message: string }>
+      }
+    }
+  }
+  '/chat': {
+    post: {
+      requestBody: Body<{ q: string }>
+      responses: { 200: { content: { 'application/json': 1; 'text/event-stream': { delta: string } } } }
+    }
+  }
+  '/untyped': { get: { responses: { 200: { content: { 'text/event-stream': unknown } } } } }
+  '/rows': {
+    get: { responses: { 200: { content: { 'application/x-ndjson': { id: number } } } } }
+    post: { requestBody: Body<{ q: string }>; responses: { 200: { content: { 'application/jsonl': { id: number } } } } }
+  }
+  '/plain': { get: { responses: { 200: Body<1> } } }
+}
+
+export async function streams() {
+  const ai = openapi<Streams>({ events, jsonLines })
+  const both = createClient({
+    transports: {
+      rest: restTransport({ baseUrl: 'https://api.example.com' }),
+      sse: sseTransport({ baseUrl: 'https://api.example.com' }),
+    },
+  })
+  const api = both.bind({
+    watch: ai.stream.get('/runs/{id}/events', { until: 'done' }),
+    chat: ai.stream.post('/chat', { until: ({ data }) => data === '[DONE]' }),
+    untyped: ai.stream.get('/untyped'),
+    rows: ai.stream.post('/rows', { format: 'jsonl' }),
+    gaps: ai.stream.get('/rows', { format: 'jsonl', gaps: 'yield' }),
+  })
+  for await (const event of api.watch({ id: 'a', after: 1 })) {
+    if (event.type === 'token') same<typeof event.data, { text: string }>(true)
+    if (event.type === 'message') same<typeof event.data, number>(true)
+    // @ts-expect-error no such event
+    if (event.type === 'other') return
+  }
+  for await (const event of api.chat({ q: 'hi' })) same<typeof event.data, { delta: string }>(true)
+  for await (const event of api.untyped()) same<typeof event.data, unknown>(true)
+  for await (const row of api.rows({ q: 'x' })) same<typeof row, { id: number }>(true)
+  for await (const row of api.gaps()) if (!isGap(row)) same<typeof row, { id: number }>(true)
+  // @ts-expect-error 'id' is required
+  api.watch({})
+  // @ts-expect-error this client has no 'sse'
+  client.bind({ watch: ai.stream.get('/runs/{id}/events') })
+  // @ts-expect-error this is a stream of JSON Lines: write format: 'jsonl'
+  ai.stream.get('/rows')
+  // @ts-expect-error the description has no stream there
+  ai.stream.get('/plain')
+  // @ts-expect-error the description has no JSON Lines there
+  ai.stream.post('/chat', { format: 'jsonl' })
+  // @ts-expect-error no such path for this method
+  ai.stream.post('/untyped')
 }

@@ -2,6 +2,7 @@ import type { Args, Fails, UnaryResult } from '../../src/core/call/call-types.ts
 import type { Operation } from '../../src/core/call/operation.ts'
 import type { BlobLike } from '../http/bytes.ts'
 import type { AddTo, Flat, OrNoInput, ViaOf } from '../http/input-types.ts'
+import type { ApiStreamBuilder } from './openapi-stream-types.ts'
 
 // Types over what openapi-typescript generates. Nothing is resolved before it is used: GitHub's description holds 1,223
 // operations, and a contract of all of them must stay cheap to check, to print and to emit.
@@ -44,9 +45,9 @@ type Plain<B> = B extends readonly unknown[] | string | number | boolean | null 
 type ApiFlatBody<Op> =
   | Plain<ApiBody<Op>>
   | (Op extends { requestBody: unknown } ? never : {} extends Plain<ApiBody<Op>> ? never : {})
-type ApiIn<Op> = OrNoInput<Flat<ApiParams<Op, 'path'> & ApiParams<Op, 'query'> & ApiFlatBody<Op>>>
+export type ApiIn<Op> = OrNoInput<Flat<ApiParams<Op, 'path'> & ApiParams<Op, 'query'> & ApiFlatBody<Op>>>
 type Maybe<K extends string, V> = [keyof V] extends [never] ? {} : AddTo<{}, K, V>
-type ApiNestedIn<Op> = Flat<
+export type ApiNestedIn<Op> = Flat<
   Maybe<'params', ApiParams<Op, 'path'>> &
     Maybe<'query', ApiParams<Op, 'query'>> &
     Maybe<'headers', ApiParams<Op, 'header'>> &
@@ -58,9 +59,9 @@ type ApiNestedIn<Op> = Flat<
 >
 
 type Ok = 200 | 201 | 202 | 203 | 204 | 205 | 206 | 207 | 208 | 226 | '2XX'
-type Responses<Op> = Op extends { responses: infer R } ? R : {}
+export type Responses<Op> = Op extends { responses: infer R } ? R : {}
 /** Where no success is named, `default` is the reply. */
-type OkOf<R> = [keyof R & Ok] extends [never] ? keyof R & 'default' : keyof R & Ok
+export type OkOf<R> = [keyof R & Ok] extends [never] ? keyof R & 'default' : keyof R & Ok
 type BodyOf<R> = R extends { content: infer C } ? ([C] extends [never] ? undefined : Json<C>) : undefined
 type ApiOut<Op> = BodyOf<Responses<Op>[OkOf<Responses<Op>>]>
 type ApiReply<Op> = {
@@ -85,7 +86,7 @@ export interface ApiSpec {
 }
 
 /** What a declaration must add because the types are gone at run time; `unknown` for most operations. */
-type ApiNeeds<Op, V> = [ApiClash<Op>] extends [never]
+export type ApiNeeds<Op, V> = [ApiClash<Op>] extends [never]
   ? V extends 'get' | 'head'
     ? unknown
     : V extends 'delete'
@@ -130,8 +131,8 @@ type ApiClash<Op> = [Plain<ApiBody<Op>>] extends [never]
   :
       | (keyof ApiParams<Op, 'path'> & (keyof ApiParams<Op, 'query'> | Keys<Plain<ApiBody<Op>>>))
       | (keyof ApiParams<Op, 'query'> & Keys<Plain<ApiBody<Op>>>)
-type ApiCheck<Needs, S> = Meets<S, Needs> extends true ? unknown : MustDeclare<Needs>
-type PathsWith<Paths, V extends string> = {
+export type ApiCheck<Needs, S> = Meets<S, Needs> extends true ? unknown : MustDeclare<Needs>
+export type PathsWith<Paths, V extends string> = {
   [P in keyof Paths]: Paths[P] extends { readonly [v in V]: object } ? P : never
 }[keyof Paths]
 
@@ -156,4 +157,9 @@ export interface OpenApi<Paths> {
   readonly del: ApiBuilder<Paths, 'delete'>
   /** The same as `del`. */
   readonly delete: ApiBuilder<Paths, 'delete'>
+  /** Event streams and streams of JSON Lines, by the builders that `openapi()` was given. */
+  readonly stream: {
+    readonly get: ApiStreamBuilder<Paths, 'get'>
+    readonly post: ApiStreamBuilder<Paths, 'post'>
+  }
 }
