@@ -85,6 +85,7 @@ export type EventSourceOptions = EventSourceDefaults &
     readonly clock?: Clock | undefined
   }
 
+type Handler<E> = ((event: E) => unknown) | null
 type Listener<E> = ((event: E) => unknown) | { handleEvent(event: E): unknown } | null
 type ListenerOptions =
   | boolean
@@ -107,9 +108,11 @@ export interface EventSource extends PlatformEventTarget {
   readonly readyState: 0 | 1 | 2
   /** Of the last event; behind it the stream goes on. Empty where the server gives no ids. */
   readonly lastEventId: string
-  onopen: ((event: PlatformEvent) => unknown) | null
-  onmessage: ((event: PlatformMessageEvent) => unknown) | null
-  onerror: ((event: PlatformEvent & EventSourceErrorEvent) => unknown) | null
+  onopen: Handler<PlatformEvent>
+  onmessage: Handler<PlatformMessageEvent>
+  /** Read, it takes any event, so that the class fits where the platform's stands, whose events say less. */
+  get onerror(): Handler<any>
+  set onerror(handler: Handler<PlatformEvent & EventSourceErrorEvent>)
   addEventListener(type: 'open', listener: Listener<PlatformEvent>, options?: ListenerOptions): void
   addEventListener(
     type: 'error',

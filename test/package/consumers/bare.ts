@@ -1,9 +1,10 @@
 // The barest consumer: no DOM, no @types/node, no `lib: esnext.disposable`, `skipLibCheck` off.
 import { type CallError, createClient, isCallError, type, type Unary } from 'polywire'
 import { bearerAuth } from 'polywire/auth'
+import { EventSource } from 'polywire/event-source'
 import { createFetch } from 'polywire/fetch'
-import { get, post, restTransport } from 'polywire/rest'
-import { events, sseTransport } from 'polywire/sse'
+import { get, jsonLines, post, restTransport } from 'polywire/rest'
+import { durableStream, events, sseTransport } from 'polywire/sse'
 import * as testing from 'polywire/testing'
 import { channel, websocketTransport } from 'polywire/websocket'
 
@@ -57,3 +58,10 @@ export const find: Unary<{ id: number }, User> = api.users.get
 const face = createFetch({ origin: 'https://api.example.com', auth: bearerAuth('t') })
 export const answered: Promise<unknown> = face('https://api.example.com/a').then((response) => response)
 export const quick = face.with({ timeoutMs: 5 })
+
+// Without a platform's events they are as much as is needed.
+export const source = new EventSource('https://api.example.com/events')
+source.addEventListener('placed', ({ data }) => data)
+source.onerror = ({ error }) => codeOf(error)
+export const rows = jsonLines('/rows', type<User>())
+export const changes = durableStream('/streams/{id}', type<User>())

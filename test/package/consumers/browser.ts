@@ -1,5 +1,6 @@
 // A browser app: the DOM's own types fit where Polywire takes signals, headers and bodies.
 import { createClient, type } from 'polywire'
+import { createEventSource, EventSource as Source } from 'polywire/event-source'
 import { createFetch } from 'polywire/fetch'
 import { graphqlTransport, query } from 'polywire/graphql'
 import { grpcWebTransport } from 'polywire/grpc-web'
@@ -36,3 +37,8 @@ globalThis.fetch = createFetch(client).with({ timeoutMs: 5 })
 export const status = async (): Promise<number> =>
   (await asFetch('https://api.example.com/a', { method: 'POST' })).status
 export const cookies = async (): Promise<string[]> => (await face(new Request('https://a.test'))).headers.getSetCookie()
+
+// The class stands wherever the platform's stands.
+globalThis.EventSource = createEventSource(client)
+export const source: EventSource = new Source('/events', { withCredentials: true })
+source.onmessage = (event: MessageEvent) => event.data

@@ -1,5 +1,6 @@
 // A Node program: @types/node and no DOM.
 import { createClient, type } from 'polywire'
+import { createEventSource, EventSource } from 'polywire/event-source'
 import { createFetch } from 'polywire/fetch'
 import { graphqlTransport } from 'polywire/graphql'
 import { grpcWebTransport } from 'polywire/grpc-web'
@@ -27,3 +28,9 @@ globalThis.fetch = createFetch(client).with({ timeoutMs: 5 })
 export const status = async (): Promise<number> =>
   (await asFetch('https://api.example.com/a', { method: 'POST' })).status
 export const cookies = async (): Promise<string[]> => (await face(new Request('https://a.test'))).headers.getSetCookie()
+
+// Node has EventTarget and MessageEvent.
+export const source: EventTarget = new EventSource('https://api.example.com/events')
+export const latest = new Promise<MessageEvent>((resolve) => {
+  ;new (createEventSource(client))('https://api.example.com/events').addEventListener('message', resolve)
+})
