@@ -35,16 +35,21 @@ const units: readonly (readonly [RegExp, string])[] = [
   [/^failures$/, 'failures'],
   [/(Tokens|Cost)$/, 'tokens'],
   [/[wW]indow$/, 'messages'],
-  [/^deadline$/, 'ms since 1970'],
+  [/^(deadline|expiresAt)$/, 'ms since 1970'],
+  [/Code$/, 'close code'],
   [/^cursor$/, 'a number of the server'],
 ]
+
+/** By its name: options by rule, and the objects of the contract that users write themselves. */
+const isOptions =
+  /(Options|Spec|Policy|Init|Defaults|Style)$|^(Auth|Credential|BearerToken|Telemetry|MultipartFile|Codec|Store|WireAdapter|WireTraits)$/
 
 /** Every exported type that is made of options: `…Options`, and `…Spec` of a builder. */
 export function optionsOf(project: ProjectReflection): OptionType[] {
   const found: OptionType[] = []
   for (const module of project.children ?? [])
     for (const declared of module.children ?? []) {
-      if (!/(Options|Spec|Policy|Init)$/.test(declared.name)) continue
+      if (!isOptions.test(declared.name)) continue
       const members = (
         declared.children ??
         declared.type?.visit({ reflection: ({ declaration }) => declaration.children }) ??

@@ -6,10 +6,11 @@ import { TokenSource } from './token-source.ts'
 
 /** A token with a declared life; it is kept and renewed before it ends. */
 export interface BearerToken {
+  /** The secret, without its scheme. */
   readonly token: string
-  /** Ms since 1970, or a Date. */
+  /** When its life ends: ms since 1970, or a Date. */
   readonly expiresAt?: number | Date
-  /** Ms from now; wins over `expiresAt`, since it does not depend on this machine's clock. */
+  /** How long it lives; wins over `expiresAt`, since it does not depend on this machine's clock; ms. @defaultValue as `expiresAt` says, else it is not kept */
   readonly expiresInMs?: number
 }
 

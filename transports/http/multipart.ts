@@ -3,9 +3,11 @@ import { type BlobLike, bodyKind, toBytes } from './bytes.ts'
 
 /** A part with a name or type of its own. */
 export interface MultipartFile {
+  /** What the part holds. */
   readonly content: string | ArrayBufferView | ArrayBuffer | BlobLike
+  /** The name that the server is told. @defaultValue a File's own, `blob` for bytes, none for text */
   readonly filename?: string
-  /** @defaultValue the Blob's, else `application/octet-stream` where there is a file name */
+  /** The media type of the part. @defaultValue the Blob's, else `application/octet-stream` where there is a file name */
   readonly type?: string
 }
 

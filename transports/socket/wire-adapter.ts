@@ -122,7 +122,7 @@ export interface WireTraits {
   readonly acks: boolean | 'auto'
   /** Nothing is sent before the hello was accepted. */
   readonly isHelloAwaited: boolean
-  /** What a socket is closed with whose hello is not answered in time. @defaultValue none: the connection is cut */
+  /** The close code for a socket whose hello is not answered in time. @defaultValue none: the connection is cut */
   readonly helloTimeoutCode?: number | undefined
   /** Streams of the same topic and payload share one subscription. */
   readonly isShared: boolean
@@ -138,22 +138,33 @@ export interface WireTraits {
  * undefined has then nothing to say. See `docs/add-a-wire-adapter.md`.
  */
 export interface WireAdapter {
+  /** Names the protocol in errors. */
   readonly name: string
+  /** Offered in the handshake; the server must pick one. */
   readonly subprotocols?: readonly string[]
+  /** What the protocol can do. */
   readonly traits: WireTraits
+  /** The first words on a socket, with the credential where it goes into a message. */
   hello(hello: Hello): WireFrame | undefined | Promise<WireFrame | undefined>
   /** Another credential on a live socket; undefined where only a new socket can take one. */
   reauthenticate?(hello: Hello): WireFrame
+  /** Joins a channel, from behind a place where `since` names one. */
   subscribe(subscribe: Subscribe): WireFrame | undefined
+  /** Leaves a channel. */
   unsubscribe(unsubscribe: Unsubscribe): WireFrame | undefined
+  /** Sends a message on a channel. */
   publish(publish: Publish): WireFrame
+  /** Sends a message that one reply belongs to. */
   request(request: Request): WireFrame
   /** The caller has gone; undefined where a request cannot be called back. */
   cancel(ref: number): WireFrame | undefined
+  /** Asks whether the server is there, where the socket cannot ping by itself; undefined where the protocol has no word for it. */
   ping(): WireFrame | undefined
+  /** Answers a ping of the server. */
   pong(payload: unknown): WireFrame | undefined
   /** What a frame means; undefined for one that means nothing. A throw is taken for a malformed frame: closed with 4400. */
   decode(frame: WireFrame): Incoming | readonly Incoming[] | undefined
+  /** What the end of a socket means. */
   classifyClose(end: SocketEnd): CloseVerdict
 }
 

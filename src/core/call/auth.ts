@@ -20,6 +20,7 @@ export interface Credential {
 
 /** Where credentials come from; see `bearerAuth`, `apiKeyAuth`. One object may serve several transports. */
 export interface Auth {
+  /** Names the source in errors and telemetry. */
   readonly name: string
   /** The header that it sets, in lower case: a call that brings this header of its own is left as it is. @defaultValue 'authorization' */
   readonly header?: string

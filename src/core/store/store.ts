@@ -31,9 +31,11 @@ export interface StoreWrite {
  * }
  */
 export interface Store {
+  /** What it promises. */
   readonly traits: StoreTraits
   /** The value; undefined or null where there is none. */
   get(key: string): Awaitable<string | null | undefined>
+  /** Writes a value, whatever stood there. */
   set(key: string, value: string, write?: StoreWrite): unknown
   /** Sets what is not there yet; false where it is. */
   add(key: string, value: string, write?: StoreWrite): Awaitable<boolean>
