@@ -29,16 +29,22 @@ export const has =
 const isNumber = (value: unknown): value is number => typeof value === 'number' && !Number.isNaN(value)
 const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null
 
+/** A text, empty or not. */
 export const text = /* @__PURE__ */ takes('a text', (value) => typeof value === 'string')
+/** True or false. */
 export const flag = /* @__PURE__ */ takes('true or false', (value) => typeof value === 'boolean')
+/** A function. */
 export const callable = /* @__PURE__ */ takes('a function', (value) => typeof value === 'function')
+/** A number above 0; Infinity counts. */
 export const aboveZero = /* @__PURE__ */ takes('a number above 0', (value) => isNumber(value) && value > 0)
+/** A number of 0 or more; Infinity counts. */
 export const notNegative = /* @__PURE__ */ takes('a number, 0 or more', (value) => isNumber(value) && value >= 0)
 /** Infinity counts: that is how a limit is switched off. */
 export const count = /* @__PURE__ */ takes(
   'a whole number of 1 or more, or Infinity',
   (value) => isNumber(value) && value >= 1 && (value === Number.POSITIVE_INFINITY || Number.isInteger(value)),
 )
+/** An array, whatever it holds. */
 export const list = /* @__PURE__ */ takes('an array', Array.isArray)
 /** Any object; `members` names what may stand in it. */
 export const object = (words: string, members?: OptionRules): OptionRule => takes(words, isObject, members)

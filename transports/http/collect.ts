@@ -16,9 +16,11 @@ export interface BufferedResponse extends HttpHead {
   text(): string
 }
 
+/** How a whole body is read. */
 export interface CollectOptions {
   /** A larger body is a fault, `resource_exhausted`; bytes after decompression. @defaultValue unlimited */
   readonly maxBodyBytes?: number | undefined
+  /** Told as bytes come in; the total is known where the server announces one that is not compressed. */
   readonly onDownloadProgress?: ((transferredBytes: number, totalBytes?: number) => void) | undefined
 }
 
@@ -127,6 +129,7 @@ export function announcedLength(headers: HeaderMap): number | undefined {
   return /^\d+$/.test(length) ? Number(length) : undefined
 }
 
+/** The fault of a body above the limit: it was answered, and is not asked again. */
 export function tooLarge(maxBodyBytes: number): HttpFault {
   return {
     phase: 'body',
@@ -138,6 +141,7 @@ export function tooLarge(maxBodyBytes: number): HttpFault {
   }
 }
 
+/** Chunks as one array of `size` bytes. */
 export function join(chunks: readonly Uint8Array[], size: number): Uint8Array {
   const whole = new Uint8Array(size)
   let at = 0

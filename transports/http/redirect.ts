@@ -9,6 +9,7 @@ export const alwaysSecret = ['authorization', 'cookie', 'proxy-authorization', '
 /** Of the body, or of an intent that a GET no longer has. */
 const describesBody = /^(content-.*|idempotency-key|transfer-encoding|expect)$/
 
+/** Whether a status sends the request elsewhere; 300 and 304 do not. */
 export function isRedirect(status: number): boolean {
   return status === 301 || status === 302 || status === 303 || status === 307 || status === 308
 }

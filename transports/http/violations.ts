@@ -91,6 +91,7 @@ function isText(value: unknown): value is string {
   return typeof value === 'string'
 }
 
+/** Whether a value is an object of names, and no list. */
 export function isRecord(value: unknown): value is Entry {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

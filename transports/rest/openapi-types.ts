@@ -45,8 +45,10 @@ type Plain<B> = B extends readonly unknown[] | string | number | boolean | null 
 type ApiFlatBody<Op> =
   | Plain<ApiBody<Op>>
   | (Op extends { requestBody: unknown } ? never : {} extends Plain<ApiBody<Op>> ? never : {})
+/** The flat input of a described operation. */
 export type ApiIn<Op> = OrNoInput<Flat<ApiParams<Op, 'path'> & ApiParams<Op, 'query'> & ApiFlatBody<Op>>>
 type Maybe<K extends string, V> = [keyof V] extends [never] ? {} : AddTo<{}, K, V>
+/** The input of a described operation by `shape: 'nested'`. */
 export type ApiNestedIn<Op> = Flat<
   Maybe<'params', ApiParams<Op, 'path'>> &
     Maybe<'query', ApiParams<Op, 'query'>> &
@@ -59,6 +61,7 @@ export type ApiNestedIn<Op> = Flat<
 >
 
 type Ok = 200 | 201 | 202 | 203 | 204 | 205 | 206 | 207 | 208 | 226 | '2XX'
+/** The responses of a described operation, by status. */
 export type Responses<Op> = Op extends { responses: infer R } ? R : {}
 /** Where no success is named, `default` is the reply. */
 export type OkOf<R> = [keyof R & Ok] extends [never] ? keyof R & 'default' : keyof R & Ok
@@ -131,7 +134,9 @@ type ApiClash<Op> = [Plain<ApiBody<Op>>] extends [never]
   :
       | (keyof ApiParams<Op, 'path'> & (keyof ApiParams<Op, 'query'> | Keys<Plain<ApiBody<Op>>>))
       | (keyof ApiParams<Op, 'query'> & Keys<Plain<ApiBody<Op>>>)
+/** `unknown` where a declaration says what it must, else what is missing. */
 export type ApiCheck<Needs, S> = Meets<S, Needs> extends true ? unknown : MustDeclare<Needs>
+/** The paths that have a method. */
 export type PathsWith<Paths, V extends string> = {
   [P in keyof Paths]: Paths[P] extends { readonly [v in V]: object } ? P : never
 }[keyof Paths]

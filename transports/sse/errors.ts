@@ -73,6 +73,7 @@ export function frozenFailure(): Failure {
   return onStream('unavailable', 'the browser put the page away: the stream goes on when it comes back')
 }
 
+/** The failure of a stream whose event is larger than `maxEventBytes`. */
 export function overflowFailure(maxEventBytes: number): Failure {
   return onStream(
     'resource_exhausted',
@@ -80,6 +81,7 @@ export function overflowFailure(maxEventBytes: number): Failure {
   )
 }
 
+/** The failure of a stream whose event has data that is no JSON. */
 export function unreadableFailure(cause: unknown): Failure {
   return onStream('data_loss', "the data of an event is no JSON: see cause, or declare data: 'text'", cause)
 }

@@ -69,6 +69,7 @@ export async function wholeOf(response: ResponseLike): Promise<Uint8Array> {
   return response.json ? encoder.encode(JSON.stringify(await response.json())) : empty
 }
 
+/** Bytes of a body that is whole; a text counts as UTF-8. */
 export function byteLength(body: string | Uint8Array): number {
   return typeof body === 'string' ? encoder.encode(body).byteLength : body.byteLength
 }

@@ -23,6 +23,7 @@ export interface Dispatcher {
   dispatch(options: DispatchOptions, handler: object): boolean
 }
 
+/** Whether a value can dispatch requests as undici's agents do, whichever copy of undici it is of. */
 export function isDispatcher(value: unknown): value is Dispatcher {
   return typeof value === 'object' && value !== null && typeof (value as Dispatcher).dispatch === 'function'
 }
