@@ -1,6 +1,7 @@
 // What a user writes on day one, with no peers installed: runs unchanged in Node, Bun, Deno and workerd.
 import { createClient, isCallError, type } from 'polywire'
 import { bearerAuth } from 'polywire/auth'
+import { createFetch } from 'polywire/fetch'
 import { get, restTransport } from 'polywire/rest'
 import { events, sseTransport } from 'polywire/sse'
 import { channel, websocketTransport } from 'polywire/websocket'
@@ -44,5 +45,25 @@ export async function smoke(port) {
     same('a channel', said, { text: 'hi' })
     break
   }
+
+  const fetch = createFetch(client)
+  const answered = await fetch(new Request(`http://${host}/users/42`, { headers: { 'x-a': '1' } }))
+  same(
+    'a fetch',
+    [answered.status, answered.url, await answered.json()],
+    [200, `http://${host}/users/42`, { id: 42, name: 'Ada', authorization: 'Bearer token' }],
+  )
+  const missing = await createFetch({ retry: false })(`http://${host}/missing`)
+  same(
+    'an error answer',
+    [missing.status, missing.headers.get('x-should-retry'), (await missing.text()).length > 0],
+    [404, 'false', true],
+  )
+  const refused = await createFetch()('http://127.0.0.1:9/', { method: 'POST', body: 'x' }).catch((error) => error)
+  same(
+    'a fetch that fails',
+    [refused.name, refused.message, isCallError(refused.cause)],
+    ['TypeError', 'fetch failed', true],
+  )
   await client.close()
 }

@@ -249,4 +249,55 @@ describe('a fetch over a client', () => {
     expect((await fetch(`${other.url}/a`)).status).toBe(200)
     expect(other.last.headers.authorization).toBeUndefined()
   })
+
+  it('waits where the rest of the client waits, and the other way round', async () => {
+    const clock = virtualClock()
+    const client = createClient({
+      transports: { rest: restTransport({ baseUrl: server.url }) },
+      retry: { scope: 'origin' },
+      clock,
+    })
+    open.push(client)
+    const fetch = createFetch(client)
+    const api = client.bind({ a: get('/a') })
+    for (const [first, second] of [
+      [() => api.a({}, { retry: { maxAttempts: 1 } }), () => fetch(`${server.url}/b`)],
+      [() => fetch.with({ retry: { maxAttempts: 1 } })(`${server.url}/b`), () => api.a()],
+    ] as const) {
+      server.seen.length = 0
+      server.answer(answer(429, '', { 'retry-after': '7' }), echo)
+      await first().catch(() => undefined)
+      const waiting = second()
+      await clock.advance(6_900)
+      expect(server.seen).toHaveLength(1)
+      await clock.advance(10_000)
+      await waiting
+      expect(server.seen).toHaveLength(2)
+    }
+  })
+
+  it('pays its retries from the budget of the origin, whoever has spent it', async () => {
+    server.answer(answer(503))
+    const budget = { originTokens: 28, operationTokens: 28, retryCost: 14 }
+    const client = createClient({
+      transports: { rest: restTransport({ baseUrl: server.url }) },
+      retry: { baseDelayMs: 1, budget },
+    })
+    open.push(client)
+    await expect(client.call(get('/a'))).rejects.toMatchObject({ attempt: 3 })
+    server.seen.length = 0
+    expect((await createFetch(client)(`${server.url}/b`)).status).toBe(503)
+    expect(server.seen).toHaveLength(1)
+  })
+
+  it('ends with its client', async () => {
+    server.answer(() => new Promise(() => {}))
+    const client = createClient({ transports: {} })
+    const fetch = createFetch(client)
+    const pending = failureOf(fetch(`${server.url}/a`))
+    while (server.seen.length === 0) await new Promise(setImmediate)
+    await client.close()
+    expect((await pending).cause).toMatchObject({ code: 'canceled' })
+    expect((await failureOf(fetch(`${server.url}/a`))).cause).toMatchObject({ code: 'failed_precondition' })
+  })
 })
