@@ -58,7 +58,7 @@ describe('the code in README and docs', () => {
       const printed = new Map<Program, string>()
       const groups = [
         ofPage.filter(({ words }) => !words.includes('browser')),
-        ...ofPage.filter(({ words }) => words.includes('browser')).map((program) => [program]),
+        ofPage.filter(({ words }) => words.includes('browser')),
       ]
       for (const group of groups.filter(({ length }) => length > 0)) await runAll(group, printed)
       for (const [index, program] of ofPage.entries()) {
