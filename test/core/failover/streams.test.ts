@@ -5,15 +5,18 @@ import {
   type FailoverOptions,
   failover,
   isGap,
+  poll,
   type TelemetryEvent,
   type,
 } from 'polywire'
+import { get, restTransport } from 'polywire/rest'
 import { events, sseTransport } from 'polywire/sse'
-import { virtualClock } from 'polywire/testing'
+import { type VirtualClock, virtualClock } from 'polywire/testing'
 import { channel, websocketTransport } from 'polywire/websocket'
 import { afterEach, describe, expect, it } from 'vitest'
 import { settle, take } from '../../support/realtime.ts'
 import { freshSeed, seeded } from '../../support/seeded.ts'
+import { FaultServer } from '../../support/servers/fault-server.ts'
 import { SseServer } from '../../support/servers/sse-server.ts'
 import { RealtimeServer } from '../../support/servers/websocket-server.ts'
 
@@ -41,12 +44,23 @@ const sse = (via: 'one' | 'two') =>
     { input: () => ({}), output: ({ data }) => data },
   )
 const socket = channel('ticks', { receive: type<Tick>(), resume: { cursor: ({ seq }: Tick) => seq } })
+const ticksList = poll(get('/list', { query: type<{ after?: string }>(), output: type<Tick[]>() }), {
+  messages: (page) => page,
+  cursor: ({ seq }) => seq,
+  apply: (input, after) => ({ ...input, after }),
+})
 const all = failover(socket, sse('one'), sse('two'))
 
 /** Two SSE servers and a WebSocket server of one log. */
 async function world(options: { failover?: FailoverOptions } = {}) {
   const [one, two] = [await SseServer.start(), await SseServer.start()]
   const realtime = await RealtimeServer.start()
+  const list = await FaultServer.start()
+  list.on('/list', (exchange) => {
+    const after = Number(exchange.query.get('after') ?? 0)
+    const fresh = one.history.map((text) => JSON.parse(text) as Tick).filter(({ seq }) => seq > after)
+    exchange.reply(200, fresh)
+  })
   const clock = virtualClock()
   const told: TelemetryEvent[] = []
   const client = createClient({
@@ -54,6 +68,7 @@ async function world(options: { failover?: FailoverOptions } = {}) {
       one: sseTransport({ baseUrl: one.origin }),
       two: sseTransport({ baseUrl: two.origin, cursorQuery: 'after' }),
       websocket: websocketTransport({ url: realtime.url }),
+      rest: restTransport({ baseUrl: list.url }),
     },
     clock,
     telemetry: { event: (event) => void told.push(event) },
@@ -69,7 +84,7 @@ async function world(options: { failover?: FailoverOptions } = {}) {
     }
   }
   closers.push(
-    () => Promise.all([one.close(), two.close(), realtime.close()]),
+    () => Promise.all([one.close(), two.close(), realtime.close(), list.close()]),
     () => client.close(),
   )
   const routes = () => told.flatMap((event) => (event.type === 'route' ? [`${event.from} > ${event.to}`] : []))
@@ -78,7 +93,7 @@ async function world(options: { failover?: FailoverOptions } = {}) {
     await until(() => told.findLast((event) => event.type === 'state')?.state === 'waiting')
     await clock.advance(1100)
   }
-  return { one, two, realtime, client, clock, told, publish, routes, passWait }
+  return { one, two, realtime, list, client, clock, told, publish, routes, passWait }
 }
 
 const from = (first: number, count: number) => Array.from({ length: count }, (_, n) => first + n)
@@ -181,6 +196,32 @@ describe('failover of streams', () => {
     expect(realtime.framesOf('subscribe')[0]?.since).toBeUndefined()
     expect(stream.continuity).toBe('unknown')
     await stream.close()
+  })
+
+  it('WebSocket refused, no event stream: the list is polled; the way back leads over the better ones', async () => {
+    const { client, realtime, one, two, list, publish, clock, routes } = await world({ failover: { backMs: 5000 } })
+    realtime.options.refuse = { status: 426 }
+    one.plan({ status: 501 })
+    const polled = failover(socket, sse('one'), adapt(ticksList, { input: () => ({}) }))
+    publish(2)
+    const { got } = collect(client.call(polled))
+    await until(() => got.length === 2)
+    publish(3)
+    await flowTo(clock, () => got.length === 5)
+    expect(seqs(got)).toEqual(from(1, 5))
+    expect(list.hits('/list')).toBeGreaterThan(1)
+    expect([realtime.upgrades.length, one.requests.length, two.requests.length]).toEqual([1, 1, 0])
+    // Both cannot work from here for five minutes; then an event stream does.
+    publish(1)
+    await flowTo(clock, () => one.open === 1)
+    publish(2)
+    await flowTo(clock, () => got.length === 8)
+    await settle()
+    expect(seqs(got)).toEqual(from(1, 8))
+    expect(routes().at(-1)).toBe('poll GET /list > GET /ticks')
+    const polls = list.hits('/list')
+    await clock.advance(5000)
+    expect(list.hits('/list')).toBe(polls)
   })
 
   describe('the way back', () => {
@@ -382,6 +423,15 @@ describe('failover of streams', () => {
     })
   })
 })
+
+/** Time passes in steps until it is so. */
+async function flowTo(clock: VirtualClock, isMet: () => boolean): Promise<void> {
+  for (let turn = 0; !isMet(); turn++) {
+    if (turn > 2000) throw new Error('it does not come')
+    await clock.advance(500)
+    await settle(10)
+  }
+}
 
 /** Real servers answer in turns of the loop. */
 async function until(isMet: () => boolean): Promise<void> {
