@@ -1,17 +1,25 @@
 import type { ServerStream } from '../../src/core/call/call-types.ts'
-import type { Operation, ResumeSpec } from '../../src/core/call/operation.ts'
+import { defineOperation, type Operation, type OperationInfo, type ResumeSpec } from '../../src/core/call/operation.ts'
 import { type Schema, validating } from '../../src/core/call/schema.ts'
-import { aboveZero, callable, type OptionRules, oneOf, takes, text } from '../../src/core/options.ts'
+import { aboveZero, callable, either, type OptionRules, oneOf, text } from '../../src/core/options.ts'
+import type {
+  AnyContinuation,
+  AnyStop,
+  Continuable,
+  OtherVia,
+  PlaceCheck,
+  StoppableServerStream,
+} from '../../src/core/resume/continuation.ts'
 import { type OpeningOptions, openingOption } from '../../src/core/resume/options.ts'
 import type { Gap } from '../../src/core/stream/gap.ts'
-import { defineServerStream } from '../../src/core/stream/streaming.ts'
+import { receiving } from '../../src/core/stream/streaming.ts'
 import { declared } from '../http/declared-resume.ts'
 import { isReplayableBody } from '../http/encode-body.ts'
 import { headersOf, inputReader, type RequestParts } from '../http/input.ts'
 import type { InputCheck, RequestSpec, RestIn, ViaOf } from '../http/input-types.ts'
 import { PathTemplate } from '../http/path.ts'
 import { checkSpec, inputRules } from '../http/spec.ts'
-import { idempotencyRule, isSchema, pick, schemaWords } from '../shared/option-rules.ts'
+import { declare, idempotencyRule, isSchema, pick, resumeRule, schemaWords, stopRule } from '../shared/option-rules.ts'
 import { openJsonLines } from './json-lines-exchange.ts'
 import type { RestBinding } from './operation.ts'
 
@@ -25,8 +33,10 @@ export interface JsonLinesSpec extends Omit<RequestSpec, 'accept'> {
    * @defaultValue none: the end of the body is the end, and a cut is a drop
    */
   readonly until?: (message: any) => boolean
-  /** How a broken stream is opened again: after a cursor in its messages. @defaultValue it is not */
-  readonly resume?: false | ResumeSpec
+  /** How a broken stream is opened again: after a cursor in its messages, or by another operation. @defaultValue it is not */
+  readonly resume?: false | ResumeSpec | AnyContinuation
+  /** How the server is told that the caller has had enough: made by `stopWith()`; the stream then has `stop()`. @defaultValue it is not */
+  readonly stop?: AnyStop
   /** What cursors are: opaque, or consecutive numbers, by which repeats and gaps are told. @defaultValue 'opaque' */
   readonly cursors?: 'opaque' | 'offset'
   /** Lost messages: an item that `isGap` recognises, or the end of the stream with `data_loss`. @defaultValue 'fail' */
@@ -42,17 +52,21 @@ export interface JsonLinesSpec extends Omit<RequestSpec, 'accept'> {
 type JsonLinesItem<Message, S> = Message | (S extends { readonly gaps: 'yield' } ? Gap : never)
 
 /** Written out beside `S`, so that the parameters of the functions need no annotation. */
-interface Functions<Message> {
-  readonly until?: (message: Message) => boolean
-  readonly resume?: false | ResumeSpec<Message>
-}
+type Functions<P extends string, Message, S> = { readonly until?: (message: Message) => boolean } & Continuable<
+  RestIn<P, S>,
+  Message,
+  false | ResumeSpec<Message>
+>
+type LineStream<P extends string, Message, S> = S extends { readonly stop: AnyStop }
+  ? StoppableServerStream<RestIn<P, S>, JsonLinesItem<Message, S>>
+  : ServerStream<RestIn<P, S>, JsonLinesItem<Message, S>>
 
 /** Declares one stream of lines; see `jsonLines`. */
 export type JsonLinesBuilder = <const P extends string, Message, const S extends JsonLinesSpec = {}>(
   path: P,
   message: Schema<any, Message>,
-  spec?: S & Functions<Message> & InputCheck<P, S>,
-) => Operation<ViaOf<S, 'rest'>, ServerStream<RestIn<P, S>, JsonLinesItem<Message, S>>>
+  spec?: S & Functions<P, Message, S> & InputCheck<P, S> & PlaceCheck<RestIn<P, S>, S>,
+) => Operation<ViaOf<S, 'rest'> | OtherVia<S>, LineStream<P, Message, S>>
 
 const keyed: readonly string[] = ['POST', 'PATCH']
 
@@ -96,7 +110,7 @@ function defineJsonLines<O extends Operation<any, any>>(
     errors: undefined,
     open: (engine, request, call) => openJsonLines(engine, request, call, settings),
   }
-  return defineServerStream<O>({
+  const info: OperationInfo = {
     name,
     protocol: 'rest',
     via,
@@ -105,11 +119,13 @@ function defineJsonLines<O extends Operation<any, any>>(
     isKeyedByDefault: !isIdempotent && keyed.includes(method),
     binding,
     isReplayable: (input: RequestParts) => isReplayableBody(input.body),
-    ...(resume ? declared(resume, encodeInput) : { encodeInput }),
+    ...(resume && 'apply' in resume ? declared(resume as ResumeSpec, encodeInput) : { encodeInput }),
+    streaming: receiving,
     ...(schema && { decodeOutput: (value, check) => check(schema, value) }),
     ...(spec.shape === 'nested' && { headersOf }),
     ...pick(spec, ['cursors', 'gaps', 'retry', 'opening', 'auth', 'idempotency', 'validate']),
-  })
+  }
+  return defineOperation<O>(declare(info, spec))
 }
 
 /** A function: what is spread into an object stays in every bundle. */
@@ -119,10 +135,8 @@ const rules = (): OptionRules => ({
   idempotency: idempotencyRule,
   method: oneOf('GET', 'POST', 'PUT', 'PATCH', 'DELETE'),
   until: callable,
-  resume: takes('{ cursor, apply }, or false', (value) => {
-    const { cursor, apply } = (value || {}) as Partial<ResumeSpec>
-    return value === false || (typeof cursor === 'function' && typeof apply === 'function')
-  }),
+  resume: either(resumeRule, oneOf(false)),
+  stop: stopRule,
   cursors: oneOf('opaque', 'offset'),
   gaps: oneOf('fail', 'yield'),
   opening: openingOption,

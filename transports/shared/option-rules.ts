@@ -1,6 +1,6 @@
 import { idempotencyProfiles } from '../../src/core/call/idempotency.ts'
 import type { Declaration, OperationInfo, ResumeSpec } from '../../src/core/call/operation.ts'
-import { anything, callable, has, object, oneOf, orFalse, takes } from '../../src/core/options.ts'
+import { anything, callable, has, oneOf, orFalse, takes } from '../../src/core/options.ts'
 import { retryOption } from '../../src/core/retry/options.ts'
 
 /** What makes a credential, or `false` for none. */
@@ -45,12 +45,11 @@ export const isDeclaration = /* @__PURE__ */ has('declare') as (value: unknown) 
 export const stopRule = /* @__PURE__ */ takes('what stopWith() makes', isDeclaration)
 
 /** How a stream goes on. */
-export const resumeRule = /* @__PURE__ */ object('{ cursor, apply }, or what continueWith() makes', {
-  cursor: callable,
-  apply: callable,
-  hold: anything,
-  declare: callable,
-})
+export const resumeRule = /* @__PURE__ */ takes(
+  '{ cursor, apply }, or what continueWith() makes',
+  (value) => isDeclaration(value) || ['cursor', 'apply'].every((name) => name in Object(value)),
+  { cursor: callable, apply: callable, hold: anything, declare: callable },
+)
 
 /** The run-time half of a `resume` with functions of its own; nothing for any other. */
 export function resumeOf(resume: unknown): { readonly resume?: ResumeSpec } {

@@ -54,7 +54,12 @@ describe('query, mutation and subscription', () => {
     ['gaps of a query', () => query('{ a }', { output, gaps: 'yield' } as never), "'gaps' is for subscription()"],
     [
       'half a resume',
-      () => subscription('subscription { a }', { output, resume: { cursor: 1 } } as never),
+      () => subscription('subscription { a }', { output, resume: { cursor: () => 1 } } as never),
+      'resume takes { cursor, apply }',
+    ],
+    [
+      'a resume that is half wrong',
+      () => subscription('subscription { a }', { output, resume: { cursor: 1, apply: () => ({}) } } as never),
       'resume.cursor',
     ],
   ])('refuse %s', (_, make, text) => {

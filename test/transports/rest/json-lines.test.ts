@@ -1,7 +1,16 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { createClient, isCallError, isGap, type Schema, type TelemetryEvent, type } from 'polywire'
-import { jsonLines, restTransport } from 'polywire/rest'
+import {
+  continueWith,
+  createClient,
+  isCallError,
+  isGap,
+  type Schema,
+  stopWith,
+  type TelemetryEvent,
+  type,
+} from 'polywire'
+import { jsonLines, post, restTransport } from 'polywire/rest'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { JsonLineReader } from '../../../transports/rest/line-reader.ts'
@@ -299,6 +308,38 @@ describe('a stream of lines that is resumed', () => {
   })
 })
 
+describe('a stream of lines that another operation continues', () => {
+  it('starts its run once, goes on elsewhere, and is stopped by a third operation', async () => {
+    const watch = jsonLines('/runs/{id}', type<Row>(), { query: type<{ after?: string | undefined }>() })
+    const run = jsonLines('/runs', type<Row>(), {
+      method: 'POST',
+      body: type<{ text: string }>(),
+      resume: continueWith(watch, ({ first, cursor }) => first && { id: first.n, after: cursor }, {
+        cursor: ({ n }) => n,
+        until: ({ n }) => n === 4,
+      }),
+      stop: stopWith(post('/runs/{id}/stop'), ({ first }) => first && { id: first.n }),
+    })
+    answers = [chunks(['{"n":1}\n{"n":2}\n{"n"'], 'reset'), chunks(['{"n":3}\n'], 'end'), chunks(['{"n":4}\n'], 'stay')]
+    const { client } = connect()
+    expect(await collect(client.call(run, { text: 'hi' }))).toEqual([{ n: 1 }, { n: 2 }, { n: 3 }, { n: 4 }])
+    expect(seen.map(({ method, url }) => `${method} ${url}`)).toEqual([
+      'POST /runs',
+      'GET /runs/1?after=2',
+      'GET /runs/1?after=3',
+    ])
+
+    seen.length = 0
+    answers = [chunks(['{"n":1}\n'], 'stay'), (_request, response) => response.writeHead(204).end()]
+    const stream = client.call(run, { text: 'hi' })
+    for await (const _ of stream) {
+      await stream.stop()
+      break
+    }
+    expect(seen.map(({ method, url }) => `${method} ${url}`)).toEqual(['POST /runs', 'POST /runs/1/stop'])
+  })
+})
+
 describe('the reader of lines', () => {
   it('says the same however the bytes are cut', () => {
     const seed = freshSeed()
@@ -339,6 +380,7 @@ describe('a declaration that is wrong', () => {
   it.each([
     [() => jsonLines('/rows', {} as never), /type<T>\(\)/],
     [() => jsonLines('/rows', type<Row>(), { resume: true } as never), /cursor, apply/],
+    [() => jsonLines('/rows', type<Row>(), { resume: { cursor: () => 1 } } as never), /apply/],
     [() => jsonLines('/rows', type<Row>(), { body: type<Row>() }), /GET carries no body/],
     [() => jsonLines('/rows', type<Row>(), { untill: () => true } as never), /did you mean 'until'/],
   ])('is refused where it is written: %#', (declare, words) => {
