@@ -1,0 +1,100 @@
+import { describe, expect, it } from 'vitest'
+import { StreamCursors } from '../../../src/core/resume/cursors.ts'
+import { RecentOffsets, readOffset } from '../../../src/core/resume/offsets.ts'
+import type { Item } from '../../../src/core/stream/source.ts'
+
+const item = (cursor: string | undefined, message: unknown = cursor): Item => ({ message, cursor }) as Item
+/** What passes, gaps as their reasons. */
+const passed = (cursors: StreamCursors, ...items: Item[]): unknown[] =>
+  cursors.sift(items).map(({ message, isGap }) => (isGap ? (message as { reason: string }).reason : message))
+
+describe('an offset', () => {
+  it.each([
+    ['0', { epoch: '', offset: 0 }],
+    ['12', { epoch: '', offset: 12 }],
+    ['e1:12', { epoch: 'e1', offset: 12 }],
+    ['a:b:3', { epoch: 'a:b', offset: 3 }],
+  ])('is read of %s', (text, offset) => {
+    expect(readOffset(text)).toEqual({ ...offset, text })
+  })
+
+  it.each(['', 'e1:', 'a', '-1', '1.5', '9007199254740993', 'NaN', 'Infinity'])('is not %j', (text) => {
+    expect(readOffset(text)).toBeUndefined()
+  })
+})
+
+describe('offsets that come again', () => {
+  it('are told as far back as they are remembered, and no further', () => {
+    const recent = new RecentOffsets(4, 0)
+    for (let offset = 1; offset <= 10; offset++) recent.add(offset, offset)
+    expect([7, 8, 9, 10].map((offset) => recent.recall(offset, offset))).toEqual(Array(4).fill('repeat'))
+    expect(recent.recall(6, 6)).toBe('anew')
+    expect(recent.recall(8, 99)).toBe('anew')
+  })
+
+  it('are late where they were missing, once', () => {
+    const recent = new RecentOffsets(8, 0)
+    recent.add(1, 1)
+    recent.add(5, 5)
+    expect([recent.recall(3, 3), recent.recall(3, 3), recent.recall(2, 2)]).toEqual(['late', 'repeat', 'late'])
+  })
+})
+
+describe('declared offsets', () => {
+  it('in another epoch are another history, even where the numbers go on', () => {
+    const cursors = new StreamCursors({ cursors: 'offset' })
+    expect(passed(cursors, item('a:1'), item('a:2'), item('b:3'), item('b:4'))).toEqual([
+      'a:1',
+      'a:2',
+      'epoch',
+      'b:3',
+      'b:4',
+    ])
+    expect(cursors.sawGap).toBe(true)
+    expect(passed(cursors, item('b:5'))).toEqual(['b:5'])
+    expect(cursors.sawGap).toBe(false)
+  })
+
+  it('that are none pass as they are', () => {
+    const cursors = new StreamCursors({ cursors: 'offset' })
+    expect(passed(cursors, item('1'), item('x'), item(undefined, 'bare'), item('2'))).toEqual(['1', 'x', 'bare', '2'])
+  })
+})
+
+describe('opaque cursors', () => {
+  const opened = (window: number, ...cursors: string[]) => {
+    const seen = new StreamCursors({}, window)
+    seen.sift(cursors.map((cursor) => item(cursor)))
+    return seen
+  }
+
+  it('that were seen are repeats after a resume, and only then', () => {
+    const cursors = opened(8, 'a', 'b')
+    expect(passed(cursors, item('a'))).toEqual(['a'])
+    cursors.resumed('a')
+    expect(passed(cursors, item('b'), item('c'))).toEqual(['c'])
+  })
+
+  it('that came after one resume are repeats after the next', () => {
+    const cursors = opened(8, 'a')
+    cursors.resumed('a')
+    expect(passed(cursors, item('a'), item('b'))).toEqual(['b'])
+    cursors.resumed('b')
+    expect(passed(cursors, item('a'), item('b'), item('c'))).toEqual(['c'])
+  })
+
+  it('are remembered to the number that is asked for, the last ones', () => {
+    const cursors = opened(3, 'a', 'b', 'c', 'd', 'e')
+    cursors.resumed('e')
+    expect(passed(cursors, item('c'), item('d'), item('e'), item('f'))).toEqual(['f'])
+    const others = opened(3, 'a', 'b', 'c', 'd', 'e')
+    others.resumed('e')
+    expect(passed(others, item('a'))).toEqual(['a'])
+  })
+
+  it('with other data are a new history: a gap, then delivery', () => {
+    const cursors = opened(8, 'a', 'b')
+    cursors.resumed('b')
+    expect(passed(cursors, item('b', 'other'), item('c'))).toEqual(['epoch', 'other', 'c'])
+  })
+})
