@@ -78,7 +78,9 @@ function planAt(plan: Plan, href: unknown): Plan {
     }
   }
   const { isForeign, origin } = target
-  const binding = info.binding as LinkBinding
+  const binding = info.binding as LinkBinding | undefined
+  // Made of calls that take the input themselves: poll().
+  if (!binding) return plan
   const template: UrlTemplate = {
     hasQuery: false,
     fill: () => '',
@@ -95,9 +97,6 @@ function planAt(plan: Plan, href: unknown): Plan {
     ...plan,
     info: {
       ...info,
-      // A URL is one route's.
-      failover: undefined,
-      others: undefined as never,
       binding: { ...binding, template },
       ...(info.resume && {
         resume: { ...info.resume, apply: (parts, after) => named(info.resume?.apply(parts, after)) },
@@ -124,6 +123,8 @@ function encodeRest(info: OperationInfo, input: unknown, check: Check): RequestI
 }
 
 function linkOptionsOf(operation: OperationInfo, transport: LinkTransport): LinkOptions | undefined {
+  if (operation.failover)
+    throw refusal('at() leads to one server, and failover() to several: call the operation of one route', { operation })
   const options = transport.linkOptions?.()
   // A transport without a wire sends nothing anywhere.
   if (!options && /^http/.test(transport.origin ?? 'http'))

@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { adapt, continueWith, createClient, isCallError, type Operation, type } from 'polywire'
+import { adapt, continueWith, createClient, failover, isCallError, type Operation, poll, type } from 'polywire'
 import { bearerAuth } from 'polywire/auth'
 import { query as graphql, graphqlTransport } from 'polywire/graphql'
 import { at, cursorPages, get, openapi, post, put, type RestTransportOptions, restTransport } from 'polywire/rest'
@@ -318,6 +318,36 @@ describe.each(['undici', 'fetch'] as const)('at(), by %s', (http) => {
 })
 
 describe('at() elsewhere', () => {
+  const connect = () => {
+    const client = createClient({ transports: { rest: restTransport({ baseUrl: api.origin }) } })
+    closers.push(() => client.close())
+    return client
+  }
+
+  it('is refused by failover(), whose routes are of several servers', async () => {
+    const either = failover(job, get('/jobs/{id}/copy', { query: type<{ full?: boolean }>(), output: type<Job>() }))
+    const error = await refused(connect().call(either, at('/jobs/7')))
+    expect(error).toMatchObject({ code: 'invalid_argument', sent: 'no' })
+    expect(error.message).toContain('call the operation of one route')
+    expect(api.seen).toHaveLength(0)
+  })
+
+  it('says where poll() begins', async () => {
+    const list = get('/items', { query: type<{ after?: string }>(), output: type<{ items: number[] }>() })
+    const items = poll(list, {
+      messages: ({ items }) => items,
+      cursor: (item) => item,
+      apply: (input, after) => ({ ...input, after }),
+      until: ({ items }) => items.includes(2),
+      everyMs: 0,
+    })
+    api.answer = (request, response) => json(response, { items: request.url?.includes('after=1') ? [2] : [1] })
+    const got: number[] = []
+    for await (const item of connect().call(items, at('/elsewhere?run=9'))) got.push(item)
+    expect(got).toEqual([1, 2])
+    expect(api.lines()).toEqual(['GET /elsewhere?run=9', 'GET /elsewhere?run=9&after=1'])
+  })
+
   it('is refused by protocols whose calls have no URL of their own', async () => {
     const client = createClient({ transports: { graphql: graphqlTransport({ url: `${api.origin}/graphql` }) } })
     closers.push(() => client.close())
