@@ -41,7 +41,7 @@ export class FetchTransport implements Transport<'fetch'> {
     })
     // What was not sent of a stream by then is not wanted any more.
     if (body instanceof ReplayBody) answer.finished?.then(() => body.cancel()).catch(() => body.cancel())
-    if (answer.response.status < 400) return toReply(watched(answer, call))
+    if (answer.status < 400) return toReply(watched(answer, call))
     input.kept = answer
     throw toAnswerError(call, answer)
   }

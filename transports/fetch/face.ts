@@ -52,7 +52,7 @@ function toFetch(face: Face, defaults: CallOptions): PolywireFetch {
   const run = (input: unknown, init?: unknown): Promise<Response> => call(face, defaults, input, init)
   standInFront(run)
   // Bun's has it.
-  const { preconnect } = globalThis.fetch as { preconnect?: unknown }
+  const { preconnect } = (globalThis.fetch ?? run) as { preconnect?: unknown }
   return Object.assign(run, preconnect ? { preconnect } : undefined, {
     with: (options: CallOptions) => toFetch(face, { ...defaults, ...options }),
     close: face.close,

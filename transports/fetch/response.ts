@@ -11,11 +11,11 @@ import type { FetchInput } from './request.ts'
 import { watched } from './watch.ts'
 
 /** A reply whose message is a Response, which holds the call until its body is over. */
-export function toReply({ response, headers, finished, discard }: Answer): UnaryReply {
+export function toReply({ response, status, headers, finished, discard }: Answer): UnaryReply {
   const reply = {
     kind: 'unary',
     message: response,
-    status: response.status,
+    status,
     headers,
     trailers: HeaderMap.empty,
     discard,
@@ -27,10 +27,9 @@ export function toReply({ response, headers, finished, discard }: Answer): Unary
 }
 
 /** The error inside of the chain that an answer of 400 and more is; its body stays unread. */
-export function toAnswerError(call: Call, { response, headers, redirected }: Answer): CallError {
+export function toAnswerError(call: Call, { status, headers, redirected }: Answer): CallError {
   const essence = (headers.get('content-type') ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? ''
   const isKeyed = call.idempotencyKey !== undefined
-  const { status } = response
   const failure = httpFailure(
     { status, headers, redirected, body: undefined, essence, isKeyed },
     call.scope.services.clock.wallNow(),
@@ -61,7 +60,7 @@ export function handOut(): Interceptor {
 function handedOut(call: Call, error: unknown): UnaryReply {
   const { kept } = call.input as FetchInput
   if (!kept) throw error
-  const isAnswer = isAnyCallError(error) && error.status === kept.response.status && !call.scope.isOver
+  const isAnswer = isAnyCallError(error) && error.status === kept.status && !call.scope.isOver
   if (!isAnswer) {
     kept.discard()
     throw error
@@ -79,6 +78,8 @@ function handedOut(call: Call, error: unknown): UnaryReply {
 
 /** Tells clients that retry by themselves that it was done: layers must not multiply. */
 function finalAnswer(response: Response): Response {
+  // A mock stays what it is.
+  if (typeof response.clone !== 'function') return response
   const { status, statusText, body, url, redirected, type } = response
   const headers = new Headers(response.headers)
   headers.set('x-should-retry', 'false')

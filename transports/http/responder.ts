@@ -22,7 +22,9 @@ export interface OpenRequest {
 
 /** A response whose body is not read yet. */
 export interface Answer {
+  /** Mocks often have less than the half of one. */
   readonly response: Response
+  readonly status: number
   readonly headers: HeaderMap
   readonly redirected?: Redirected | undefined
   /** Settles when the body is over, in whatever way; undefined where the platform alone knows. */

@@ -286,6 +286,34 @@ describe.each(['undici', 'fetch'] as const)('how long a body may last by %s', (h
   })
 })
 
+describe('a fetch that is less than a fetch', () => {
+  it('may give what is hardly a Response, which stays what it is', async () => {
+    const mocked = { ok: true, json: async () => ({ a: 1 }) }
+    expect(await make({ http: async () => mocked })(`${server.url}/a`)).toBe(mocked)
+    const headers = { 'retry-after': '0' }
+    const failing = { ok: false, status: 503, headers, text: async () => 'busy' }
+    let calls = 0
+    const http = async () => {
+      calls++
+      return failing
+    }
+    expect(await make({ http })(`${server.url}/a`)).toBe(failing)
+    expect(calls).toBe(3)
+  })
+
+  it('may be missing where the face is made', async () => {
+    const before = globalThis.fetch
+    try {
+      globalThis.fetch = undefined as never
+      const face = make({ http: async () => new Response('fine') })
+      expect(await (await face(`${server.url}/a`)).text()).toBe('fine')
+      await expect(make({ http: 'fetch', retry: false })(`${server.url}/a`)).rejects.toThrow(TypeError)
+    } finally {
+      globalThis.fetch = before
+    }
+  })
+})
+
 it('gives what is no http by the platform, and does not show it in a name', async () => {
   expect(await (await make({})('data:text/plain,hello')).text()).toBe('hello')
   const error = await make({ retry: false })('data:secret').catch((cause: Error) => cause)

@@ -76,6 +76,7 @@ const nullBody = [101, 204, 205, 304]
 /** A Response, and the reader of its body. */
 class EngineAnswer implements Answer {
   readonly response: Response
+  readonly status: number
   readonly headers: OpenResponse['headers']
   readonly redirected: OpenResponse['redirected']
   readonly finished: Promise<unknown>
@@ -83,6 +84,7 @@ class EngineAnswer implements Answer {
 
   constructor(open: OpenResponse, { method, toBodyError }: OpenRequest, origin: ErrorOrigin) {
     const { status, statusText, headers, url, redirected, body } = open
+    this.status = status
     this.headers = headers
     this.redirected = redirected
     this.finished = body.finished

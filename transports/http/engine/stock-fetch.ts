@@ -43,5 +43,5 @@ export function isFetchStock(): boolean {
 }
 
 function textOf(fetch: unknown): string {
-  return Function.prototype.toString.call(fetch)
+  return typeof fetch === 'function' ? Function.prototype.toString.call(fetch) : ''
 }

@@ -9,7 +9,7 @@ import { ReplayBody } from '../../replay-body.ts'
 import { type Answer, describeResponse, drainedBytes, type OpenRequest, type Responder } from '../../responder.ts'
 import { globalFetch, isFetchStock } from '../stock-fetch.ts'
 import { isForeign } from './engine.ts'
-import { isSignalRefused, isValid } from './init.ts'
+import { isSignalRefused, isValid, pairsOf, type ResponseLike } from './init.ts'
 
 /**
  * Gives the Response of a `fetch`, the platform's or the user's, as it is.
@@ -71,9 +71,10 @@ export class FetchResponder implements Responder {
         const hint = 'Look at what replaced fetch'
         throw new HttpFaultError({ ...attempt.progress, what: 'fetch gave no response', hint, code, cause: undefined })
       }
-      const location = response.headers?.get('location') ?? ''
+      if (!isOurs) return response
+      const location = HeaderMap.from(pairsOf(response as ResponseLike)).get('location') ?? ''
       const isOpaque = response.type === 'opaqueredirect'
-      if (!isOurs || !(isOpaque || (isRedirect(response.status) && location !== ''))) return response
+      if (!isOpaque && !(isRedirect(response.status) && location !== '')) return response
       response.body?.cancel().catch(() => undefined)
       if (isOpaque || !this.#follow) throw new HttpFaultError(refuse('redirect while a credential header is set'))
       const next = this.#follow(request as HttpRequest, response.status, location, attempt.redirected)
@@ -128,13 +129,15 @@ function answerOf({ request, redirected: before }: Attempt, response: Response, 
     : before
   // What was followed by hand, the platform's own Response knows nothing of.
   if (before) describeResponse(response, { url: response.url || url, redirected: true, type: response.type })
+  const headers = HeaderMap.from(pairsOf(response as ResponseLike))
   return {
     response,
-    headers: HeaderMap.from(response.headers ?? []),
+    status: response.status ?? (response.ok === false ? 500 : 200),
+    headers,
     redirected,
     discard() {
-      const length = Number(response.headers?.get('content-length') ?? Number.POSITIVE_INFINITY)
-      const done = length <= drainedBytes ? response.arrayBuffer?.() : response.body?.cancel()
+      const length = Number(headers.get('content-length') ?? Number.POSITIVE_INFINITY)
+      const done = length <= drainedBytes ? response.arrayBuffer?.() : response.body?.cancel?.()
       done?.catch(() => undefined)
     },
     abort: (reason) => own.abort(reason),
