@@ -269,6 +269,15 @@ describe('what fails', () => {
     expect(seen.filter((each) => each === 'message tick')).toHaveLength(3)
   })
 
+  it('says that events were lost where the server has forgotten the last id, and goes on', async () => {
+    server.plan({ chunks: ['id: 1\ndata: a\n\n'] }, { status: 416 }, { chunks: ['id: 9\ndata: i\n\n'], after: 'stay' })
+    const { seen, until } = follow(new (jumping().EventSource)(server.origin))
+    await until('message i')
+    expect(seen).toContain('error 0 data_loss')
+    expect(seen.at(-1)).toBe('message i')
+    expect(server.lastEventIds).toEqual([undefined, '1', undefined])
+  })
+
   it('an event beyond maxEventBytes ends it', async () => {
     server.plan({ chunks: [`data: ${'x'.repeat(2000)}\n\n`], after: 'stay' })
     const { seen, until } = follow(new EventSource(server.origin, { maxEventBytes: 1000 }))

@@ -1,11 +1,12 @@
-import { createClient, isCallError, type Schema, type TelemetryEvent, type } from 'polywire'
+import { adapt, continueWith, createClient, isCallError, type Schema, type TelemetryEvent, type } from 'polywire'
 import { bearerAuth } from 'polywire/auth'
-import { durableStream, sseTransport } from 'polywire/sse'
+import { durableStream, events, sseTransport } from 'polywire/sse'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { manualClock } from '../../support/manual-clock.ts'
 import { freshSeed, seeded } from '../../support/seeded.ts'
 import { DurableServer } from '../../support/servers/durable-server.ts'
+import { SseServer } from '../../support/servers/sse-server.ts'
 
 const closers: (() => unknown)[] = []
 let server: DurableServer
@@ -22,12 +23,12 @@ interface Change {
 }
 
 /** A client whose clock jumps over every wait that is announced. */
-function connect(options: object = {}) {
+function connect(options: object = {}, baseUrl = server.origin) {
   const clock = manualClock()
   const event = (event: TelemetryEvent) => {
     if ('waitMs' in event) setTimeout(() => void clock.advance(event.waitMs + 1), 0)
   }
-  const transports = { sse: sseTransport({ baseUrl: server.origin }) }
+  const transports = { sse: sseTransport({ baseUrl }), log: sseTransport({ baseUrl: server.origin }) }
   const client = createClient({ transports, clock, telemetry: { event }, ...options })
   closers.push(() => client.close())
   return { client, clock }
@@ -219,6 +220,44 @@ describe('a durable stream', () => {
     server.append(path, { n: 0 })
     await clock.advance(1000)
     expect(await items).toEqual([{ n: 0 }])
+  })
+
+  it('continues the stream that a POST has begun, where the log of the run is a durable stream', async () => {
+    const log = '/streams/run-7'
+    const answering = await SseServer.start()
+    closers.push(() => answering.close())
+    answering.plan({
+      chunks: ['id: 0_00000001\ndata: {"n":0}\n\n', 'id: 0_00000002\ndata: {"n":1}\n\n'],
+      after: 'reset',
+    })
+    server.append(log, ...range(0, 5))
+    const { client } = connect({}, answering.origin)
+    const follow = durableStream('/streams/{id}', type<Change>(), { via: 'log' })
+    const begin = adapt(
+      events(
+        '/runs',
+        { message: type<Change>() },
+        {
+          method: 'POST',
+          resume: continueWith(
+            adapt(follow, { output: (data) => ({ type: 'message' as const, data }) }),
+            ({ cursor }) => ({
+              id: 'run-7',
+              offset: cursor,
+            }),
+          ),
+        },
+      ),
+      { output: ({ data }) => data },
+    )
+    const items: Change[] = []
+    for await (const item of client.call(begin)) {
+      items.push(item)
+      if (items.length === 5) server.append(log, ...range(5, 8))
+      if (items.length === 8) server.end(log)
+    }
+    expect(items).toEqual(range(0, 8))
+    expect(answering.requests).toHaveLength(1)
   })
 
   it('is declared rightly, or not at all', () => {
