@@ -69,7 +69,7 @@ const rows: readonly Row[] = [
     besideRest: true,
     peers: graphqlPeers,
     barKb: 5.2,
-    limitKb: 5.3,
+    limitKb: 5.2,
   },
   {
     name: 'gRPC-Web, beside REST',

@@ -1,10 +1,11 @@
 import { defineOperation } from '../src/core/call/operation.ts'
+import { anything, count, oneOf } from '../src/core/options.ts'
 import { receiving } from '../src/core/stream/streaming.ts'
 import { graphqlOperation, type Subscribing } from './graphql/operation.ts'
 import { Subscriptions } from './graphql/subscriptions.ts'
 import { type GraphQLTransport, type GraphQLTransportOptions, HttpGraphQLTransport } from './graphql/transport.ts'
 import type { GraphQLBuilder, SubscriptionBuilder } from './graphql/types.ts'
-import { declare } from './shared/option-rules.ts'
+import { declare, resumeOf, resumeRule, stopRule } from './shared/option-rules.ts'
 
 export type { AnyContinuation, AnyStop, OtherVia } from '../src/core/resume/continuation.ts'
 export { type Conflation, conflate, type OverflowPolicy } from '../src/core/stream/overflow.ts'
@@ -63,8 +64,15 @@ export const mutation: GraphQLBuilder = (document: unknown, spec?: object) =>
 
 /** Comes in with `subscription` only: who has no subscriptions carries no socket. */
 const subscribing: Subscribing = {
-  define: (info, spec) => defineOperation(declare({ ...info, streaming: receiving }, spec)),
+  define: (info, spec) => defineOperation(declare({ ...info, ...resumeOf(spec.resume), streaming: receiving }, spec)),
   makeSubscriptions: (options) => new Subscriptions(options),
+  rules: {
+    resume: resumeRule,
+    stop: stopRule,
+    gaps: /* @__PURE__ */ oneOf('fail', 'yield'),
+    overflow: anything,
+    maxQueued: count,
+  },
 }
 
 /**

@@ -8,19 +8,11 @@ import {
 import { type Schema, validating } from '../../src/core/call/schema.ts'
 import type { ErrorOrigin } from '../../src/core/errors/error.ts'
 import { refusal } from '../../src/core/errors/refusal.ts'
-import { anything, count, flag, object, oneOf, type RulesOf, text, wrongOption } from '../../src/core/options.ts'
+import { anything, flag, object, oneOf, type RulesOf, text, wrongOption } from '../../src/core/options.ts'
 import type { AnyContinuation, AnyStop } from '../../src/core/resume/continuation.ts'
 import { type OpeningOptions, openingOption } from '../../src/core/resume/options.ts'
 import type { OverflowPolicy } from '../../src/core/stream/overflow.ts'
-import {
-  idempotencyRule,
-  operationRules,
-  pick,
-  resumeOf,
-  resumeRule,
-  schemaRule,
-  stopRule,
-} from '../shared/option-rules.ts'
+import { idempotencyRule, operationRules, pick, schemaRule } from '../shared/option-rules.ts'
 import { type GraphQLKind, type PreparedDocument, prepareDocument } from './document.ts'
 import type { GraphQLResult } from './response.ts'
 import type { Subscriptions, SubscriptionsOptions } from './subscriptions.ts'
@@ -45,6 +37,8 @@ export type MakeSubscriptions = (options: SubscriptionsOptions) => Pick<Subscrip
 export interface Subscribing {
   readonly define: (info: OperationInfo, spec: AnySpec) => Operation<any, any>
   readonly makeSubscriptions: MakeSubscriptions
+  /** What its options may be, beside those of every operation. */
+  readonly rules: RulesOf<Pick<AnySpec, StreamOption>>
 }
 
 /** Every option of every kind of operation. */
@@ -73,16 +67,19 @@ const rules: RulesOf<AnySpec> = {
   validate: operationRules.validate,
   variables: schemaRule,
   output: schemaRule,
-  resume: resumeRule,
-  stop: stopRule,
-  gaps: /* @__PURE__ */ oneOf('fail', 'yield'),
+  resume: anything,
+  stop: anything,
+  gaps: anything,
   overflow: anything,
-  maxQueued: count,
+  maxQueued: anything,
 }
+
+const streamOptions = ['resume', 'stop', 'gaps', 'overflow', 'maxQueued'] as const
+type StreamOption = (typeof streamOptions)[number]
 
 /** What only streams have. */
 function notASubscription(spec: AnySpec): string | undefined {
-  const name = (['resume', 'stop', 'gaps', 'overflow', 'maxQueued'] as const).find((each) => spec[each] !== undefined)
+  const name = streamOptions.find((each) => spec[each] !== undefined)
   return name && `'${name}' is for subscription()`
 }
 
@@ -97,7 +94,8 @@ export function graphqlOperation(
   spec: AnySpec = {},
   subscribing?: Subscribing,
 ): Operation<any, any> {
-  const wrong = wrongOption(spec, rules) ?? (subscribing ? undefined : notASubscription(spec))
+  const wrong =
+    wrongOption(spec, { ...rules, ...subscribing?.rules }) ?? (subscribing ? undefined : notASubscription(spec))
   if (wrong) throw new TypeError(`${kind}(): ${wrong}`)
   const document = prepareDocument(source, spec.operationName)
   if (document.kind !== kind) {
@@ -117,7 +115,6 @@ export function graphqlOperation(
     binding,
     ...pick(spec, ['idempotency', 'idempotencyScope', 'retry', 'auth', 'validate', 'gaps', 'opening']),
     ...(subscribing && { isResumable: true }),
-    ...resumeOf(spec.resume),
     encodeInput: checkVariables(validating(variables) && (variables as Schema), {
       operation: { name, protocol: 'graphql', via },
     }),
