@@ -1,7 +1,7 @@
 /**
  * `npm run newcomer`: the first ten minutes of somebody who has never seen Polywire. npm installs the tarball into an empty
- * folder outside of this repository; the README is followed to the letter; then a small program (a call, a retry, an
- * error, an event stream, a channel) runs in all that this machine has. What cannot run here is named as skipped.
+ * folder outside of this repository; the README is followed to the letter; then a small program (calls, retries, errors,
+ * an event stream, a channel, a fetch) runs in all that this machine has. What cannot run here is named as skipped.
  */
 import { execFile } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -12,7 +12,7 @@ import { chromium } from 'playwright-core'
 import { programsOf } from '../test/docs/support/programs.ts'
 import { type SmokeServer, startSmokeServer } from '../test/package/smoke/server.ts'
 import { bundlers } from '../test/package/support/bundlers.ts'
-import { pack } from '../test/package/support/packed.ts'
+import { pack, smokeLines } from '../test/package/support/packed.ts'
 import { prepareWorkerd } from '../test/package/support/workerd.ts'
 import buildIfStale from './build-if-stale.ts'
 import { findChromium } from './chromium.ts'
@@ -23,7 +23,7 @@ import { install, nodeRuntime, runtimes } from './runtime-binaries.ts'
 
 const exec = promisify(execFile)
 const folder = mkdtempSync(join(tmpdir(), 'newcomer-'))
-const expected = ['a call with auth', 'a retry', 'an error', 'an event stream', 'a channel'].map((what) => `ok ${what}`)
+const expected = smokeLines()
 let failures = 0
 
 /** A step with a server of its own. @param run - throws where it fails, or gives the reason why it cannot run here. */

@@ -22,6 +22,12 @@ export interface Project extends Disposable {
   readonly tarball: string
 }
 
+/** What test/package/smoke/program.mjs prints where all is well. */
+export function smokeLines(): string[] {
+  const program = readFileSync(join(root, 'test/package/smoke/program.mjs'), 'utf8')
+  return [...program.matchAll(/^ +same\('([^']+)'/gm)].map(([, what]) => `ok ${what}`)
+}
+
 /** Packs dist/ as it stands, without touching the tracked package.json. */
 export function pack(destination: string): string {
   const staged = join(destination, 'staged')
