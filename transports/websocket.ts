@@ -14,6 +14,7 @@ export type {
   AnyStop,
   Continuable,
   OtherVia,
+  PathInput,
   PlaceCheck,
   StoppableChannel,
 } from '../src/core/resume/continuation.ts'

@@ -108,11 +108,11 @@ export interface SubscriptionSpec extends GraphQLSpec {
 }
 /** The same for a plain string. */
 export interface SubscriptionTextSpec extends SubscriptionSpec, TextSpec {}
-/** Gives the functions of `resume` their parameters; the policy `E` is inferred before they are looked at. */
+/** Gives the functions of `resume` and `stop` their parameters (`never`: those of another policy are annotated); the policy `E` is inferred before they are looked at. */
 interface Resumed<R, V, E extends ErrorPolicy = 'none'> {
   readonly errorPolicy?: E
-  readonly resume?: ResumeSpec<ByPolicy<R>[E], V> | Continuation<string, V, ByPolicy<R>[E]>
-  readonly stop?: Stop<string, V, ByPolicy<R>[E]>
+  readonly resume?: ResumeSpec<ByPolicy<R>[E], V> | Continuation<string, V, R> | Continuation<string, V, never>
+  readonly stop?: Stop<string, V, R> | Stop<string, V, never>
 }
 
 /** What a subscription gives: lost messages too, where it declares to yield them. */

@@ -9,6 +9,7 @@ import type {
   AnyStop,
   Continuable,
   OtherVia,
+  PathInput,
   PlaceCheck,
   StoppableServerStream,
 } from '../../src/core/resume/continuation.ts'
@@ -156,8 +157,8 @@ export type EventItem<Map, S> =
   | (S extends { readonly gaps: 'yield' } ? Gap : never)
 
 /** Written out beside `S`, so that the parameters of the functions need no annotation. */
-type Functions<P extends string, Map, S> = Pick<EventsSpec, 'until'> &
-  Continuable<RestIn<P, S>, EventOf<Map>, boolean | 'get' | ResumeSpec>
+type Functions<P extends string, Map> = Pick<EventsSpec, 'until'> &
+  Continuable<PathInput<P>, EventOf<Map>, boolean | 'get' | ResumeSpec>
 type EventStream<P extends string, Map, S> = S extends { readonly stop: AnyStop }
   ? StoppableServerStream<RestIn<P, S>, EventItem<Map, S>>
   : ServerStream<RestIn<P, S>, EventItem<Map, S>>
@@ -166,5 +167,5 @@ type EventStream<P extends string, Map, S> = S extends { readonly stop: AnyStop 
 export type EventsBuilder = <const P extends string, Map, const S extends EventsSpec = {}>(
   path: P,
   map: { readonly [K in keyof Map]: Schema<any, Map[K]> },
-  spec?: S & Functions<P, Map, S> & InputCheck<P, S> & PlaceCheck<RestIn<P, S>, S>,
+  spec?: S & Functions<P, Map> & InputCheck<P, S> & PlaceCheck<RestIn<P, S>, S>,
 ) => Operation<ViaOf<S, 'sse'> | OtherVia<S>, EventStream<P, Map, S>>

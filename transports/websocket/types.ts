@@ -10,6 +10,7 @@ import type {
   AnyStop,
   Continuable,
   OtherVia,
+  PathInput,
   PlaceCheck,
   StoppableChannel,
 } from '../../src/core/resume/continuation.ts'
@@ -141,7 +142,7 @@ type ChannelOf<In, S> = S extends { readonly stop: AnyStop }
 /** Declares a channel; see `channel`. */
 export type ChannelBuilder = <const P extends string, const S extends ChannelSpec = {}>(
   name: P,
-  spec?: S & Continuable<FlatIn<P, S>, ReceiveOf<S>, CursorIn> & PlaceCheck<FlatIn<P, S>, S>,
+  spec?: S & Continuable<PathInput<P>, ReceiveOf<S>, CursorIn> & PlaceCheck<FlatIn<P, S>, S>,
 ) => Operation<ViaOf<S> | OtherVia<S>, ChannelOf<FlatIn<P, S>, S>>
 
 /** Declares a request; see `request`. */

@@ -1,7 +1,6 @@
 import type { CallOptions } from '../call/call-options.ts'
-import type { Args, Duplex, Stream } from '../call/call-types.ts'
+import type { Args, Duplex, PathNames, PathValue, Stream } from '../call/call-types.ts'
 import type { Declaration } from '../call/operation.ts'
-import type { Place } from './place.ts'
 
 declare const continued: unique symbol
 declare const stopped: unique symbol
@@ -16,8 +15,8 @@ export interface AnyContinuation extends Declaration {
 /** What `continueWith()` makes: `V` is the transport that it needs, `In` and `Message` are those of the operation that declares it. */
 export interface Continuation<V extends string, In, Message> extends Declaration {
   readonly apply?: undefined
-  // A method, so that a function which names a part of the input only fits, too; the builder checks the whole.
-  readonly [continued]: { readonly via: V; place(place: Place<In, Message>): void }
+  // Methods, so that a function which names a part of the input only fits, too; the builder checks the whole.
+  readonly [continued]: { readonly via: V; input(input: In): void; message(message: Message): void }
 }
 
 /** What `stopWith()` makes, whatever the operation that declares it. */
@@ -27,7 +26,7 @@ export interface AnyStop extends Declaration {
 
 /** What `stopWith()` makes. */
 export interface Stop<V extends string, In, Message> extends Declaration {
-  readonly [stopped]: { readonly via: V; place(place: Place<In, Message>): void }
+  readonly [stopped]: { readonly via: V; input(input: In): void; message(message: Message): void }
 }
 
 /** The transports that a spec needs beside the operation's own. */
@@ -35,13 +34,16 @@ export type OtherVia<S> =
   | (S extends { readonly resume: { readonly [continued]: { readonly via: infer V extends string } } } ? V : never)
   | (S extends { readonly stop: { readonly [stopped]: { readonly via: infer V extends string } } } ? V : never)
 
+/** What of an input is known while the rest of its literal is still looked at: the names in a template. */
+export type PathInput<P extends string> = { readonly [Name in PathNames<P>]: PathValue }
+
 /** What a spec's functions are told: written out beside it, so that their parameters need no annotation. */
 export interface Continuable<In, Message, Other> {
   readonly resume?: Other | Continuation<string, In, Message>
   readonly stop?: Stop<string, In, Message>
 }
 
-type Asked<T> = T extends { place(place: Place<infer In, any>): void } ? In : never
+type Asked<T> = T extends { input(input: infer In): void } ? In : never
 type Misfit = 'the function of the place is annotated with another input than the operation takes'
 
 /** An annotated place is checked against what the operation really takes, which is known only when its whole spec is. */
