@@ -25,7 +25,7 @@ export interface Project extends Disposable {
 /** What test/package/smoke/program.mjs prints where all is well. */
 export function smokeLines(): string[] {
   const program = readFileSync(join(root, 'test/package/smoke/program.mjs'), 'utf8')
-  return [...program.matchAll(/^ +same\('([^']+)'/gm)].map(([, what]) => `ok ${what}`)
+  return [...program.matchAll(/^ +same\(\s*'([^']+)'/gm)].map(([, what]) => `ok ${what}`)
 }
 
 /** Packs dist/ as it stands, without touching the tracked package.json. */
