@@ -3,7 +3,14 @@ import { defineEvents } from './sse/operation.ts'
 import { HttpSseTransport } from './sse/transport.ts'
 import type { EventsBuilder, SseTransport, SseTransportOptions } from './sse/types.ts'
 
-export type { AnyContinuation, AnyStop, Continuable, OtherVia, PathInput, PlaceCheck } from '../src/core/resume/continuation.ts'
+export type {
+  AnyContinuation,
+  AnyStop,
+  Continuable,
+  OtherVia,
+  PathInput,
+  PlaceCheck,
+} from '../src/core/resume/continuation.ts'
 export type { HttpOptions } from './http/contract.ts'
 export type { ServerEvent } from './http/event-stream/event-stream.ts'
 export type { InputCheck, RestIn, ViaOf } from './http/input-types.ts'
