@@ -1,4 +1,4 @@
-import { type Gap, isGap, type } from 'polywire'
+import { continueWith, type Gap, isGap, type Place, type } from 'polywire'
 import { bearerAuth } from 'polywire/auth'
 import { query, subscription } from 'polywire/graphql'
 import { afterEach, beforeEach, describe, expect, it, test } from 'vitest'
@@ -243,6 +243,25 @@ describe('a dropped socket', () => {
     })
     await using client = connect()
     const stream = client.call(resumed, { to: 50 })
+    const seen: number[] = []
+    for await (const { count } of stream) {
+      seen.push(count)
+      if (count === 10) server.drop()
+    }
+    expect(seen).toEqual(Array.from({ length: 50 }, (_, n) => n + 1))
+    expect(stream.continuity).toBe('at-least-once')
+  })
+
+  it('is continued by another subscription, where the operation says by which', async () => {
+    const text = 'subscription Count($to: Int!, $after: Int) { count(to: $to, after: $after) }'
+    const spec = { variables: type<{ to: number; after?: number }>(), output: type<{ count: number }>() }
+    const resume = continueWith(
+      subscription(text, spec),
+      ({ input, cursor }: Place<{ to: number }, { count: number }>) => ({ ...input, after: Number(cursor) }),
+      { cursor: ({ count }) => count },
+    )
+    await using client = connect()
+    const stream = client.call(subscription(text, { ...spec, resume }), { to: 50 })
     const seen: number[] = []
     for await (const { count } of stream) {
       seen.push(count)

@@ -1,5 +1,5 @@
 import { Code, ConnectError } from '@connectrpc/connect'
-import { createClient, isGap } from 'polywire'
+import { continueWith, createClient, isGap } from 'polywire'
 import { bearerAuth } from 'polywire/auth'
 import { type GrpcWebTransportOptions, grpcWebTransport, rpc } from 'polywire/grpc-web'
 import { describe, expect, it, vi } from 'vitest'
@@ -232,6 +232,29 @@ describe.each(framings)('a server stream framed by %s', (framing) => {
     ])
     expect(stream.cursor).toBe('9')
     expect(stream.continuity).toBe('at-least-once')
+  })
+
+  it('goes on by another method, where it says by which, and is begun once', async () => {
+    const seen: bigint[] = []
+    await using server = await GrpcServer.start({
+      async *watchItems({ after }, { signal }) {
+        seen.push(after)
+        for (let sequence = after + 1n; sequence <= after + 3n; sequence++) yield { sequence }
+        if (after < 6n) server.dropConnections()
+        await (after < 6n && left(signal))
+      },
+    })
+    const again = rpc(ShopService.method.watchItems)
+    const begun = rpc(ShopService.method.watchItems, {
+      resume: continueWith(again, ({ cursor = '0' }) => ({ after: BigInt(cursor) }), {
+        cursor: ({ sequence }) => String(sequence),
+      }),
+    })
+    const transports = { 'grpc-web': grpcWebTransport({ baseUrl: server.url, framing }) }
+    const client = createClient({ clock: hasteClock, transports })
+    expect(await numbers(client.call(begun, {}))).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9])
+    expect(seen).toEqual([0n, 3n, 6n])
+    await client.close()
   })
 
   it('that declares a cursor goes on when the answer is cut without trailers', async () => {
