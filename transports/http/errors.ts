@@ -89,7 +89,7 @@ function refine(
   if (status > 300 && status < 400 && status !== 304 && !headers.has('location'))
     return {
       ...row,
-      hint: 'a redirect without a Location header',
+      hint: 'a redirect with no Location header',
     }
   if (status === 413 && isAskedToWait) return { ...row, isRetryable: true }
   if (status === 503 && isAskedToWait) return { ...row, isUnexecuted: true }
