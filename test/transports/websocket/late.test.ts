@@ -9,12 +9,15 @@ import { TcpProxy } from '../../support/tcp-proxy.ts'
 
 afterEach(closeAll)
 
+/** Long enough that a busy machine, whose server lives in this process as well, has answered by then. */
+const soonMs = 1000
+
 describe('a process that is late', () => {
   it('reads the answer of the handshake before it calls the dial late', async () => {
-    const { client, server } = await setUp({ transport: { connectTimeoutMs: 150 }, client: { retry: false } })
+    const { client, server } = await setUp({ transport: { connectTimeoutMs: soonMs }, client: { retry: false } })
     const { opened } = client.call(feed, { name: 'a' })
     await server.until(() => server.upgrades.length === 1)
-    await busy(400)
+    await busy(1.3 * soonMs)
     await opened
     expect(server.upgrades).toHaveLength(1)
   })
@@ -22,7 +25,7 @@ describe('a process that is late', () => {
   it('reads the acceptance of its credential before it calls that late', async () => {
     const { client, server } = await setUp({
       transport: {
-        connectTimeoutMs: 150,
+        connectTimeoutMs: soonMs,
         authIn: 'message',
         adapter: plainJson({ acks: true }),
         auth: { name: 'test', credential: () => ({ secret: 's' }) },
@@ -31,18 +34,18 @@ describe('a process that is late', () => {
     })
     const { opened } = client.call(feed, { name: 'a' })
     await server.until(() => server.framesOf('auth').length === 1)
-    await busy(400)
+    await busy(1.3 * soonMs)
     await opened
     expect(server.upgrades).toHaveLength(1)
   })
 
   it('reads the answer to its ping before it calls a socket silent', async () => {
-    const { client, server } = await setUp({ transport: { heartbeat: { idleMs: 50, answerMs: 100 } } })
+    const { client, server } = await setUp({ transport: { heartbeat: { idleMs: 50, answerMs: soonMs / 2 } } })
     const room = client.call(feed, { name: 'a' })
     await room.opened
     for (let turn = 0; turn < 3; turn++) {
       await once(server.client.socket, 'ping')
-      await busy(300)
+      await busy(soonMs)
     }
     await settle()
     expect(room.state).toBe('open')
