@@ -3,6 +3,7 @@ import type { ServerStream, Unary, UnaryResult } from '../call/call-types.ts'
 import { HeaderMap } from '../call/header-map.ts'
 import { defineOperation, type Operation, type OperationInfo, operationInfo } from '../call/operation.ts'
 import type { Reply } from '../call/reply.ts'
+import { CallError, failureOf, isAnyCallError } from '../errors/error.ts'
 import { parseRetryAfter } from '../errors/retry-after.ts'
 import { guard } from '../guard.ts'
 import { callable, notNegative, type RulesOf, wrongOption } from '../options.ts'
@@ -159,7 +160,7 @@ class Polling {
     const list = callableOf?.(this.#list) as Unary<any, unknown>
     const startedAt = clock.now()
     const options = { context, deadline, timeoutMs, headers, signal: call.scope.signal }
-    const result = await list.reply(input, options)
+    const result = await list.reply(input, options).catch((error: unknown) => this.#failed(error))
     const page = result.message
     const items = this.#ask('messages', () =>
       messages(page).map((message) => ({ message, cursor: textOf(cursor(message)) })),
@@ -172,6 +173,12 @@ class Polling {
     const spacing = items.length > 0 ? 0 : startedAt + spacingMs - clock.now()
     const waitMs = Math.max(jittered, spacing, parseRetryAfter(result.headers, clock.wallNow()) ?? 0)
     return { ...result, waitMs: isLast ? undefined : waitMs }
+  }
+
+  /** No answer in time is a drop, as of any stream, where it does no harm to ask again. */
+  #failed(error: unknown): never {
+    const isLate = isAnyCallError(error) && error.code === 'deadline_exceeded' && this.#list.isIdempotent
+    throw isLate ? new CallError({ ...failureOf(error), isRetryable: true }, this.#call) : error
   }
 
   #ask<T>(what: string, run: () => T): T {

@@ -4,6 +4,7 @@ import { events, sseTransport } from 'polywire/sse'
 import { channel, websocketTransport } from 'polywire/websocket'
 import { afterEach, describe, expect, it } from 'vitest'
 import { manualClock } from '../../support/manual-clock.ts'
+import { memoryClient, unaryOperation } from '../../support/memory-client.ts'
 import { RunServer, type Shape } from '../../support/servers/run-server.ts'
 import { RealtimeServer } from '../../support/servers/websocket-server.ts'
 
@@ -186,5 +187,34 @@ describe('continueWith over a socket', () => {
     }
     expect(seen.at(-1)).toBe(5)
     await stream.close()
+  })
+})
+
+describe('a poll that is not answered in time', () => {
+  /** A list of one tick a poll, of which one is never answered. */
+  function mute(nth: number, isIdempotent: boolean) {
+    let asked = 0
+    const { client, clock } = memoryClient(() => {
+      asked++
+      return asked === nth ? new Promise(() => {}) : { items: [{ seq: asked }], done: asked === 4 }
+    })
+    const each = poll(unaryOperation({ isIdempotent }) as never, {
+      messages: (page: Page) => page.items,
+      cursor: (tick: Tick) => tick.seq,
+      apply: (input: object, after: string) => ({ ...input, after }),
+      until: (page: Page) => page.done,
+    })
+    const stream = client.call(each as never, {} as never, { timeoutMs: 2000 } as never) as unknown as Stream<Tick>
+    return { stream, clock }
+  }
+
+  it('is a drop: the stream goes on with the next one', async () => {
+    const { stream, clock } = mute(2, true)
+    expect(await read(stream, clock)).toEqual([1, 3, 4])
+  })
+
+  it('ends the stream where the server may have done something', async () => {
+    const { stream, clock } = mute(2, false)
+    expect(await read(stream, clock)).toEqual([1, expect.objectContaining({ code: 'deadline_exceeded' })])
   })
 })
