@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { kinds, soakContinue } from '../support/continue-soak.ts'
+import { kinds, soakContinue, soakOpenai } from '../support/continue-soak.ts'
 import { freshSeed } from '../support/seeded.ts'
 
 it.each(Object.keys(kinds) as (keyof typeof kinds)[])(
@@ -11,3 +11,13 @@ it.each(Object.keys(kinds) as (keyof typeof kinds)[])(
     expect(started).toBe(calls)
   },
 )
+
+it('openai-node beside it: what a loop over its stream loses where each connection is cut once', async () => {
+  const seed = freshSeed()
+  const { whole, lost, failed, started } = await soakOpenai(100, seed)
+  console.log(
+    `openai-node: seed ${seed}, 100 calls: ${whole} whole, ${failed} failed, ${lost} events lost, ${started} runs`,
+  )
+  expect(started, `seed ${seed}`).toBe(100)
+  expect(whole, `seed ${seed}`).toBe(0)
+})

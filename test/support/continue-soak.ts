@@ -1,3 +1,4 @@
+import OpenAI from 'openai'
 import { type Client, continueWith, createClient, hold, type Stream, type } from 'polywire'
 import { events, sseTransport } from 'polywire/sse'
 import { expect } from 'vitest'
@@ -176,6 +177,30 @@ export interface Outcome {
   readonly calls: number
   readonly started: number
   readonly drops: number
+}
+
+/** What becomes of the same calls with openai-node as its docs show it: a loop over the stream of `responses.create`. */
+export async function soakOpenai(calls: number, seed: number) {
+  const kind: Kind = kinds['OpenAI Responses']
+  const random = seeded(seed)
+  const server = await RunServer.start(kind.shape)
+  server.make = (run) => kind.make(run, random)
+  server.cut = () => ({ after: Math.floor(random() ** 2 * 40), how: random() < 0.5 ? 'reset' : 'torn' })
+  const openai = new OpenAI({ baseURL: server.origin, apiKey: 'none' })
+  const outcome = { whole: 0, lost: 0, failed: 0 }
+  for (let call = 0; call < calls; call++) {
+    let seen = 0
+    try {
+      for await (const _ of await openai.responses.create({ model: 'any', input: 'hi', stream: true })) seen++
+    } catch {
+      outcome.failed++
+    }
+    if (seen === kind.expected.length) outcome.whole++
+    else outcome.lost += kind.expected.length - seen
+  }
+  const { started } = server
+  await server.close()
+  return { ...outcome, started }
 }
 
 /** Calls, one after the other, whose connections are cut at random until there were so many drops. */
