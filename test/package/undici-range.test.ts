@@ -38,7 +38,9 @@ test.each(['undici', 'undici-newest'])('the packed engine runs on %s', async (na
   try {
     const env = { ...process.env, PORT: String(server.port), NODE_OPTIONS: '' }
     const { stdout } = await run(process.execPath, ['main.mjs'], { cwd: project.directory, env, timeout: 60_000 })
-    expect(stdout.trim().split('\n')).toHaveLength(5)
+    const lines = stdout.trim().split('\n')
+    expect(lines.filter((line) => !line.startsWith('ok '))).toEqual([])
+    expect(lines.length).toBeGreaterThan(4)
     // Left to itself the engine would go on with fetch where undici cannot be loaded; asked for, it has to say so.
     writeFileSync(join(project.directory, 'explicit.mjs'), explicit)
     expect(
