@@ -135,7 +135,8 @@ describe('a POST over two servers that break at random', () => {
     const [one, two] = servers as [FaultServer, FaultServer]
     const client = createClient({
       transports: { rest: restTransport({ baseUrl: one.url }), two: restTransport({ baseUrl: two.url }) },
-      retry: { budget: false, baseDelayMs: 0, throttleDelayMs: 0, maxAttempts: 12 },
+      // Every second attempt breaks: with this many, one call in 2⁶⁰ would run out of them.
+      retry: { budget: false, baseDelayMs: 0, throttleDelayMs: 0, maxAttempts: 60 },
       failover: { breaker: { failures: 1_000_000 } },
     })
     const spec = { body: type<{ id: string }>(), output: type<{ id: string }>() }
