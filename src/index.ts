@@ -82,7 +82,7 @@ export type { CursorKeeper, CursorPlace } from './core/store/cursor-place.ts'
 // Stores
 export { type IndexedDbStoreOptions, indexedDbStore } from './core/store/indexed-db-store.ts'
 export { type MemoryStoreOptions, memoryStore } from './core/store/memory-store.ts'
-export type { Store, StoreTraits, StoreWrite } from './core/store/store.ts'
+export type { Store, StoreEntry, StorePage, StoreTraits, StoreWrite } from './core/store/store.ts'
 export { type StoredCursorOptions, storedCursor } from './core/store/stored-cursor.ts'
 export { defineStream } from './core/stream/duplex.ts'
 export { type Gap, isGap, type Resync } from './core/stream/gap.ts'

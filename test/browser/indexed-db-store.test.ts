@@ -17,6 +17,7 @@ const program = `
   const store = indexedDbStore()
   Object.assign(window, {
     store,
+    indexedDbStore,
     items: [],
     /** Tries to be the first at each of many keys; says where it was. */
     async claim(me, count) {
@@ -124,6 +125,65 @@ describe.skipIf(!executablePath)(`a store in the IndexedDB of Chromium${why}`, (
     await run(tabs[0], `store.set('counter', '0')`)
     await Promise.all(tabs.map((tab) => run(tab, 'increment(200)')))
     expect(await run(tabs[0], `store.get('counter')`)).toBe('600')
+  })
+
+  it('lists by key, in pages, what is not over, while others write', async () => {
+    const listed = await run<string[][]>(
+      tabs[0],
+      `(async () => {
+        const write = { isListed: true }
+        for (const n of [3, 1, 2, 10]) await store.set('list/' + n, 'of ' + n, write)
+        await store.set('list/0', 'over', { isListed: true, ttlMs: 0 })
+        await store.set('other/1', 'x', write)
+        const [first, , last] = await Promise.all([
+          store.list('list/', { limit: 2 }), store.set('list/2', 'new', write), store.list('list/', { after: 'list/10' })])
+        return [first, last].map((page) => page.map(({ key, value }) => key + ' ' + value))
+      })()`,
+    )
+    expect(listed).toEqual([
+      ['list/1 of 1', 'list/10 of 10'],
+      ['list/2 new', 'list/3 of 3'],
+    ])
+    const left = `new Promise((done) => {
+      const request = indexedDB.open('polywire')
+      request.onsuccess = () => {
+        const keys = request.result.transaction('entries').objectStore('entries').getAllKeys()
+        keys.onsuccess = () => done(keys.result.filter((key) => key.startsWith('list/')).sort())
+      }
+    })`
+    expect(await run(tabs[0], left)).toEqual(['list/1', 'list/10', 'list/2', 'list/3'])
+  })
+
+  it('tells every tab, the one that tells included', async () => {
+    for (const tab of tabs) await run(tab, `{ window.heard = []; store.listen('t', (text) => heard.push(text)) }`)
+    await run(tabs[0], `store.tell('other', 'x'), store.tell('t', '1')`)
+    for (const tab of tabs) {
+      await tab.waitForFunction('heard.length > 0')
+      expect(await run(tab, 'heard')).toEqual(['1'])
+    }
+  })
+
+  it('waits for the disk where an entry is listed or deleted, or where it is told to', async () => {
+    const asked = await run<string[]>(
+      tabs[0],
+      `(async () => {
+        const asked = []
+        const { transaction } = IDBDatabase.prototype
+        IDBDatabase.prototype.transaction = function (...all) {
+          const made = transaction.apply(this, all)
+          asked.push(made.durability)
+          return made
+        }
+        await store.set('e', '1')
+        await store.set('e', '2', { isListed: true })
+        await store.delete('e')
+        const strict = indexedDbStore({ durability: 'strict' })
+        await strict.set('e', '3')
+        IDBDatabase.prototype.transaction = transaction
+        return asked
+      })()`,
+    )
+    expect(asked).toEqual(['default', 'strict', 'strict', 'strict'])
   })
 
   it('keeps the place of a stream over a reload', async () => {

@@ -1,5 +1,6 @@
+import { notify } from '../guard.ts'
 import { type Clock, systemClock } from '../time/clock.ts'
-import type { Store, StoreTraits, StoreWrite } from './store.ts'
+import type { Store, StoreEntry, StorePage, StoreTraits, StoreWrite } from './store.ts'
 
 /** How a {@link memoryStore} lives. */
 export interface MemoryStoreOptions {
@@ -20,6 +21,7 @@ export function memoryStore({ clock = systemClock }: MemoryStoreOptions = {}): S
 interface Entry {
   readonly value: string
   readonly endsAt: number
+  readonly isListed: boolean
 }
 
 /** Below this many entries nobody looks for those that are over. */
@@ -29,6 +31,7 @@ class MemoryStore implements Store {
   readonly traits: StoreTraits = { isAtomic: true, isShared: false, isDurable: false }
   readonly #clock: Pick<Clock, 'now'>
   readonly #entries = new Map<string, Entry>()
+  readonly #listeners = new Map<string, Set<(text: string) => void>>()
   #sweepAt = smallSize
 
   constructor(clock: Pick<Clock, 'now'>) {
@@ -42,8 +45,8 @@ class MemoryStore implements Store {
     return undefined
   }
 
-  set(key: string, value: string, { ttlMs = Number.POSITIVE_INFINITY }: StoreWrite = {}): void {
-    this.#entries.set(key, { value, endsAt: this.#clock.now() + ttlMs })
+  set(key: string, value: string, { ttlMs = Number.POSITIVE_INFINITY, isListed = false }: StoreWrite = {}): void {
+    this.#entries.set(key, { value, endsAt: this.#clock.now() + ttlMs, isListed })
     if (this.#entries.size >= this.#sweepAt) this.#sweep()
   }
 
@@ -63,6 +66,33 @@ class MemoryStore implements Store {
     const value = this.get(key)
     if (value === undefined || (ifValue !== undefined && value !== ifValue)) return false
     return this.#entries.delete(key)
+  }
+
+  list(prefix: string, { after = '', limit = 100 }: StorePage = {}): readonly StoreEntry[] {
+    const now = this.#clock.now()
+    const found: StoreEntry[] = []
+    for (const [key, { value, endsAt, isListed }] of this.#entries)
+      if (isListed && endsAt > now && key > after && key.startsWith(prefix)) found.push({ key, value })
+    return found.sort((one, other) => (one.key < other.key ? -1 : 1)).slice(0, limit)
+  }
+
+  listen(topic: string, listener: (text: string) => void): () => void {
+    const listeners = this.#listeners.get(topic) ?? new Set()
+    this.#listeners.set(topic, listeners)
+    // One of its own, so that who listens twice with one function is told twice, and ends each by itself.
+    const own = (text: string): void => listener(text)
+    listeners.add(own)
+    return () => {
+      if (listeners.delete(own) && listeners.size === 0) this.#listeners.delete(topic)
+    }
+  }
+
+  /** Later, as every other store: nobody is told while he still writes. */
+  tell(topic: string, text: string): void {
+    for (const listener of this.#listeners.get(topic) ?? [])
+      queueMicrotask(() => {
+        if (this.#listeners.get(topic)?.has(listener)) notify('store.listen()', listener, undefined, text)
+      })
   }
 
   /** Without a timer: each entry is looked at once for every time that the store doubles. */

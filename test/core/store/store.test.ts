@@ -102,6 +102,47 @@ describe('entries of a memory store with an end', () => {
   })
 })
 
+describe('a memory store', () => {
+  it('lists what was written to be listed, by key and in pages', async () => {
+    const clock = manualClock()
+    const store = memoryStore({ clock })
+    const listed = { isListed: true }
+    for (const key of ['b/2', 'a/3', 'a/1', 'a/2', 'a/10']) store.set(key, `of ${key}`, listed)
+    store.set('a/0', 'plain')
+    store.add('a/4', 'short', { isListed: true, ttlMs: 5 })
+    expect(store.list?.('a/', { limit: 2 })).toEqual([
+      { key: 'a/1', value: 'of a/1' },
+      { key: 'a/10', value: 'of a/10' },
+    ])
+    await clock.advance(5)
+    store.compareAndSet('a/3', 'of a/3', 'new', listed)
+    expect(store.list?.('a/', { after: 'a/10' })).toEqual([
+      { key: 'a/2', value: 'of a/2' },
+      { key: 'a/3', value: 'new' },
+    ])
+  })
+
+  it('tells those who listen, later, and each by himself', async () => {
+    const store = memoryStore()
+    const heard: string[] = []
+    const listener = (text: string): void => void heard.push(text)
+    const ends = [store.listen?.('a', listener), store.listen?.('a', listener), store.listen?.('b', listener)]
+    store.listen?.('a', () => {
+      throw new Error('harms nobody')
+    })
+    store.tell?.('a', '1')
+    expect(heard).toEqual([])
+    await Promise.resolve()
+    expect(heard).toEqual(['1', '1'])
+    ends[0]?.()
+    store.tell?.('a', '2')
+    ends[1]?.()
+    store.tell?.('b', '3')
+    await Promise.resolve()
+    expect(heard).toEqual(['1', '1', '3'])
+  })
+})
+
 it('a memory store says what it promises', () => {
   expect(memoryStore().traits).toEqual({ isAtomic: true, isShared: false, isDurable: false })
 })
