@@ -28,8 +28,8 @@ const runs: readonly { readonly rooms: readonly string[]; readonly tests: string
     rooms: ['outbox', 'resume', 'stream'].map((room) => `src/core/${room}`),
     tests: '{core,interceptors}/**,transports/{sse,websocket}/**,conformance/{memory,sse,websocket}',
   },
-  { rooms: ['transports/http'], tests: 'transports/{http,rest,shared,platform}/**,conformance/rest' },
-  { rooms: ['transports/socket'], tests: 'transports/{socket,websocket}/**,conformance/websocket' },
+  { rooms: ['transports/http'], tests: 'transports/{fetch,http,rest,shared,sse,platform}/**,conformance/{rest,sse}' },
+  { rooms: ['transports/socket'], tests: 'transports/{graphql,socket,websocket}/**,conformance/websocket' },
 ]
 const barPercent = 80
 

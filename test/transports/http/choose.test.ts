@@ -4,7 +4,7 @@ import { CallError } from 'polywire'
 import { MockAgent } from 'undici'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { openBody } from '../../../transports/http/body.ts'
-import { selectEngine } from '../../../transports/http/choose.ts'
+import { fetchOptionsOf, selectEngine } from '../../../transports/http/choose.ts'
 import { requestBuffered } from '../../../transports/http/collect.ts'
 import type { FetchLike, HttpEngine } from '../../../transports/http/contract.ts'
 import { createAutoEngine, createHttpEngine, name } from '../../../transports/platform/web.ts'
@@ -63,6 +63,17 @@ describe('selectEngine', () => {
     expect(await ask()).toBe('stub')
     vi.unstubAllGlobals()
     await engine.close()
+  })
+
+  it('undici that was asked for by name is no fetch, replaced or not', async () => {
+    const spy = vi.spyOn(globalThis, 'fetch')
+    expect(await agentOf(selectEngine({ http: 'undici' }))).toBe('polywire')
+    expect(spy).not.toHaveBeenCalled()
+  })
+
+  it("keeps fetch's own options, and nothing where there is none", () => {
+    expect(fetchOptionsOf({})).toBeUndefined()
+    expect(fetchOptionsOf({ credentials: 'include', mode: undefined } as object)).toEqual({ credentials: 'include' })
   })
 
   it('sees a spy that only looks on', async () => {

@@ -164,7 +164,21 @@ describe('the wait', () => {
       undefined,
       10_000,
     ],
+    [
+      429,
+      { 'x-ratelimit-reset': String(now / 1000 + 60), date: ` ${new Date(now + 50_000).toUTCString()} ` },
+      undefined,
+      10_000,
+    ],
     [429, { ratelimit: 'limit=2, remaining=0, reset=60' }, undefined, 60_000],
+    [403, { ratelimit: 'remaining=0, reset=60' }, undefined, 60_000],
+    [429, { 'x-ratelimit-reset': 'in 30' }, undefined, undefined],
+    [
+      429,
+      {},
+      { error: { details: [{ '@type': 'type.googleapis.com/google.rpc.RetryInfo', retryDelay: '3s' }] } },
+      3000,
+    ],
     // A wait that is said in no known form leaves the wait to us: the reset is not asked instead.
     [429, { 'retry-after': 'soon', 'x-ratelimit-reset': '30' }, undefined, undefined],
     [429, { 'retry-after': '-5', 'ratelimit-reset': '30' }, undefined, undefined],
@@ -187,7 +201,9 @@ describe('the request id', () => {
     [{ 'x-request-id': 'h' }, { code: 'X', requestId: 'b' }, 'b'],
     [{ 'x-request-id': 'h', 'request-id': 'r' }, {}, 'h'],
     [{ 'request-id': 'r' }, {}, 'r'],
-    [{ 'x-amzn-requestid': 'a' }, {}, 'a'],
+    ...['x-amzn-requestid', 'x-amz-request-id', 'x-ms-request-id', 'x-github-request-id', 'x-correlation-id'].map(
+      (name): [Record<string, string>, unknown, string] => [{ [name]: 'a' }, {}, 'a'],
+    ),
     [
       { traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01' },
       {},
@@ -763,6 +779,8 @@ describe('what error bodies say', () => {
     expect(says('<html><h1>502 Bad Gateway</h1></html>', 'text/html').serverMessage).toBeUndefined()
     expect(says('<html>', 'text/plain').serverMessage).toBeUndefined()
     expect(says('', 'text/plain').serverMessage).toBeUndefined()
+    expect(says('a page of no tags', 'text/html').serverMessage).toBeUndefined()
+    expect(says({ message: [] }).serverMessage).toBeUndefined()
     expect(says('x'.repeat(100_000), 'text/plain').serverMessage?.length).toBeLessThanOrEqual(2000)
   })
 
@@ -773,7 +791,14 @@ describe('what error bodies say', () => {
     expect(
       challenged('Bearer error="insufficient_user_authentication", acr_values="a"', { error: 'Unauthorized' }),
     ).toBe('insufficient_user_authentication')
+    expect(challenged('Bearer error=invalid_token')).toBe('invalid_token')
     expect(challenged('Basic realm="x"')).toBeUndefined()
+  })
+
+  it("at any other status the body's reason comes before that of a challenge", () => {
+    const headers = { 'www-authenticate': 'Bearer error="insufficient_scope"' }
+    expect(failure(403, { headers, body: { error: { code: 'NO_SCOPE' } } }).reason).toBe('NO_SCOPE')
+    expect(failure(403, { headers, body: {} }).reason).toBe('insufficient_scope')
   })
 
   it('the message is ours: nothing of the server stands in it', () => {

@@ -281,6 +281,7 @@ describe('classify', () => {
     [coded('UND_ERR_CONNECT_TIMEOUT'), { phase: 'connect', sent: 'no' }],
     [coded('ConnectionRefused'), { phase: 'connect', sent: 'no', what: 'connection refused' }],
     [coded('ERR_TLS_CERT_ALTNAME_INVALID'), { phase: 'connect', sent: 'no', code: 'failed_precondition' }],
+    [coded('ERR_TLS_HANDSHAKE_TIMEOUT'), { what: 'TLS error' }],
     [coded('EPIPE'), { phase: 'connect', sent: 'maybe', what: 'connection lost' }],
     [coded('ERR_HTTP2_STREAM_ERROR', 'Stream closed with error code NGHTTP2_REFUSED_STREAM'), { sent: 'no' }],
     [coded('ERR_HTTP2_STREAM_ERROR', 'Stream closed with error code NGHTTP2_INTERNAL_ERROR'), { sent: 'maybe' }],
@@ -298,6 +299,19 @@ describe('classify', () => {
       expect(classify(coded(code), { phase: 'connect', sent: 'no' }, explainByCode).sent).toBe('no')
     }
   })
+
+  it('TLS that broke before anything was sent is a handshake that failed', () => {
+    const { what } = classify(coded('ERR_SSL_WRONG_VERSION_NUMBER'), { phase: 'connect', sent: 'no' }, explainByCode)
+    expect(what).toBe('TLS handshake failed')
+  })
+
+  it.each(['querySrv', 'queryA', 'getaddrinfo', 'connect'])(
+    'what failed in %s was before anything was sent',
+    (syscall) => {
+      const error = Object.assign(coded('ETIMEDOUT'), { syscall })
+      expect(classify(error, unknown, explainByCode).sent).toBe('no')
+    },
+  )
 })
 
 describe('faultToFailure', () => {

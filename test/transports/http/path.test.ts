@@ -41,6 +41,8 @@ describe('what stands in a path', () => {
   it('tells that a template has a query of its own', () => {
     expect(new PathTemplate('/find?kind=user').hasQuery).toBe(true)
     expect(new PathTemplate('/find').hasQuery).toBe(false)
+    expect(new PathTemplate('/users/{id}/find?kind=user').hasQuery).toBe(true)
+    expect(new PathTemplate('/find?in={where}').hasQuery).toBe(true)
   })
 })
 
@@ -67,6 +69,12 @@ describe('what would leave its segment is refused, by name and without its value
     [new Date(0)],
   ])('%o', (id) => {
     expect(refused('/users/{id}', { id })).toContain(`'id' of the path`)
+  })
+
+  it('what is missing is told apart from what has no text', () => {
+    expect(refused('/users/{id}', {})).toContain('is missing')
+    expect(refused('/users/{id}', { id: null })).toContain('is missing')
+    expect(refused('/users/{id}', { id: {} })).toContain('is no string, number or bigint')
   })
 
   it('a name that objects inherit is no value', () => {
@@ -97,7 +105,7 @@ describe('what is no template', () => {
     ['/a#b', 'white space'],
     ['/\\evil.example', 'white space'],
     [42 as never, 'a path is a string'],
-    [null as never, 'a path is a string'],
+    [null as never, 'not null'],
   ])('%o', (template, message) => {
     expect(() => new PathTemplate(template)).toThrow(TypeError)
     expect(() => new PathTemplate(template)).toThrow(message)
