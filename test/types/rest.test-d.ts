@@ -15,6 +15,7 @@ import {
 import {
   at,
   type ByteStream,
+  byteStream,
   cursorPages,
   del,
   get,
@@ -85,7 +86,7 @@ const contract = {
     remove: remove('/users/{id}'),
     text: get('/text', { response: 'text' }),
     bytes: get('/bytes', { response: 'bytes' }),
-    stream: get('/stream', { response: 'stream' }),
+    stream: get('/stream', { response: byteStream }),
     json: get('/json', { response: 'json' }),
     said: get('/said', { response: 'text', output: type<'yes' | 'no'>() }),
     zod: post('/zod/{id}', {
@@ -191,7 +192,7 @@ export function outputs() {
   get('/x', { output: type<string>(), response: 'text' })
   get('/x', { output: type<'a' | 'b'>(), response: 'json' })
   get('/x', { output: type<Uint8Array>(), response: 'bytes' })
-  get('/x', { output: type<ByteStream>(), response: 'stream' })
+  get('/x', { output: type<ByteStream>(), response: byteStream })
   get('/x', { output: z.object({ a: z.string() }).optional() })
   const named = { output: type<string>(), response: 'text' } as const
   get('/x', named)

@@ -28,6 +28,9 @@ export const inputRules = {
   idempotent: flag,
 }
 
+const isResponse = (value: unknown): boolean =>
+  ['json', 'text', 'bytes'].includes(value as string) || has('open')(value)
+
 const restRules: OptionRules = {
   ...inputRules,
   contentType: text,
@@ -39,7 +42,7 @@ const restRules: OptionRules = {
     Object.entries(value as object).every(([status, schema]) => /^[1-5]\d\d$/.test(status) && isSchema(schema)),
   ),
   paginate: /* @__PURE__ */ takes('what cursorPages({ … }) makes', /* @__PURE__ */ has('nextInput')),
-  response: /* @__PURE__ */ oneOf('json', 'text', 'bytes', 'stream'),
+  response: /* @__PURE__ */ takes("'json', 'text', 'bytes', or byteStream", isResponse),
 }
 
 /**

@@ -5,7 +5,7 @@ import { validating } from '../../src/core/call/schema.ts'
 import type { HttpEngine, HttpRequest } from '../http/contract.ts'
 import { isReplayableBody } from '../http/encode-body.ts'
 import { headersOf, inputReader, type RequestParts, restPart } from '../http/input.ts'
-import type { ResponseKind } from '../http/input-types.ts'
+import type { ByteStreamResponse, ResponseKind } from '../http/input-types.ts'
 import { PathTemplate, type UrlTemplate } from '../http/path.ts'
 import { type AnySpec, checkSpec } from '../http/spec.ts'
 import type { RestBuilder } from './types.ts'
@@ -15,7 +15,7 @@ export interface RestBinding {
   readonly method: string
   readonly template: UrlTemplate
   /** How a reply is read: as the operation names it; `declared`: an output without a name, JSON or a codec; `any`: by content type. */
-  readonly reads: ResponseKind | 'declared' | 'any'
+  readonly reads: Exclude<ResponseKind, object> | 'declared' | 'any'
   /** An output is declared that nothing at run time can hold an empty reply against. */
   readonly isContentNeeded: boolean
   /** For `at()`, which validates nothing else. */
@@ -27,16 +27,24 @@ export interface RestBinding {
   /** Of an error body, by status. */
   readonly errors: AnySpec['errors']
   /** How its reply is opened, where that is a stream of messages. */
-  readonly open?: ((engine: HttpEngine, request: HttpRequest, call: Call) => Promise<Reply>) | undefined
+  readonly open?: OpenReply | undefined
+}
+
+/** Sends a request whose reply is read as it comes. */
+export type OpenReply = (engine: HttpEngine, request: HttpRequest, call: Call, limits: ReplyLimits) => Promise<Reply>
+
+/** What a transport says of replies. */
+export interface ReplyLimits {
+  readonly maxBodyBytes: number
+  readonly isManualRedirect: boolean
 }
 
 const keyed: readonly string[] = ['POST', 'PATCH']
 /** Anything else is taken, too: a problem+json, or a gateway's page, says what went wrong. */
-const accepts: Readonly<Record<ResponseKind, string>> = {
+const accepts: Readonly<Record<Exclude<ResponseKind, object>, string>> = {
   json: 'application/json, */*;q=0.5',
   text: 'text/*, */*;q=0.5',
   bytes: '*/*',
-  stream: '*/*',
 }
 
 /** Makes the builder of one method; without effects, so that what is not used is left out of a bundle. */
@@ -57,18 +65,21 @@ export function defineRest<O extends Operation<any, any>>(
   const { via = 'rest', output, response, errors, paginate, shape, retry, auth, idempotency, validate } = spec
   const isIdempotent = spec.idempotent ?? !keyed.includes(method)
   const operation = { name: `${method} ${path}`, protocol: 'rest', via }
-  const schema = response === 'stream' ? undefined : validating(output)
+  const reader =
+    typeof response === 'object' ? (response as ByteStreamResponse & { readonly open: OpenReply }) : undefined
+  const schema = reader ? undefined : validating(output)
   const pager = paginate as PagerInfo | undefined
   const binding: RestBinding = {
     method,
     template,
-    reads: response ?? (output ? 'declared' : 'any'),
+    reads: typeof response === 'string' ? response : output ? 'declared' : 'any',
     isContentNeeded: output !== undefined && schema === undefined && validate === undefined,
     bodySchema: spec.body,
     contentType: spec.contentType,
     accept: spec.accept,
-    defaultAccept: accepts[response ?? 'json'],
+    defaultAccept: typeof response === 'object' ? '*/*' : accepts[response ?? 'json'],
     errors,
+    open: reader?.open,
   }
   return defineOperation<O>({
     ...operation,

@@ -8,7 +8,7 @@ import type { Transport } from '../../src/core/call/transport.ts'
 import type { ByteStream } from '../http/bytes.ts'
 import type { Codecs } from '../http/codecs.ts'
 import type { HttpOptions } from '../http/contract.ts'
-import type { InputCheck, RequestSpec, ResponseKind, RestIn, ViaOf } from '../http/input-types.ts'
+import type { ByteStreamResponse, InputCheck, RequestSpec, ResponseKind, RestIn, ViaOf } from '../http/input-types.ts'
 import type { QueryStyle } from '../http/query.ts'
 import type { DeadlineHeader } from '../shared/deadline-header.ts'
 import type { ItemOf, Pager, PagerCheck } from '../shared/pages.ts'
@@ -79,7 +79,7 @@ type ByKind<S> = S extends { readonly response: infer R }
     ? string
     : R extends 'bytes'
       ? Uint8Array
-      : R extends 'stream'
+      : R extends ByteStreamResponse
         ? ByteStream
         : unknown
   : unknown
@@ -101,7 +101,7 @@ type NamedOutput<O> = [NonNullable<O>] extends [never]
     : [NonNullable<O>] extends [Uint8Array | ArrayBuffer]
       ? "output: bytes need response: 'bytes'"
       : [NonNullable<O>] extends [AsyncIterable<unknown> | { getReader(...args: any): unknown }]
-        ? "output: a stream needs response: 'stream'"
+        ? 'output: a stream needs response: byteStream, imported from polywire/rest'
         : never
 type EmptyOutput<O> = undefined extends O
   ? 'output: write optional(type<T>()) where a reply may be empty, or leave output out where it always is'

@@ -299,18 +299,21 @@ const startsAnother: Failure = {
 const otherIdentity: Failure = {
   code: 'failed_precondition',
   message: 'the transport of the operation that continues the stream calls as somebody else (auth.identity)',
-  ...onStream,
+  phase: 'stream',
+  sent: 'yes',
 }
 
 const beforeUntil: Failure = {
   code: 'unavailable',
   message: "the server ended the stream before the message of continueWith()'s 'until'",
   isRetryable: true,
-  ...onStream,
+  phase: 'stream',
+  sent: 'yes',
 }
 
 const asynchronous: Failure = {
   code: 'failed_precondition',
   message: 'a schema that validates asynchronously cannot stand on a stream that another operation continues',
-  ...onStream,
+  phase: 'stream',
+  sent: 'yes',
 }

@@ -147,7 +147,7 @@ class DropNewest extends Refusing {
 }
 
 /** Stands in the queue where a superseded message stood. */
-const hole: Item = Object.freeze({ message: undefined })
+const hole: Item = /* @__PURE__ */ Object.freeze({ message: undefined })
 
 class Conflating extends Refusing {
   readonly #keyOf: (message: unknown) => unknown

@@ -105,8 +105,8 @@ export class ReceiveQueue {
   }
 }
 
-const resolved = Promise.resolve()
+const resolved = /* @__PURE__ */ Promise.resolve()
 /** Nothing has broken the stream. */
-export const ended: SourceEnd = Object.freeze({ kind: 'ended' })
+export const ended: SourceEnd = /* @__PURE__ */ Object.freeze({ kind: 'ended' })
 /** Its reader has gone. */
-export const left = Object.freeze({ kind: 'left' })
+export const left = /* @__PURE__ */ Object.freeze({ kind: 'left' })

@@ -21,7 +21,10 @@ interface Conversion {
 
 /** Never changed. */
 const nothing: Item[] = []
-const done: IteratorResult<never> = Object.freeze({ value: undefined, done: true }) as IteratorResult<never>
+const done: IteratorResult<never> = /* @__PURE__ */ Object.freeze({
+  value: undefined,
+  done: true,
+}) as IteratorResult<never>
 
 /** Takes messages in batches from a source and gives them one by one, with the cursor of what was consumed. */
 export class StreamReader<Message> {

@@ -1,6 +1,6 @@
 import { createServer, type Socket } from 'node:net'
 import { type CallError, createClient, isCallError, type } from 'polywire'
-import { get, patch, post, restTransport } from 'polywire/rest'
+import { byteStream, get, patch, post, restTransport } from 'polywire/rest'
 import { Agent, buildConnector } from 'undici'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { FetchLike } from '../../../transports/http/contract.ts'
@@ -223,7 +223,7 @@ describe.each(['undici', 'fetch'] as const)('%s: an error whose body is', (http)
     home.on('/gzip-404', (each) => each.reply(404, 'no gzip at all', { 'content-encoding': 'gzip' }))
     const rest = restTransport({ baseUrl: home.url, http, maxBodyBytes: 1000 })
     const client = createClient({ transports: { rest }, retry: { baseDelayMs: 0 } })
-    for (const operation of [get(path), get(path, { response: 'stream' })]) {
+    for (const operation of [get(path), get(path, { response: byteStream })]) {
       home.exchanges.length = 0
       const error = await failed(client.call(operation))
       expect(error).toMatchObject({ code: 'not_found', status: 404, sent: 'yes', isRetryable: false })

@@ -1,6 +1,6 @@
 import { inspect } from 'node:util'
 import { createClient, isCallError, type Telemetry, type TelemetryEvent, type } from 'polywire'
-import { get, post, type RestTransportOptions, restTransport } from 'polywire/rest'
+import { byteStream, get, post, type RestTransportOptions, restTransport } from 'polywire/rest'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { answer, echo, type RestServer, startRestServer } from '../../support/servers/rest-server.ts'
@@ -121,7 +121,7 @@ describe('what servers answer', () => {
 
   it('the same through response: stream and fetch', async () => {
     server.answer(answer(404, { error: { code: 'X', message: 'no' } }))
-    for (const operation of [get('/a'), get('/a', { response: 'stream' }), get('/a', { response: 'bytes' })]) {
+    for (const operation of [get('/a'), get('/a', { response: byteStream }), get('/a', { response: 'bytes' })]) {
       expect(await failed(connect({ http: 'fetch' }).call(operation as never))).toMatchObject({
         code: 'not_found',
         reason: 'X',

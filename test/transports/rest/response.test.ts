@@ -11,6 +11,7 @@ import {
 } from 'polywire'
 import {
   type ByteStream,
+  byteStream,
   del,
   get,
   head,
@@ -435,8 +436,8 @@ describe('bodies that break', () => {
   })
 })
 
-describe("response: 'stream'", () => {
-  const download = get('/a', { response: 'stream' })
+describe('response: byteStream', () => {
+  const download = get('/a', { response: byteStream })
 
   async function read(stream: AsyncIterable<Uint8Array>): Promise<string> {
     const chunks: Uint8Array[] = []
@@ -551,7 +552,7 @@ describe('download progress', () => {
   it('with the whole where it is announced', async () => {
     const body = 'x'.repeat(300_000)
     server.answer(answer(200, body, { 'content-type': 'text/plain' }))
-    for (const operation of [get('/a'), get('/a', { response: 'stream' })]) {
+    for (const operation of [get('/a'), get('/a', { response: byteStream })]) {
       const seen: Progress[] = []
       const message = await connect().call(
         operation as never,
