@@ -4,7 +4,7 @@
  * no test reaches has survived. The survivors are written to .cache/mutation/survivors.md. Takes about an hour on two cores.
  *
  * `npm run mutate -- transports/socket --count 200 --seed 7`: these rooms, so many mutants, another sample.
- * `npm run mutate -- src/core/outbox --count 0`: all mutants of a folder or file.
+ * `npm run mutate -- src/core/send-queue --count 0`: all mutants of a folder or file.
  */
 import { globSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
@@ -25,7 +25,7 @@ const runs: readonly { readonly rooms: readonly string[]; readonly tests: string
     tests: '{core,auth,interceptors}/**,client,conformance/{memory,rest}',
   },
   {
-    rooms: ['outbox', 'resume', 'stream'].map((room) => `src/core/${room}`),
+    rooms: ['send-queue', 'resume', 'stream'].map((room) => `src/core/${room}`),
     tests: '{core,interceptors}/**,transports/{sse,websocket}/**,conformance/{memory,sse,websocket}',
   },
   { rooms: ['transports/http'], tests: 'transports/{fetch,http,rest,shared,sse,platform}/**,conformance/{rest,sse}' },

@@ -27,8 +27,8 @@ import { tokenRuns } from './core/call/token-run.ts'
 import type { Transport } from './core/call/transport.ts'
 import { CallError } from './core/errors/error.ts'
 import type { FailoverOptions } from './core/failover/options.ts'
-import type { Outbox } from './core/outbox/outbox.ts'
 import { RetryLimits } from './core/retry/limits.ts'
+import type { SendQueue } from './core/send-queue/send-queue.ts'
 import type { StreamHandle } from './core/stream/handle.ts'
 import type { Streaming } from './core/stream/streaming.ts'
 import { reasonOf } from './core/time/bounded.ts'
@@ -164,8 +164,8 @@ export class CallRunner implements FaceHost {
     if (!streaming) throw misfit(info, 'an operation that streams is made by defineStream')
     const kept = snapshot(input)
     scope.input = kept
-    return streaming.handle(plan, scope, async (outbox) => {
-      const call = this.#begin(plan, kept, options, scope, outbox)
+    return streaming.handle(plan, scope, async (sendQueue) => {
+      const call = this.#begin(plan, kept, options, scope, sendQueue)
       return call.input instanceof Promise ? inputWithin(call, call.input, this.#timeoutMs) : call
     })
   }
@@ -201,7 +201,7 @@ export class CallRunner implements FaceHost {
   }
 
   /** A call that is tied to the client's life and the caller's signal; its input may still be a promise. */
-  #begin(plan: Plan, input: unknown, options: CallOptions, scope: Scope, outbox: Outbox | undefined): Call {
+  #begin(plan: Plan, input: unknown, options: CallOptions, scope: Scope, sendQueue: SendQueue | undefined): Call {
     const { info, route } = plan
     if (options !== noOptions) checkCallOptions(options, { operation: info })
     const { signal } = options
@@ -223,7 +223,7 @@ export class CallRunner implements FaceHost {
       input: inputOf(plan, input),
       scope,
       headers: options.headers ? readHeaders(options.headers, origin) : noHeaders,
-      outbox,
+      sendQueue,
       context: tokenRuns.contextOf ? tokenRuns.contextOf(context) : context,
       identity: route.auth?.identity ? identityOf(route, options, info) : '',
       cursor: typeof options.cursor === 'string' ? options.cursor : undefined,

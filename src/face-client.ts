@@ -119,7 +119,7 @@ export class FaceClient implements FaceHost {
       input,
       scope,
       headers: options.headers ? readHeaders(options.headers, origin) : noHeaders,
-      outbox: undefined,
+      sendQueue: undefined,
       context: tokenRuns.contextOf ? tokenRuns.contextOf(context) : context,
       identity:
         (this.#transport as { readonly auth?: Auth }).auth?.identity?.({ context, options, operation } as never) ?? '',

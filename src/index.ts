@@ -64,7 +64,6 @@ export type { Failure, Phase, Sent, Violation } from './core/errors/failure.ts'
 export { isCallError } from './core/errors/is-call-error.ts'
 export { failover } from './core/failover/failover.ts'
 export type { BreakerOptions, FailoverOptions } from './core/failover/options.ts'
-export type { Outbox } from './core/outbox/outbox.ts'
 export type {
   Continuation,
   Stop,
@@ -78,6 +77,7 @@ export type { Place } from './core/resume/place.ts'
 export { type PollOptions, poll } from './core/resume/poll.ts'
 export { stopWith } from './core/resume/stop-with.ts'
 export type { RetryBudgetOptions, RetryOptions } from './core/retry/options.ts'
+export type { SendQueue } from './core/send-queue/send-queue.ts'
 export type { CursorKeeper, CursorPlace } from './core/store/cursor-place.ts'
 // Stores
 export { type IndexedDbStoreOptions, indexedDbStore } from './core/store/indexed-db-store.ts'

@@ -8,7 +8,6 @@ import type {
   WebSocketTransportOptions,
 } from './websocket/types.ts'
 
-export type { OutboxOptions } from '../src/core/outbox/outbox.ts'
 export type {
   AnyContinuation,
   AnyStop,
@@ -18,6 +17,7 @@ export type {
   PlaceCheck,
   StoppableChannel,
 } from '../src/core/resume/continuation.ts'
+export type { SendQueueOptions } from '../src/core/send-queue/send-queue.ts'
 export { type Conflation, conflate, type OverflowPolicy } from '../src/core/stream/overflow.ts'
 export { type CloseCodes, classifyClose } from './socket/close-codes.ts'
 export type { SocketEnd, WebSocketClass, WebSocketLike } from './socket/driver/driver.ts'

@@ -49,7 +49,7 @@ test('kind and types come from the descriptor', () => {
     add: rpc(addItem, { idempotency: 'google', retry: false }),
     watch: rpc(watchItems),
     import: rpc(importItems, { idempotent: true }),
-    chat: rpc(chat, { outbox: { maxMessages: 10 } }),
+    chat: rpc(chat, { sendQueue: { maxMessages: 10 } }),
   })
   expectTypeOf(api.get({ id: 1n })).resolves.toEqualTypeOf<Item>()
   expectTypeOf(api.get()).resolves.toEqualTypeOf<Item>()

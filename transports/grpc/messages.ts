@@ -1,4 +1,4 @@
-import type { Lease, Outbox, OutboxEntry } from '../../src/core/outbox/outbox.ts'
+import type { Lease, QueuedMessage, SendQueue } from '../../src/core/send-queue/send-queue.ts'
 import type { DescMessage } from './peer-protobuf.ts'
 
 const over: IteratorResult<never> = /* @__PURE__ */ Object.freeze({
@@ -80,21 +80,21 @@ export class CallerMessages implements AsyncIterableIterator<unknown> {
 }
 
 /**
- * What waits in an outbox as the iterable that a Connect transport reads.
+ * What waits in a send queue as the iterable that a Connect transport reads.
  *
  * gRPC acknowledges nothing: a message is done when the transport asks for the next one, since it does that once the
  * one before is written.
  */
-export class OutboxMessages implements AsyncIterableIterator<unknown> {
-  readonly #outbox: Outbox
+export class SendQueueMessages implements AsyncIterableIterator<unknown> {
+  readonly #sendQueue: SendQueue
   readonly #lease: Lease
-  #written: OutboxEntry | undefined
+  #written: QueuedMessage | undefined
   #waiting: ((result: IteratorResult<unknown>) => void) | undefined
   #isOver = false
 
-  constructor(outbox: Outbox) {
-    this.#outbox = outbox
-    this.#lease = outbox.lease(() => this.#wake())
+  constructor(sendQueue: SendQueue) {
+    this.#sendQueue = sendQueue
+    this.#lease = sendQueue.lease(() => this.#wake())
   }
 
   [Symbol.asyncIterator](): this {
@@ -120,7 +120,7 @@ export class OutboxMessages implements AsyncIterableIterator<unknown> {
     return over
   }
 
-  /** The attempt is over: what it held goes back to the outbox. */
+  /** The attempt is over: what it held goes back to the send queue. */
   release(reason: unknown): void {
     this.#isOver = true
     this.#lease.release(reason)
@@ -139,7 +139,7 @@ export class OutboxMessages implements AsyncIterableIterator<unknown> {
   #take(): IteratorResult<unknown> | undefined {
     if (this.#isOver) return over
     const entry = this.#lease.next()
-    if (!entry) return this.#outbox.isEnded ? over : undefined
+    if (!entry) return this.#sendQueue.isEnded ? over : undefined
     this.#lease.written(entry)
     this.#written = entry
     return { value: entry.message, done: false }

@@ -49,7 +49,7 @@ const rules: RulesOf<AnySpec> = {
   cursors: /* @__PURE__ */ oneOf('opaque', 'offset'),
   gaps: /* @__PURE__ */ oneOf('fail', 'yield'),
   opening: openingOption,
-  outbox: /* @__PURE__ */ object('an object such as { maxMessages: 100 }'),
+  sendQueue: /* @__PURE__ */ object('an object such as { maxMessages: 100 }'),
 }
 const passed = [
   'idempotency',
@@ -60,7 +60,7 @@ const passed = [
   'cursors',
   'gaps',
   'opening',
-  'outbox',
+  'sendQueue',
 ] as const
 
 /** A transport that carries bidi streams brings along what they need of the core: most programs have none. */
@@ -123,5 +123,5 @@ function checkSpec(name: string, kind: Kind, spec: AnySpec): void {
   only('stop', 'server_stream')
   only('cursors', 'server_stream')
   only('gaps', 'server_stream')
-  only('outbox', 'bidi_stream')
+  only('sendQueue', 'bidi_stream')
 }

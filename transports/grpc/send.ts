@@ -4,7 +4,7 @@ import type { Reply, StreamReply, UnaryReply } from '../../src/core/call/reply.t
 import { CallError } from '../../src/core/errors/error.ts'
 import { refusal } from '../../src/core/errors/refusal.ts'
 import type { GrpcWebExchange } from './exchange.ts'
-import { CallerMessages, OneMessage, OutboxMessages, withOwnBytes } from './messages.ts'
+import { CallerMessages, OneMessage, SendQueueMessages, withOwnBytes } from './messages.ts'
 import { methodOf } from './operation.ts'
 import { GrpcStream, type GrpcStreamTimes } from './stream.ts'
 
@@ -69,10 +69,10 @@ export function sendByConnect(
   if (kind === 'unary') return sendUnary(attempt, input)
   if (kind === 'client_stream') return sendClientStream(call, attempt)
   if (kind === 'server_stream') return sendServerStream(call, attempt, input, times)
-  if (!call.outbox)
-    throw new CallError({ code: 'internal', message: 'a bidi stream was called without an outbox' }, call)
-  // What is sent comes from the call's outbox, which outlives the attempt.
-  const messages = new OutboxMessages(call.outbox)
+  if (!call.sendQueue)
+    throw new CallError({ code: 'internal', message: 'a bidi stream was called without a send queue' }, call)
+  // What is sent comes from the call's send queue, which outlives the attempt.
+  const messages = new SendQueueMessages(call.sendQueue)
   return openConnectStream(call, attempt, messages, times, (reason) => messages.release(reason))
 }
 

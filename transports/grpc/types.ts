@@ -52,7 +52,7 @@ export interface ServerStreamSpec<In, Message> extends MethodSpec {
 /** What may be said of a bidi stream. */
 export interface BidiStreamSpec extends MethodSpec {
   /** Bounds of what waits to be sent. */
-  readonly outbox?: NonNullable<OperationInfo['outbox']>
+  readonly sendQueue?: NonNullable<OperationInfo['sendQueue']>
   /** How it is opened for the first time, instead of `retry`. @defaultValue the transport's */
   readonly opening?: OpeningOptions
 }

@@ -54,7 +54,7 @@ const channelRules: RulesOf<ChannelSpec> = {
     /* @__PURE__ */ object('conflate(key)', { conflate: callable }),
   ),
   maxQueued: aboveZero,
-  outbox: /* @__PURE__ */ object('an object', {
+  sendQueue: /* @__PURE__ */ object('an object', {
     maxMessages: aboveZero,
     maxBytes: aboveZero,
     overflow: /* @__PURE__ */ oneOf('reject', 'block'),
@@ -87,7 +87,7 @@ export function defineChannel<O extends Operation<any, any>>(name: string, spec:
     cursors,
     overflow,
     maxQueued,
-    outbox,
+    sendQueue,
     send,
     receive,
     gaps,
@@ -109,7 +109,7 @@ export function defineChannel<O extends Operation<any, any>>(name: string, spec:
     isResumable: true,
     binding: { kind: 'channel', stream } satisfies WebSocketBinding,
     encodeInput: encoderOf(name, spec.input, { operation: { name: label, protocol: 'websocket', via } }),
-    outbox: { maxAgeMs: 30_000, ...outbox, measure: sizeOf },
+    sendQueue: { maxAgeMs: 30_000, ...sendQueue, measure: sizeOf },
     ...(resume && !isDeclaration(resume) && { resume: { ...(resume as CursorIn), apply: same } }),
     ...(sendSchema && { encodeMessage: (message, check) => check(sendSchema, message) }),
     ...(receiveSchema && { decodeOutput: (message, check) => check(receiveSchema, message) }),

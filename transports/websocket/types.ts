@@ -4,7 +4,6 @@ import type { IdempotencyOption } from '../../src/core/call/idempotency.ts'
 import type { Operation } from '../../src/core/call/operation.ts'
 import type { Schema } from '../../src/core/call/schema.ts'
 import type { Transport } from '../../src/core/call/transport.ts'
-import type { OutboxOptions } from '../../src/core/outbox/outbox.ts'
 import type {
   AnyContinuation,
   AnyStop,
@@ -16,6 +15,7 @@ import type {
 } from '../../src/core/resume/continuation.ts'
 import type { OpeningOptions } from '../../src/core/resume/options.ts'
 import type { RetryOptions } from '../../src/core/retry/options.ts'
+import type { SendQueueOptions } from '../../src/core/send-queue/send-queue.ts'
 import type { Gap } from '../../src/core/stream/gap.ts'
 import type { OverflowPolicy } from '../../src/core/stream/overflow.ts'
 import type { SocketOptions } from '../socket/session/sessions.ts'
@@ -82,7 +82,7 @@ export interface ChannelSpec {
   /** Messages that may wait for the reader. @defaultValue 4_096 */
   readonly maxQueued?: number
   /** Bounds of what waits to be sent, and what one message more does. @defaultValue 1_000 messages, 1 MiB, 30 s, 'reject' */
-  readonly outbox?: Pick<OutboxOptions, 'maxMessages' | 'maxBytes' | 'overflow' | 'maxAgeMs'>
+  readonly sendQueue?: Pick<SendQueueOptions, 'maxMessages' | 'maxBytes' | 'overflow' | 'maxAgeMs'>
   /** Overrides the client's, or switches retries off. @defaultValue the client's */
   readonly retry?: RetryOptions | false
   /** How it is opened for the first time, instead of `retry`. @defaultValue the transport's */

@@ -1,4 +1,4 @@
-import type { Outbox } from '../outbox/outbox.ts'
+import type { SendQueue } from '../send-queue/send-queue.ts'
 import type { Credential } from './auth.ts'
 import type { CallOptions } from './call-options.ts'
 import { Context } from './context.ts'
@@ -48,7 +48,7 @@ export class Call implements CallFields {
   /** Whose call it is: everything shared (sockets, refreshes, not-before …) is partitioned by it. */
   declare readonly identity: string
   /** Messages to send, on a channel, client or bidi stream. */
-  declare readonly outbox: Outbox | undefined
+  declare readonly sendQueue: SendQueue | undefined
   declare readonly input: unknown
   declare readonly scope: Scope
   declare readonly headers: CallHeaders
@@ -68,7 +68,7 @@ export class Call implements CallFields {
     this.operation = base.operation
     this.options = base.options
     this.identity = base.identity
-    this.outbox = base.outbox
+    this.sendQueue = base.sendQueue
     this.input = base.input
     this.scope = base.scope
     this.headers = base.headers
@@ -85,8 +85,8 @@ export class Call implements CallFields {
   }
 
   /** A call as the facade starts it. */
-  static start(base: Omit<CallStart, 'identity' | 'outbox'> & Partial<CallStart>): Call {
-    return new Call({ identity: '', outbox: undefined, ...base })
+  static start(base: Omit<CallStart, 'identity' | 'sendQueue'> & Partial<CallStart>): Call {
+    return new Call({ identity: '', sendQueue: undefined, ...base })
   }
 
   /** Ends with the call; made when first asked for. */
@@ -148,7 +148,7 @@ export interface CallStart extends Partial<CallFields> {
   readonly operation: OperationInfo
   readonly options: CallOptions
   readonly identity: string
-  readonly outbox: Outbox | undefined
+  readonly sendQueue: SendQueue | undefined
   readonly input: unknown
   readonly scope: Scope
   readonly headers: CallHeaders

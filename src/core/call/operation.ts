@@ -1,7 +1,7 @@
 import type { ErrorOrigin } from '../errors/error.ts'
-import type { OutboxOptions } from '../outbox/outbox.ts'
 import type { OpeningOptions } from '../resume/options.ts'
 import type { RetryOptions } from '../retry/options.ts'
+import type { SendQueueOptions } from '../send-queue/send-queue.ts'
 import type { CallOptions } from './call-options.ts'
 import type { Channel, ServerStream, Unary } from './call-types.ts'
 import type { IdempotencyOption } from './idempotency.ts'
@@ -88,7 +88,7 @@ export interface OperationInfo {
   /** Set by `defineStream`: what a stream needs of the core. */
   readonly streaming?: StreamMachinery
   /** Bounds of what waits to be sent on a duplex. */
-  readonly outbox?: OutboxOptions
+  readonly sendQueue?: SendQueueOptions
   /** A stream may be opened again after a drop. */
   readonly isResumable?: boolean
   readonly resume?: ResumeSpec

@@ -103,7 +103,7 @@ export function callWith(route: ClientRoute, entry: Call, cursor: string | undef
     call.with({
       input: isAsked && info.resume ? info.resume.apply(input, cursor) : input,
       cursor: isAsked ? cursor : undefined,
-      outbox: info.kind === 'bidi_stream' ? call.outbox : undefined,
+      sendQueue: info.kind === 'bidi_stream' ? call.sendQueue : undefined,
     } as object)
   const input = inputOf(plan, entry.input)
   return input instanceof Promise ? input.then(ready) : ready(input)

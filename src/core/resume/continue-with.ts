@@ -165,7 +165,7 @@ class Continuing implements Reopener {
   readonly open: Next = async (call) => {
     const { info: second } = this.#next
     const { resume, streaming } = second
-    const { cursor, scope, outbox } = call
+    const { cursor, scope, sendQueue } = call
     const { clock, telemetry } = scope.services
     const waitMs = Math.round(clock.now() - this.#droppedAt)
     telemetry?.event?.({ type: 'continued', call, operation: second.name, cursor, waitMs })
@@ -178,7 +178,7 @@ class Continuing implements Reopener {
       input: isNative && resume ? resume.apply(this.#input, cursor) : this.#input,
       headers: noHeaders,
       cursor: isNative ? cursor : undefined,
-      outbox: second.kind === 'bidi_stream' ? outbox : undefined,
+      sendQueue: second.kind === 'bidi_stream' ? sendQueue : undefined,
       idempotencyKey: undefined,
       isKeyHonoured: false,
     })

@@ -4,8 +4,8 @@ import { defineOperation, type Operation, type OperationInfo } from '../call/ope
 import type { Plan } from '../call/plan.ts'
 import type { Scope } from '../call/scope.ts'
 import { addCaller } from '../errors/error.ts'
-import { outboxErrors } from '../outbox/errors.ts'
-import { Outbox } from '../outbox/outbox.ts'
+import { sendQueueErrors } from '../send-queue/errors.ts'
+import { SendQueue } from '../send-queue/send-queue.ts'
 import { sleep } from '../time/bounded.ts'
 import { StreamHandle } from './handle.ts'
 import type { MessageSource } from './source.ts'
@@ -16,18 +16,18 @@ const lingerMs = 1000
 
 /** A stream that sends, too. */
 class DuplexHandle<Message> extends StreamHandle<Message> {
-  readonly #outbox: Outbox
+  readonly #sendQueue: SendQueue
 
-  constructor(plan: Plan, scope: Scope, prepare: (outbox: Outbox) => Call | Promise<Call>) {
-    const outbox = new Outbox(outboxErrors({ operation: plan.info }), plan.info.outbox, scope.services)
-    super(plan, scope, () => prepare(outbox))
-    this.#outbox = outbox
+  constructor(plan: Plan, scope: Scope, prepare: (sendQueue: SendQueue) => Call | Promise<Call>) {
+    const sendQueue = new SendQueue(sendQueueErrors({ operation: plan.info }), plan.info.sendQueue, scope.services)
+    super(plan, scope, () => prepare(sendQueue))
+    this.#sendQueue = sendQueue
   }
 
   override async send(message: unknown, options?: SendOptions): Promise<void> {
     if (this.isOver) throw this.refusal('the channel is closed: the message was not sent')
-    const sent = this.#outbox.send(message, options?.key, options?.signal, this.plan.encodeMessage)
-    this.open().catch((error: unknown) => this.#outbox.close(error))
+    const sent = this.#sendQueue.send(message, options?.key, options?.signal, this.plan.encodeMessage)
+    this.open().catch((error: unknown) => this.#sendQueue.close(error))
     try {
       await sent
     } catch (error) {
@@ -36,8 +36,8 @@ class DuplexHandle<Message> extends StreamHandle<Message> {
   }
 
   override async end(): Promise<void> {
-    this.#outbox.end()
-    await this.#outbox.flushed()
+    this.#sendQueue.end()
+    await this.#sendQueue.flushed()
   }
 
   /** What is to be sent is written first, for a while. */
@@ -45,7 +45,7 @@ class DuplexHandle<Message> extends StreamHandle<Message> {
     const { scope } = this
     if (this.isOpen && !scope.isOver) {
       const lingering = scope.fork()
-      await Promise.race([this.#outbox.flushed(), sleep(lingerMs, lingering).catch(() => {})])
+      await Promise.race([this.#sendQueue.flushed(), sleep(lingerMs, lingering).catch(() => {})])
       lingering.abort(undefined)
     }
     await super.close()
@@ -53,11 +53,11 @@ class DuplexHandle<Message> extends StreamHandle<Message> {
 
   /** Nothing can be sent on a stream that is over, though its last messages are still to be read. */
   protected override onOpen(messages: MessageSource): void {
-    messages.onSettled((end) => this.#outbox.close(end.kind === 'failed' ? end.error : undefined))
+    messages.onSettled((end) => this.#sendQueue.close(end.kind === 'failed' ? end.error : undefined))
   }
 
   protected override onOver(error: unknown): void {
-    this.#outbox.close(error)
+    this.#sendQueue.close(error)
   }
 }
 

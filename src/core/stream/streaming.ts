@@ -4,17 +4,21 @@ import { defineOperation, type Operation, type OperationInfo, type StreamMachine
 import type { Plan } from '../call/plan.ts'
 import type { Reply } from '../call/reply.ts'
 import type { Scope } from '../call/scope.ts'
-import type { Outbox } from '../outbox/outbox.ts'
 import { openByPolicy } from '../resume/opening.ts'
 import type { ResumeOptions } from '../resume/options.ts'
 import { ResumingStream } from '../resume/resume-stream.ts'
+import type { SendQueue } from '../send-queue/send-queue.ts'
 import { pageLife } from '../time/page-life.ts'
 import { StreamHandle } from './handle.ts'
 
 /** What streams need of the core: operations that stream carry it, so that a program without streams is without it. */
 export interface Streaming extends StreamMachinery {
   /** @param prepare - makes the call when the stream is opened. */
-  handle(plan: Plan, scope: Scope, prepare: (outbox: Outbox | undefined) => Call | Promise<Call>): StreamHandle<unknown>
+  handle(
+    plan: Plan,
+    scope: Scope,
+    prepare: (sendQueue: SendQueue | undefined) => Call | Promise<Call>,
+  ): StreamHandle<unknown>
   /** Opens a stream by its own policy, and again where it can be resumed. */
   resume(call: Call, next: Next, options: ResumeOptions): Promise<Reply>
   /** Opens it where another operation's stream goes on here. @defaultValue by the chain of its transport */

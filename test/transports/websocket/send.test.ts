@@ -213,7 +213,7 @@ describe('send() with acknowledgements', () => {
 
 describe('while the server is away', () => {
   it('messages wait in order, within bounds', async () => {
-    const small = channel('chat:{room}', { send: type<{ text: string }>(), outbox: { maxMessages: 2 } })
+    const small = channel('chat:{room}', { send: type<{ text: string }>(), sendQueue: { maxMessages: 2 } })
     const { client, server } = await setUp()
     const { seen, note } = outcomes()
     const room = client.call(small, { room: 'a' })
@@ -227,10 +227,10 @@ describe('while the server is away', () => {
     expect(texts(server.framesOf('message'))).toEqual(['a', 'b'])
   })
 
-  it('a full outbox blocks the sender with overflow: block', async () => {
+  it('a full send queue blocks the sender with overflow: block', async () => {
     const small = channel('chat:{room}', {
       send: type<{ text: string }>(),
-      outbox: { maxMessages: 1, overflow: 'block' },
+      sendQueue: { maxMessages: 1, overflow: 'block' },
     })
     const { client, server } = await setUp()
     const room = client.call(small, { room: 'a' })
@@ -315,7 +315,7 @@ describe('a slow network', () => {
   it('holds the sender back: what is written and not gone stays bounded', async () => {
     const big = channel('big', {
       send: type<string>(),
-      outbox: { maxMessages: 10_000, maxBytes: 1 << 30, maxAgeMs: 60_000 },
+      sendQueue: { maxMessages: 10_000, maxBytes: 1 << 30, maxAgeMs: 60_000 },
     })
     const made = await setUp({ server: { intercept: ({ type }) => type === 'message' } })
     const proxy = await TcpProxy.start({ port: made.server.port })

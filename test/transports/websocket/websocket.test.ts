@@ -522,8 +522,8 @@ describe('websocketTransport', () => {
     expect(declare(() => channel('a', spec({ recieve: type() })))).toBe(
       "channel('a', …): unknown option 'recieve': did you mean 'receive'?",
     )
-    expect(declare(() => channel('a', spec({ outbox: { maxMessage: 5 } })))).toContain(
-      "'outbox.maxMessage': did you mean 'maxMessages'?",
+    expect(declare(() => channel('a', spec({ sendQueue: { maxMessage: 5 } })))).toContain(
+      "'sendQueue.maxMessage': did you mean 'maxMessages'?",
     )
     expect(declare(() => channel('a', spec({ overflow: 'drop' })))).toContain('overflow takes')
     expect(declare(() => channel('a', spec({ send: {} })))).toContain('send takes a schema')

@@ -100,7 +100,7 @@ export class ChannelMember implements LinkUser, ChannelQueueOwner, StreamReply {
   }
 
   onReady(connection: Connection): void {
-    const { outbox } = this.call
+    const { sendQueue } = this.call
     this.#state = 'subscribing'
     this.#queue = new ChannelQueue(this, connection.isPausable)
     this.#source = new Source(this.#queue)
@@ -109,7 +109,7 @@ export class ChannelMember implements LinkUser, ChannelQueueOwner, StreamReply {
       this.#fail(otherwiseJoined)
       return
     }
-    if (outbox) this.#sender = new ChannelSender(this.call, outbox, this.#session, connection, this.#subscription)
+    if (sendQueue) this.#sender = new ChannelSender(this.call, sendQueue, this.#session, connection, this.#subscription)
     this.#subscription.join(this)
   }
 

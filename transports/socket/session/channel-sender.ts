@@ -1,7 +1,7 @@
 import type { Call } from '../../../src/core/call/call.ts'
 import { CallError } from '../../../src/core/errors/error.ts'
 import type { Failure } from '../../../src/core/errors/failure.ts'
-import type { Lease, Outbox, OutboxEntry } from '../../../src/core/outbox/outbox.ts'
+import type { Lease, QueuedMessage, SendQueue } from '../../../src/core/send-queue/send-queue.ts'
 import type { Connection } from '../link/connection.ts'
 import type { Congestion } from '../link/flow.ts'
 import { noFrame, unwritable } from '../link/loss.ts'
@@ -10,12 +10,12 @@ import type { ChannelSubscription } from './channel-subscription.ts'
 import type { SocketSession } from './session.ts'
 
 /**
- * Writes what waits in a channel's outbox, as fast as the socket takes it, while it holds the lease: one attempt's
+ * Writes what waits in a channel's send queue, as fast as the socket takes it, while it holds the lease: one attempt's
  * sending half.
  */
 export class ChannelSender {
   readonly #call: Call
-  readonly #outbox: Outbox
+  readonly #sendQueue: SendQueue
   readonly #session: SocketSession
   readonly #connection: Connection
   readonly #subscription: ChannelSubscription
@@ -26,13 +26,13 @@ export class ChannelSender {
 
   constructor(
     call: Call,
-    outbox: Outbox,
+    sendQueue: SendQueue,
     session: SocketSession,
     connection: Connection,
     subscription: ChannelSubscription,
   ) {
     this.#call = call
-    this.#outbox = outbox
+    this.#sendQueue = sendQueue
     this.#session = session
     this.#connection = connection
     this.#subscription = subscription
@@ -45,7 +45,7 @@ export class ChannelSender {
 
   start(): void {
     if (this.#lease) return
-    this.#lease = this.#outbox.lease(this.#pump)
+    this.#lease = this.#sendQueue.lease(this.#pump)
     this.#pump()
   }
 
@@ -96,7 +96,7 @@ export class ChannelSender {
     })
   }
 
-  #expect(lease: Lease, entry: OutboxEntry, ref: number): void {
+  #expect(lease: Lease, entry: QueuedMessage, ref: number): void {
     const unacked = (this.#unacked ??= new Set())
     unacked.add(ref)
     const settle = (error?: CallError) => {

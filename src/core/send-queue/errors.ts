@@ -1,8 +1,8 @@
 import { CallError, type ErrorOrigin } from '../errors/error.ts'
 import type { Failure } from '../errors/failure.ts'
 
-/** What the outbox asks its owner for, since errors name the call. */
-export interface OutboxErrors {
+/** What the send queue asks its owner for, since errors name the call. */
+export interface SendQueueErrors {
   overflow(): unknown
   /** Never written: safe to send again. */
   unsent(reason: unknown): unknown
@@ -20,7 +20,7 @@ const full: Failure = {
 }
 const tooOld: Failure = {
   code: 'deadline_exceeded',
-  message: 'the message could not be sent within maxAgeMs of its outbox: it may be sent again',
+  message: 'the message could not be sent within maxAgeMs of its send queue: it may be sent again',
   phase: 'send',
   sent: 'no',
 }
@@ -40,14 +40,14 @@ const notAcknowledged: Failure = {
 }
 
 /** By operation, since there may be thousands of channels. */
-const made = /* @__PURE__ */ new WeakMap<object, OutboxErrors>()
+const made = /* @__PURE__ */ new WeakMap<object, SendQueueErrors>()
 
 /** The errors of a channel's sends, naming its operation. */
-export function outboxErrors({ operation }: Pick<ErrorOrigin, 'operation'>): OutboxErrors {
+export function sendQueueErrors({ operation }: Pick<ErrorOrigin, 'operation'>): SendQueueErrors {
   const known = made.get(operation)
   if (known) return known
   const origin = { operation }
-  const errors: OutboxErrors = {
+  const errors: SendQueueErrors = {
     overflow: () => new CallError(full, origin),
     expired: () => new CallError(tooOld, origin),
     unsent: (cause) => new CallError({ ...notSent, cause }, origin),

@@ -1,5 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import { type Lease, Outbox, type OutboxEntry, type OutboxOptions } from '../../../src/core/outbox/outbox.ts'
+import {
+  type Lease,
+  type QueuedMessage,
+  SendQueue,
+  type SendQueueOptions,
+} from '../../../src/core/send-queue/send-queue.ts'
 import { DeadlineList } from '../../../src/core/time/clock.ts'
 import { manualClock } from '../../support/manual-clock.ts'
 import { freshSeed, seeded } from '../../support/seeded.ts'
@@ -11,24 +16,24 @@ const errors = {
   unknownOutcome: () => 'unknown outcome',
 }
 
-function setUp(options: OutboxOptions = {}) {
+function setUp(options: SendQueueOptions = {}) {
   const clock = manualClock()
   const deadlines = new DeadlineList(clock)
-  const outbox = new Outbox(errors, options, { clock, deadlines })
+  const sendQueue = new SendQueue(errors, options, { clock, deadlines })
   /** Sends and notes how it went. */
   const outcomes: Record<string, unknown> = {}
   const send = (message: string, key?: string, signal?: AbortSignal) => {
-    outbox.send(message, key, signal).then(
+    sendQueue.send(message, key, signal).then(
       () => (outcomes[message] = 'done'),
       (error: unknown) => (outcomes[message] = error),
     )
   }
-  return { outbox, send, outcomes, clock, deadlines }
+  return { sendQueue, send, outcomes, clock, deadlines }
 }
 
 /** Takes and writes all that is there. */
-function writeAll(lease: Lease): OutboxEntry[] {
-  const written: OutboxEntry[] = []
+function writeAll(lease: Lease): QueuedMessage[] {
+  const written: QueuedMessage[] = []
   for (let entry = lease.next(); entry; entry = lease.next()) {
     lease.written(entry)
     written.push(entry)
@@ -36,15 +41,15 @@ function writeAll(lease: Lease): OutboxEntry[] {
   return written
 }
 
-const messages = (entries: readonly OutboxEntry[]) => entries.map(({ message }) => message)
+const messages = (entries: readonly QueuedMessage[]) => entries.map(({ message }) => message)
 const settle = () => new Promise(setImmediate)
 
-describe('an outbox', () => {
+describe('a send queue', () => {
   it('hands messages to its lease in order, and wakes it for new ones', async () => {
-    const { outbox, send, outcomes } = setUp()
+    const { sendQueue, send, outcomes } = setUp()
     send('a')
     let woken = 0
-    const lease = outbox.lease(() => woken++)
+    const lease = sendQueue.lease(() => woken++)
     expect(woken).toBe(1)
     send('b')
     expect(woken).toBe(2)
@@ -56,8 +61,8 @@ describe('an outbox', () => {
   })
 
   it('after a drop puts keyed messages back to the front and rejects plain ones as unknown outcome', async () => {
-    const { outbox, send, outcomes } = setUp()
-    const first = outbox.lease(() => {})
+    const { sendQueue, send, outcomes } = setUp()
+    const first = sendQueue.lease(() => {})
     send('a', 'key-a')
     send('b')
     send('c', 'key-c')
@@ -65,48 +70,48 @@ describe('an outbox', () => {
     send('d')
     first.next()
     first.release('dropped')
-    const second = outbox.lease(() => {})
+    const second = sendQueue.lease(() => {})
     expect(messages(writeAll(second))).toEqual(['a', 'c', 'd'])
     await settle()
     expect(outcomes).toEqual({ b: 'unknown outcome' })
   })
 
   it('ignores what an attempt says after it gave its lease back', async () => {
-    const { outbox, send, outcomes } = setUp()
-    const first = outbox.lease(() => {})
+    const { sendQueue, send, outcomes } = setUp()
+    const first = sendQueue.lease(() => {})
     send('a', 'key')
-    const [entry] = writeAll(first) as [OutboxEntry]
+    const [entry] = writeAll(first) as [QueuedMessage]
     first.release('dropped')
     first.done(entry)
     expect(first.next()).toBeUndefined()
     await settle()
     expect(outcomes).toEqual({})
-    const second = outbox.lease(() => {})
+    const second = sendQueue.lease(() => {})
     first.release('again')
-    second.done(writeAll(second)[0] as OutboxEntry)
+    second.done(writeAll(second)[0] as QueuedMessage)
     await settle()
     expect(outcomes).toEqual({ a: 'done' })
   })
 
   it('takes the lease from the attempt before', () => {
-    const { outbox, send } = setUp()
+    const { sendQueue, send } = setUp()
     send('a')
-    const first = outbox.lease(() => {})
+    const first = sendQueue.lease(() => {})
     first.next()
-    const second = outbox.lease(() => {})
+    const second = sendQueue.lease(() => {})
     expect(messages(writeAll(second))).toEqual(['a'])
   })
 
   it('counts what is in flight: a server that never acknowledges fills no memory', async () => {
-    const { outbox, send, outcomes } = setUp({ maxMessages: 2 })
-    const lease = outbox.lease(() => {})
+    const { sendQueue, send, outcomes } = setUp({ maxMessages: 2 })
+    const lease = sendQueue.lease(() => {})
     send('a')
     send('b')
     const entries = writeAll(lease)
     send('c')
     await settle()
     expect(outcomes).toEqual({ c: 'overflow' })
-    lease.done(entries[0] as OutboxEntry)
+    lease.done(entries[0] as QueuedMessage)
     send('d')
     await settle()
     expect(outcomes).toEqual({ a: 'done', c: 'overflow' })
@@ -132,9 +137,9 @@ describe('an outbox', () => {
   })
 
   it('lets a message that cannot be measured fail alone, when its turn has come', async () => {
-    const { outbox } = setUp({ measure: (message) => JSON.stringify(message).length })
-    const sent = [1n, 'a', { deep: 2n }, 'b'].map((message) => outbox.send(message))
-    const lease = outbox.lease(() => {})
+    const { sendQueue } = setUp({ measure: (message) => JSON.stringify(message).length })
+    const sent = [1n, 'a', { deep: 2n }, 'b'].map((message) => sendQueue.send(message))
+    const lease = sendQueue.lease(() => {})
     for (let entry = lease.next(); entry; entry = lease.next()) {
       try {
         JSON.stringify(entry.message)
@@ -149,39 +154,39 @@ describe('an outbox', () => {
       { status: 'rejected', reason: 'TypeError' },
       { status: 'fulfilled' },
     ])
-    await outbox.flushed()
+    await sendQueue.flushed()
   })
 
   it('keeps the order of its sends, however long the validation of each one takes', async () => {
-    const { outbox } = setUp()
+    const { sendQueue } = setUp()
     const checks: (() => void)[] = []
     const check = (message: unknown) =>
       Number(message) % 3 === 0
         ? new Promise((resolve) => checks.push(() => resolve(`checked ${message}`)))
         : `at once ${message}`
     const written: unknown[] = []
-    const lease = outbox.lease(() => {
+    const lease = sendQueue.lease(() => {
       for (const entry of writeAll(lease)) {
         written.push(entry.message)
         lease.done(entry)
       }
     })
-    const sent = [0, 1, 2, 3, 4, 5].map((n) => outbox.send(n, undefined, undefined, check))
-    outbox.end()
-    expect([written, outbox.isEnded]).toEqual([[], false])
+    const sent = [0, 1, 2, 3, 4, 5].map((n) => sendQueue.send(n, undefined, undefined, check))
+    sendQueue.end()
+    expect([written, sendQueue.isEnded]).toEqual([[], false])
     checks[1]?.()
     await settle()
     expect(written).toEqual([])
     checks[0]?.()
     await Promise.all(sent)
     expect(written).toEqual(['checked 0', 'at once 1', 'at once 2', 'checked 3', 'at once 4', 'at once 5'])
-    expect(outbox.isEnded).toBe(true)
+    expect(sendQueue.isEnded).toBe(true)
   })
 
   it('goes on behind a message that fails its validation, at once or later', async () => {
-    const { outbox } = setUp()
+    const { sendQueue } = setUp()
     const written: unknown[] = []
-    const lease = outbox.lease(() => {
+    const lease = sendQueue.lease(() => {
       for (const entry of writeAll(lease)) {
         written.push(entry.message)
         lease.done(entry)
@@ -191,7 +196,7 @@ describe('an outbox', () => {
       if (message === 'thrown') throw 'thrown'
       return message === 'rejected' ? Promise.reject('rejected') : message
     }
-    const sent = ['rejected', 'a', 'thrown', 'b'].map((text) => outbox.send(text, undefined, undefined, check))
+    const sent = ['rejected', 'a', 'thrown', 'b'].map((text) => sendQueue.send(text, undefined, undefined, check))
     const outcomes = await Promise.allSettled(sent)
     expect(outcomes.map((each) => ('reason' in each ? each.reason : 'sent'))).toEqual([
       'rejected',
@@ -203,16 +208,16 @@ describe('an outbox', () => {
   })
 
   it('closed, lets go of what is still being validated', async () => {
-    const { outbox } = setUp()
-    const sent = outbox.send('a', undefined, undefined, () => new Promise(() => {}))
-    outbox.close('over')
+    const { sendQueue } = setUp()
+    const sent = sendQueue.send('a', undefined, undefined, () => new Promise(() => {}))
+    sendQueue.close('over')
     await expect(sent).rejects.toBe('unsent')
   })
 
   it('measures no message that is alone', () => {
     const measured: unknown[] = []
-    const { outbox, send } = setUp({ measure: (message) => measured.push(message) })
-    const lease = outbox.lease(() => {
+    const { sendQueue, send } = setUp({ measure: (message) => measured.push(message) })
+    const lease = sendQueue.lease(() => {
       for (const entry of writeAll(lease)) lease.done(entry)
     })
     for (let n = 0; n < 100; n++) send(`message ${n}`)
@@ -220,12 +225,12 @@ describe('an outbox', () => {
   })
 
   it('blocks senders in their order: one that comes when there is room stands behind those that wait', async () => {
-    const { outbox, send, outcomes } = setUp({ maxMessages: 1, overflow: 'block' })
+    const { sendQueue, send, outcomes } = setUp({ maxMessages: 1, overflow: 'block' })
     send('a')
     send('b')
     send('c')
-    const lease = outbox.lease(() => {})
-    const [a] = writeAll(lease) as [OutboxEntry]
+    const lease = sendQueue.lease(() => {})
+    const [a] = writeAll(lease) as [QueuedMessage]
     lease.done(a)
     send('d')
     const order: unknown[] = []
@@ -239,23 +244,23 @@ describe('an outbox', () => {
   })
 
   it('after end() still sends what was queued or blocked, and nothing more', async () => {
-    const { outbox, send, outcomes } = setUp({ maxMessages: 1, overflow: 'block' })
+    const { sendQueue, send, outcomes } = setUp({ maxMessages: 1, overflow: 'block' })
     send('a')
     send('b')
-    outbox.end()
-    expect(outbox.isEnded).toBe(false)
+    sendQueue.end()
+    expect(sendQueue.isEnded).toBe(false)
     send('c')
-    const lease = outbox.lease(() => {})
-    lease.done(writeAll(lease)[0] as OutboxEntry)
-    lease.done(writeAll(lease)[0] as OutboxEntry)
-    expect(outbox.isEnded).toBe(true)
+    const lease = sendQueue.lease(() => {})
+    lease.done(writeAll(lease)[0] as QueuedMessage)
+    lease.done(writeAll(lease)[0] as QueuedMessage)
+    expect(sendQueue.isEnded).toBe(true)
     await settle()
     expect(outcomes).toEqual({ a: 'done', b: 'done', c: 'unsent' })
   })
 
   it('closed, says of each message whether it may have been seen', async () => {
-    const { outbox, send, outcomes } = setUp({ maxMessages: 4, overflow: 'block' })
-    const lease = outbox.lease(() => {})
+    const { sendQueue, send, outcomes } = setUp({ maxMessages: 4, overflow: 'block' })
+    const lease = sendQueue.lease(() => {})
     send('keyed', 'key')
     send('plain')
     writeAll(lease)
@@ -263,7 +268,7 @@ describe('an outbox', () => {
     lease.next()
     send('queued')
     send('blocked')
-    outbox.close('over')
+    sendQueue.close('over')
     send('late')
     await settle()
     expect(outcomes).toEqual({
@@ -277,13 +282,13 @@ describe('an outbox', () => {
   })
 
   it('is flushed when nothing is queued, blocked or in flight', async () => {
-    const { outbox, send } = setUp()
-    await outbox.flushed()
+    const { sendQueue, send } = setUp()
+    await sendQueue.flushed()
     send('a')
     let isFlushed = false
-    const flushed = outbox.flushed().then(() => (isFlushed = true))
-    const lease = outbox.lease(() => {})
-    const [entry] = writeAll(lease) as [OutboxEntry]
+    const flushed = sendQueue.flushed().then(() => (isFlushed = true))
+    const lease = sendQueue.lease(() => {})
+    const [entry] = writeAll(lease) as [QueuedMessage]
     await settle()
     expect(isFlushed).toBe(false)
     lease.done(entry)
@@ -291,30 +296,30 @@ describe('an outbox', () => {
   })
 
   it('takes back what was not written when its signal aborts, and leaves no listener', async () => {
-    const { outbox, send, outcomes } = setUp()
+    const { sendQueue, send, outcomes } = setUp()
     const controller = new AbortController()
     send('a', undefined, controller.signal)
     send('b')
     controller.abort('changed my mind')
-    expect(messages(writeAll(outbox.lease(() => {})))).toEqual(['b'])
+    expect(messages(writeAll(sendQueue.lease(() => {})))).toEqual(['b'])
     send('c', undefined, controller.signal)
     await settle()
     expect(outcomes).toEqual({ a: 'changed my mind', c: 'changed my mind' })
   })
 
   it('makes room when a signal aborts', async () => {
-    const { outbox, send } = setUp({ maxMessages: 1, overflow: 'block' })
+    const { sendQueue, send } = setUp({ maxMessages: 1, overflow: 'block' })
     const controller = new AbortController()
     send('a', undefined, controller.signal)
     send('b')
     controller.abort()
-    expect(messages(writeAll(outbox.lease(() => {})))).toEqual(['b'])
+    expect(messages(writeAll(sendQueue.lease(() => {})))).toEqual(['b'])
   })
 
   it('says nothing late: what could not be written within maxAgeMs is rejected', async () => {
-    const { outbox, send, outcomes, clock, deadlines } = setUp({ maxAgeMs: 30_000 })
+    const { sendQueue, send, outcomes, clock, deadlines } = setUp({ maxAgeMs: 30_000 })
     send('a')
-    const first = outbox.lease(() => {})
+    const first = sendQueue.lease(() => {})
     send('keyed', 'key')
     writeAll(first)
     first.release('dropped')
@@ -328,8 +333,8 @@ describe('an outbox', () => {
   })
 
   it('arms no deadline for messages that are taken at once', () => {
-    const { outbox, send, deadlines } = setUp({ maxAgeMs: 30_000 })
-    const lease = outbox.lease(() => {
+    const { sendQueue, send, deadlines } = setUp({ maxAgeMs: 30_000 })
+    const lease = sendQueue.lease(() => {
       for (const entry of writeAll(lease)) lease.done(entry)
     })
     for (let n = 0; n < 100; n++) send(`message ${n}`)
@@ -345,14 +350,14 @@ interface Sent {
   outcome: unknown
 }
 
-/** An outbox under random use, beside a record of what happened to each message. */
+/** A send queue under random use, beside a record of what happened to each message. */
 class Run {
   readonly random: () => number
   readonly sent: Sent[] = []
-  readonly #outbox: Outbox
+  readonly #sendQueue: SendQueue
   readonly #bound: number
   #lease: Lease | undefined
-  #inFlight: OutboxEntry[] = []
+  #inFlight: QueuedMessage[] = []
   /** Names in the order in which the present lease has taken them. */
   #taken: number[] = []
   mostWaiting = 0
@@ -361,7 +366,7 @@ class Run {
     this.random = seeded(seed)
     this.#bound = 1 + this.pick(8)
     const overflow = this.random() < 0.5 ? 'reject' : 'block'
-    this.#outbox = new Outbox(errors, { maxMessages: this.#bound, overflow, measure: () => 1 })
+    this.#sendQueue = new SendQueue(errors, { maxMessages: this.#bound, overflow, measure: () => 1 })
   }
 
   get bound(): number {
@@ -382,7 +387,7 @@ class Run {
   }
 
   async finish(): Promise<void> {
-    this.#outbox.close('over')
+    this.#sendQueue.close('over')
     await settle()
   }
 
@@ -395,14 +400,14 @@ class Run {
       expect(each.outcome).toBeUndefined()
       each.outcome = outcome
     }
-    this.#outbox.send(index, key).then(() => settleWith('done'), settleWith)
-    this.mostWaiting = Math.max(this.mostWaiting, this.#outbox.size + this.#inFlight.length)
+    this.#sendQueue.send(index, key).then(() => settleWith('done'), settleWith)
+    this.mostWaiting = Math.max(this.mostWaiting, this.#sendQueue.size + this.#inFlight.length)
   }
 
   #connect(): void {
     if (this.#lease) return
     this.#taken = []
-    this.#lease = this.#outbox.lease(() => {})
+    this.#lease = this.#sendQueue.lease(() => {})
   }
 
   #take(): void {
@@ -433,7 +438,7 @@ class Run {
   }
 }
 
-describe('an outbox under random use', () => {
+describe('a send queue under random use', () => {
   it('settles each message once, writes plain ones once, keeps order and bounds', async () => {
     const seed = freshSeed()
     for (let round = 0; round < 200; round++) {

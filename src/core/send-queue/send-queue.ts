@@ -1,17 +1,17 @@
 import type { Signal } from '../call/signal.ts'
 import { snapshot } from '../call/snapshot.ts'
 import type { Armed, Clock, DeadlineList } from '../time/clock.ts'
-import type { OutboxErrors } from './errors.ts'
+import type { SendQueueErrors } from './errors.ts'
 
 /** One message that waits to be sent, or for its acknowledgement. */
-export interface OutboxEntry {
+export interface QueuedMessage {
   readonly message: unknown
   /** Safe to send again under this key. */
   readonly key: string | undefined
 }
 
 /** How much may wait, and what happens to one message more. */
-export interface OutboxOptions {
+export interface SendQueueOptions {
   /** Waiting and unacknowledged ones together. @defaultValue 1_000 */
   readonly maxMessages?: number
   /** Bytes of what waits. @defaultValue 1_048_576 (1 MiB) */
@@ -24,7 +24,7 @@ export interface OutboxOptions {
   readonly measure?: (message: unknown) => number
 }
 
-interface Pending extends OutboxEntry {
+interface Pending extends QueuedMessage {
   message: unknown
   readonly queuedAt: number
   /** Undefined until somebody else wants room: a message alone is never measured, since that may mean writing it down twice. */
@@ -39,39 +39,39 @@ interface Pending extends OutboxEntry {
 type Check = ((message: unknown) => unknown | Promise<unknown>) | undefined
 type Time = { readonly clock: Clock; readonly deadlines: DeadlineList }
 
-/** One attempt's hold on an outbox. */
+/** One attempt's hold on a send queue. */
 export class Lease {
   readonly wake: () => void
-  readonly #outbox: Outbox
+  readonly #sendQueue: SendQueue
 
-  constructor(wake: () => void, outbox: Outbox) {
+  constructor(wake: () => void, sendQueue: SendQueue) {
     this.wake = wake
-    this.#outbox = outbox
+    this.#sendQueue = sendQueue
   }
 
   /** The next message to write; it stays in flight until `done` or `failed`. */
-  next(): OutboxEntry | undefined {
-    return this.#outbox.take(this)
+  next(): QueuedMessage | undefined {
+    return this.#sendQueue.take(this)
   }
 
   /** The message has left: from now on a drop makes its outcome unknown. */
-  written(entry: OutboxEntry): void {
+  written(entry: QueuedMessage): void {
     ;(entry as Pending).isWritten = true
   }
 
   /** Written where nothing is acknowledged, acknowledged otherwise. */
-  done(entry: OutboxEntry): void {
-    this.#outbox.settle(this, entry, undefined)
+  done(entry: QueuedMessage): void {
+    this.#sendQueue.settle(this, entry, undefined)
   }
 
   /** The server refused this message, or it cannot be written. */
-  failed(entry: OutboxEntry, error: unknown): void {
-    this.#outbox.settle(this, entry, error)
+  failed(entry: QueuedMessage, error: unknown): void {
+    this.#sendQueue.settle(this, entry, error)
   }
 
   /** The attempt is over; what it held goes back, or rejects as unknown outcome. */
   release(reason: unknown): void {
-    this.#outbox.release(this, reason)
+    this.#sendQueue.release(this, reason)
   }
 }
 
@@ -84,9 +84,9 @@ export class Lease {
  *
  * Messages leave in the order of their `send()`: one whose validation takes its time holds up those behind it.
  */
-export class Outbox {
-  readonly #options: OutboxOptions
-  readonly #errors: OutboxErrors
+export class SendQueue {
+  readonly #options: SendQueueOptions
+  readonly #errors: SendQueueErrors
   readonly #time: Time | undefined
   // What holds messages is made with the first one, since many channels only listen.
   #queue: Pending[] | undefined
@@ -103,7 +103,7 @@ export class Outbox {
   #closeReason: unknown
   #idle: (() => void)[] | undefined
 
-  constructor(errors: OutboxErrors, options: OutboxOptions = {}, time?: Time) {
+  constructor(errors: SendQueueErrors, options: SendQueueOptions = {}, time?: Time) {
     this.#options = options
     this.#errors = errors
     this.#time = time
@@ -181,7 +181,7 @@ export class Outbox {
   }
 
   /** For its lease only: hands out the next message, once that is validated. */
-  take(lease: Lease): OutboxEntry | undefined {
+  take(lease: Lease): QueuedMessage | undefined {
     const queue = this.#queue
     const entry = queue?.[0]
     if (!queue || !entry?.isReady || lease !== this.#lease) return undefined
@@ -192,7 +192,7 @@ export class Outbox {
   }
 
   /** For its lease only: a message is done, or was refused. */
-  settle(lease: Lease, entry: OutboxEntry, error: unknown): void {
+  settle(lease: Lease, entry: QueuedMessage, error: unknown): void {
     const pending = entry as Pending
     if (lease !== this.#lease || !this.#inFlight?.delete(pending)) return
     if (error === undefined) pending.resolve()
