@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest'
 import { kinds, soakContinue, soakOpenai } from '../support/continue-soak.ts'
+import { reference, soakDurable } from '../support/durable-soak.ts'
 import { freshSeed } from '../support/seeded.ts'
 
 it.each(Object.keys(kinds) as (keyof typeof kinds)[])(
@@ -9,6 +10,21 @@ it.each(Object.keys(kinds) as (keyof typeof kinds)[])(
     const { calls, started, drops } = await soakContinue(name, 1000, seed)
     console.log(`${name}: seed ${seed}, ${drops} drops in ${calls} calls, ${(started / calls).toFixed(2)} runs a call`)
     expect(started).toBe(calls)
+  },
+)
+
+const missing = typeof reference === 'string' ? ` (skipped: ${reference})` : ''
+
+it.skipIf(missing !== '').each(['sse', 'long-poll', false] as const)(
+  `durableStream, live: %s, reference server: 1,000 random drops, none lost, none twice, 1.00 runs a call${missing}`,
+  async (live) => {
+    const seed = freshSeed()
+    const { calls, runs, drops, modes } = await soakDurable(live, 1000, seed)
+    console.log(
+      `durableStream, live: ${live}: seed ${seed}, ${drops} drops in ${calls} calls, ${(runs / calls).toFixed(2)} runs a call`,
+      modes,
+    )
+    expect(runs).toBe(calls)
   },
 )
 

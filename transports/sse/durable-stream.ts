@@ -3,6 +3,7 @@ import type { PathNames, PathValue, ServerStream } from '../../src/core/call/cal
 import type { Next } from '../../src/core/call/interceptor.ts'
 import { defineOperation, type Operation, type OperationInfo } from '../../src/core/call/operation.ts'
 import { type Schema, validating } from '../../src/core/call/schema.ts'
+import type { Services } from '../../src/core/call/scope.ts'
 import { type OptionRules, oneOf } from '../../src/core/options.ts'
 import { type OpeningOptions, openingOption } from '../../src/core/resume/options.ts'
 import type { RetryOptions } from '../../src/core/retry/options.ts'
@@ -15,6 +16,7 @@ import { checkSpec, inputRules } from '../http/spec.ts'
 import { isSchema, pick, schemaWords } from '../shared/option-rules.ts'
 import { durableReader, openBatch } from './durable-batch.ts'
 import { type DurableInput, type DurableLive, openDurable } from './durable-session.ts'
+import { LiveWay } from './live-way.ts'
 import type { SseBinding } from './operation.ts'
 
 /** What may be said of one durable stream. */
@@ -22,8 +24,9 @@ export interface DurableStreamSpec {
   /** The key of its transport. @defaultValue 'sse' */
   readonly via?: string
   /**
-   * How it is followed once all that was there has been read: by server-sent events, by long polls (where a proxy holds
-   * event streams back), or not at all: then it ends there. @defaultValue 'sse'
+   * How it is followed once all that was there has been read: by server-sent events, or long polls where those do not get
+   * through (they are not offered, a proxy holds them back or cuts them); by long polls alone; or not at all: then it ends
+   * there. @defaultValue 'sse'
    */
   readonly live?: DurableLive
   /** Further parameters of every request. */
@@ -94,8 +97,13 @@ export const durableStream: DurableStreamBuilder = (path, message, spec = {} as 
     streaming: receiving,
     ...pick(spec as DurableStreamSpec, ['gaps', 'retry', 'opening', 'auth', 'validate']),
   }
-  const attempt = (call: Call, next: Next, timeoutMs = 30_000) =>
-    openDurable(call, next, { live, operation: request, timeoutMs: call.options.timeoutMs ?? timeoutMs })
+  const ways = new WeakMap<Services, LiveWay>()
+  const attempt = (call: Call, next: Next, timeoutMs = 30_000) => {
+    const { services } = call.scope
+    let way = ways.get(services)
+    if (!way) ways.set(services, (way = new LiveWay(live)))
+    return openDurable(call, next, { live, way, operation: request, timeoutMs: call.options.timeoutMs ?? timeoutMs })
+  }
   const streaming: Streaming = {
     ...receiving,
     attempt,

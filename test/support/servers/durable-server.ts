@@ -26,6 +26,11 @@ export class DurableServer {
   chunk = Number.POSITIVE_INFINITY
   /** How long a long poll waits; ms. */
   pollMs = 30_000
+  /**
+   * What becomes of event streams: offered, ignored (the answer is a batch), refused with a status, held back by a proxy,
+   * with or without the head, or ended once what is there has been written.
+   */
+  events: 'offered' | 'ignored' | 'held' | 'head-only' | 'short' | number = 'offered'
   /** Events of one connection at most, after which the server ends it. */
   eventsOfOne = Number.POSITIVE_INFINITY
   /** Asked before each answer. */
@@ -97,7 +102,8 @@ export class DurableServer {
     const stream = this.#streams.get(path)
     if (typeof fault === 'number') response.writeHead(fault).end()
     else if (!stream) response.writeHead(404).end()
-    else if (query.get('live') === 'sse') await this.#events(stream, query, response, fault)
+    else if (query.get('live') === 'sse' && this.events !== 'ignored')
+      await this.#follow(stream, query, response, fault)
     else await this.#batch(stream, query, response, fault)
   }
 
@@ -121,6 +127,13 @@ export class DurableServer {
     else this.#write(response.setHeader('content-type', stream.contentType), JSON.stringify(found), true, fault)
   }
 
+  async #follow(stream: Stored, query: URLSearchParams, response: ServerResponse, fault?: DurableFault): Promise<void> {
+    if (typeof this.events === 'number') response.writeHead(this.events).end()
+    else if (this.events === 'head-only')
+      response.writeHead(200, { 'content-type': 'text/event-stream' }).flushHeaders()
+    else if (this.events !== 'held') await this.#events(stream, query, response, fault)
+  }
+
   async #events(stream: Stored, query: URLSearchParams, response: ServerResponse, fault?: DurableFault): Promise<void> {
     response.writeHead(200, { 'content-type': 'text/event-stream' })
     response.flushHeaders()
@@ -140,7 +153,7 @@ export class DurableServer {
       if (text.length > left) return this.#write(response, text, false, { after: left })
       response.write(text)
       written += text.length
-      if (isClosed || events + 1 >= this.eventsOfOne) {
+      if (isClosed || events + 1 >= this.eventsOfOne || (isTail && this.events === 'short')) {
         response.end()
         return
       }

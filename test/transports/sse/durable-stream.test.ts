@@ -6,6 +6,7 @@ import { z } from 'zod'
 import { manualClock } from '../../support/manual-clock.ts'
 import { freshSeed, seeded } from '../../support/seeded.ts'
 import { DurableServer } from '../../support/servers/durable-server.ts'
+import { describeNginx, Nginx, plainlyProxied } from '../../support/servers/nginx.ts'
 import { SseServer } from '../../support/servers/sse-server.ts'
 
 const closers: (() => unknown)[] = []
@@ -263,5 +264,108 @@ describe('a durable stream', () => {
   it('is declared rightly, or not at all', () => {
     expect(() => durableStream('/x', {} as never)).toThrow(/type<T>\(\)/)
     expect(() => durableStream('/x', type<Change>(), { live: 'websocket' } as never)).toThrow(/'long-poll'/)
+  })
+})
+
+describe('a durable stream whose event streams do not get through', () => {
+  const watch = durableStream('/streams/{id}', type<Change>())
+
+  /** Follows it until 4 messages have come, two of them live; the clock goes on only where something waits for it. */
+  async function follow(stepMs: number, baseUrl = server.origin) {
+    server.append(path, ...range(0, 2))
+    const warnings: string[] = []
+    const { client, clock } = connect(
+      {
+        telemetry: { event: (event: TelemetryEvent) => event.type === 'warning' && warnings.push(event.message) },
+      },
+      baseUrl,
+    )
+    const stream = client.call(watch, { id: 'orders' })
+    const items: Change[] = []
+    const polled = server.until(() => modes().includes('long-poll')).then(() => server.append(path, ...range(2, 4)))
+    const reading = (async () => {
+      for await (const item of stream) if (items.push(item) === 4) break
+    })()
+    let isRead = false
+    void reading.then(() => (isRead = true))
+    while (!isRead) {
+      await new Promise((resolve) => setTimeout(resolve, 1))
+      if (clock.nextMs !== undefined && clock.nextMs <= stepMs) await clock.advance(clock.nextMs)
+    }
+    await polled
+    expect(items).toEqual(range(0, 4))
+    expect(stream.continuity).toBe('exact')
+    return { client, clock, warnings }
+  }
+
+  it.each([400, 406, 501, 'ignored'] as const)(
+    'is followed by long polls where they are not offered (%s)',
+    async (how) => {
+      server.events = how
+      const { warnings } = await follow(0)
+      expect(modes()).toEqual(['catch-up', 'sse', 'catch-up', 'long-poll'])
+      expect(warnings).toEqual([
+        'event streams of GET /streams/{id} are not offered: it is followed by long polls for the next 10 minutes',
+      ])
+    },
+  )
+
+  it.each(['held', 'head-only'] as const)(
+    'is followed by long polls where a proxy holds them back (%s)',
+    async (how) => {
+      server.events = how
+      const { clock, warnings } = await follow(5000)
+      expect(modes()).toEqual(['catch-up', 'sse', 'catch-up', 'long-poll'])
+      expect(clock.now()).toBe(5000)
+      expect(warnings).toEqual([expect.stringContaining('bring nothing for 5 s, as where a proxy holds them back')])
+    },
+  )
+
+  describeNginx('by nginx as it comes', () => {
+    it('is followed by long polls, since its events are held back', async () => {
+      await using nginx = await Nginx.start({ '/': plainlyProxied(server.origin) })
+      const { warnings } = await follow(5000, nginx.url)
+      expect(modes()).toEqual(['catch-up', 'sse', 'catch-up', 'long-poll'])
+      expect(warnings).toEqual([expect.stringContaining('as where a proxy holds them back')])
+    })
+  })
+
+  it('is followed by long polls where they end at once, three times', async () => {
+    server.events = 'short'
+    const { warnings } = await follow(1000)
+    expect(modes()).toEqual(['catch-up', 'sse', 'sse', 'sse', 'long-poll'])
+    expect(warnings).toEqual([expect.stringContaining('have ended within a second 3 times')])
+  })
+
+  it('is remembered by its client, which tries again after ten minutes', async () => {
+    server.events = 406
+    const { client, clock } = await follow(0)
+    server.requests.length = 0
+    expect(await collect(client.call(watch, { id: 'orders' }, { cursor: '0_00000003' }), 1)).toEqual([{ n: 3 }])
+    const next = client.call(watch, { id: 'orders', offset: 'now' })
+    const items = collect(next, 1)
+    await server.until(() => modes().includes('long-poll'))
+    server.append(path, { n: 4 })
+    expect(await items).toEqual([{ n: 4 }])
+    expect(modes()).not.toContain('sse')
+    server.events = 'offered'
+    await clock.advance(600_000)
+    const later = collect(client.call(watch, { id: 'orders', offset: 'now' }), 1)
+    await server.until(() => modes().includes('sse'))
+    server.append(path, { n: 5 })
+    expect(await later).toEqual([{ n: 5 }])
+  })
+
+  it('says what is wrong where what is there cannot be read either', async () => {
+    server.append(path, ...range(0, 2))
+    server.events = 400
+    server.fault = (query) => (server.requests.length > 2 && !query.has('live') ? 403 : undefined)
+    const { client } = connect()
+    const items: Change[] = []
+    const reading = (async () => {
+      for await (const item of client.call(watch, { id: 'orders' })) items.push(item)
+    })()
+    await expect(reading).rejects.toMatchObject({ code: 'permission_denied' })
+    expect(items).toEqual(range(0, 2))
   })
 })
