@@ -19,6 +19,7 @@ export type {
 } from './http/input-types.ts'
 export { type Multipart, type MultipartFile, type MultipartValue, multipart } from './http/multipart.ts'
 export type { QueryStyle } from './http/query.ts'
+export { streamBody } from './http/stream-body.ts'
 export { byteStream } from './rest/byte-stream.ts'
 export { type JsonLinesBuilder, type JsonLinesSpec, jsonLines } from './rest/json-lines.ts'
 export { method, query } from './rest/method.ts'

@@ -1,3 +1,6 @@
+import type { ErrorOrigin } from '../../src/core/errors/error.ts'
+import type { EncodedBody } from './encode-body.ts'
+
 /** The part of a Blob or File that is used, so that the published types need no DOM. */
 export interface BlobLike {
   readonly size: number
@@ -25,6 +28,17 @@ export interface ByteStream extends AsyncIterable<Uint8Array> {
 
 /** What is sent as it is, rather than written by a codec. */
 export type BodyKind = 'text' | 'bytes' | 'blob' | 'form' | 'params' | 'stream' | 'factory'
+
+/** Where a stream or its function has what encodes it: set by `streamBody()`. */
+export const streamed: unique symbol = /* @__PURE__ */ Symbol.for('polywire.stream-body')
+
+/** Encodes a stream, or a function that makes one. */
+export type EncodeStream = (source: object, contentType: string | undefined, origin: ErrorOrigin) => EncodedBody
+
+/** A stream, or a function that makes one, that may bring what encodes it. */
+export interface Streamed {
+  readonly [streamed]?: EncodeStream
+}
 
 const byTag: Readonly<Record<string, BodyKind>> = {
   '[object ArrayBuffer]': 'bytes',
@@ -55,8 +69,14 @@ export function toBytes(value: ArrayBufferView | ArrayBuffer): Uint8Array {
     : new Uint8Array(value)
 }
 
+/** Bytes of a body that is whole; a text counts as UTF-8. Of a form nobody knows. */
+export function byteLength(body: unknown): number | undefined {
+  const whole = typeof body === 'string' ? new TextEncoder().encode(body) : body
+  return (whole as Uint8Array | undefined)?.byteLength ?? (whole as Blob | undefined)?.size
+}
+
 /** Node keeps it there for both kinds of streams. */
-const disturbed = Symbol.for('nodejs.stream.disturbed')
+const disturbed: unique symbol = /* @__PURE__ */ Symbol.for('nodejs.stream.disturbed')
 
 /** Whether something was read of a stream already, or somebody else reads it: what is left of it is not the whole. */
 export function isUsed(stream: object): boolean {

@@ -1,9 +1,10 @@
+import type { BlobLike } from './bytes.ts'
 import { decodeUtf8 } from './collect.ts'
 
 /** Writes and reads one media type. */
 export interface Codec {
   /** A body to send. */
-  readonly serialize?: (value: any) => string | Uint8Array
+  readonly serialize?: (value: any) => string | Uint8Array | BlobLike
   /** A body that came; `charset` is the one of its content type, `utf-8` where there is none. */
   readonly parse?: (bytes: Uint8Array, charset: string) => unknown
 }

@@ -1,6 +1,7 @@
 import type { HeaderMap } from '../../src/core/call/header-map.ts'
 import type { Phase, Sent } from '../../src/core/errors/failure.ts'
 import type { Redirected } from './progress.ts'
+import type { OpenUpload } from './upload.ts'
 
 /** Makes the body anew; called once a send, and once more where a redirect replays it. */
 export type BodyStream = () => AsyncIterable<Uint8Array> | ReadableStream<Uint8Array>
@@ -18,8 +19,10 @@ export interface HttpRequest {
   /** Names of the headers above that carry a credential: never sent to another origin. */
   readonly credentialHeaders?: readonly string[] | undefined
   readonly body?: HttpBody | undefined
-  /** The same as `body`, where that is a Blob: a fetch sends it with its length, which browsers need on HTTP/1.1. */
-  readonly blob?: Blob | undefined
+  /** Instead of `body`: a fetch sends it with its length, which browsers need on HTTP/1.1; a form goes to fetch alone. */
+  readonly blob?: Blob | FormData | undefined
+  /** Opens a `body` that is a stream. */
+  readonly open?: OpenUpload | undefined
   /** False where the stream of `body` can be made only once: a 307 or 308 is then a fault. @defaultValue true */
   readonly isBodyReplayable?: boolean | undefined
   readonly fetchOptions?: FetchOptions | undefined

@@ -1,20 +1,23 @@
+import { bodies } from '#platform'
 import { type ErrorOrigin, isAnyCallError } from '../../src/core/errors/error.ts'
 import { refusal } from '../../src/core/errors/refusal.ts'
 import { stringifyJson } from '../shared/json.ts'
-import { bodyKind, type StreamableBlob, toBytes } from './bytes.ts'
+import { type BlobLike, bodyKind, type Streamed, streamed, toBytes } from './bytes.ts'
 import { type Codecs, essenceOf, findCodec, isJson, isText } from './codecs.ts'
 import type { HttpBody } from './contract.ts'
-import { multipart, multipartOf } from './multipart.ts'
 import { encodeQuery, type QueryStyle } from './query.ts'
-import { bodyStream, checkMade } from './upload.ts'
+import type { OpenUpload } from './upload.ts'
 
 /** A body as an engine takes it. */
 export interface EncodedBody {
   readonly body: HttpBody | undefined
   readonly contentType: string | undefined
-  /** Set where a stream's length is known. */
+  /** Set where the length of a Blob is known. */
   readonly length?: number
-  readonly blob?: Blob
+  /** Instead of `body`. */
+  readonly blob?: Blob | FormData
+  /** Opens a `body` that is a stream. */
+  readonly open?: OpenUpload
   readonly isReplayable: boolean
 }
 
@@ -58,17 +61,16 @@ export function encodeBody(value: unknown, rules: BodyRules, origin: ErrorOrigin
     case 'params':
       return whole(String(value), contentType ?? 'application/x-www-form-urlencoded;charset=UTF-8')
     case 'form':
-      return encodeBlob(multipartOf(value as Iterable<[string, unknown]>) as StreamableBlob, undefined)
+      return bodies
+        ? encodeBlob(bodies.form(value as Iterable<[string, unknown]>), undefined)
+        : { ...noBody, blob: value as FormData }
     case 'blob':
-      return encodeBlob(value as StreamableBlob, contentType)
-    case 'factory':
-      return {
-        body: bodyStream(value as () => unknown),
-        contentType: contentType ?? 'application/octet-stream',
-        isReplayable: true,
-      }
-    case 'stream':
-      return encodeStream(value as object, contentType, origin)
+      return encodeBlob(value as BlobLike, contentType)
+    default: {
+      const encode = (value as Streamed)[streamed] ?? bodies?.stream
+      if (!encode) throw refusal('the body is a stream: write streamBody(…), imported from polywire/rest', origin)
+      return encode(value as object, contentType, origin)
+    }
   }
 }
 
@@ -77,33 +79,11 @@ function whole(body: string | Uint8Array, contentType: string): EncodedBody {
 }
 
 /** A multipart type without the boundary that only the body knows would make the body unreadable. */
-function encodeBlob(blob: StreamableBlob, contentType: string | undefined): EncodedBody {
+function encodeBlob(blob: BlobLike, contentType: string | undefined): EncodedBody {
   const type = blob.type.startsWith('multipart/form-data;')
     ? blob.type
     : (contentType ?? (blob.type || 'application/octet-stream'))
-  return {
-    body: () => blob.stream(),
-    blob: blob as unknown as Blob,
-    contentType: type,
-    length: blob.size,
-    isReplayable: true,
-  }
-}
-
-/** A stream that was read once is empty, and one that was read in part is not whole: neither is sent. */
-function encodeStream(stream: object, contentType: string | undefined, origin: ErrorOrigin): EncodedBody {
-  try {
-    checkMade(stream)
-  } catch (error) {
-    throw refusal((error as Error).message, origin)
-  }
-  // npm's form-data is a Node stream that knows its boundary.
-  const own = (stream as { getHeaders?(): Record<string, string> }).getHeaders?.()['content-type']
-  return {
-    body: bodyStream(() => stream),
-    contentType: own ?? contentType ?? 'application/octet-stream',
-    isReplayable: false,
-  }
+  return { ...noBody, blob: blob as Blob, contentType: type, length: blob.size }
 }
 
 function encodeByType(
@@ -114,11 +94,16 @@ function encodeByType(
   const essence = essenceOf(contentType)
   const serialize = findCodec(codecs, essence)?.serialize
   try {
-    if (serialize) return whole(serialize(value), contentType)
+    if (serialize) {
+      const written = serialize(value)
+      return bodyKind(written) === 'blob'
+        ? encodeBlob(written as BlobLike, contentType)
+        : whole(written as string, contentType)
+    }
     if (isJson(essence)) return whole(stringifyJson(value, 'the body', origin), contentType)
     if (essence === 'application/x-www-form-urlencoded')
       return whole(encodeQuery(value as object, queryStyle, origin, 'the form'), contentType)
-    if (essence === 'multipart/form-data') return encodeBlob(multipart(value as never) as StreamableBlob, undefined)
+    if (bodies && essence === 'multipart/form-data') return encodeBlob(bodies.multipart(value as never), undefined)
   } catch (cause) {
     if (isAnyCallError(cause)) throw cause
     // Our own TypeError names the field of a form; what else threw is the user's codec.

@@ -56,7 +56,7 @@ export const followRedirect: FollowRedirect = (request, status, location, before
   }
   const next = { ...request, url: to.href, headers }
   return {
-    request: isTurnedIntoGet ? { ...next, method: 'GET', body: undefined, blob: undefined } : next,
+    request: isTurnedIntoGet ? { ...next, method: 'GET', body: undefined, blob: undefined, open: undefined } : next,
     redirected: redirectedBy(status, method, isForeign, before),
   }
 }

@@ -1,5 +1,6 @@
 import { bodyKind, isOnce, isUsed, iteratorOf, type StreamableBlob, toBytes, toReadable } from './bytes.ts'
 import type { BodyStream, HttpFault } from './contract.ts'
+import { addStream } from './engine/fetch/send-stream.ts'
 import { faultAt } from './fault.ts'
 import type { Progress } from './progress.ts'
 
@@ -162,9 +163,21 @@ export class Upload implements AsyncIterableIterator<Uint8Array, undefined> {
     return Promise.resolve(over)
   }
 
-  /** The same as a stream for fetch. */
-  toStream(): ReadableStream<Uint8Array> {
-    return toReadable(this, () => this.stop())
+  /** Becomes the body of what fetch is called with. */
+  addTo(init: Record<string, unknown>): Promise<void> {
+    const stream = toReadable(this.begin(), () => this.stop())
+    return addStream(init, stream)
+  }
+
+  /** The fault of an exchange whose body could not be read to its end; undefined where that is not what happened. */
+  faultOf(progress: Progress): HttpFault | undefined {
+    if (!this.failure) return undefined
+    const { error } = this.failure
+    const { phase, sent } = progress
+    if (error instanceof BodyError)
+      return faultAt(progress, { phase, sent, what: error.message, ...error.facts, cause: error.cause ?? error })
+    const what = 'the stream of the request body failed'
+    return faultAt(progress, { phase, sent, what, ...invalid, cause: error })
   }
 
   #settle(resolve: (step: Step) => void, step: IteratorResult<Uint8Array>): void {
@@ -181,16 +194,11 @@ export class Upload implements AsyncIterableIterator<Uint8Array, undefined> {
   }
 }
 
-/** The fault of an exchange whose body could not be read to its end; undefined where that is not what happened. */
-export function uploadFault(upload: Upload | undefined, progress: Progress): HttpFault | undefined {
-  if (!upload?.failure) return undefined
-  const { error } = upload.failure
-  const { phase, sent } = progress
-  if (error instanceof BodyError)
-    return faultAt(progress, { phase, sent, what: error.message, ...error.facts, cause: error.cause ?? error })
-  const what = 'the stream of the request body failed'
-  return faultAt(progress, { phase, sent, what, ...invalid, cause: error })
-}
+/** How an engine opens a body that is a stream: what encodes the body brings it along. */
+export type OpenUpload = (body: BodyStream, onProgress?: (transferredBytes: number) => void) => Upload
+
+/** Makes an {@link Upload}. */
+export const openUpload: OpenUpload = (body, onProgress) => new Upload(body, onProgress)
 
 /** A whole body in pieces, so that its progress can be seen. */
 export async function* slices(bytes: Uint8Array): AsyncGenerator<Uint8Array> {

@@ -13,6 +13,9 @@ export { createHttpEngine, loadSocketDriver, name, retryLoop } from './web.ts'
 /** Nobody but fetch sees where a redirect leads. */
 export const followRedirect: FollowRedirect | undefined = undefined
 
+/** Forms are fetch's own; streams come with `streamBody()`, and multipart with `multipart()`. */
+export const bodies: typeof import('../http/stream-body.ts').bodies | undefined = undefined
+
 /** The engine that nobody chose: the platform's own `fetch`. */
 export function createAutoEngine(): HttpEngine {
   return new FetchEngine()

@@ -21,6 +21,8 @@ export const explainFault = explainByCode
 
 /** How redirects are followed that fetch leaves to us. */
 export { followRedirect } from '../http/redirect.ts'
+/** Streams and forms as bodies. */
+export { bodies } from '../http/stream-body.ts'
 
 /** undici's `dispatch`. @throws {CallError} invalid_argument when `dispatcher` is none. */
 export function createHttpEngine(options: EngineOptions = {}): HttpEngine {

@@ -16,6 +16,8 @@ export const explainFault = explainByText
 
 /** How redirects are followed that fetch leaves to us. */
 export { followRedirect } from '../http/redirect.ts'
+/** Streams and forms as bodies. */
+export { bodies } from '../http/stream-body.ts'
 
 /** @throws {CallError} failed_precondition, since undici runs in Node only. */
 export function createHttpEngine(_options: EngineOptions = {}): HttpEngine {

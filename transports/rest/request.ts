@@ -8,6 +8,7 @@ import {
 } from '../../src/core/call/idempotency.ts'
 import { refusal } from '../../src/core/errors/refusal.ts'
 import { notify } from '../../src/core/guard.ts'
+import { byteLength } from '../http/bytes.ts'
 import type { Codecs } from '../http/codecs.ts'
 import type { FetchOptions, HttpRequest } from '../http/contract.ts'
 import { type EncodedBody, encodeBody } from '../http/encode-body.ts'
@@ -93,6 +94,7 @@ export class RestRequests {
       credentialHeaders: credential?.headers && Object.keys(credential.headers),
       body: encoded.body,
       blob: encoded.blob,
+      open: encoded.open,
       isBodyReplayable: encoded.isReplayable,
       fetchOptions,
       onUploadProgress: call.options.onUploadProgress && uploadProgress(call, encoded),
@@ -168,14 +170,11 @@ function textHeaders(headers: object, call: Call): HeadersInit {
   return text
 }
 
-function uploadProgress(call: Call, { body, length }: EncodedBody): ((transferredBytes: number) => void) | undefined {
-  if (body === undefined) return undefined
-  const totalBytes = length ?? (typeof body === 'function' ? undefined : byteLength(body))
+function uploadProgress(call: Call, encoded: EncodedBody): ((transferredBytes: number) => void) | undefined {
+  const { body, blob = body, open, length } = encoded
+  if (blob === undefined) return undefined
+  const totalBytes = length ?? (open ? undefined : byteLength(blob))
   return (transferredBytes) => reportProgress(call, 'onUploadProgress', transferredBytes, totalBytes)
-}
-
-function byteLength(body: string | Uint8Array): number {
-  return typeof body === 'string' ? new TextEncoder().encode(body).byteLength : body.byteLength
 }
 
 /** Tells the caller's listener in bytes as they move; what it throws must not break the exchange. */

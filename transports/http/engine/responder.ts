@@ -6,6 +6,7 @@ import { encodeBody } from '../encode-body.ts'
 import { toCallError } from '../fault.ts'
 import { ReplayBody } from '../replay-body.ts'
 import { type Answer, describeResponse, drainedBytes, type OpenRequest, type Responder, unread } from '../responder.ts'
+import { openUpload } from '../upload.ts'
 import { isFetchReplaced } from './stock-fetch.ts'
 
 /**
@@ -48,6 +49,7 @@ function toHttpRequest({ method, url, headers, credentialHeaders, body, init }: 
   }
   if (body instanceof ReplayBody) {
     request.body = () => body.open()
+    request.open = openUpload
     Object.defineProperty(request, 'isBodyReplayable', { get: () => body.isReplayable, enumerable: true })
   } else if (body !== undefined) {
     const encoded = encodeBody(
@@ -57,6 +59,7 @@ function toHttpRequest({ method, url, headers, credentialHeaders, body, init }: 
     )
     request.body = encoded.body
     request.blob = encoded.blob
+    request.open = encoded.open
     const own: Record<string, string> = { ...request.headers }
     if (encoded.contentType !== undefined && isNamed(body)) own['content-type'] = encoded.contentType
     if (encoded.length !== undefined) own['content-length'] = String(encoded.length)

@@ -8,6 +8,7 @@ import type { FetchLike, HttpEngine, HttpRequest } from '../../../../transports/
 import { explainByCode } from '../../../../transports/http/engine/fault-codes.ts'
 import { FetchEngine } from '../../../../transports/http/engine/fetch/engine.ts'
 import { UndiciEngine } from '../../../../transports/http/engine/undici/engine.ts'
+import { openUpload } from '../../../../transports/http/upload.ts'
 import { CountingScope, exchange, newScope, turns } from '../../../support/recording-sink.ts'
 import { FaultServer } from '../../../support/servers/fault-server.ts'
 
@@ -64,7 +65,13 @@ describe.each(engines)('%s', (name, make) => {
     const headers = { 'content-type': 'application/json', authorization: 'Bearer x' }
     const response = await requestBuffered(
       engine,
-      { method: 'POST', url: `${server.url}/echo`, headers, body },
+      {
+        method: 'POST',
+        url: `${server.url}/echo`,
+        headers,
+        body,
+        ...(typeof body === 'function' && { open: openUpload }),
+      },
       newScope(),
     )
     const echo = JSON.parse(response.text())
@@ -93,7 +100,11 @@ describe.each(engines)('%s', (name, make) => {
     const body = async function* () {
       for (let at = 0; at < 4; at++) yield new Uint8Array(1000)
     }
-    await requestBuffered(engine, { method: 'POST', url, headers: {}, body, onUploadProgress }, newScope())
+    await requestBuffered(
+      engine,
+      { method: 'POST', url, headers: {}, body, open: openUpload, onUploadProgress },
+      newScope(),
+    )
     expect(seen).toEqual([1000, 2000, 3000, 4000])
   })
 
@@ -253,7 +264,7 @@ describe.each(engines)('%s', (name, make) => {
         },
       })
       const scope = newScope()
-      const sink = exchange(engine, { method: 'POST', url: `${server.url}/upload`, body }, scope)
+      const sink = exchange(engine, { method: 'POST', url: `${server.url}/upload`, body, open: openUpload }, scope)
       await server.until(() => server.exchanges.length > 0)
       const closed = server.exchanges[0]?.closed()
       scope.abort('enough')
@@ -491,7 +502,7 @@ describe.each(engines)('%s, as fetch does it', (name, make) => {
     const body = async function* () {
       yield utf8('hello')
     }
-    for (const more of [{}, { method: 'POST', body: 'hello' }, { method: 'PATCH', body }]) {
+    for (const more of [{}, { method: 'POST', body: 'hello' }, { method: 'PATCH', body, open: openUpload }]) {
       refusals = 1
       ports.length = 0
       expect((await send('/misdirected', {}, more)).status).toBe(200)
@@ -503,7 +514,9 @@ describe.each(engines)('%s, as fetch does it', (name, make) => {
     expect((await send('/misdirected', {}, { method: 'POST', body: 'hello' })).status).toBe(421)
     expect(ports).toHaveLength(2)
     ports.length = 0
-    expect((await send('/misdirected', {}, { method: 'POST', body, isBodyReplayable: false })).status).toBe(421)
+    expect(
+      (await send('/misdirected', {}, { method: 'POST', body, open: openUpload, isBodyReplayable: false })).status,
+    ).toBe(421)
     expect(ports).toHaveLength(1)
   })
 

@@ -1,5 +1,15 @@
 import { HeaderMap } from '../../../../src/core/call/header-map.ts'
-import type { FetchLike, HttpControl, HttpEngine, HttpFault, HttpRequest, HttpScope, HttpSink } from '../../contract.ts'
+import { byteLength } from '../../bytes.ts'
+import type {
+  BodyStream,
+  FetchLike,
+  HttpControl,
+  HttpEngine,
+  HttpFault,
+  HttpRequest,
+  HttpScope,
+  HttpSink,
+} from '../../contract.ts'
 import { callOver, classify, type Explain, explainByPhase, faultAt, isMistake, transportClosed } from '../../fault.ts'
 import {
   answered,
@@ -12,20 +22,9 @@ import {
   unsent,
 } from '../../progress.ts'
 import { type FollowRedirect, type Hop, isRedirect, isReplayable, refuse } from '../../redirect.ts'
-import { Upload, uploadFault } from '../../upload.ts'
+import type { Upload } from '../../upload.ts'
 import { globalFetch, isFetchStock } from '../stock-fetch.ts'
-import {
-  addBlob,
-  addBody,
-  byteLength,
-  initOf,
-  isSignalRefused,
-  isValid,
-  pairsOf,
-  type ResponseLike,
-  redirectMode,
-  wholeOf,
-} from './init.ts'
+import { addBlob, initOf, isSignalRefused, isValid, pairsOf, type ResponseLike, redirectMode, wholeOf } from './init.ts'
 
 /**
  * HTTP by a `fetch`: the platform's, looked up at call time so that tests can replace it, or the user's.
@@ -139,14 +138,13 @@ class FetchExchange implements HttpControl {
   }
 
   async #send(): Promise<ResponseLike> {
-    const { url, body, blob, onUploadProgress } = this.#request
+    const { url, body, blob, open, onUploadProgress } = this.#request
     const { fetch, follow } = this.#engine
     const mode = redirectMode(this.#request, follow !== undefined)
     const init = initOf(this.#request, mode, this.#abort.signal)
-    if (body !== undefined && blob) addBlob(init, blob)
-    else if (typeof body === 'function')
-      await addBody(init, (this.#upload = new Upload(body, onUploadProgress)).begin())
-    else if (body !== undefined) await addBody(init, body)
+    if (blob) addBlob(init, blob)
+    else if (open) await (this.#upload = open(body as BodyStream, onUploadProgress)).addTo(init)
+    else if (body !== undefined) init.body = body
     if (this.#isOver) return {}
     this.#progress = stepOf(mode === 'follow' ? handedOverToFollow : handedOver, this.#redirected)
     this.#scope.mark('connect', this.#progress.sent)
@@ -164,7 +162,7 @@ class FetchExchange implements HttpControl {
     const request = this.#request
     const status = response?.status ?? 0
     // A fetch by itself sends anything but a stream once more, on a fresh connection.
-    const isLeft = typeof request.body === 'function' && !request.blob && isReplayable(request)
+    const isLeft = request.open && isReplayable(request)
     if (status === 421 && !this.#isResent && isLeft) {
       this.#isResent = true
       return { request, redirected: this.#redirected as Redirected }
@@ -190,9 +188,9 @@ class FetchExchange implements HttpControl {
         faultAt(this.#progress, { ...fault, code: isNetwork ? undefined : 'internal', cause: undefined }),
       )
     }
-    const { body, blob, onUploadProgress, url, method } = this.#request
-    if (onUploadProgress && body !== undefined && (blob || typeof body !== 'function'))
-      onUploadProgress(blob ? blob.size : byteLength(body as string))
+    const { body, blob = body, open, onUploadProgress, url, method } = this.#request
+    const size = onUploadProgress && !open ? byteLength(blob) : undefined
+    if (size !== undefined) onUploadProgress?.(size)
     const redirected = response.redirected
       ? redirectedBy(undefined, method, isForeign(url, response.url), this.#redirected)
       : this.#redirected
@@ -236,7 +234,7 @@ class FetchExchange implements HttpControl {
 
   #faultOf(cause: unknown): HttpFault {
     const progress = this.#progress
-    const ofBody = uploadFault(this.#upload, progress)
+    const ofBody = this.#upload?.faultOf(progress)
     if (ofBody) return ofBody
     const { fetch, explain } = this.#engine
     if (progress === answered) return classify(cause, progress, explain)

@@ -1,6 +1,5 @@
 import type { HttpRequest } from '../../contract.ts'
 import { hasSecretUnknownToFetch } from '../../redirect.ts'
-import type { Upload } from '../../upload.ts'
 
 /** What is read of a Response; mocks often have less than the half of it. */
 export interface ResponseLike {
@@ -40,17 +39,8 @@ export function initOf(request: HttpRequest, redirect: string, signal: AbortSign
   return { ...fetchOptions, method, headers, redirect: redirect === 'ours' ? 'manual' : redirect, signal }
 }
 
-/** Adds the body to an init: as a stream where the platform can send one, else whole. */
-export async function addBody(init: Init, body: string | Uint8Array | Upload): Promise<void> {
-  if (typeof body === 'string' || body instanceof Uint8Array) init.body = body
-  else if (canSendStreams()) {
-    init.body = body.toStream()
-    init.duplex = 'half'
-  } else init.body = await new Response(body.toStream()).blob()
-}
-
-/** Adds a Blob to an init; fetch writes its length itself, and a second one beside it would be refused. */
-export function addBlob(init: Init, blob: Blob): void {
+/** Adds a Blob or a form to an init; fetch writes its length itself, and a second one beside it would be refused. */
+export function addBlob(init: Init, blob: Blob | FormData): void {
   const { 'content-length': _, ...headers } = init.headers as Record<string, string>
   init.headers = headers
   init.body = blob
@@ -69,11 +59,6 @@ export async function wholeOf(response: ResponseLike): Promise<Uint8Array> {
   return response.json ? encoder.encode(JSON.stringify(await response.json())) : empty
 }
 
-/** Bytes of a body that is whole; a text counts as UTF-8. */
-export function byteLength(body: string | Uint8Array): number {
-  return typeof body === 'string' ? encoder.encode(body).byteLength : body.byteLength
-}
-
 /** For telling, after fetch has thrown a TypeError that may mean anything, whether the request was at fault. */
 export function isValid({ url, method, headers }: HttpRequest): boolean {
   try {
@@ -89,32 +74,6 @@ export function isSignalRefused(error: unknown, init: Init): boolean {
 }
 
 /** jsdom in Node calls itself a browser too, and its fetch follows like one. */
-function isBrowser(): boolean {
+export function isBrowser(): boolean {
   return globalThis.navigator?.userAgent?.startsWith('Mozilla/') === true
-}
-
-let streamsKnown: boolean | undefined
-
-/** Browsers that know no streams there send the text `[object ReadableStream]`. */
-function canSendStreams(): boolean {
-  streamsKnown ??= trySendingStreams()
-  return streamsKnown
-}
-
-function trySendingStreams(): boolean {
-  let isDuplexRead = false
-  const init = {
-    method: 'POST',
-    body: new ReadableStream(),
-    get duplex() {
-      isDuplexRead = true
-      return 'half'
-    },
-  }
-  try {
-    const isText = new Request('https://localhost', init as RequestInit).headers.has('content-type')
-    return !isText && (isDuplexRead || !isBrowser())
-  } catch {
-    return false
-  }
 }

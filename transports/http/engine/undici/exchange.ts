@@ -3,7 +3,7 @@ import type { HttpControl, HttpFault, HttpRequest, HttpScope, HttpSink } from '.
 import { callOver, classify, faultAt, isMistake } from '../../fault.ts'
 import { answered, type Progress, type Redirected, stepOf, unsent, uploading, written } from '../../progress.ts'
 import { followRedirect, isRedirect, isReplayable, refuse } from '../../redirect.ts'
-import { slices, Upload, uploadFault } from '../../upload.ts'
+import { slices, Upload } from '../../upload.ts'
 import { explainByCode } from '../fault-codes.ts'
 import type { OwnAgent, UndiciConnection } from './agent.ts'
 import { decoded } from './decode.ts'
@@ -69,7 +69,7 @@ export class UndiciExchange implements HttpControl {
     this.#state = 'queued'
     this.#scope.mark('connect', this.#progress.sent)
     try {
-      const { method, url, body, onUploadProgress } = this.#request
+      const { method, url, blob, body = blob && (() => (blob as Blob).stream()), onUploadProgress } = this.#request
       const { origin, path } = this.#route.splitter.split(url)
       const { headers: own } = this.#request
       const headers: Record<string, string> = { ...defaults, ...own }
@@ -264,7 +264,7 @@ export class UndiciExchange implements HttpControl {
   #faultOf(cause: unknown): HttpFault {
     const isWritten = this.#progress.phase === 'send' && this.#upload?.isFinished
     const progress = isWritten ? stepOf(written, this.#redirected) : this.#progress
-    const ofBody = uploadFault(this.#upload, progress)
+    const ofBody = this.#upload?.faultOf(progress)
     if (ofBody) return ofBody
     if (isMistake(cause))
       return faultAt(progress, { ...progress, what: 'the dispatcher threw: see cause', code: 'internal', cause })
