@@ -12,6 +12,11 @@ export const layers: readonly { readonly files: string; readonly may: readonly s
     may: ['src/core/**', 'src/interceptors/{own}-*'],
     why: 'interceptors do not know each other',
   },
+  {
+    files: 'src/auth/oauth/**',
+    may: ['src/core/**', 'src/auth/**', 'transports/shared/peer.ts'],
+    why: 'a token source over a library that users install',
+  },
   { files: 'src/auth/**', may: ['src/core/**', 'src/auth/**'], why: 'token sources serve every transport' },
   { files: 'src/index.ts', may: ['src/core/**', 'src/interceptors/*', 'src/*'], why: 'transports are sub-paths' },
   {
@@ -94,6 +99,8 @@ export const libraries: Readonly<Record<string, string>> = {
   graphql: 'transports/graphql/peer-graphql.ts',
   '@connectrpc/connect-web': 'transports/grpc/peer-connect-web.ts',
   '@bufbuild/protobuf': 'transports/grpc/peer-protobuf.ts',
+  oauth4webapi: 'src/auth/oauth/peer-oauth4webapi.ts',
+  dpop: 'src/auth/oauth/peer-dpop.ts',
 }
 
 /** What Node brings, and the platform, by the files that may name them. */

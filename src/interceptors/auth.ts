@@ -92,8 +92,10 @@ async function renewed(
 function sourceFailure(source: Auth, call: Call, cause: unknown, where: Partial<Failure>): CallError {
   const isUnsent = where.sent === 'no'
   const end = isUnsent ? '; nothing was sent' : ''
+  // What the server of the tokens has said is what the caller has to act on.
+  const told = isAnyCallError(cause) ? { reason: cause.reason, retryAfterMs: cause.retryAfterMs } : undefined
   const failure = (code: Failure['code'], message: string, isRetryable: boolean) =>
-    new CallError({ ...where, code, message: `${message}${end}`, isRetryable, cause }, call)
+    new CallError({ ...where, ...told, code, message: `${message}${end}`, isRetryable, cause }, call)
   // Of this call, or of the one that the source has made: the words are the same, since the mend is.
   const wait = isAnyCallError(cause) ? cause.cause : cause
   if (wait instanceof SelfWait) return failure('failed_precondition', wait.message, false)

@@ -1,0 +1,105 @@
+import { CallError } from '../../core/errors/error.ts'
+import { checkOptions, type RulesOf, text } from '../../core/options.ts'
+import { type GrantOptions, grantRules, keeperOf, parametersOf } from './grants.ts'
+import type { AuthorizationServer } from './server.ts'
+import { OAuthSession, readTokens } from './session.ts'
+
+/** How the user comes back. */
+export interface AuthorizationCodeOptions extends GrantOptions {
+  /** Where the server sends the user back to, as it is registered there. */
+  readonly redirectUri: string
+}
+
+const rules: RulesOf<AuthorizationCodeOptions> = { ...grantRules, redirectUri: text }
+
+/** A login that has begun: kept by the app (in a browser: sessionStorage) until the user comes back. Plain JSON. */
+export interface PendingLogin {
+  /** Where to send the user. */
+  readonly url: string
+  readonly state: string
+  /** Proves that who comes back is who has begun (RFC 7636). */
+  readonly codeVerifier: string
+  /** OpenID Connect: binds the ID token to this login. */
+  readonly nonce?: string
+}
+
+/** See {@link authorizationCode}. */
+export interface AuthorizationCode {
+  /** Begins a login; send the user to its `url`. @param parameters - of this login alone: `prompt`, `login_hint` … */
+  start(parameters?: Readonly<Record<string, string>>): Promise<PendingLogin>
+  /**
+   * Ends it: reads the URL at which the user came back, and exchanges the code for tokens.
+   *
+   * @throws {CallError} `unauthenticated` with the server's reason (`access_denied`), or where the URL is of another login.
+   */
+  finish(url: string | URL, pending: PendingLogin): Promise<OAuthSession>
+}
+
+/**
+ * A user logs in at the server and comes back with a code (RFC 6749 §4.1), always with PKCE (RFC 7636), state and
+ * issuer checked; with the scope `openid` the ID token's claims and nonce, too.
+ *
+ * @throws {CallError} `invalid_argument` for an option that is none.
+ * @example
+ * const login = authorizationCode(server, { redirectUri: 'https://shop.example.com/back', scope: 'openid offline_access' })
+ * const pending = await login.start()
+ * sessionStorage.setItem('login', JSON.stringify(pending))
+ * location.assign(pending.url)
+ * // … at /back
+ * const session = await login.finish(location.href, JSON.parse(sessionStorage.getItem('login')))
+ */
+export function authorizationCode(server: AuthorizationServer, options: AuthorizationCodeOptions): AuthorizationCode {
+  checkOptions('authorizationCode()', options, rules)
+  const { redirectUri, scope = '' } = options
+  const isOpenId = scope.split(' ').includes('openid')
+  return {
+    start: (parameters) => begin(server, options, isOpenId, parameters),
+    async finish(url, { state, codeVerifier, nonce }) {
+      const tokens = await server.ask('a token', {
+        send: async ({ oauth, as, client, clientAuth, http }) => {
+          const answer = oauth.validateAuthResponse(as, client, new URL(url), state)
+          return oauth.authorizationCodeGrantRequest(as, client, clientAuth, answer, redirectUri, codeVerifier, http)
+        },
+        read: async ({ oauth, as, client }, response) => {
+          const checks = isOpenId ? { expectedNonce: nonce ?? '', requireIdToken: true } : {}
+          return readTokens(server, await oauth.processAuthorizationCodeResponse(as, client, response, checks))
+        },
+      })
+      const session = new OAuthSession(server, { keeper: keeperOf(options, server) })
+      await session.set(tokens)
+      return session
+    },
+  }
+}
+
+async function begin(
+  server: AuthorizationServer,
+  options: AuthorizationCodeOptions,
+  isOpenId: boolean,
+  parameters: Readonly<Record<string, string>> = {},
+): Promise<PendingLogin> {
+  const { oauth, as } = await server.prepare()
+  const { authorization_endpoint } = as
+  if (!authorization_endpoint) {
+    const message = 'authorizationCode(): the metadata of the server names no authorization_endpoint'
+    throw new CallError({ code: 'failed_precondition', message })
+  }
+  const state = oauth.generateRandomState()
+  const codeVerifier = oauth.generateRandomCodeVerifier()
+  const nonce = isOpenId ? oauth.generateRandomNonce() : undefined
+  const asked = {
+    ...Object.fromEntries(parametersOf(options)),
+    ...parameters,
+    response_type: 'code',
+    client_id: server.clientId,
+    redirect_uri: options.redirectUri,
+    state,
+    code_challenge: await oauth.calculatePKCECodeChallenge(codeVerifier),
+    code_challenge_method: 'S256',
+    ...(nonce !== undefined && { nonce }),
+    ...(server.dpop && { dpop_jkt: await server.dpop.thumbprint() }),
+  }
+  const url = new URL(authorization_endpoint)
+  for (const [name, value] of Object.entries(asked)) url.searchParams.set(name, value)
+  return { url: url.href, state, codeVerifier, ...(nonce !== undefined && { nonce }) }
+}

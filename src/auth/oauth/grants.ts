@@ -1,0 +1,88 @@
+import { checkOptions, has, object, type RulesOf, takes, text } from '../../core/options.ts'
+import type { AuthorizationServer } from './server.ts'
+import { OAuthSession, type OAuthTokens, readTokens } from './session.ts'
+import { type KeepTokens, TokenKeeper } from './token-keeper.ts'
+
+/** What is asked for. */
+export interface GrantOptions {
+  /** Words with blanks between them. @defaultValue what the server grants by itself */
+  readonly scope?: string
+  /** The API that the token is for (RFC 8707). */
+  readonly resource?: string
+  /** Whatever else the server reads. */
+  readonly parameters?: Readonly<Record<string, string>>
+  /** Keeps tokens beyond this page or process. @defaultValue in memory */
+  readonly keep?: KeepTokens
+}
+
+export const keepRule = /* @__PURE__ */ object('{ store, key }', {
+  store: /* @__PURE__ */ takes('a Store', /* @__PURE__ */ has('compareAndSet')),
+  key: text,
+})
+
+/** Rules of what every grant takes. */
+export const grantRules: RulesOf<GrantOptions> = {
+  scope: text,
+  resource: text,
+  parameters: /* @__PURE__ */ object('parameters, each a text'),
+  keep: keepRule,
+}
+
+/** The parameters that a grant adds to its request. */
+export function parametersOf({ scope, resource, parameters }: GrantOptions): URLSearchParams {
+  return new URLSearchParams({
+    ...(scope !== undefined && { scope }),
+    ...(resource !== undefined && { resource }),
+    ...parameters,
+  })
+}
+
+/** The keeper that the options ask for. */
+export function keeperOf({ keep }: Pick<GrantOptions, 'keep'>, server: AuthorizationServer): TokenKeeper | undefined {
+  return keep && new TokenKeeper(keep, server.clock)
+}
+
+/**
+ * The app itself, without a user (RFC 6749 §4.4).
+ *
+ * @throws {CallError} `invalid_argument` for an option that is none.
+ * @example
+ * createClient({ transports, auth: oauthAuth(clientCredentials(server, { scope: 'orders:read' })) })
+ */
+export function clientCredentials(server: AuthorizationServer, options: GrantOptions = {}): OAuthSession {
+  checkOptions('clientCredentials()', options, grantRules)
+  const parameters = parametersOf(options)
+  const acquire = (): Promise<OAuthTokens> =>
+    server.ask('a token', {
+      send: ({ oauth, as, client, clientAuth, http }) =>
+        oauth.clientCredentialsGrantRequest(as, client, clientAuth, parameters, http),
+      read: async ({ oauth, as, client }, response) =>
+        readTokens(server, await oauth.processClientCredentialsResponse(as, client, response)),
+    })
+  return new OAuthSession(server, { acquire, keeper: keeperOf(options, server) })
+}
+
+/** Tokens of a login that was made before. */
+export interface RefreshOptions {
+  /** As they were kept, or `{ accessToken, refreshToken }` from elsewhere; an `expiresAt` of 0 has it renewed at once. */
+  readonly tokens?: OAuthTokens
+  /** Keeps tokens beyond this page or process; what stands there wins over `tokens` that are over. @defaultValue in memory */
+  readonly keep?: KeepTokens
+}
+
+const refreshRules: RulesOf<RefreshOptions> = {
+  tokens: /* @__PURE__ */ object('{ accessToken, refreshToken, expiresAt }'),
+  keep: keepRule,
+}
+
+/**
+ * Goes on with a login that was made before, by its refresh token (RFC 6749 §6).
+ *
+ * @throws {CallError} `invalid_argument` for an option that is none.
+ * @example
+ * oauthAuth(refreshTokens(server, { keep: { store: indexedDbStore(), key: 'login' } }))
+ */
+export function refreshTokens(server: AuthorizationServer, options: RefreshOptions): OAuthSession {
+  checkOptions('refreshTokens()', options, refreshRules)
+  return new OAuthSession(server, { tokens: options.tokens, keeper: keeperOf(options, server) })
+}

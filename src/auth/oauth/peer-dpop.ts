@@ -1,0 +1,1 @@
+export { calculateThumbprint, generateKeyPair, generateProof } from 'dpop'

@@ -1,0 +1,184 @@
+import { CallError } from '../../core/errors/error.ts'
+import type { BearerToken, TokenRequest } from '../bearer.ts'
+import { loginRequired } from './errors.ts'
+import type { TokenEndpointResponse } from './peer-oauth4webapi.ts'
+import type { AuthorizationServer } from './server.ts'
+import type { TokenKeeper } from './token-keeper.ts'
+
+/** What an authorization server has granted. */
+export interface OAuthTokens {
+  readonly accessToken: string
+  /** Gives the next ones; many servers rotate it, so that each is good for one use. */
+  readonly refreshToken?: string | undefined
+  /** OpenID Connect: who has logged in, as a JWT. */
+  readonly idToken?: string | undefined
+  /** What was granted, where it is not what was asked for. */
+  readonly scope?: string | undefined
+  /** When the access token ends: ms since 1970. */
+  readonly expiresAt?: number | undefined
+}
+
+/** A grant that needs no user: asked for anew whenever there is no token to renew. */
+export type Acquire = () => Promise<OAuthTokens>
+
+/** What a session begins with. */
+export interface SessionParts {
+  readonly tokens?: OAuthTokens | undefined
+  readonly acquire?: Acquire | undefined
+  readonly keeper?: TokenKeeper | undefined
+}
+
+/**
+ * The tokens of one login, or of the app itself: a source for `oauthAuth()`, or `bearerAuth(session.token, session)`.
+ *
+ * Access tokens are used until shortly before their end, then renewed by the refresh token where there is one. One
+ * renewal runs at a time however many ask, and a rotated refresh token is kept before anybody gets the access token
+ * that came with it. Neither console nor JSON shows what it holds.
+ */
+export class OAuthSession {
+  readonly server: AuthorizationServer
+  readonly #acquire: Acquire | undefined
+  readonly #keeper: TokenKeeper | undefined
+  #tokens: OAuthTokens | undefined
+  #isLoaded = false
+  #renewing: Promise<OAuthTokens> | undefined
+
+  /** @internal */
+  constructor(server: AuthorizationServer, { tokens, acquire, keeper }: SessionParts) {
+    this.server = server
+    this.#tokens = tokens
+    this.#acquire = acquire
+    this.#keeper = keeper
+  }
+
+  /** The tokens that it holds now; undefined before the first, and after the end of a login. */
+  get tokens(): OAuthTokens | undefined {
+    return this.#tokens
+  }
+
+  /** For `bearerAuth`. @throws {CallError} `unauthenticated` where the user must log in, else a retryable `unavailable`. */
+  readonly token = async (request?: Pick<TokenRequest, 'reason'>): Promise<BearerToken> => {
+    const tokens = await this.#load()
+    if (request?.reason !== 'expiring' && tokens && !this.#isOver(tokens)) return this.#bearer(tokens)
+    return this.#bearer(await this.#renew(tokens?.accessToken))
+  }
+
+  /** For `bearerAuth`: renews unless that has been done since `rejected` was sent. */
+  readonly refresh = async (request?: Pick<TokenRequest, 'reason' | 'rejected'>): Promise<BearerToken> => {
+    const tokens = await this.#load()
+    const rejected = request?.rejected ?? tokens?.accessToken
+    if (tokens && tokens.accessToken !== rejected && !this.#isOver(tokens)) return this.#bearer(tokens)
+    return this.#bearer(await this.#renew(rejected))
+  }
+
+  /** Begins with other tokens: a login, or what was kept elsewhere. */
+  async set(tokens: OAuthTokens): Promise<void> {
+    this.#isLoaded = true
+    this.#tokens = tokens
+    await this.#keeper?.save(tokens)
+  }
+
+  /** Ends the login: forgets the tokens, and tells the server where it can be told (RFC 7009). */
+  async signOut(): Promise<void> {
+    const tokens = await this.#load()
+    await this.#forget()
+    const token = tokens?.refreshToken ?? tokens?.accessToken
+    if (token === undefined) return
+    const { as } = await this.server.prepare()
+    if (!as.revocation_endpoint) return
+    await this.server.ask('the end of the login', {
+      send: ({ oauth, as, client, clientAuth, http }) => oauth.revocationRequest(as, client, clientAuth, token, http),
+      read: ({ oauth }, response) => oauth.processRevocationResponse(response),
+    })
+  }
+
+  /** One at a time, for whoever asks, and among all who share what is kept. */
+  #renew(rejected: string | undefined): Promise<OAuthTokens> {
+    this.#renewing ??= this.#exclusively(rejected).finally(() => {
+      this.#renewing = undefined
+    })
+    return this.#renewing
+  }
+
+  #exclusively(rejected: string | undefined): Promise<OAuthTokens> {
+    const keeper = this.#keeper
+    if (!keeper) return this.#ask()
+    return keeper.exclusively(async () => {
+      const kept = await keeper.load()
+      // Another tab or process has renewed them: one refresh token is used once.
+      if (kept && kept.accessToken !== rejected && !this.#isOver(kept)) return (this.#tokens = kept)
+      this.#tokens = kept ?? this.#tokens
+      return this.#ask()
+    })
+  }
+
+  async #ask(): Promise<OAuthTokens> {
+    const refreshToken = this.#tokens?.refreshToken
+    if (refreshToken !== undefined) {
+      try {
+        return await this.#keep(await refreshGrant(this.server, refreshToken), refreshToken)
+      } catch (cause) {
+        if (!(cause instanceof CallError) || cause.reason !== 'invalid_grant') throw cause
+        await this.#forget()
+        if (!this.#acquire) throw cause
+      }
+    }
+    if (!this.#acquire) throw loginRequired()
+    return this.#keep(await this.#acquire())
+  }
+
+  /** Before anybody gets the access token: who dies in between has the refresh token that is good. */
+  async #keep(tokens: OAuthTokens, before?: string): Promise<OAuthTokens> {
+    this.#tokens = tokens.refreshToken === undefined && before ? { ...tokens, refreshToken: before } : tokens
+    await this.#keeper?.save(this.#tokens)
+    return this.#tokens
+  }
+
+  async #load(): Promise<OAuthTokens | undefined> {
+    if (!this.#isLoaded && this.#keeper && !this.#tokens) this.#tokens = await this.#keeper.load()
+    this.#isLoaded = true
+    return this.#tokens
+  }
+
+  async #forget(): Promise<void> {
+    this.#tokens = undefined
+    await this.#keeper?.clear()
+  }
+
+  #isOver({ expiresAt }: OAuthTokens): boolean {
+    return expiresAt !== undefined && expiresAt <= this.server.clock.wallNow()
+  }
+
+  #bearer({ accessToken, expiresAt }: OAuthTokens): BearerToken {
+    if (expiresAt === undefined) return { token: accessToken }
+    return { token: accessToken, expiresInMs: expiresAt - this.server.clock.wallNow() }
+  }
+}
+
+function refreshGrant(server: AuthorizationServer, refreshToken: string): Promise<OAuthTokens> {
+  return server.ask('a renewed token', {
+    send: ({ oauth, as, client, clientAuth, http }) =>
+      oauth.refreshTokenGrantRequest(as, client, clientAuth, refreshToken, http),
+    read: async (asked, response) => {
+      const { oauth, as, client } = asked
+      return readTokens(server, await oauth.processRefreshTokenResponse(as, client, response))
+    },
+  })
+}
+
+/** What the library has checked, as tokens. @throws {CallError} where the server has not bound them to the key. */
+export function readTokens(server: AuthorizationServer, response: TokenEndpointResponse): OAuthTokens {
+  if (server.dpop && response.token_type !== 'dpop') {
+    const message = 'the authorization server has bound the token to no key (token_type is not DPoP): leave out dpop'
+    throw new CallError({ code: 'failed_precondition', message, sent: 'yes' })
+  }
+  const { access_token, refresh_token, id_token, scope, expires_in } = response
+  const life = expires_in === undefined ? undefined : server.clock.wallNow() + expires_in * 1000
+  return {
+    accessToken: access_token,
+    ...(refresh_token !== undefined && { refreshToken: refresh_token }),
+    ...(id_token !== undefined && { idToken: id_token }),
+    ...(scope !== undefined && { scope }),
+    ...(life !== undefined && { expiresAt: life }),
+  }
+}

@@ -1,0 +1,285 @@
+import type { ServerResponse } from 'node:http'
+import { createClient, isCallError } from 'polywire'
+import {
+  authorizationServer,
+  clientCredentials,
+  clientSecretPost,
+  deviceCode,
+  type OAuthSession,
+  oauthAuth,
+  refreshTokens,
+} from 'polywire/oauth'
+import { get, restTransport } from 'polywire/rest'
+import { virtualClock } from 'polywire/testing'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { memoryStore } from '../../../src/core/store/memory-store.ts'
+import { startOidc } from '../../support/servers/oidc.ts'
+
+const thing = get('/things/{id}')
+type Script = (
+  url: string,
+  init: { body: URLSearchParams; headers: Record<string, string> },
+) => Response | Promise<Response>
+
+const json = (body: unknown, status = 200, headers: Record<string, string> = {}): Response =>
+  new Response(JSON.stringify(body), { status, headers: { 'content-type': 'application/json', ...headers } })
+
+/** An authorization server that answers as it is told. */
+function scripted(script: Script, more: object = {}) {
+  return authorizationServer({
+    issuer: 'https://login.test',
+    metadata: {
+      token_endpoint: 'https://login.test/token',
+      device_authorization_endpoint: 'https://login.test/device',
+    },
+    clientId: 'app',
+    fetch: script as never,
+    ...more,
+  })
+}
+
+function clientOf(session: OAuthSession, baseUrl: string, options: object = {}) {
+  const client = createClient({
+    transports: { rest: restTransport({ baseUrl }) },
+    auth: oauthAuth(session),
+    ...options,
+  })
+  onTestFinished(() => client.close())
+  return client
+}
+
+async function failureOf(work: Promise<unknown>): Promise<Record<string, unknown>> {
+  const error = await work.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  )
+  if (!isCallError(error)) throw new Error(`no CallError: ${error}`)
+  return error as unknown as Record<string, unknown>
+}
+
+describe('a token endpoint that fails', () => {
+  const answers: [string, (response: ServerResponse) => void][] = [
+    ['503', (response) => response.writeHead(503, { 'retry-after': '7' }).end('down')],
+    ['a gateway page', (response) => response.writeHead(502, { 'content-type': 'text/html' }).end('<html>')],
+    ['a reset connection', (response) => response.socket?.destroy()],
+    ['429', (response) => response.writeHead(429).end()],
+  ]
+  it.each(answers)('%s is unavailable, one error a call, and asked for once where retry is off', async (_, answer) => {
+    await using server = await startOidc()
+    const as = authorizationServer({
+      issuer: server.issuer,
+      clientId: 'post',
+      clientAuth: clientSecretPost('post-secret'),
+    })
+    const client = clientOf(clientCredentials(as), server.api, { retry: false })
+    server.failToken(answer)
+    const failures = await Promise.all([1, 2, 3].map((id) => failureOf(client.call(thing, { id }))))
+    expect(failures.map(({ code, isRetryable, sent }) => [code, isRetryable, sent])).toEqual(
+      Array(3).fill(['unavailable', true, 'no']),
+    )
+    expect(server.exchanges.length).toBe(1)
+    expect(server.calls.length).toBe(0)
+    // What has passed by is over: nothing of the failure is kept.
+    await client.call(thing, { id: 4 })
+  })
+
+  it('tells how long the server wants to be left alone', async () => {
+    const as = scripted(() => new Response('down', { status: 503, headers: { 'retry-after': '7' } }))
+    const client = clientOf(clientCredentials(as), 'http://127.0.0.1:9', { retry: false })
+    expect(await failureOf(client.call(thing, { id: 1 }))).toMatchObject({ code: 'unavailable', retryAfterMs: 7000 })
+  })
+
+  it('that never answers is bounded, and its request is aborted', async () => {
+    const clock = virtualClock()
+    let signal: AbortSignal | undefined
+    const as = scripted(
+      (_url, init) => {
+        signal = (init as unknown as RequestInit).signal as AbortSignal
+        return new Promise(() => undefined)
+      },
+      { clock, timeoutMs: 3000 },
+    )
+    const failed = failureOf(clientCredentials(as).token())
+    await clock.advance(2999)
+    expect(signal?.aborted).toBe(false)
+    await clock.advance(1)
+    expect(await failed).toMatchObject({ code: 'unavailable', isRetryable: true })
+    expect(signal?.aborted).toBe(true)
+  })
+
+  it.each([
+    ['HTML for JSON', () => new Response('<html>', { headers: { 'content-type': 'text/html' } })],
+    ['a token of an unknown type', () => json({ access_token: 'canary-token', token_type: 'mac' })],
+    ['no token', () => json({ token_type: 'bearer' })],
+    [
+      'a life that is no number',
+      () => json({ access_token: 'canary-token', token_type: 'bearer', expires_in: 'soon' }),
+    ],
+    ['a redirect', () => new Response(null, { status: 302, headers: { location: 'https://evil.test/' } })],
+  ])('%s is a failure that nobody retries, and that shows no token', async (_, answer) => {
+    let asked = 0
+    const as = scripted(() => {
+      asked++
+      return answer()
+    })
+    const error = await failureOf(clientCredentials(as).token())
+    expect(error).toMatchObject({ isRetryable: false })
+    expect(asked).toBe(1)
+    for (let each: unknown = error; each instanceof Error; each = each.cause) {
+      expect(JSON.stringify(each) + each.stack + JSON.stringify(Object.entries(each))).not.toContain('canary')
+    }
+  })
+
+  it('sends nothing to an issuer over http that is not this machine', async () => {
+    let asked = 0
+    const fetch = async () => {
+      asked++
+      return json({})
+    }
+    const as = authorizationServer({ issuer: 'http://login.test', clientId: 'app', fetch: fetch as never })
+    expect(await failureOf(clientCredentials(as).token())).toMatchObject({ code: 'failed_precondition' })
+    expect(asked).toBe(0)
+  })
+
+  it('a fetch that goes by the same client carries no token and waits for none', async () => {
+    await using server = await startOidc()
+    const { createFetch } = await import('polywire/fetch')
+    const late: { fetch?: typeof globalThis.fetch } = {}
+    const as = authorizationServer({
+      issuer: server.issuer,
+      clientId: 'post',
+      clientAuth: clientSecretPost('post-secret'),
+      fetch: ((...args: Parameters<typeof fetch>) => late.fetch?.(...args)) as never,
+    })
+    const client = clientOf(clientCredentials(as), server.api)
+    late.fetch = createFetch(client, { origins: { [server.issuer]: {} } }) as never
+    await client.call(thing, { id: 1 })
+    expect(server.exchanges).toMatchObject([{ status: 200, authorization: undefined }])
+  })
+})
+
+describe('a refresh token', () => {
+  it('is renewed once for two clients that share a session, and kept before anybody has the access token', async () => {
+    const store = memoryStore()
+    let asked = 0
+    const as = scripted(async (_url, { body }) => {
+      asked++
+      await new Promise((resolve) => setTimeout(resolve, 5))
+      expect(body.get('refresh_token')).toBe('r0')
+      return json({ access_token: 'a1', token_type: 'bearer', refresh_token: 'r1', expires_in: 60 })
+    })
+    const session = refreshTokens(as, {
+      tokens: { accessToken: 'a0', refreshToken: 'r0', expiresAt: 0 },
+      keep: { store, key: 'login' },
+    })
+    const got = await Promise.all([
+      session.token(),
+      session.token(),
+      session.refresh({ reason: 'rejected', rejected: 'a0' }),
+    ])
+    expect(got.map(({ token }) => token)).toEqual(['a1', 'a1', 'a1'])
+    expect(asked).toBe(1)
+    expect(JSON.parse((await store.get('login')) as string)).toMatchObject({ accessToken: 'a1', refreshToken: 'r1' })
+  })
+
+  it('is used once by two sessions over one store: the second adopts what the first has got', async () => {
+    const store = memoryStore()
+    let asked = 0
+    const as = scripted((_url, { body }) => {
+      asked++
+      expect(body.get('refresh_token')).toBe('r0')
+      return json({ access_token: 'a1', token_type: 'bearer', refresh_token: 'r1', expires_in: 60 })
+    })
+    const keep = { store, key: 'login' }
+    await store.set('login', JSON.stringify({ accessToken: 'a0', refreshToken: 'r0', expiresAt: 0 }))
+    const sessions = Array.from({ length: 20 }, () => refreshTokens(as, { keep }))
+    const tokens = await Promise.all(sessions.map((session) => session.token()))
+    expect(new Set(tokens.map(({ token }) => token))).toEqual(new Set(['a1']))
+    expect(asked).toBe(1)
+  })
+
+  it('stays where the server gives no other one, and outlives a failure that passes', async () => {
+    const answers = [
+      () => json({}, 503),
+      () => json({ access_token: 'a1', token_type: 'bearer' }),
+      () => json({ access_token: 'a2', token_type: 'bearer' }),
+    ]
+    const used: (string | null)[] = []
+    const as = scripted((_url, { body }) => {
+      used.push(body.get('refresh_token'))
+      return (answers.shift() as () => Response)()
+    })
+    const session = refreshTokens(as, { tokens: { accessToken: 'a0', refreshToken: 'r0', expiresAt: 0 } })
+    expect(await failureOf(session.token())).toMatchObject({ code: 'unavailable' })
+    expect(await session.token()).toEqual({ token: 'a1' })
+    expect(await session.refresh({ reason: 'rejected', rejected: 'a1' })).toEqual({ token: 'a2' })
+    expect(used).toEqual(['r0', 'r0', 'r0'])
+  })
+})
+
+describe('a device code', () => {
+  const begun = {
+    device_code: 'd',
+    user_code: 'U-1',
+    verification_uri: 'https://login.test/d',
+    expires_in: 60,
+    interval: 1,
+  }
+  const pending = () => json({ error: 'authorization_pending' }, 400)
+  const granted = () => json({ access_token: 'a1', token_type: 'bearer' })
+
+  function started(answers: (() => Response | Promise<Response>)[], more: object = {}) {
+    const clock = virtualClock()
+    const polls: number[] = []
+    const as = scripted(
+      (url) => {
+        if (url.endsWith('/device')) return json(begun)
+        polls.push(clock.now())
+        return (answers.shift() ?? pending)()
+      },
+      { clock },
+    )
+    const shown: string[] = []
+    const done = deviceCode(as, { onCode: ({ userCode }) => shown.push(userCode), ...more })
+    done.catch(() => undefined)
+    return { clock, polls, done, shown }
+  }
+
+  it("asks at the server's pace, and more slowly once it is told to", async () => {
+    const { clock, polls, done, shown } = started([pending, () => json({ error: 'slow_down' }, 400), pending, granted])
+    const from = clock.now()
+    await clock.advance(30_000)
+    expect(polls.map((at) => at - from)).toEqual([1000, 2000, 8000, 14_000])
+    expect(shown).toEqual(['U-1'])
+    expect((await done).tokens?.accessToken).toBe('a1')
+  })
+
+  it('asks less often where it gets no answer', async () => {
+    const down = () => json({}, 503)
+    const { clock, polls, done } = started([down, () => Promise.reject(new TypeError('fetch failed')), granted])
+    const from = clock.now()
+    await clock.advance(30_000)
+    expect(polls.map((at) => at - from)).toEqual([1000, 3000, 7000])
+    await done
+  })
+
+  it('is over when the server says so, or when its time has passed', async () => {
+    const declined = started([() => json({ error: 'access_denied' }, 400)])
+    await declined.clock.advance(2000)
+    await expect(declined.done).rejects.toMatchObject({ code: 'unauthenticated', reason: 'access_denied' })
+    const late = started([])
+    await late.clock.advance(61_000)
+    await expect(late.done).rejects.toMatchObject({ code: 'unauthenticated', reason: 'expired_token' })
+    expect(late.polls.length).toBe(59)
+  })
+
+  it('is given up with the signal, and nothing is left', async () => {
+    const abort = new AbortController()
+    const { clock, done, polls } = started([], { signal: abort.signal })
+    await clock.advance(1500)
+    abort.abort(new Error('enough'))
+    await expect(done).rejects.toThrow('enough')
+    await clock.advance(10_000)
+    expect(polls.length).toBe(1)
+  })
+})
