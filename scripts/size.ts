@@ -20,6 +20,7 @@ const programs = {
   websocket: "export { channel, websocketTransport } from 'polywire/websocket';",
   graphql: "export { graphqlTransport, mutation, query } from 'polywire/graphql';",
   fetch: "export { createFetch } from 'polywire/fetch';",
+  oauth: "export { authorizationServer, clientCredentials, oauthAuth } from 'polywire/oauth';",
   'grpc-web': "export { grpcWebTransport, rpc } from 'polywire/grpc-web';",
 } as const
 
@@ -82,6 +83,16 @@ const rows: readonly Row[] = [
   { name: 'fetch face with the whole chain', programs: ['fetch'], alone: true, barKb: 12, limitKb: 20.6 },
   { name: 'core + GraphQL, with libraries', programs: ['graphql'], libraries: graphqlPeers, barKb: 37, limitKb: 42.8 },
   { name: 'core + gRPC-Web, with libraries', programs: ['grpc-web'], libraries: grpcPeers, barKb: 60, limitKb: 70 },
+  {
+    name: 'OAuth, beside REST',
+    programs: ['oauth'],
+    besideRest: true,
+    peers: ['oauth4webapi', 'dpop'],
+    barKb: 6,
+    limitKb: 6,
+  },
+  { name: 'core + GraphQL, with libraries', programs: ['graphql'], libraries: graphqlPeers, barKb: 37, limitKb: 43.5 },
+  { name: 'core + gRPC-Web, with libraries', programs: ['grpc-web'], libraries: grpcPeers, barKb: 60, limitKb: 70.5 },
   {
     name: 'all five, with libraries',
     programs: ['rest', 'sse', 'websocket', 'graphql', 'grpc-web'],

@@ -88,20 +88,23 @@ async function renewed(
   }
 }
 
-/** An error of this call's own, whoever else waits for the same source: transient where its cause is. */
+/**
+ * An error of this call's own, whoever else waits for the same source: transient where its cause is. What the server of
+ * the tokens has said (reason, wait) is what the caller has to act on.
+ */
 function sourceFailure(source: Auth, call: Call, cause: unknown, where: Partial<Failure>): CallError {
-  const isUnsent = where.sent === 'no'
-  const end = isUnsent ? '; nothing was sent' : ''
-  // What the server of the tokens has said is what the caller has to act on.
-  const told = isAnyCallError(cause) ? { reason: cause.reason, retryAfterMs: cause.retryAfterMs } : undefined
-  const failure = (code: Failure['code'], message: string, isRetryable: boolean) =>
-    new CallError({ ...where, ...told, code, message: `${message}${end}`, isRetryable, cause }, call)
+  const told = isAnyCallError(cause) ? cause : undefined
   // Of this call, or of the one that the source has made: the words are the same, since the mend is.
-  const wait = isAnyCallError(cause) ? cause.cause : cause
-  if (wait instanceof SelfWait) return failure('failed_precondition', wait.message, false)
+  const wait = told ? told.cause : cause
+  const isSelf = wait instanceof SelfWait
+  const isRetryable = !isSelf && isTransient(cause)
+  const isUnsent = where.sent === 'no'
   const what = isUnsent
     ? `the credential source '${source.name}' failed`
     : 'the credential was refused, and its renewal failed'
-  if (isTransient(cause)) return failure('unavailable', `${what}: see cause`, true)
-  return failure('unauthenticated', `${what}: see cause, or log in again`, false)
+  const why = isSelf ? wait.message : `${what}: see cause${isRetryable ? '' : ', or log in again'}`
+  const code = isSelf ? 'failed_precondition' : isRetryable ? 'unavailable' : 'unauthenticated'
+  const { reason, retryAfterMs } = told ?? where
+  const message = isUnsent ? `${why}; nothing was sent` : why
+  return new CallError({ ...where, code, message, isRetryable, reason, retryAfterMs, cause }, call)
 }

@@ -2,7 +2,7 @@ import type { Auth } from '../../core/call/auth.ts'
 import { callable, checkOptions, notNegative, type RulesOf } from '../../core/options.ts'
 import { type BearerAuthOptions, bearerAuth } from '../bearer.ts'
 import { loginRequired } from './errors.ts'
-import { OAuthSession } from './session.ts'
+import { type OAuthSession, Session } from './session.ts'
 
 /** How a session's tokens are used. */
 export type OAuthAuthOptions = Pick<BearerAuthOptions, 'refreshBeforeMs' | 'identity'>
@@ -23,7 +23,7 @@ export function oauthAuth(
   options: OAuthAuthOptions = {},
 ): Auth {
   checkOptions('oauthAuth()', options, rules)
-  if (!(session instanceof OAuthSession) && typeof session !== 'function')
+  if (!(session instanceof Session) && typeof session !== 'function')
     throw new TypeError('oauthAuth(session, options): session is what a grant gives, or a function that finds it')
   const find = (identity: string): OAuthSession => {
     const found = typeof session === 'function' ? session(identity) : session
@@ -31,7 +31,7 @@ export function oauthAuth(
     return found
   }
   // All tokens of one session are one principal's.
-  const identity = options.identity ?? (session instanceof OAuthSession ? () => '' : undefined)
+  const identity = options.identity ?? (session instanceof Session ? () => '' : undefined)
   return bearerAuth((request) => find(request.identity).token(request), {
     ...options,
     ...(identity && { identity }),

@@ -1,8 +1,8 @@
 import { CallError } from '../../core/errors/error.ts'
 import { checkOptions, type RulesOf, text } from '../../core/options.ts'
 import { type GrantOptions, grantRules, keeperOf, parametersOf } from './grants.ts'
-import type { AuthorizationServer } from './server.ts'
-import { OAuthSession, readTokens } from './session.ts'
+import { type AuthorizationServer, type OAuthServer, serverOf } from './server.ts'
+import { type OAuthSession, readTokens, Session } from './session.ts'
 
 /** How the user comes back. */
 export interface AuthorizationCodeOptions extends GrantOptions {
@@ -48,8 +48,9 @@ export interface AuthorizationCode {
  * // … at /back
  * const session = await login.finish(location.href, JSON.parse(sessionStorage.getItem('login')))
  */
-export function authorizationCode(server: AuthorizationServer, options: AuthorizationCodeOptions): AuthorizationCode {
+export function authorizationCode(as: AuthorizationServer, options: AuthorizationCodeOptions): AuthorizationCode {
   checkOptions('authorizationCode()', options, rules)
+  const server = serverOf(as, 'authorizationCode()')
   const { redirectUri, scope = '' } = options
   const isOpenId = scope.split(' ').includes('openid')
   return {
@@ -65,7 +66,7 @@ export function authorizationCode(server: AuthorizationServer, options: Authoriz
           return readTokens(server, await oauth.processAuthorizationCodeResponse(as, client, response, checks))
         },
       })
-      const session = new OAuthSession(server, { keeper: keeperOf(options, server) })
+      const session = new Session(server, { keeper: keeperOf(options, server) })
       await session.set(tokens)
       return session
     },
@@ -73,7 +74,7 @@ export function authorizationCode(server: AuthorizationServer, options: Authoriz
 }
 
 async function begin(
-  server: AuthorizationServer,
+  server: OAuthServer,
   options: AuthorizationCodeOptions,
   isOpenId: boolean,
   parameters: Readonly<Record<string, string>> = {},

@@ -1,17 +1,32 @@
 import type { RawClientAuth } from './peer-oauth4webapi.ts'
 import type { OAuth } from './peers.ts'
 
+/** A key of WebCrypto. */
+export interface CryptoKeyLike {
+  readonly type: string
+  readonly extractable: boolean
+  readonly algorithm: object
+  readonly usages: readonly string[]
+}
+
+declare const proof: unique symbol
 /** How an app proves who it is: what {@link clientSecretBasic} and its siblings make. */
-export type ClientAuth = (oauth: OAuth) => RawClientAuth
+export interface ClientAuth {
+  readonly [proof]: 'clientSecretBasic() or its siblings'
+}
+/** What they make, for the library. */
+export type MakeClientAuth = (oauth: OAuth) => RawClientAuth
+/** Users need not have the library's types. */
+const opaque = (make: MakeClientAuth): ClientAuth => make as unknown as ClientAuth
 
 /** By a secret in the `authorization` header: what servers must understand. @param secret - of this client. */
 export function clientSecretBasic(secret: string): ClientAuth {
-  return (oauth) => oauth.ClientSecretBasic(secret)
+  return opaque((oauth) => oauth.ClientSecretBasic(secret))
 }
 
 /** By a secret in the body, where a server wants it there. @param secret - of this client. */
 export function clientSecretPost(secret: string): ClientAuth {
-  return (oauth) => oauth.ClientSecretPost(secret)
+  return opaque((oauth) => oauth.ClientSecretPost(secret))
 }
 
 /**
@@ -20,6 +35,7 @@ export function clientSecretPost(secret: string): ClientAuth {
  * @param key - the private key; nothing but its signatures leaves the app.
  * @param keyId - which of the registered keys it is, where the server knows several.
  */
-export function privateKeyJwt(key: CryptoKey, keyId?: string): ClientAuth {
-  return (oauth) => oauth.PrivateKeyJwt(keyId === undefined ? key : { key, kid: keyId })
+export function privateKeyJwt(key: CryptoKeyLike, keyId?: string): ClientAuth {
+  const own = key as CryptoKey
+  return opaque((oauth) => oauth.PrivateKeyJwt(keyId === undefined ? own : { key: own, kid: keyId }))
 }

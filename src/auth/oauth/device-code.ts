@@ -1,11 +1,12 @@
+import type { Signal } from '../../core/call/signal.ts'
 import { CallError } from '../../core/errors/error.ts'
 import { guard } from '../../core/guard.ts'
 import { callable, checkOptions, has, type RulesOf, takes } from '../../core/options.ts'
 import type { Clock } from '../../core/time/clock.ts'
 import { refused } from './errors.ts'
 import { type GrantOptions, grantRules, keeperOf, parametersOf } from './grants.ts'
-import type { AuthorizationServer } from './server.ts'
-import { OAuthSession, type OAuthTokens, readTokens } from './session.ts'
+import { type AuthorizationServer, type OAuthServer, serverOf } from './server.ts'
+import { type OAuthSession, type OAuthTokens, readTokens, Session } from './session.ts'
 
 /** What the user is shown: a code to be entered on another device. */
 export interface DeviceCode {
@@ -22,7 +23,7 @@ export interface DeviceCodeOptions extends GrantOptions {
   /** Shows the code. */
   readonly onCode: (code: DeviceCode) => unknown
   /** Ends the waiting. */
-  readonly signal?: AbortSignal
+  readonly signal?: Signal
 }
 
 const rules: RulesOf<DeviceCodeOptions> = {
@@ -42,11 +43,12 @@ const stepMs = 5000
  * @example
  * const session = await deviceCode(server, { scope: 'offline_access', onCode: ({ userCode, verificationUri }) => show(userCode, verificationUri) })
  */
-export async function deviceCode(server: AuthorizationServer, options: DeviceCodeOptions): Promise<OAuthSession> {
+export async function deviceCode(as: AuthorizationServer, options: DeviceCodeOptions): Promise<OAuthSession> {
   checkOptions('deviceCode()', options, rules)
+  const server = serverOf(as, 'deviceCode()')
   const { onCode, signal } = options
   const parameters = parametersOf(options)
-  signal?.throwIfAborted()
+  if (signal?.aborted) throw signal.reason
   const begun = await server.ask('a device code', {
     send: ({ oauth, as, client, clientAuth, http }) =>
       oauth.deviceAuthorizationRequest(as, client, clientAuth, parameters, http),
@@ -64,17 +66,17 @@ export async function deviceCode(server: AuthorizationServer, options: DeviceCod
     }),
   )
   const tokens = await poll(server, begun.device_code, (begun.interval ?? stepMs / 1000) * 1000, endsAt, signal)
-  const session = new OAuthSession(server, { keeper: keeperOf(options, server) })
+  const session = new Session(server, { keeper: keeperOf(options, server) })
   await session.set(tokens)
   return session
 }
 
 async function poll(
-  server: AuthorizationServer,
+  server: OAuthServer,
   code: string,
   everyMs: number,
   endsAt: number,
-  signal: AbortSignal | undefined,
+  signal: Signal | undefined,
 ): Promise<OAuthTokens> {
   const { clock } = server
   let waitMs = everyMs
@@ -96,7 +98,7 @@ async function poll(
   }
 }
 
-function askOnce(server: AuthorizationServer, code: string): Promise<OAuthTokens> {
+function askOnce(server: OAuthServer, code: string): Promise<OAuthTokens> {
   return server.ask('a token', {
     send: ({ oauth, as, client, clientAuth, http }) => oauth.deviceCodeGrantRequest(as, client, clientAuth, code, http),
     read: async ({ oauth, as, client }, response) =>
@@ -104,7 +106,7 @@ function askOnce(server: AuthorizationServer, code: string): Promise<OAuthTokens
   })
 }
 
-function pause(clock: Clock, delayMs: number, signal: AbortSignal | undefined): Promise<void> {
+function pause(clock: Clock, delayMs: number, signal: Signal | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
     const leave = (): void => {
       timer.clear()

@@ -1,6 +1,6 @@
 import { checkOptions, has, object, type RulesOf, takes, text } from '../../core/options.ts'
-import type { AuthorizationServer } from './server.ts'
-import { OAuthSession, type OAuthTokens, readTokens } from './session.ts'
+import { type AuthorizationServer, type OAuthServer, serverOf } from './server.ts'
+import { type OAuthSession, type OAuthTokens, readTokens, Session } from './session.ts'
 import { type KeepTokens, TokenKeeper } from './token-keeper.ts'
 
 /** What is asked for. */
@@ -15,7 +15,7 @@ export interface GrantOptions {
   readonly keep?: KeepTokens
 }
 
-export const keepRule = /* @__PURE__ */ object('{ store, key }', {
+const keepRule = /* @__PURE__ */ object('{ store, key }', {
   store: /* @__PURE__ */ takes('a Store', /* @__PURE__ */ has('compareAndSet')),
   key: text,
 })
@@ -38,7 +38,7 @@ export function parametersOf({ scope, resource, parameters }: GrantOptions): URL
 }
 
 /** The keeper that the options ask for. */
-export function keeperOf({ keep }: Pick<GrantOptions, 'keep'>, server: AuthorizationServer): TokenKeeper | undefined {
+export function keeperOf({ keep }: Pick<GrantOptions, 'keep'>, server: OAuthServer): TokenKeeper | undefined {
   return keep && new TokenKeeper(keep, server.clock)
 }
 
@@ -49,8 +49,9 @@ export function keeperOf({ keep }: Pick<GrantOptions, 'keep'>, server: Authoriza
  * @example
  * createClient({ transports, auth: oauthAuth(clientCredentials(server, { scope: 'orders:read' })) })
  */
-export function clientCredentials(server: AuthorizationServer, options: GrantOptions = {}): OAuthSession {
+export function clientCredentials(as: AuthorizationServer, options: GrantOptions = {}): OAuthSession {
   checkOptions('clientCredentials()', options, grantRules)
+  const server = serverOf(as, 'clientCredentials()')
   const parameters = parametersOf(options)
   const acquire = (): Promise<OAuthTokens> =>
     server.ask('a token', {
@@ -59,7 +60,7 @@ export function clientCredentials(server: AuthorizationServer, options: GrantOpt
       read: async ({ oauth, as, client }, response) =>
         readTokens(server, await oauth.processClientCredentialsResponse(as, client, response)),
     })
-  return new OAuthSession(server, { acquire, keeper: keeperOf(options, server) })
+  return new Session(server, { acquire, keeper: keeperOf(options, server) })
 }
 
 /** Tokens of a login that was made before. */
@@ -82,7 +83,8 @@ const refreshRules: RulesOf<RefreshOptions> = {
  * @example
  * oauthAuth(refreshTokens(server, { keep: { store: indexedDbStore(), key: 'login' } }))
  */
-export function refreshTokens(server: AuthorizationServer, options: RefreshOptions): OAuthSession {
+export function refreshTokens(as: AuthorizationServer, options: RefreshOptions): OAuthSession {
   checkOptions('refreshTokens()', options, refreshRules)
-  return new OAuthSession(server, { tokens: options.tokens, keeper: keeperOf(options, server) })
+  const server = serverOf(as, 'refreshTokens()')
+  return new Session(server, { tokens: options.tokens, keeper: keeperOf(options, server) })
 }

@@ -1,3 +1,4 @@
+export type { Signal } from '../../core/call/signal.ts'
 export { type OAuthAuthOptions, oauthAuth } from './auth.ts'
 export {
   type AuthorizationCode,
@@ -5,7 +6,13 @@ export {
   authorizationCode,
   type PendingLogin,
 } from './authorization-code.ts'
-export { type ClientAuth, clientSecretBasic, clientSecretPost, privateKeyJwt } from './client-auth.ts'
+export {
+  type ClientAuth,
+  type CryptoKeyLike,
+  clientSecretBasic,
+  clientSecretPost,
+  privateKeyJwt,
+} from './client-auth.ts'
 export { type DeviceCode, type DeviceCodeOptions, deviceCode } from './device-code.ts'
 export { type Dpop, type DpopKeys, dpop } from './dpop.ts'
 export { clientCredentials, type GrantOptions, type RefreshOptions, refreshTokens } from './grants.ts'

@@ -3,8 +3,8 @@ import { guard } from '../../core/guard.ts'
 import { aboveZero, callable, checkOptions, has, object, oneOf, type RulesOf, takes, text } from '../../core/options.ts'
 import { within } from '../../core/time/bounded.ts'
 import { type Clock, systemClock } from '../../core/time/clock.ts'
-import type { ClientAuth } from './client-auth.ts'
-import type { Dpop } from './dpop.ts'
+import type { ClientAuth, MakeClientAuth } from './client-auth.ts'
+import { type Dpop, DpopProver } from './dpop.ts'
 import { serverDown, toOAuthError } from './errors.ts'
 import type { HttpRequestOptions, Metadata, RawClientAuth } from './peer-oauth4webapi.ts'
 import { type OAuth, oauth4webapi, origin } from './peers.ts'
@@ -26,7 +26,7 @@ export interface AuthorizationServerOptions {
    * Who does HTTP: a fetch with a proxy, a client certificate … What it calls by a Polywire client with `auth` carries
    * no token of this source. @defaultValue the platform's
    */
-  readonly fetch?: typeof globalThis.fetch
+  readonly fetch?: (url: string, init: any) => Promise<unknown>
   /** Bounds each request to the server, discovery included; ms. @defaultValue 10,000 */
   readonly timeoutMs?: number
   /** Time; a virtual clock in tests. */
@@ -49,7 +49,7 @@ const rules: RulesOf<AuthorizationServerOptions> = {
   discovery: /* @__PURE__ */ oneOf('oidc', 'oauth2'),
   clientId: text,
   clientAuth: callable,
-  dpop: /* @__PURE__ */ takes('what dpop() makes', /* @__PURE__ */ has('prove')),
+  dpop: /* @__PURE__ */ takes('what dpop() makes', (value) => value instanceof DpopProver),
   fetch: callable,
   timeoutMs: aboveZero,
   clock: /* @__PURE__ */ takes('a Clock such as virtualClock()', /* @__PURE__ */ has('setTimer')),
@@ -81,17 +81,28 @@ export interface Ask<T> {
  * const server = authorizationServer({ issuer: 'https://login.example.com', clientId: 'shop', clientAuth: clientSecretBasic(secret) })
  */
 export function authorizationServer(options: AuthorizationServerOptions): AuthorizationServer {
-  return new AuthorizationServer(options)
+  return new OAuthServer(options)
+}
+
+/** What {@link authorizationServer} makes, and every grant takes. */
+export interface AuthorizationServer {
+  readonly issuer: string
+  readonly clientId: string
+}
+
+/** What a grant asks. @throws {TypeError} where `server` is none. */
+export function serverOf(server: AuthorizationServer, grant: string): OAuthServer {
+  if (server instanceof OAuthServer) return server
+  throw new TypeError(`${grant}: the first argument is what authorizationServer() makes`)
 }
 
 /** See {@link authorizationServer}. */
-export class AuthorizationServer {
+export class OAuthServer implements AuthorizationServer {
   readonly #options: AuthorizationServerOptions
   readonly #issuer: URL
   readonly clock: Clock
   #metadata: Promise<Metadata> | undefined
 
-  /** @internal */
   constructor(options: AuthorizationServerOptions) {
     checkOptions('authorizationServer()', options, rules)
     const { issuer, clientId, clock = systemClock } = options
@@ -102,8 +113,12 @@ export class AuthorizationServer {
     this.clock = clock
   }
 
-  get dpop(): Dpop | undefined {
-    return this.#options.dpop
+  get issuer(): string {
+    return this.#options.issuer
+  }
+
+  get dpop(): DpopProver | undefined {
+    return this.#options.dpop as DpopProver | undefined
   }
 
   get clientId(): string {
@@ -142,8 +157,8 @@ export class AuthorizationServer {
       oauth,
       as: await this.#discover(oauth, signal),
       client: { client_id: clientId },
-      clientAuth: guard('clientAuth', () => clientAuth?.(oauth) ?? oauth.None()),
-      http: this.#http(oauth, what, signal, this.#options.dpop),
+      clientAuth: guard('clientAuth', () => (clientAuth as MakeClientAuth | undefined)?.(oauth) ?? oauth.None()),
+      http: this.#http(oauth, what, signal, this.dpop),
     }
   }
 
@@ -161,11 +176,11 @@ export class AuthorizationServer {
     return this.#metadata
   }
 
-  #http(oauth: OAuth, what: string, signal: AbortSignal, dpop?: Dpop): Asked['http'] {
+  #http(oauth: OAuth, what: string, signal: AbortSignal, dpop?: DpopProver): Asked['http'] {
     const { fetch = globalThis.fetch } = this.#options
     const ask = async (url: string, init: RequestInit & { headers: Record<string, string> }): Promise<Response> => {
       const headers = dpop ? { ...init.headers, dpop: await dpop.prove(init.method ?? 'POST', url) } : init.headers
-      const response = await fetch(url, { ...init, headers })
+      const response = (await fetch(url, { ...init, headers })) as Response
       dpop?.learn(url, response.headers.get('dpop-nonce'))
       const { status } = response
       if (status < 500 && status !== 429 && status !== 408) return response

@@ -2,7 +2,7 @@ import { CallError } from '../../core/errors/error.ts'
 import type { BearerToken, TokenRequest } from '../bearer.ts'
 import { loginRequired } from './errors.ts'
 import type { TokenEndpointResponse } from './peer-oauth4webapi.ts'
-import type { AuthorizationServer } from './server.ts'
+import type { OAuthServer } from './server.ts'
 import type { TokenKeeper } from './token-keeper.ts'
 
 /** What an authorization server has granted. */
@@ -35,35 +35,45 @@ export interface SessionParts {
  * renewal runs at a time however many ask, and a rotated refresh token is kept before anybody gets the access token
  * that came with it. Neither console nor JSON shows what it holds.
  */
-export class OAuthSession {
-  readonly server: AuthorizationServer
+export interface OAuthSession {
+  /** The tokens that it holds now; undefined before the first, and after the end of a login. */
+  readonly tokens: OAuthTokens | undefined
+  /** For `bearerAuth`. @throws {CallError} `unauthenticated` where the user must log in, else a retryable `unavailable`. */
+  readonly token: (request?: Pick<TokenRequest, 'reason'>) => Promise<BearerToken>
+  /** For `bearerAuth`: renews unless that has been done since `rejected` was sent. */
+  readonly refresh: (request?: Pick<TokenRequest, 'reason' | 'rejected'>) => Promise<BearerToken>
+  /** Goes on with other tokens. */
+  set(tokens: OAuthTokens): Promise<void>
+  /** Ends the login: forgets the tokens, and tells the server where it can be told (RFC 7009). */
+  signOut(): Promise<void>
+}
+
+/** See {@link OAuthSession}. */
+export class Session implements OAuthSession {
+  readonly server: OAuthServer
   readonly #acquire: Acquire | undefined
   readonly #keeper: TokenKeeper | undefined
   #tokens: OAuthTokens | undefined
   #isLoaded = false
   #renewing: Promise<OAuthTokens> | undefined
 
-  /** @internal */
-  constructor(server: AuthorizationServer, { tokens, acquire, keeper }: SessionParts) {
+  constructor(server: OAuthServer, { tokens, acquire, keeper }: SessionParts) {
     this.server = server
     this.#tokens = tokens
     this.#acquire = acquire
     this.#keeper = keeper
   }
 
-  /** The tokens that it holds now; undefined before the first, and after the end of a login. */
   get tokens(): OAuthTokens | undefined {
     return this.#tokens
   }
 
-  /** For `bearerAuth`. @throws {CallError} `unauthenticated` where the user must log in, else a retryable `unavailable`. */
   readonly token = async (request?: Pick<TokenRequest, 'reason'>): Promise<BearerToken> => {
     const tokens = await this.#load()
     if (request?.reason !== 'expiring' && tokens && !this.#isOver(tokens)) return this.#bearer(tokens)
     return this.#bearer(await this.#renew(tokens?.accessToken))
   }
 
-  /** For `bearerAuth`: renews unless that has been done since `rejected` was sent. */
   readonly refresh = async (request?: Pick<TokenRequest, 'reason' | 'rejected'>): Promise<BearerToken> => {
     const tokens = await this.#load()
     const rejected = request?.rejected ?? tokens?.accessToken
@@ -71,14 +81,12 @@ export class OAuthSession {
     return this.#bearer(await this.#renew(rejected))
   }
 
-  /** Begins with other tokens: a login, or what was kept elsewhere. */
   async set(tokens: OAuthTokens): Promise<void> {
     this.#isLoaded = true
     this.#tokens = tokens
     await this.#keeper?.save(tokens)
   }
 
-  /** Ends the login: forgets the tokens, and tells the server where it can be told (RFC 7009). */
   async signOut(): Promise<void> {
     const tokens = await this.#load()
     await this.#forget()
@@ -155,7 +163,7 @@ export class OAuthSession {
   }
 }
 
-function refreshGrant(server: AuthorizationServer, refreshToken: string): Promise<OAuthTokens> {
+function refreshGrant(server: OAuthServer, refreshToken: string): Promise<OAuthTokens> {
   return server.ask('a renewed token', {
     send: ({ oauth, as, client, clientAuth, http }) =>
       oauth.refreshTokenGrantRequest(as, client, clientAuth, refreshToken, http),
@@ -167,7 +175,7 @@ function refreshGrant(server: AuthorizationServer, refreshToken: string): Promis
 }
 
 /** What the library has checked, as tokens. @throws {CallError} where the server has not bound them to the key. */
-export function readTokens(server: AuthorizationServer, response: TokenEndpointResponse): OAuthTokens {
+export function readTokens(server: OAuthServer, response: TokenEndpointResponse): OAuthTokens {
   if (server.dpop && response.token_type !== 'dpop') {
     const message = 'the authorization server has bound the token to no key (token_type is not DPoP): leave out dpop'
     throw new CallError({ code: 'failed_precondition', message, sent: 'yes' })
