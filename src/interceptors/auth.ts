@@ -89,8 +89,8 @@ async function renewed(
 }
 
 /**
- * An error of this call's own, whoever else waits for the same source: transient where its cause is. What the server of
- * the tokens has said (reason, wait) is what the caller has to act on.
+ * An error of this call's own, whoever else waits for the same source: transient where its cause is. The reason that the
+ * server of the tokens has given is what the caller has to act on.
  */
 function sourceFailure(source: Auth, call: Call, cause: unknown, where: Partial<Failure>): CallError {
   const told = isAnyCallError(cause) ? cause : undefined
@@ -104,7 +104,6 @@ function sourceFailure(source: Auth, call: Call, cause: unknown, where: Partial<
     : 'the credential was refused, and its renewal failed'
   const why = isSelf ? wait.message : `${what}: see cause${isRetryable ? '' : ', or log in again'}`
   const code = isSelf ? 'failed_precondition' : isRetryable ? 'unavailable' : 'unauthenticated'
-  const { reason, retryAfterMs } = told ?? where
   const message = isUnsent ? `${why}; nothing was sent` : why
-  return new CallError({ ...where, code, message, isRetryable, reason, retryAfterMs, cause }, call)
+  return new CallError({ ...where, code, message, isRetryable, reason: told?.reason, cause }, call)
 }

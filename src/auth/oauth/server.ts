@@ -55,6 +55,9 @@ const rules: RulesOf<AuthorizationServerOptions> = {
   clock: /* @__PURE__ */ takes('a Clock such as virtualClock()', /* @__PURE__ */ has('setTimer')),
 }
 
+/** A longer wait is not waited for: another login, or another minute, may find the server well; ms. */
+const maxHoldMs = 60_000
+
 /** What a request is made of. */
 export interface Asked {
   readonly oauth: OAuth
@@ -102,6 +105,8 @@ export class OAuthServer implements AuthorizationServer {
   readonly #issuer: URL
   readonly clock: Clock
   #metadata: Promise<Metadata> | undefined
+  /** The server asked to be left alone until `at`: what it said is said again, and nothing is sent. */
+  #held: { readonly at: number; readonly error: CallError } | undefined
 
   constructor(options: AuthorizationServerOptions) {
     checkOptions('authorizationServer()', options, rules)
@@ -138,6 +143,7 @@ export class OAuthServer implements AuthorizationServer {
    * @throws {CallError} `unauthenticated` with the server's reason, or a retryable `unavailable`.
    */
   async ask<T>(what: string, request: Ask<T>): Promise<T> {
+    if (this.#held && this.clock.now() < this.#held.at) throw this.#held.error
     const oauth = await oauth4webapi.get(origin)
     return this.#bounded(oauth, what, async (signal) => {
       const asked = await this.#askedOf(oauth, what, signal)
@@ -185,7 +191,10 @@ export class OAuthServer implements AuthorizationServer {
       const { status } = response
       if (status < 500 && status !== 429 && status !== 408) return response
       response.body?.cancel().catch(() => undefined)
-      throw serverDown(what, response)
+      const error = serverDown(what, response)
+      const waitMs = Math.min(error.retryAfterMs ?? 0, maxHoldMs)
+      if (waitMs > 0) this.#held = { at: this.clock.now() + waitMs, error }
+      throw error
     }
     const { hostname } = this.#issuer
     const isLocal = /^(?:localhost|127\.0\.0\.1|\[::1\])$/.test(hostname)

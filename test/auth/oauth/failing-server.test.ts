@@ -80,13 +80,26 @@ describe('a token endpoint that fails', () => {
     expect(server.exchanges.length).toBe(1)
     expect(server.calls.length).toBe(0)
     // What has passed by is over: nothing of the failure is kept.
-    await client.call(thing, { id: 4 })
+    if (_ !== '503') await client.call(thing, { id: 4 })
   })
 
-  it('tells how long the server wants to be left alone', async () => {
-    const as = scripted(() => new Response('down', { status: 503, headers: { 'retry-after': '7' } }))
-    const client = clientOf(clientCredentials(as), 'http://127.0.0.1:9', { retry: false })
-    expect(await failureOf(client.call(thing, { id: 1 }))).toMatchObject({ code: 'unavailable', retryAfterMs: 7000 })
+  it('is left alone for as long as it asks, however often a token is asked for', async () => {
+    const clock = virtualClock()
+    let asked = 0
+    const as = scripted(
+      () =>
+        asked++ === 0
+          ? new Response('down', { status: 503, headers: { 'retry-after': '7' } })
+          : json({ access_token: 'a', token_type: 'bearer' }),
+      { clock },
+    )
+    const session = clientCredentials(as)
+    expect(await failureOf(session.token())).toMatchObject({ code: 'unavailable', retryAfterMs: 7000 })
+    await clock.advance(6999)
+    expect(await failureOf(session.token())).toMatchObject({ code: 'unavailable' })
+    expect(asked).toBe(1)
+    await clock.advance(1)
+    expect(await session.token()).toEqual({ token: 'a' })
   })
 
   it('that never answers is bounded, and its request is aborted', async () => {
