@@ -1,8 +1,11 @@
 import { availableParallelism } from 'node:os'
 import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config'
 
-/** Tests run on the sources: `polywire/rest` and `#platform` resolve by the condition `polywire-source`. */
-const conditions = ['polywire-source', 'node', 'import', 'module', 'default']
+/**
+ * Tests run on the sources: `polywire/rest` and `#platform` resolve by the condition `polywire-source`. Node gets these,
+ * too, for what packages require: with 'import' among them, CommonJS would get ES modules.
+ */
+const conditions = ['polywire-source', 'node']
 
 /** `npm test` runs sources and package; browser and soak have a script each. */
 const project = (name: string, include: string, options: object = {}): TestProjectInlineConfiguration => ({

@@ -10,6 +10,7 @@ export const entries = {
   'event-source': 'transports/event-source.ts',
   websocket: 'transports/websocket.ts',
   fetch: 'transports/fetch.ts',
+  webhooks: 'src/webhooks/index.ts',
   testing: 'transports/testing.ts',
 } as const
 

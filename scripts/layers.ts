@@ -18,6 +18,7 @@ export const layers: readonly { readonly files: string; readonly may: readonly s
     why: 'a token source over a library that users install',
   },
   { files: 'src/auth/**', may: ['src/core/**', 'src/auth/**'], why: 'token sources serve every transport' },
+  { files: 'src/webhooks/**', may: ['src/core/**', 'src/webhooks/**'], why: 'the receiving side needs no transport' },
   { files: 'src/index.ts', may: ['src/core/**', 'src/interceptors/*', 'src/*'], why: 'transports are sub-paths' },
   {
     files: 'src/create-client.ts',
