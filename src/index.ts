@@ -82,6 +82,12 @@ export type { CursorKeeper, CursorPlace } from './core/store/cursor-place.ts'
 // Stores
 export { type IndexedDbStoreOptions, indexedDbStore } from './core/store/indexed-db-store.ts'
 export { type MemoryStoreOptions, memoryStore } from './core/store/memory-store.ts'
+export {
+  type RedisClient,
+  type RedisStoreOptions,
+  type RedisSubscriber,
+  redisStore,
+} from './core/store/redis-store.ts'
 export type { Store, StoreEntry, StorePage, StoreTraits, StoreWrite } from './core/store/store.ts'
 export { type StoredCursorOptions, storedCursor } from './core/store/stored-cursor.ts'
 export { defineStream } from './core/stream/duplex.ts'

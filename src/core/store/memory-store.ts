@@ -1,5 +1,5 @@
-import { notify } from '../guard.ts'
 import { type Clock, systemClock } from '../time/clock.ts'
+import { Listeners } from './listeners.ts'
 import type { Store, StoreEntry, StorePage, StoreTraits, StoreWrite } from './store.ts'
 
 /** How a {@link memoryStore} lives. */
@@ -31,7 +31,7 @@ class MemoryStore implements Store {
   readonly traits: StoreTraits = { isAtomic: true, isShared: false, isDurable: false }
   readonly #clock: Pick<Clock, 'now'>
   readonly #entries = new Map<string, Entry>()
-  readonly #listeners = new Map<string, Set<(text: string) => void>>()
+  readonly #listeners = new Listeners()
   #sweepAt = smallSize
 
   constructor(clock: Pick<Clock, 'now'>) {
@@ -77,22 +77,12 @@ class MemoryStore implements Store {
   }
 
   listen(topic: string, listener: (text: string) => void): () => void {
-    const listeners = this.#listeners.get(topic) ?? new Set()
-    this.#listeners.set(topic, listeners)
-    // One of its own, so that who listens twice with one function is told twice, and ends each by itself.
-    const own = (text: string): void => listener(text)
-    listeners.add(own)
-    return () => {
-      if (listeners.delete(own) && listeners.size === 0) this.#listeners.delete(topic)
-    }
+    return this.#listeners.add(topic, listener)
   }
 
   /** Later, as every other store: nobody is told while he still writes. */
   tell(topic: string, text: string): void {
-    for (const listener of this.#listeners.get(topic) ?? [])
-      queueMicrotask(() => {
-        if (this.#listeners.get(topic)?.has(listener)) notify('store.listen()', listener, undefined, text)
-      })
+    queueMicrotask(() => this.#listeners.tell(topic, text))
   }
 
   /** Without a timer: each entry is looked at once for every time that the store doubles. */
