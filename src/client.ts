@@ -30,11 +30,12 @@ import {
   type RulesOf,
   takes,
 } from './core/options.ts'
+import { optInRules, type PolicyOptions } from './core/policies/options.ts'
 import { type RetryOptions, retryOption } from './core/retry/options.ts'
 import type { Clock } from './core/time/clock.ts'
 
 /** What a client is made of. */
-export interface ClientOptions<T extends { readonly [via: string]: Transport }> {
+export interface ClientOptions<T extends { readonly [via: string]: Transport }> extends PolicyOptions {
   /** Their keys are the names that operations refer to. */
   readonly transports: T
   /** Who calls; a transport may have its own. */
@@ -82,10 +83,10 @@ export function makeClient<T extends { readonly [via: string]: Transport }>(
   defaultChain: DefaultChain,
 ): Client<keyof T & string> {
   checkClientOptions(options)
-  const { transports, retry, timeoutMs, interceptors, clock, validate, failover } = options
+  const { transports, timeoutMs, interceptors, clock, validate, failover } = options
   const telemetry = options.telemetry && guardTelemetry(options.telemetry)
   const chainOf = (auth: Auth | undefined, transport: Transport) => {
-    const defaults = defaultChain({ auth, retry, timeoutMs, telemetry, transport })
+    const defaults = defaultChain({ ...options, auth, telemetry, transport })
     if (typeof interceptors !== 'function') return [...(interceptors ?? []), ...defaults]
     const chosen = guard('interceptors(defaults)', () => interceptors(defaults))
     checkInterceptors('interceptors(defaults)', chosen)
@@ -117,6 +118,7 @@ const rules: RulesOf<ClientOptions<never>> = {
     /* @__PURE__ */ has('credential'),
   ),
   retry: retryOption,
+  ...optInRules,
   timeoutMs: /* @__PURE__ */ notNegative,
   interceptors: /* @__PURE__ */ either(list, callable),
   telemetry: /* @__PURE__ */ object('an object such as { event: (event) => … }', {

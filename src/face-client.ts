@@ -13,6 +13,7 @@ import { guardTelemetry, type Telemetry } from './core/call/telemetry.ts'
 import { tokenRuns } from './core/call/token-run.ts'
 import type { Transport } from './core/call/transport.ts'
 import { addCaller, CallError, isAnyCallError } from './core/errors/error.ts'
+import type { PolicyOptions } from './core/policies/options.ts'
 import { RetryLimits } from './core/retry/limits.ts'
 import type { RetryOptions } from './core/retry/options.ts'
 import { bounded, reasonOf } from './core/time/bounded.ts'
@@ -20,7 +21,7 @@ import { type Clock, DeadlineList, systemClock } from './core/time/clock.ts'
 import { defaultInterceptors } from './interceptors/defaults.ts'
 
 /** The policies of a face that has no client. */
-export interface FaceClientOptions {
+export interface FaceClientOptions extends PolicyOptions {
   readonly retry?: RetryOptions | false | undefined
   readonly timeoutMs?: number | undefined
   readonly interceptors?:
@@ -57,9 +58,9 @@ export class FaceClient implements FaceHost {
   }
 
   addFace(_via: string, transport: Transport, ...outermost: readonly Interceptor[]): void {
-    const { retry, timeoutMs, interceptors = [] } = this.#options
+    const { interceptors = [] } = this.#options
     const { telemetry } = this.#services
-    const defaults = defaultInterceptors({ auth: transport.auth || undefined, retry, timeoutMs, telemetry, transport })
+    const defaults = defaultInterceptors({ ...this.#options, auth: transport.auth || undefined, telemetry, transport })
     const chosen = typeof interceptors === 'function' ? interceptors(defaults) : [...interceptors, ...defaults]
     this.#transport = transport
     this.#chain = compose([...outermost, ...chosen], sendBy(transport), false)

@@ -63,7 +63,15 @@ export { CallError, type FailedAttempt, type NotRetried } from './core/errors/er
 export type { Failure, Phase, Sent, Violation } from './core/errors/failure.ts'
 export { isCallError } from './core/errors/is-call-error.ts'
 export { failover } from './core/failover/failover.ts'
-export type { BreakerOptions, FailoverOptions } from './core/failover/options.ts'
+export type { FailoverOptions } from './core/failover/options.ts'
+// Policies that a client is given as values
+export type {
+  BreakerOptions,
+  BreakerPeers,
+  BreakerState,
+  SharedBreakers,
+} from './core/policies/breaker.ts'
+export type { PolicyOptions } from './core/policies/options.ts'
 export type {
   Continuation,
   Stop,
@@ -116,7 +124,10 @@ export { createClient } from './create-client.ts'
 export {
   attemptSpan,
   auth,
+  type BreakerEvent,
+  type CircuitBreakerOptions,
   callSpan,
+  circuitBreaker,
   type DeadlineOptions,
   deadline,
   type IdempotencyKeyOptions,

@@ -72,8 +72,8 @@ export function createEventSource(first: Client<any> | EventSourceOptions = {}, 
 /** Streams of a client that nobody else has. */
 function ownStreams(options: EventSourceOptions): EventSourceStreams {
   checkClass(options, false)
-  const { auth, origin, interceptors, telemetry, clock, ...defaults } = options
-  const own = pick({ interceptors, telemetry, clock }, ['interceptors', 'telemetry', 'clock'])
+  const { auth, origin, interceptors, telemetry, clock, dedupe, hedge, breaker, limiter, ...defaults } = options
+  const own = pick(options, ['interceptors', 'telemetry', 'clock', 'dedupe', 'hedge', 'breaker', 'limiter'])
   const client = createClient({ transports: {}, ...(own as Pick<ClientOptions<never>, keyof typeof own>) })
   const authOf = (asked: string) => (auth && isListed(asked, origin) ? auth : undefined)
   return new EventSourceStreams({

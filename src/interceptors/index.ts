@@ -1,4 +1,5 @@
 export { auth } from './auth.ts'
+export { type BreakerEvent, type CircuitBreakerOptions, circuitBreaker } from './circuit-breaker.ts'
 export { type DeadlineOptions, deadline } from './deadline.ts'
 export { type IdempotencyKeyOptions, idempotencyKey } from './idempotency-key.ts'
 export { type ResumeOptions, resume } from './resume.ts'

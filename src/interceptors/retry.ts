@@ -133,8 +133,9 @@ class Retrying {
       async () => {
         if (this.#hop) this.#call = await this.#hop.go()
         else await sleep(this.#waitMs, scope)
-        scope.root.attempts = ++this.#attempt
-        const call = this.#call.with({ attempt: this.#attempt })
+        this.#attempt++
+        // Hedges are attempts, too.
+        const call = this.#call.with({ attempt: ++scope.root.attempts })
         const timeoutMs = this.#settings.attemptTimeoutMs
         const reply = timeoutMs === undefined ? this.#next(call) : timed(call, this.#next, timeoutMs)
         return refunded(call, await reply, this.#paid)
@@ -148,7 +149,7 @@ class Retrying {
     const { scope } = this.#call
     if (!isAnyCallError(error) || scope.isOver) return false
     const failure = failureOf(error)
-    this.#hold(error, failure)
+    if (!failure.isLocal) this.#hold(error, failure)
     const { isRetryable } = this.#settings
     const isTransient = isRetryable
       ? guard('retry.isRetryable()', () => isRetryable(error), this.#call)
@@ -174,6 +175,7 @@ class Retrying {
     const call = this.#call
     const { operation, input, isKeyHonoured, keyExpiresAt } = call
     const { maxAttempts = 3, maxRetryAfterMs = defaultMaxRetryAfterMs, budget = {} } = this.#settings
+    if (failure.isLocal) return 'refused_here'
     if (maxAttempts <= 1) return 'disabled'
     if (call.scope.root.isNested) return 'nested'
     if (failure.isMoved) return 'redirected'

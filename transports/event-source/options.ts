@@ -15,6 +15,7 @@ import {
   takes,
   text,
 } from '../../src/core/options.ts'
+import { optInRules } from '../../src/core/policies/options.ts'
 import { openingOption } from '../../src/core/resume/options.ts'
 import { retryOption } from '../../src/core/retry/options.ts'
 import { authRule } from '../shared/option-rules.ts'
@@ -43,6 +44,7 @@ const initRules: RulesOf<EventSourceInit> = {
 
 const classRules: RulesOf<Required<EventSourceOptions>> = {
   ...defaultRules,
+  ...optInRules,
   auth: authRule,
   origin: /* @__PURE__ */ either(text, list),
   interceptors: /* @__PURE__ */ either(list, callable),

@@ -3,6 +3,7 @@ import type { HeadersInit } from '../../src/core/call/header-map.ts'
 import type { Interceptor } from '../../src/core/call/interceptor.ts'
 import type { Telemetry } from '../../src/core/call/telemetry.ts'
 import type { CallError } from '../../src/core/errors/error.ts'
+import type { PolicyOptions } from '../../src/core/policies/options.ts'
 import type { OpeningOptions } from '../../src/core/resume/options.ts'
 import type { RetryOptions } from '../../src/core/retry/options.ts'
 import type { Clock } from '../../src/core/time/clock.ts'
@@ -77,7 +78,8 @@ export type EventSourceAuth =
 
 /** What a class with a client of its own takes. */
 export type EventSourceOptions = EventSourceDefaults &
-  EventSourceAuth & {
+  EventSourceAuth &
+  PolicyOptions & {
     /** `[mine]` stands outside the default chain; `(defaults) => […]` decides all. */
     readonly interceptors?: readonly Interceptor[] | ((defaults: readonly Interceptor[]) => readonly Interceptor[])
     readonly telemetry?: Telemetry | undefined

@@ -15,6 +15,7 @@ import {
   takes,
   text,
 } from '../../src/core/options.ts'
+import { optInRules } from '../../src/core/policies/options.ts'
 import { retryOption } from '../../src/core/retry/options.ts'
 import type { CreateFetchOptions, FaceOptions, FetchRoute, OriginPolicy } from './types.ts'
 
@@ -51,6 +52,7 @@ export const faceRules: RulesOf<FaceOptions> = {
 export const createFetchRules: RulesOf<CreateFetchOptions> & OptionRules = {
   ...faceRules,
   ...policyRules,
+  ...optInRules,
   origin: /* @__PURE__ */ either(text, list),
   retry: retryOption,
   timeoutMs: notNegative,

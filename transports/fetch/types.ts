@@ -4,6 +4,7 @@ import type { HeaderMap } from '../../src/core/call/header-map.ts'
 import type { IdempotencyOption } from '../../src/core/call/idempotency.ts'
 import type { Interceptor } from '../../src/core/call/interceptor.ts'
 import type { Telemetry } from '../../src/core/call/telemetry.ts'
+import type { PolicyOptions } from '../../src/core/policies/options.ts'
 import type { RetryOptions } from '../../src/core/retry/options.ts'
 import type { Clock } from '../../src/core/time/clock.ts'
 import type { HttpOptions } from '../http/contract.ts'
@@ -68,7 +69,7 @@ export interface FaceOptions {
   readonly idleTimeoutMs?: number | undefined
 }
 
-interface ClientPart extends FaceOptions, Pick<HttpOptions, 'http' | 'dispatcher'> {
+interface ClientPart extends FaceOptions, PolicyOptions, Pick<HttpOptions, 'http' | 'dispatcher'> {
   readonly retry?: RetryOptions | false | undefined
   /** Bounds a call up to the head of its response; ms. @defaultValue 30_000 */
   readonly timeoutMs?: number | undefined

@@ -1,4 +1,5 @@
 import { CallError, isAnyCallError } from '../errors/error.ts'
+import type { PolicyOptions } from '../policies/options.ts'
 import type { RetryOptions } from '../retry/options.ts'
 import type { Auth } from './auth.ts'
 import type { Call } from './call.ts'
@@ -25,10 +26,10 @@ export type Next = (call: Call) => Promise<Reply>
 export type Interceptor = (call: Call, next: Next) => Promise<Reply>
 
 /** What the default chain is built from, for one transport. */
-export interface ChainParts {
+export interface ChainParts extends PolicyOptions {
   readonly auth: Auth | undefined
-  readonly retry: RetryOptions | false | undefined
-  readonly timeoutMs: number | undefined
+  readonly retry?: RetryOptions | false | undefined
+  readonly timeoutMs?: number | undefined
   readonly telemetry: Telemetry | undefined
   readonly transport: Transport & { readonly idempotency?: IdempotencyOption | undefined }
 }

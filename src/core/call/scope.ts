@@ -2,6 +2,7 @@ import type { CallError, FailedAttempt } from '../errors/error.ts'
 import type { Phase, Sent } from '../errors/failure.ts'
 import type { FailoverOptions } from '../failover/options.ts'
 import { notify } from '../guard.ts'
+import type { SharedBreakers } from '../policies/breaker.ts'
 import type { RetryLimits } from '../retry/limits.ts'
 import type { StreamState } from '../stream/state.ts'
 import type { Armed, Clock, DeadlineList } from '../time/clock.ts'
@@ -24,6 +25,8 @@ export interface Services {
   planOf?(info: OperationInfo): object
   /** What users call of an operation: the whole chain, from inside of another call. */
   callable?(info: OperationInfo): (input: unknown, options?: CallOptions) => unknown
+  /** Breakers of the same names in other tabs or processes. */
+  readonly breakers?: SharedBreakers | undefined
   /** What calls that are over still do, and the client's `close()` waits for. */
   readonly lastWork?: Set<Promise<unknown>>
 }

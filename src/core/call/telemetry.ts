@@ -1,3 +1,4 @@
+import type { BreakerState } from '../policies/breaker.ts'
 import type { StreamState } from '../stream/state.ts'
 import type { Call } from './call.ts'
 
@@ -25,6 +26,14 @@ export type TelemetryEvent =
       readonly to: string
       /** Why it left the route before; undefined where a stream goes back to a better one. */
       readonly error: unknown
+    }
+  /** A circuit breaker has changed; `operation` is undefined for one of a whole origin, `openMs` is 0 unless it is open. */
+  | {
+      readonly type: 'breaker'
+      readonly state: BreakerState
+      readonly origin: string
+      readonly operation: string | undefined
+      readonly openMs: number
     }
   | { readonly type: 'refresh'; readonly call: Call }
   | { readonly type: 'reconnect'; readonly via: string; readonly waitMs: number; readonly error: unknown }

@@ -30,6 +30,8 @@ export type NotRetried =
   | 'redirected'
   /** The server asked for a longer wait than `maxRetryAfterMs`. */
   | 'wait_too_long'
+  /** A breaker or a limiter of this client refused it, so that nothing was sent. */
+  | 'refused_here'
 
 /** What an error needs to know of its call: a `Call` fits. */
 export interface ErrorOrigin {

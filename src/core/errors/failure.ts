@@ -40,6 +40,8 @@ export interface Failure {
   readonly isMoved?: boolean
   /** The protocol is not spoken here (no upgrade, behind a proxy that strips it): no repetition helps, another route may. */
   readonly isNoRoute?: boolean
+  /** A policy of this client refused it, and no server has said anything: it is not paid for, nor does it hold others. */
+  readonly isLocal?: boolean
   /** The server forbids another attempt (`x-should-retry: false`, a negative pushback). */
   readonly isRetryForbidden?: boolean
   /** A wait that the server asked for, in ms, already corrected for clock skew. */

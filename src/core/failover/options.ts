@@ -1,14 +1,5 @@
-import { checkOptions, count, notNegative, object, type RulesOf } from '../options.ts'
-
-/** When a route is left alone for a while. */
-export interface BreakerOptions {
-  /** Failures in a row, of all calls of the route. @defaultValue 5 */
-  readonly failures?: number | undefined
-  /** They count together while they came within this; ms. @defaultValue 10_000 */
-  readonly withinMs?: number | undefined
-  /** It stays open for this, and up to a quarter more; doubled with each probe that fails, up to 300_000; ms. @defaultValue 10_000 */
-  readonly openMs?: number | undefined
-}
+import { checkOptions, notNegative, object, type RulesOf } from '../options.ts'
+import { type BreakerOptions, breakerRules } from '../policies/breaker.ts'
 
 /** How the calls of `failover()` choose their route. */
 export interface FailoverOptions {
@@ -18,7 +9,6 @@ export interface FailoverOptions {
   readonly breaker?: BreakerOptions | undefined
 }
 
-const breakerRules: RulesOf<BreakerOptions> = { failures: count, withinMs: notNegative, openMs: notNegative }
 const rules: RulesOf<FailoverOptions> = {
   backMs: notNegative,
   breaker: /* @__PURE__ */ object('an object such as { failures: 5 }', breakerRules),

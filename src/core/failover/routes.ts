@@ -5,8 +5,9 @@ import { identityOf, inputOf, type Plan } from '../call/plan.ts'
 import type { Reply } from '../call/reply.ts'
 import type { Scope, Services } from '../call/scope.ts'
 import { CallError, isAnyCallError } from '../errors/error.ts'
+import { Breaker } from '../policies/breaker.ts'
+import { perClient } from '../policies/per-client.ts'
 import type { Streaming } from '../stream/streaming.ts'
-import { Breaker } from './breaker.ts'
 import { checkFailoverOptions, type FailoverOptions } from './options.ts'
 import { routeFailureOf } from './verdict.ts'
 
@@ -26,17 +27,11 @@ interface ClientState {
   readonly breakers: Map<string, Breaker>
 }
 
-const states = new WeakMap<Services, ClientState>()
-
 /** How the calls of one client fail over. */
-export function stateOf(services: Services): ClientState {
-  let state = states.get(services)
-  if (!state) {
-    state = { options: checkFailoverOptions(services.failover ?? {}), breakers: new Map() }
-    states.set(services, state)
-  }
-  return state
-}
+export const stateOf = /* @__PURE__ */ perClient<ClientState>(({ failover = {} }) => ({
+  options: checkFailoverOptions(failover),
+  breakers: new Map(),
+}))
 
 /** The routes of an operation in one client. @throws {CallError} `failed_precondition` where its chain has no `retry()`. */
 export function routesOf(infos: readonly OperationInfo[], services: Services): readonly ClientRoute[] {
@@ -49,7 +44,7 @@ export function routesOf(infos: readonly OperationInfo[], services: Services): r
     const { origin, operation } = services.limits.payersOf({ operation: info })
     const key = `${operation}\n${origin}`
     let breaker = breakers.get(key)
-    if (!breaker) breakers.set(key, (breaker = new Breaker(services.clock, options.breaker)))
+    if (!breaker) breakers.set(key, (breaker = new Breaker({ clock: services.clock, options: options.breaker })))
     return {
       info,
       plan,

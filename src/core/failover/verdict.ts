@@ -1,5 +1,5 @@
 import { type CallError, failureOf } from '../errors/error.ts'
-import type { RouteFailure } from './breaker.ts'
+import type { BreakerFailure } from '../policies/breaker.ts'
 
 /** What servers and proxies answer that do not speak the protocol: wrong method, `Upgrade` needed, not implemented. */
 const impossibleStatuses: readonly (number | undefined)[] = [405, 426, 501]
@@ -8,7 +8,7 @@ const impossibleStatuses: readonly (number | undefined)[] = [405, 426, 501]
  * Whether an attempt that failed says something of its route rather than of the call: undefined where the route has
  * answered, and another one would not answer otherwise.
  */
-export function routeFailureOf(error: CallError): RouteFailure | undefined {
+export function routeFailureOf(error: CallError): BreakerFailure | undefined {
   const { isRetryForbidden, isMoved, isNoRoute } = failureOf(error)
   const { code, status, isRetryable } = error
   if (isRetryForbidden || isMoved) return undefined
