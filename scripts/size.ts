@@ -22,6 +22,7 @@ const programs = {
   fetch: "export { createFetch } from 'polywire/fetch';",
   oauth: "export { authorizationServer, clientCredentials, oauthAuth } from 'polywire/oauth';",
   'grpc-web': "export { grpcWebTransport, rpc } from 'polywire/grpc-web';",
+  breaker: "export { circuitBreaker } from 'polywire';",
 } as const
 
 const graphqlPeers = ['graphql-request', 'graphql']
@@ -80,6 +81,7 @@ const rows: readonly Row[] = [
     barKb: 15.5,
     limitKb: 18,
   },
+  { name: 'circuit breaker, beside REST', programs: ['breaker'], besideRest: true, barKb: 2, limitKb: 2 },
   { name: 'fetch face with the whole chain', programs: ['fetch'], alone: true, barKb: 12, limitKb: 20.6 },
   { name: 'core + GraphQL, with libraries', programs: ['graphql'], libraries: graphqlPeers, barKb: 37, limitKb: 42.8 },
   { name: 'core + gRPC-Web, with libraries', programs: ['grpc-web'], libraries: grpcPeers, barKb: 60, limitKb: 70 },

@@ -37,13 +37,13 @@ import { type Clock, DeadlineList, systemClock } from './core/time/clock.ts'
 /** What a runner is made of. */
 export interface RunnerOptions {
   readonly transports: { readonly [via: string]: Transport }
-  readonly auth: Auth | undefined
-  readonly clock: Clock | undefined
-  readonly telemetry: Telemetry | undefined
-  readonly validate: ValidateMode | undefined
-  readonly failover: FailoverOptions | undefined
+  readonly auth?: Auth | undefined
+  readonly clock?: Clock | undefined
+  readonly telemetry?: Telemetry | undefined
+  readonly validate?: ValidateMode | undefined
+  readonly failover?: FailoverOptions | undefined
   /** Bounds a call whose caller says nothing; ms. */
-  readonly timeoutMs: number | undefined
+  readonly timeoutMs?: number | undefined
   /** The interceptors in front of one transport. */
   readonly chainOf: (auth: Auth | undefined, transport: Transport) => readonly Interceptor[]
 }

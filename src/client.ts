@@ -21,6 +21,7 @@ import {
   anything,
   callable,
   checkOptions,
+  credentialSource,
   either,
   has,
   list,
@@ -83,7 +84,7 @@ export function makeClient<T extends { readonly [via: string]: Transport }>(
   defaultChain: DefaultChain,
 ): Client<keyof T & string> {
   checkClientOptions(options)
-  const { transports, timeoutMs, interceptors, clock, validate, failover } = options
+  const { interceptors } = options
   const telemetry = options.telemetry && guardTelemetry(options.telemetry)
   const chainOf = (auth: Auth | undefined, transport: Transport) => {
     const defaults = defaultChain({ ...options, auth, telemetry, transport })
@@ -92,8 +93,7 @@ export function makeClient<T extends { readonly [via: string]: Transport }>(
     checkInterceptors('interceptors(defaults)', chosen)
     return chosen
   }
-  const { auth } = options
-  const runner = new CallRunner({ transports, auth, clock, telemetry, validate, failover, timeoutMs, chainOf })
+  const runner = new CallRunner({ ...options, telemetry, chainOf })
   const bound = new WeakMap<object, (...args: unknown[]) => unknown>()
   const client: Client<keyof T & string> = {
     bind: (contract) => bindContract(contract, runner) as never,
@@ -113,10 +113,7 @@ export function makeClient<T extends { readonly [via: string]: Transport }>(
 
 const rules: RulesOf<ClientOptions<never>> = {
   transports: anything,
-  auth: /* @__PURE__ */ takes(
-    'what bearerAuth(), apiKeyAuth() or basicAuth() makes',
-    /* @__PURE__ */ has('credential'),
-  ),
+  auth: credentialSource,
   retry: retryOption,
   ...optInRules,
   timeoutMs: /* @__PURE__ */ notNegative,

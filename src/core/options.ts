@@ -44,6 +44,11 @@ export const count = /* @__PURE__ */ takes(
   'a whole number of 1 or more, or Infinity',
   (value) => isNumber(value) && value >= 1 && (value === Number.POSITIVE_INFINITY || Number.isInteger(value)),
 )
+/** What makes credentials. */
+export const credentialSource = /* @__PURE__ */ takes(
+  'what bearerAuth(), apiKeyAuth() or basicAuth() makes',
+  /* @__PURE__ */ has('credential'),
+)
 /** An array, whatever it holds. */
 export const list = /* @__PURE__ */ takes('an array', Array.isArray)
 /** Any object; `members` names what may stand in it. */

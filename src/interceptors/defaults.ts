@@ -8,19 +8,20 @@ import { attemptSpan, callSpan } from './telemetry.ts'
 
 /** The default chain of one transport: array order is the order, first is outermost. What is not configured is left out. */
 export function defaultInterceptors(parts: ChainParts): readonly Interceptor[] {
-  const { telemetry, transport } = parts
-  const chain: readonly (Interceptor | readonly Interceptor[] | false | undefined)[] = [
-    !!telemetry?.call && callSpan(telemetry), //     sees one call, whatever it took
-    deadline({ timeoutMs: parts.timeoutMs, opening: transport.opening }), // bounds everything inside, waits too
+  const { telemetry, transport, timeoutMs } = parts
+  const bounds = { timeoutMs, opening: transport.opening }
+  const chain: readonly (Interceptor | readonly Interceptor[] | undefined)[] = [
+    telemetry?.call && callSpan(telemetry), //     sees one call, whatever it took
+    deadline(bounds), // bounds everything inside, waits too
     idempotencyKey({ profile: transport.idempotency }), //    outside retry: the same key on every attempt
-    resume({ timeoutMs: parts.timeoutMs, opening: transport.opening }), //   outside retry: a re-open is an opening of its own
+    resume(bounds), //   outside retry: a re-open is an opening of its own
     parts.dedupe, //                                          outside retry: who joins a call shares its attempts
     retry(parts.retry), //                                    switched off it still serves calls with an option of their own
     parts.hedge, //                                           inside retry: two attempts in place of one
     parts.breaker, //                                         inside hedge: counts every attempt
     parts.limiter, //                                         inside breaker: who waits for a place has not failed
     parts.auth && auth(parts.auth), //                        inside retry: a fresh credential for every attempt
-    !!telemetry?.attempt && attemptSpan(telemetry), // innermost: sees every send
+    telemetry?.attempt && attemptSpan(telemetry), // innermost: sees every send
   ]
   return chain.flat().filter((each) => !!each)
 }

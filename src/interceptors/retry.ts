@@ -71,8 +71,7 @@ export function retry(options: RetryOptions | false = noOptions): Interceptor {
 async function waitFor(call: Call, heldMs: number): Promise<void> {
   const waitMs = heldMs + addedJitterMs(call, heldMs)
   if (fits(call, waitMs)) return sleep(waitMs, call.scope)
-  const message =
-    'the server asked for a longer wait than this call may last; nothing was sent: call again after retryAfterMs'
+  const message = 'the server asked for a longer wait than this call may last; nothing was sent'
   throw new CallError({ code: 'unavailable', message, isRetryable: true, retryAfterMs: Math.ceil(heldMs) }, call)
 }
 

@@ -3,6 +3,7 @@ import {
   anything,
   callable,
   count,
+  credentialSource,
   either,
   has,
   list,
@@ -32,9 +33,7 @@ export const routeRules: RulesOf<FetchRoute> = {
 
 /** What an origin takes. */
 export const policyRules: RulesOf<OriginPolicy> = {
-  auth: /* @__PURE__ */ orFalse(
-    /* @__PURE__ */ takes('what bearerAuth(), apiKeyAuth() or basicAuth() makes', /* @__PURE__ */ has('credential')),
-  ),
+  auth: /* @__PURE__ */ orFalse(credentialSource),
   idempotency,
   routes: /* @__PURE__ */ object("an object such as { 'POST /search': { idempotent: true } }"),
 }

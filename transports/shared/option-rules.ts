@@ -1,12 +1,10 @@
 import { idempotencyProfiles } from '../../src/core/call/idempotency.ts'
 import type { Declaration, OperationInfo, ResumeSpec } from '../../src/core/call/operation.ts'
-import { anything, callable, has, oneOf, orFalse, takes } from '../../src/core/options.ts'
+import { anything, callable, credentialSource, has, oneOf, orFalse, takes } from '../../src/core/options.ts'
 import { retryOption } from '../../src/core/retry/options.ts'
 
 /** What makes a credential, or `false` for none. */
-export const authRule = /* @__PURE__ */ orFalse(
-  /* @__PURE__ */ takes('what bearerAuth(), apiKeyAuth() or basicAuth() makes', /* @__PURE__ */ has('credential')),
-)
+export const authRule = /* @__PURE__ */ orFalse(credentialSource)
 
 /** The name of a profile, or `false` for no keys. */
 export const idempotencyRule = /* @__PURE__ */ oneOf(false, .../* @__PURE__ */ Object.keys(idempotencyProfiles))

@@ -80,23 +80,16 @@ function guarded(interceptor: Interceptor, next: Next, name: string): Next {
       throw explain(error, call, name)
     }
     if (reply?.kind === 'unary' || reply?.kind === 'stream') return reply
-    throw new CallError(
-      {
-        code: 'internal',
-        message: `the interceptor '${name}' returned no Reply: return what next(call) gives`,
-        phase: call.scope.root.phase,
-        sent: call.scope.root.sent,
-      },
-      call,
-    )
+    throw fault(call, name, 'returned no Reply: return what next(call) gives')
   }
 }
 
 function explain(error: unknown, call: Call, name: string): unknown {
-  if (isAnyCallError(error) || (call.scope.isAborted && error === call.scope.reason)) return error
+  const isKnown = isAnyCallError(error) || (call.scope.isAborted && error === call.scope.reason)
+  return isKnown ? error : fault(call, name, 'threw: see cause', error)
+}
+
+function fault(call: Call, name: string, what: string, cause?: unknown): CallError {
   const { phase, sent } = call.scope.root
-  return new CallError(
-    { code: 'internal', message: `the interceptor '${name}' threw: see cause`, phase, sent, cause: error },
-    call,
-  )
+  return new CallError({ code: 'internal', message: `the interceptor '${name}' ${what}`, phase, sent, cause }, call)
 }

@@ -17,5 +17,5 @@ export const optInRules: RulesOf<PolicyOptions> = {
   dedupe: callable,
   hedge: callable,
   breaker: callable,
-  limiter: /* @__PURE__ */ either(callable, list),
+  limiter: /* @__PURE__ */ either(list, callable),
 }
