@@ -22,6 +22,7 @@ const programs = {
   fetch: "export { createFetch } from 'polywire/fetch';",
   oauth: "export { authorizationServer, clientCredentials, oauthAuth } from 'polywire/oauth';",
   'grpc-web': "export { grpcWebTransport, rpc } from 'polywire/grpc-web';",
+  webhooks: "export { standardWebhooks, webhook, webhookReceiver } from 'polywire/webhooks';",
   breaker: "export { circuitBreaker } from 'polywire';",
 } as const
 
@@ -93,6 +94,7 @@ const rows: readonly Row[] = [
     barKb: 7,
     limitKb: 7,
   },
+  { name: 'webhooks, alone', programs: ['webhooks'], alone: true, barKb: 8.5, limitKb: 8.5 },
   {
     name: 'all five, with libraries',
     programs: ['rest', 'sse', 'websocket', 'graphql', 'grpc-web'],

@@ -1,3 +1,4 @@
+export type { HeaderRecord } from '../core/call/header-map.ts'
 export type { FetchContext } from './adapters.ts'
 export {
   type EventOf,

@@ -1,9 +1,10 @@
 // What a user writes on day one, with no peers installed: runs unchanged in Node, Bun, Deno and workerd.
-import { createClient, isCallError, type } from 'polywire'
+import { createClient, isCallError, memoryStore, type } from 'polywire'
 import { bearerAuth } from 'polywire/auth'
 import { createFetch } from 'polywire/fetch'
 import { get, restTransport } from 'polywire/rest'
 import { events, sseTransport } from 'polywire/sse'
+import { standardWebhooks, webhook, webhookReceiver } from 'polywire/webhooks'
 import { channel, websocketTransport } from 'polywire/websocket'
 
 function same(what, is, expected) {
@@ -65,5 +66,33 @@ export async function smoke(port) {
     [refused.name, refused.message, isCallError(refused.cause)],
     ['TypeError', 'fetch failed', true],
   )
+  await webhooks()
   await client.close()
+}
+
+/** A delivery that is signed here, by what every platform has, and received. */
+async function webhooks() {
+  const secret = new Uint8Array(32).fill(7)
+  const body = '{"type":"order.shipped","data":{"n":1}}'
+  const [id, timestamp] = ['evt_1', String(Math.floor(Date.now() / 1000))]
+  const key = await crypto.subtle.importKey('raw', secret, { name: 'HMAC', hash: 'SHA-256' }, false, ['sign'])
+  const signed = await crypto.subtle.sign('HMAC', key, new TextEncoder().encode(`${id}.${timestamp}.${body}`))
+  const base64 = (bytes) => btoa(String.fromCharCode(...new Uint8Array(bytes)))
+  const headers = { 'webhook-id': id, 'webhook-timestamp': timestamp, 'webhook-signature': `v1,${base64(signed)}` }
+  const seen = []
+  const receiver = webhookReceiver({
+    scheme: standardWebhooks({ secrets: `whsec_${base64(secret)}` }),
+    store: memoryStore(),
+    events: { shipped: webhook('order.shipped', type()) },
+    handle: ({ id, data }) => seen.push([id, data.n]),
+    answerAfter: 'handled',
+  })
+  const deliver = (text) =>
+    receiver.fetch(new Request('http://a.example/hooks', { method: 'POST', headers, body: text }))
+  same(
+    'a webhook',
+    [(await deliver(body)).status, (await deliver(body)).status, (await deliver(`${body} `)).status],
+    [200, 200, 401],
+  )
+  same('a webhook is handled once', seen, [['evt_1', 1]])
 }
