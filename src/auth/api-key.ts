@@ -2,6 +2,7 @@ import type { Auth, Credential } from '../core/call/auth.ts'
 import { makeCredential } from '../core/call/credential.ts'
 import { isThenable } from '../core/guard.ts'
 import { callable, checkOptions, type RulesOf, text } from '../core/options.ts'
+import { customAuth } from './custom.ts'
 
 /** Where the key goes. */
 export interface ApiKeyAuthOptions {
@@ -40,7 +41,7 @@ export function apiKeyAuth(
       })
     return last
   }
-  return {
+  return customAuth({
     name: 'apiKey',
     ...(query === undefined && { header }),
     ...(options.identity && { identity: options.identity }),
@@ -48,5 +49,5 @@ export function apiKeyAuth(
       const value = typeof key === 'function' ? key() : key
       return isThenable(value) ? Promise.resolve(value).then(toCredential) : toCredential(value)
     },
-  }
+  })
 }

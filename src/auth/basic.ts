@@ -1,5 +1,6 @@
 import type { Auth } from '../core/call/auth.ts'
 import { makeCredential } from '../core/call/credential.ts'
+import { customAuth } from './custom.ts'
 
 /** Who logs in. */
 export interface BasicAuthOptions {
@@ -23,5 +24,5 @@ export function basicAuth({ username, password }: BasicAuthOptions): Auth {
   const bytes = new TextEncoder().encode(`${username}:${password}`)
   const secret = btoa(String.fromCharCode(...bytes))
   const credential = makeCredential({ headers: { authorization: `Basic ${secret}` }, secret })
-  return { name: 'basic', credential: () => credential }
+  return customAuth({ name: 'basic', credential: () => credential })
 }

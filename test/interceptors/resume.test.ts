@@ -12,6 +12,7 @@ import {
   type Stream,
   type TelemetryEvent,
 } from 'polywire'
+import { customAuth } from 'polywire/auth'
 import { afterEach, describe, expect, it } from 'vitest'
 import { ResumingStream } from '../../src/core/resume/resume-stream.ts'
 import { PageLife } from '../../src/core/time/page-life.ts'
@@ -1053,7 +1054,7 @@ describe('with auth and retry inside', () => {
     let asked = 0
     const { clock, server, open } = setup(
       {},
-      { auth: { name: 'test', credential: () => ({ headers: { authorization: `${++asked}` } }) } },
+      { auth: customAuth({ name: 'test', credential: () => ({ headers: { authorization: `${++asked}` } }) }) },
     )
     server.script.push(broken())
     collect(open())

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { type } from 'polywire'
+import { customAuth } from 'polywire/auth'
 import { channel, plainJson, request, type WebSocketClass, type WebSocketTransportOptions } from 'polywire/websocket'
 import { afterEach, describe, expect, it } from 'vitest'
 import { busy } from '../../support/busy.ts'
@@ -28,7 +29,7 @@ describe('a process that is late', () => {
         connectTimeoutMs: soonMs,
         authIn: 'message',
         adapter: plainJson({ acks: true }),
-        auth: { name: 'test', credential: () => ({ secret: 's' }) },
+        auth: customAuth({ name: 'test', credential: () => ({ secret: 's' }) }),
       },
       client: { retry: false },
     })
