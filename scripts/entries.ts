@@ -12,6 +12,7 @@ export const entries = {
   fetch: 'transports/fetch.ts',
   webhooks: 'src/webhooks/index.ts',
   testing: 'transports/testing.ts',
+  node: 'transports/node.ts',
 } as const
 
 /** The sides of `#platform`; package.json's `imports` picks one by condition. */

@@ -73,6 +73,16 @@ export const layers: readonly { readonly files: string; readonly may: readonly s
   },
   { files: 'transports/testing.ts', may: ['src/core/**', 'transports/memory.ts'], why: 'the sub-path of tests' },
   {
+    files: 'transports/node/**',
+    may: ['src/core/**', 'transports/{node,shared}/**'],
+    why: 'what a server adds to its clients knows no protocol',
+  },
+  {
+    files: 'transports/node.ts',
+    may: ['src/core/**', 'transports/{node,shared}/**'],
+    why: 'a face knows its own room, the wires and the core',
+  },
+  {
     files: 'transports/event-source.ts',
     may: ['src/core/**', 'src/{client,create-client}.ts', 'transports/{event-source,http,shared}/**'],
     why: 'what stands in for the platform makes its own client',
@@ -110,7 +120,12 @@ export const libraries: Readonly<Record<string, string>> = {
 
 /** What Node brings, and the platform, by the files that may name them. */
 export const builtIns: Readonly<Record<string, readonly string[]>> = {
-  'node:*': ['transports/platform/node.ts', 'transports/http/engine/undici/*.ts', 'transports/socket/driver/ws.ts'],
+  'node:*': [
+    'transports/platform/node.ts',
+    'transports/http/engine/undici/*.ts',
+    'transports/socket/driver/ws.ts',
+    'transports/node/*.ts',
+  ],
   '#platform': ['transports/*', 'transports/**', 'src/interceptors/retry.ts', 'src/auth/*'],
 }
 

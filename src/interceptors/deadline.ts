@@ -36,7 +36,10 @@ export function deadline(options: DeadlineOptions = {}): Interceptor {
       // By a policy of its own each attempt of an opening is bounded, and not all of them.
       const isOwn = !isUnary && (call.options.opening ?? opening) !== undefined
       const at = Math.min(isOwn ? absolute : now + timeoutMs, absolute, call.deadline)
-      if (at <= now) return Promise.reject(expired(call, 'the deadline passed before the call began; nothing was sent'))
+      if (at <= now)
+        return Promise.reject(
+          expired(call, `the deadline${ownerOf(call)} passed before the call began; nothing was sent`),
+        )
       const timed = call.with({ deadline: at, wireDeadline: isUnary ? at : absolute })
       if (at === Number.POSITIVE_INFINITY) return next(timed)
       const { scope } = call
@@ -60,8 +63,14 @@ function describe(call: Call, isAbsolute: boolean): string {
   const spent = attempts > 1 ? ` after ${attempts} attempts` : ''
   const isUnanswered = call.operation.kind === 'server_stream' && sent === 'maybe' && phase !== 'stream'
   const held = isUnanswered ? '; server or proxy holds the answer back' : ''
-  const advice = isAbsolute ? "give a later 'deadline'" : 'raise timeoutMs'
-  return `the deadline passed in phase '${phase}'${spent}: ${advice}, or see failures${held}`
+  const owner = isAbsolute ? ownerOf(call) : ''
+  const advice = owner ? 'its caller gave no more time' : isAbsolute ? "give a later 'deadline'" : 'raise timeoutMs'
+  return `the deadline${owner} passed in phase '${phase}'${spent}: ${advice}, or see failures${held}`
+}
+
+/** Whose deadline it is, where that is not the caller's own: words such as ` of the incoming request`. */
+function ownerOf({ options }: Call): string {
+  return (options.deadline as { readonly of?: string } | undefined)?.of ?? ''
 }
 
 function expired(call: Call, message: string): CallError {

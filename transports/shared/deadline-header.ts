@@ -4,14 +4,17 @@ import { grpcTimeout } from './grpc-timeout.ts'
 /**
  * The request header that tells a server how long the caller will still wait.
  *
- * `grpc-timeout`: `1500m`. `connect-timeout-ms`: `1500`. `x-envoy`: `x-envoy-upstream-rq-timeout-ms: 1500`.
- * `x-server-timeout`: seconds, as Google's HTTP APIs take it. Or a name and unit of your own.
+ * `grpc-timeout`: `1500m`. `connect-timeout-ms`: `1500`. `x-envoy`: `x-envoy-upstream-rq-timeout-ms: 1500`, which Envoy
+ * hands on as `x-envoy-expected-rq-timeout-ms`. `x-server-timeout`: seconds, as Google's HTTP APIs take it;
+ * `x-stainless-timeout`: seconds, as OpenAI's and others' clients send it. Or a name and unit of your own.
  */
 export type DeadlineHeader =
   | 'grpc-timeout'
   | 'connect-timeout-ms'
   | 'x-envoy'
+  | 'x-envoy-expected-rq-timeout-ms'
   | 'x-server-timeout'
+  | 'x-stainless-timeout'
   | { readonly name: string; readonly unit: 'ms' | 's' }
 
 /** Name and value for the remaining time in ms. */
@@ -34,7 +37,9 @@ export function deadlineWriter(profile: DeadlineHeader | undefined): DeadlineWri
 const profiles: Readonly<Record<string, readonly [name: string, unit: 'ms' | 's']>> = {
   'connect-timeout-ms': ['connect-timeout-ms', 'ms'],
   'x-envoy': ['x-envoy-upstream-rq-timeout-ms', 'ms'],
+  'x-envoy-expected-rq-timeout-ms': ['x-envoy-expected-rq-timeout-ms', 'ms'],
   'x-server-timeout': ['x-server-timeout', 's'],
+  'x-stainless-timeout': ['x-stainless-timeout', 's'],
 }
 
 /** Rounded up, so that a deadline that is nearly over is not sent as none. */
