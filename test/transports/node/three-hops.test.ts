@@ -62,20 +62,27 @@ it('what the last hop does ends because the first caller has gone', async () => 
 })
 
 it('a caller whose time is over before the last hop answers: every hop ends, and the caller is told once', async () => {
-  let ended: (error: unknown) => void = () => {}
-  const last = new Promise<unknown>((resolve) => {
-    ended = resolve
+  const working = new Set<object>()
+  let hasWorked = false
+  let idle: () => void = () => {}
+  const isIdle = new Promise<void>((resolve) => {
+    idle = resolve
   })
   await using servers = await threeHops({
-    work: ({ signal }) =>
+    work: (current) =>
       new Promise((_resolve, reject) => {
-        signal.addEventListener('abort', () => {
-          ended(signal.reason)
-          reject(signal.reason)
+        hasWorked = true
+        working.add(current)
+        current.onGone(() => {
+          working.delete(current)
+          reject(current.signal.reason)
+          idle()
         })
       }),
   })
-  const error = await servers.work({}, { timeoutMs: 400 }).catch((each: unknown) => each as CallError)
+  const error = await servers.work({}, { timeoutMs: 600 }).catch((each: unknown) => each as CallError)
   expect(error).toMatchObject({ code: 'deadline_exceeded' })
-  expect(await last).toMatchObject({ name: 'AbortError' })
+  // On a machine that is busy, the time may be over before the last hop begins.
+  if (hasWorked) await isIdle
+  expect(working.size).toBe(0)
 })
