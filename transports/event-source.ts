@@ -20,6 +20,8 @@ export type {
   EventSourceDefaults,
   EventSourceErrorEvent,
   EventSourceInit,
+  EventSourceInput,
+  EventSourceMessage,
   EventSourceOptions,
 } from './event-source/types.ts'
 export type { HttpOptions } from './http/contract.ts'

@@ -1,5 +1,6 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import { defineEvents } from './sse/operation.ts'
+import { SseShare } from './sse/share.ts'
 import { HttpSseTransport } from './sse/transport.ts'
 import type { EventsBuilder, SseTransport, SseTransportOptions } from './sse/types.ts'
 
@@ -56,5 +57,5 @@ export const events: EventsBuilder = (path, map, spec) => defineEvents(path, map
  * const client = createClient({ transports: { sse: sseTransport({ baseUrl: 'https://api.example.com/v1' }) } })
  */
 export function sseTransport(options: SseTransportOptions): SseTransport {
-  return new HttpSseTransport(options)
+  return new HttpSseTransport(options, SseShare)
 }

@@ -1,7 +1,8 @@
-import { type CallError, createClient } from 'polywire'
+import { type CallError, continueWith, createClient, stopWith, type } from 'polywire'
 import { bearerAuth } from 'polywire/auth'
 import { createEventSource, EventSource } from 'polywire/event-source'
-import { restTransport } from 'polywire/rest'
+import { jsonLines, post, restTransport } from 'polywire/rest'
+import { events } from 'polywire/sse'
 import { expectTypeOf, test } from 'vitest'
 
 const client = createClient({ transports: { rest: restTransport({ baseUrl: 'https://api.example.com' }) } })
@@ -44,6 +45,26 @@ test('a credential of a class needs an origin, one of a stream has its URL', () 
   createEventSource(hoisted)
   // @ts-expect-error no such option
   new EventSource('https://a.test', { withCredential: true })
+})
+
+test('another operation continues it where its messages are events', () => {
+  const made = createEventSource(client)
+  const watch = events('/runs/{id}', { delta: type<{ readonly n: number }>() }, { resume: false })
+  const ended = post('/runs/{id}/stop')
+  const source = new made('https://a.test', {
+    method: 'POST',
+    resume: continueWith(watch, ({ first, input, cursor }) => {
+      expectTypeOf(first?.type).toEqualTypeOf<string | undefined>()
+      expectTypeOf(input.url).toEqualTypeOf<string>()
+      expectTypeOf(cursor).toEqualTypeOf<string | undefined>()
+      return { id: 'a' }
+    }),
+    stop: stopWith(ended, ({ last }) => (last ? { id: last.data } : undefined)),
+  })
+  expectTypeOf(source.stop()).toEqualTypeOf<Promise<void>>()
+  const numbers = jsonLines('/runs/{id}', type<number>())
+  // @ts-expect-error a number is no event
+  new made('https://a.test', { resume: continueWith(numbers, () => ({ id: 'a' })) })
 })
 
 test('it can be extended', () => {

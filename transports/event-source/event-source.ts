@@ -1,4 +1,7 @@
+import type { CallOptions } from '../../src/core/call/call-options.ts'
 import type { CallError } from '../../src/core/errors/error.ts'
+import { refusal } from '../../src/core/errors/refusal.ts'
+import type { StoppableStream } from '../../src/core/resume/continuation.ts'
 import { page } from '../shared/base-url.ts'
 import { EventFeed, type FeedOwner, toCallError } from './feed.ts'
 import { checkInit } from './options.ts'
@@ -36,6 +39,9 @@ export abstract class StreamEventSource extends EventTarget {
   #lastEventId: string
   readonly #handlers = new Map<Handled, { handler: Handler; readonly listener: (event: Event) => void }>()
   #leave: (() => void) | undefined
+  #stop: ((options?: CallOptions) => Promise<void>) | undefined
+  /** The server has been told to stop: the end of the stream is no failure. */
+  #isStopping = false
 
   constructor(url: string | { readonly href: string }, init: EventSourceInit, streams: EventSourceStreams) {
     super()
@@ -56,6 +62,7 @@ export abstract class StreamEventSource extends EventTarget {
         stream.close().catch(noop)
         release()
       }
+      this.#stop = (stream as Partial<StoppableStream<unknown>>).stop
       stream.subscribe(feed)
     } catch (cause) {
       // A URL that nothing can be sent to is told like a server that is not there: nobody listens yet.
@@ -102,6 +109,18 @@ export abstract class StreamEventSource extends EventTarget {
     leave?.()
   }
 
+  async stop(options?: CallOptions): Promise<void> {
+    const stop = this.#stop
+    if (!stop) throw refusal('source.stop(): new EventSource() takes stop: stopWith(…), which says how', undefined)
+    this.#isStopping = true
+    try {
+      await stop(options)
+    } catch (error) {
+      this.#isStopping = false
+      throw error
+    }
+  }
+
   #opened(): void {
     if (this.#readyState === 2) return
     this.#readyState = 1
@@ -118,7 +137,7 @@ export abstract class StreamEventSource extends EventTarget {
     if (this.#readyState === 2) return
     if (then === 'back') this.#readyState = 0
     if (then === 'over') this.close()
-    this.dispatchEvent(new ErrorEvent(error))
+    if (then !== 'over' || !this.#isStopping) this.dispatchEvent(new ErrorEvent(error))
   }
 
   #handler(type: Handled): Handler | null {

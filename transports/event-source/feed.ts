@@ -2,8 +2,8 @@ import type { Observer } from '../../src/core/call/call-types.ts'
 import { CallError, isAnyCallError } from '../../src/core/errors/error.ts'
 import type { Gap } from '../../src/core/stream/gap.ts'
 import type { StreamState } from '../../src/core/stream/state.ts'
-import type { HttpHead } from '../http/contract.ts'
 import type { EventReader } from '../sse/operation.ts'
+import type { EventSourceMessage } from './types.ts'
 
 /** What an event source hears of its stream, in order. */
 export interface FeedOwner {
@@ -13,12 +13,12 @@ export interface FeedOwner {
   failed(error: CallError, then: 'back' | 'over' | 'on'): void
 }
 
-/** A connection has opened, or failed with an error behind all that it has brought. */
+/** A connection has opened, or failed, behind all that it has brought. */
 class Mark {
-  readonly error: CallError | undefined
+  readonly isOpen: boolean
 
-  constructor(error?: CallError) {
-    this.error = error
+  constructor(isOpen: boolean) {
+    this.isOpen = isOpen
   }
 }
 
@@ -44,12 +44,12 @@ export class EventFeed implements EventReader, Observer<unknown> {
 
   readonly marks = {
     isExact: true as const,
-    opened: ({ url }: HttpHead): Mark => {
+    opened: (url: string): Mark => {
       this.#origin = URL.canParse(url) ? new URL(url).origin : ''
       this.#isBehind = true
-      return new Mark()
+      return new Mark(true)
     },
-    dropped: (error: CallError): Mark => new Mark(error),
+    dropped: (): Mark => new Mark(false),
   }
 
   read(type: string, data: string): MessageEvent {
@@ -61,12 +61,20 @@ export class EventFeed implements EventReader, Observer<unknown> {
   }
 
   next(message: unknown): void {
-    if (!(message instanceof Mark)) this.#owner.message(message as MessageEvent)
-    else if (!message.error) this.#owner.opened()
+    if (!(message instanceof Mark)) this.#owner.message(this.#eventOf(message as EventSourceMessage))
+    else if (message.isOpen) this.#owner.opened()
     else {
       this.#isBehind = false
       this.#interrupted(this.#reason)
     }
+  }
+
+  /** Another operation, which continues the stream, has messages of its own make. */
+  #eventOf(message: EventSourceMessage): MessageEvent {
+    if (message instanceof MessageEvent) return message
+    const { type, data, id } = message
+    if (id !== undefined) this.#lastEventId = id
+    return this.read(type, typeof data === 'string' ? data : (JSON.stringify(data) ?? ''))
   }
 
   state(state: StreamState, reason?: CallError): void {

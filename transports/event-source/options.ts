@@ -18,7 +18,7 @@ import {
 import { optInRules } from '../../src/core/policies/options.ts'
 import { openingOption } from '../../src/core/resume/options.ts'
 import { retryOption } from '../../src/core/retry/options.ts'
-import { authRule } from '../shared/option-rules.ts'
+import { authRule, isDeclaration, stopRule } from '../shared/option-rules.ts'
 import type { EventSourceDefaults, EventSourceInit, EventSourceOptions } from './types.ts'
 
 const defaultRules: RulesOf<EventSourceDefaults> = {
@@ -29,7 +29,11 @@ const defaultRules: RulesOf<EventSourceDefaults> = {
   opening: openingOption,
   idleTimeoutMs: aboveZero,
   maxEventBytes: aboveZero,
-  resume: /* @__PURE__ */ oneOf(true, false, 'get'),
+  resume: /* @__PURE__ */ takes(
+    "true, false, 'get', or what continueWith() makes",
+    (value) => [true, false, 'get'].includes(value as boolean) || isDeclaration(value),
+  ),
+  stop: stopRule,
   http: /* @__PURE__ */ either(/* @__PURE__ */ oneOf('auto', 'undici', 'fetch'), callable),
   dispatcher: anything,
 }

@@ -2,15 +2,16 @@ import type { Auth } from '../../src/core/call/auth.ts'
 import type { CallOptions } from '../../src/core/call/call-options.ts'
 import type { NoInput, ServerStream, Stream } from '../../src/core/call/call-types.ts'
 import type { FaceHost } from '../../src/core/call/face-host.ts'
-import type { Operation } from '../../src/core/call/operation.ts'
-import { defineServerStream } from '../../src/core/stream/streaming.ts'
+import { defineOperation, type Operation, type OperationInfo } from '../../src/core/call/operation.ts'
+import { receiving } from '../../src/core/stream/streaming.ts'
 import type { RequestParts } from '../http/input.ts'
 import { page } from '../shared/base-url.ts'
-import { pick } from '../shared/option-rules.ts'
+import { declare, isDeclaration, pick } from '../shared/option-rules.ts'
 import { nameOfPath } from '../shared/path-name.ts'
-import type { EventReader, SseBinding } from '../sse/operation.ts'
+import type { SseBinding } from '../sse/operation.ts'
 import { HttpSseTransport } from '../sse/transport.ts'
-import type { EventSourceDefaults, EventSourceInit } from './types.ts'
+import type { EventFeed } from './feed.ts'
+import type { EventSourceDefaults, EventSourceInit, EventSourceInput } from './types.ts'
 
 /** The part of a client that its streams use. */
 export interface Caller {
@@ -58,14 +59,15 @@ export class EventSourceStreams {
    * @returns it, and what lets go of its transport.
    * @throws {CallError} `invalid_argument` where nothing can be sent to the URL.
    */
-  open(url: URL, init: EventSourceInit, reader: EventReader): [stream: Stream<unknown>, release: () => void] {
+  open(url: URL, init: EventSourceInit, reader: EventFeed): [stream: Stream<unknown>, release: () => void] {
     const { client, defaults } = this.#options
     const route = this.#route(url.origin, init)
     const all: EventSourceInit = { ...defaults, ...init }
     const { method = 'GET', body, lastEventId, retry } = all
     const opening = all.opening ?? (retry === undefined ? { maxAttempts: Number.POSITIVE_INFINITY } : undefined)
-    const input: RequestParts = { params: {}, query: {}, headers: undefined, body }
-    const stream = client.call(operationOf(route.via, url, all, reader), input as NoInput, {
+    // The URL is for who continues the stream, or stops it.
+    const input: RequestParts & EventSourceInput = { params: {}, query: {}, headers: undefined, body, url: url.href }
+    const stream = client.call(operationOf(route.via, all), input as NoInput, {
       ...pick(all, ['timeoutMs']),
       opening,
       retry,
@@ -75,25 +77,34 @@ export class EventSourceStreams {
     })
     return [stream, () => this.#release(route)]
 
-    function operationOf(via: string, url: URL, { resume = method === 'GET' }: EventSourceInit, reader: EventReader) {
+    function operationOf(via: string, { resume = method === 'GET' }: EventSourceInit) {
+      const isContinued = isDeclaration(resume)
+      const { marks } = reader
       const binding: SseBinding = {
         method,
         reopenMethod: resume === 'get' ? 'GET' : method,
         template: { hasQuery: url.search !== '', fill: () => url.pathname + url.search },
-        reader,
+        reader: isContinued
+          ? { read: (type, data) => reader.read(type, data), moved: (id) => reader.moved(id) }
+          : reader,
         isRawBody: typeof body === 'string',
       }
-      return defineServerStream<Operation<string, ServerStream<NoInput, unknown>>>({
+      const info: OperationInfo = {
         name: `${method} ${nameOfPath(url.pathname)}`,
         protocol: 'sse',
         via,
+        transportName: 'EventSource',
         kind: 'server_stream',
         origin: url.origin,
         isIdempotent: method === 'GET',
-        isResumable: resume !== false,
+        isResumable: isContinued ? method === 'GET' : resume !== false,
         gaps: 'yield',
         binding,
-      })
+        streaming: receiving,
+        // What is continued tells repeats by its cursors, and is marked by who continues it.
+        ...(isContinued && { marks: { opened: () => marks.opened(url.href), dropped: marks.dropped } }),
+      }
+      return defineOperation<Operation<string, ServerStream<NoInput, unknown>>>(declare(info, all))
     }
   }
 
@@ -104,7 +115,7 @@ export class EventSourceStreams {
     const key = `${origin} ${withCredentials}`
     let route = isOwn ? undefined : this.#shared.get(key)
     if (!route) {
-      route = { via: `event-source ${++count}`, users: 0 }
+      route = { via: `event-source-${++count}`, users: 0 }
       const transport = new HttpSseTransport({
         ...pick({ ...defaults, ...init }, ['http', 'dispatcher', 'idleTimeoutMs', 'maxEventBytes']),
         ...pick(defaults, ['headers']),

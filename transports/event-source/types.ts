@@ -1,9 +1,11 @@
 import type { Auth } from '../../src/core/call/auth.ts'
+import type { CallOptions } from '../../src/core/call/call-options.ts'
 import type { HeadersInit } from '../../src/core/call/header-map.ts'
 import type { Interceptor } from '../../src/core/call/interceptor.ts'
 import type { Telemetry } from '../../src/core/call/telemetry.ts'
 import type { CallError } from '../../src/core/errors/error.ts'
 import type { PolicyOptions } from '../../src/core/policies/options.ts'
+import type { Continuation, Stop } from '../../src/core/resume/continuation.ts'
 import type { OpeningOptions } from '../../src/core/resume/options.ts'
 import type { RetryOptions } from '../../src/core/retry/options.ts'
 import type { Clock } from '../../src/core/time/clock.ts'
@@ -32,6 +34,21 @@ export interface EventSourceErrorEvent {
   readonly message: string
 }
 
+/** What a stream was asked for by, as `continueWith()` and `stopWith()` are told. */
+export interface EventSourceInput {
+  readonly url: string
+  readonly body?: unknown
+}
+
+/** An event, as `continueWith()` and `stopWith()` are told, and as an operation gives it that continues the stream. */
+export interface EventSourceMessage {
+  readonly type: string
+  /** A text; what another operation gives may be anything, and becomes a text as JSON. */
+  readonly data: any
+  readonly id?: string | undefined
+  readonly lastEventId?: string | undefined
+}
+
 /** What may be said of one stream, beyond its URL. */
 export interface EventSourceInit extends Pick<HttpOptions, 'http' | 'dispatcher'> {
   /** Cookies go to other origins, too. @defaultValue false */
@@ -57,11 +74,14 @@ export interface EventSourceInit extends Pick<HttpOptions, 'http' | 'dispatcher'
   /** A larger event ends the stream with `resource_exhausted`; UTF-16 units. @defaultValue 16_777_216 (16 MiB) */
   readonly maxEventBytes?: number | undefined
   /**
-   * Whether a broken stream is opened again: by the same request with `Last-Event-ID`, or by a GET with it (`'get'`).
+   * Whether a broken stream is opened again: by the same request with `Last-Event-ID`, by a GET with it (`'get'`), or by
+   * another operation of the client that the class is made over (`continueWith()`).
    *
    * @defaultValue true for GET, false for POST, which could start again what it has started
    */
-  readonly resume?: boolean | 'get' | undefined
+  readonly resume?: boolean | 'get' | Continuation<string, EventSourceInput, EventSourceMessage> | undefined
+  /** How the server is told that the reader has had enough, by `source.stop()`: made by `stopWith()`, over a client. */
+  readonly stop?: Stop<string, EventSourceInput, EventSourceMessage> | undefined
 }
 
 /** What all streams of one class have in common; what is said of a stream wins. */
@@ -124,8 +144,15 @@ export interface EventSource extends PlatformEventTarget {
   addEventListener(type: string, listener: Listener<PlatformMessageEvent>, options?: ListenerOptions): void
   addEventListener(type: string, listener: Listener<any>, options?: ListenerOptions): void
   removeEventListener(type: string, listener: Listener<any>, options?: ListenerOptions): void
-  /** Ends it: no event is dispatched any more. */
+  /** Ends it: no event is dispatched any more. The server is told nothing. */
   close(): void
+  /**
+   * Tells the server to stop, as `init.stop` says: one call, however often this is called. The stream reads on to the
+   * server's last events, for 5 s at most, and is `CLOSED` then, without an error.
+   *
+   * @throws {CallError} what that call failed with; the stream goes on. `failed_precondition` where `init.stop` is missing.
+   */
+  stop(options?: CallOptions): Promise<void>
 }
 
 /** A class of event streams. */

@@ -244,7 +244,7 @@ class SseExchange implements HttpSink, EventStreamSink, StreamReply, SourceOptio
     this.#state = 'open'
     this.#stream = new EventStream(this, parsers)
     this.#source = new Source(this)
-    if (!isOver && reader.marks) this.#source.push({ message: reader.marks.opened(this.#head) })
+    if (!isOver && reader.marks) this.#source.push({ message: reader.marks.opened(this.#head.url), isFinal: true })
     this.#wantsCuts = hints?.wantsCuts(this.call) === true
     if (this.isWithoutCursor) {
       this.#settings.onOmitted?.()
@@ -308,7 +308,7 @@ class SseExchange implements HttpSink, EventStreamSink, StreamReply, SourceOptio
     const { marks } = this.#settings.reader
     if (failure) {
       const error = this.#error(failure)
-      if (marks) this.#source.push({ message: marks.dropped(error) })
+      if (marks) this.#source.push({ message: marks.dropped(), isFinal: true })
       this.#source.fail(error)
     } else this.#source.finish()
   }

@@ -2,11 +2,10 @@ import type { Call } from '../../src/core/call/call.ts'
 import { defineOperation, type Operation, type OperationInfo } from '../../src/core/call/operation.ts'
 import type { Reply } from '../../src/core/call/reply.ts'
 import { type Schema, validating } from '../../src/core/call/schema.ts'
-import type { CallError } from '../../src/core/errors/error.ts'
 import { either, oneOf, type RulesOf, takes } from '../../src/core/options.ts'
 import { openingOption } from '../../src/core/resume/options.ts'
 import { receiving } from '../../src/core/stream/streaming.ts'
-import type { HttpEngine, HttpHead, HttpRequest } from '../http/contract.ts'
+import type { HttpEngine, HttpRequest } from '../http/contract.ts'
 import { declared } from '../http/declared-resume.ts'
 import { toEvent } from '../http/event-stream/event-stream.ts'
 import { headersOf, inputReader } from '../http/input.ts'
@@ -29,8 +28,9 @@ export interface EventReader {
    */
   readonly marks?: {
     readonly isExact: true
-    opened(head: HttpHead): unknown
-    dropped(error: CallError): unknown
+    /** @param url - behind all redirects. */
+    opened(url: string): unknown
+    dropped(): unknown
   }
 }
 

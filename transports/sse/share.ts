@@ -31,8 +31,8 @@ export interface SseReader {
 
 /** How readers of one event stream come together. */
 export interface SseShareOptions {
-  /** `start`: who is there before the first byte, and so misses none. `live`: who comes later, too. `no`: nobody. */
-  readonly joining: 'start' | 'live' | 'no'
+  /** `start`: who is there before the first byte, and so misses none. `live`: who comes later, too. */
+  readonly joining: 'start' | 'live'
   /** Counts the connections. */
   readonly crowd: Pick<SseHints, 'came' | 'left'>
 }
@@ -79,7 +79,7 @@ export class SseShare {
 
   #find({ key, after }: SseReader, now: number): SharedStream | undefined {
     const { joining } = this.#options
-    if (key === undefined || joining === 'no') return undefined
+    if (key === undefined) return undefined
     return this.#streams.get(key)?.find((each) => each.accepts(after, joining, now))
   }
 

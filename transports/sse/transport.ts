@@ -16,7 +16,7 @@ import { SseHints } from './hints.ts'
 import { SseLife } from './life.ts'
 import type { SseBinding } from './operation.ts'
 import { SseRequests } from './request.ts'
-import { SseShare } from './share.ts'
+import type { SseShare } from './share.ts'
 import type { SseTransport, SseTransportOptions } from './types.ts'
 
 const rules: RulesOf<SseTransportOptions> = {
@@ -40,7 +40,7 @@ export class HttpSseTransport implements SseTransport {
   readonly opening: OpeningOptions | undefined
   readonly linkOptions: () => SseTransportOptions
   readonly #engine: HttpEngine
-  /** Undefined where each call has a connection, and nobody counts them. */
+  /** Undefined where each call has a connection. */
   readonly #share: SseShare | undefined
   readonly #requests: SseRequests
   /** What the streams of all calls have in common. */
@@ -48,7 +48,12 @@ export class HttpSseTransport implements SseTransport {
   /** By the root of a call's scopes: what outlives one connection of its stream. */
   readonly #lives = new WeakMap<Scope, SseLife>()
 
-  constructor(options: SseTransportOptions) {
+  readonly #hints: SseHints
+  /** A browser has few connections. */
+  readonly #isCounted: boolean
+
+  /** @param Share - what shares connections, brought along by who lets them be shared. */
+  constructor(options: SseTransportOptions, Share?: typeof SseShare) {
     const base = readBaseUrl(options?.baseUrl, 'sseTransport')
     checkOptions('sseTransport()', options, rules)
     const { query, queryStyle = {}, cursorQuery, crossOriginHeaders = [], share = 'auto' } = options
@@ -58,7 +63,7 @@ export class HttpSseTransport implements SseTransport {
     this.linkOptions = () => options
     this.opening = options.opening
     const { idleTimeoutMs, maxEventBytes = 1 << 24 } = options
-    const hints = new SseHints(base.origin)
+    const hints = (this.#hints = new SseHints(base.origin))
     this.#settings = {
       idleTimeoutMs,
       maxEventBytes,
@@ -79,14 +84,13 @@ export class HttpSseTransport implements SseTransport {
     this.#engine = selectEngine(options)
     const inPage = page() !== undefined
     const joining = share === 'auto' ? (inPage ? 'start' : 'no') : share ? 'live' : 'no'
-    if (joining !== 'no' || inPage) this.#share = new SseShare(this.#engine, { joining, crowd: hints })
+    if (joining !== 'no' && Share) this.#share = new Share(this.#engine, { joining, crowd: hints })
+    this.#isCounted = inPage && !this.#share
   }
 
   send(call: Call): Promise<Reply> {
     try {
-      const { root } = call.scope
-      const life = this.#lives.get(root) ?? new SseLife()
-      this.#lives.set(root, life)
+      const life = this.#lifeOf(call)
       const cursorWay = this.#requests.cursorWay(call, life.mustOmitCursor)
       const request = this.#requests.make(call, cursorWay)
       const { reader, open } = call.operation.binding as SseBinding
@@ -101,6 +105,19 @@ export class HttpSseTransport implements SseTransport {
     } catch (error) {
       return Promise.reject(error)
     }
+  }
+
+  #lifeOf(call: Call): SseLife {
+    const { root } = call.scope
+    const known = this.#lives.get(root)
+    if (known) return known
+    const life = new SseLife()
+    this.#lives.set(root, life)
+    if (this.#isCounted) {
+      this.#hints.came(call)
+      root.onEnd(() => this.#hints.left())
+    }
+    return life
   }
 
   close(): Promise<void> {

@@ -46,6 +46,12 @@ export interface RouteMachinery {
   attach(services: object): void
 }
 
+/** What stands for the beginning of a connection of a stream, and for its failure, to who reads it. */
+export interface StreamMarks {
+  opened(): unknown
+  dropped(): unknown
+}
+
 /** The run-time half of an operation: everything but its types. */
 export interface OperationInfo {
   /** The template that errors and logs show: `GET /users/{id}`. */
@@ -53,6 +59,8 @@ export interface OperationInfo {
   readonly protocol: string
   /** The key of its transport in `createClient({ transports })`. */
   readonly via: string
+  /** How errors name its transport, where the key says nothing to a reader. @defaultValue the key */
+  readonly transportName?: string
   readonly kind: Kind
   /** Where it is sent, if not every operation of its transport goes to one origin: budgets and waits are kept by it. */
   readonly origin?: string
@@ -89,6 +97,8 @@ export interface OperationInfo {
   readonly streaming?: StreamMachinery
   /** Bounds of what waits to be sent on a duplex. */
   readonly sendQueue?: SendQueueOptions
+  /** Put among the messages where a connection opens and where it breaks, behind all that it has brought. */
+  readonly marks?: StreamMarks
   /** A stream may be opened again after a drop. */
   readonly isResumable?: boolean
   readonly resume?: ResumeSpec

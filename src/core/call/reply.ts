@@ -48,7 +48,7 @@ export interface Item {
   readonly mark?: number | undefined
   /** The message is a {@link Gap}. */
   readonly isGap?: true
-  /** The message is the user's own, and neither validated nor converted. */
+  /** It is no message of the server, and neither validated, converted nor counted. */
   readonly isFinal?: true
 }
 

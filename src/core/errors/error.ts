@@ -35,7 +35,12 @@ export type NotRetried =
 
 /** What an error needs to know of its call: a `Call` fits. */
 export interface ErrorOrigin {
-  readonly operation: { readonly name: string; readonly protocol: string; readonly via: string }
+  readonly operation: {
+    readonly name: string
+    readonly protocol: string
+    readonly via: string
+    readonly transportName?: string
+  }
   readonly attempt?: number
   readonly idempotencyKey?: string | undefined
 }
@@ -122,11 +127,12 @@ export class CallError extends Error {
   declare readonly connection?: object
 
   constructor(failure: Failure, origin?: ErrorOrigin) {
-    const where = origin ? `${origin.operation.name} via ${origin.operation.via}` : 'polywire'
+    const operation = origin?.operation
+    const where = operation ? `${operation.name} via ${operation.transportName ?? operation.via}` : 'polywire'
     super(`[${failure.code}] ${where}: ${failure.message}`)
     this.code = failure.code
-    this.protocol = origin?.operation.protocol ?? ''
-    this.operation = origin?.operation.name ?? ''
+    this.protocol = operation?.protocol ?? ''
+    this.operation = operation?.name ?? ''
     this.phase = failure.phase ?? 'resolve'
     this.sent = failure.sent ?? 'no'
     this.isRetryable = failure.isRetryable === true && failure.isRetryForbidden !== true

@@ -87,7 +87,7 @@ function declared(first: OperationInfo, second: OperationInfo, input: Mapped, op
     isContinued: true,
     resume: (call, next, resume) => new Continuing(call, next, resume, { first, second, input, options }).start(resume),
   }
-  return { ...info, streaming }
+  return { ...info, streaming, others: [...(info.others ?? []), second] }
 }
 
 interface Declared {
@@ -221,6 +221,7 @@ class Continuing implements Reopener {
     const { status, headers, trailers, messages } = reply
     this.#reply = reply
     this.#place.head ??= { status, headers }
+    this.#stream.markOpened()
     messages.tap(this.#reader(plan, received))
     const continuity = () => this.#continuity(reply)
     return { kind: 'stream', messages, status, headers, trailers, continuity, isWhole: this.#place.received === 0 }

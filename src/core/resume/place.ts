@@ -57,7 +57,7 @@ export class StreamPlace {
 
   /** Both, for an item of an attempt whose repeats nobody tells. */
   noted(item: Item): Item {
-    if (!item.isGap) {
+    if (!item.isGap && !item.isFinal) {
       this.admitted(item.message)
       this.arrived(item.message)
     }

@@ -2,6 +2,7 @@ import type { Call } from '../call/call.ts'
 import type { Next } from '../call/interceptor.ts'
 import { toKnownError } from '../call/run-unary.ts'
 import type { CallError } from '../errors/error.ts'
+import type { StreamState } from '../stream/state.ts'
 import { pageLife } from '../time/page-life.ts'
 import { CountingCursors, type Hold, type MakeCursors } from './hold.ts'
 import type { ResumeOptions } from './options.ts'
@@ -53,6 +54,8 @@ const counting: MakeCursors = (call, stream, replayWindow) => new CountingCursor
 export class ReopenedStream extends ResumingStream {
   readonly #call: Call
   readonly #by: Reopener
+  /** The connection that is open, or has broken, is marked as open. */
+  #isMarked = false
 
   constructor(call: Call, options: ResumeOptions, by: Reopener) {
     super(call, by.open, options, pageLife(), by.first)
@@ -72,6 +75,19 @@ export class ReopenedStream extends ResumingStream {
     const { messages } = this.reply
     this.settled({ kind: 'failed', error })
     messages.close(error)
+  }
+
+  /** Puts in what its operation marks a new connection with. */
+  markOpened(): void {
+    const { marks } = this.#call.operation
+    if (marks) this.splice.put(marks.opened())
+    this.#isMarked = marks !== undefined
+  }
+
+  override onWaiting(state: StreamState): void {
+    if (this.#isMarked) this.splice.put(this.#call.operation.marks?.dropped())
+    this.#isMarked = false
+    super.onWaiting(state)
   }
 
   /** The stream is over without an error, once what is queued has been read. */

@@ -78,7 +78,7 @@ function declared(info: OperationInfo, stop: OperationInfo, input: Mapped): Oper
       return stoppableReply(reply, source)
     },
   }
-  return { ...info, streaming: stoppable }
+  return { ...info, streaming: stoppable, others: [...(info.others ?? []), stop] }
 }
 
 function stoppableReply(reply: StreamReply, messages: MessageSource): StreamReply {

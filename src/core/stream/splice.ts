@@ -72,6 +72,12 @@ export class SpliceSource extends ReceiveQueue implements MessageSource {
     this.wake()
   }
 
+  /** Puts in what is no message, behind what earlier attempts have left. */
+  put(message: unknown): void {
+    this.#keep([{ message, isFinal: true }])
+    this.wake()
+  }
+
   /** The stream is over, once what is left has been taken. */
   finish(end: SourceEnd): void {
     const source = this.#current

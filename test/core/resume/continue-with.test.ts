@@ -354,8 +354,8 @@ describe('continueWith', () => {
       body: type<Prompt>(),
       resume: continueWith(elsewhere, () => ({ id: 'x' })),
     })
-    const stream = client.call(lost as never, { input: 'hi' }) as Stream<unknown>
-    await expect(stream.opened).rejects.toMatchObject({ code: 'failed_precondition', sent: 'no' })
+    const call = () => client.call(lost as never, { input: 'hi' }) as Stream<unknown>
+    expect(call).toThrow(expect.objectContaining({ code: 'failed_precondition', sent: 'no' }))
     expect(server.requests).toEqual([])
   })
 })

@@ -316,6 +316,14 @@ describe('what the standard cannot', () => {
     expect(server.requests).toHaveLength(2)
   })
 
+  it('names its transport in plain words', async () => {
+    server.plan({ status: 404 })
+    const source = new EventSource(`${server.origin}/orders/7/events`)
+    closers.push(() => source.close())
+    const { message } = await new Promise<{ message: string }>((resolve) => (source.onerror = resolve))
+    expect(message).toMatch(/^\[not_found\] GET \/orders\/\{n\}\/events via EventSource: /)
+  })
+
   it("goes on by a GET where resume: 'get' says so", async () => {
     server.plan({ chunks: ['id: 1\ndata: a\n\n'], after: 'reset' }, { chunks: ['id: 2\ndata: b\n\n'], after: 'stay' })
     const source = new (jumping().EventSource)(server.origin, { method: 'POST', body: '{}', resume: 'get' })
