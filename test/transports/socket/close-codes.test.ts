@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { HeaderMap } from '../../../src/core/call/header-map.ts'
-import { classifyClose, withCloseCode } from '../../../transports/socket/close-codes.ts'
+import { classifyClose, meaningOfStatus, withCloseCode } from '../../../transports/socket/close-codes.ts'
 import type { SocketEnd } from '../../../transports/socket/driver/driver.ts'
 import { refusalOf } from '../../../transports/socket/driver/ws.ts'
 
@@ -111,5 +111,25 @@ describe('refused upgrades', () => {
   it('wait as long as the server says', () => {
     const verdict = classifyClose(refused(503, { 'retry-after': '7' }))
     expect(verdict).toMatchObject({ minDelayMs: 7000, failure: { retryAfterMs: 7000 } })
+  })
+})
+
+describe('the status in a frame', () => {
+  it.each([
+    [429, { code: 'resource_exhausted', isRetryable: true, isThrottled: true }],
+    [503, { code: 'unavailable', isRetryable: true }],
+    [404, { code: 'not_found' }],
+    [418, { code: 'unknown' }],
+    [500, { code: 'internal' }],
+    [507, { code: 'unavailable', isRetryable: true }],
+  ])('%i', (status, meaning) => {
+    expect(meaningOfStatus(status)).toMatchObject(meaning)
+    expect(meaningOfStatus(status).isRetryable).toBe('isRetryable' in meaning ? true : undefined)
+  })
+
+  it('of a close that says nothing more has no wait and no words of the server', () => {
+    const { failure, minDelayMs } = classifyClose(closed(1001))
+    expect(Object.keys(failure).sort()).toEqual(['code', 'isRetryable', 'message', 'status'])
+    expect(minDelayMs).toBe(0)
   })
 })
