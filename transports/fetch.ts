@@ -15,6 +15,7 @@ export type {
   PlatformFetch,
   PolywireFetch,
 } from './fetch/types.ts'
+export { type DeadlineHeader, type DeadlineWriter, deadlineHeader } from './shared/deadline-header.ts'
 
 /** A client of any transports. */
 interface AnyClient {

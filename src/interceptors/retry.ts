@@ -182,14 +182,16 @@ class Retrying {
     if (!isSafe && !isKeyHonoured) return 'not_idempotent'
     if (operation.isReplayable && !operation.isReplayable(input)) return 'body_not_replayable'
     if (this.#attempt >= maxAttempts) return 'attempts_exhausted'
-    this.#waitMs = this.#wait(error.retryAfterMs ?? 0, failure.isThrottled === true)
+    const { retryAfterMs = 0 } = error
+    const { isThrottled = false } = failure
+    this.#waitMs = this.#wait(retryAfterMs, isThrottled)
     if (!fits(call, this.#waitMs)) return 'wait_exceeds_deadline'
     // A server that has forgotten the key would do it twice.
     if (!isSafe && call.scope.services.clock.now() + this.#waitMs >= keyExpiresAt) return 'key_expired'
-    if ((error.retryAfterMs ?? 0) > maxRetryAfterMs) return 'wait_too_long'
+    if (retryAfterMs > maxRetryAfterMs) return 'wait_too_long'
     if (budget === false) return undefined
     const { limits } = call.scope.services
-    const price = limits.pay(limits.payersOf(call), failure.isThrottled === true, failure.connection, budget)
+    const price = limits.pay(limits.payersOf(call), isThrottled, failure.connection, budget)
     if (price === undefined) return 'budget_exhausted'
     this.#paid += price
     return undefined
@@ -205,13 +207,13 @@ class Retrying {
 
   /** Later calls are held by what a throttled server asked for; by a key in flight, only those with the same key. */
   #hold(error: CallError, failure: Failure): void {
-    const { retryAfterMs, status } = error
+    const { code, retryAfterMs } = error
     const { maxRetryAfterMs = defaultMaxRetryAfterMs, scope } = this.#settings
     if (retryAfterMs === undefined || retryAfterMs > maxRetryAfterMs) return
     const { limits } = this.#call.scope.services
     const [operation, origin, key] = limits.keysOf(this.#call)
     if (isThrottling(error, failure)) limits.hold(scope === 'origin' ? origin : operation, retryAfterMs)
-    else if (status === 409 && error.isRetryable && key !== undefined) limits.hold(key, retryAfterMs)
+    else if (code === 'aborted' && error.isRetryable && key !== undefined) limits.hold(key, retryAfterMs)
   }
 }
 
@@ -227,8 +229,7 @@ function isThrottling({ code, status }: CallError, { isThrottled }: Failure): bo
   if (code !== 'unavailable' && code !== 'resource_exhausted') return false
   // A message that was too large says nothing of others.
   if (code === 'resource_exhausted' && isThrottled === false) return false
-  const isHttpError = status !== undefined && status >= 400 && status < 600
-  return !isHttpError || status === 429 || status === 503
+  return status === 429 || status === 503 || !(status && status >= 400 && status < 600)
 }
 
 /** Added on top of a server's wait, never subtracted: clients told one date must not come back together. */

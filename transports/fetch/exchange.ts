@@ -10,6 +10,7 @@ import type { HttpOptions } from '../http/contract.ts'
 import { toCallError } from '../http/fault.ts'
 import { ReplayBody } from '../http/replay-body.ts'
 import type { OpenRequest, Responder } from '../http/responder.ts'
+import type { DeadlineWriter } from '../shared/deadline-header.ts'
 import { toBodyError } from './errors.ts'
 import type { FetchBinding } from './operation.ts'
 import type { FetchInput } from './request.ts'
@@ -23,8 +24,10 @@ export class FetchTransport implements Transport<'fetch'> {
   readonly protocol = 'fetch'
   readonly auth: Auth = authByOrigin
   readonly #responder: Responder
+  readonly #deadlineWriter: DeadlineWriter | undefined
 
-  constructor(options: Pick<HttpOptions, 'http' | 'dispatcher'>) {
+  constructor(options: Pick<HttpOptions, 'http' | 'dispatcher'>, deadlineWriter: DeadlineWriter | undefined) {
+    this.#deadlineWriter = deadlineWriter
     this.#responder = createResponder(options)
   }
 
@@ -37,9 +40,11 @@ export class FetchTransport implements Transport<'fetch'> {
       call.scope.root.onEnd(() => kept.abort(callIsOver))
       input.kept = undefined
     }
-    const answer = await this.#responder.respond(requestOf(call, input), call.scope, call).catch((error: unknown) => {
-      throw toCallError(error, call)
-    })
+    const answer = await this.#responder
+      .respond(requestOf(call, input, this.#deadlineWriter), call.scope, call)
+      .catch((error: unknown) => {
+        throw toCallError(error, call)
+      })
     // What was not sent of a stream by then is not wanted any more.
     if (body instanceof ReplayBody) answer.finished?.then(() => body.cancel()).catch(() => body.cancel())
     if (answer.status < 400) return toReply(watched(answer, call))
@@ -52,12 +57,16 @@ export class FetchTransport implements Transport<'fetch'> {
   }
 }
 
-function requestOf(call: Call, input: FetchInput): OpenRequest {
+function requestOf(call: Call, input: FetchInput, deadlineWriter: DeadlineWriter | undefined): OpenRequest {
   const { credential } = call
   return {
     method: input.method,
     url: credential?.query ? withQuery(input.url, credential.query) : input.url,
-    headers: withoutRemoved({ ...call.headers, ...credential?.headers }),
+    headers: withoutRemoved({
+      ...call.headers,
+      ...credential?.headers,
+      ...(call.isDeadlineSent && deadlineWriter && Object.fromEntries([deadlineWriter(call.remainingMs)])),
+    }),
     credentialHeaders: credential?.headers && Object.keys(credential.headers),
     body: input.body,
     toBodyError,

@@ -34,7 +34,7 @@ export function makeFace(
   wire: Pick<HttpOptions, 'http' | 'dispatcher'>,
   ownsClient: boolean,
 ): PolywireFetch {
-  host.addFace('fetch', new FetchTransport(wire), handOut())
+  host.addFace('fetch', new FetchTransport(wire, options.deadlineHeader), handOut())
   const face: Face = {
     host,
     operations: new FetchOperations(options, (origin) => host.authOf(origin)),

@@ -3,7 +3,6 @@ import {
   anything,
   callable,
   count,
-  credentialSource,
   either,
   has,
   list,
@@ -11,30 +10,27 @@ import {
   type OptionRules,
   object,
   oneOf,
-  orFalse,
   type RulesOf,
   takes,
   text,
 } from '../../src/core/options.ts'
 import { optInRules } from '../../src/core/policies/options.ts'
 import { retryOption } from '../../src/core/retry/options.ts'
+import { authRule, headerKeyRule } from '../shared/option-rules.ts'
 import type { CreateFetchOptions, FaceOptions, FetchRoute, OriginPolicy } from './types.ts'
-
-/** Keys that stand in the body are not for a fetch: it sends the body as it is. */
-const idempotency = /* @__PURE__ */ oneOf('idempotency-key', 'structured', 'stripe', 'paypal', false)
 
 /** What a route takes. */
 export const routeRules: RulesOf<FetchRoute> = {
   idempotent: /* @__PURE__ */ oneOf(true, false),
-  idempotency,
+  idempotency: headerKeyRule,
   retry: retryOption,
   timeoutMs: notNegative,
 }
 
 /** What an origin takes. */
 export const policyRules: RulesOf<OriginPolicy> = {
-  auth: /* @__PURE__ */ orFalse(credentialSource),
-  idempotency,
+  auth: authRule,
+  idempotency: headerKeyRule,
   routes: /* @__PURE__ */ object("an object such as { 'POST /search': { idempotent: true } }"),
 }
 
@@ -44,6 +40,7 @@ export const faceRules: RulesOf<FaceOptions> = {
   origins: /* @__PURE__ */ object("an object such as { 'https://api.example.com': { auth } }"),
   maxOperations: count,
   replayBytes: notNegative,
+  deadlineHeader: callable,
   idleTimeoutMs: aboveZero,
 }
 

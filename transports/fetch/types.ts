@@ -8,6 +8,7 @@ import type { PolicyOptions } from '../../src/core/policies/options.ts'
 import type { RetryOptions } from '../../src/core/retry/options.ts'
 import type { Clock } from '../../src/core/time/clock.ts'
 import type { HttpOptions } from '../http/contract.ts'
+import type { DeadlineWriter } from '../shared/deadline-header.ts'
 
 /** The type of the platform's `fetch`, where one is known: DOM's, or that of @types/node. */
 export type PlatformFetch = typeof globalThis extends { fetch: infer F } ? F : (input: any, init?: any) => Promise<any>
@@ -67,6 +68,14 @@ export interface FaceOptions {
   readonly replayBytes?: number | undefined
   /** A body that gives no byte for so long, while somebody waits for one, fails; ms. @defaultValue none */
   readonly idleTimeoutMs?: number | undefined
+  /**
+   * Tells servers how long the caller still waits; on a page of another origin it forces a preflight.
+   *
+   * @defaultValue none
+   * @example
+   * createFetch({ deadlineHeader: deadlineHeader('x-envoy') })
+   */
+  readonly deadlineHeader?: DeadlineWriter | undefined
 }
 
 interface ClientPart extends FaceOptions, PolicyOptions, Pick<HttpOptions, 'http' | 'dispatcher'> {

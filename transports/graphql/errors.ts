@@ -1,6 +1,6 @@
 import type { HeaderMap } from '../../src/core/call/header-map.ts'
 import type { Failure, Violation } from '../../src/core/errors/failure.ts'
-import { parseRetryAfter } from '../../src/core/errors/retry-after.ts'
+import { forbidsRetry, parseRateLimitReset, parseRetryAfter } from '../../src/core/errors/retry-after.ts'
 import { hasCode, type Meaning, meaningOf, meaningOfStatus, reasonOf } from './codes.ts'
 import type { PreparedDocument } from './document.ts'
 import { type GraphQLErrorItem, type GraphQLResult, hasData, isRecord } from './response.ts'
@@ -37,7 +37,8 @@ export function graphqlFailure(answer: GraphQLAnswer): Failure | undefined {
   if (policy !== 'none' && (isPartial || !isSignal(meaning))) return undefined
   const reason = reasonOf(error)
   const isUnexecuted = ranNothing(answer, errors)
-  const waitMs = isPartial ? undefined : askedWaitMs(result, headers, wallNow)
+  const resetMs = isThrottled ? parseRateLimitReset(headers, wallNow) : undefined
+  const waitMs = isPartial ? undefined : (askedWaitMs(result, headers, wallNow) ?? resetMs)
   return {
     code,
     message: describe(meaning, isPartial, reason),
@@ -49,7 +50,9 @@ export function graphqlFailure(answer: GraphQLAnswer): Failure | undefined {
     // A mutation that may have run is replayed by nobody, a refreshed credential included; nor is what can never fit.
     isRetryForbidden:
       (document.kind === 'mutation' && code === 'unauthenticated' && !isUnexecuted) ||
-      (isThrottled && isTooCostly(result)),
+      (isThrottled && isTooCostly(result)) ||
+      // A refused credential is no matter of another attempt, but of another credential.
+      (code !== 'unauthenticated' && forbidsRetry(headers)),
     status,
     headers,
     retryAfterMs: waitMs,

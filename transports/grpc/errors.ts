@@ -2,7 +2,7 @@ import type { Call } from '../../src/core/call/call.ts'
 import { HeaderMap } from '../../src/core/call/header-map.ts'
 import type { Code } from '../../src/core/errors/code.ts'
 import type { Failure, Phase } from '../../src/core/errors/failure.ts'
-import { parseRetryAfter } from '../../src/core/errors/retry-after.ts'
+import { forbidsRetry, parseRateLimitReset, parseRetryAfter } from '../../src/core/errors/retry-after.ts'
 import type { HttpFault } from '../http/contract.ts'
 import { faultToFailure } from '../http/fault.ts'
 import { decodeStatusDetails, factsOf, type GrpcDetail } from './details.ts'
@@ -120,6 +120,7 @@ export function httpStatusFailure(httpStatus: number, { headers, wallNow }: Omit
   const [code, advice = 'a proxy answered instead of the server'] = byHttpStatus[httpStatus] ?? ['unknown']
   const wait = askedWait({ headers, wallNow, phase: 'headers' }, undefined)
   const isThrottled = httpStatus === 429
+  const resetMs = isThrottled ? parseRateLimitReset(headers, wallNow) : undefined
   return {
     code,
     message: `HTTP ${httpStatus} without a gRPC status: ${advice}`,
@@ -130,6 +131,7 @@ export function httpStatusFailure(httpStatus: number, { headers, wallNow }: Omit
     isRetryable: code === 'unavailable',
     isThrottled,
     isUnexecuted: isThrottled || (httpStatus === 503 && wait.retryAfterMs !== undefined),
+    ...(resetMs !== undefined && { retryAfterMs: resetMs }),
     ...wait,
     requestId: requestIdOf({ headers }),
   }
@@ -145,7 +147,7 @@ function askedWait(
   if (pushback !== undefined) {
     return /^\d{1,10}$/.test(pushback) ? { retryAfterMs: Number(pushback) } : { isRetryForbidden: true }
   }
-  const isForbidden = lastValue(headers, 'x-should-retry') === 'false'
+  const isForbidden = forbidsRetry(headers) || (trailers !== undefined && forbidsRetry(trailers))
   const retryAfterMs =
     retryInfoMs ?? parseRetryAfter(headers, wallNow) ?? (trailers && parseRetryAfter(trailers, wallNow))
   return {

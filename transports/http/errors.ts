@@ -1,6 +1,6 @@
 import type { HeaderMap } from '../../src/core/call/header-map.ts'
 import type { Failure } from '../../src/core/errors/failure.ts'
-import { hasRetryAfter, parseHttpDate, parseRetryAfter } from '../../src/core/errors/retry-after.ts'
+import { forbidsRetry, parseRateLimitReset, parseRetryAfter } from '../../src/core/errors/retry-after.ts'
 import { type StatusRow, statusRow } from '../shared/http-status.ts'
 import type { HttpFault, HttpHead } from './contract.ts'
 import type { ErrorEnvelope } from './envelope.ts'
@@ -57,9 +57,8 @@ export function httpFailure(response: HttpErrorResponse, wallNow: number, envelo
     isRetryable: row.isRetryable === true,
     isThrottled: row.isThrottled === true,
     isUnexecuted: row.isUnexecuted === true,
-    isRetryForbidden: headers.last('x-should-retry') === 'false' || headers.last('stripe-should-retry') === 'false',
-    retryAfterMs:
-      retryAfterMs ?? (row.isThrottled && !hasRetryAfter(headers) ? rateLimitResetMs(headers, wallNow) : undefined),
+    isRetryForbidden: forbidsRetry(headers),
+    retryAfterMs: retryAfterMs ?? (row.isThrottled ? parseRateLimitReset(headers, wallNow) : undefined),
     requestId: envelope.requestId ?? requestIdOf(headers),
     reason,
     headers,
@@ -82,7 +81,7 @@ function refine(
   }
   if (status === 409) {
     if (isKeyed && (isAskedToWait || keyInUse.test(reason)))
-      return { code: 'aborted', hint: 'the first request with this idempotency key still runs', isRetryable: true }
+      return { code: 'aborted', hint: 'the first request with this key still runs', isRetryable: true }
     return exists.test(reason) ? { code: 'already_exists', hint: 'it exists already' } : row
   }
   if (status === 404 && essence === 'text/html') return { ...row, hint: 'an HTML page: check path and baseUrl' }
@@ -103,19 +102,6 @@ function isLimitReached(headers: HeaderMap): boolean {
     headers.last('ratelimit-remaining') === '0' ||
     /(?:^|[,;\s])(?:remaining=0|r=0)(?:[,;\s]|$)/.test(headers.get('ratelimit') ?? '')
   )
-}
-
-/** The wait in the rate-limit headers of a throttled answer: epoch seconds or ms where the number is that large, else seconds. */
-function rateLimitResetMs(headers: HeaderMap, wallNow: number): number | undefined {
-  const value =
-    headers.last('ratelimit-reset') ??
-    headers.last('x-ratelimit-reset') ??
-    /(?:^|[,;\s])(?:reset|t)=(\d+)/.exec(headers.get('ratelimit') ?? '')?.[1]
-  if (!value || !/^\d+(?:\.\d+)?$/.test(value)) return undefined
-  const reset = Number(value)
-  if (reset <= 1e9) return reset * 1000
-  const serverNow = parseHttpDate(headers.last('date')?.trim() ?? '', wallNow) ?? wallNow
-  return Math.max(0, (reset > 1e12 ? reset : reset * 1000) - serverNow)
 }
 
 /** RFC 6750 and 9470: `WWW-Authenticate: Bearer error="invalid_token"`. */

@@ -23,9 +23,19 @@ export type DeadlineWriter = (remainingMs: number) => readonly [name: string, va
 /** Connect allows ten digits; nothing waits longer than 115 days. */
 const maxMs = 9_999_999_999
 
-/** @throws {CallError} `invalid_argument` where the profile is unknown. */
+/** The writer of what a transport takes as its `deadlineHeader`. */
 export function deadlineWriter(profile: DeadlineHeader | undefined): DeadlineWriter | undefined {
-  if (profile === undefined) return undefined
+  return profile === undefined ? undefined : deadlineHeader(profile)
+}
+
+/**
+ * How a face writes what is left of a deadline: where nobody needs it, nobody pays for its profiles.
+ *
+ * @throws {CallError} `invalid_argument` where the profile is unknown.
+ * @example
+ * const fetch = createFetch({ origin: 'https://api.example.com', deadlineHeader: deadlineHeader('grpc-timeout') })
+ */
+export function deadlineHeader(profile: DeadlineHeader): DeadlineWriter {
   if (profile === 'grpc-timeout') return (remainingMs) => [profile, grpcTimeout(remainingMs) ?? '']
   const [name, unit] = typeof profile === 'string' ? (profiles[profile] ?? []) : [profile.name, profile.unit]
   if (typeof name !== 'string' || !/^[!#$%&'*+\-.^_`|~\w]+$/.test(name) || (unit !== 'ms' && unit !== 's'))

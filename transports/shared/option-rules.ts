@@ -6,6 +6,9 @@ import { retryOption } from '../../src/core/retry/options.ts'
 /** What makes a credential, or `false` for none. */
 export const authRule = /* @__PURE__ */ orFalse(credentialSource)
 
+/** Profiles whose key stands among the headers: elsewhere the body is sent as it is. */
+export const headerKeyRule = /* @__PURE__ */ oneOf('idempotency-key', 'structured', 'stripe', 'paypal', false)
+
 /** The name of a profile, or `false` for no keys. */
 export const idempotencyRule = /* @__PURE__ */ oneOf(false, .../* @__PURE__ */ Object.keys(idempotencyProfiles))
 

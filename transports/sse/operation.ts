@@ -11,7 +11,16 @@ import { toEvent } from '../http/event-stream/event-stream.ts'
 import { headersOf, inputReader } from '../http/input.ts'
 import { PathTemplate, type UrlTemplate } from '../http/path.ts'
 import { type AnySpec, checkSpec, inputRules } from '../http/spec.ts'
-import { declare, isDeclaration, isSchema, pick, resumeRule, schemaWords, stopRule } from '../shared/option-rules.ts'
+import {
+  declare,
+  headerKeyRule,
+  isDeclaration,
+  isSchema,
+  pick,
+  resumeRule,
+  schemaWords,
+  stopRule,
+} from '../shared/option-rules.ts'
 import type { EventsSpec } from './types.ts'
 
 /** What the events of one stream mean. */
@@ -73,7 +82,7 @@ export function defineEvents<O extends Operation<any, any>>(path: string, map: S
     ...(typeof resume === 'object' && resume.apply ? { ...declared(resume, encodeInput) } : { encodeInput }),
     ...(schemas.size > 0 && { decodeOutput: decoderOf(schemas) }),
     streaming: receiving,
-    ...pick(spec, ['cursors', 'gaps', 'retry', 'opening', 'auth', 'validate']),
+    ...pick(spec, ['cursors', 'gaps', 'idempotency', 'retry', 'opening', 'auth', 'validate']),
   }
   return defineOperation<O>(declare(info, spec))
 }
@@ -131,6 +140,7 @@ function leniently(read: Read, type: string, data: string, id: string | undefine
 const rules: RulesOf<EventsSpec> = {
   ...inputRules,
   method: /* @__PURE__ */ oneOf('GET', 'POST'),
+  idempotency: headerKeyRule,
   data: /* @__PURE__ */ oneOf('json', 'text'),
   undeclared: /* @__PURE__ */ oneOf('skip', 'yield'),
   until: /* @__PURE__ */ takes('the name of an event, or a function of one', (value) =>

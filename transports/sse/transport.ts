@@ -11,6 +11,7 @@ import { EventParsers } from '../http/event-stream/event-stream.ts'
 import { queryStyleRule, requestRules } from '../http/option-rules.ts'
 import { page, readBaseUrl } from '../shared/base-url.ts'
 import { deadlineWriter } from '../shared/deadline-header.ts'
+import { headerKeyRule } from '../shared/option-rules.ts'
 import { openEventStream, type SseSettings } from './exchange.ts'
 import { SseHints } from './hints.ts'
 import { SseLife } from './life.ts'
@@ -26,6 +27,7 @@ const rules: RulesOf<SseTransportOptions> = {
   queryStyle: queryStyleRule,
   origins: list,
   cursorQuery: text,
+  idempotency: headerKeyRule,
   idleTimeoutMs: aboveZero,
   maxEventBytes: aboveZero,
   share: /* @__PURE__ */ oneOf('auto', true, false),
@@ -37,6 +39,7 @@ export class HttpSseTransport implements SseTransport {
   readonly protocol = 'sse'
   readonly origin: string
   readonly auth: Auth | false | undefined
+  readonly idempotency: SseTransportOptions['idempotency']
   readonly opening: OpeningOptions | undefined
   readonly linkOptions: () => SseTransportOptions
   readonly #engine: HttpEngine
@@ -60,6 +63,7 @@ export class HttpSseTransport implements SseTransport {
     const origin = { operation: { name: 'sseTransport()', protocol: 'sse', via: 'sse' } }
     this.origin = base.origin
     this.auth = options.auth
+    this.idempotency = options.idempotency
     this.linkOptions = () => options
     this.opening = options.opening
     const { idleTimeoutMs, maxEventBytes = 1 << 24 } = options

@@ -1,6 +1,7 @@
 import type { Auth } from '../../src/core/call/auth.ts'
 import type { ServerStream } from '../../src/core/call/call-types.ts'
 import type { HeadersInit } from '../../src/core/call/header-map.ts'
+import type { IdempotencyOption } from '../../src/core/call/idempotency.ts'
 import type { Operation, ResumeSpec } from '../../src/core/call/operation.ts'
 import type { Schema } from '../../src/core/call/schema.ts'
 import type { Transport } from '../../src/core/call/transport.ts'
@@ -21,6 +22,9 @@ import type { ServerEvent } from '../http/event-stream/event-stream.ts'
 import type { InputCheck, RestIn, ViaOf } from '../http/input-types.ts'
 import type { QueryStyle } from '../http/query.ts'
 import type { DeadlineHeader } from '../shared/deadline-header.ts'
+
+/** Profiles whose keys stand among the headers. */
+export type HeaderIdempotency = Exclude<IdempotencyOption, 'aws' | 'google'>
 
 /** Where event streams come from and how to talk to their server. */
 export interface SseTransportOptions extends HttpOptions {
@@ -52,6 +56,11 @@ export interface SseTransportOptions extends HttpOptions {
   readonly idleTimeoutMs?: number | undefined
   /** A larger event fails its stream with `resource_exhausted`; UTF-16 units, each one to three bytes of UTF-8. @defaultValue 16_777_216 (16 MiB) */
   readonly maxEventBytes?: number | undefined
+  /**
+   * How its servers take idempotency keys of streams that a POST opens: naming a profile says that they honour them. Keys
+   * stand among the headers. @defaultValue none is known to be honoured
+   */
+  readonly idempotency?: HeaderIdempotency | undefined
   /** Tells the server how long the caller still waits, where an absolute deadline bounds the stream. @defaultValue none */
   readonly deadlineHeader?: DeadlineHeader | undefined
   /**
@@ -119,6 +128,8 @@ export interface EventsSpec {
   readonly gaps?: 'fail' | 'yield'
   /** Opening it twice does what opening it once does. @defaultValue by method: GET */
   readonly idempotent?: boolean
+  /** How the server takes idempotency keys of this stream, among its headers. @defaultValue the transport's */
+  readonly idempotency?: HeaderIdempotency
   /** Overrides the client's for the first opening, or switches retries off. @defaultValue the client's */
   readonly retry?: RetryOptions | false
   /** How it is opened for the first time, instead of `retry`. @defaultValue the transport's */

@@ -135,7 +135,9 @@ export class CallError extends Error {
     this.operation = operation?.name ?? ''
     this.phase = failure.phase ?? 'resolve'
     this.sent = failure.sent ?? 'no'
-    this.isRetryable = failure.isRetryable === true && failure.isRetryForbidden !== true
+    // The first request with this key still runs, which passes by itself: 409 with Retry-After, ABORTED with a pushback.
+    const isKeyInFlight = failure.code === 'aborted' && failure.retryAfterMs !== undefined && origin?.idempotencyKey
+    this.isRetryable = !failure.isRetryForbidden && Boolean(failure.isRetryable || isKeyInFlight)
     this.attempt = origin?.attempt ?? 0
     for (const key of optional) if (failure[key] !== undefined) Object.assign(this, { [key]: failure[key] })
     for (const key of hidden) {

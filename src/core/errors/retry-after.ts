@@ -21,19 +21,37 @@ export function parseRetryAfter(headers: HeaderMap, wallNow: number): number | u
     const ms = toDecimal(headers.last(name))
     if (ms !== undefined) return ms
   }
-  const value = headers.last('retry-after')?.trim()
-  if (value === undefined) return undefined
+  const value = headers.last('retry-after')?.trim() ?? ''
   const seconds = toDecimal(value)
-  if (seconds !== undefined) return seconds * 1000
-  const at = parseHttpDate(value, wallNow)
-  if (at === undefined) return undefined
-  const serverNow = parseHttpDate(headers.last('date')?.trim() ?? '', wallNow) ?? wallNow
-  return Math.max(0, at - serverNow)
+  return seconds === undefined ? untilServers(parseHttpDate(value, wallNow), headers, wallNow) : seconds * 1000
 }
 
-/** Whether a response says a wait at all, in a known form or not: then its RateLimit headers say nothing more. */
-export function hasRetryAfter(headers: HeaderMap): boolean {
-  return [...inMs, 'retry-after'].some((name) => headers.has(name))
+/** A moment by the server's own clock, as a wait. */
+function untilServers(at: number | undefined, headers: HeaderMap, wallNow: number): number | undefined {
+  return at && Math.max(0, at - (parseHttpDate(headers.last('date')?.trim() ?? '', wallNow) ?? wallNow))
+}
+
+/**
+ * The wait that a throttled answer asks for where it says no Retry-After: the reset of its RateLimit headers, in seconds,
+ * or as epoch seconds or ms where the number is that large.
+ *
+ * @param wallNow - ms since 1970, used for an epoch where the response carries no `Date`.
+ */
+export function parseRateLimitReset(headers: HeaderMap, wallNow: number): number | undefined {
+  // A Retry-After, known form or not, is the last word.
+  if ([...inMs, 'retry-after'].some((name) => headers.has(name))) return undefined
+  const value =
+    headers.last('ratelimit-reset') ??
+    headers.last('x-ratelimit-reset') ??
+    /(?:^|[,;\s])(?:reset|t)=(\d+)/.exec(headers.get('ratelimit') ?? '')?.[1]
+  const reset = toDecimal(value)
+  if (reset === undefined || reset <= 1e9) return reset && reset * 1000
+  return untilServers(reset > 1e12 ? reset : reset * 1000, headers, wallNow)
+}
+
+/** Whether a server says that a call is not to be sent again, whatever its status means. */
+export function forbidsRetry(headers: HeaderMap): boolean {
+  return ['x', 'stripe'].some((who) => headers.last(`${who}-should-retry`) === 'false')
 }
 
 /** Milliseconds since 1970 of an HTTP date in any of the three forms of RFC 9110 §5.6.7. */

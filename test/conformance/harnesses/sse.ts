@@ -38,8 +38,13 @@ export const sse: Harness = {
   has: ['write', 'feed', 'live'],
   isStreamOnly: true,
   start: startSsePeer,
-  transport: (origin) =>
-    sseTransport({ baseUrl: origin, maxEventBytes: maxAnswerBytes, deadlineHeader: 'grpc-timeout' }),
+  transport: (origin, options) =>
+    sseTransport({
+      ...(options as object),
+      baseUrl: origin,
+      maxEventBytes: maxAnswerBytes,
+      deadlineHeader: 'grpc-timeout',
+    }),
   api: (client: Client<any>) => ({
     read: (text: string, options?: CallOptions) => first(client.call(read, { text }, options)),
     write: (text: string, options?: CallOptions) => first(client.call(write, { text }, options)),

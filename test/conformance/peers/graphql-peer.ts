@@ -54,6 +54,7 @@ export async function startGraphQLPeer(): Promise<HttpGate> {
 }
 
 async function refuse(deed: Deed, gate: HttpGate, request: IncomingMessage): Promise<void> {
+  if (deed.do === 'throttle') throw coded('RATE_LIMITED', { retryAfter: deed.waitMs / 1000 })
   if (deed.do !== 'refuse' && deed.do !== 'busy') return
   const as = deed.do === 'busy' ? 'HTTP 503' : deed.as
   if (!as.startsWith('HTTP ')) throw coded(as === '401' ? 'UNAUTHENTICATED' : as)
@@ -63,8 +64,8 @@ async function refuse(deed: Deed, gate: HttpGate, request: IncomingMessage): Pro
   await new Promise(() => {})
 }
 
-function coded(code: string): GraphQLError {
-  return new GraphQLError(serverText, { extensions: { code } })
+function coded(code: string, more: object = {}): GraphQLError {
+  return new GraphQLError(serverText, { extensions: { code, ...more } })
 }
 
 function subscribe(gate: HttpGate, after = 0, { socket, token }: Context): AsyncIterable<number> {

@@ -20,6 +20,7 @@ export async function startGrpcWebPeer(): Promise<HttpGate> {
   const gate = new HttpGate({
     contentType: 'application/grpc-web+proto',
     encode: (name) => answer(toBinary(ItemSchema, create(ItemSchema, { name }))),
+    isInFlightByStatus: false,
     garbage: answer(Uint8Array.of(0xff, 0xff)),
   })
   const listener = connectNodeAdapter({
@@ -53,6 +54,10 @@ function routes(router: ConnectRouter, gate: HttpGate): void {
 }
 
 async function refuse(deed: Deed, gate: HttpGate, request: IncomingMessage): Promise<void> {
+  if (deed.do === 'keyInFlight')
+    throw new ConnectError(serverText, Code.Aborted, { 'grpc-retry-pushback-ms': String(deed.waitMs) })
+  if (deed.do === 'throttle')
+    throw new ConnectError(serverText, Code.ResourceExhausted, { 'grpc-retry-pushback-ms': String(deed.waitMs) })
   if (deed.do === 'busy') {
     const pushback = { 'grpc-retry-pushback-ms': String(deed.retryAfterS * 1000) }
     throw new ConnectError(serverText, Code.Unavailable, pushback)

@@ -21,6 +21,8 @@ export async function startRestPeer(): Promise<HttpGate> {
       const { text } = request.body ?? request.query
       const deed = await gate.meet(request.raw, text)
       if (deed.do === 'flood') return { text: 'x'.repeat(maxAnswerBytes) }
+      if (deed.do === 'throttle')
+        return reply.code(429).header('retry-after-ms', deed.waitMs).send({ message: serverText })
       if (deed.do === 'busy')
         return reply.code(503).header('retry-after', deed.retryAfterS).send({ message: serverText })
       if (deed.do !== 'refuse') return { text }

@@ -24,6 +24,8 @@ async function answer(gate: HttpGate, request: IncomingMessage, response: Server
   const cursor = request.headers['last-event-id']?.toString()
   const deed = await gate.meet(request, text, cursor)
   if (deed.do === 'refuse' || deed.do === 'busy') return refuse(deed, response)
+  if (deed.do === 'throttle')
+    return void response.writeHead(429, { 'retry-after-ms': String(deed.waitMs) }).end(serverText)
   response.writeHead(200, head)
   if (deed.do === 'flood') response.write(event('echo', { text: 'x'.repeat(maxAnswerBytes) }))
   else if (url.pathname === '/echo') response.write(event('echo', { text }))

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { type WebSocket, WebSocketServer } from 'ws'
 import { type Deed, feedLength, maxAnswerBytes, serverText } from '../support/harness.ts'
-import { HttpGate, tokenOf } from '../support/http-gate.ts'
+import { answerBody, HttpGate, tokenOf } from '../support/http-gate.ts'
 
 /** A frame of the plain JSON protocol; see docs/protocol.md. */
 interface Frame {
@@ -25,9 +25,27 @@ export async function startWebSocketPeer(): Promise<HttpGate> {
       socket.end('HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\nconnection: close\r\n\r\n')
       return
     }
+    const answer = gate.takeAnswer({ token: tokenOf(request), text: '' })
+    if (answer) {
+      socket.end(refusalOf(answer.status, answer.headers))
+      return
+    }
     sockets.handleUpgrade(request, socket, head, (opened) => new Session(gate, opened, request))
   })
   return gate.listen((_request, response) => void response.writeHead(426).end())
+}
+
+function refusalOf(status: number, headers: Readonly<Record<string, string>> = {}): string {
+  const body = answerBody(status)
+  const lines = Object.entries({ ...headers, 'content-length': body.length, connection: 'close' })
+  const head = lines.map(([name, value]) => `${name}: ${value}\r\n`).join('')
+  return `HTTP/1.1 ${status} Refused\r\n${head}\r\n${body}`
+}
+
+/** What a frame says of the wait that stands in a header. */
+function waitOf({ headers = {} }: Deed & { do: 'answer' }): object {
+  const seconds = headers['retry-after']
+  return seconds === undefined ? {} : { retryAfterMs: Number(seconds) * 1000 }
 }
 
 /** One connection. */
@@ -101,13 +119,16 @@ class Session {
     if (this.#gate.refusesToken(this.#token)) this.#send(this.#error(frame, 'unauthenticated'))
     else if (deed.do === 'busy')
       this.#send(this.#error(frame, 'unavailable', { retryAfterMs: deed.retryAfterS * 1000 }))
+    else if (deed.do === 'throttle') this.#send(this.#error(frame, 'resource_exhausted', { retryAfterMs: deed.waitMs }))
+    else if (deed.do === 'keyInFlight') this.#send(this.#error(frame, 'aborted', { retryAfterMs: deed.waitMs }))
+    else if (deed.do === 'answer') this.#send(this.#error(frame, deed.status, waitOf(deed)))
     else if (deed.do !== 'refuse') return false
     else if (deed.as.startsWith('close ')) this.#socket.close(Number(deed.as.slice(6)), serverText)
     else this.#send(this.#error(frame, deed.as))
     return true
   }
 
-  #error({ ref, channel }: Frame, code: string, more: object = {}): object {
+  #error({ ref, channel }: Frame, code: string | number, more: object = {}): object {
     return { type: 'error', channel, ref, data: { code, message: serverText, ...more } }
   }
 

@@ -1,10 +1,19 @@
-import type { CallOptions, Client, Code, Phase, Sent, Stream, Transport } from 'polywire'
+import type { CallOptions, Client, Code, IdempotencyOption, Phase, Sent, Stream, Transport } from 'polywire'
 
 /** What the server does with one request; the next in the plan is taken for each that arrives, `serve` when it is empty. */
 export type Deed =
   | { readonly do: 'serve' }
   /** Says no in the protocol's own words: a row of {@link Harness.refusals}. */
   | { readonly do: 'refuse'; readonly as: string }
+  /**
+   * An HTTP answer in one piece, such as a gateway or a limiter gives; over sockets it is the answer to the handshake,
+   * where none is open. The location `self` is that of the request.
+   */
+  | { readonly do: 'answer'; readonly status: number; readonly headers?: Readonly<Record<string, string>> }
+  /** Asks for less load in the protocol's own words, where it has some. */
+  | { readonly do: 'throttle'; readonly waitMs: number }
+  /** The first request with this idempotency key still runs: 409 and Retry-After, or the protocol's own words. */
+  | { readonly do: 'keyInFlight'; readonly waitMs: number }
   /** Did not run the call and says when to come back. */
   | { readonly do: 'busy'; readonly retryAfterS: number }
   /** Reads the request and never answers. */
@@ -79,12 +88,18 @@ export interface Api {
   live?(options?: CallOptions): Stream<number>
 }
 
+/** Of a transport in a test. */
+export interface HarnessOptions {
+  readonly idempotency?: IdempotencyOption
+}
+
 /** How one protocol says what the suite talks about. */
 export interface Harness {
   readonly protocol: string
   start(): Promise<Peer>
-  transport(origin: string, options?: { readonly idempotency?: 'idempotency-key' }): Transport
-  api(client: Client<any>): Api
+  transport(origin: string, options?: HarnessOptions): Transport
+  /** @param origin - for faces that take whole URLs. */
+  api(client: Client<any>, origin?: string, options?: HarnessOptions): Api
   /** Which optional members of {@link Api} there are. */
   readonly has: readonly ('write' | 'feed' | 'live')[]
   /** Every class of the mapping table that the protocol can express. */
@@ -107,6 +122,8 @@ export interface Harness {
   readonly cannot?: readonly Deed['do'][]
   /** The scheme of a server that accepts a connection and never speaks: TLS, so that connecting does not end. */
   readonly muteScheme?: 'http' | 'https'
+  /** A face that answers with Responses: its calls reject with the Response itself where that is no success. */
+  readonly isFace?: boolean
   /** The platform's fetch: it keeps idle connections for itself, and does not tell when it has connected. */
   readonly isFetch?: boolean
   /** Credentials travel with every request, so that a refused one is sent again with the new one. @defaultValue true */

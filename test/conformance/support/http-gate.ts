@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
-import type { Deed, Peer, Seen } from './harness.ts'
+import { type Deed, type Peer, type Seen, serverText } from './harness.ts'
 import { Plan } from './plan.ts'
 
 /** What a half, an oversized or a nonsensical answer is made of. */
@@ -10,6 +10,8 @@ export interface Wire {
   readonly encode: (text: string) => string | Uint8Array
   /** An answer that is none. */
   readonly garbage: string | Uint8Array
+  /** A key that is in flight is told by HTTP, and not by the library's own words. @defaultValue true */
+  readonly isInFlightByStatus?: boolean
 }
 
 /** The HTTP half of a peer: listens, counts, and breaks on demand what the real library on top of it would do well. */
@@ -92,6 +94,12 @@ export class HttpGate implements Peer {
     return this.#plan.take(seen)
   }
 
+  /** The next deed, where it is an HTTP answer: for handshakes. */
+  takeAnswer(seen: Omit<Seen, 'deed'>): (Deed & { readonly do: 'answer' }) | undefined {
+    if (this.#plan.next?.do !== 'answer' || this.#plan.refusesToken(seen.token)) return undefined
+    return this.#plan.take(seen) as Deed & { do: 'answer' }
+  }
+
   refusesToken(token: string | undefined): boolean {
     return this.#plan.refusesToken(token)
   }
@@ -108,6 +116,14 @@ export class HttpGate implements Peer {
       response.socket?.resetAndDestroy()
       return true
     }
+    const { isInFlightByStatus = true } = this.#wire
+    if (deed.do === 'answer' || (deed.do === 'keyInFlight' && isInFlightByStatus)) {
+      const { status, headers } = deed.do === 'answer' ? deed : conflict(deed.waitMs)
+      const isToItself = headers?.location === 'self'
+      const place = isToItself ? { location: response.req.url } : {}
+      response.writeHead(status, { 'content-type': 'application/json', ...headers, ...place }).end(answerBody(status))
+      return true
+    }
     if (deed.do === 'garble') {
       response.writeHead(200, { 'content-type': contentType }).end(garbage)
       return true
@@ -120,6 +136,15 @@ export class HttpGate implements Peer {
     if (deed.do === 'cut') setTimeout(() => response.socket?.resetAndDestroy(), 5)
     return true
   }
+}
+
+function conflict(waitMs: number): { readonly status: number; readonly headers: Readonly<Record<string, string>> } {
+  return { status: 409, headers: { 'retry-after': String(waitMs / 1000) } }
+}
+
+/** What stands behind a status that a server or a gateway answers with. */
+export function answerBody(status: number): string {
+  return JSON.stringify({ error: { code: `STATUS_${status}`, message: serverText } })
 }
 
 /** The bearer token of a request. */

@@ -12,6 +12,10 @@ export class Plan {
     this.#deeds.push(...deeds)
   }
 
+  get next(): Deed | undefined {
+    return this.#deeds[0]
+  }
+
   accept(token: string): void {
     this.#token = token
   }

@@ -1,5 +1,14 @@
 import { getEventListeners } from 'node:events'
-import { type Call, type Client, type ClientOptions, createClient, type TelemetryEvent } from 'polywire'
+import {
+  type Call,
+  type CallError,
+  type Client,
+  type ClientOptions,
+  createClient,
+  type IdempotencyOption,
+  isCallError,
+  type TelemetryEvent,
+} from 'polywire'
 import { type VirtualClock, virtualClock } from 'polywire/testing'
 import { expect } from 'vitest'
 import { eventually, playUntil, turns } from './eventually.ts'
@@ -11,6 +20,10 @@ export interface WorldOptions extends Partial<Omit<ClientOptions<never>, 'transp
   readonly origin?: string
   /** The clock jumps over every wait that a policy announces. */
   readonly skipsWaits?: boolean
+  /** Of the transport. */
+  readonly idempotency?: IdempotencyOption
+  /** What the clock's chance gives. @defaultValue always 0.5 */
+  readonly random?: () => number
 }
 
 /** One server, one client with the whole default chain, and a clock that stands still. */
@@ -23,28 +36,34 @@ export class World {
   readonly events: TelemetryEvent[] = []
   /** Every attempt, as it went to the transport. */
   readonly attempts: Call[] = []
+  /** What calls have failed with inside of the client, whatever their face shows. */
+  readonly errors: CallError[] = []
   readonly #signals: AbortSignal[] = []
   readonly #skipsWaits: boolean
 
   constructor(harness: Harness, peer: Peer, options: WorldOptions) {
-    const { origin = peer.origin, skipsWaits = false, ...rest } = options
+    const { origin = peer.origin, skipsWaits = false, idempotency, random, ...rest } = options
+    const own = idempotency === undefined ? {} : { idempotency }
     this.harness = harness
     this.peer = peer
     this.#skipsWaits = skipsWaits
-    this.clock = virtualClock()
+    this.clock = virtualClock(random)
     this.client = createClient({
       ...rest,
-      transports: { [harness.protocol]: harness.transport(origin) },
+      transports: { [harness.protocol]: harness.transport(origin, own) },
       clock: this.clock,
       telemetry: {
         attempt: (call) => {
           this.attempts.push(call)
           return undefined
         },
+        call: () => (error) => {
+          if (isCallError(error)) this.errors.push(error)
+        },
         event: (event) => this.#saw(event),
       },
     })
-    this.api = harness.api(this.client)
+    this.api = harness.api(this.client, origin, own)
   }
 
   /** A controller whose signal must have no listener left in the end. */

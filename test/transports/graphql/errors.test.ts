@@ -274,6 +274,26 @@ describe('the wait', () => {
   })
 })
 
+describe('a server that answers in GraphQL and says more among its headers', () => {
+  const throttled = { errors: [coded('RATE_LIMITED')] }
+
+  it('forbids another attempt by x-should-retry, but not another credential', () => {
+    const headers = { 'x-should-retry': 'false' }
+    for (const body of [throttled, { errors: [coded('SERVICE_UNAVAILABLE')] }])
+      expect(failure(body, { headers })?.isRetryForbidden).toBe(true)
+    expect(failure({ errors: [coded('UNAUTHENTICATED')] }, { headers })?.isRetryForbidden).toBe(false)
+    expect(failure(throttled)?.isRetryForbidden).toBe(false)
+  })
+
+  it('names a wait by the reset of its RateLimit headers, where it is throttled and says no other', () => {
+    const headers = { 'ratelimit-reset': '7' }
+    expect(failure(throttled, { headers })?.retryAfterMs).toBe(7000)
+    expect(failure(throttled, { headers: { ...headers, 'retry-after': 'soon' } })?.retryAfterMs).toBeUndefined()
+    expect(failure({ errors: [coded('RATE_LIMITED', { retryAfter: 2 })] }, { headers })?.retryAfterMs).toBe(2000)
+    expect(failure({ errors: [coded('SERVICE_UNAVAILABLE')] }, { headers })?.retryAfterMs).toBeUndefined()
+  })
+})
+
 describe('what the error carries', () => {
   it('names fields, and keeps the server’s words out of the message', () => {
     const errors = [

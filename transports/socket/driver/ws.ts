@@ -2,7 +2,7 @@ import isomorphicWs from 'isomorphic-ws'
 import { explainFault } from '#platform'
 import { HeaderMap } from '../../../src/core/call/header-map.ts'
 import type { Failure } from '../../../src/core/errors/failure.ts'
-import { parseRetryAfter } from '../../../src/core/errors/retry-after.ts'
+import { forbidsRetry, parseRateLimitReset, parseRetryAfter } from '../../../src/core/errors/retry-after.ts'
 import { systemClock } from '../../../src/core/time/clock.ts'
 import { statusRow } from '../../shared/http-status.ts'
 import type { CloseVerdict } from '../wire-adapter.ts'
@@ -183,7 +183,9 @@ const unseen: readonly number[] = [200, 400, 404, 405, 426]
 /** What a refused upgrade means, where its status is seen: nothing was done. */
 export function refusalOf(status: number, headers: HeaderMap): CloseVerdict {
   const { code, hint, isRetryable, isThrottled } = statusRow(status)
-  const retryAfterMs = parseRetryAfter(headers, systemClock.wallNow())
+  const wallNow = systemClock.wallNow()
+  const resetMs = isThrottled ? parseRateLimitReset(headers, wallNow) : undefined
+  const retryAfterMs = parseRetryAfter(headers, wallNow) ?? resetMs
   const failure: Failure = {
     code: code === 'unknown' ? 'failed_precondition' : code,
     message: `the server answered ${status} instead of a socket: ${unseen.includes(status) ? unseenHint : hint}`,
@@ -192,6 +194,7 @@ export function refusalOf(status: number, headers: HeaderMap): CloseVerdict {
     ...(unseen.includes(status) && { isNoRoute: true }),
     ...(isRetryable && { isRetryable }),
     ...(isThrottled && { isThrottled }),
+    ...(forbidsRetry(headers) && { isRetryForbidden: true }),
     ...(retryAfterMs !== undefined && { retryAfterMs }),
   }
   const action = isRetryable ? 'retry' : status === 401 ? 'refresh-auth' : 'fatal'

@@ -1,0 +1,50 @@
+import { bearerAuth } from 'polywire/auth'
+import { expect } from 'vitest'
+import type { Deed } from '../conformance/support/harness.ts'
+import { failureOf, inWorld } from '../conformance/support/world.ts'
+import type { Row } from './faces.ts'
+
+const throttle: Deed = { do: 'throttle', waitMs: 1000 }
+
+export const deadline: readonly Row[] = [
+  {
+    name: 'the server is told on each attempt how much is left, and that is less each time',
+    run: (harness) =>
+      inWorld(harness, { skipsWaits: true, retry: { maxAttempts: 4 } }, async ({ api, peer, clock }) => {
+        peer.plan(throttle, throttle, throttle)
+        // A stream says so only where the deadline bounds it whole.
+        const bound = harness.isStreamOnly ? { deadline: clock.wallNow() + 10_000 } : { timeoutMs: 10_000 }
+        expect(await api.read('shrinking', bound)).toBe('shrinking')
+        const told = peer.seen.map(({ remainingMs }) => remainingMs ?? Number.NaN)
+        expect(told[0]).toBe(10_000)
+        expect(told).toHaveLength(4)
+        for (let n = 1; n < told.length; n++) {
+          expect(told[n]).toBeLessThanOrEqual((told[n - 1] as number) - 1000)
+          expect(told[n]).toBeGreaterThan(0)
+        }
+      }),
+  },
+  {
+    name: 'one bound covers a hold, a token, the attempts and their waits together',
+    run: (harness) => {
+      let asked = 0
+      const auth = bearerAuth(() => (asked++ < 2 ? 'token' : new Promise<string>(() => {})))
+      return inWorld(harness, { auth }, async (world) => {
+        const { api, peer, clock, attempts } = world
+        peer.plan({ do: 'throttle', waitMs: 1000 }, { do: 'throttle', waitMs: 1000 })
+        await failureOf(api.read('throttled', { retry: { maxAttempts: 1 } }))
+        const begin = clock.now()
+        const call = failureOf(api.read('bounded', { timeoutMs: 5000 }))
+        // Held for 1,500 ms, throttled for as long again; then no token comes.
+        await clock.advance(1500)
+        await world.served(2)
+        await world.announcedWait()
+        await clock.advance(4000)
+        const error = await call
+        expect(error).toMatchObject({ code: 'deadline_exceeded' })
+        expect(error.failures).toHaveLength(1)
+        expect([clock.now() - begin, attempts.length, asked]).toEqual([5500, 2, 3])
+      })
+    },
+  },
+]
