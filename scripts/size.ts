@@ -24,6 +24,8 @@ const programs = {
   'grpc-web': "export { grpcWebTransport, rpc } from 'polywire/grpc-web';",
   webhooks: "export { standardWebhooks, webhook, webhookReceiver } from 'polywire/webhooks';",
   breaker: "export { circuitBreaker } from 'polywire';",
+  bulkhead: "export { bulkhead } from 'polywire';",
+  hedging: "export { hedging } from 'polywire';",
 } as const
 
 const graphqlPeers = ['graphql-request', 'graphql']
@@ -83,6 +85,8 @@ const rows: readonly Row[] = [
     limitKb: 18,
   },
   { name: 'circuit breaker, beside REST', programs: ['breaker'], besideRest: true, barKb: 2, limitKb: 2 },
+  { name: 'bulkhead, beside REST', programs: ['bulkhead'], besideRest: true, barKb: 1.5, limitKb: 1.5 },
+  { name: 'hedging, beside REST', programs: ['hedging'], besideRest: true, barKb: 1.5, limitKb: 1.5 },
   { name: 'fetch face with the whole chain', programs: ['fetch'], alone: true, barKb: 12, limitKb: 19.5 },
   { name: 'core + GraphQL, with libraries', programs: ['graphql'], libraries: graphqlPeers, barKb: 37, limitKb: 41.8 },
   { name: 'core + gRPC-Web, with libraries', programs: ['grpc-web'], libraries: grpcPeers, barKb: 60, limitKb: 69 },

@@ -1,6 +1,8 @@
 export { auth } from './auth.ts'
+export { type BulkheadOptions, bulkhead } from './bulkhead.ts'
 export { type BreakerEvent, type CircuitBreakerOptions, circuitBreaker } from './circuit-breaker.ts'
 export { type DeadlineOptions, deadline } from './deadline.ts'
+export { type HedgingOptions, hedging } from './hedging.ts'
 export { type IdempotencyKeyOptions, idempotencyKey } from './idempotency-key.ts'
 export { type ResumeOptions, resume } from './resume.ts'
 export { retry } from './retry.ts'

@@ -35,6 +35,8 @@ export type TelemetryEvent =
       readonly operation: string | undefined
       readonly openMs: number
     }
+  /** An answer took long, `waitMs`: another attempt is sent beside. */
+  | { readonly type: 'hedge'; readonly call: Call; readonly waitMs: number }
   | { readonly type: 'refresh'; readonly call: Call }
   | { readonly type: 'reconnect'; readonly via: string; readonly waitMs: number; readonly error: unknown }
   | {
