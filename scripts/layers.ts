@@ -17,11 +17,7 @@ export const layers: readonly { readonly files: string; readonly may: readonly s
     may: ['src/core/**', 'src/auth/**', 'transports/shared/peer.ts'],
     why: 'a token source over a library that users install',
   },
-  {
-    files: 'src/auth/**',
-    may: ['src/core/**', 'src/auth/**', 'src/interceptors/auth.ts'],
-    why: 'token sources serve every transport, and bring what asks them',
-  },
+  { files: 'src/auth/**', may: ['src/core/**', 'src/auth/**'], why: 'token sources serve every transport' },
   { files: 'src/webhooks/**', may: ['src/core/**', 'src/webhooks/**'], why: 'the receiving side needs no transport' },
   { files: 'src/index.ts', may: ['src/core/**', 'src/interceptors/*', 'src/*'], why: 'transports are sub-paths' },
   {

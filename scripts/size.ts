@@ -50,14 +50,14 @@ interface Row {
 
 /** Why the bars are what they are: docs/decisions/0005-size-against-the-bar.md. */
 const rows: readonly Row[] = [
-  { name: 'core + REST + default chain', programs: ['rest'], barKb: 20.5, limitKb: 29.8 },
+  { name: 'core + REST + default chain', programs: ['rest'], barKb: 20.5, limitKb: 31 },
   {
     name: 'SSE, beside REST',
     programs: ['sse'],
     besideRest: true,
     libraries: ['eventsource-parser'],
     barKb: 13.5,
-    limitKb: 17.7,
+    limitKb: 17.5,
   },
   {
     name: 'EventSource, beside REST',
@@ -65,7 +65,7 @@ const rows: readonly Row[] = [
     besideRest: true,
     libraries: ['eventsource-parser'],
     barKb: 18,
-    limitKb: 18.8,
+    limitKb: 18.6,
   },
   { name: 'WebSocket, beside REST', programs: ['websocket'], besideRest: true, barKb: 20, limitKb: 25.2 },
   {
@@ -87,9 +87,9 @@ const rows: readonly Row[] = [
   { name: 'circuit breaker, beside REST', programs: ['breaker'], besideRest: true, barKb: 2, limitKb: 2 },
   { name: 'bulkhead, beside REST', programs: ['bulkhead'], besideRest: true, barKb: 1.5, limitKb: 1.5 },
   { name: 'hedging, beside REST', programs: ['hedging'], besideRest: true, barKb: 1.5, limitKb: 1.5 },
-  { name: 'fetch face with the whole chain', programs: ['fetch'], alone: true, barKb: 12, limitKb: 19.5 },
-  { name: 'core + GraphQL, with libraries', programs: ['graphql'], libraries: graphqlPeers, barKb: 37, limitKb: 41.8 },
-  { name: 'core + gRPC-Web, with libraries', programs: ['grpc-web'], libraries: grpcPeers, barKb: 60, limitKb: 69 },
+  { name: 'fetch face with the whole chain', programs: ['fetch'], alone: true, barKb: 12, limitKb: 20.7 },
+  { name: 'core + GraphQL, with libraries', programs: ['graphql'], libraries: graphqlPeers, barKb: 37, limitKb: 42.9 },
+  { name: 'core + gRPC-Web, with libraries', programs: ['grpc-web'], libraries: grpcPeers, barKb: 60, limitKb: 70.3 },
   {
     name: 'OAuth, beside REST',
     programs: ['oauth'],
@@ -104,7 +104,7 @@ const rows: readonly Row[] = [
     programs: ['rest', 'sse', 'websocket', 'graphql', 'grpc-web'],
     libraries: ['eventsource-parser', ...graphqlPeers, ...grpcPeers],
     barKb: 108,
-    limitKb: 125,
+    limitKb: 126,
   },
 ]
 

@@ -2,7 +2,6 @@ import type { Auth, Credential } from '../core/call/auth.ts'
 import { makeCredential } from '../core/call/credential.ts'
 import { isThenable } from '../core/guard.ts'
 import { callable, checkOptions, type RulesOf, text } from '../core/options.ts'
-import { customAuth } from './custom.ts'
 
 /** Where the key goes. */
 export interface ApiKeyAuthOptions {
@@ -41,7 +40,7 @@ export function apiKeyAuth(
       })
     return last
   }
-  return customAuth({
+  return {
     name: 'apiKey',
     ...(query === undefined && { header }),
     ...(options.identity && { identity: options.identity }),
@@ -49,5 +48,5 @@ export function apiKeyAuth(
       const value = typeof key === 'function' ? key() : key
       return isThenable(value) ? Promise.resolve(value).then(toCredential) : toCredential(value)
     },
-  })
+  }
 }

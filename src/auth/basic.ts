@@ -1,6 +1,5 @@
 import type { Auth } from '../core/call/auth.ts'
 import { makeCredential } from '../core/call/credential.ts'
-import { customAuth } from './custom.ts'
 
 /** Who logs in. */
 export interface BasicAuthOptions {
@@ -24,5 +23,5 @@ export function basicAuth({ username, password }: BasicAuthOptions): Auth {
   const bytes = new TextEncoder().encode(`${username}:${password}`)
   const secret = btoa(String.fromCharCode(...bytes))
   const credential = makeCredential({ headers: { authorization: `Basic ${secret}` }, secret })
-  return customAuth({ name: 'basic', credential: () => credential })
+  return { name: 'basic', credential: () => credential }
 }

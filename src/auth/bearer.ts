@@ -2,7 +2,6 @@ import type { Auth } from '../core/call/auth.ts'
 import type { Call } from '../core/call/call.ts'
 import type { Context } from '../core/call/context.ts'
 import { callable, checkOptions, notNegative, type RulesOf, text } from '../core/options.ts'
-import { customAuth } from './custom.ts'
 import { TokenSource } from './token-source.ts'
 
 /** A token with a declared life; it is kept and renewed before it ends. */
@@ -82,7 +81,7 @@ export function bearerAuth(
     )
   checkOptions('bearerAuth()', options, rules)
   const source = new TokenSource(typeof token === 'function' ? token : () => token, options)
-  return customAuth({
+  return {
     name: 'bearer',
     ...(options.identity && { identity: options.identity }),
     credential: (call) => source.get(call),
@@ -90,5 +89,5 @@ export function bearerAuth(
       const newer = await source.renew(rejected, call)
       return newer === rejected ? undefined : newer
     },
-  })
+  }
 }

@@ -46,8 +46,8 @@ export const count = /* @__PURE__ */ takes(
 )
 /** What makes credentials. */
 export const credentialSource = /* @__PURE__ */ takes(
-  'what bearerAuth(), apiKeyAuth(), basicAuth() or customAuth() makes',
-  /* @__PURE__ */ has('interceptor'),
+  'what bearerAuth(), apiKeyAuth() or basicAuth() makes',
+  /* @__PURE__ */ has('credential'),
 )
 /** An array, whatever it holds. */
 export const list = /* @__PURE__ */ takes('an array', Array.isArray)

@@ -1,4 +1,4 @@
-import type { AuthSource, Credential } from '../core/call/auth.ts'
+import type { Auth, Credential } from '../core/call/auth.ts'
 import type { Call } from '../core/call/call.ts'
 import { ownCredential } from '../core/call/credential.ts'
 import type { Interceptor, Next } from '../core/call/interceptor.ts'
@@ -17,7 +17,7 @@ import { isThenable } from '../core/guard.ts'
  * The credential stands on the call, not among its headers: the transport applies it, to its own origin only. A call
  * that brings a header of its own is asked nothing and never replayed; an operation with `auth: false` carries nothing.
  */
-export function auth(source: AuthSource): Interceptor {
+export function auth(source: Auth): Interceptor {
   return trusted(function auth(next) {
     return (call) => {
       const own = ownCredential(call, source.header)
@@ -31,20 +31,14 @@ export function auth(source: AuthSource): Interceptor {
   })
 }
 
-function send(source: AuthSource, call: Call, next: Next, credential: Credential | undefined): Promise<Reply> {
+function send(source: Auth, call: Call, next: Next, credential: Credential | undefined): Promise<Reply> {
   if (!credential) return next(call)
   const reply = next(call.with({ credential }))
   if (!source.refresh) return reply
   return reply.catch((error: unknown) => replay(source, call, next, credential, error))
 }
 
-async function replay(
-  source: AuthSource,
-  call: Call,
-  next: Next,
-  rejected: Credential,
-  error: unknown,
-): Promise<Reply> {
+async function replay(source: Auth, call: Call, next: Next, rejected: Credential, error: unknown): Promise<Reply> {
   if (!isAnyCallError(error) || call.scope.isOver || !isVerdict(error)) throw error
   if (call.operation.isReplayable && !call.operation.isReplayable(call.input)) throw error
   const newer = await renewed(source, call, rejected, error)
@@ -67,7 +61,7 @@ function isVerdict(error: CallError): boolean {
   )
 }
 
-function ask(source: AuthSource, call: Call): ReturnType<AuthSource['credential']> {
+function ask(source: Auth, call: Call): ReturnType<Auth['credential']> {
   const explain = (cause: unknown): never => {
     throw sourceFailure(source, call, cause, { phase: 'resolve', sent: 'no' })
   }
@@ -80,7 +74,7 @@ function ask(source: AuthSource, call: Call): ReturnType<AuthSource['credential'
 }
 
 async function renewed(
-  source: AuthSource,
+  source: Auth,
   call: Call,
   rejected: Credential,
   refusal: CallError,
@@ -98,7 +92,7 @@ async function renewed(
  * An error of this call's own, whoever else waits for the same source: transient where its cause is. The reason that the
  * server of the tokens has given is what the caller has to act on.
  */
-function sourceFailure(source: AuthSource, call: Call, cause: unknown, where: Partial<Failure>): CallError {
+function sourceFailure(source: Auth, call: Call, cause: unknown, where: Partial<Failure>): CallError {
   const told = isAnyCallError(cause) ? cause : undefined
   // Of this call, or of the one that the source has made: the words are the same, since the mend is.
   const wait = told ? told.cause : cause

@@ -1,4 +1,5 @@
 import type { ChainParts, Interceptor } from '../core/call/interceptor.ts'
+import { auth } from './auth.ts'
 import { deadline } from './deadline.ts'
 import { idempotencyKey } from './idempotency-key.ts'
 import { resume } from './resume.ts'
@@ -19,7 +20,7 @@ export function defaultInterceptors(parts: ChainParts): readonly Interceptor[] {
     parts.hedge, //                                           inside retry: two attempts in place of one
     parts.breaker, //                                         inside hedge: counts every attempt
     parts.limiter, //                                         inside breaker: who waits for a place has not failed
-    parts.auth?.interceptor(parts.auth), //                   inside retry: a fresh credential for every attempt
+    parts.auth && auth(parts.auth), //                        inside retry: a fresh credential for every attempt
     telemetry?.attempt && attemptSpan(telemetry), // innermost: sees every send
   ]
   return chain.flat().filter((each) => !!each)

@@ -1,5 +1,5 @@
 import { CallError } from 'polywire'
-import { bearerAuth, customAuth } from 'polywire/auth'
+import { bearerAuth } from 'polywire/auth'
 import { describe, expect, it } from 'vitest'
 import { memoryClient, unaryOperation } from '../support/memory-client.ts'
 
@@ -19,11 +19,11 @@ describe('calls of a token source by the same client', () => {
         return 'fresh'
       },
       {
-        auth: customAuth({
+        auth: {
           name: 'late',
           credential: (call) => auth.credential(call),
           refresh: (rejected, call, error) => auth.refresh?.(rejected, call, error) as never,
-        }),
+        },
       },
     )
     auth = source(made)

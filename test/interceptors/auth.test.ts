@@ -1,5 +1,5 @@
 import { CallError, createClient, type } from 'polywire'
-import { apiKeyAuth, basicAuth, bearerAuth, customAuth } from 'polywire/auth'
+import { apiKeyAuth, basicAuth, bearerAuth } from 'polywire/auth'
 import { mutation, query, subscription } from 'polywire/graphql'
 import { rpc } from 'polywire/grpc-web'
 import { del, get, patch, post, put, restTransport } from 'polywire/rest'
@@ -109,7 +109,7 @@ describe('a source of the user', () => {
     const seen: unknown[] = []
     const credential = () => later({ headers: { authorization: 'mine' } }) as never
     const { client } = memoryClient((call) => seen.push(call.credential?.headers?.authorization), {
-      auth: customAuth({ name: 'mine', credential }),
+      auth: { name: 'mine', credential },
     })
     await client.call(unaryOperation())
     expect(seen).toEqual(['mine'])
@@ -117,7 +117,7 @@ describe('a source of the user', () => {
 
   it('that fails is named, whatever it fails with', async () => {
     for (const credential of [() => Promise.reject(new Error('no')), () => raise('no')]) {
-      const { client } = memoryClient(() => 1, { auth: customAuth({ name: 'mine', credential }) })
+      const { client } = memoryClient(() => 1, { auth: { name: 'mine', credential } })
       await expect(client.call(unaryOperation())).rejects.toMatchObject({
         code: 'unauthenticated',
         sent: 'no',
@@ -156,11 +156,11 @@ describe('a refused credential', () => {
   /** A source that can renew its token, and a server that refuses whatever it gets. */
   function refused(reason: string | undefined) {
     let renewals = 0
-    const auth = customAuth({
+    const auth = {
       name: 'test',
       credential: () => ({ secret: 'old' }),
       refresh: async () => ({ secret: `new ${++renewals}` }),
-    })
+    }
     const seen: unknown[] = []
     const { client } = memoryClient(
       (call) => {

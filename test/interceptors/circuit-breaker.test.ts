@@ -10,7 +10,6 @@ import {
   retry,
   type TelemetryEvent,
 } from 'polywire'
-import { customAuth } from 'polywire/auth'
 import { memoryTransport } from 'polywire/testing'
 import { expect, it } from 'vitest'
 import { memoryClient, streamOperation, unaryOperation } from '../support/memory-client.ts'
@@ -150,7 +149,7 @@ it('the caller who leaves counts nothing; a deadline does where the attempt was 
   await Promise.all(waiting)
   expect(events).toMatchObject([{ state: 'open' }])
 
-  const slow = world({}, { auth: customAuth({ name: 'slow', credential: () => new Promise(() => {}) }) })
+  const slow = world({}, { auth: { name: 'slow', credential: () => new Promise(() => {}) } })
   const waits = [slow.call(), slow.call(), slow.call()]
   await slow.clock.advance(30_000)
   expect(await Promise.all(waits)).toMatchObject(Array(3).fill({ code: 'deadline_exceeded' }))

@@ -12,7 +12,6 @@ import {
   type Stream,
   type TelemetryEvent,
 } from 'polywire'
-import { customAuth } from 'polywire/auth'
 import { afterEach, describe, expect, it } from 'vitest'
 import { ResumingStream } from '../../src/core/resume/resume-stream.ts'
 import { PageLife } from '../../src/core/time/page-life.ts'
@@ -1054,7 +1053,7 @@ describe('with auth and retry inside', () => {
     let asked = 0
     const { clock, server, open } = setup(
       {},
-      { auth: customAuth({ name: 'test', credential: () => ({ headers: { authorization: `${++asked}` } }) }) },
+      { auth: { name: 'test', credential: () => ({ headers: { authorization: `${++asked}` } }) } },
     )
     server.script.push(broken())
     collect(open())

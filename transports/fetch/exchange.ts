@@ -2,7 +2,6 @@ import { createResponder } from '#platform'
 import type { Auth } from '../../src/core/call/auth.ts'
 import type { Call } from '../../src/core/call/call.ts'
 import { withoutRemoved } from '../../src/core/call/header-map.ts'
-import { compose, type Next, trusted } from '../../src/core/call/interceptor.ts'
 import type { OperationInfo } from '../../src/core/call/operation.ts'
 import type { Reply } from '../../src/core/call/reply.ts'
 import type { Transport } from '../../src/core/call/transport.ts'
@@ -93,15 +92,4 @@ const authByOrigin: Auth = {
     return auth && call.headers[auth.header ?? 'authorization'] === undefined ? auth.credential(call) : undefined
   },
   refresh: async (rejected, call, error) => bindingOf(call).auth?.refresh?.(rejected, call, error),
-  interceptor: (source) =>
-    trusted(function auth(next) {
-      const sends = new Map<Auth['interceptor'], Next>()
-      return (call) => {
-        const interceptor = bindingOf(call).auth?.interceptor
-        if (!interceptor) return next(call)
-        const send = sends.get(interceptor) ?? compose([interceptor(source)], next, false)
-        sends.set(interceptor, send)
-        return send(call)
-      }
-    }),
 }

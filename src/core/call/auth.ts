@@ -1,6 +1,5 @@
 import type { CallError } from '../errors/error.ts'
 import type { Call } from './call.ts'
-import type { Reply } from './reply.ts'
 
 /** What proves who calls: made by an {@link Auth}, carried by the call, applied to the wire by the transport. */
 export interface Credential {
@@ -19,8 +18,8 @@ export interface Credential {
   readonly principal?: string
 }
 
-/** What an {@link Auth} of your own is made of; see `customAuth`. */
-export interface AuthSource {
+/** Where credentials come from; see `bearerAuth`, `apiKeyAuth`. One object may serve several transports. */
+export interface Auth {
   /** Names the source in errors and telemetry. */
   readonly name: string
   /** The header that it sets, in lower case: a call that brings this header of its own is left as it is. @defaultValue 'authorization' */
@@ -38,10 +37,4 @@ export interface AuthSource {
    * rejected credential must cause one refresh; a newer credential than the rejected one is given without any.
    */
   refresh?(rejected: Credential, call: Call, error: CallError): Promise<Credential | undefined>
-}
-
-/** Where credentials come from; see `bearerAuth`, `apiKeyAuth`, `customAuth`. One object may serve several transports. */
-export interface Auth extends AuthSource {
-  /** What asks for them in a chain: it comes with the source, so that programs without one do not carry it. */
-  readonly interceptor: (source: AuthSource) => (call: Call, next: (call: Call) => Promise<Reply>) => Promise<Reply>
 }

@@ -1,5 +1,4 @@
 import { type Auth, createClient, type } from 'polywire'
-import { customAuth } from 'polywire/auth'
 import { graphqlTransport, query } from 'polywire/graphql'
 import { grpcWebTransport, rpc } from 'polywire/grpc-web'
 import { channel, websocketTransport } from 'polywire/websocket'
@@ -78,7 +77,7 @@ describe('what was passed', () => {
 })
 
 describe('what the caller changes after the call is not what was passed', () => {
-  const late: Auth = customAuth({ name: 'late', credential: async () => ({ headers: { authorization: 'Bearer x' } }) })
+  const late: Auth = { name: 'late', credential: async () => ({ headers: { authorization: 'Bearer x' } }) }
   const sent: unknown[] = []
   /** Answers nothing of use: only what is sent counts here. */
   const http: FetchLike = async (_url, init) => {

@@ -17,7 +17,6 @@ import {
   type TelemetryEvent,
   type Unary,
 } from 'polywire'
-import { customAuth } from 'polywire/auth'
 import { memoryTransport } from 'polywire/testing'
 import { describe, expect, it } from 'vitest'
 import { manualClock } from '../../support/manual-clock.ts'
@@ -483,12 +482,11 @@ describe('failover of unary calls', () => {
     })
 
     it('with its own credential, as the same person', async () => {
-      const auth = (name: string, who: string): Auth =>
-        customAuth({
-          name,
-          identity: () => who,
-          credential: () => ({ headers: { authorization: name }, secret: name }),
-        })
+      const auth = (name: string, who: string): Auth => ({
+        name,
+        identity: () => who,
+        credential: () => ({ headers: { authorization: name }, secret: name }),
+      })
       const { client, calls } = world({ a: down }, { auths: { a: auth('A', 'ann'), b: auth('B', 'ann') } })
       await client.call(both)
       expect(calls.map(({ credential }) => credential?.secret)).toEqual(['A', 'B'])

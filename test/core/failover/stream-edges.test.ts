@@ -11,7 +11,6 @@ import {
   type ServerStream,
   type TelemetryEvent,
 } from 'polywire'
-import { customAuth } from 'polywire/auth'
 import { afterEach, describe, expect, it } from 'vitest'
 import { manualClock } from '../../support/manual-clock.ts'
 import { broken, ScriptedStreams } from '../../support/scripted-streams.ts'
@@ -252,8 +251,7 @@ describe('failover of streams of one protocol', () => {
   })
 
   it('another person is refused', async () => {
-    const auth = (who: string): Auth =>
-      customAuth({ name: who, identity: () => who, credential: () => ({ secret: who }) })
+    const auth = (who: string): Auth => ({ name: who, identity: () => who, credential: () => ({ secret: who }) })
     const { a, client, clock } = setup({}, { a: auth('ann'), b: auth('bob') })
     a.script.push(gone)
     const seen = collect(client.call(both))

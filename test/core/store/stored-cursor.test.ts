@@ -15,7 +15,6 @@ import {
   storedCursor,
   type TelemetryEvent,
 } from 'polywire'
-import { customAuth } from 'polywire/auth'
 import { afterEach, describe, expect, it } from 'vitest'
 import { manualClock } from '../../support/manual-clock.ts'
 import { broken, ScriptedStreams } from '../../support/scripted-streams.ts'
@@ -341,11 +340,11 @@ describe('the place is given up', () => {
 
 describe('places are kept apart', () => {
   const user = createContextKey<string>('user')
-  const auth = customAuth({
+  const auth = {
     name: 'by context',
     identity: ({ context }: { context: Context }) => context.get(user) ?? '',
     credential: () => ({ headers: {} }),
-  })
+  }
 
   it('by identity, operation, input and key', async () => {
     const { server, client, store } = setup({ auth: auth as never })

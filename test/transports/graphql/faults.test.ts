@@ -1,6 +1,6 @@
 import { inspect } from 'node:util'
 import { type CallError, isCallError, type } from 'polywire'
-import { bearerAuth, customAuth } from 'polywire/auth'
+import { bearerAuth } from 'polywire/auth'
 import { mutation, query } from 'polywire/graphql'
 import { afterEach, beforeEach, describe, expect, it, test } from 'vitest'
 import { failureOf, graphqlClient } from '../../support/graphql-client.ts'
@@ -79,7 +79,7 @@ describe('the request', () => {
 
   it('puts a credential of the query into the URL', async () => {
     answer(reply(200, good))
-    const auth = customAuth({ name: 'key', credential: () => ({ query: { key: 'a b' } }) })
+    const auth = { name: 'key', credential: () => ({ query: { key: 'a b' } }) }
     await using client = graphqlClient(`${url()}?v=1`, { auth })
     await client.call(read)
     expect(Object.fromEntries(server.exchanges[0]?.query ?? [])).toEqual({ v: '1', key: 'a b' })

@@ -5,7 +5,7 @@ import { Code, ConnectError } from '@connectrpc/connect'
 import { createGrpcTransport, createGrpcWebTransport, Http2SessionManager } from '@connectrpc/connect-node'
 import { createGrpcWebTransport as createFetchTransport } from '@connectrpc/connect-web'
 import { createClient } from 'polywire'
-import { bearerAuth, customAuth } from 'polywire/auth'
+import { bearerAuth } from 'polywire/auth'
 import { type ConnectTransportOptions, connectTransport, rpc, service } from 'polywire/grpc-web'
 import { describe, expect, it } from 'vitest'
 import { hasteClock, rejection } from '../../support/grpc-client.ts'
@@ -411,7 +411,7 @@ describe('any Connect transport', () => {
       unary: () => Promise.reject(new Error('sent')),
       stream: () => Promise.reject(new Error('sent')),
     }
-    const auth = customAuth({ name: 'key', credential: () => ({ query: { key: 'k' } }) })
+    const auth = { name: 'key', credential: () => ({ query: { key: 'k' } }) }
     const client = createClient({ auth, transports: { 'grpc-web': connectTransport({ transport }) } })
     expect(await rejection(client.call(rpc(ShopService.method.addItem), {}))).toMatchObject({
       code: 'failed_precondition',

@@ -1,7 +1,7 @@
 import { create } from '@bufbuild/protobuf'
 import { Code, ConnectError } from '@connectrpc/connect'
 import { createClient, isCallError } from 'polywire'
-import { bearerAuth, customAuth } from 'polywire/auth'
+import { bearerAuth } from 'polywire/auth'
 import {
   cursorPages,
   decodeBinaryHeader,
@@ -155,7 +155,7 @@ describe.each(framings)('a unary call framed by %s', (framing) => {
         return {}
       },
     })
-    const auth = customAuth({ name: 'key', credential: () => ({ query: { key: 'a&b' } }) })
+    const auth = { name: 'key', credential: () => ({ query: { key: 'a&b' } }) }
     await using api = shopClient(server.url, { framing, auth })
     await api.shop.getItem()
     expect(seen).toEqual(['?key=a%26b'])

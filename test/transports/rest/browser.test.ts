@@ -1,5 +1,4 @@
 import { type Auth, createClient, type Interceptor, type } from 'polywire'
-import { customAuth } from 'polywire/auth'
 import { get, post, type RestTransportOptions, restTransport } from 'polywire/rest'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { echo, type RestServer, startRestServer } from '../../support/servers/rest-server.ts'
@@ -19,7 +18,7 @@ afterEach(() => {
 const openPage = (url: string) => vi.stubGlobal('location', { href: url, origin: new URL(url).origin })
 
 const tracing: Interceptor = (call, next) => next(call.withHeaders({ traceparent: '00-a-b-01', 'x-added': '1' }))
-const auth: Auth = customAuth({ name: 'test', credential: () => ({ headers: { 'x-api-key': 'k' } }) })
+const auth: Auth = { name: 'test', credential: () => ({ headers: { 'x-api-key': 'k' } }) }
 const save = post('/a', {
   shape: 'nested',
   headers: type<{ 'if-match': string }>(),

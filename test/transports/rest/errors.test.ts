@@ -1,6 +1,5 @@
 import { inspect } from 'node:util'
 import { createClient, isCallError, type Telemetry, type TelemetryEvent, type } from 'polywire'
-import { customAuth } from 'polywire/auth'
 import { byteStream, get, post, type RestTransportOptions, restTransport } from 'polywire/rest'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
@@ -189,10 +188,10 @@ describe('typed errors', () => {
 
 it('nothing that is secret stands in an error that is printed', async () => {
   const canary = 'canary-4711'
-  const auth = customAuth({
+  const auth = {
     name: 'test',
     credential: () => ({ headers: { authorization: `Bearer ${canary}`, 'x-key': canary }, query: { key: canary } }),
-  })
+  }
   const echoing = answer(
     400,
     { error: { code: 'BAD', message: canary, details: [{ field: canary, message: canary }] } },

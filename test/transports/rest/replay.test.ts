@@ -1,6 +1,5 @@
 import { Readable } from 'node:stream'
 import { type Auth, type Credential, createClient, isCallError, type } from 'polywire'
-import { type AuthSource, customAuth } from 'polywire/auth'
 import { get, put, restTransport } from 'polywire/rest'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import {
@@ -73,7 +72,7 @@ const failures: Record<string, { readonly arrange: () => void; readonly code: st
   },
 }
 
-class Refreshing implements AuthSource {
+class Refreshing implements Auth {
   readonly name = 'refreshing'
   refreshes = 0
   credential(): Credential {
@@ -97,7 +96,7 @@ describe.each(['undici', 'fetch'] as const)('by %s', (http) => {
       const auth = new Refreshing()
       const client = createClient({
         transports: { rest: restTransport({ baseUrl: server.url, http }) },
-        auth: customAuth(auth),
+        auth,
         retry: { baseDelayMs: 1 },
       })
       arrange()
@@ -147,10 +146,7 @@ describe.each(['undici', 'fetch'] as const)(
   '%s: what the caller changes after the call is not what was passed',
   (http) => {
     /** Only asked for once the caller has gone on. */
-    const late: Auth = customAuth({
-      name: 'late',
-      credential: async () => ({ headers: { authorization: 'Bearer x' } }),
-    })
+    const late: Auth = { name: 'late', credential: async () => ({ headers: { authorization: 'Bearer x' } }) }
     const passed = () => ({
       params: { name: 'a' },
       query: { tags: ['one'] },

@@ -1,5 +1,4 @@
 import { createClient, isCallError, type } from 'polywire'
-import { customAuth } from 'polywire/auth'
 import { del, get, head, patch, post, put, type RestTransportOptions, restTransport } from 'polywire/rest'
 import * as v from 'valibot'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
@@ -459,10 +458,7 @@ describe('what is put on the wire for others', () => {
   })
 
   it('credentials: headers last, query at the end', async () => {
-    const auth = customAuth({
-      name: 'test',
-      credential: () => ({ headers: { authorization: 'Bearer t' }, query: { key: 'a&b' } }),
-    })
+    const auth = { name: 'test', credential: () => ({ headers: { authorization: 'Bearer t' }, query: { key: 'a&b' } }) }
     const find = get('/a', { query: type<{ q: string }>() })
     const client = connect({ auth, query: { v: 1 } })
     await client.call(find, { q: 'x' }, { headers: { 'x-own': '1' } })
@@ -472,7 +468,7 @@ describe('what is put on the wire for others', () => {
   })
 
   it('a credential that no header may hold is refused, and not shown', async () => {
-    const auth = customAuth({ name: 'test', credential: () => ({ headers: { 'x-key': 'canary\r\nx-evil: 1' } }) })
+    const auth = { name: 'test', credential: () => ({ headers: { 'x-key': 'canary\r\nx-evil: 1' } }) }
     for (const http of ['undici', 'fetch'] as const) {
       const message = await refusedCall(() => connect({ auth, http }).call(get('/a')))
       expect(message).toContain('header')

@@ -9,7 +9,6 @@ import {
   type Schema,
   type,
 } from 'polywire'
-import { customAuth } from 'polywire/auth'
 import {
   type ByteStream,
   byteStream,
@@ -370,13 +369,13 @@ describe('the reply', () => {
 
   it('a credential crosses no origin', async () => {
     await using other = await startRestServer()
-    const auth = customAuth({
+    const auth = {
       name: 'test',
       credential: () => ({
         headers: { 'x-secret': 'canary', authorization: 'Bearer canary' },
         query: { key: 'canary' },
       }),
-    })
+    }
     server.answer(answer(307, undefined, { location: `${other.url}/there` }))
     await connect({ auth }).call(get('/a'))
     expect(JSON.stringify(other.last.headers) + other.last.url).not.toContain('canary')

@@ -7,7 +7,6 @@ import {
   type TelemetryEvent,
   type,
 } from 'polywire'
-import { customAuth } from 'polywire/auth'
 import { type EventsSpec, events, type SseTransportOptions, sseTransport } from 'polywire/sse'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { manualClock } from '../../support/manual-clock.ts'
@@ -285,7 +284,7 @@ describe('the request', () => {
 
   it('has a fresh credential at each opening', async () => {
     let n = 0
-    const auth = customAuth({ name: 'test', credential: () => ({ headers: { authorization: `Bearer ${++n}` } }) })
+    const auth = { name: 'test', credential: () => ({ headers: { authorization: `Bearer ${++n}` } }) }
     await probe([text('data: a\n\n'), text('data: b\n\n')], { client: { auth } })
     expect(server.requests.map(({ headers }) => headers.authorization)).toEqual(['Bearer 1', 'Bearer 2', 'Bearer 3'])
   })
@@ -293,14 +292,14 @@ describe('the request', () => {
   it('is replayed once with a refreshed credential after 401, then fails', async () => {
     let n = 1
     const credentialOf = () => ({ headers: { authorization: `Bearer ${n}` } })
-    const auth = customAuth({
+    const auth = {
       name: 'test',
       credential: credentialOf,
       refresh: async () => {
         n++
         return credentialOf()
       },
-    })
+    }
     const { error, datas } = await probe(
       [text('data: a\n\n'), { status: 401 }, text('data: b\n\n'), { status: 401 }, { status: 401 }],
       { client: { auth } },
@@ -323,10 +322,7 @@ describe('the request', () => {
     server.plan({ status: 307, headers: { location: `${other.origin}/x` } })
     const { stream } = open({
       client: {
-        auth: customAuth({
-          name: 'test',
-          credential: () => ({ headers: { authorization: 'secret', 'x-key': 'secret' } }),
-        }),
+        auth: { name: 'test', credential: () => ({ headers: { authorization: 'secret', 'x-key': 'secret' } }) },
       },
     })
     for await (const _ of stream);

@@ -1,5 +1,4 @@
 import { createClient, createContextKey, type } from 'polywire'
-import { customAuth } from 'polywire/auth'
 import {
   channel,
   classifyClose,
@@ -303,11 +302,11 @@ describe.each([1, 7, 1 << 20])('an adapter for NATS, whose server sends %d chara
     const user = createContextKey('nobody')
     const client = clientOf(url, nats, {
       authIn: 'message',
-      auth: customAuth({
+      auth: {
         name: 'test',
-        identity: ({ context }) => context?.get(user) ?? '',
-        credential: ({ identity }) => ({ secret: `token of ${identity}` }),
-      }),
+        identity: ({ context }: { context?: { get(key: unknown): string } }) => context?.get(user) ?? '',
+        credential: ({ identity }: { identity: string }) => ({ secret: `token of ${identity}` }),
+      },
     })
     const echo = request('svc.echo', { input: type<{ a: number }>(), output: type<{ to: string; echo: unknown }>() })
     const names = ['ann', 'bob', 'cleo']

@@ -1,5 +1,4 @@
 import { createServer } from 'node:net'
-import { customAuth } from 'polywire/auth'
 import { plainJson, type WebSocketClass } from 'polywire/websocket'
 import { afterEach, describe, expect, it } from 'vitest'
 import { WebSocketServer } from 'ws'
@@ -100,7 +99,7 @@ describe('what goes on the wire when the client gives a socket up', () => {
       server: { intercept: ({ type }) => type === 'auth' },
       transport: {
         authIn: 'message',
-        auth: customAuth({ name: 'test', credential: () => ({ secret: 's' }) }),
+        auth: { name: 'test', credential: () => ({ secret: 's' }) },
         adapter: { ...plain, traits: { ...plain.traits, helloTimeoutCode: 4504 } },
       },
       client: { retry: false },

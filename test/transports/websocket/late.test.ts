@@ -1,7 +1,6 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { type } from 'polywire'
-import { customAuth } from 'polywire/auth'
 import { channel, plainJson, request, type WebSocketClass, type WebSocketTransportOptions } from 'polywire/websocket'
 import { afterEach, describe, expect, it } from 'vitest'
 import { busy } from '../../support/busy.ts'
@@ -29,7 +28,7 @@ describe('a process that is late', () => {
         connectTimeoutMs: soonMs,
         authIn: 'message',
         adapter: plainJson({ acks: true }),
-        auth: customAuth({ name: 'test', credential: () => ({ secret: 's' }) }),
+        auth: { name: 'test', credential: () => ({ secret: 's' }) },
       },
       client: { retry: false },
     })
