@@ -3,6 +3,7 @@ export const entries = {
   index: 'src/index.ts',
   auth: 'src/auth/index.ts',
   oauth: 'src/auth/oauth/index.ts',
+  outbox: 'src/outbox/index.ts',
   rest: 'transports/rest.ts',
   graphql: 'transports/graphql.ts',
   'grpc-web': 'transports/grpc-web.ts',

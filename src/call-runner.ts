@@ -7,7 +7,7 @@ import { noHeaders, readHeaders } from './core/call/header-map.ts'
 import type { Interceptor, Next } from './core/call/interceptor.ts'
 import { compose } from './core/call/interceptor.ts'
 import { nesting } from './core/call/nesting.ts'
-import type { OperationInfo, PagerInfo } from './core/call/operation.ts'
+import { type AnyOutbox, joinClient, type OperationInfo, type PagerInfo } from './core/call/operation.ts'
 import {
   identityOf,
   inputOf,
@@ -42,6 +42,7 @@ export interface RunnerOptions {
   readonly telemetry?: Telemetry | undefined
   readonly validate?: ValidateMode | undefined
   readonly failover?: FailoverOptions | undefined
+  readonly outbox?: AnyOutbox | false | undefined
   /** Bounds a call whose caller says nothing; ms. */
   readonly timeoutMs?: number | undefined
   /** The interceptors in front of one transport. */
@@ -60,6 +61,7 @@ export class CallRunner implements FaceHost {
   readonly #routes = new Map<string, { readonly unary: Route; readonly stream: Route }>()
   readonly #plans = new WeakMap<OperationInfo, Plan>()
   #closing: Promise<void> | undefined
+  readonly #leaveOutbox: (() => Promise<void>) | undefined
 
   constructor(options: RunnerOptions) {
     const { transports, auth, clock = systemClock, telemetry, validate = 'error', timeoutMs, chainOf } = options
@@ -72,6 +74,7 @@ export class CallRunner implements FaceHost {
       limits: new RetryLimits(clock),
       telemetry,
       failover: options.failover,
+      outbox: options.outbox,
       live: [],
       lastWork: new Set(),
       planOf: (info) => this.#plans.get(info) ?? this.#plan(info),
@@ -85,6 +88,7 @@ export class CallRunner implements FaceHost {
     // A client that could not be made holds nothing.
     for (const [via, transport] of Object.entries(transports))
       if (take(transport)) transport.attach?.(this.#services, via)
+    if (options.outbox) this.#leaveOutbox = options.outbox[joinClient](this.#services, timeoutMs)
   }
 
   #addRoute(via: string, transport: Transport, auth: Auth | undefined, ...outermost: readonly Interceptor[]): void {
@@ -129,7 +133,7 @@ export class CallRunner implements FaceHost {
     const route = info.streaming ? routes.stream : routes.unary
     if (route.transport.protocol === info.protocol) {
       if (info.others) for (const other of info.others) this.route(other)
-      info.failover?.attach(this.#services)
+      ;(info.durable ?? info.failover)?.attach(this.#services)
       return route
     }
     const speaks = `but the transport '${info.via}' speaks ${route.transport.protocol}`
@@ -177,6 +181,7 @@ export class CallRunner implements FaceHost {
 
   async #close(): Promise<void> {
     const { live, deadlines, lastWork } = this.#services
+    const left = this.#leaveOutbox?.()
     for (const scope of [...live]) {
       const { phase, sent, operation } = scope
       const message = 'the client was closed during the call'
@@ -184,6 +189,7 @@ export class CallRunner implements FaceHost {
     }
     deadlines.close()
     await Promise.all([...this.#routes.values()].map(({ unary }) => letGo(unary.transport)))
+    await left
     await Promise.all(lastWork ?? [])
   }
 
@@ -231,7 +237,8 @@ export class CallRunner implements FaceHost {
   }
 
   #plan(info: OperationInfo): Plan {
-    const plan = makePlan(info, this.route(info), info.validate ?? this.#validate, this.#services)
+    const made = makePlan(info, this.route(info), info.validate ?? this.#validate, this.#services)
+    const plan = info.durable ? (info.durable.planOf(made, this.#services) as Plan) : made
     this.#plans.set(info, plan)
     return plan
   }

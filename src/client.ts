@@ -4,8 +4,10 @@ import type { Auth } from './core/call/auth.ts'
 import { registerHost } from './core/call/face-host.ts'
 import type { DefaultChain, Interceptor } from './core/call/interceptor.ts'
 import {
+  type AnyOutbox,
   type Bound,
   type Contract,
+  joinClient,
   type Missing,
   type Need,
   type Operation,
@@ -36,7 +38,10 @@ import { type RetryOptions, retryOption } from './core/retry/options.ts'
 import type { Clock } from './core/time/clock.ts'
 
 /** What a client is made of. */
-export interface ClientOptions<T extends { readonly [via: string]: Transport }> extends PolicyOptions {
+export interface ClientOptions<
+  T extends { readonly [via: string]: Transport },
+  O extends AnyOutbox | false = AnyOutbox | false,
+> extends PolicyOptions {
   /** Their keys are the names that operations refer to. */
   readonly transports: T
   /** Who calls; a transport may have its own. */
@@ -53,6 +58,12 @@ export interface ClientOptions<T extends { readonly [via: string]: Transport }> 
   readonly validate?: ValidateMode
   /** How operations made by `failover()` choose their route. */
   readonly failover?: FailoverOptions
+  /**
+   * Where calls of operations made by `durable()` are written down before they are sent: what `outbox()` of
+   * `polywire/outbox` makes. `false`: nowhere, they are called like plain ones. @defaultValue none: durable operations
+   * do not compile
+   */
+  readonly outbox?: O | undefined
   /** Time and chance; a virtual clock in tests. */
   readonly clock?: Clock
 }
@@ -82,7 +93,7 @@ export interface Client<Via extends string> {
 export function makeClient<T extends { readonly [via: string]: Transport }>(
   options: ClientOptions<T>,
   defaultChain: DefaultChain,
-): Client<keyof T & string> {
+): Client<any> {
   checkClientOptions(options)
   const { interceptors } = options
   const telemetry = options.telemetry && guardTelemetry(options.telemetry)
@@ -95,7 +106,7 @@ export function makeClient<T extends { readonly [via: string]: Transport }>(
   }
   const runner = new CallRunner({ ...options, telemetry, chainOf })
   const bound = new WeakMap<object, (...args: unknown[]) => unknown>()
-  const client: Client<keyof T & string> = {
+  const client: Client<any> = {
     bind: (contract) => bindContract(contract, runner) as never,
     call(operation, ...args) {
       const info = operationInfo(operation)
@@ -126,6 +137,10 @@ const rules: RulesOf<ClientOptions<never>> = {
   validate: /* @__PURE__ */ oneOf('error', 'warn', false),
   // What stands in it is looked at where there is a failover.
   failover: anything,
+  outbox: /* @__PURE__ */ takes(
+    'what outbox() makes, or false',
+    (value) => value === false || typeof (value as Partial<AnyOutbox> | null)?.[joinClient] === 'function',
+  ),
   clock: /* @__PURE__ */ takes('a Clock such as virtualClock()', has('setTimer')),
 }
 

@@ -1,4 +1,5 @@
 import { type Client, type ClientOptions, makeClient } from './client.ts'
+import type { AnyOutbox } from './core/call/operation.ts'
 import type { Transport } from './core/call/transport.ts'
 import { defaultInterceptors } from './interceptors/defaults.ts'
 
@@ -14,8 +15,8 @@ import { defaultInterceptors } from './interceptors/defaults.ts'
  * const api = client.bind({ users: { get: get('/users/{id}', { output: type<User>() }) } })
  * const user = await api.users.get({ id: 42 })
  */
-export function createClient<T extends { readonly [via: string]: Transport }>(
-  options: ClientOptions<T>,
-): Client<keyof T & string> {
+export function createClient<T extends { readonly [via: string]: Transport }, O extends AnyOutbox | false = never>(
+  options: ClientOptions<T, O>,
+): Client<(keyof T & string) | ([O] extends [never] ? never : 'outbox')> {
   return makeClient(options, defaultInterceptors)
 }

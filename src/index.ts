@@ -33,12 +33,14 @@ export type { Interceptor, Next } from './core/call/interceptor.ts'
 // Contracts and their types
 export {
   type AnyHold,
+  type AnyOutbox,
   type AnyPager,
   type Api,
   adapt,
   type Bound,
   type Contract,
   type Declaration,
+  type DurableMachinery,
   defineOperation,
   type InputOf,
   type Kind,

@@ -52,6 +52,25 @@ export interface StreamMarks {
   dropped(): unknown
 }
 
+/** What a durable operation brings along; only its outbox knows what it is: `Durable`. */
+export interface DurableMachinery {
+  /** Names its entries; outlives releases. */
+  readonly name: string
+  /** How its calls are carried out: through the outbox of the client. */
+  planOf(plan: object, services: object): unknown
+  /** A client takes it up. @throws {CallError} where the client has no outbox, or one that does not know it. */
+  attach(services: object): void
+}
+
+/** The key under which an outbox takes up its client. */
+export const joinClient: unique symbol = Symbol.for('polywire.outbox') as never
+
+/** What `outbox()` of `polywire/outbox` makes; only durable operations know what else it is. */
+export interface AnyOutbox {
+  /** A client takes it up; returns what ends that, when the client is closed. */
+  readonly [joinClient]: (services: object, timeoutMs: number | undefined) => () => Promise<void>
+}
+
 /** The run-time half of an operation: everything but its types. */
 export interface OperationInfo {
   /** The template that errors and logs show: `GET /users/{id}`. */
@@ -106,6 +125,8 @@ export interface OperationInfo {
   readonly others?: readonly OperationInfo[]
   /** Several routes, one of which each attempt takes; only `retry` and `resume` know what it is: `Failover`. */
   readonly failover?: RouteMachinery | undefined
+  /** Its calls are written down before they are sent; set by `durable`. */
+  readonly durable?: DurableMachinery | undefined
   /** Operations of one scope share what they remember of idempotency keys, wherever they are: `failover` may go from one to the other. */
   readonly idempotencyScope?: string | undefined
   /** What cursors are: opaque, or consecutive numbers (behind an optional `epoch:`), which tell repeats and gaps at any time. @defaultValue 'opaque' */
@@ -162,11 +183,12 @@ export type OutputOf<O> =
         : never
     : never
 
-/** The compiler's word for a transport that is not there. */
-export type MissingTransport<Via extends string> =
-  `createClient({ transports }) has no '${Via}', which this operation needs`
+/** The compiler's word for a transport, or an outbox, that is not there. */
+export type MissingTransport<Via extends string> = Via extends 'outbox'
+  ? 'createClient({ outbox }) is missing, which this durable operation needs'
+  : `createClient({ transports }) has no '${Via}', which this operation needs`
 /** `unknown` where the transport is there. */
-export type Need<V extends string, Via extends string> = [V] extends [Via] ? unknown : MissingTransport<V>
+export type Need<V extends string, Via extends string> = [V] extends [Via] ? unknown : MissingTransport<Exclude<V, Via>>
 /** A contract's shape with a message wherever a transport is missing. */
 export type Missing<C, Via extends string> = {
   readonly [K in keyof C]: C[K] extends Operation<infer V> ? Need<V, Via> : Missing<C[K], Via>

@@ -7,7 +7,7 @@ import type { RetryLimits } from '../retry/limits.ts'
 import type { StreamState } from '../stream/state.ts'
 import type { Armed, Clock, DeadlineList } from '../time/clock.ts'
 import type { CallOptions } from './call-options.ts'
-import type { OperationInfo } from './operation.ts'
+import type { AnyOutbox, OperationInfo } from './operation.ts'
 import type { Telemetry } from './telemetry.ts'
 
 /** What all calls of one client share. */
@@ -21,6 +21,8 @@ export interface Services {
   readonly live?: Scope[]
   /** How calls with several routes choose theirs. */
   readonly failover?: FailoverOptions | undefined
+  /** Where durable operations are written down; `false`: nowhere, they are as plain ones. */
+  readonly outbox?: AnyOutbox | false | undefined
   /** How the client calls an operation: its `Plan`. @throws {CallError} `failed_precondition` where it lacks the transport. */
   planOf?(info: OperationInfo): object
   /** What users call of an operation: the whole chain, from inside of another call. */

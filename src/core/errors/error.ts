@@ -77,6 +77,7 @@ const shown = [
   'notRetried',
   'requestId',
   'reason',
+  'entry',
 ] as const
 /** Members that only some errors have. */
 const optional = ['status', 'retryAfterMs', 'requestId', 'reason'] as const
@@ -123,6 +124,8 @@ export class CallError extends Error {
   /** The decoded error body; typed where the operation declares `errors`. */
   declare readonly body?: unknown
   declare readonly idempotencyKey?: string
+  /** The entry of the outbox that the call stands in, and how that stood when the call was given up: it may go on. */
+  declare readonly entry?: { readonly id: string; readonly state: string }
   /** The shared connection event behind it, where several calls failed together. */
   declare readonly connection?: object
 

@@ -95,7 +95,7 @@ const table = 'entries'
 const host = globalThis as unknown as Host
 
 class IndexedDbStore implements Store {
-  readonly traits: StoreTraits = { isAtomic: true, isShared: true, isDurable: true }
+  readonly traits: StoreTraits = { isAtomic: true, isShared: true, isDurable: true, isOfOrigin: true }
   readonly listen: Store['listen']
   readonly tell: Store['tell']
   readonly #factory: Factory

@@ -8,6 +8,8 @@ export interface StoreTraits {
   readonly isShared: boolean
   /** Entries outlive the process, or the page. */
   readonly isDurable: boolean
+  /** Who shares it are pages of one origin in one browser, and no others: they share Web Locks, too. @defaultValue false */
+  readonly isOfOrigin?: boolean | undefined
 }
 
 /** What may be said of a write. */

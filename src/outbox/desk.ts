@@ -1,0 +1,225 @@
+import type { Call } from '../core/call/call.ts'
+import type { Reply } from '../core/call/reply.ts'
+import { uuid } from '../core/call/uuid.ts'
+import { CallError, isAnyCallError } from '../core/errors/error.ts'
+import { guard } from '../core/guard.ts'
+import { canonicalText } from '../core/store/canonical-text.ts'
+import { pageLife } from '../core/time/page-life.ts'
+import { type Durable, unfit } from './durable.ts'
+import { Run } from './fence.ts'
+import type { Host, Kept } from './host.ts'
+import { type Seen, StoreFailure } from './ledger.ts'
+import { type Order, orderOf } from './order.ts'
+import type { Outcomes } from './outcomes.ts'
+import { type EntryRecord, hashOf, placeOf, toState } from './record.ts'
+import type { Runs } from './runs.ts'
+import { writeValue } from './value-text.ts'
+import { type Answer, withEntry } from './waiters.ts'
+
+/** Written, and by whom. */
+interface Written {
+  readonly seen: Seen
+  /** False where it stood there already. */
+  readonly isNew: boolean
+}
+
+/** Where calls come in: checks them, writes them down, and waits with their callers. */
+export class Desk {
+  readonly #host: Host
+  readonly #runs: Runs
+  readonly #outcomes: Outcomes
+  readonly #wake: () => void
+
+  constructor(host: Host, runs: Runs, outcomes: Outcomes, wake: () => void) {
+    this.#host = host
+    this.#runs = runs
+    this.#outcomes = outcomes
+    this.#wake = wake
+  }
+
+  /** One call of a durable operation, to its end. */
+  async submit(call: Call, durable: Durable): Promise<Reply> {
+    const { scope, options } = call
+    const facts: { seen?: Seen } = {}
+    this.#armDeadline(call, facts)
+    const order = await orderOf(this.#host, call, durable)
+    if (scope.isOver) throw scope.reason
+    const run = new Run(this.#host.clock, this.#host.settings.fenceMs)
+    const isSent = durable.options.lane === undefined && !pageLife().isOffline
+    let written: Written
+    try {
+      written = await this.#write(order, isSent)
+    } catch (cause) {
+      return this.#unwritten(cause, call, order)
+    }
+    const { seen, isNew } = written
+    facts.seen = seen
+    if (scope.isOver) {
+      if (isNew && options.signal?.aborted) await this.#host.ledger.remove(seen).catch(() => {})
+      throw scope.reason
+    }
+    scope.onAbort((reason) => this.#givenUp(written, call, reason))
+    const answer = this.#host.waiters.wait(seen.place, call)
+    if (isNew && isSent) {
+      const { kept, context } = order
+      // As it was before this one write: nothing of it had been sent.
+      const before: EntryRecord = {
+        ...seen.record,
+        state: 'queued',
+        fence: 0,
+        sentFence: 0,
+        sends: 0,
+        mayHaveRun: false,
+      }
+      this.#runs.send({ seen, before: withoutKeyAt(before), run, durable, kept, context, options })
+    } else if (isNew) this.#wake()
+    else this.#outcomes.tell(seen.place)
+    return replyOf(await answer, call, seen)
+  }
+
+  /** Writes a call down for later. */
+  async enqueue(call: Call, durable: Durable): Promise<Seen> {
+    const order = await orderOf(this.#host, call, durable)
+    try {
+      const { seen } = await this.#write(order, false)
+      this.#wake()
+      return seen
+    } catch (cause) {
+      throw this.#storeError(cause, call, order)
+    }
+  }
+
+  async #write({ durable, kept, key, identity }: Order, isSent: boolean): Promise<Written> {
+    const { host } = this
+    const { clock, ledger, settings } = host
+    const { lane: laneOf, version = 1 } = durable.options
+    const lane = laneOf && guard(`lane of '${durable.name}'`, () => laneOf(kept.input), { operation: durable.inner })
+    const place = placeOf(settings.name, identity, durable.name, key)
+    const seq = lane === undefined ? undefined : await host.lanes.next(identity, lane)
+    const wallNow = clock.wallNow()
+    const fresh: EntryRecord = {
+      v: 1,
+      state: 'queued',
+      op: durable.name,
+      version,
+      identity,
+      ...(lane !== undefined && seq !== undefined && { lane, seq }),
+      id: uuid(),
+      key,
+      fence: 0,
+      by: host.owner,
+      token: uuid(),
+      mayHaveRun: false,
+      sentFence: 0,
+      sends: 0,
+      asks: 0,
+      ...(!settings.seal && { digest: digestOf(kept.input) }),
+      ...(await host.write(kept, place, version)),
+      createdAt: wallNow,
+      at: wallNow,
+    }
+    const record = isSent ? toState.claimed(fresh, { owner: host.owner, wallNow, isSend: true }) : fresh
+    if (await ledger.add(place, record)) return { seen: ledger.get(place) as Seen, isNew: true }
+    const stands = await ledger.read(place)
+    if (!stands) throw unfit(durable.inner, 'a newer release has written an entry under this idempotency key')
+    await this.#checkSame(stands, kept, durable)
+    return { seen: stands, isNew: false }
+  }
+
+  /** One key is one call. */
+  async #checkSame(stands: Seen, kept: Kept, durable: Durable): Promise<void> {
+    const { input, isSealed, digest } = stands.record
+    if (isSealed && input === undefined) return
+    const other = isSealed
+      ? await this.#host.read(stands).then(
+          ({ input }) => digestOf(input),
+          () => undefined,
+        )
+      : digest
+    if (other === undefined || other === digestOf(kept.input)) return
+    const message = 'another call of this operation has this idempotency key, with another input'
+    throw withEntry(unfit(durable.inner, message), stands.record)
+  }
+
+  async #unwritten(cause: unknown, call: Call, order: Order): Promise<Reply> {
+    const error = this.#storeError(cause, call, order)
+    if (!(cause instanceof StoreFailure) || this.#host.settings.whenStoreFails !== 'send') throw error
+    this.#host.warn('an entry could not be written: the call is sent without one')
+    const { durable, kept, context, key } = order
+    const { options } = call
+    const answer = await this.#host.call(durable.inner).reply(kept.input, {
+      ...options,
+      ...(kept.headers && { headers: kept.headers }),
+      context,
+      signal: call.scope.signal,
+      idempotencyKey: key,
+    })
+    return replyOf(answer, call)
+  }
+
+  #storeError(cause: unknown, call: Call, { key }: Order): unknown {
+    if (!(cause instanceof StoreFailure)) return cause
+    const isFull = /quota|OOM|full/i.test(wordsOf(cause))
+    const message = isFull
+      ? 'the store of the outbox is full: see cause; nothing was sent'
+      : "the store of the outbox did not take the entry: see cause; nothing was sent. Where it comes back it may hold it all the same: call again under the error's idempotencyKey"
+    const code = isFull ? 'resource_exhausted' : 'unavailable'
+    const failure = { code, message, phase: 'resolve', sent: 'no', isRetryable: !isFull, cause } as const
+    return new CallError(failure, { operation: call.operation, idempotencyKey: key })
+  }
+
+  /** Ends the waiting, not the entry. */
+  #armDeadline(call: Call, facts: { readonly seen?: Seen }): void {
+    const { scope, options } = call
+    const { clock, timeoutMs: defaultMs, ledger } = this.#host
+    const now = clock.now()
+    const { deadline = Number.POSITIVE_INFINITY, timeoutMs = defaultMs } = options
+    const absolute = (typeof deadline === 'number' ? deadline : deadline.getTime()) - clock.wallNow()
+    const at = Math.min(call.deadline, now + timeoutMs, now + absolute)
+    if (at === Number.POSITIVE_INFINITY) return
+    scope.abortAt(at, () => {
+      const record = facts.seen && (ledger.get(facts.seen.place) ?? facts.seen).record
+      const message = record
+        ? `the deadline passed while its entry is ${record.state}: it goes on in the outbox, see entry`
+        : 'the deadline passed before its entry was written: nothing was sent'
+      const sent = record?.mayHaveRun ? 'maybe' : 'no'
+      const error = new CallError({ code: 'deadline_exceeded', message, phase: 'resolve', sent }, call)
+      return record ? withEntry(error, record) : error
+    })
+  }
+
+  /** A caller leaves: what was never sent and is nobody else's is withdrawn, if it was the caller's own word. */
+  #givenUp({ seen, isNew }: Written, { options }: Call, reason: unknown): void {
+    const { ledger, waiters } = this.#host
+    const stands = ledger.get(seen.place)
+    if (!stands) return
+    if (isAnyCallError(reason)) withEntry(reason, stands.record)
+    const { state, mayHaveRun } = stands.record
+    const isOwn = isNew && options.signal?.aborted === true && waiters.count(seen.place) <= 1
+    if (isOwn && state === 'queued' && !mayHaveRun) ledger.remove(stands).catch(() => {})
+  }
+
+  private get host(): Host {
+    return this.#host
+  }
+}
+
+function withoutKeyAt({ keyAt: _, ...record }: EntryRecord): EntryRecord {
+  return record
+}
+
+function replyOf({ message, status, headers, trailers, attempts }: Answer, { scope }: Call, seen?: Seen): Reply {
+  scope.root.attempts = attempts
+  scope.root.idempotencyKey = seen?.record.key
+  return { kind: 'unary', message, status, headers, trailers }
+}
+
+function wordsOf(error: unknown): string {
+  const { name, message, cause } = (error ?? {}) as Error
+  return `${name} ${message} ${cause === undefined ? '' : wordsOf(cause)}`
+}
+
+/** The same for equal inputs, whatever the order of their members. */
+function digestOf(input: unknown): string {
+  return hashOf(canonicalText(JSON.parse(writeValue(input))))
+}

@@ -1,0 +1,5 @@
+export { durable } from './durable.ts'
+export { outbox } from './outbox.ts'
+export { type Seal, sealedBy } from './seal.ts'
+export { type Settle, type SettledByOptions, type SettleFacts, settledBy } from './settle.ts'
+export type { DurableOptions, EntryFilter, Outbox, OutboxEntry, OutboxOptions, PendingReason } from './types.ts'

@@ -1,0 +1,234 @@
+import { isThenable } from '../core/guard.ts'
+import type { Store, StoreWrite } from '../core/store/store.ts'
+import { within } from '../core/time/bounded.ts'
+import type { Clock } from '../core/time/clock.ts'
+import { type EntryRecord, isFinal, parseRecord } from './record.ts'
+
+/** An entry as it was seen last. */
+export interface Seen {
+  readonly place: string
+  readonly text: string
+  readonly record: EntryRecord
+  /** When this text was first seen here: monotonic ms. Nobody else's clock decides a lease. */
+  readonly seenAt: number
+  /** When its `sentFence` was first seen here: monotonic ms. */
+  readonly sentSeenAt: number
+  /** A list that began after it stood has been read: what stood before it is known. */
+  readonly isListed: boolean
+}
+
+/** A store that does not answer within this is taken for one that is away; ms. */
+const answerMs = 10_000
+const pageSize = 500
+
+/** The store could not be asked, or does not say what it did. */
+export class StoreFailure extends Error {}
+
+/** What the ledger tells of. */
+type Listener = (place: string) => void
+
+/**
+ * The entries of one outbox: what stands in the store, as far as it was seen, and the writes to it, which know their own
+ * text again where the answer was lost.
+ */
+export class Ledger {
+  readonly #store: Store
+  readonly #name: string
+  readonly #keepMs: number
+  readonly #clock: Clock
+  readonly #owner: string
+  readonly #onChange: Listener
+  readonly #seen = new Map<string, Seen>()
+  #ends: (() => void) | undefined
+  #listing: Promise<void> | undefined
+
+  constructor(options: {
+    readonly store: Store
+    readonly name: string
+    readonly keepMs: number
+    readonly clock: Clock
+    readonly owner: string
+    readonly onChange: Listener
+  }) {
+    this.#store = options.store
+    this.#name = options.name
+    this.#keepMs = options.keepMs
+    this.#clock = options.clock
+    this.#owner = options.owner
+    this.#onChange = options.onChange
+  }
+
+  get all(): Iterable<Seen> {
+    return this.#seen.values()
+  }
+
+  get(place: string): Seen | undefined {
+    return this.#seen.get(place)
+  }
+
+  find(id: string): Seen | undefined {
+    for (const seen of this.#seen.values()) if (seen.record.id === id) return seen
+    return undefined
+  }
+
+  /** Whether others' changes are heard of. */
+  get isHearing(): boolean {
+    return this.#ends !== undefined
+  }
+
+  listen(): void {
+    this.#ends ??= this.#store.listen?.(this.#topic, (text) => {
+      const [owner, place = ''] = text.split(' ')
+      if (owner !== this.#owner) this.read(place).catch(() => {})
+    })
+  }
+
+  close(): void {
+    this.#ends?.()
+    this.#ends = undefined
+  }
+
+  /** Writes an entry down; false where another one has its place. */
+  async add(place: string, record: EntryRecord): Promise<boolean> {
+    const text = JSON.stringify(record)
+    const isMine = await this.#write(place, text, () => this.#store.add(place, text, listed))
+    if (isMine) this.#changed(place, text)
+    return isMine
+  }
+
+  /** Sets the next state where the entry still stands as it was seen; undefined where it does not. */
+  async replace({ place, text }: Pick<Seen, 'place' | 'text'>, next: EntryRecord): Promise<Seen | undefined> {
+    const written = JSON.stringify(next)
+    const write: StoreWrite = isFinal(next) ? { ...listed, ttlMs: this.#keepMs } : listed
+    const isMine = await this.#write(place, written, () => this.#store.compareAndSet(place, text, written, write))
+    if (isMine) return this.#changed(place, written)
+    await this.read(place)
+    return undefined
+  }
+
+  /** Takes an entry out where it still stands as it was seen. */
+  async remove({ place, text }: Pick<Seen, 'place' | 'text'>): Promise<boolean> {
+    const isGone = await this.#ask(() => this.#store.delete(place, { ifValue: text }))
+    if (isGone) {
+      this.#forget(place)
+      this.#tell(place)
+    } else await this.read(place)
+    return isGone
+  }
+
+  /** The entry as it stands now. */
+  async read(place: string): Promise<Seen | undefined> {
+    const text = await this.#ask(() => this.#store.get(place))
+    if (text != null) return this.#note(place, text)
+    this.#forget(place)
+    return undefined
+  }
+
+  /** All entries as they stand now. */
+  readAll(): Promise<void> {
+    this.#listing ??= this.#readAll().finally(() => {
+      this.#listing = undefined
+    })
+    return this.#listing
+  }
+
+  /** The same, begun from now on: what was written before is in it. */
+  async readAllAnew(): Promise<void> {
+    await this.#listing?.catch(() => {})
+    return this.readAll()
+  }
+
+  async #readAll(): Promise<void> {
+    const before = new Map(this.#seen)
+    const found = new Set<string>()
+    for (let after: string | undefined; ; ) {
+      const page = await this.#ask(() => this.#store.list?.(`${this.#name}/`, { after, limit: pageSize }) ?? [])
+      for (const { key, value } of page) {
+        found.add(key)
+        // What was written while the list was read may be newer than the list.
+        if (this.#seen.get(key) === before.get(key)) this.#note(key, value, true)
+      }
+      if (page.length < pageSize) break
+      after = page.at(-1)?.key
+    }
+    for (const [place, seen] of before) if (!found.has(place) && this.#seen.get(place) === seen) this.#forget(place)
+  }
+
+  /** Any other record of this outbox: a lane's counter. */
+  getText(place: string): Promise<string | null | undefined> {
+    return this.#ask(() => this.#store.get(place))
+  }
+
+  /** Sets such a record where `expected` stands, or nothing does. */
+  setText(place: string, expected: string | undefined, next: string): Promise<boolean> {
+    return this.#write(place, next, () =>
+      expected === undefined ? this.#store.add(place, next) : this.#store.compareAndSet(place, expected, next),
+    )
+  }
+
+  /** A write whose answer was lost is looked at: a text is never written twice, so that one's own is one's own. */
+  async #write(place: string, text: string, write: () => boolean | Promise<boolean>): Promise<boolean> {
+    let cause: unknown
+    try {
+      if (await this.#ask(write)) return true
+    } catch (failure) {
+      cause = failure
+    }
+    const stands = await this.#ask(() => this.#store.get(place))
+    if (stands === text) return true
+    if (cause !== undefined) throw cause
+    return false
+  }
+
+  async #ask<T>(ask: () => T | Promise<T>): Promise<T> {
+    try {
+      const answer = ask()
+      return isThenable(answer) ? await within(this.#clock, answerMs, async () => answer) : answer
+    } catch (cause) {
+      throw new StoreFailure('the store of the outbox failed: see cause', { cause })
+    }
+  }
+
+  #changed(place: string, text: string): Seen {
+    const seen = this.#note(place, text) as Seen
+    this.#tell(place)
+    return seen
+  }
+
+  #note(place: string, text: string, isFromList = false): Seen | undefined {
+    const old = this.#seen.get(place)
+    if (old?.text === text) {
+      if (!isFromList || old.isListed) return old
+      const listedNow = { ...old, isListed: true }
+      this.#seen.set(place, listedNow)
+      return listedNow
+    }
+    const record = parseRecord(text)
+    // A newer release's: that one's tab shows it.
+    if (!record) return undefined
+    const now = this.#clock.now()
+    const isSameSend = old?.record.sentFence === record.sentFence
+    const sentSeenAt = isSameSend ? old.sentSeenAt : now
+    const seen = { place, text, record, seenAt: now, sentSeenAt, isListed: isFromList || old?.isListed === true }
+    this.#seen.set(place, seen)
+    this.#onChange(place)
+    return seen
+  }
+
+  #forget(place: string): void {
+    if (this.#seen.delete(place)) this.#onChange(place)
+  }
+
+  #tell(place: string): void {
+    const { tell } = this.#store
+    if (!tell) return
+    // A hint: who does not hear it looks for himself.
+    this.#ask(() => tell.call(this.#store, this.#topic, `${this.#owner} ${place}`)).catch(() => {})
+  }
+
+  get #topic(): string {
+    return `outbox ${this.#name}`
+  }
+}
+
+const listed: StoreWrite = { isListed: true }

@@ -1,0 +1,86 @@
+import type { Call } from '../core/call/call.ts'
+import { noHeaders } from '../core/call/header-map.ts'
+import { CallError } from '../core/errors/error.ts'
+import { type Durable, unfit } from './durable.ts'
+import type { Host, Kept } from './host.ts'
+import type { Seen } from './ledger.ts'
+import type { Runs } from './runs.ts'
+import type { Answer } from './waiters.ts'
+
+/** Tells callers what has become of entries that somebody else has brought to an end. */
+export class Outcomes {
+  readonly #host: Host
+  readonly #runs: Runs
+
+  constructor(host: Host, runs: Runs) {
+    this.#host = host
+    this.#runs = runs
+  }
+
+  /** An entry has changed: those who wait for it hear what it means for them. */
+  tell(place: string): void {
+    const { waiters, ledger } = this.#host
+    if (!waiters.has(place) || this.#runs.isRunning(place)) return
+    const seen = ledger.get(place)
+    const call = waiters.callOf(place) as Call
+    if (!seen) {
+      const message = 'its entry was taken out of the outbox before it was sent'
+      waiters.reject(place, new CallError({ code: 'canceled', message, phase: 'resolve', sent: 'no' }, call), gone)
+      return
+    }
+    const { record } = seen
+    if (record.state === 'pending') {
+      const message = `its entry waits for a person (${record.reason}): see outbox.entries(), retryNow, settle, discard`
+      const sent = record.mayHaveRun ? 'maybe' : 'no'
+      waiters.reject(
+        place,
+        new CallError({ code: 'failed_precondition', message, phase: 'resolve', sent }, call),
+        record,
+      )
+    } else if (record.state === 'failed') {
+      const { code = 'unknown', status, message = 'it was refused' } = record.outcome?.error ?? {}
+      const words = message.replace(/^\[\w+\] .*? via \S+: /, '')
+      waiters.reject(
+        place,
+        new CallError({ code, status, message: words, phase: 'headers', sent: 'yes' }, call),
+        record,
+      )
+    } else if (record.state === 'confirmed') {
+      this.#answerAgain(seen, call).then(
+        (answer) => waiters.resolve(place, answer),
+        (error: unknown) => waiters.reject(place, error, record),
+      )
+    }
+  }
+
+  /** The reply of an entry that was confirmed elsewhere: replayed under its key, or read. */
+  async #answerAgain(seen: Seen, call: Call): Promise<Answer> {
+    const host = this.#host
+    const { record, place } = seen
+    const durable = host.registry.get(record.op) as Durable
+    const plan = host.planOf(durable.inner)
+    const { settle } = durable.options
+    const { headers } = call
+    const kept: Kept = { input: call.input, ...(headers !== noHeaders && { headers }) }
+    const { context } = call
+    const isYoung = host.clock.wallNow() - (record.keyAt ?? 0) < durable.keyLifeMs(plan)
+    if (durable.profileOf(plan) && isYoung) {
+      const options = {
+        ...(kept.headers && { headers: kept.headers }),
+        context,
+        idempotencyKey: record.key,
+        timeoutMs: host.timeoutMs,
+      }
+      return host.call(durable.inner).reply(kept.input, options)
+    }
+    const answer =
+      settle && (await this.#runs.found({ durable, kept, seen }, settle, { context, timeoutMs: host.timeoutMs }))
+    if (answer) return answer
+    throw unfit(
+      durable.inner,
+      `it was confirmed before, and its reply is not there any more (${place.split('/')[2]}): see outbox.entries()`,
+    )
+  }
+}
+
+const gone = { id: '', state: 'failed' } as const

@@ -1,0 +1,282 @@
+import { guard } from '../core/guard.ts'
+import type { Timer } from '../core/time/clock.ts'
+import { pageLife } from '../core/time/page-life.ts'
+import type { Durable } from './durable.ts'
+import { Run } from './fence.ts'
+import type { Host, Kept } from './host.ts'
+import type { Heads } from './lanes.ts'
+import type { Seen } from './ledger.ts'
+import type { OwnerLock } from './owner-lock.ts'
+import { isFinal, ranBefore, toState } from './record.ts'
+import type { Runs } from './runs.ts'
+import type { PendingReason } from './types.ts'
+
+/** So often the store is looked at while something waits; ms. */
+const pollMs = 5000
+/** The same where others' changes are heard of, and where nothing waits but others may leave something; ms. */
+const slowPollMs = 30_000
+/** So many entries at a time are sent by the pump. */
+const maxRuns = 16
+/** About so long an entry rests that another one was first at; ms. */
+const contendedMs = 200
+/** A key is not sent so shortly before the server may forget it; ms. */
+const keyMarginMs = 300_000
+
+/** What is to be done about an entry. */
+type Way = { readonly way: 'send' | 'ask' } | { readonly way: 'pending'; readonly reason: PendingReason }
+
+/** Sees what is due and takes it up: one timer, on start, on change, when the network or the page comes back. */
+export class Pump {
+  readonly #host: Host
+  readonly #runs: Runs
+  readonly #lock: OwnerLock
+  #timer: Timer | undefined
+  #isStopped = true
+  #isWoken = false
+  #polledAt = Number.NEGATIVE_INFINITY
+  #hasWarned = false
+  #unwatch: (() => void) | undefined
+  /** Owners whose lock was found free. */
+  readonly #dead = new Set<string>()
+  readonly #asked = new Set<string>()
+  /** Entries that could not be claimed are left alone for a moment: monotonic ms. */
+  readonly #restsUntil = new Map<string, number>()
+
+  constructor(host: Host, runs: Runs, lock: OwnerLock) {
+    this.#host = host
+    this.#runs = runs
+    this.#lock = lock
+  }
+
+  /** From here on what an earlier run left goes on. */
+  start(): void {
+    this.#isStopped = false
+    const { ledger } = this.#host
+    ledger.listen()
+    this.#unwatch = pageLife().watch((event) => {
+      if (event === 'online' || event === 'visible' || event === 'woken') this.look()
+    })
+    this.look(() => this.#lift())
+  }
+
+  stop(): void {
+    this.#isStopped = true
+    this.#timer?.clear()
+    this.#unwatch?.()
+    this.#host.ledger.close()
+  }
+
+  /** Looks at the store, then at what is due. */
+  look(first?: () => Promise<unknown>): void {
+    if (this.#isStopped) return
+    const { ledger, clock } = this.#host
+    this.#polledAt = clock.now()
+    ledger
+      .readAll()
+      .then(
+        async () => {
+          this.#hasWarned = false
+          await first?.()
+          this.wake()
+        },
+        () => {
+          if (!this.#hasWarned) this.#host.warn('the store could not be read: it is looked at again')
+          this.#hasWarned = true
+          this.#schedule()
+        },
+      )
+      .catch(() => this.#schedule())
+  }
+
+  /** Something has changed: looks at what is due, once for all that changes now. */
+  wake(): void {
+    if (this.#isWoken || this.#isStopped) return
+    this.#isWoken = true
+    queueMicrotask(() => {
+      this.#isWoken = false
+      this.#work()
+    })
+  }
+
+  /** What waited for a login or a newer release may have got it: each is tried once a start. */
+  async #lift(): Promise<void> {
+    const { ledger, clock } = this.#host
+    for (const seen of [...ledger.all]) {
+      const { state, reason = 'attempts' } = seen.record
+      if (state !== 'pending' || !['login', 'version', 'unreadable'].includes(reason)) continue
+      if (this.#host.contextFor(seen) && !this.#host.shown(seen))
+        await ledger.replace(seen, toState.due(seen.record, clock.wallNow()))
+    }
+  }
+
+  /** A call of this identity has been answered: who waited for a login has one. */
+  loggedIn(identity: string): void {
+    const { ledger, clock } = this.#host
+    for (const seen of [...ledger.all])
+      if (seen.record.identity === identity && seen.record.reason === 'login')
+        ledger.replace(seen, toState.due(seen.record, clock.wallNow())).catch(() => {})
+  }
+
+  #work(): void {
+    if (this.#isStopped) return
+    const { clock } = this.#host
+    if (!pageLife().isOffline) {
+      const heads = this.#host.lanes.heads()
+      const due = [...this.#host.ledger.all].filter((seen) => this.#dueAt(seen, heads) <= clock.now())
+      for (const { record } of this.#host.ledger.all) if (record.state === 'sending') this.#askFor(record.by)
+      // The oldest first: an outbox that was long without a network sends in the order of writing.
+      due.sort((one, other) => one.record.createdAt - other.record.createdAt)
+      for (const seen of due) if (this.#runs.size < maxRuns) this.#take(seen)
+    }
+    this.#schedule()
+  }
+
+  /** When an entry is due, of the monotonic clock; Infinity where nothing is to be done here. */
+  #dueAt(seen: Seen, heads: Heads): number {
+    const { clock, settings } = this.#host
+    const { place, record, seenAt } = seen
+    const { state, nextAt, by } = record
+    if (isFinal(record) || state === 'pending' || this.#runs.isRunning(place)) return Number.POSITIVE_INFINITY
+    if (this.#host.shown(seen) || !this.#host.contextFor(seen)) return Number.POSITIVE_INFINITY
+    const restsUntil = this.#restsUntil.get(place) ?? 0
+    if (state === 'sending') return this.#dead.has(by) ? restsUntil : Math.max(restsUntil, seenAt + settings.leaseMs)
+    if (heads.ahead(seen)) return Number.POSITIVE_INFINITY
+    return Math.max(restsUntil, nextAt === undefined ? 0 : clock.now() + nextAt - clock.wallNow())
+  }
+
+  /** One timer for what is due next, and for the next look at the store. */
+  #schedule(): void {
+    this.#timer?.clear()
+    this.#timer = undefined
+    if (this.#isStopped) return
+    const { clock, ledger, settings } = this.#host
+    const heads = this.#host.lanes.heads()
+    let isWaiting = false
+    let at = Number.POSITIVE_INFINITY
+    for (const seen of ledger.all) {
+      if (isFinal(seen.record)) continue
+      isWaiting = true
+      if (this.#runs.size < maxRuns) at = Math.min(at, this.#dueAt(seen, heads))
+    }
+    const isAlone = !settings.store.traits.isShared || ledger.isHearing
+    const everyMs =
+      isWaiting && !ledger.isHearing ? pollMs : isWaiting || !isAlone ? slowPollMs : Number.POSITIVE_INFINITY
+    const pollAt = this.#polledAt + everyMs
+    const wakeAt = Math.min(at, pollAt)
+    if (wakeAt === Number.POSITIVE_INFINITY) return
+    // At a distance, or entries that cannot be claimed now would be tried for ever.
+    this.#timer = clock.setTimer(
+      () => (clock.now() >= pollAt ? this.look() : this.wake()),
+      Math.max(minWaitMs, wakeAt - clock.now()),
+    )
+    this.#timer.hold(false)
+  }
+
+  #take(seen: Seen): void {
+    const { clock } = this.#host
+    const { place } = seen
+    const rest = (ms: number): void => void this.#restsUntil.set(place, clock.now() + ms * (0.5 + clock.random()))
+    const claim = this.#claim(seen).then(
+      (isDone) => {
+        this.#restsUntil.delete(place)
+        if (!isDone) rest(contendedMs)
+      },
+      (cause: unknown) => {
+        rest(pollMs)
+        this.#host.warn(`an entry could not be claimed (${cause instanceof Error ? cause.name : 'see the store'})`)
+      },
+    )
+    this.#runs.hold(place, claim)
+  }
+
+  /** Asks once whether the owner of a claim lives, where locks tell. */
+  #askFor(owner: string): void {
+    if (this.#asked.has(owner)) return
+    this.#asked.add(owner)
+    this.#lock
+      .isFree(owner)
+      .then((isFree) => {
+        this.#asked.delete(owner)
+        if (isFree && !this.#dead.has(owner)) {
+          this.#dead.add(owner)
+          this.wake()
+        }
+      })
+      .catch(() => {})
+  }
+
+  /** False where another one was first, or it is not the turn of the entry. */
+  async #claim(seen: Seen): Promise<boolean> {
+    const { host } = this
+    const { ledger, clock, registry } = host
+    const durable = registry.get(seen.record.op) as Durable
+    const way = this.#wayOf(seen, durable)
+    let kept: Kept | undefined
+    let reason = way.way === 'pending' ? way.reason : undefined
+    if (!reason) kept = await host.read(seen).catch(() => undefined)
+    if (!reason && !kept) reason = 'unreadable'
+    const migrated = kept && this.#migrated(seen, durable, kept)
+    if (migrated === 'missing') reason = 'version'
+    if (reason || !kept || migrated === 'missing') {
+      await ledger.replace(seen, toState.pending(seen.record, clock.wallNow(), reason ?? 'unreadable'))
+      return true
+    }
+    if (seen.record.lane !== undefined && seen.record.state === 'queued' && !(await host.lanes.claim(seen)))
+      return false
+    const context = host.contextFor(seen)
+    if (!context) return false
+    const run = new Run(clock, host.settings.fenceMs)
+    const isSend = way.way === 'send'
+    const written = migrated && (await host.write(migrated, seen.place, durable.version))
+    const claimed = await ledger.replace(
+      seen,
+      toState.claimed(seen.record, {
+        owner: host.owner,
+        wallNow: clock.wallNow(),
+        isSend,
+        ...(written && { migrated: { ...written, version: durable.version } as never }),
+      }),
+    )
+    if (!claimed) return false
+    const claim = { seen: claimed, before: seen.record, run, durable, kept: migrated ?? kept, context }
+    if (isSend) this.#runs.send(claim)
+    else this.#runs.ask(claim, durable.options.settle as never)
+    return true
+  }
+
+  private get host(): Host {
+    return this.#host
+  }
+
+  /** Whether an entry is sent, asked about, or waits for a person. */
+  #wayOf({ record }: Seen, durable: Durable): Way {
+    const { maxSends } = this.#host.settings
+    const plan = this.#host.planOf(durable.inner)
+    const isKeyed = durable.profileOf(plan) !== undefined
+    const lifeMs = durable.keyLifeMs(plan)
+    const keyEndsAt = (record.keyAt ?? Number.POSITIVE_INFINITY) + lifeMs - Math.min(keyMarginMs, lifeMs / 10)
+    const isKeyYoung = isKeyed && this.#host.clock.wallNow() < keyEndsAt
+    const { settle, version = 1 } = durable.options
+    const isSafe = !ranBefore(record) || durable.inner.isIdempotent || isKeyYoung
+    // What an older release has written may be sent as another body today.
+    const isAsked = ranBefore(record) && settle && (!isSafe || record.version < version)
+    if (isAsked) return record.asks < maxSends ? { way: 'ask' } : { way: 'pending', reason: 'unsettled' }
+    if (!isSafe) return { way: 'pending', reason: isKeyed ? 'key_expired' : 'unsettled' }
+    return record.sends < maxSends ? { way: 'send' } : { way: 'pending', reason: 'attempts' }
+  }
+
+  /** The input in the shape of this release; undefined where it is, or stays as it was written. */
+  #migrated({ record }: Seen, durable: Durable, kept: Kept): Kept | 'missing' | undefined {
+    const { migrate = {} } = durable.options
+    if (record.version >= durable.version || ranBefore(record)) return undefined
+    let { input } = kept
+    for (let from = record.version; from < durable.version; from++) {
+      const step = migrate[from]
+      if (!step) return 'missing'
+      input = guard(`migrate[${from}] of '${durable.name}'`, () => step(input), { operation: durable.inner })
+    }
+    return { ...kept, input }
+  }
+}
+
+const minWaitMs = 1
