@@ -147,14 +147,16 @@ class DurableOutbox implements Outbox, Submits {
     }
   }
 
-  async entries(filter: EntryFilter = {}): Promise<readonly OutboxEntry[]> {
+  async entries<S extends OutboxEntry['state']>(
+    filter: EntryFilter<S> = {},
+  ): Promise<readonly Extract<OutboxEntry, { readonly state: S }>[]> {
     const { host } = this.#inUse()
     await host.ledger.readAll()
     this.#isLoaded = true
     return this.#entries(host).filter(
       ({ id, state, operation }) =>
         (filter.id ?? id) === id && (filter.state ?? state) === state && (filter.operation ?? operation) === operation,
-    )
+    ) as Extract<OutboxEntry, { readonly state: S }>[]
   }
 
   #entries(host: Host): OutboxEntry[] {

@@ -98,9 +98,9 @@ export type OutboxEntry = {
 )
 
 /** Which entries are wanted. */
-export interface EntryFilter {
+export interface EntryFilter<S extends OutboxEntry['state'] = OutboxEntry['state']> {
   readonly id?: string | undefined
-  readonly state?: OutboxEntry['state'] | undefined
+  readonly state?: S | undefined
   /** The name that `durable` gave. */
   readonly operation?: string | undefined
 }
@@ -119,7 +119,9 @@ export interface Outbox extends AnyOutbox, AsyncDisposable {
     ...args: ArgsOf<O extends Operation ? InputOf<O> : O extends (...args: infer A) => unknown ? A[0] : never>
   ): Promise<OutboxEntry>
   /** The entries of the identity that is logged in now, the oldest first. */
-  entries(filter?: EntryFilter): Promise<readonly OutboxEntry[]>
+  entries<S extends OutboxEntry['state'] = OutboxEntry['state']>(
+    filter?: EntryFilter<S>,
+  ): Promise<readonly Extract<OutboxEntry, { readonly state: S }>[]>
   /** Tells of the entries now and after each change, those of other tabs too. Returns what ends that. */
   subscribe(listener: (entries: readonly OutboxEntry[]) => void): () => void
   /** Makes entries due at once, all or one; those that wait for a person because of attempts, a login or an unsettled outcome too. */

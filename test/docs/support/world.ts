@@ -42,6 +42,9 @@ const server = setupServer(
   http.all(`${api}/files/:name`, ({ request }) =>
     request.method === 'PROPFIND' ? HttpResponse.text('<multistatus/>') : undefined,
   ),
+  http.post(`${api}/orders`, async ({ request }) =>
+    HttpResponse.json({ id: 'o1', ...((await request.json()) as object) }, { status: 201 }),
+  ),
   http.get(`${api}/orders/:id/events`, () => events(['placed', '{"total":3}'], ['done', '{}'])),
   http.post(`${api}/completions`, () =>
     events(['message', '{"token":"h"}'], ['message', '{"token":"i"}'], ['message', '[DONE]']),
