@@ -7,7 +7,7 @@ import { noHeaders, readHeaders } from './core/call/header-map.ts'
 import type { Interceptor, Next } from './core/call/interceptor.ts'
 import { compose } from './core/call/interceptor.ts'
 import { nesting } from './core/call/nesting.ts'
-import { type AnyOutbox, joinClient, type OperationInfo, type PagerInfo } from './core/call/operation.ts'
+import type { AnyOutbox, OperationInfo, PagerInfo } from './core/call/operation.ts'
 import {
   identityOf,
   inputOf,
@@ -88,7 +88,8 @@ export class CallRunner implements FaceHost {
     // A client that could not be made holds nothing.
     for (const [via, transport] of Object.entries(transports))
       if (take(transport)) transport.attach?.(this.#services, via)
-    if (options.outbox) this.#leaveOutbox = options.outbox[joinClient](this.#services, timeoutMs)
+    // What is no outbox is told where a durable operation is bound.
+    this.#leaveOutbox = (options.outbox as AnyOutbox | undefined)?.['~join']?.(this.#services, timeoutMs)
   }
 
   #addRoute(via: string, transport: Transport, auth: Auth | undefined, ...outermost: readonly Interceptor[]): void {

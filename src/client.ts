@@ -7,7 +7,6 @@ import {
   type AnyOutbox,
   type Bound,
   type Contract,
-  joinClient,
   type Missing,
   type Need,
   type Operation,
@@ -137,10 +136,8 @@ const rules: RulesOf<ClientOptions<never>> = {
   validate: /* @__PURE__ */ oneOf('error', 'warn', false),
   // What stands in it is looked at where there is a failover.
   failover: anything,
-  outbox: /* @__PURE__ */ takes(
-    'what outbox() makes, or false',
-    (value) => value === false || typeof (value as Partial<AnyOutbox> | null)?.[joinClient] === 'function',
-  ),
+  // Who has a durable operation looks at it.
+  outbox: anything,
   clock: /* @__PURE__ */ takes('a Clock such as virtualClock()', has('setTimer')),
 }
 

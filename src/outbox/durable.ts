@@ -4,7 +4,6 @@ import {
   type DurableMachinery,
   defineOperation,
   type InputOf,
-  joinClient,
   type Operation,
   type OperationInfo,
   operationInfo,
@@ -74,8 +73,7 @@ export class Durable implements DurableMachinery {
   #outboxOf({ outbox }: Services): Submits {
     if (!outbox) throw unfit(this.inner, `createClient({ outbox }) is missing, which the durable '${this.name}' needs`)
     const submits = outbox as unknown as Partial<Submits>
-    if (!(joinClient in outbox) || !submits.submit)
-      throw unfit(this.inner, 'createClient({ outbox }) takes what outbox() makes')
+    if (!submits.submit) throw unfit(this.inner, 'createClient({ outbox }) takes what outbox() makes')
     return submits as Submits
   }
 }

@@ -2,7 +2,7 @@ import { Call } from '../core/call/call.ts'
 import { type CallOptions, checkCallOptions } from '../core/call/call-options.ts'
 import { Context } from '../core/call/context.ts'
 import { noHeaders, readHeaders } from '../core/call/header-map.ts'
-import { joinClient, type OperationInfo, operationInfo } from '../core/call/operation.ts'
+import { type OperationInfo, operationInfo } from '../core/call/operation.ts'
 import { identityOf, inputOf, type Plan } from '../core/call/plan.ts'
 import type { Reply } from '../core/call/reply.ts'
 import { Scope, type Services } from '../core/call/scope.ts'
@@ -61,7 +61,7 @@ class DurableOutbox implements Outbox, Submits {
     this.#settings = settings
   }
 
-  [joinClient](services: object, timeoutMs = 30_000): () => Promise<void> {
+  '~join'(services: object, timeoutMs = 30_000): () => Promise<void> {
     if (this.#joined)
       throw refusal('createClient({ outbox }): this outbox has a client already: make one for each', undefined)
     const joined = this.#join(services as Services, timeoutMs)

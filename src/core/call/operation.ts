@@ -62,13 +62,10 @@ export interface DurableMachinery {
   attach(services: object): void
 }
 
-/** The key under which an outbox takes up its client. */
-export const joinClient: unique symbol = Symbol.for('polywire.outbox') as never
-
 /** What `outbox()` of `polywire/outbox` makes; only durable operations know what else it is. */
 export interface AnyOutbox {
-  /** A client takes it up; returns what ends that, when the client is closed. */
-  readonly [joinClient]: (services: object, timeoutMs: number | undefined) => () => Promise<void>
+  /** For the client that takes it up; returns what ends that, when the client is closed. */
+  readonly '~join': (services: object, timeoutMs: number | undefined) => () => Promise<void>
 }
 
 /** The run-time half of an operation: everything but its types. */
