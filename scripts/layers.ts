@@ -17,9 +17,13 @@ export const layers: readonly { readonly files: string; readonly may: readonly s
     may: ['src/core/**', 'src/auth/**', 'transports/shared/peer.ts'],
     why: 'a token source over a library that users install',
   },
-  { files: 'src/auth/**', may: ['src/core/**', 'src/auth/**'], why: 'token sources serve every transport' },
   { files: 'src/webhooks/**', may: ['src/core/**', 'src/webhooks/**'], why: 'the receiving side needs no transport' },
   { files: 'src/outbox/**', may: ['src/core/**', 'src/outbox/**'], why: 'the sub-path of durable operations' },
+  {
+    files: 'src/auth/**',
+    may: ['src/core/**', 'src/auth/**', 'transports/http/signing/*'],
+    why: 'token sources serve every transport; what signs stands at the wire',
+  },
   { files: 'src/index.ts', may: ['src/core/**', 'src/interceptors/*', 'src/*'], why: 'transports are sub-paths' },
   {
     files: 'src/create-client.ts',

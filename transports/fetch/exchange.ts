@@ -66,7 +66,7 @@ function requestOf(call: Call, input: FetchInput, deadlineWriter: DeadlineWriter
       ...credential?.headers,
       ...(call.isDeadlineSent && deadlineWriter && Object.fromEntries([deadlineWriter(call.remainingMs)])),
     }),
-    credentialHeaders: credential?.headers && Object.keys(credential.headers),
+    credential,
     body: input.body,
     toBodyError,
     init: input.init,

@@ -121,7 +121,7 @@ export class GraphQLHttp {
       method: 'POST',
       url: credential?.query ? withQuery(url, credential.query) : url,
       headers: makeHeaders(call),
-      credentialHeaders: credential?.headers && Object.keys(credential.headers),
+      credential,
       body: `${head}${requestRest(call, idempotency)}}`,
       fetchOptions,
     }

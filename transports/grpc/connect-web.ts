@@ -103,7 +103,7 @@ export class ConnectWebAttempt implements ConnectAttempt {
       method: 'POST',
       url: addQuery(url, credential?.query),
       headers: Object.fromEntries(headers),
-      credentialHeaders: credential?.headers && Object.keys(credential.headers),
+      credential,
       body,
       fetchOptions,
     }

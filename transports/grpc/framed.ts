@@ -170,7 +170,7 @@ function start(
     method: 'POST',
     url: addQuery(`${wire.baseUrl}/${parent.typeName}/${name}`, credential?.query),
     headers: { ...userAgent, ...grpcWebHeaders(call, wire), ...protocolHeaders },
-    credentialHeaders: credential?.headers && Object.keys(credential.headers),
+    credential,
     body: encodeFrame(0, message),
     fetchOptions: wire.fetchOptions,
   }

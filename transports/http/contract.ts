@@ -1,6 +1,9 @@
+import type { Credential, CredentialWire } from '../../src/core/call/auth.ts'
 import type { HeaderMap } from '../../src/core/call/header-map.ts'
+import type { ErrorOrigin } from '../../src/core/errors/error.ts'
 import type { Phase, Sent } from '../../src/core/errors/failure.ts'
 import type { Redirected } from './progress.ts'
+import type { Answer, OpenRequest, Responder } from './responder.ts'
 import type { OpenUpload } from './upload.ts'
 
 /** Makes the body anew; called once a send, and once more where a redirect replays it. */
@@ -16,8 +19,8 @@ export interface HttpRequest {
   readonly url: string
   /** Names in lower case. */
   readonly headers: Readonly<Record<string, string>>
-  /** Names of the headers above that carry a credential: never sent to another origin. */
-  readonly credentialHeaders?: readonly string[] | undefined
+  /** Whose headers, among those above, are never sent to another origin; and what signs the request. */
+  readonly credential?: Credential | undefined
   readonly body?: HttpBody | undefined
   /** Instead of `body`: a fetch sends it with its length, which browsers need on HTTP/1.1; a form goes to fetch alone. */
   readonly blob?: Blob | FormData | undefined
@@ -107,6 +110,15 @@ export interface HttpEngine {
   send(request: HttpRequest, sink: HttpSink, scope: HttpScope): void
   /** Closes what is idle and what is not; later sends fail. */
   close(): Promise<void>
+}
+
+/** A `credential.wire` as the wire asks it: it signs, sends, follows redirects, and sends once more where it must. */
+export interface HttpWire extends CredentialWire {
+  send(engine: HttpEngine, request: HttpRequest, sink: HttpSink, scope: HttpScope): void
+  /** The same for what gives a Response. */
+  respond(responder: Responder, request: OpenRequest, scope: HttpScope, origin: ErrorOrigin): Promise<Answer>
+  /** The headers of a WebSocket's handshake. */
+  handshake(url: string, headers: HttpRequest['headers']): Promise<HttpRequest['headers']>
 }
 
 /** A fetch as users pass one. */

@@ -69,7 +69,7 @@ export function hasSecretUnknownToFetch(request: HttpRequest): boolean {
 }
 
 function isSecret(name: string, request: HttpRequest): boolean {
-  return alwaysSecret.includes(name) || request.credentialHeaders?.includes(name) === true
+  return alwaysSecret.includes(name) || request.credential?.headers?.[name] !== undefined
 }
 
 /** Whether the body, where there is one, can be sent once more. */

@@ -1,3 +1,4 @@
+import type { Credential } from '../../src/core/call/auth.ts'
 import type { HeaderMap } from '../../src/core/call/header-map.ts'
 import type { ErrorOrigin } from '../../src/core/errors/error.ts'
 import type { HttpOptions, HttpScope } from './contract.ts'
@@ -9,8 +10,8 @@ export interface OpenRequest {
   readonly url: string
   /** Names in lower case. */
   readonly headers: Readonly<Record<string, string>>
-  /** Names of the headers above that carry a credential of ours: never sent to another origin. */
-  readonly credentialHeaders?: readonly string[] | undefined
+  /** Whose headers, among those above, are never sent to another origin; and what signs the request. */
+  readonly credential?: Credential | undefined
   readonly body: unknown
   /** What else the caller has said: `redirect`, `credentials`, `cache` …, and what platforms add to that. */
   readonly init: Readonly<Record<string, unknown>>

@@ -91,7 +91,7 @@ export class RestRequests {
       method,
       url: query === '' ? path : `${path}${template.hasQuery ? '&' : '?'}${query}`,
       headers: this.#filter ? this.#filter(call, headers, input.headers) : headers,
-      credentialHeaders: credential?.headers && Object.keys(credential.headers),
+      credential,
       body: encoded.body,
       blob: encoded.blob,
       open: encoded.open,

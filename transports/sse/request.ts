@@ -66,7 +66,7 @@ export class SseRequests {
       method,
       url: this.#url(call, binding, input),
       headers: this.#filter ? this.#filter(call, headers, input.headers) : headers,
-      credentialHeaders: call.credential?.headers && Object.keys(call.credential.headers),
+      credential: call.credential,
       body,
       fetchOptions: this.#defaults.fetchOptions,
     }

@@ -1,13 +1,6 @@
+import type { CryptoKeyLike } from '../crypto-key.ts'
 import type { RawClientAuth } from './peer-oauth4webapi.ts'
 import type { OAuth } from './peers.ts'
-
-/** A key of WebCrypto. */
-export interface CryptoKeyLike {
-  readonly type: string
-  readonly extractable: boolean
-  readonly algorithm: object
-  readonly usages: readonly string[]
-}
 
 declare const proof: unique symbol
 /** How an app proves who it is: what {@link clientSecretBasic} and its siblings make. */

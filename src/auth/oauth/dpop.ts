@@ -1,4 +1,4 @@
-import type { CryptoKeyLike } from './client-auth.ts'
+import type { CryptoKeyLike } from '../crypto-key.ts'
 import { type DpopLibrary, dpopLibrary, origin as where } from './peers.ts'
 
 /** A key pair of WebCrypto, which may be kept in IndexedDB without its private half ever being readable. */

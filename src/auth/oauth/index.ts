@@ -1,4 +1,5 @@
 export type { Signal } from '../../core/call/signal.ts'
+export type { CryptoKeyLike } from '../crypto-key.ts'
 export { type OAuthAuthOptions, oauthAuth } from './auth.ts'
 export {
   type AuthorizationCode,
@@ -8,7 +9,6 @@ export {
 } from './authorization-code.ts'
 export {
   type ClientAuth,
-  type CryptoKeyLike,
   clientSecretBasic,
   clientSecretPost,
   privateKeyJwt,

@@ -16,6 +16,13 @@ export interface Credential {
    * @defaultValue `auth.identity` decides; without one, each secret is a principal of its own
    */
   readonly principal?: string
+  /** What signs each request as it goes on the wire; made by `signedAuth()` and what is built on it. */
+  readonly wire?: CredentialWire
+}
+
+/** What takes a request over where its bytes are final, on each attempt and each hop. A transport knows how to ask it. */
+export interface CredentialWire {
+  readonly isWire: true
 }
 
 /** Where credentials come from; see `bearerAuth`, `apiKeyAuth`. One object may serve several transports. */

@@ -14,7 +14,7 @@ const secrets = {
   'x-api-key': 's3cret',
   'x-session': 's3cret',
 }
-const credentialHeaders = ['x-session']
+const credential = { headers: { 'x-session': 'x' } }
 
 describe.each([
   ['undici', () => new UndiciEngine()],
@@ -113,12 +113,12 @@ describe.each([
   })
 
   it('sends credentials on within the origin', async () => {
-    const { headers } = await echo({ url: to(302, '/echo'), headers: secrets, credentialHeaders })
+    const { headers } = await echo({ url: to(302, '/echo'), headers: secrets, credential })
     expect(headers).toMatchObject(secrets)
   })
 
   it.each([301, 302, 303, 307, 308])('%i takes no credential to another origin, nor back again', async (status) => {
-    const request = { headers: { ...secrets, 'x-other': '1' }, credentialHeaders }
+    const request = { headers: { ...secrets, 'x-other': '1' }, credential }
     const away = await echo({ url: to(status, `${foreign.url}/echo`), ...request })
     expect(away.url).toBe(`${foreign.url}/echo`)
     expect(away.headers).toMatchObject({ 'x-other': '1' })
@@ -248,7 +248,7 @@ it('a browser build outside of a browser leaves redirects to fetch, but for a cr
   const plain = exchange(engine, { url })
   await plain.over()
   expect(plain.text).toBe('{"ok":true}')
-  const secret = exchange(engine, { url, headers: { 'x-session': 'x' }, credentialHeaders })
+  const secret = exchange(engine, { url, headers: { 'x-session': 'x' }, credential })
   await secret.over()
   expect(secret.fault).toMatchObject({ code: 'failed_precondition', sent: 'yes' })
 })
@@ -271,7 +271,7 @@ describe('fetch in a browser', () => {
     const engine = new FetchEngine(browserFetch)
     const plain = exchange(engine, { url: 'https://a.example/', headers: { authorization: 'x' } })
     await plain.over()
-    const secret = exchange(engine, { url: 'https://a.example/', headers: { 'x-session': 'x' }, credentialHeaders })
+    const secret = exchange(engine, { url: 'https://a.example/', headers: { 'x-session': 'x' }, credential })
     await secret.over()
     expect(seen).toEqual(['follow', 'manual'])
     expect(plain.text).toBe('ok')

@@ -1,7 +1,7 @@
 import type { ErrorOrigin } from '../../../src/core/errors/error.ts'
 import { type HttpBodyReader, type OpenResponse, openBody } from '../body.ts'
 import { bodyKind, toReadable } from '../bytes.ts'
-import type { FetchOptions, HttpEngine, HttpRequest, HttpScope } from '../contract.ts'
+import type { FetchOptions, HttpEngine, HttpRequest, HttpScope, HttpWire } from '../contract.ts'
 import { encodeBody } from '../encode-body.ts'
 import { toCallError } from '../fault.ts'
 import { ReplayBody } from '../replay-body.ts'
@@ -23,6 +23,8 @@ export class EngineResponder implements Responder {
   }
 
   async respond(request: OpenRequest, scope: HttpScope, origin: ErrorOrigin): Promise<Answer> {
+    const wire = request.credential?.wire as HttpWire | undefined
+    if (wire) return wire.respond(this, request, scope, origin)
     if (this.#fetch && (isFetchReplaced() || needsFetch(request))) return this.#fetch.respond(request, scope, origin)
     const open = await openBody(this.#engine, toHttpRequest(request, origin), scope)
     return new EngineAnswer(open, request, origin)
@@ -38,12 +40,12 @@ function needsFetch({ url, init }: OpenRequest): boolean {
   return !/^https?:/i.test(url) || init.integrity !== undefined || init.dispatcher !== undefined
 }
 
-function toHttpRequest({ method, url, headers, credentialHeaders, body, init }: OpenRequest, origin: ErrorOrigin) {
+function toHttpRequest({ method, url, headers, credential, body, init }: OpenRequest, origin: ErrorOrigin) {
   const request: { -readonly [K in keyof HttpRequest]: HttpRequest[K] } = {
     method,
     url,
     headers: headers.accept === undefined ? { accept: '*/*', ...headers } : headers,
-    credentialHeaders,
+    credential,
     fetchOptions:
       init.redirect === undefined ? undefined : { redirect: init.redirect as FetchOptions['redirect'] & {} },
   }

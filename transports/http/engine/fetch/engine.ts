@@ -9,6 +9,7 @@ import type {
   HttpRequest,
   HttpScope,
   HttpSink,
+  HttpWire,
 } from '../../contract.ts'
 import { callOver, classify, type Explain, explainByPhase, faultAt, isMistake, transportClosed } from '../../fault.ts'
 import {
@@ -49,7 +50,9 @@ export class FetchEngine implements HttpEngine {
   }
 
   send(request: HttpRequest, sink: HttpSink, scope: HttpScope): void {
+    const wire = request.credential?.wire as HttpWire | undefined
     if (this.#isClosed) sink.onError(transportClosed)
+    else if (wire) wire.send(this, request, sink, scope)
     else new FetchExchange(request, sink, scope, this).start()
   }
 

@@ -1,7 +1,8 @@
 import { HeaderMap } from '../../../../src/core/call/header-map.ts'
 import { asAttempt, type CreateContext, nesting } from '../../../../src/core/call/nesting.ts'
+import type { ErrorOrigin } from '../../../../src/core/errors/error.ts'
 import { toReadable } from '../../bytes.ts'
-import type { FetchLike, HttpFault, HttpRequest, HttpScope } from '../../contract.ts'
+import type { FetchLike, HttpFault, HttpRequest, HttpScope, HttpWire } from '../../contract.ts'
 import { classify, type Explain, explainByPhase, faultAt, HttpFaultError, isMistake } from '../../fault.ts'
 import { handedOver, handedOverToFollow, type Progress, type Redirected, redirectedBy } from '../../progress.ts'
 import { type FollowRedirect, isRedirect, refuse } from '../../redirect.ts'
@@ -39,7 +40,9 @@ export class FetchResponder implements Responder {
     this.#follow = follow
   }
 
-  async respond(request: OpenRequest, scope: HttpScope): Promise<Answer> {
+  async respond(request: OpenRequest, scope: HttpScope, origin: ErrorOrigin): Promise<Answer> {
+    const wire = request.credential?.wire as HttpWire | undefined
+    if (wire) return wire.respond(this, request, scope, origin)
     const own = new AbortController()
     const offAbort = scope.onAbort((reason) => own.abort(reason))
     const attempt: Attempt = { request, redirected: undefined, progress: handedOver }
@@ -165,6 +168,6 @@ function both(own: AbortSignal, callers: AbortSignal | undefined): AbortSignal {
 }
 
 /** A credential of ours in a header that fetch does not know for one. */
-function hasForeignSecret({ credentialHeaders = [] }: OpenRequest): boolean {
-  return credentialHeaders.some((name) => name !== 'authorization' && name !== 'cookie')
+function hasForeignSecret({ credential }: OpenRequest): boolean {
+  return Object.keys(credential?.headers ?? {}).some((name) => name !== 'authorization' && name !== 'cookie')
 }

@@ -1,5 +1,5 @@
 import { CallError } from '../../../../src/core/errors/error.ts'
-import type { EngineOptions, HttpEngine, HttpRequest, HttpScope, HttpSink } from '../../contract.ts'
+import type { EngineOptions, HttpEngine, HttpRequest, HttpScope, HttpSink, HttpWire } from '../../contract.ts'
 import { transportClosed } from '../../fault.ts'
 import { unsent } from '../../progress.ts'
 import { isFetchReplaced } from '../stock-fetch.ts'
@@ -62,7 +62,9 @@ export class UndiciEngine implements HttpEngine {
       globals[globalDispatchers[1]] === this.#seenLegacy &&
       globals.fetch === this.#seenFetch
     if (!isSeen) this.#look(globals)
+    const wire = request.credential?.wire as HttpWire | undefined
     if (this.#isClosed) sink.onError(transportClosed)
+    else if (wire) wire.send(this, request, sink, scope)
     else if (this.#isReplaced) this.#fetch?.send(request, sink, scope)
     else if (this.#route) new UndiciExchange(request, sink, scope, this.#route).start()
     else if (!this.#missing) void this.#load().then(() => this.send(request, sink, scope))

@@ -1,0 +1,33 @@
+import type { CredentialWire } from '../../../src/core/call/auth.ts'
+import { bodyKind } from '../bytes.ts'
+import type { HttpRequest, HttpWire } from '../contract.ts'
+import { SignedExchange } from './exchange.ts'
+import { respond } from './respond.ts'
+import { type RequestSigner, signatureOf, signingFault, toSignable } from './signer.ts'
+
+/** Puts a signer on the wire. */
+export function wireOf(signer: RequestSigner): CredentialWire {
+  const wire: HttpWire = {
+    isWire: true,
+    send(engine, request, sink, scope) {
+      const parties = { engine, signer, sink, scope }
+      const start = (final: HttpRequest): void => new SignedExchange(parties, { request: final }).start()
+      if (bodyKind(request.blob) !== 'form') start(request)
+      else withFinalForm(request).then(start, (cause) => sink.onError(signingFault(cause)))
+    },
+    respond: (responder, request, scope, origin) => respond(responder, signer, request, scope, origin),
+    handshake: async (url, headers) => {
+      const target = url.replace(/^ws/, 'http')
+      return { ...headers, ...(await signatureOf(signer, toSignable({ method: 'GET', url: target, headers }))) }
+    },
+  }
+  return wire
+}
+
+/** The boundary of a form that fetch would write stands in what is signed. */
+async function withFinalForm(request: HttpRequest): Promise<HttpRequest> {
+  const written = new Response(request.blob as FormData)
+  const contentType = written.headers.get('content-type') as string
+  const body = new Uint8Array(await written.arrayBuffer())
+  return { ...request, blob: undefined, body, headers: { ...request.headers, 'content-type': contentType } }
+}
