@@ -23,7 +23,7 @@ export interface WireRecorder {
   [Symbol.asyncDispose](): Promise<void>
 }
 
-export const json: Answer = (_, response) => {
+const json: Answer = (_, response) => {
   response.setHeader('content-type', 'application/json')
   response.end('{"data":{}}')
 }
