@@ -88,3 +88,20 @@ export function decodeText(bytes: Uint8Array, charset = 'utf-8'): string {
     return decodeUtf8(bytes)
   }
 }
+
+/** A Uint8Array with a buffer of its own: that of a Node Buffer shows what other calls received. */
+export function plainBytes(bytes: Uint8Array): Uint8Array {
+  return bytes.constructor === Uint8Array ? bytes : new Uint8Array(bytes)
+}
+
+/** By content type; what is no JSON, though it may be, is a text. */
+export function decodeBytes(bytes: Uint8Array, { kind, charset }: MediaType): unknown {
+  if (kind === 'bytes' || kind === 'contradicting') return plainBytes(bytes)
+  const text = decodeText(bytes, charset)
+  if (kind === 'text') return text
+  try {
+    return JSON.parse(text)
+  } catch {
+    return text
+  }
+}

@@ -2,8 +2,9 @@ import type { HeaderMap } from '../../src/core/call/header-map.ts'
 import type { Failure } from '../../src/core/errors/failure.ts'
 import { forbidsRetry, parseRateLimitReset, parseRetryAfter } from '../../src/core/errors/retry-after.ts'
 import { type StatusRow, statusRow } from '../shared/http-status.ts'
+import { decodeBytes, readMediaType } from './codecs.ts'
 import type { HttpFault, HttpHead } from './contract.ts'
-import type { ErrorEnvelope } from './envelope.ts'
+import { type ErrorEnvelope, readErrorEnvelope } from './envelope.ts'
 import { HttpFaultError } from './fault.ts'
 import { behindRedirects } from './progress.ts'
 
@@ -66,6 +67,18 @@ export function httpFailure(response: HttpErrorResponse, wallNow: number, envelo
     ...(bodyFault && { cause: new HttpFaultError(bodyFault) }),
   }
   return behindRedirects(failure, redirected)
+}
+
+/** The same, of the bytes of its body. */
+export function readHttpFailure(
+  response: Omit<HttpErrorResponse, 'essence' | 'body'> & { readonly body: Uint8Array },
+  wallNow: number,
+): Failure {
+  const { headers, status, body: bytes } = response
+  const type = readMediaType(headers.get('content-type'))
+  const { essence } = type
+  const body = bytes.byteLength === 0 ? undefined : decodeBytes(bytes, type)
+  return httpFailure({ ...response, body, essence }, wallNow, readErrorEnvelope(body, essence, status))
 }
 
 /** The row of the status, corrected by what headers and body say. */

@@ -4,11 +4,18 @@ import type { UnaryReply } from '../../src/core/call/reply.ts'
 import { checkSchema, type Schema, validating } from '../../src/core/call/schema.ts'
 import { CallError } from '../../src/core/errors/error.ts'
 import type { Failure } from '../../src/core/errors/failure.ts'
-import { type Codecs, decodeText, findCodec, type MediaType, readMediaType } from '../http/codecs.ts'
+import {
+  type Codecs,
+  decodeBytes,
+  decodeText,
+  findCodec,
+  type MediaType,
+  plainBytes,
+  readMediaType,
+} from '../http/codecs.ts'
 import { decodeUtf8 } from '../http/collect.ts'
 import type { HttpFault, HttpHead } from '../http/contract.ts'
-import { readErrorEnvelope } from '../http/envelope.ts'
-import { httpFailure } from '../http/errors.ts'
+import { readHttpFailure } from '../http/errors.ts'
 import type { RestBinding } from './operation.ts'
 
 /** A response whose body has been read. */
@@ -70,7 +77,7 @@ function decode(bytes: Uint8Array, type: MediaType, reads: RestBinding['reads'],
   if (parse) return parse(plainBytes(bytes), type.charset)
   if (bytes.byteLength === 0) return reads === 'any' && type.kind === 'text' ? '' : undefined
   if (type.kind === 'json') return JSON.parse(decodeText(bytes, type.charset))
-  if (reads === 'any') return decodeBytes(bytes, type.kind, type.charset)
+  if (reads === 'any') return decodeBytes(bytes, type)
   if (reads === 'declared' && !mayBeJson(type)) throw misfit
   try {
     return JSON.parse(decodeText(bytes, type.charset))
@@ -107,23 +114,6 @@ function unreadable(call: Call, { status, headers }: WholeResponse, what: string
   return new CallError({ code: 'internal', message, phase: 'body', sent: 'yes', status, headers, cause: shown }, call)
 }
 
-/** By content type; what is no JSON, though it may be, is a text. */
-function decodeBytes(bytes: Uint8Array, kind: MediaType['kind'], charset: string): unknown {
-  if (kind === 'bytes' || kind === 'contradicting') return plainBytes(bytes)
-  const text = decodeText(bytes, charset)
-  if (kind === 'text') return text
-  try {
-    return JSON.parse(text)
-  } catch {
-    return text
-  }
-}
-
-/** A Uint8Array with a buffer of its own: that of a Node Buffer shows what other calls received. */
-function plainBytes(bytes: Uint8Array): Uint8Array {
-  return bytes.constructor === Uint8Array ? bytes : new Uint8Array(bytes)
-}
-
 /** `Location` made absolute against what answered, so that it can be used as it is. */
 function resolveLocation(headers: HeaderMap, url: string): HeaderMap {
   const location = headers.last('location')
@@ -133,17 +123,9 @@ function resolveLocation(headers: HeaderMap, url: string): HeaderMap {
 
 /** Throws the error of a response that is none of the replies; its body typed by the operation's `errors`. */
 export async function responseError(call: Call, response: WholeResponse): Promise<never> {
-  const { status, headers, body: bytes, bodyFault, redirected } = response
-  const type = readMediaType(headers.get('content-type'))
-  const body = bytes.byteLength === 0 ? undefined : decodeBytes(bytes, type.kind, type.charset)
-  const { essence } = type
   const isKeyed = call.idempotencyKey !== undefined
-  const failure = httpFailure(
-    { status, headers, body, essence, isKeyed, bodyFault, redirected },
-    call.scope.services.clock.wallNow(),
-    readErrorEnvelope(body, essence, status),
-  )
-  const schema = validating((call.operation.binding as RestBinding).errors?.[status])
+  const failure = readHttpFailure({ ...response, isKeyed }, call.scope.services.clock.wallNow())
+  const schema = validating((call.operation.binding as RestBinding).errors?.[response.status])
   throw new CallError(schema ? { ...failure, body: await typedBody(call, schema, failure) } : failure, call)
 }
 

@@ -1,10 +1,9 @@
 import type { HeaderMap } from '../../src/core/call/header-map.ts'
-import type { Code } from '../../src/core/errors/code.ts'
 import type { Failure } from '../../src/core/errors/failure.ts'
-import { decodeText, essenceOf, isJson } from '../http/codecs.ts'
+import { essenceOf } from '../http/codecs.ts'
 import type { HttpFault, HttpHead } from '../http/contract.ts'
-import { readErrorEnvelope } from '../http/envelope.ts'
-import { httpFailure } from '../http/errors.ts'
+import { readHttpFailure } from '../http/errors.ts'
+import { onStream } from '../http/event-stream/stream-exchange.ts'
 import { faultToFailure } from '../http/fault.ts'
 
 /** What the answer to the request for an event stream is. */
@@ -20,10 +19,8 @@ export function kindOf({ status, headers }: HttpHead): 'stream' | 'over' | 'wron
  * The standard knows no transient ones; here they are those of every other call over HTTP.
  */
 export function statusFailure(head: HttpHead, body: Uint8Array, wallNow: number): Failure {
-  const { status, headers, redirected } = head
-  const essence = essenceOf(headers.last('content-type'))
-  const response = { status, headers, redirected, body: readBody(body, essence), essence, isKeyed: false }
-  const failure = httpFailure(response, wallNow, readErrorEnvelope(response.body, essence, status))
+  const { status } = head
+  const failure = readHttpFailure({ ...head, body, isKeyed: false }, wallNow)
   if (status < 300)
     return {
       ...failure,
@@ -47,30 +44,12 @@ export function openFailure(fault: HttpFault, isPreflighted: boolean): Failure {
   return faultToFailure({ ...fault, hint })
 }
 
-/** A connection that broke after the stream was open. */
-export function dropFailure(fault: HttpFault): Failure {
-  return { ...faultToFailure(fault, true), phase: 'stream', sent: 'yes' }
-}
-
 /** The body ended: for a stream that is meant to go on, that is a drop. */
 export function endFailure(isAwaited: boolean): Failure {
   const what = isAwaited
     ? " before the event of 'until'"
     : "; where that is its regular end, say by which event: until: '…'"
   return onStream('unavailable', `the server ended the event stream${what}`)
-}
-
-/** No byte for too long; on a connection that never brought one, a proxy in between is as likely as a dead one. */
-export function idleFailure(isNew: boolean): Failure {
-  const what = isNew
-    ? 'no byte ever came (see idleTimeoutMs): a dead connection, or a proxy that holds events back: X-Accel-Buffering: no'
-    : 'no byte came for too long (see idleTimeoutMs): the connection is taken for dead'
-  return onStream('unavailable', what)
-}
-
-/** The page went into the back/forward cache, where no connection may be open. */
-export function frozenFailure(): Failure {
-  return onStream('unavailable', 'the browser put the page away: the stream goes on when it comes back')
 }
 
 /** The failure of a stream whose event is larger than `maxEventBytes`. */
@@ -89,20 +68,4 @@ export function unreadableFailure(cause: unknown): Failure {
 /** The operation's own function failed. */
 export function untilFailure(cause: unknown): Failure {
   return onStream('internal', "the function 'until' threw: see cause", cause)
-}
-
-/** What is unavailable may come back. */
-function onStream(code: Code, message: string, cause?: unknown): Failure {
-  return { code, message, phase: 'stream', sent: 'yes', isRetryable: code === 'unavailable', cause }
-}
-
-function readBody(bytes: Uint8Array, essence: string): unknown {
-  if (bytes.byteLength === 0) return undefined
-  const text = decodeText(bytes)
-  if (!isJson(essence)) return text
-  try {
-    return JSON.parse(text)
-  } catch {
-    return text
-  }
 }

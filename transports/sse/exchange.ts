@@ -1,29 +1,22 @@
 import type { Call } from '../../src/core/call/call.ts'
-import { HeaderMap } from '../../src/core/call/header-map.ts'
 import type { StreamReply } from '../../src/core/call/reply.ts'
-import { CallError } from '../../src/core/errors/error.ts'
+import type { CallError } from '../../src/core/errors/error.ts'
 import type { Failure } from '../../src/core/errors/failure.ts'
 import { fingerprint } from '../../src/core/resume/fingerprint.ts'
-import { LateTrailers } from '../../src/core/stream/late-trailers.ts'
-import { type Item, Source, type SourceOptions } from '../../src/core/stream/source.ts'
+import type { Item } from '../../src/core/stream/source.ts'
 import type { Continuity } from '../../src/core/stream/state.ts'
-import { type PageEvent, type PageLife, pageLife } from '../../src/core/time/page-life.ts'
-import { join } from '../http/collect.ts'
-import type { HttpEngine, HttpFault, HttpHead, HttpRequest, HttpSink } from '../http/contract.ts'
+import type { PageLife } from '../../src/core/time/page-life.ts'
+import type { HttpEngine, HttpFault, HttpRequest } from '../http/contract.ts'
 import { type EventParsers, EventStream, type EventStreamSink } from '../http/event-stream/event-stream.ts'
-import { IdleWatch } from '../http/idle-watch.ts'
+import { openStream, StreamExchange } from '../http/event-stream/stream-exchange.ts'
 import * as failures from './errors.ts'
 import type { SseHints } from './hints.ts'
 import type { CursorWay, SseLife } from './life.ts'
-import type { SseControl } from './member.ts'
 import type { EventReader } from './operation.ts'
 
-/** Of the body of an error; the rest is left. */
-const maxErrorBytes = 65_536
 /** Servers send comments each 15 s or so, by the advice of the standard. */
 const defaultIdleMs = 45_000
-/** After a wake, a connection that is alive shows it within this, or is replaced by another; ms. */
-const wakeMs = 2000
+
 /** How one event stream is read. */
 export interface SseSettings {
   readonly reader: EventReader
@@ -53,35 +46,16 @@ export function openEventStream(
   call: Call,
   settings: SseSettings,
 ): Promise<StreamReply> {
-  return new Promise((resolve, reject) => {
-    engine.send(request, new SseExchange(call, settings, resolve, reject), call.scope)
-  })
+  return openStream(engine, request, new SseExchange(call, settings))
 }
 
-/**
- * One connection of an event stream: what an engine reports to, the reply, and what its parts tell. One object with
- * many methods, since thousands of streams may be open and each closure would be held for as long.
- */
-class SseExchange implements HttpSink, EventStreamSink, StreamReply, SourceOptions {
-  readonly kind = 'stream'
-  readonly call: Call
+/** One connection of an event stream. */
+class SseExchange extends StreamExchange implements EventStreamSink {
   readonly #settings: SseSettings
-  /** Of the opening; let go when that is over. */
-  #resolve: ((reply: StreamReply) => void) | undefined
-  #reject: ((reason: unknown) => void) | undefined
-  #state: 'opening' | 'refused' | 'open' | 'over' = 'opening'
-  #head!: HttpHead
-  #control!: SseControl
-  #source!: Source
   #stream!: EventStream
-  #idle: IdleWatch | undefined
   #wantsCuts = false
   /** A read ended within a line then. */
   #cutAt: number | undefined
-  readonly #trailers = new LateTrailers()
-  #unwatch: (() => void) | undefined
-  #errorBody: Uint8Array[] | undefined
-  #errorSize = 0
   /** What one read of the wire has brought, so that a reader is woken once for all of it. */
   #items: Item[] = []
   /** The last event id, where no item carries it. */
@@ -89,34 +63,11 @@ class SseExchange implements HttpSink, EventStreamSink, StreamReply, SourceOptio
   /** The stream is over after the items. */
   #end: { readonly failure: Failure | undefined } | undefined
 
-  constructor(
-    call: Call,
-    settings: SseSettings,
-    resolve: (reply: StreamReply) => void,
-    reject: (reason: unknown) => void,
-  ) {
-    this.call = call
+  constructor(call: Call, settings: SseSettings) {
+    super(call)
     this.#settings = settings
-    this.#resolve = resolve
-    this.#reject = reject
     const quietMs = settings.hints?.waitMs(call)
-    if (quietMs !== undefined) this.#watched.awaitFirst(quietMs)
-  }
-
-  get messages(): Source {
-    return this.#source
-  }
-
-  get status(): number {
-    return this.#head.status
-  }
-
-  get headers(): HeaderMap {
-    return this.#head.headers
-  }
-
-  get trailers(): Promise<HeaderMap> {
-    return this.#trailers.promise
+    if (quietMs !== undefined) this.watched.awaitFirst(quietMs)
   }
 
   /** The server was not told where the stream goes on. */
@@ -133,34 +84,35 @@ class SseExchange implements HttpSink, EventStreamSink, StreamReply, SourceOptio
     return this.#settings.life.continuity(this.call.operation.cursors)
   }
 
-  onHead(head: HttpHead, control: SseControl): void {
-    this.#head = head
-    this.#control = control
+  protected answered(): void {
+    const { head } = this
     const kind = failures.kindOf(head)
     this.#settings.life.answered(this.#settings.cursorWay, kind === 'stream')
-    if (kind === 'error') this.#state = 'refused'
-    else if (kind === 'wrong-type') this.#refuse(failures.wrongTypeFailure(head.headers))
+    if (kind === 'error') this.state = 'refused'
+    else if (kind === 'wrong-type') this.refuse(this.error(failures.wrongTypeFailure(head.headers)))
     else this.#open(kind === 'over')
   }
 
   onData(bytes: Uint8Array): void {
-    if (this.#state === 'refused') this.#collect(bytes)
-    if (this.#state !== 'open') return
-    this.#idle?.alive()
+    if (this.state !== 'open') {
+      this.collect(bytes)
+      return
+    }
+    this.idle?.alive()
     if (this.#wantsCuts) this.#cutAt = this.#settings.hints?.cut(this.call, bytes, this.#cutAt)
     this.#stream.feed(bytes)
     const items = this.#items
     if (items.length > 0) {
       this.#items = []
-      this.#source.pushAll(items, bytes.byteLength)
+      this.source.pushAll(items, bytes.byteLength)
     }
     const cursor = this.#cursor
     this.#cursor = undefined
-    if (cursor !== undefined) this.#source.advance(cursor)
+    if (cursor !== undefined) this.source.advance(cursor)
     const end = this.#end
-    if (!end || this.#state !== 'open') return
-    this.#control.cancel()
-    this.#over(end.failure)
+    if (!end || this.state !== 'open') return
+    this.control.cancel()
+    this.over(end.failure && this.error(end.failure))
   }
 
   onEvent(type: string, data: string, id: string | undefined, cursor: string | undefined): void {
@@ -206,140 +158,62 @@ class SseExchange implements HttpSink, EventStreamSink, StreamReply, SourceOptio
     const { life, idleTimeoutMs } = this.#settings
     if (life.hasComments) return
     life.hasComments = true
-    if (idleTimeoutMs === undefined) this.#watched.start(defaultIdleMs)
+    if (idleTimeoutMs === undefined) this.watch(defaultIdleMs)
   }
 
   onOverflow(): void {
     this.#end ??= { failure: failures.overflowFailure(this.#settings.maxEventBytes) }
   }
 
-  onEnd(trailers: HeaderMap): void {
-    if (this.#state === 'refused') this.#refuseByStatus()
-    if (this.#state !== 'open') return
-    this.#trailers.settle(() => trailers)
+  protected ended(): void {
     const { isResumable, resume } = this.call.operation
     const isAwaited = this.#settings.reader.lastness !== undefined
     const isDrop = isAwaited || isResumable || resume !== undefined
-    this.#over(isDrop ? failures.endFailure(isAwaited) : undefined)
+    this.over(isDrop ? this.error(failures.endFailure(isAwaited)) : undefined)
   }
 
-  onError(fault: HttpFault): void {
-    if (this.#state === 'open') this.#over(failures.dropFailure(fault))
-    else if (this.#state === 'refused') this.#refuseByStatus()
-    else {
-      this.#settings.life.unanswered(this.#settings.cursorWay)
-      this.#refuse(failures.openFailure(fault, this.#settings.cursorWay === 'preflighted'))
-    }
-  }
-
-  onAbort(reason: unknown): void {
-    const wasOpen = this.#state === 'open'
-    this.#leave()
-    if (wasOpen) this.#source.fail(reason)
-    else this.#reject?.(reason)
+  protected override unanswered(fault: HttpFault): Failure {
+    this.#settings.life.unanswered(this.#settings.cursorWay)
+    return failures.openFailure(fault, this.#settings.cursorWay === 'preflighted')
   }
 
   #open(isOver: boolean): void {
-    const { idleTimeoutMs, life, parsers, reader, hints, page = pageLife() } = this.#settings
-    this.#state = 'open'
+    const { idleTimeoutMs, life, parsers, reader, hints, page } = this.#settings
+    this.open(page)
     this.#stream = new EventStream(this, parsers)
-    this.#source = new Source(this)
-    if (!isOver && reader.marks) this.#source.push({ message: reader.marks.opened(this.#head.url), isFinal: true })
+    if (!isOver && reader.marks) this.source.push({ message: reader.marks.opened(this.head.url), isFinal: true })
     this.#wantsCuts = hints?.wantsCuts(this.call) === true
     if (this.isWithoutCursor) {
       this.#settings.onOmitted?.()
       hints?.tellOmitted(this.call)
     }
-    this.#unwatch = page.watch((event) => this.#paged(event))
-    const idleMs = idleTimeoutMs ?? (life.hasComments ? defaultIdleMs : Number.POSITIVE_INFINITY)
-    if (Number.isFinite(idleMs)) this.#watched.start(idleMs)
-    this.call.scope.mark('stream', 'yes')
-    this.#resolve?.(this)
-    this.#resolve = this.#reject = undefined
-    if (isOver) this.#over(undefined)
-  }
-
-  get #watched(): IdleWatch {
-    return (this.#idle ??= new IdleWatch(this.call.scope.services, this))
-  }
-
-  onIdle(isNew: boolean): void {
-    this.#drop(failures.idleFailure(isNew))
+    this.watch(idleTimeoutMs ?? (life.hasComments ? defaultIdleMs : Number.POSITIVE_INFINITY))
+    this.opened()
+    if (isOver) this.over(undefined)
   }
 
   onQuiet(): void {
-    this.#settings.hints?.tellQuiet(this.call, this.#state === 'open')
+    this.#settings.hints?.tellQuiet(this.call, this.state === 'open')
   }
 
-  onPause(): void {
-    this.#idle?.pause(true)
+  override onPause(): void {
     this.#cutAt = undefined
-    this.#control.pause()
+    super.onPause()
   }
 
-  onResume(): void {
-    this.#idle?.pause(false)
-    this.#control.resume()
-  }
-
-  /** The reader has left. */
-  onClose(): void {
-    if (this.#state !== 'open') return
-    this.#leave()
-    this.#control.cancel()
-  }
-
-  /** A network that was away, or a machine that slept, has mostly killed the connection, and nothing says so. */
-  #paged(event: PageEvent): void {
-    if (event === 'online' || event === 'woken') this.#watched.expect(wakeMs)
-    else if (event === 'frozen') this.#drop(failures.frozenFailure())
-  }
-
-  #drop(failure: Failure): void {
-    if (this.#state !== 'open') return
-    this.#control.distrust?.()
-    this.#control.cancel()
-    this.#over(failure)
-  }
-
-  /** Nothing more comes of this connection. */
-  #over(failure: Failure | undefined): void {
-    this.#leave()
+  protected override over(error: unknown): void {
     const { marks } = this.#settings.reader
-    if (failure) {
-      const error = this.#error(failure)
-      if (marks) this.#source.push({ message: marks.dropped(), isFinal: true })
-      this.#source.fail(error)
-    } else this.#source.finish()
+    if (error !== undefined && marks) this.source.push({ message: marks.dropped(), isFinal: true })
+    super.over(error)
   }
 
-  #leave(): void {
-    this.#idle?.stop()
-    this.#unwatch?.()
-    this.#state = 'over'
-    this.#trailers.settle(() => HeaderMap.empty)
-  }
-
-  #collect(bytes: Uint8Array): void {
-    ;(this.#errorBody ??= []).push(bytes)
-    this.#errorSize += bytes.byteLength
-    if (this.#errorSize > maxErrorBytes) this.#refuseByStatus()
-  }
-
-  #refuseByStatus(): void {
-    const { clock } = this.call.scope.services
-    this.#refuse(failures.statusFailure(this.#head, join(this.#errorBody ?? [], this.#errorSize), clock.wallNow()))
-  }
-
-  #refuse(failure: Failure): void {
-    this.#leave()
-    this.#control?.cancel()
-    this.#reject?.(this.#error(failure))
+  protected refusedBy(body: Uint8Array, reject: (error: unknown) => void): void {
+    reject(this.error(failures.statusFailure(this.head, body, this.call.scope.services.clock.wallNow())))
   }
 
   /** The reconnection time that the server has named is a wait that it asks for. */
-  #error(failure: Failure): CallError {
+  protected override error(failure: Failure): CallError {
     const retryAfterMs = failure.isRetryable ? this.#settings.life.waitMs(failure.retryAfterMs) : failure.retryAfterMs
-    return new CallError(retryAfterMs === undefined ? failure : { ...failure, retryAfterMs }, this.call)
+    return super.error(retryAfterMs === undefined ? failure : { ...failure, retryAfterMs })
   }
 }

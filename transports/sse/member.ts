@@ -1,11 +1,6 @@
-import type { HttpControl, HttpScope, HttpSink } from '../http/contract.ts'
+import type { HttpScope, HttpSink } from '../http/contract.ts'
 import type { EventBoundary } from '../http/event-stream/boundary.ts'
-
-/** Of a connection that others may read, too. */
-export interface SseControl extends HttpControl {
-  /** It may be dead: nobody is to join it. */
-  distrust?(): void
-}
+import type { StreamControl } from '../http/event-stream/stream-exchange.ts'
 
 /** One who reads a connection beside others. */
 export interface Joined {
@@ -27,7 +22,7 @@ export interface Shared {
 }
 
 /** One reader's part of a connection: what it steers is its own. */
-export class Member implements SseControl {
+export class Member implements StreamControl {
   readonly joined: Joined
   readonly #shared: Shared
   /** It came in the middle of an event, and begins with the next one. */

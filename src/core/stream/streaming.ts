@@ -1,6 +1,6 @@
 import type { Call } from '../call/call.ts'
 import type { Next } from '../call/interceptor.ts'
-import { defineOperation, type Operation, type OperationInfo, type StreamMachinery } from '../call/operation.ts'
+import type { StreamMachinery } from '../call/operation.ts'
 import type { Plan } from '../call/plan.ts'
 import type { Reply } from '../call/reply.ts'
 import type { Scope } from '../call/scope.ts'
@@ -44,9 +44,4 @@ export function opensFirst(call: Call, next: Next, options: ResumeOptions): Next
   const policy = call.options.opening ?? call.operation.opening ?? options.opening
   const timeoutMs = call.options.timeoutMs ?? options.timeoutMs ?? 30_000
   return policy ? (each) => openByPolicy(each, next, policy, timeoutMs, pageLife()) : next
-}
-
-/** Makes an operation of a server stream: without the send queue that `defineStream` brings along. */
-export function defineServerStream<O extends Operation<any, any>>(info: OperationInfo): O {
-  return defineOperation<O>({ ...info, streaming: receiving })
 }
