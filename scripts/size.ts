@@ -27,6 +27,7 @@ const programs = {
   breaker: "export { circuitBreaker } from 'polywire';",
   bulkhead: "export { bulkhead } from 'polywire';",
   hedging: "export { hedging } from 'polywire';",
+  dedupe: "export { inFlightDedupe } from 'polywire';",
 } as const
 
 const graphqlPeers = ['graphql-request', 'graphql']
@@ -88,6 +89,7 @@ const rows: readonly Row[] = [
   { name: 'outbox, beside REST', programs: ['outbox'], besideRest: true, barKb: 12, limitKb: 14 },
   { name: 'circuit breaker, beside REST', programs: ['breaker'], besideRest: true, barKb: 2, limitKb: 2 },
   { name: 'bulkhead, beside REST', programs: ['bulkhead'], besideRest: true, barKb: 1.5, limitKb: 1.5 },
+  { name: 'in-flight dedupe, beside REST', programs: ['dedupe'], besideRest: true, barKb: 2, limitKb: 2 },
   { name: 'hedging, beside REST', programs: ['hedging'], besideRest: true, barKb: 1.5, limitKb: 1.5 },
   { name: 'fetch face with the whole chain', programs: ['fetch'], alone: true, barKb: 12, limitKb: 20.7 },
   { name: 'core + GraphQL, with libraries', programs: ['graphql'], libraries: graphqlPeers, barKb: 37, limitKb: 42.9 },

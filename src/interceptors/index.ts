@@ -4,6 +4,7 @@ export { type BreakerEvent, type CircuitBreakerOptions, circuitBreaker } from '.
 export { type DeadlineOptions, deadline } from './deadline.ts'
 export { type HedgingOptions, hedging } from './hedging.ts'
 export { type IdempotencyKeyOptions, idempotencyKey } from './idempotency-key.ts'
+export { type InFlightDedupeOptions, inFlightDedupe } from './in-flight-dedupe.ts'
 export { type ResumeOptions, resume } from './resume.ts'
 export { retry } from './retry.ts'
 export { attemptSpan, callSpan } from './telemetry.ts'

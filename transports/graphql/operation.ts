@@ -115,6 +115,8 @@ export function graphqlOperation(
     binding,
     ...pick(spec, ['idempotency', 'idempotencyScope', 'retry', 'auth', 'validate', 'gaps', 'opening']),
     ...(subscribing && { isResumable: true }),
+    // What lacks fields is known by itself, and not by a copy.
+    ...(policy !== 'none' && { isShareable: false }),
     encodeInput: checkVariables(validating(variables) && (variables as Schema), {
       operation: { name, protocol: 'graphql', via },
     }),

@@ -93,6 +93,7 @@ export function rpcOperation(method: DescMethod, spec: AnySpec = {}): Operation<
     via: spec.via ?? 'grpc-web',
     kind,
     isIdempotent: spec.idempotent ?? idempotentLevels.includes(method.idempotency),
+    isShareable: method.idempotency === 1,
     binding,
     ...(kind === 'client_stream' && { isReplayable: Array.isArray }),
     ...(kind === 'server_stream' && { streaming: receiving }),

@@ -82,6 +82,8 @@ export interface OperationInfo {
   readonly origin?: string
   /** Sending it twice does what sending it once does. */
   readonly isIdempotent: boolean
+  /** Equal calls of it that are under way may share one answer: it only reads. @defaultValue by its name: GET, HEAD, QUERY, OPTIONS, query */
+  readonly isShareable?: boolean | undefined
   /** Its reply holds a body that may last: `timeoutMs` bounds the call up to the head, an absolute deadline the whole. */
   readonly isOpenEnded?: true
   /** What the transport needs to know; only the transport of `protocol` reads it. */

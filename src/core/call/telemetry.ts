@@ -37,6 +37,8 @@ export type TelemetryEvent =
     }
   /** An answer took long, `waitMs`: another attempt is sent beside. */
   | { readonly type: 'hedge'; readonly call: Call; readonly waitMs: number }
+  /** It shares the request of an equal call that is under way. */
+  | { readonly type: 'joined'; readonly call: Call }
   | { readonly type: 'refresh'; readonly call: Call }
   | { readonly type: 'reconnect'; readonly via: string; readonly waitMs: number; readonly error: unknown }
   | {

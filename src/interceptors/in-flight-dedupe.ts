@@ -1,0 +1,171 @@
+import type { Call } from '../core/call/call.ts'
+import type { Context } from '../core/call/context.ts'
+import { ownCredential, principalOf } from '../core/call/credential.ts'
+import { type Interceptor, type Next, trusted } from '../core/call/interceptor.ts'
+import type { OperationInfo } from '../core/call/operation.ts'
+import type { Plan } from '../core/call/plan.ts'
+import { discardReply, type Reply } from '../core/call/reply.ts'
+import { Scope } from '../core/call/scope.ts'
+import { CallError, failureOf, isAnyCallError, withHistory } from '../core/errors/error.ts'
+import { guard } from '../core/guard.ts'
+import { callable, checkOptions, type RulesOf } from '../core/options.ts'
+import { perClient } from '../core/policies/per-client.ts'
+import { copyOfReply, textOfInput } from '../core/policies/sharing.ts'
+import { bounded } from '../core/time/bounded.ts'
+
+/** Which calls share. */
+export interface InFlightDedupeOptions {
+  /** Whether a call may share at all, asked of those that only read. @defaultValue all of them */
+  readonly isShared?: ((call: Call) => boolean) | undefined
+}
+
+const rules: RulesOf<InFlightDedupeOptions> = { isShared: callable }
+
+/**
+ * Calls that only read, of equal input and one identity, share one that is under way: one request, one series of retries.
+ *
+ * Each keeps its own abort and deadline: whoever leaves takes nobody along, and the request ends with the last one. Each gets a
+ * copy of the message, and an error of its own. Streams, bodies that are read as streams, calls with a credential, a
+ * progress listener or `retry` options of their own, and operations with several routes share nothing.
+ *
+ * @throws {CallError} `invalid_argument` where an option is unknown, or is not what it takes.
+ * @example
+ * createClient({ transports, dedupe: inFlightDedupe() })
+ */
+export function inFlightDedupe(options: InFlightDedupeOptions = {}): Interceptor {
+  checkOptions('inFlightDedupe()', options, rules)
+  const { isShared } = options
+  const runsOf = perClient(() => new Runs())
+  return trusted(function inFlightDedupe(next) {
+    return (call) => {
+      if (!mayShare(call)) return next(call)
+      if (isShared && !guard('inFlightDedupe.isShared()', () => isShared(call), call)) return next(call)
+      return runsOf(call.scope.services).join(call, next)
+    }
+  })
+}
+
+function mayShare(call: Call): boolean {
+  const { operation, options, scope } = call
+  const { kind, name, failover, isOpenEnded, isShareable = /^(?:GET|HEAD|QUERY|OPTIONS|query) /.test(name) } = operation
+  return (
+    kind === 'unary' &&
+    isShareable &&
+    !failover &&
+    !isOpenEnded &&
+    !scope.root.isNested &&
+    options.retry === undefined &&
+    !options.onUploadProgress &&
+    !options.onDownloadProgress
+  )
+}
+
+/** One request for several calls. */
+interface Run {
+  readonly scope: Scope
+  readonly reply: Promise<Reply>
+  /** Of the call that began it: what it may wait, and what the server is told. */
+  readonly deadline: number
+  waiting: number
+}
+
+/** What is under way in one client. */
+class Runs {
+  readonly #runs = new Map<string, Run>()
+  /** What makes two calls differ that has no text of its own. */
+  readonly #numbers = new WeakMap<OperationInfo | Context, number>()
+  #last = 0
+  /** Their messages cannot be copied. */
+  readonly #unshareable = new WeakSet<OperationInfo>()
+
+  async join(call: Call, next: Next): Promise<Reply> {
+    const key = this.#unshareable.has(call.operation) ? undefined : await this.#keyOf(call)
+    if (key === undefined) return next(call)
+    const { scope } = call
+    const run = this.#runs.get(key) ?? this.#begin(key, call, next)
+    if (run.waiting++ > 0) scope.services.telemetry?.event?.({ type: 'joined', call })
+    // It may be sent by now; how far it is, only the run knows.
+    scope.mark('connect', 'maybe')
+    const leave = (): void => {
+      if (--run.waiting > 0) return
+      if (this.#runs.get(key) === run) this.#runs.delete(key)
+      run.scope.abort(scope.reason ?? new CallError({ code: 'canceled', message: 'nobody waits for it' }, call))
+    }
+    const forget = scope.onEnd(leave)
+    let reply: Reply | undefined
+    try {
+      reply = copyOfReply(await bounded(scope, () => run.reply))
+    } catch (error) {
+      this.#note(run, call)
+      if (isLate(error) && call.deadline > run.deadline && !scope.isOver) {
+        forget()
+        return this.join(call, next)
+      }
+      throw isAnyCallError(error) && !scope.isOver ? ownError(error, call) : error
+    }
+    forget()
+    this.#note(run, call)
+    if (reply) return reply
+    this.#unshareable.add(call.operation)
+    return next(call)
+  }
+
+  #begin(key: string, call: Call, next: Next): Run {
+    const scope = new Scope(call.scope.services, undefined, call.operation)
+    const reply = bounded(scope, () => next(call.with({ scope })), { discard: discardReply })
+    const run: Run = { scope, reply, deadline: call.deadline, waiting: 0 }
+    const end = (): void => {
+      if (this.#runs.get(key) === run) this.#runs.delete(key)
+      scope.end()
+    }
+    reply.then(end, end)
+    this.#runs.set(key, run)
+    return run
+  }
+
+  /** What the run has cost stands in each call's reply and error. */
+  #note({ scope }: Run, call: Call): void {
+    const { root } = call.scope
+    const { attempts, sends, phase, sent, failures } = scope
+    Object.assign(root, { attempts, sends, phase, sent, failures: [...failures] })
+  }
+
+  /** Undefined where the call shares with nobody. */
+  async #keyOf(call: Call): Promise<string | undefined> {
+    const { operation, input, headers, context, scope } = call
+    const route = (scope.services.planOf?.(operation) as Plan | undefined)?.route
+    const auth = operation.auth === false ? undefined : route?.auth
+    if (ownCredential(call, auth?.header)) return undefined
+    const text = textOfInput(input)
+    if (text === undefined) return undefined
+    let principal = principalOf(call)
+    if (auth && !auth.identity) {
+      const ask = async () => auth.credential(call)
+      const credential = await bounded(scope, ask).catch(() => null)
+      // Whoever asks for it again is told why there is none.
+      if (credential === null) return undefined
+      principal = principalOf(call.with({ credential }))
+    }
+    return JSON.stringify([this.#numberOf(operation), this.#numberOf(context), principal, headers, text])
+  }
+
+  #numberOf(thing: OperationInfo | Context): number {
+    let number = this.#numbers.get(thing)
+    if (number === undefined) this.#numbers.set(thing, (number = ++this.#last))
+    return number
+  }
+}
+
+/** The one that began it had less time. */
+function isLate(error: unknown): boolean {
+  return isAnyCallError(error) && (error.code === 'deadline_exceeded' || error.notRetried === 'wait_exceeds_deadline')
+}
+
+function ownError(error: CallError, call: Call): CallError {
+  const { attempt, failures, notRetried, idempotencyKey } = error
+  const prefix = `[${error.code}] ${call.operation.name} via ${call.operation.via}: `
+  const message = error.message.startsWith(prefix) ? error.message.slice(prefix.length) : error.message
+  const { operation } = call
+  const own = new CallError({ ...failureOf(error), message }, { operation, attempt, idempotencyKey })
+  return withHistory(own, failures, notRetried)
+}
