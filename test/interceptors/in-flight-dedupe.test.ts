@@ -9,7 +9,7 @@ import {
   inFlightDedupe,
   type TelemetryEvent,
 } from 'polywire'
-import { bearerAuth, customAuth } from 'polywire/auth'
+import { bearerAuth } from 'polywire/auth'
 import { memoryTransport } from 'polywire/testing'
 import { expect, it } from 'vitest'
 import { memoryClient, unaryOperation } from '../support/memory-client.ts'
