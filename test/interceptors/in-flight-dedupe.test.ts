@@ -172,11 +172,11 @@ it('two identities share nothing, whether identity() names them or only their to
   const tenants = world(
     {},
     {
-      auth: customAuth({
+      auth: {
         name: 'mine',
         identity: ({ context }) => context.get(user),
         credential: () => ({ secret: 'x' }),
-      }),
+      },
     },
   )
   const [a, b] = [user.with('a'), user.with('b')]
