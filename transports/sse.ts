@@ -1,6 +1,5 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import { defineEvents } from './sse/operation.ts'
-import { SseShare } from './sse/share.ts'
 import { HttpSseTransport } from './sse/transport.ts'
 import type { EventsBuilder, SseTransport, SseTransportOptions } from './sse/types.ts'
 
@@ -23,6 +22,8 @@ export {
   type DurableStreamSpec,
   durableStream,
 } from './sse/durable-stream.ts'
+export { type StreamHints, streamHints } from './sse/hints.ts'
+export { type SharingOptions, type StreamSharing, sharing } from './sse/share.ts'
 export type {
   EventItem,
   EventOf,
@@ -57,5 +58,5 @@ export const events: EventsBuilder = (path, map, spec) => defineEvents(path, map
  * const client = createClient({ transports: { sse: sseTransport({ baseUrl: 'https://api.example.com/v1' }) } })
  */
 export function sseTransport(options: SseTransportOptions): SseTransport {
-  return new HttpSseTransport(options, SseShare)
+  return new HttpSseTransport(options)
 }

@@ -11,12 +11,13 @@ const why = chromium ? '' : ' (skipped: no Chromium here)'
 /** What the page offers to the tests. */
 const program = `
   import { createClient, resume, retry } from 'polywire'
-  import { events, sseTransport } from 'polywire/sse'
+  import { events, sharing, sseTransport } from 'polywire/sse'
 
   const watch = events('/stream', {}, { data: 'text', undeclared: 'yield' })
   let client, stream
   Object.assign(window, {
     born: Math.random(),
+    sharing,
     items: [],
     states: [],
     failure: undefined,
@@ -118,11 +119,11 @@ describe.skipIf(!chromium)(`SSE in Chromium, from another origin${why}`, () => {
   })
 
   it.each([
-    ['who come together share', {}],
-    ['whoever comes shares where that is asked for', { share: true }],
-  ])('eight readers leave room for other requests: %s', async (_, options) => {
+    ['who come together share', 'sharing()'],
+    ['whoever comes shares where that is asked for', 'sharing({ live: true })'],
+  ])('eight readers leave room for other requests: %s', async (_, share) => {
     const baseUrl = `http://127.0.0.1:${proxy.port}`
-    await run(`openMany(${JSON.stringify({ baseUrl, ...options })}, 8)`)
+    await run(`openMany({ baseUrl: '${baseUrl}', share: ${share} }, 8)`)
     expect(server.open).toBe(1)
     server.publish('a')
     await until('many.every(({ items }) => items.length === 1)')

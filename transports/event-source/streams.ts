@@ -8,6 +8,7 @@ import type { RequestParts } from '../http/input.ts'
 import { page } from '../shared/base-url.ts'
 import { declare, isDeclaration, pick } from '../shared/option-rules.ts'
 import { nameOfPath } from '../shared/path-name.ts'
+import { streamHints } from '../sse/hints.ts'
 import type { SseBinding } from '../sse/operation.ts'
 import { HttpSseTransport } from '../sse/transport.ts'
 import type { EventFeed } from './feed.ts'
@@ -122,7 +123,7 @@ export class EventSourceStreams {
         baseUrl: origin,
         auth: init.auth ?? authOf(origin) ?? false,
         credentials: withCredentials ? 'include' : 'same-origin',
-        share: false,
+        hints: streamHints(),
       })
       host.addFace(route.via, transport)
       if (!isOwn) this.#shared.set(key, route)

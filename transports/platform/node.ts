@@ -19,6 +19,8 @@ export const name = 'node'
 /** How errors of the wire read here. */
 export const explainFault = explainByCode
 
+/** What takes event streams apart. */
+export { createParser as createEventParser } from 'eventsource-parser'
 /** How redirects are followed that fetch leaves to us. */
 export { followRedirect } from '../http/redirect.ts'
 /** Streams and forms as bodies. */

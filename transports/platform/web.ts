@@ -14,6 +14,8 @@ export const name = 'web'
 /** How errors of the wire read here. */
 export const explainFault = explainByText
 
+/** What takes event streams apart. */
+export { createParser as createEventParser } from '../http/event-stream/parser.ts'
 /** How redirects are followed that fetch leaves to us. */
 export { followRedirect } from '../http/redirect.ts'
 /** Streams and forms as bodies. */

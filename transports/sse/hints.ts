@@ -77,7 +77,7 @@ export class SseHints {
     this.#count++
     if (this.#count < limit || !this.#isWanted('crowd', call) || !this.#isHttp1()) return
     const what = `${limit} event streams are open to one origin over HTTP/1.1, all that a browser allows: every other request waits`
-    this.#tell('crowd', call, `${what}. Serve HTTP/2, share streams (share: true), or use one WebSocket`)
+    this.#tell('crowd', call, `${what}. Serve HTTP/2, share streams (share: sharing()), or use one WebSocket`)
   }
 
   left(): void {
@@ -100,4 +100,26 @@ export class SseHints {
     const last = entries.findLast(({ name, nextHopProtocol }) => nextHopProtocol && name.startsWith(`${this.#origin}/`))
     return last?.nextHopProtocol?.startsWith('http/1') === true
   }
+}
+
+/** What a transport tells of its streams; see `streamHints`. */
+export interface StreamHints {
+  readonly kind: 'stream hints'
+}
+
+/** What {@link streamHints} makes. */
+export interface SseHinting extends StreamHints {
+  start(origin: string): SseHints
+}
+
+/**
+ * Tells telemetry, by one `warning` each, what keeps event streams from what they could be: a proxy that holds bytes back, a
+ * cursor that may not be sent across origins, a sixth connection over HTTP/1.1.
+ *
+ * @example
+ * sseTransport({ baseUrl: '/api', hints: streamHints() })
+ */
+export function streamHints(): StreamHints {
+  const hinting: SseHinting = { kind: 'stream hints', start: (origin) => new SseHints(origin) }
+  return hinting
 }

@@ -1,5 +1,4 @@
 import type { Call } from '../../src/core/call/call.ts'
-import { principalOf } from '../../src/core/call/credential.ts'
 import type { CallHeaders } from '../../src/core/call/header-map.ts'
 import { readHeaders, withoutRemoved } from '../../src/core/call/header-map.ts'
 import { CallError } from '../../src/core/errors/error.ts'
@@ -71,17 +70,6 @@ export class SseRequests {
       fetchOptions: this.#defaults.fetchOptions,
     }
     return binding.template.place?.(request, call) ?? request
-  }
-
-  /**
-   * What two calls have in common that may read one connection: whose they are, and their request without its cursor.
-   * Undefined for a call that none can be shared with.
-   */
-  shareKey(call: Call): string | undefined {
-    const { binding, resume } = call.operation
-    if ((binding as SseBinding).method !== 'GET' || resume) return undefined
-    const { url, headers } = this.make(call.with({ cursor: undefined, isReopen: false, credential: undefined }))
-    return JSON.stringify([principalOf(call), url, headers])
   }
 
   /** Where a declared resume has put the cursor into the input, it travels there. */

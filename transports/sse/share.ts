@@ -1,7 +1,9 @@
 import type { Call } from '../../src/core/call/call.ts'
+import { principalOf } from '../../src/core/call/credential.ts'
 import type { HeaderMap } from '../../src/core/call/header-map.ts'
 import type { Services } from '../../src/core/call/scope.ts'
 import type { Phase, Sent } from '../../src/core/errors/failure.ts'
+import { checkOptions, flag, type RulesOf } from '../../src/core/options.ts'
 import type { Armed } from '../../src/core/time/clock.ts'
 import type {
   HttpControl,
@@ -17,11 +19,12 @@ import { callOver } from '../http/fault.ts'
 import { kindOf } from './errors.ts'
 import type { SseHints } from './hints.ts'
 import { type Joined, Member, type Shared } from './member.ts'
+import type { SseBinding } from './operation.ts'
 
 /** One reader that wants an event stream. */
 export interface SseReader {
   readonly call: Call
-  /** The same for all that may read one connection: the request without its cursor, and whose it is. Undefined: no other. */
+  /** By {@link SseShare.keyOf}: the same for all that may read one connection. Undefined: no other. */
   readonly key: string | undefined
   /** Where the reader goes on; undefined for one that begins. */
   readonly after: string | undefined
@@ -34,7 +37,47 @@ export interface SseShareOptions {
   /** `start`: who is there before the first byte, and so misses none. `live`: who comes later, too. */
   readonly joining: 'start' | 'live'
   /** Counts the connections. */
-  readonly crowd: Pick<SseHints, 'came' | 'left'>
+  readonly crowd: Pick<SseHints, 'came' | 'left'> | undefined
+}
+
+/** What a transport lets its readers come together by. */
+export type SseSharing = Pick<SseShare, 'for' | 'keyOf'>
+
+/** What {@link sharing} makes. */
+export interface SseShares extends StreamSharing {
+  start(engine: Pick<HttpEngine, 'send'>, crowd: SseShareOptions['crowd']): SseSharing
+}
+
+/** How calls come together on one connection; see `sharing`. */
+export interface StreamSharing {
+  /** Who joins. */
+  readonly joining: 'start' | 'live'
+}
+
+/** Who shares. */
+export interface SharingOptions {
+  /** Readers that come later join, too: they get what comes from then on, and not what the server sends first. @defaultValue false */
+  readonly live?: boolean | undefined
+}
+
+const rules: RulesOf<SharingOptions> = { live: flag }
+
+/**
+ * Lets calls with the same URL, the same headers and the same principal (`auth.identity`) read one connection, since
+ * browsers have six for an origin over HTTP/1.1: those who come before its first byte, who miss nothing.
+ *
+ * Each reader has a queue of its own; one that is too slow for the others goes on alone, after its cursor. GET only,
+ * without a declared `resume: { cursor, apply }`.
+ *
+ * @throws {CallError} `invalid_argument` where an option is wrong.
+ * @example
+ * sseTransport({ baseUrl: '/api', share: sharing() })
+ */
+export function sharing(options: SharingOptions = {}): StreamSharing {
+  checkOptions('sharing()', options, rules)
+  const joining = options.live ? 'live' : 'start'
+  const shares: SseShares = { joining, start: (engine, crowd) => new SseShare(engine, { joining, crowd }) }
+  return shares
 }
 
 /** The connections of one transport, each read by all that ask for the same. */
@@ -46,6 +89,17 @@ export class SseShare {
   constructor(engine: Pick<HttpEngine, 'send'>, options: SseShareOptions) {
     this.#engine = engine
     this.#options = options
+  }
+
+  /**
+   * What two calls have in common that may read one connection: whose they are, and their request without its cursor.
+   * Undefined for a call that none can be shared with.
+   */
+  keyOf(call: Call, make: (call: Call) => HttpRequest): string | undefined {
+    const { binding, resume } = call.operation
+    if ((binding as SseBinding).method !== 'GET' || resume) return undefined
+    const { url, headers } = make(call.with({ cursor: undefined, isReopen: false, credential: undefined }))
+    return JSON.stringify([principalOf(call), url, headers])
   }
 
   /** What sends the request of a reader, or lets it join those that have sent the same. */
@@ -62,22 +116,22 @@ export class SseShare {
     const { crowd } = this.#options
     const { services } = call.scope
     const joined = { sink, scope, after, canResume: () => reader.canResume() }
-    const old = this.#find(reader, services.clock.now())
+    const old = this.#find(key, after, services.clock.now())
     if (old) {
       old.join(joined)
       return
     }
     const stream = new SharedStream(after, services, () => {
       this.#forget(key, stream)
-      crowd.left()
+      crowd?.left()
     })
     if (key !== undefined) this.#streams.set(key, [...(this.#streams.get(key) ?? []), stream])
-    crowd.came(call)
+    crowd?.came(call)
     stream.join(joined)
     this.#engine.send(request, stream, stream)
   }
 
-  #find({ key, after }: SseReader, now: number): SharedStream | undefined {
+  #find(key: string | undefined, after: string | undefined, now: number): SharedStream | undefined {
     const { joining } = this.#options
     if (key === undefined) return undefined
     return this.#streams.get(key)?.find((each) => each.accepts(after, joining, now))
@@ -107,7 +161,7 @@ const outrun: HttpFault = {
 const lost: HttpFault = {
   ...outrun,
   what: `${slow}, which has no ids to go on after`,
-  hint: 'read faster, have the server send ids, or set share: false',
+  hint: 'read faster, have the server send ids, or leave share out',
   code: 'resource_exhausted',
 }
 

@@ -3,21 +3,21 @@ import type { Call } from '../../src/core/call/call.ts'
 import { readHeaders } from '../../src/core/call/header-map.ts'
 import type { Reply } from '../../src/core/call/reply.ts'
 import type { Scope } from '../../src/core/call/scope.ts'
-import { aboveZero, checkOptions, list, object, oneOf, type RulesOf, text } from '../../src/core/options.ts'
+import { aboveZero, checkOptions, has, list, object, type RulesOf, takes, text } from '../../src/core/options.ts'
 import { type OpeningOptions, openingOption } from '../../src/core/resume/options.ts'
 import { fetchOptionsOf, selectEngine } from '../http/choose.ts'
 import type { HttpEngine } from '../http/contract.ts'
 import { EventParsers } from '../http/event-stream/event-stream.ts'
 import { queryStyleRule, requestRules } from '../http/option-rules.ts'
-import { page, readBaseUrl } from '../shared/base-url.ts'
+import { readBaseUrl } from '../shared/base-url.ts'
 import { deadlineWriter } from '../shared/deadline-header.ts'
 import { headerKeyRule } from '../shared/option-rules.ts'
 import { openEventStream, type SseSettings } from './exchange.ts'
-import { SseHints } from './hints.ts'
+import type { SseHinting, SseHints } from './hints.ts'
 import { SseLife } from './life.ts'
 import type { SseBinding } from './operation.ts'
 import { SseRequests } from './request.ts'
-import type { SseShare } from './share.ts'
+import type { SseShares, SseSharing } from './share.ts'
 import type { SseTransport, SseTransportOptions } from './types.ts'
 
 const rules: RulesOf<SseTransportOptions> = {
@@ -30,7 +30,8 @@ const rules: RulesOf<SseTransportOptions> = {
   idempotency: headerKeyRule,
   idleTimeoutMs: aboveZero,
   maxEventBytes: aboveZero,
-  share: /* @__PURE__ */ oneOf('auto', true, false),
+  share: /* @__PURE__ */ takes('sharing()', /* @__PURE__ */ has('start')),
+  hints: /* @__PURE__ */ takes('streamHints()', /* @__PURE__ */ has('start')),
   opening: openingOption,
 }
 
@@ -44,22 +45,19 @@ export class HttpSseTransport implements SseTransport {
   readonly linkOptions: () => SseTransportOptions
   readonly #engine: HttpEngine
   /** Undefined where each call has a connection. */
-  readonly #share: SseShare | undefined
+  readonly #share: SseSharing | undefined
   readonly #requests: SseRequests
   /** What the streams of all calls have in common. */
   readonly #settings: Omit<SseSettings, 'reader' | 'life' | 'cursorWay'>
   /** By the root of a call's scopes: what outlives one connection of its stream. */
   readonly #lives = new WeakMap<Scope, SseLife>()
 
-  readonly #hints: SseHints
-  /** A browser has few connections. */
-  readonly #isCounted: boolean
+  readonly #hints: SseHints | undefined
 
-  /** @param Share - what shares connections, brought along by who lets them be shared. */
-  constructor(options: SseTransportOptions, Share?: typeof SseShare) {
+  constructor(options: SseTransportOptions) {
     const base = readBaseUrl(options?.baseUrl, 'sseTransport')
     checkOptions('sseTransport()', options, rules)
-    const { query, queryStyle = {}, cursorQuery, crossOriginHeaders = [], share = 'auto' } = options
+    const { query, queryStyle = {}, cursorQuery, crossOriginHeaders = [], share, hints: hinting } = options
     const origin = { operation: { name: 'sseTransport()', protocol: 'sse', via: 'sse' } }
     this.origin = base.origin
     this.auth = options.auth
@@ -67,7 +65,8 @@ export class HttpSseTransport implements SseTransport {
     this.linkOptions = () => options
     this.opening = options.opening
     const { idleTimeoutMs, maxEventBytes = 1 << 24 } = options
-    const hints = (this.#hints = new SseHints(base.origin))
+    const hints = hinting && (hinting as SseHinting).start(base.origin)
+    this.#hints = hints
     this.#settings = {
       idleTimeoutMs,
       maxEventBytes,
@@ -86,10 +85,7 @@ export class HttpSseTransport implements SseTransport {
       fetchOptions: { cache: 'no-store', ...fetchOptionsOf(options) },
     })
     this.#engine = selectEngine(options)
-    const inPage = page() !== undefined
-    const joining = share === 'auto' ? (inPage ? 'start' : 'no') : share ? 'live' : 'no'
-    if (joining !== 'no' && Share) this.#share = new Share(this.#engine, { joining, crowd: hints })
-    this.#isCounted = inPage && !this.#share
+    this.#share = share && (share as SseShares).start(this.#engine, hints)
   }
 
   send(call: Call): Promise<Reply> {
@@ -117,9 +113,10 @@ export class HttpSseTransport implements SseTransport {
     if (known) return known
     const life = new SseLife()
     this.#lives.set(root, life)
-    if (this.#isCounted) {
+    // A connection that is shared is counted by who shares it.
+    if (this.#hints && !this.#share) {
       this.#hints.came(call)
-      root.onEnd(() => this.#hints.left())
+      root.onEnd(() => this.#hints?.left())
     }
     return life
   }
@@ -132,7 +129,7 @@ export class HttpSseTransport implements SseTransport {
     if (!this.#share) return this.#engine
     return this.#share.for({
       call,
-      key: this.#requests.shareKey(call),
+      key: this.#share.keyOf(call, (each) => this.#requests.make(each)),
       after: isOmitted ? undefined : call.cursor,
       canResume: () => life.hasIds && call.operation.isResumable === true,
     })

@@ -22,6 +22,8 @@ import type { ServerEvent } from '../http/event-stream/event-stream.ts'
 import type { InputCheck, RestIn, ViaOf } from '../http/input-types.ts'
 import type { QueryStyle } from '../http/query.ts'
 import type { DeadlineHeader } from '../shared/deadline-header.ts'
+import type { StreamHints } from './hints.ts'
+import type { StreamSharing } from './share.ts'
 
 /** Profiles whose keys stand among the headers. */
 export type HeaderIdempotency = Exclude<IdempotencyOption, 'aws' | 'google'>
@@ -63,17 +65,10 @@ export interface SseTransportOptions extends HttpOptions {
   readonly idempotency?: HeaderIdempotency | undefined
   /** Tells the server how long the caller still waits, where an absolute deadline bounds the stream. @defaultValue none */
   readonly deadlineHeader?: DeadlineHeader | undefined
-  /**
-   * Whether calls with the same URL, the same headers and the same principal (`auth.identity`) read one connection, since
-   * browsers have six for an origin over HTTP/1.1. Each reader has a queue of its own; one that is too slow for the
-   * others goes on alone, after its cursor. GET only, without a declared `resume: { cursor, apply }`.
-   *
-   * `true`: a reader that comes later gets what comes from then on, and not what the server sends first. `'auto'`: only
-   * in browsers, and only those who come before the first byte, who miss nothing. `false`: a connection each.
-   *
-   * @defaultValue 'auto'
-   */
-  readonly share?: 'auto' | boolean | undefined
+  /** Lets calls that ask for the same read one connection: `sharing()`. @defaultValue a connection each */
+  readonly share?: StreamSharing | undefined
+  /** Tells telemetry what keeps streams from what they could be: `streamHints()`. @defaultValue nothing is told */
+  readonly hints?: StreamHints | undefined
   /**
    * In browsers, on a page of another origin: the further headers that the server allows. Accept, content type, auth,
    * `Last-Event-ID` and what the caller names are always sent; what interceptors add is left out. @defaultValue none

@@ -30,7 +30,7 @@ export interface RedisStoreOptions {
 
 const rules: RulesOf<RedisStoreOptions> = {
   prefix: text,
-  subscriber: /* @__PURE__ */ takes('a second client, connected', has('subscribe')),
+  subscriber: /* @__PURE__ */ takes('a second client, connected', /* @__PURE__ */ has('subscribe')),
 }
 
 /**

@@ -1,5 +1,5 @@
 import { createClient, type Stream, type TelemetryEvent, type } from 'polywire'
-import { events, type SseTransportOptions, sseTransport } from 'polywire/sse'
+import { events, type SseTransportOptions, sseTransport, streamHints } from 'polywire/sse'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { manualClock } from '../../support/manual-clock.ts'
 
@@ -25,7 +25,9 @@ function open(allows: boolean, options: Partial<SseTransportOptions> = {}) {
     return new Response(body, { headers: { 'content-type': 'text/event-stream' } })
   }
   const client = createClient({
-    transports: { sse: sseTransport({ baseUrl: 'https://sse.test', http: http as never, share: false, ...options }) },
+    transports: {
+      sse: sseTransport({ baseUrl: 'https://sse.test', http: http as never, hints: streamHints(), ...options }),
+    },
     clock,
     telemetry: { event: (event) => seen.push(event) },
   })

@@ -1,5 +1,5 @@
 import { type CallError, createClient, type Stream, type TelemetryEvent, type } from 'polywire'
-import { events, type SseTransportOptions, sseTransport } from 'polywire/sse'
+import { events, type SseTransportOptions, sseTransport, streamHints } from 'polywire/sse'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { manualClock } from '../../support/manual-clock.ts'
 import { storm } from '../../support/nginx-storm.ts'
@@ -39,7 +39,7 @@ function open(nginx: Nginx, options: Partial<SseTransportOptions> = {}) {
   const clock = manualClock()
   const seen: TelemetryEvent[] = []
   const client = createClient({
-    transports: { sse: sseTransport({ baseUrl: nginx.url, ...options }) },
+    transports: { sse: sseTransport({ baseUrl: nginx.url, hints: streamHints(), ...options }) },
     clock,
     telemetry: {
       event: (event) => {

@@ -1,5 +1,5 @@
 import { type CallError, createClient, type TelemetryEvent, type } from 'polywire'
-import { events, type SseTransportOptions, sseTransport } from 'polywire/sse'
+import { events, type SseTransportOptions, sseTransport, streamHints } from 'polywire/sse'
 import { afterEach, describe, expect, it } from 'vitest'
 import { manualClock } from '../../support/manual-clock.ts'
 import { settle } from '../../support/realtime.ts'
@@ -19,7 +19,7 @@ function connect(options: Partial<SseTransportOptions> = {}) {
     return new Response(body, { headers: { 'content-type': 'text/event-stream' } })
   }
   const client = createClient({
-    transports: { sse: sseTransport({ baseUrl: 'http://sse.test', http, ...options }) },
+    transports: { sse: sseTransport({ baseUrl: 'http://sse.test', http, hints: streamHints(), ...options }) },
     clock,
     telemetry: { event: (event) => seen.push(event) },
   })

@@ -1,6 +1,6 @@
 import { createClient, type Stream, type TelemetryEvent, type } from 'polywire'
 import { bearerAuth } from 'polywire/auth'
-import { events, type SseTransportOptions, sseTransport } from 'polywire/sse'
+import { events, type SseTransportOptions, sharing, sseTransport, streamHints } from 'polywire/sse'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { manualClock } from '../../support/manual-clock.ts'
 import { SseServer } from '../../support/servers/sse-server.ts'
@@ -28,7 +28,7 @@ function connect(options: Partial<SseTransportOptions> = {}) {
     setTimeout(() => void clock.advance(event.waitMs + 1), 0)
   }
   const client = createClient({
-    transports: { sse: sseTransport({ baseUrl: server.origin, share: true, ...options }) },
+    transports: { sse: sseTransport({ baseUrl: server.origin, share: sharing({ live: true }), ...options }) },
     clock,
     telemetry: { event },
   })
@@ -194,7 +194,7 @@ describe('a connection of its own has', () => {
       identity: ({ options }: any) => String(options.headers?.['x-user'] ?? ''),
     }
     const client = createClient({
-      transports: { sse: sseTransport({ baseUrl: server.origin, share: true, auth }) },
+      transports: { sse: sseTransport({ baseUrl: server.origin, share: sharing({ live: true }), auth }) },
       clock,
       interceptors: [(call, next) => next(call.with({ headers: {} }))],
     })
@@ -218,7 +218,10 @@ describe('a connection of its own has', () => {
   it('each principal: the next one who logs in has a connection of his own', async () => {
     const session = { token: 'of ada' }
     const auth = bearerAuth(() => session.token)
-    const client = createClient({ transports: { sse: sseTransport({ baseUrl: server.origin, share: true }) }, auth })
+    const client = createClient({
+      transports: { sse: sseTransport({ baseUrl: server.origin, share: sharing({ live: true }) }) },
+      auth,
+    })
     closers.push(() => client.close())
     const open = async () => {
       const stream = client.call(watch)
@@ -239,7 +242,7 @@ describe('a connection of its own has', () => {
     const auth = bearerAuth(() => ({ token: `token ${++n}`, expiresInMs: 100_000 }))
     const clock = manualClock()
     const client = createClient({
-      transports: { sse: sseTransport({ baseUrl: server.origin, share: true }) },
+      transports: { sse: sseTransport({ baseUrl: server.origin, share: sharing({ live: true }) }) },
       auth,
       clock,
     })
@@ -258,7 +261,7 @@ describe('a connection of its own has', () => {
   it('a call that brings its own authorization, with a source or without', async () => {
     for (const auth of [bearerAuth('ours'), undefined]) {
       const client = createClient({
-        transports: { sse: sseTransport({ baseUrl: server.origin, share: true }) },
+        transports: { sse: sseTransport({ baseUrl: server.origin, share: sharing({ live: true }) }) },
         ...(auth && { auth }),
       })
       const before = server.requests.length
@@ -286,7 +289,7 @@ describe('a connection of its own has', () => {
     expect(server.open).toBe(2)
   })
 
-  it('everybody, outside of browsers, where nothing is said', async () => {
+  it('everybody, where nothing is said', async () => {
     const { client } = connect({ share: undefined })
     const streams = [client.call(watch), client.call(watch)]
     for (const stream of streams) collect(stream)
@@ -369,7 +372,7 @@ describe('in a browser', () => {
     })
 
   it('those who come before the first byte share, since they miss nothing; who comes later does not', async () => {
-    const { client } = connect({ share: undefined })
+    const { client } = connect({ share: sharing() })
     const streams = [client.call(watch), client.call(watch)]
     const readers = streams.map(collect)
     await Promise.all(streams.map((stream) => stream.opened))
@@ -387,7 +390,7 @@ describe('in a browser', () => {
     ['h2', 0],
   ])('the sixth connection over %s is told to telemetry, once', async (protocol, times) => {
     isHttp1(protocol)
-    const { client, warnings } = connect({ share: false })
+    const { client, warnings } = connect({ share: undefined, hints: streamHints() })
     const open = async () => {
       const stream = client.call(watch)
       const { stop } = collect(stream)
@@ -401,10 +404,10 @@ describe('in a browser', () => {
     await server.until(() => server.open === 4)
     stops.push(await open(), await open(), await open())
     expect(warnings).toHaveLength(times)
-    if (times > 0) expect(warnings[0]).toMatch(/6 event streams .*share: true/)
+    if (times > 0) expect(warnings[0]).toMatch(/6 event streams .*share: sharing\(\)/)
   })
 })
 
-it('share is one of three', () => {
-  expect(() => sseTransport({ baseUrl: 'http://x', share: 'yes' as never })).toThrow(/share/)
+it('share takes sharing()', () => {
+  expect(() => sseTransport({ baseUrl: 'http://x', share: true as never })).toThrow('share takes sharing()')
 })

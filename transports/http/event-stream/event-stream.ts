@@ -1,4 +1,5 @@
-import { createParser, type EventSourceMessage, type EventSourceParser } from 'eventsource-parser'
+import { createEventParser } from '#platform'
+import type { ParsedBlock } from './parser.ts'
 
 /** One event as it came: the type's default is `message`, an `id` is its own, never one that an earlier event left behind. */
 export interface ServerEvent {
@@ -36,14 +37,14 @@ export interface EventStreamSink {
 
 const streaming = { stream: true } as const
 
-interface ParsedEvent extends EventSourceMessage {
+interface ParsedEvent extends ParsedBlock {
   /** Set where a block without data before it has moved the last event id. */
   readonly cursor?: string
 }
 
 /** The decoder and the parser of one stream, while it stands within an event: two kilobytes on the heap, and more beside it. */
 class EventParser {
-  readonly parser: EventSourceParser
+  readonly parser: { feed(text: string): void }
   /** Node's TextDecoder takes away a second byte order mark where the first one was cut: {@link EventStream} does that. */
   readonly decoder = new TextDecoder('utf-8', { ignoreBOM: true })
   sink: EventStreamSink | undefined
@@ -55,7 +56,7 @@ class EventParser {
   isOverflown = false
 
   constructor(maxEventLength: number) {
-    this.parser = createParser({
+    this.parser = createEventParser({
       onEvent: (event) => {
         if (event.data.length > maxEventLength) this.isOverflown = true
         if (this.isOverflown) return
