@@ -1,6 +1,7 @@
 import type { Auth } from './core/call/auth.ts'
 import { Call } from './core/call/call.ts'
 import { type CallOptions, checkCallOptions } from './core/call/call-options.ts'
+import type { UnaryResult } from './core/call/call-types.ts'
 import { Context } from './core/call/context.ts'
 import type { FaceHost } from './core/call/face-host.ts'
 import { noHeaders, readHeaders } from './core/call/header-map.ts'
@@ -155,9 +156,10 @@ export class CallRunner implements FaceHost {
     if (info.kind === 'server_stream' || info.kind === 'bidi_stream')
       return (input, options) => this.#stream(info, input, options)
     const message = (input: unknown, options?: CallOptions) => this.#unary(info, input, options, false)
-    const reply = (input: unknown, options?: CallOptions) => this.#unary(info, input, options, true)
+    const reply = (input: unknown, options?: CallOptions) =>
+      this.#unary(info, input, options, true) as Promise<UnaryResult<unknown>>
     const pager = info.paginate as PagerInfo | undefined
-    return Object.assign(message, { reply }, pager?.callables(pager, info, message))
+    return Object.assign(message, { reply }, pager?.callables(pager, info, reply))
   }
 
   /** Opens when it is first used; what keeps it from opening rejects there. */

@@ -16,7 +16,10 @@ export type {
   Fails,
   NoInput,
   Observer,
+  PageArgs,
+  Paged,
   PagedUnary,
+  PageOptions,
   PathNames,
   PathValue,
   SendOptions,
@@ -49,6 +52,7 @@ export {
   type Operation,
   type OperationInfo,
   type OutputOf,
+  type PageFacts,
   type ResumeSpec,
   type StreamMachinery,
 } from './core/call/operation.ts'

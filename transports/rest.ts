@@ -26,6 +26,17 @@ export { method, query } from './rest/method.ts'
 export { type OpenApiStreams, openapi } from './rest/openapi.ts'
 export type { ApiEvent, ApiStreamBuilder, ApiStreamSpec } from './rest/openapi-stream-types.ts'
 export type { ApiSpec, OpenApi, OpenApiCall, OpenApiNestedCall } from './rest/openapi-types.ts'
+export {
+  type CustomPageFacts,
+  type CustomPagesOptions,
+  customPages,
+  type LinkPagesOptions,
+  linkPages,
+  type NumberedPagesOptions,
+  numberedPages,
+  type OffsetPagesOptions,
+  offsetPages,
+} from './rest/pages.ts'
 export type {
   MethodBuilder,
   MethodCheck,

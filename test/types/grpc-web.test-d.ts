@@ -10,6 +10,7 @@ import {
   type NoInput,
   type Operation,
   type OutputOf,
+  type Paged,
   type Stream,
   type Unary,
 } from 'polywire'
@@ -94,8 +95,8 @@ test('a whole service at once', () => {
 test('pages are checked against the reply', () => {
   const list = rpc(listItems, { paginate: cursorPages({ items: 'items', next: 'nextPageToken' }) })
   const api = client.bind({ list })
-  expectTypeOf(api.list.items({ pageSize: 10 })).toEqualTypeOf<AsyncIterable<Item>>()
-  expectTypeOf(api.list.pages()).toEqualTypeOf<AsyncIterable<ListItemsResponse>>()
+  expectTypeOf(api.list.items({ pageSize: 10 })).toEqualTypeOf<Paged<Item>>()
+  expectTypeOf(api.list.pages()).toEqualTypeOf<Paged<ListItemsResponse>>()
   // @ts-expect-error 'things' names no list in the output
   rpc(listItems, { paginate: cursorPages({ items: 'things', next: 'nextPageToken' }) })
   const hoisted = cursorPages({ items: 'things', next: 'nextPageToken' })

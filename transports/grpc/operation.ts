@@ -43,7 +43,7 @@ const rules: RulesOf<AnySpec> = {
   idempotent: flag,
   idempotency: idempotencyRule,
   idempotencyScope: text,
-  paginate: /* @__PURE__ */ object('what cursorPages({ … }) makes'),
+  paginate: /* @__PURE__ */ object('what cursorPages({ … }) or its like makes'),
   resume: resumeRule,
   stop: stopRule,
   cursors: /* @__PURE__ */ oneOf('opaque', 'offset'),

@@ -41,7 +41,7 @@ const restRules: OptionRules = {
   errors: /* @__PURE__ */ takes('a schema by HTTP status', (value) =>
     Object.entries(value as object).every(([status, schema]) => /^[1-5]\d\d$/.test(status) && isSchema(schema)),
   ),
-  paginate: /* @__PURE__ */ takes('what cursorPages({ … }) makes', /* @__PURE__ */ has('nextInput')),
+  paginate: /* @__PURE__ */ takes('what cursorPages({ … }) or its like makes', /* @__PURE__ */ has('nextCursor')),
   response: /* @__PURE__ */ takes("'json', 'text', 'bytes', or byteStream", isResponse),
 }
 

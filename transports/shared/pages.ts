@@ -81,14 +81,11 @@ export function cursorPages<const I extends string | undefined | ((page: never) 
   if (next === undefined)
     throw refusal('cursorPages({ next }) names where a page holds the cursor of the next one', undefined)
   const { param = paramOf(next) } = options
-  const pager: PagerInfo & Pager<I> = {
-    items: items as I,
-    next,
-    itemsOf: (page, origin) => itemsOf(page, items, origin),
-    nextInput(input, page, origin) {
-      const isMore = more === undefined ? undefined : read(page, more)
+  return makePager(items as I, {
+    nextCursor(page, _facts, origin) {
+      const isMore = more === undefined ? undefined : readPath(page, more)
       if (isMore === false) return undefined
-      const cursor = read(Array.isArray(page) ? page.at(-1) : page, next)
+      const cursor = readPath(Array.isArray(page) ? page.at(-1) : page, next)
       if (cursor === undefined || cursor === null || cursor === false || cursor === '') {
         if (isMore === true) throw unfit(`'${more}' says that more follows, but there is nothing at '${next}'`, origin)
         return undefined
@@ -98,8 +95,18 @@ export function cursorPages<const I extends string | undefined | ((page: never) 
           `'${next}' of the page is no cursor but ${Array.isArray(cursor) ? 'a list' : `of type ${typeof cursor}`}`,
           origin,
         )
-      return { input: { ...(input as object | undefined), [param]: cursor }, cursor: String(cursor) }
+      return cursor
     },
+    inputAt: (input, cursor) => ({ ...(input as object | undefined), [param]: cursor }),
+  })
+}
+
+/** A pager of how its pages follow each other. */
+export function makePager<I>(items: I, steps: Pick<PagerInfo, 'nextCursor' | 'inputAt'>): Pager<I> {
+  const pager: PagerInfo & Pager<I> = {
+    ...steps,
+    items,
+    itemsOf: (page, origin) => itemsOf(page, items, origin),
     nested: (part) => nestedPager(pager, part),
     callables: pageCallables,
   }
@@ -108,14 +115,11 @@ export function cursorPages<const I extends string | undefined | ((page: never) 
 
 /** The same pager where the cursor goes to one part of a nested input. */
 export function nestedPager(pager: PagerInfo, part: string): PagerInfo {
+  const partOf = (input: unknown): unknown => (input as Record<string, unknown> | undefined)?.[part]
   return {
     ...pager,
-    nextInput(input, page, origin) {
-      const following = pager.nextInput((input as Record<string, unknown> | undefined)?.[part], page, origin)
-      return (
-        following && { input: { ...(input as object | undefined), [part]: following.input }, cursor: following.cursor }
-      )
-    },
+    nextCursor: (page, facts, origin) => pager.nextCursor(page, { ...facts, input: partOf(facts.input) }, origin),
+    inputAt: (input, cursor) => ({ ...(input as object | undefined), [part]: pager.inputAt(partOf(input), cursor) }),
   }
 }
 
@@ -125,13 +129,14 @@ function paramOf(next: string): string {
   return bare === '' ? 'cursor' : bare[0]?.toLowerCase() + bare.slice(1)
 }
 
-function itemsOf(page: unknown, items: unknown, origin: ErrorOrigin | undefined): readonly unknown[] {
+/** The list in a page. */
+export function itemsOf(page: unknown, items: unknown, origin: ErrorOrigin | undefined): readonly unknown[] {
   const list =
     typeof items === 'function'
       ? guard('items of paginate', () => items(page), origin, { phase: 'body', sent: 'yes' })
       : items === undefined
         ? page
-        : read(page, items as string)
+        : readPath(page, items as string)
   if (Array.isArray(list)) return list
   // Some servers write an empty list as null; a name that is not there may just as well be the wrong one.
   if (list === null) return []
@@ -144,12 +149,13 @@ function itemsOf(page: unknown, items: unknown, origin: ErrorOrigin | undefined)
   throw unfit(`${where} is not there${how}`, origin)
 }
 
-function unfit(what: string, origin: ErrorOrigin | undefined): CallError {
+/** What a page says that no pager can follow. */
+export function unfit(what: string, origin: ErrorOrigin | undefined): CallError {
   return new CallError({ code: 'internal', message: `${what}; see paginate`, phase: 'body', sent: 'yes' }, origin)
 }
 
 /** A member by its own name, else by a path of names; a negative index counts from the end of a list. */
-function read(value: unknown, path: string): unknown {
+export function readPath(value: unknown, path: string): unknown {
   let found: any = value
   if (typeof found === 'object' && found !== null && Object.hasOwn(found, path)) return found[path]
   for (const key of path.split('.')) {

@@ -39,12 +39,38 @@ export interface Unary<In, Out> {
   reply(...args: Args<In>): Promise<UnaryResult<Out>>
 }
 
+/** What a caller may say of `pages()` and `items()`, beside the options of each page's call. */
+export interface PageOptions extends CallOptions {
+  /** Ends after so many pages, or items. @defaultValue all */
+  readonly limit?: number | undefined
+  /** Pages that are asked for before they are wanted. @defaultValue 0 */
+  readonly prefetch?: number | undefined
+  /** Goes on where an earlier run was: its `token`. The input must be the same. @defaultValue from the first */
+  readonly from?: string | undefined
+}
+
+/** The arguments of `pages()` and `items()`. */
+export type PageArgs<In> = {} extends In
+  ? [input?: In | undefined, options?: PageOptions | undefined]
+  : [input: In, options?: PageOptions | undefined]
+
+/**
+ * Pages, or what they hold, one after the other. Calls of `next()` take turns; `return()`, as by `break`, ends the call
+ * that is under way.
+ */
+export interface Paged<T> extends AsyncIterableIterator<T, undefined>, AsyncDisposable {
+  /** The place behind what was given last, for `from` of another run; undefined before the first, and behind the last. */
+  readonly token: string | undefined
+  return(): Promise<IteratorResult<T, undefined>>
+  [Symbol.asyncIterator](): this
+}
+
 /** A unary call whose replies are pages. */
 export interface PagedUnary<In, Out, Item> extends Unary<In, Out> {
   /** Page after page, each a call of its own. */
-  pages(...args: Args<In>): AsyncIterable<Out>
+  pages(...args: PageArgs<In>): Paged<Out>
   /** What the pages hold, one by one. */
-  items(...args: Args<In>): AsyncIterable<Item>
+  items(...args: PageArgs<In>): Paged<Item>
 }
 
 /** How a stream is consumed beside `for await`. Returns what unsubscribes. */

@@ -3,7 +3,8 @@ import type { OpeningOptions } from '../resume/options.ts'
 import type { RetryOptions } from '../retry/options.ts'
 import type { SendQueueOptions } from '../send-queue/send-queue.ts'
 import type { CallOptions } from './call-options.ts'
-import type { Channel, ServerStream, Unary } from './call-types.ts'
+import type { Channel, Paged, PageOptions, ServerStream, Unary, UnaryResult } from './call-types.ts'
+import type { HeaderMap } from './header-map.ts'
 import type { IdempotencyOption } from './idempotency.ts'
 import type { Schema } from './schema.ts'
 
@@ -193,35 +194,41 @@ export type Missing<C, Via extends string> = {
   readonly [K in keyof C]: C[K] extends Operation<infer V> ? Need<V, Via> : Missing<C[K], Via>
 }
 
-/** How the pages of a list follow each other; made by `cursorPages`. */
+/** How the pages of a list follow each other; made by `cursorPages` and its like. */
 export interface AnyPager {
-  readonly next: string
+  /** Where the next page stands. It says nothing of the list: what is wrong with that must not be inferred from here. */
+  nextCursor(page: unknown, facts: PageFacts, origin?: ErrorOrigin): unknown
 }
 
 /** What a bound operation that has pages can do beside being called. */
 export interface PageCallables {
-  pages(input?: unknown, options?: CallOptions): AsyncGenerator<unknown>
-  items(input?: unknown, options?: CallOptions): AsyncGenerator<unknown>
+  pages(input?: unknown, options?: PageOptions): Paged<unknown>
+  items(input?: unknown, options?: PageOptions): Paged<unknown>
 }
 
-/** How the next page is asked for. */
-export interface NextPage {
+/** What is known where the next page is looked for. */
+export interface PageFacts {
+  /** What this page was asked with. */
   readonly input: unknown
-  readonly cursor: string
+  /** Where this page stands; undefined for the first one. */
+  readonly at: unknown
+  readonly headers: HeaderMap
 }
 
 /** What a pager does at run time: it brings the loop over pages along, so that a program without pages is without it. */
 export interface PagerInfo extends AnyPager {
   /** The list in a page. @throws {CallError} `internal` where there is none. */
   itemsOf(page: unknown, origin?: ErrorOrigin): readonly unknown[]
-  /** The input of the next page, or undefined after the last. @throws {CallError} `internal` where the page does not tell. */
-  nextInput(input: unknown, page: unknown, origin?: ErrorOrigin): NextPage | undefined
+  /** Where the next page stands: anything that JSON holds; undefined after the last. @throws {CallError} `internal` where the page does not tell. */
+  nextCursor(page: unknown, facts: PageFacts, origin?: ErrorOrigin): unknown
+  /** The input that asks for the page that stands there. */
+  inputAt(input: unknown, cursor: unknown): unknown
   /** The same where the cursor goes to one part of a nested input. */
   nested(part: string): PagerInfo
   callables(
     pager: PagerInfo,
     info: OperationInfo,
-    fetchPage: (input: unknown, options?: CallOptions) => Promise<unknown>,
+    fetchPage: (input: unknown, options?: CallOptions) => Promise<UnaryResult<unknown>>,
   ): PageCallables
 }
 

@@ -1,7 +1,17 @@
 import { createClient, isCallError, type } from 'polywire'
-import { cursorPages, get, openapi, post, restTransport } from 'polywire/rest'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { echo, type RestServer, startRestServer } from '../../support/servers/rest-server.ts'
+import {
+  cursorPages,
+  customPages,
+  get,
+  linkPages,
+  numberedPages,
+  offsetPages,
+  openapi,
+  post,
+  restTransport,
+} from 'polywire/rest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { answer, echo, type RestServer, startRestServer } from '../../support/servers/rest-server.ts'
 
 let server: RestServer
 beforeAll(async () => {
@@ -28,9 +38,9 @@ function serve(pages: Record<string, Page>) {
   )
 }
 
-async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
+async function collect<T>(items: AsyncIterable<T> | (() => AsyncIterable<T>)): Promise<T[]> {
   const all: T[] = []
-  for await (const item of items) all.push(item)
+  for await (const item of typeof items === 'function' ? items() : items) all.push(item)
   return all
 }
 
@@ -129,6 +139,357 @@ describe('pages', () => {
     serve(pages)
     expect(await collect(api.post.items({ body: { q: 'x' } }))).toEqual([1, 2])
     expect(JSON.parse(server.last.body.toString())).toEqual({ q: 'x', cursor: 'b' })
+    await client.close()
+  })
+})
+
+describe('the walk from page to page', () => {
+  const all = { '': { users: [1, 2], next_cursor: 'b' }, b: { users: [3, 4], next_cursor: 'c' }, c: { users: [5] } }
+  const setUp = () => {
+    const client = connect()
+    return { client, api: client.bind({ list }), [Symbol.asyncDispose]: () => client.close() }
+  }
+
+  it('goes on where its token says, in the middle of a page and in another process', async () => {
+    await using world = setUp()
+    const { api } = world
+    for (let left = 0; left < 5; left++) {
+      serve(all)
+      const first = api.list.items({ size: 2 })
+      const seen: number[] = []
+      expect(first.token).toBeUndefined()
+      while (seen.length < left) seen.push((await first.next()).value as number)
+      await first.return()
+      const second = api.list.items({ size: 2 }, { from: first.token })
+      for await (const user of second) seen.push(user)
+      expect(seen).toEqual([1, 2, 3, 4, 5])
+      expect(second.token).toBeUndefined()
+    }
+    serve(all)
+    const pages = api.list.pages({ size: 2 })
+    await pages.next()
+    server.seen.length = 0
+    expect(await collect(api.list.pages({ size: 2 }, { from: pages.token }))).toHaveLength(2)
+    expect(server.seen[0]?.url).toBe('/users?size=2&cursor=b')
+  })
+
+  it.each(['', 'b', '{}', '[1]', '[null,-1]', '["b",0.5]'])('%j is no token: refused, unsent', async (from) => {
+    await using world = setUp()
+    server.seen.length = 0
+    const error = await collect(() => world.api.list.items({}, { from })).catch((thrown: unknown) => thrown)
+    expect(isCallError(error) && [error.code, error.sent]).toEqual(['invalid_argument', 'no'])
+    expect(server.seen).toHaveLength(0)
+  })
+
+  it('ends after `limit`, and its token goes on from there', async () => {
+    await using world = setUp()
+    serve(all)
+    const three = world.api.list.items({}, { limit: 3 })
+    expect(await collect(three)).toEqual([1, 2, 3])
+    expect(server.seen).toHaveLength(2)
+    expect(await collect(world.api.list.items({}, { from: three.token }))).toEqual([4, 5])
+    serve(all)
+    expect(await collect(world.api.list.pages({}, { limit: 1 }))).toHaveLength(1)
+    expect(server.seen).toHaveLength(1)
+  })
+
+  it('asks ahead where it is told to, and not otherwise', async () => {
+    await using world = setUp()
+    for (const prefetch of [0, 1, 2]) {
+      serve(all)
+      const pages = world.api.list.pages({}, { prefetch })
+      await pages.next()
+      await vi.waitFor(() => expect(server.seen).toHaveLength(1 + prefetch))
+      expect((await collect(pages)).map(({ users }) => users)).toEqual([[3, 4], [5]])
+      expect(server.seen).toHaveLength(3)
+    }
+  })
+
+  it('several next() at once take turns', async () => {
+    await using world = setUp()
+    serve(all)
+    const items = world.api.list.items()
+    const given = await Promise.all(Array.from({ length: 7 }, () => items.next()))
+    expect(given.map(({ value }) => value)).toEqual([1, 2, 3, 4, 5, undefined, undefined])
+    expect(given.map(({ done }) => done)).toEqual([false, false, false, false, false, true, true])
+    expect(server.seen).toHaveLength(3)
+  })
+
+  it('leaving ends the call that is under way, and a next() that waits is done', async () => {
+    await using world = setUp()
+    let arrived = () => {}
+    const seen = new Promise<void>((resolve) => {
+      arrived = resolve
+    })
+    const closed = new Promise<void>((resolve) => {
+      server.answer((_request, reply) => {
+        arrived()
+        reply.raw.once('close', resolve)
+        return new Promise<never>(() => undefined)
+      })
+    })
+    const items = world.api.list.items()
+    const waiting = items.next()
+    await seen
+    expect(await items.return()).toEqual({ done: true, value: undefined })
+    expect(await waiting).toEqual({ done: true, value: undefined })
+    await closed
+    expect(await items.next()).toEqual({ done: true, value: undefined })
+  })
+
+  it("the caller's abort rejects with its reason, and leaves no listener behind", async () => {
+    await using world = setUp()
+    serve(all)
+    const controller = new AbortController()
+    const reason = new Error('enough')
+    const items = world.api.list.items({}, { signal: controller.signal })
+    await items.next()
+    controller.abort(reason)
+    await items.next()
+    await expect(items.next()).rejects.toBe(reason)
+    expect(await items.next()).toMatchObject({ done: true })
+    await expect(world.api.list.items({}, { signal: AbortSignal.abort(reason) }).next()).rejects.toBe(reason)
+    const listeners = new Set<unknown>()
+    const signal = {
+      aborted: false,
+      addEventListener: (_type: 'abort', listener: () => void) => void listeners.add(listener),
+      removeEventListener: (_type: 'abort', listener: () => void) => void listeners.delete(listener),
+    }
+    serve(all)
+    await collect(world.api.list.items({}, { signal }))
+    for await (const _ of world.api.list.items({}, { signal })) break
+    expect(listeners.size).toBe(0)
+  })
+
+  it('a page that fails ends it with the error; the token before it goes on', async () => {
+    await using world = setUp()
+    serve({ ...all, b: { people: [] } as never })
+    const items = world.api.list.items({}, { prefetch: 2 })
+    await items.next()
+    await items.next()
+    await expect(items.next()).rejects.toMatchObject({ code: 'internal' })
+    expect(await items.next()).toMatchObject({ done: true })
+    serve(all)
+    expect(await collect(world.api.list.items({}, { from: items.token }))).toEqual([3, 4, 5])
+  })
+
+  it.each([
+    [{ limit: 0 }, 'limit takes'],
+    [{ prefetch: -1 }, 'prefetch takes'],
+    [{ from: 5 }, 'from takes'],
+    [{ limits: 5 }, 'limits'],
+  ])('%j is refused', async (options, message) => {
+    await using world = setUp()
+    await expect(collect(() => world.api.list.items({}, options as never))).rejects.toThrow(message)
+  })
+})
+
+describe('pages by offset', () => {
+  const users = [1, 2, 3, 4, 5]
+  const page = (url: string, extra: (offset: number) => object = () => ({})) => {
+    const { searchParams } = new URL(url, server.url)
+    const offset = Number(searchParams.get('offset') ?? 0)
+    // The server caps the size, whatever is asked for.
+    return { users: users.slice(offset, offset + 2), ...extra(offset) }
+  }
+  const offsets = () => server.seen.map(({ url }) => new URL(url, server.url).searchParams.get('offset'))
+  const listed = (options: object) =>
+    get('/users', {
+      query: type<{ limit?: number; offset?: number }>(),
+      output: type<{ users: number[] }>(),
+      paginate: offsetPages({ items: 'users', ...options }),
+    })
+
+  it.each<[string, object, (offset: number) => object, (string | null)[]]>([
+    ['until an empty one: a short page is not the end', {}, () => ({}), [null, '2', '4', '5']],
+    ['until the total', { total: 'total' }, () => ({ total: 5 }), [null, '2', '4']],
+    ['until the total, a text too', { total: 'meta.total' }, () => ({ meta: { total: '5' } }), [null, '2', '4']],
+    ['while more follow', { more: 'more' }, (offset) => ({ more: offset < 4 }), [null, '2', '4']],
+  ])('%s', async (_, options, extra, expected) => {
+    const client = connect()
+    server.seen.length = 0
+    server.answer(({ url }) => page(url, extra))
+    const api = client.bind({ list: listed(options) })
+    expect(await collect(api.list.items({ limit: 1000 }))).toEqual(users)
+    expect(offsets()).toEqual(expected)
+    server.seen.length = 0
+    expect(await collect(api.list.items({ offset: 3 }))).toEqual([4, 5])
+    await client.close()
+  })
+
+  it('a total that is none is an error, not the end', async () => {
+    const client = connect()
+    server.answer(({ url }) => page(url, () => ({ total: 'many' })))
+    const api = client.bind({ list: listed({ total: 'total' }) })
+    await expect(collect(api.list.items())).rejects.toThrow("'total' of the page is no number")
+    await client.close()
+  })
+})
+
+describe('pages by number', () => {
+  const numbers = () => server.seen.map(({ url }) => new URL(url, server.url).searchParams.get('page'))
+  it.each<[string, object, (number: number) => object, (string | null)[]]>([
+    ['until an empty one', {}, () => ({}), [null, '2', '3']],
+    ['until the last', { last: 'meta.last_page' }, () => ({ meta: { last_page: 2 } }), [null, '2']],
+    ['while more follow', { more: 'more' }, (number) => ({ more: number < 2 }), [null, '2']],
+    ['from 0', { first: 0 }, () => ({}), [null, '1', '2']],
+  ])('%s', async (_, options, extra, expected) => {
+    const client = connect()
+    server.seen.length = 0
+    const first = 'first' in options ? 0 : 1
+    server.answer(({ url }) => {
+      const number = Number(new URL(url, server.url).searchParams.get('page') ?? first)
+      return { data: number - first < 2 ? [number] : [], ...extra(number) }
+    })
+    const numbered = get('/users', {
+      output: type<{ data: number[] }>(),
+      paginate: numberedPages({ items: 'data', ...options }),
+    })
+    expect(await collect(client.bind({ numbered }).numbered.items())).toEqual([first, first + 1])
+    expect(numbers().slice(-expected.length)).toEqual(expected)
+    await client.close()
+  })
+})
+
+describe('pages by link', () => {
+  const issues = get('/issues', { query: type<{ state: string }>(), output: type<number[]>(), paginate: linkPages() })
+
+  it('in the header, absolute or from the root; every parameter of the link and none of the input', async () => {
+    const client = connect()
+    server.seen.length = 0
+    server.answer((request, reply) => {
+      const { url } = request
+      const next = {
+        '/issues?state=open': '/issues?page=2&state=open',
+        '/issues?page=2&state=open': `${server.url}/other?page=3`,
+      }[url]
+      const link =
+        next && `<${server.url}/issues?page=1>; rel="prev first", <${next}>; title="a, \\"b\\"; rel=x"; rel="next"`
+      return answer(200, [server.seen.length], link ? { link } : {})(request, reply)
+    })
+    const api = client.bind({ issues })
+    expect(await collect(api.issues.items({ state: 'open' }))).toEqual([1, 2, 3])
+    expect(server.seen.map(({ url }) => url)).toEqual([
+      '/issues?state=open',
+      '/issues?page=2&state=open',
+      '/other?page=3',
+    ])
+    const walk = api.issues.pages({ state: 'open' })
+    await walk.next()
+    server.seen.length = 0
+    await api.issues.pages({ state: 'open' }, { from: walk.token }).next()
+    expect(server.seen[0]?.url).toBe('/issues?page=2&state=open')
+    await client.close()
+  })
+
+  it.each([
+    ['JSON:API', 'links.next', (next: unknown) => ({ links: { next } }), (url: string) => url],
+    ['JSON:API, an object', 'links.next', (next: unknown) => ({ links: { next } }), (href: string) => ({ href })],
+    ['HAL', '_links.next', (next: unknown) => ({ _links: { next } }), (href: string) => ({ href })],
+    ['OData', '@odata.nextLink', (next: unknown) => ({ '@odata.nextLink': next }), (url: string) => url],
+    ['Django REST', 'next', (next: unknown) => ({ next }), (url: string) => url],
+  ])('in the body: %s', async (_, next, wrap, write) => {
+    const client = connect()
+    server.seen.length = 0
+    server.answer(({ url }) => ({
+      data: [url],
+      ...wrap(url.includes('page=2') ? null : write(`${server.url}/list?page=2`)),
+    }))
+    const listed = get('/list', { output: type<{ data: string[] }>(), paginate: linkPages({ items: 'data', next }) })
+    expect(await collect(client.bind({ listed }).listed.items())).toEqual(['/list', '/list?page=2'])
+    await client.close()
+  })
+
+  it('to another origin is refused unless it is listed, and then gets no credential', async () => {
+    const { server: there, seen } = await foreign()
+    server.answer(answer(200, [1], { link: `<${there.url}/next>; rel=next` }))
+    const auth = { name: 'own', credential: () => ({ headers: { authorization: 'Bearer canary' } }) }
+    const refusing = createClient({ transports: { rest: restTransport({ baseUrl: server.url }) }, auth })
+    await expect(collect(refusing.bind({ issues }).issues.items({ state: 'open' }))).rejects.toMatchObject({
+      code: 'permission_denied',
+      sent: 'no',
+    })
+    expect(seen).toEqual([])
+    const listing = createClient({
+      transports: { rest: restTransport({ baseUrl: server.url, origins: [there.url] }) },
+      auth,
+    })
+    expect(await collect(listing.bind({ issues }).issues.items({ state: 'open' }))).toEqual([1, 9])
+    expect(JSON.stringify(seen)).not.toContain('canary')
+    await refusing.close()
+    await listing.close()
+    await there[Symbol.asyncDispose]()
+  })
+
+  async function foreign() {
+    const there = await startRestServer()
+    there.answer(() => [9])
+    return { server: there, seen: there.seen }
+  }
+
+  it.each(['<?page=2>; rel=next', '<page2>; rel="next"'])(
+    '%s is relative to the page: refused, not followed elsewhere',
+    async (link) => {
+      const client = connect()
+      server.answer(answer(200, [1], { link }))
+      await expect(collect(client.bind({ issues }).issues.items({ state: 'open' }))).rejects.toThrow('the Link header')
+      await client.close()
+    },
+  )
+
+  it('a link that comes twice is an error, not a loop', async () => {
+    const client = connect()
+    server.answer(answer(200, [1], { link: '</issues?page=2>; rel=next' }))
+    await expect(collect(client.bind({ issues }).issues.items({ state: 'open' }))).rejects.toThrow('twice')
+    await client.close()
+  })
+})
+
+describe('pages by a function', () => {
+  interface Rows {
+    rows: { id: number }[]
+  }
+  const rows = post('/rows', {
+    body: type<{ size: number; after?: number }>(),
+    output: type<Rows>(),
+    paginate: customPages({
+      items: (page: Rows) => page.rows,
+      next: ({ rows }: Rows, { input }: { input: { size: number; after?: number } }) =>
+        rows.length === input.size ? { after: rows.at(-1)?.id as number } : undefined,
+    }),
+  })
+
+  it('change a part of the input', async () => {
+    const client = connect()
+    server.seen.length = 0
+    server.answer(({ body }) => {
+      const { size, after = 0 } = JSON.parse(String(body))
+      return {
+        rows: [1, 2, 3]
+          .filter((id) => id > after)
+          .slice(0, size)
+          .map((id) => ({ id })),
+      }
+    })
+    const api = client.bind({ rows })
+    expect((await collect(api.rows.items({ size: 2 }))).map(({ id }) => id)).toEqual([1, 2, 3])
+    expect(server.seen.map(({ body }) => String(body))).toEqual(['{"size":2}', '{"size":2,"after":2}'])
+    await client.close()
+  })
+
+  it.each([
+    [() => 5, 'next() gives members'],
+    [
+      () => {
+        throw new Error('no')
+      },
+      'next() of customPages() threw',
+    ],
+  ])('what it gives is looked at: %s', async (next, message) => {
+    const client = connect()
+    server.answer(() => [1])
+    const listed = get('/x', { output: type<number[]>(), paginate: customPages({ next: next as never }) })
+    await expect(collect(client.bind({ listed }).listed.items())).rejects.toThrow(message)
     await client.close()
   })
 })

@@ -1,8 +1,14 @@
 import { describe, expect, it } from 'vitest'
+import { HeaderMap } from '../../../src/core/call/header-map.ts'
 import type { PagerInfo } from '../../../src/core/call/operation.ts'
 import { cursorPages, nestedPager } from '../../../transports/shared/pages.ts'
 
 const pager = (options: Parameters<typeof cursorPages>[0]) => cursorPages(options as never) as unknown as PagerInfo
+/** The next page: its cursor, and the input that asks for it. */
+const follow = (by: PagerInfo, input: unknown, page: unknown) => {
+  const cursor = by.nextCursor(page, { input, at: undefined, headers: HeaderMap.empty })
+  return cursor === undefined ? undefined : { input: by.inputAt(input, cursor), cursor }
+}
 
 describe('the next page', () => {
   it.each([
@@ -29,18 +35,18 @@ describe('the next page', () => {
       meta: { next_cursor: 'c' },
       data: [{ id: 'b' }, { id: 'c' }],
     }
-    expect(pager({ next }).nextInput({ size: 2 }, page)).toEqual({ input: { size: 2, [param]: 'c' }, cursor: 'c' })
+    expect(follow(pager({ next }), { size: 2 }, page)).toEqual({ input: { size: 2, [param]: 'c' }, cursor: 'c' })
   })
 
   it('param says otherwise', () => {
-    expect(pager({ next: 'next_cursor', param: 'after' }).nextInput(undefined, { next_cursor: 'c' })).toEqual({
+    expect(follow(pager({ next: 'next_cursor', param: 'after' }), undefined, { next_cursor: 'c' })).toEqual({
       input: { after: 'c' },
       cursor: 'c',
     })
   })
 
   it.each([undefined, null, '', false])('there is none after %o', (next_cursor) => {
-    expect(pager({ next: 'next_cursor' }).nextInput({}, { next_cursor })).toBeUndefined()
+    expect(follow(pager({ next: 'next_cursor' }), {}, { next_cursor })).toBeUndefined()
   })
 
   it.each<[unknown, string]>([
@@ -48,51 +54,51 @@ describe('the next page', () => {
     [['c'], 'a list'],
     [true, 'of type boolean'],
   ])('%o is no cursor: an error, not the end', (next_cursor, words) => {
-    const next = () => pager({ next: 'next_cursor' }).nextInput({}, { next_cursor })
+    const next = () => follow(pager({ next: 'next_cursor' }), {}, { next_cursor })
     expect(next).toThrow(expect.objectContaining({ code: 'internal', sent: 'yes', isRetryable: false }))
     expect(next).toThrow(`'next_cursor' of the page is no cursor but ${words}`)
   })
 
   it('more that follows without a cursor is an error, not the end', () => {
     const listed = pager({ items: 'data', next: 'cursor', more: 'has_more' })
-    expect(() => listed.nextInput({}, { data: [1], has_more: true })).toThrow("'has_more' says that more follows")
-    expect(listed.nextInput({}, { data: [1] })).toBeUndefined()
+    expect(() => follow(listed, {}, { data: [1], has_more: true })).toThrow("'has_more' says that more follows")
+    expect(follow(listed, {}, { data: [1] })).toBeUndefined()
   })
 
   it('0 is a cursor', () => {
-    expect(pager({ next: 'next_offset' }).nextInput({}, { next_offset: 0 })).toEqual({
+    expect(follow(pager({ next: 'next_offset' }), {}, { next_offset: 0 })).toEqual({
       input: { offset: 0 },
-      cursor: '0',
+      cursor: 0,
     })
   })
 
   it('where the page is the list, its last item holds the cursor', () => {
-    expect(pager({ next: 'id', param: 'after' }).nextInput({}, [{ id: 1 }, { id: 2 }])).toEqual({
+    expect(follow(pager({ next: 'id', param: 'after' }), {}, [{ id: 1 }, { id: 2 }])).toEqual({
       input: { after: 2 },
-      cursor: '2',
+      cursor: 2,
     })
-    expect(pager({ next: 'id' }).nextInput({}, [])).toBeUndefined()
+    expect(follow(pager({ next: 'id' }), {}, [])).toBeUndefined()
   })
 
   it('more: false ends the pages although a cursor could be read', () => {
     const stripe = pager({ items: 'data', next: 'data.-1.id', more: 'has_more', param: 'starting_after' })
-    expect(stripe.nextInput({}, { data: [{ id: 'x' }], has_more: true })?.cursor).toBe('x')
-    expect(stripe.nextInput({}, { data: [{ id: 'x' }], has_more: false })).toBeUndefined()
+    expect(follow(stripe, {}, { data: [{ id: 'x' }], has_more: true })?.cursor).toBe('x')
+    expect(follow(stripe, {}, { data: [{ id: 'x' }], has_more: false })).toBeUndefined()
   })
 
   it('a member whose own name holds dots is found, an inherited one is not', () => {
-    expect(pager({ next: 'meta.next', param: 'p' }).nextInput({}, { 'meta.next': 'c' })?.cursor).toBe('c')
-    expect(pager({ next: 'constructor.name', param: 'p' }).nextInput({}, {})).toBeUndefined()
+    expect(follow(pager({ next: 'meta.next', param: 'p' }), {}, { 'meta.next': 'c' })?.cursor).toBe('c')
+    expect(follow(pager({ next: 'constructor.name', param: 'p' }), {}, {})).toBeUndefined()
   })
 
   it('goes into one part of a nested input', () => {
     const nested = nestedPager(pager({ next: 'next_cursor' }), 'query')
-    expect(nested.nextInput({ params: { id: 1 }, query: { size: 2 } }, { next_cursor: 'c' })).toEqual({
+    expect(follow(nested, { params: { id: 1 }, query: { size: 2 } }, { next_cursor: 'c' })).toEqual({
       input: { params: { id: 1 }, query: { size: 2, cursor: 'c' } },
       cursor: 'c',
     })
-    expect(nested.nextInput(undefined, { next_cursor: 'c' })?.input).toEqual({ query: { cursor: 'c' } })
-    expect(nested.nextInput(undefined, {})).toBeUndefined()
+    expect(follow(nested, undefined, { next_cursor: 'c' })?.input).toEqual({ query: { cursor: 'c' } })
+    expect(follow(nested, undefined, {})).toBeUndefined()
   })
 })
 
