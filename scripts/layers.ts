@@ -14,7 +14,7 @@ export const layers: readonly { readonly files: string; readonly may: readonly s
   },
   {
     files: 'src/auth/oauth/**',
-    may: ['src/core/**', 'src/auth/**', 'transports/shared/peer.ts'],
+    may: ['src/core/**', 'src/auth/**', 'transports/shared/peer.ts', 'transports/http/signing/*'],
     why: 'a token source over a library that users install',
   },
   { files: 'src/webhooks/**', may: ['src/core/**', 'src/webhooks/**'], why: 'the receiving side needs no transport' },

@@ -12,6 +12,8 @@ export interface BearerToken {
   readonly expiresAt?: number | Date
   /** How long it lives; wins over `expiresAt`, since it does not depend on this machine's clock; ms. @defaultValue as `expiresAt` says, else it is not kept */
   readonly expiresInMs?: number
+  /** The word before it in `authorization`. @defaultValue the option `scheme` */
+  readonly scheme?: string
 }
 
 /** Why a token is asked for. */

@@ -47,14 +47,18 @@ export function signedAuth(signer: RequestSigner, options: SignedAuthOptions = {
  *
  * @param wireFor - made once for each credential of `auth`.
  */
-export function withWire(auth: Auth, wireFor: (credential: Credential, call: Call) => CredentialWire): Auth {
+export function withWire(
+  auth: Auth,
+  wireFor: (credential: Credential, call: Call) => CredentialWire | undefined,
+): Auth {
   const wrapped = new WeakMap<Credential, Credential>()
   const origins = new WeakMap<Credential, Credential>()
   const wrap = (credential: Credential | undefined, call: Call): Credential | undefined => {
     if (!credential) return undefined
     let made = wrapped.get(credential)
     if (!made) {
-      made = makeCredential({ ...credential, wire: wireFor(credential, call) })
+      const wire = wireFor(credential, call)
+      made = wire ? makeCredential({ ...credential, wire }) : credential
       wrapped.set(credential, made)
       origins.set(made, credential)
     }

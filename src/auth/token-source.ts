@@ -201,7 +201,7 @@ export class TokenSource {
     const token = typeof answer === 'string' ? answer : answer.token
     if (typeof token !== 'string')
       throw new TypeError('a token is a text, or { token } with a text; this one is neither')
-    const credential = this.#credential(holding, token, from)
+    const credential = this.#credential(holding, token, from, (answer as BearerToken).scheme)
     const { replacement, refused } = holding
     if (refused.has(credential) && replacement && !refused.has(replacement)) return replacement
     if (typeof answer === 'object') {
@@ -217,12 +217,12 @@ export class TokenSource {
     return credential
   }
 
-  #credential({ known }: Holding, token: string, from: Credential | undefined): Credential {
+  #credential({ known }: Holding, token: string, from: Credential | undefined, scheme = this.#scheme): Credential {
     const old = known.get(token)
     if (old) return old
     const id = (this.#id ??= uuid())
     const principal = this.#options.identity ? id : (from?.principal ?? `${id} ${++this.#principals}`)
-    const made = makeCredential({ headers: { authorization: `${this.#scheme} ${token}` }, secret: token, principal })
+    const made = makeCredential({ headers: { authorization: `${scheme} ${token}` }, secret: token, principal })
     known.set(token, made)
     if (known.size > maxKnown) known.delete(known.keys().next().value as string)
     return made

@@ -117,8 +117,6 @@ export interface HttpWire extends CredentialWire {
   send(engine: HttpEngine, request: HttpRequest, sink: HttpSink, scope: HttpScope): void
   /** The same for what gives a Response. */
   respond(responder: Responder, request: OpenRequest, scope: HttpScope, origin: ErrorOrigin): Promise<Answer>
-  /** The headers of a WebSocket's handshake. */
-  handshake(url: string, headers: HttpRequest['headers']): Promise<HttpRequest['headers']>
 }
 
 /** A fetch as users pass one. */

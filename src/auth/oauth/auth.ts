@@ -1,6 +1,9 @@
+import { wireOf } from '../../../transports/http/signing/wire.ts'
 import type { Auth } from '../../core/call/auth.ts'
 import { callable, checkOptions, notNegative, type RulesOf } from '../../core/options.ts'
 import { type BearerAuthOptions, bearerAuth } from '../bearer.ts'
+import { withWire } from '../signed.ts'
+import { proofOf } from './dpop.ts'
 import { loginRequired } from './errors.ts'
 import { type OAuthSession, Session } from './session.ts'
 
@@ -25,16 +28,20 @@ export function oauthAuth(
   checkOptions('oauthAuth()', options, rules)
   if (!(session instanceof Session) && typeof session !== 'function')
     throw new TypeError('oauthAuth(session, options): session is what a grant gives, or a function that finds it')
-  const find = (identity: string): OAuthSession => {
+  const find = (identity: string): Session => {
     const found = typeof session === 'function' ? session(identity) : session
     if (!found) throw loginRequired()
-    return found
+    return found as Session
   }
   // All tokens of one session are one principal's.
   const identity = options.identity ?? (session instanceof Session ? () => '' : undefined)
-  return bearerAuth((request) => find(request.identity).token(request), {
+  const auth = bearerAuth((request) => find(request.identity).token(request), {
     ...options,
     ...(identity && { identity }),
     refresh: (request) => find(request.identity).refresh(request),
+  })
+  return withWire(auth, ({ secret = '' }, call) => {
+    const prover = find(call.identity).server.dpop
+    return prover && wireOf(proofOf(prover, secret))
   })
 }

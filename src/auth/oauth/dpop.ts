@@ -1,3 +1,4 @@
+import type { RequestSigner, SignableRequest } from '../../../transports/http/signing/signer.ts'
 import type { CryptoKeyLike } from '../crypto-key.ts'
 import { type DpopLibrary, dpopLibrary, origin as where } from './peers.ts'
 
@@ -45,31 +46,49 @@ export class DpopProver implements Dpop {
   }
 
   /** The proof of one request, to be sent once. */
-  async prove(method: string, url: string, accessToken?: string): Promise<string> {
+  async prove(method: string, url: string, nonce = this.nonceOf(url), accessToken?: string): Promise<string> {
     const { generateProof } = await dpopLibrary.get(where)
     const { origin, pathname } = new URL(url)
-    return generateProof(
-      (await this.keys()) as KeyPair,
-      origin + pathname,
-      method,
-      this.#nonces.get(origin),
-      accessToken,
-    )
+    return generateProof((await this.keys()) as KeyPair, origin + pathname, method, nonce, accessToken)
   }
 
-  /** Remembers the nonce that an answer carried, whatever its status; false where it is none, or the one in use. */
-  learn(url: string, nonce: string | null): boolean {
+  /** What the origin has asked for last. */
+  nonceOf(url: string): string | undefined {
+    return this.#nonces.get(new URL(url).origin)
+  }
+
+  /** Remembers the nonce that an answer carried, whatever its status. */
+  learn(url: string, nonce: string | null): void {
     const { origin } = new URL(url)
-    if (nonce === null || nonce === '' || this.#nonces.get(origin) === nonce) return false
+    if (!nonce) return
     this.#nonces.delete(origin)
     this.#nonces.set(origin, nonce)
     if (this.#nonces.size > maxNonces) this.#nonces.delete(this.#nonces.keys().next().value as string)
-    return true
   }
 
   /** The thumbprint of the public key, for the parameter `dpop_jkt` of an authorization request. */
   async thumbprint(): Promise<string> {
     const { calculateThumbprint } = await dpopLibrary.get(where)
     return calculateThumbprint((await this.keys()).publicKey as CryptoKey)
+  }
+}
+
+/** Proves each request that carries `accessToken`; a nonce that the server asks for is answered once, by itself. */
+export function proofOf(prover: DpopProver, accessToken: string): RequestSigner {
+  const used = new WeakMap<SignableRequest, string>()
+  return {
+    async sign(request) {
+      const { method, url } = request
+      const nonce = prover.nonceOf(url)
+      if (nonce !== undefined) used.set(request, nonce)
+      return { dpop: await prover.prove(method, url, nonce, accessToken) }
+    },
+    answered(request, { status, headers }) {
+      const nonce = headers.get('dpop-nonce')
+      prover.learn(request.url, nonce)
+      // Held against the one that this request was sent with: others may have learned the new one in between.
+      const isAsked = status === 401 && /\buse_dpop_nonce\b/.test(headers.get('www-authenticate') ?? '')
+      return isAsked && nonce !== null && nonce !== used.get(request)
+    },
   }
 }

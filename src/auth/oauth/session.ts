@@ -158,8 +158,11 @@ export class Session implements OAuthSession {
   }
 
   #bearer({ accessToken, expiresAt }: OAuthTokens): BearerToken {
-    if (expiresAt === undefined) return { token: accessToken }
-    return { token: accessToken, expiresInMs: expiresAt - this.server.clock.wallNow() }
+    return {
+      token: accessToken,
+      ...(expiresAt !== undefined && { expiresInMs: expiresAt - this.server.clock.wallNow() }),
+      ...(this.server.dpop && { scheme: 'DPoP' }),
+    }
   }
 }
 

@@ -22,7 +22,8 @@ export interface Credential {
 
 /** What takes a request over where its bytes are final, on each attempt and each hop. A transport knows how to ask it. */
 export interface CredentialWire {
-  readonly isWire: true
+  /** The headers of a WebSocket's handshake, with what it adds. */
+  handshake(url: string, headers: Readonly<Record<string, string>>): Promise<Readonly<Record<string, string>>>
 }
 
 /** Where credentials come from; see `bearerAuth`, `apiKeyAuth`. One object may serve several transports. */

@@ -8,7 +8,6 @@ import { type RequestSigner, signatureOf, signingFault, toSignable } from './sig
 /** Puts a signer on the wire. */
 export function wireOf(signer: RequestSigner): CredentialWire {
   const wire: HttpWire = {
-    isWire: true,
     send(engine, request, sink, scope) {
       const parties = { engine, signer, sink, scope }
       const start = (final: HttpRequest): void => new SignedExchange(parties, { request: final }).start()

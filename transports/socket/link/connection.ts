@@ -101,7 +101,7 @@ export class Connection implements SocketSink, HeartbeatOwner {
       await undefined
       this.adapter = makeAdapter()
       const driver = await chooseDriver()
-      if (this.#state === 'dialling') this.#dial(driver)
+      if (this.#state === 'dialling') await this.#dial(driver)
     } catch (cause) {
       this.drop(unmakeable(cause))
     }
@@ -232,13 +232,15 @@ export class Connection implements SocketSink, HeartbeatOwner {
     this.#handle?.terminate()
   }
 
-  #dial(driver: SocketDriver): void {
+  async #dial(driver: SocketDriver): Promise<void> {
     const { request, authIn } = this.#options
     const { subprotocols = [] } = this.adapter
     const placed = placeCredential({ ...request, subprotocols }, this.#credential, driver, authIn)
     this.#inMessage = placed.inMessage
     this.isPausable = driver.capabilities.pause
-    this.#handle = driver.open(placed.request, this)
+    const wire = placed.inMessage ? undefined : this.#credential?.wire
+    const headers = wire ? await wire.handshake(placed.request.url, placed.request.headers) : placed.request.headers
+    if (this.#state === 'dialling') this.#handle = driver.open({ ...placed.request, headers }, this)
   }
 
   /** Counts what was written itself, since some sockets always report 0 (bun#31760): so the loop gets its turn. */
