@@ -1,9 +1,7 @@
-import { wireOf } from '../../../transports/http/signing/wire.ts'
 import type { Auth } from '../../core/call/auth.ts'
 import { callable, checkOptions, notNegative, type RulesOf } from '../../core/options.ts'
 import { type BearerAuthOptions, bearerAuth } from '../bearer.ts'
 import { withWire } from '../signed.ts'
-import { proofOf } from './dpop.ts'
 import { loginRequired } from './errors.ts'
 import { type OAuthSession, Session } from './session.ts'
 
@@ -40,8 +38,5 @@ export function oauthAuth(
     ...(identity && { identity }),
     refresh: (request) => find(request.identity).refresh(request),
   })
-  return withWire(auth, ({ secret = '' }, call) => {
-    const prover = find(call.identity).server.dpop
-    return prover && wireOf(proofOf(prover, secret))
-  })
+  return withWire(auth, ({ secret = '' }, call) => find(call.identity).server.dpop?.wireFor(secret))
 }

@@ -1,4 +1,6 @@
 import type { RequestSigner, SignableRequest } from '../../../transports/http/signing/signer.ts'
+import { wireOf } from '../../../transports/http/signing/wire.ts'
+import type { CredentialWire } from '../../core/call/auth.ts'
 import type { CryptoKeyLike } from '../crypto-key.ts'
 import { type DpopLibrary, dpopLibrary, origin as where } from './peers.ts'
 
@@ -57,6 +59,11 @@ export class DpopProver implements Dpop {
     return this.#nonces.get(new URL(url).origin)
   }
 
+  /** What stands at the wire for one token. */
+  wireFor(accessToken: string): CredentialWire {
+    return wireOf(proofOf(this, accessToken))
+  }
+
   /** Remembers the nonce that an answer carried, whatever its status. */
   learn(url: string, nonce: string | null): void {
     const { origin } = new URL(url)
@@ -74,7 +81,7 @@ export class DpopProver implements Dpop {
 }
 
 /** Proves each request that carries `accessToken`; a nonce that the server asks for is answered once, by itself. */
-export function proofOf(prover: DpopProver, accessToken: string): RequestSigner {
+function proofOf(prover: DpopProver, accessToken: string): RequestSigner {
   const used = new WeakMap<SignableRequest, string>()
   return {
     async sign(request) {

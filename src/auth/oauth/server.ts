@@ -4,7 +4,7 @@ import { aboveZero, callable, checkOptions, has, object, oneOf, type RulesOf, ta
 import { within } from '../../core/time/bounded.ts'
 import { type Clock, systemClock } from '../../core/time/clock.ts'
 import type { ClientAuth, MakeClientAuth } from './client-auth.ts'
-import { type Dpop, DpopProver } from './dpop.ts'
+import type { Dpop, DpopProver } from './dpop.ts'
 import { serverDown, toOAuthError } from './errors.ts'
 import type { HttpRequestOptions, Metadata, RawClientAuth } from './peer-oauth4webapi.ts'
 import { type OAuth, oauth4webapi, origin } from './peers.ts'
@@ -49,7 +49,7 @@ const rules: RulesOf<AuthorizationServerOptions> = {
   discovery: /* @__PURE__ */ oneOf('oidc', 'oauth2'),
   clientId: text,
   clientAuth: callable,
-  dpop: /* @__PURE__ */ takes('what dpop() makes', (value) => value instanceof DpopProver),
+  dpop: /* @__PURE__ */ takes('what dpop() makes', /* @__PURE__ */ has('prove')),
   fetch: callable,
   timeoutMs: aboveZero,
   clock: /* @__PURE__ */ takes('a Clock such as virtualClock()', /* @__PURE__ */ has('setTimer')),
