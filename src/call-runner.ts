@@ -28,6 +28,7 @@ import { tokenRuns } from './core/call/token-run.ts'
 import type { Transport } from './core/call/transport.ts'
 import { CallError } from './core/errors/error.ts'
 import type { FailoverOptions } from './core/failover/options.ts'
+import type { RateLimit, RateLimitSource } from './core/policies/rate-limits.ts'
 import { RetryLimits } from './core/retry/limits.ts'
 import type { SendQueue } from './core/send-queue/send-queue.ts'
 import type { StreamHandle } from './core/stream/handle.ts'
@@ -175,6 +176,14 @@ export class CallRunner implements FaceHost {
       const call = this.#begin(plan, kept, options, scope, sendQueue)
       return call.input instanceof Promise ? inputWithin(call, call.input, this.#timeoutMs) : call
     })
+  }
+
+  /** What the interceptors in front of an operation know of its limits. */
+  rateLimits(info: OperationInfo, options = noOptions): readonly RateLimit[] {
+    const route = this.route(info)
+    return route.interceptors.flatMap(
+      (each) => (each as RateLimitSource).rateLimits?.(this.#services, info, identityOf(route, options, info)) ?? [],
+    )
   }
 
   close(): Promise<void> {

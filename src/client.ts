@@ -1,6 +1,7 @@
 import { CallRunner } from './call-runner.ts'
 import { bindContract, bindOperation } from './contract.ts'
 import type { Auth } from './core/call/auth.ts'
+import type { CallOptions } from './core/call/call-options.ts'
 import { registerHost } from './core/call/face-host.ts'
 import type { DefaultChain, Interceptor } from './core/call/interceptor.ts'
 import {
@@ -10,6 +11,7 @@ import {
   type Missing,
   type Need,
   type Operation,
+  type OperationInfo,
   operationInfo,
 } from './core/call/operation.ts'
 import type { ValidateMode } from './core/call/plan.ts'
@@ -33,6 +35,7 @@ import {
   takes,
 } from './core/options.ts'
 import { optInRules, type PolicyOptions } from './core/policies/options.ts'
+import type { RateLimit } from './core/policies/rate-limits.ts'
 import { type RetryOptions, retryOption } from './core/retry/options.ts'
 import type { Clock } from './core/time/clock.ts'
 
@@ -81,6 +84,13 @@ export interface Client<Via extends string> {
     ...args: NoInfer<A>
   ): R
   /**
+   * What `rateLimiter()` knows of the limits of an operation, as the server told them last; empty where it tells none, or
+   * there is no rate limiter.
+   *
+   * @param options - whose limits: what `auth.identity` looks at.
+   */
+  rateLimits(operation: object, options?: CallOptions): readonly RateLimit[]
+  /**
    * Ends what is running with `canceled` and closes the transports; later calls fail at once.
    *
    * @throws {CallError} `unavailable` where the place of a stream was to be kept in a store, and could not.
@@ -115,6 +125,7 @@ export function makeClient<T extends { readonly [via: string]: Transport }>(
       if (!run) bound.set(operation, (run = bindOperation(info, runner) as never))
       return (run as (...args: unknown[]) => unknown)(...args) as never
     },
+    rateLimits: (operation, options) => runner.rateLimits(operationInfo(operation) as OperationInfo, options),
     close: () => runner.close(),
   }
   registerHost(client, runner)

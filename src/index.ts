@@ -78,6 +78,7 @@ export type {
   SharedBreakers,
 } from './core/policies/breaker.ts'
 export type { PolicyOptions } from './core/policies/options.ts'
+export type { RateLimit } from './core/policies/rate-limits.ts'
 export type {
   Continuation,
   Stop,
@@ -144,7 +145,10 @@ export {
   type InFlightDedupeOptions,
   idempotencyKey,
   inFlightDedupe,
+  type OwnRateLimit,
+  type RateLimiterOptions,
   type ResumeOptions,
+  rateLimiter,
   resume,
   retry,
 } from './interceptors/index.ts'

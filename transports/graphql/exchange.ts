@@ -65,7 +65,8 @@ export class GraphQLHttp {
         wallNow: call.scope.services.clock.wallNow(),
       })
     if (failure) throw this.#fail(behindRedirects(failure, redirected), call)
-    return { kind: 'unary', message: messageOf(result, policy), status, headers, trailers: HeaderMap.empty }
+    const { extensions } = result
+    return { kind: 'unary', message: messageOf(result, policy), status, headers, trailers: HeaderMap.empty, extensions }
   }
 
   #fail(failure: Failure, call: Call): CallError {

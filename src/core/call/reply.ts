@@ -12,6 +12,8 @@ export interface UnaryReply {
   readonly status: number
   readonly headers: HeaderMap
   readonly trailers: HeaderMap
+  /** What stands beside the data of a GraphQL response. */
+  readonly extensions?: Readonly<Record<string, unknown>> | undefined
   /** The operation that answered, where a call has several routes. */
   readonly operation?: string
   /** Set where the message is itself a body stream: the call lasts until this settles. */
