@@ -5,9 +5,7 @@ import type { UnaryResult } from './core/call/call-types.ts'
 import { Context } from './core/call/context.ts'
 import type { FaceHost } from './core/call/face-host.ts'
 import { noHeaders, readHeaders } from './core/call/header-map.ts'
-import type { Interceptor, Next } from './core/call/interceptor.ts'
-import { compose } from './core/call/interceptor.ts'
-import { nesting } from './core/call/nesting.ts'
+import { compose, type Interceptor } from './core/call/interceptor.ts'
 import type { AnyOutbox, OperationInfo, PagerInfo } from './core/call/operation.ts'
 import {
   identityOf,
@@ -19,9 +17,9 @@ import {
   type Route,
   type ValidateMode,
 } from './core/call/plan.ts'
-import { inputWithin, runUnary } from './core/call/run-unary.ts'
+import { inputWithin, runUnary, sendBy } from './core/call/run-unary.ts'
 import type { Services } from './core/call/scope.ts'
-import { Scope } from './core/call/scope.ts'
+import { cancelAll, Scope } from './core/call/scope.ts'
 import { snapshot } from './core/call/snapshot.ts'
 import type { Telemetry } from './core/call/telemetry.ts'
 import { tokenRuns } from './core/call/token-run.ts'
@@ -33,7 +31,6 @@ import { RetryLimits } from './core/retry/limits.ts'
 import type { SendQueue } from './core/send-queue/send-queue.ts'
 import type { StreamHandle } from './core/stream/handle.ts'
 import type { Streaming } from './core/stream/streaming.ts'
-import { reasonOf } from './core/time/bounded.ts'
 import { type Clock, DeadlineList, systemClock } from './core/time/clock.ts'
 
 /** What a runner is made of. */
@@ -194,11 +191,7 @@ export class CallRunner implements FaceHost {
   async #close(): Promise<void> {
     const { live, deadlines, lastWork } = this.#services
     const left = this.#leaveOutbox?.()
-    for (const scope of [...live]) {
-      const { phase, sent, operation } = scope
-      const message = 'the client was closed during the call'
-      scope.abort(new CallError({ code: 'canceled', message, phase, sent }, operation && { operation }))
-    }
+    cancelAll(live)
     deadlines.close()
     await Promise.all([...this.#routes.values()].map(({ unary }) => letGo(unary.transport)))
     await left
@@ -222,17 +215,9 @@ export class CallRunner implements FaceHost {
   #begin(plan: Plan, input: unknown, options: CallOptions, scope: Scope, sendQueue: SendQueue | undefined): Call {
     const { info, route } = plan
     if (options !== noOptions) checkCallOptions(options, { operation: info })
-    const { signal } = options
     if (this.#closing) throw misfit(info, 'the client is closed: make another one')
     if (closed.has(route.transport)) throw misfit(info, transportClosed(info.via))
-    if (signal?.aborted) throw signal.reason
-    if (nesting.isInside) scope.isNested = nesting.isInside()
-    scope.liveIndex = this.#services.live.push(scope) - 1
-    if (signal) {
-      const onAbort = () => scope.abort(signal.reason)
-      signal.addEventListener('abort', onAbort)
-      scope.onEnd(() => signal.removeEventListener('abort', onAbort))
-    }
+    scope.begin(this.#services.live, options.signal)
     const origin = { operation: info }
     const context = options.context ?? Context.empty
     return new Call({
@@ -253,16 +238,6 @@ export class CallRunner implements FaceHost {
     const plan = info.durable ? (info.durable.planOf(made, this.#services) as Plan) : made
     this.#plans.set(info, plan)
     return plan
-  }
-}
-
-/** The end of every chain. Nothing is sent for a call that was over before its turn came. */
-function sendBy(transport: Transport): Next {
-  return (call) => {
-    const { scope } = call
-    if (scope.isOver) return Promise.reject(reasonOf(scope))
-    scope.root.sends++
-    return transport.send(call)
   }
 }
 

@@ -3,7 +3,7 @@ import { bindContract, bindOperation } from './contract.ts'
 import type { Auth } from './core/call/auth.ts'
 import type { CallOptions } from './core/call/call-options.ts'
 import { registerHost } from './core/call/face-host.ts'
-import type { DefaultChain, Interceptor } from './core/call/interceptor.ts'
+import { checkInterceptors, chosenInterceptors, type DefaultChain, type Interceptor } from './core/call/interceptor.ts'
 import {
   type AnyOutbox,
   type Bound,
@@ -19,7 +19,6 @@ import { guardTelemetry, type Telemetry } from './core/call/telemetry.ts'
 import type { Transport } from './core/call/transport.ts'
 import { refusal } from './core/errors/refusal.ts'
 import type { FailoverOptions } from './core/failover/options.ts'
-import { guard } from './core/guard.ts'
 import {
   anything,
   callable,
@@ -106,13 +105,8 @@ export function makeClient<T extends { readonly [via: string]: Transport }>(
   checkClientOptions(options)
   const { interceptors } = options
   const telemetry = options.telemetry && guardTelemetry(options.telemetry)
-  const chainOf = (auth: Auth | undefined, transport: Transport) => {
-    const defaults = defaultChain({ ...options, auth, telemetry, transport })
-    if (typeof interceptors !== 'function') return [...(interceptors ?? []), ...defaults]
-    const chosen = guard('interceptors(defaults)', () => interceptors(defaults))
-    checkInterceptors('interceptors(defaults)', chosen)
-    return chosen
-  }
+  const chainOf = (auth: Auth | undefined, transport: Transport) =>
+    chosenInterceptors(interceptors, defaultChain({ ...options, auth, telemetry, transport }))
   const runner = new CallRunner({ ...options, telemetry, chainOf })
   const bound = new WeakMap<object, (...args: unknown[]) => unknown>()
   const client: Client<any> = {
@@ -162,11 +156,4 @@ function checkClientOptions(options: ClientOptions<{ readonly [via: string]: Tra
     checkInterceptors(`transports.${via}.interceptors`, transport.interceptors ?? [])
   }
   if (typeof options.interceptors === 'object') checkInterceptors('interceptors', options.interceptors)
-}
-
-function checkInterceptors(what: string, interceptors: readonly Interceptor[]): void {
-  const wrong = Array.isArray(interceptors) ? interceptors.findIndex((each) => typeof each !== 'function') : 'no array'
-  if (wrong === -1) return
-  const words = typeof wrong === 'number' ? `${what}[${wrong}] is no interceptor` : `${what} gives ${wrong}`
-  throw refusal(`${words}: it takes functions such as retry()`, undefined)
 }

@@ -4,19 +4,26 @@ import type { CallOptions } from './core/call/call-options.ts'
 import { Context } from './core/call/context.ts'
 import type { FaceHost } from './core/call/face-host.ts'
 import { noHeaders, readHeaders } from './core/call/header-map.ts'
-import { compose, type Interceptor, type Next } from './core/call/interceptor.ts'
-import { nesting } from './core/call/nesting.ts'
+import {
+  checkInterceptors,
+  chosenInterceptors,
+  compose,
+  type Interceptor,
+  type InterceptorsOption,
+  type Next,
+} from './core/call/interceptor.ts'
 import type { OperationInfo } from './core/call/operation.ts'
 import { discardReply, type Reply, type UnaryReply } from './core/call/reply.ts'
-import { Scope, type Services } from './core/call/scope.ts'
+import { sendBy, toKnownError } from './core/call/run-unary.ts'
+import { cancelAll, Scope, type Services } from './core/call/scope.ts'
 import { guardTelemetry, type Telemetry } from './core/call/telemetry.ts'
 import { tokenRuns } from './core/call/token-run.ts'
 import type { Transport } from './core/call/transport.ts'
-import { addCaller, CallError, isAnyCallError } from './core/errors/error.ts'
+import { addCaller, CallError } from './core/errors/error.ts'
 import type { PolicyOptions } from './core/policies/options.ts'
 import { RetryLimits } from './core/retry/limits.ts'
 import type { RetryOptions } from './core/retry/options.ts'
-import { bounded, reasonOf } from './core/time/bounded.ts'
+import { bounded } from './core/time/bounded.ts'
 import { type Clock, DeadlineList, systemClock } from './core/time/clock.ts'
 import { defaultInterceptors } from './interceptors/defaults.ts'
 
@@ -24,10 +31,7 @@ import { defaultInterceptors } from './interceptors/defaults.ts'
 export interface FaceClientOptions extends PolicyOptions {
   readonly retry?: RetryOptions | false | undefined
   readonly timeoutMs?: number | undefined
-  readonly interceptors?:
-    | readonly Interceptor[]
-    | ((defaults: readonly Interceptor[]) => readonly Interceptor[])
-    | undefined
+  readonly interceptors?: InterceptorsOption
   readonly telemetry?: Telemetry | undefined
   readonly clock?: Clock | undefined
 }
@@ -46,7 +50,8 @@ export class FaceClient implements FaceHost {
   #isClosed = false
 
   constructor(options: FaceClientOptions) {
-    const { clock = systemClock, telemetry } = options
+    const { clock = systemClock, telemetry, interceptors } = options
+    if (typeof interceptors === 'object') checkInterceptors('interceptors', interceptors)
     this.#options = options
     this.#services = {
       clock,
@@ -58,12 +63,11 @@ export class FaceClient implements FaceHost {
   }
 
   addFace(_via: string, transport: Transport, ...outermost: readonly Interceptor[]): void {
-    const { interceptors = [] } = this.#options
+    const { interceptors } = this.#options
     const { telemetry } = this.#services
     const defaults = defaultInterceptors({ ...this.#options, auth: transport.auth || undefined, telemetry, transport })
-    const chosen = typeof interceptors === 'function' ? interceptors(defaults) : [...interceptors, ...defaults]
     this.#transport = transport
-    this.#chain = compose([...outermost, ...chosen], sendBy(transport), false)
+    this.#chain = compose([...outermost, ...chosenInterceptors(interceptors, defaults)], sendBy(transport), false)
   }
 
   removeFace(): Promise<void> {
@@ -76,9 +80,11 @@ export class FaceClient implements FaceHost {
 
   async run(operation: OperationInfo, input: unknown, options: CallOptions): Promise<unknown> {
     const scope = new Scope(this.#services, undefined, operation)
+    let call: Call | undefined
     try {
-      const call = this.#begin(operation, input, options, scope)
-      const { finished, message } = await this.#replyTo(call)
+      call = this.#begin(operation, input, options, scope)
+      const replied = bounded<Reply, Call>(scope, this.#chain as Next, discarding, call)
+      const { finished, message } = (await replied) as UnaryReply
       // A body that is still to be read holds the call: deadline and abort reach it.
       if (finished)
         finished.then(
@@ -88,32 +94,26 @@ export class FaceClient implements FaceHost {
       else scope.end()
       return message
     } catch (error) {
+      const known = call ? toKnownError(error, call) : error
       scope.end()
-      throw addCaller(error)
+      throw addCaller(known)
     }
   }
 
   async close(): Promise<void> {
     this.#isClosed = true
     const { live, deadlines } = this.#services
-    for (const scope of [...live])
-      scope.abort(new CallError({ ...closed, ...scope.toJSON() }, scope.operation && { operation: scope.operation }))
+    cancelAll(live)
     deadlines.close()
     await this.#transport?.close()
   }
 
   #begin(operation: OperationInfo, input: unknown, options: CallOptions, scope: Scope): Call {
-    const { signal, context = Context.empty } = options
+    const { context = Context.empty } = options
     const origin = { operation }
-    if (this.#isClosed) throw new CallError({ ...closed, code: 'failed_precondition' }, origin)
-    if (signal?.aborted) throw signal.reason
-    if (nesting.isInside) scope.isNested = nesting.isInside()
-    scope.liveIndex = this.#services.live.push(scope) - 1
-    if (signal) {
-      const onAbort = (): void => scope.abort(signal.reason)
-      signal.addEventListener('abort', onAbort)
-      scope.onEnd(() => signal.removeEventListener('abort', onAbort))
-    }
+    if (this.#isClosed)
+      throw new CallError({ code: 'failed_precondition', message: 'the client is closed: make another one' }, origin)
+    scope.begin(this.#services.live, options.signal)
     return new Call({
       operation,
       options,
@@ -125,28 +125,5 @@ export class FaceClient implements FaceHost {
       identity:
         (this.#transport as { readonly auth?: Auth }).auth?.identity?.({ context, options, operation } as never) ?? '',
     })
-  }
-
-  async #replyTo(call: Call): Promise<UnaryReply> {
-    const { scope } = call
-    try {
-      return (await bounded<Reply, Call>(scope, this.#chain as Next, discarding, call)) as UnaryReply
-    } catch (cause) {
-      if (isAnyCallError(cause) || scope.isAborted) throw cause
-      const message = 'an unexpected failure: see cause, and report it'
-      throw new CallError({ ...scope.toJSON(), code: 'unknown', message, cause }, call)
-    }
-  }
-}
-
-const closed = { code: 'canceled', message: 'the client was closed' } as const
-
-/** The end of the chain. Nothing is sent for a call that was over before its turn came. */
-function sendBy(transport: Transport): Next {
-  return (call) => {
-    const { scope } = call
-    if (scope.isOver) return Promise.reject(reasonOf(scope))
-    scope.root.sends++
-    return transport.send(call)
   }
 }

@@ -1,5 +1,6 @@
 import type { Interceptor } from '../core/call/interceptor.ts'
 import { trusted } from '../core/call/interceptor.ts'
+import { toKnownError } from '../core/call/run-unary.ts'
 import { guardTelemetry, type Telemetry } from '../core/call/telemetry.ts'
 
 /** Tells the sink of each call: outermost, so that it sees the call once and with everything it cost. */
@@ -15,7 +16,9 @@ export function callSpan(sink: Telemetry): Interceptor {
           call.scope.onEnd(() => finish(call.scope.reason ?? call.scope.root.failure))
         else finish()
         return reply
-      } catch (error) {
+      } catch (cause) {
+        // What a transport of the user's own throws is told as what its caller gets.
+        const error = toKnownError(cause, call)
         finish(error)
         throw error
       }
@@ -34,7 +37,9 @@ export function attemptSpan(sink: Telemetry): Interceptor {
         const reply = await next(call)
         finish()
         return reply
-      } catch (error) {
+      } catch (cause) {
+        // What a transport of the user's own throws is told as what its caller gets.
+        const error = toKnownError(cause, call)
         finish(error)
         throw error
       }

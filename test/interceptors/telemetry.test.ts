@@ -45,3 +45,39 @@ it('a stream is told as over when it ends, not when it opens', async () => {
   expect((await stream.next()).done).toBe(true)
   expect(ends).toEqual([['server_stream', undefined]])
 })
+
+it('what a transport of your own throws is told as the CallError that the caller gets, in calls and in attempts', async () => {
+  const told: unknown[] = []
+  const telemetry: Telemetry = {
+    call: () => (error) => told.push(error),
+    attempt: () => (error) => told.push(error),
+  }
+  const cause = new Error('from a transport of its own')
+  const { client } = memoryClient(
+    () => {
+      throw cause
+    },
+    { telemetry },
+  )
+  const error = await client.call(unaryOperation()).catch((each: unknown) => each)
+  expect(told).toEqual([expect.any(CallError), error])
+  expect(told[0]).toMatchObject({ code: 'unknown', cause })
+})
+
+it('what breaks a stream of a transport of your own is told as the CallError that the reader gets', async () => {
+  const { ends, telemetry } = sink()
+  const cause = new Error('from a transport of its own')
+  const { client } = memoryClient(
+    async function* () {
+      yield 1
+      throw cause
+    } as never,
+    { telemetry },
+  )
+  const error = await (async () => {
+    for await (const _ of client.call(streamOperation()));
+  })().catch((each: unknown) => each)
+  expect(error).toBeInstanceOf(CallError)
+  expect(error).toMatchObject({ cause })
+  expect(ends).toEqual([['server_stream', error]])
+})

@@ -1,4 +1,6 @@
 import { CallError, isAnyCallError } from '../errors/error.ts'
+import { refusal } from '../errors/refusal.ts'
+import { guard } from '../guard.ts'
 import type { PolicyOptions } from '../policies/options.ts'
 import type { RetryOptions } from '../retry/options.ts'
 import type { Auth } from './auth.ts'
@@ -36,6 +38,28 @@ export interface ChainParts extends PolicyOptions {
 
 /** Builds the default chain; a value, so that this file knows no interceptor. */
 export type DefaultChain = (parts: ChainParts) => readonly Interceptor[]
+
+/** `[mine]` stands outside the default chain; `(defaults) => […]` decides all. */
+export type InterceptorsOption =
+  | readonly Interceptor[]
+  | ((defaults: readonly Interceptor[]) => readonly Interceptor[])
+  | undefined
+
+/** The chain of one transport. @throws {CallError} where a function of the user's gives none. */
+export function chosenInterceptors(own: InterceptorsOption, defaults: readonly Interceptor[]): readonly Interceptor[] {
+  if (typeof own !== 'function') return [...(own ?? []), ...defaults]
+  const chosen = guard('interceptors(defaults)', () => own(defaults))
+  checkInterceptors('interceptors(defaults)', chosen)
+  return chosen
+}
+
+/** @throws {CallError} `invalid_argument` where something among them is no function. */
+export function checkInterceptors(what: string, interceptors: readonly Interceptor[]): void {
+  const wrong = Array.isArray(interceptors) ? interceptors.findIndex((each) => typeof each !== 'function') : 'no array'
+  if (wrong === -1) return
+  const words = typeof wrong === 'number' ? `${what}[${wrong}] is no interceptor` : `${what} gives ${wrong}`
+  throw refusal(`${words}: it takes functions such as retry()`, undefined)
+}
 
 type Wrap = (next: Next) => Next
 

@@ -1,11 +1,13 @@
 import { addCaller, CallError, isAnyCallError } from '../errors/error.ts'
-import { bounded } from '../time/bounded.ts'
+import { bounded, reasonOf } from '../time/bounded.ts'
 import type { Call } from './call.ts'
 import type { UnaryResult } from './call-types.ts'
+import type { Next } from './interceptor.ts'
 import type { Plan } from './plan.ts'
 import { discardReply, type Reply, type UnaryReply } from './reply.ts'
 import type { Scope } from './scope.ts'
 import type { Sealed } from './snapshot.ts'
+import type { Transport } from './transport.ts'
 
 /** What a unary call is started with. */
 export interface UnaryStart {
@@ -115,4 +117,14 @@ function toResult(message: unknown, reply: UnaryReply, scope: Scope): UnaryResul
 
 function endOf(scope: Scope): () => void {
   return () => scope.end()
+}
+
+/** The end of every chain. Nothing is sent for a call that was over before its turn came. */
+export function sendBy(transport: Transport): Next {
+  return (call) => {
+    const { scope } = call
+    if (scope.isOver) return Promise.reject(reasonOf(scope))
+    scope.root.sends++
+    return transport.send(call)
+  }
 }

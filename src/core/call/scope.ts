@@ -1,4 +1,4 @@
-import type { CallError, FailedAttempt } from '../errors/error.ts'
+import { CallError, type FailedAttempt } from '../errors/error.ts'
 import type { Phase, Sent } from '../errors/failure.ts'
 import type { FailoverOptions } from '../failover/options.ts'
 import { notify } from '../guard.ts'
@@ -7,7 +7,9 @@ import type { RetryLimits } from '../retry/limits.ts'
 import type { StreamState } from '../stream/state.ts'
 import type { Armed, Clock, DeadlineList } from '../time/clock.ts'
 import type { CallOptions } from './call-options.ts'
+import { nesting } from './nesting.ts'
 import type { AnyOutbox, OperationInfo } from './operation.ts'
+import type { Signal } from './signal.ts'
 import type { Telemetry } from './telemetry.ts'
 
 /** What all calls of one client share. */
@@ -98,6 +100,17 @@ export class Scope {
       offAbort()
       offEnd()
     })
+  }
+
+  /** Ties it to the life of its client, and to its caller's signal. @throws the reason of a signal that is aborted. */
+  begin(live: Scope[], signal: Signal | undefined): void {
+    if (signal?.aborted) throw signal.reason
+    if (nesting.isInside) this.isNested = nesting.isInside()
+    this.liveIndex = live.push(this) - 1
+    if (!signal) return
+    const onAbort = () => this.abort(signal.reason)
+    signal.addEventListener('abort', onAbort)
+    this.onEnd(() => signal.removeEventListener('abort', onAbort))
   }
 
   get isAborted(): boolean {
@@ -262,3 +275,12 @@ function what(isForEnd: boolean): string {
 }
 
 function noop(): void {}
+
+/** Ends all calls of a client that is closed. */
+export function cancelAll(live: readonly Scope[]): void {
+  for (const scope of [...live]) {
+    const { phase, sent, operation } = scope
+    const message = 'the client was closed during the call'
+    scope.abort(new CallError({ code: 'canceled', message, phase, sent }, operation && { operation }))
+  }
+}

@@ -168,8 +168,11 @@ export class StreamHandle<Message> implements Duplex<unknown, Message>, AsyncIte
 
   /** For its reader: all has been read. */
   ended(end: SourceEnd): void {
-    if (end.kind === 'failed') this.#finish(end.error, 'left', end.error, false)
-    else this.#finish(undefined, 'ended', undefined, false)
+    if (end.kind !== 'failed') this.#finish(undefined, 'ended', undefined, false)
+    else {
+      const error = this.#call ? toKnownError(end.error, this.#call) : end.error
+      this.#finish(error, 'left', error, false)
+    }
   }
 
   /** For its reader, which throws the error: a message could not be converted. */

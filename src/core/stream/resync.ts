@@ -1,4 +1,5 @@
 import type { Call } from '../call/call.ts'
+import { guard } from '../guard.ts'
 import type { Gap, Resync } from './gap.ts'
 import { left, ReceiveQueue } from './queue.ts'
 import type { Item, MessageSource, SourceEnd, Tap } from './source.ts'
@@ -57,7 +58,8 @@ export class ResyncSource extends ReceiveQueue implements MessageSource {
   /** The reader waits for the snapshot, and no longer than it stays. */
   async #ask(gap: Gap, behind: readonly Item[]): Promise<void> {
     try {
-      const messages = await this.#resync(gap)
+      const ask = async () => this.#resync(gap)
+      const messages = await guard('resync', ask, this.call, { phase: 'stream', sent: 'yes' })
       if (!this.settled)
         this.items = Array.from(messages, (message): Item => ({ message, isFinal: true })).concat(behind)
     } catch (error) {

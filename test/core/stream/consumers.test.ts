@@ -1,4 +1,4 @@
-import { isGap, type Stream } from 'polywire'
+import { CallError, isGap, type Stream } from 'polywire'
 import { withCursor } from 'polywire/testing'
 import { describe, expect, it } from 'vitest'
 import { gap } from '../../../src/core/stream/gap.ts'
@@ -54,6 +54,8 @@ function scribe() {
     end: () => told.push('end'),
   }
 }
+
+const broken = new CallError({ code: 'unavailable', message: 'broken' })
 
 describe('several observers of one stream', () => {
   it('are each told everything from when they joined', async () => {
@@ -135,7 +137,7 @@ describe('several observers of one stream', () => {
           }
         : async () => Promise.reject(new Error('mine'))
     ) as () => never
-    for (const last of [new Error('broken'), undefined]) {
+    for (const last of [broken, undefined]) {
       const { stream, push, end } = pushed()
       const good = scribe()
       stream.subscribe({ next: () => {}, state: fail, error: fail, end: fail })
@@ -143,7 +145,7 @@ describe('several observers of one stream', () => {
       await push(1)
       if (last) await push(last)
       else await end()
-      expect(good.told).toEqual([1, last ? 'broken' : 'end'])
+      expect(good.told).toEqual([1, last ? broken.message : 'end'])
     }
     await new Promise(setImmediate)
     process.off('unhandledRejection', onUnhandled)
@@ -156,12 +158,12 @@ describe('several observers of one stream', () => {
     stream.subscribe(one)
     stream.subscribe(two)
     await push(1)
-    await push(new Error('broken'))
+    await push(broken)
     stream.subscribe(late)
     await go()
-    expect(one.told).toEqual([1, 'broken'])
+    expect(one.told).toEqual([1, broken.message])
     expect(two.told).toEqual(one.told)
-    expect(late.told).toEqual(['broken'])
+    expect(late.told).toEqual([broken.message])
   })
 
   it('hear of a message that could not be converted', async () => {

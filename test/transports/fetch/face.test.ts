@@ -301,3 +301,24 @@ describe('a fetch over a client', () => {
     expect((await failureOf(fetch(`${server.url}/a`))).cause).toMatchObject({ code: 'failed_precondition' })
   })
 })
+
+describe('a fetch of its own', () => {
+  it.each([
+    [[undefined], /interceptors\[0\] is no interceptor/],
+    [() => [undefined], /interceptors\(defaults\)\[0\] is no interceptor/],
+    [() => undefined, /interceptors\(defaults\) gives no array/],
+  ])('looks at interceptors as a client does: %j', (interceptors, message) => {
+    expect(() => createFetch({ interceptors } as never)).toThrow(
+      expect.objectContaining({ code: 'invalid_argument', message: expect.stringMatching(message) }),
+    )
+  })
+
+  it('names a function of interceptors that throws', () => {
+    const interceptors = () => {
+      throw new Error('mine')
+    }
+    expect(() => createFetch({ interceptors } as never)).toThrow(
+      expect.objectContaining({ code: 'internal', message: expect.stringContaining('interceptors(defaults) threw') }),
+    )
+  })
+})
