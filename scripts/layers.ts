@@ -109,7 +109,7 @@ export const layers: readonly { readonly files: string; readonly may: readonly s
 export const libraries: Readonly<Record<string, string>> = {
   'p-retry': 'transports/platform/node.ts',
   undici: 'transports/http/engine/undici/agent.ts',
-  'eventsource-parser': 'transports/platform/node.ts',
+  'eventsource-parser': 'transports/http/event-stream/by-library.ts',
   'isomorphic-ws': 'transports/socket/driver/ws.ts',
   'graphql-request': 'transports/graphql/peer-graphql-request.ts',
   graphql: 'transports/graphql/peer-graphql.ts',

@@ -4,7 +4,7 @@ import { type IdempotencyOption, idempotencyProfiles } from '../../src/core/call
 import type { ErrorOrigin } from '../../src/core/errors/error.ts'
 import { refusal } from '../../src/core/errors/refusal.ts'
 import { crossOriginFilter } from '../shared/cross-origin.ts'
-import { type DeadlineHeader, deadlineWriter } from '../shared/deadline-header.ts'
+import { addDeadline, type DeadlineHeader, deadlineWriter } from '../shared/deadline-header.ts'
 import { stringifyJson } from '../shared/json.ts'
 import type { GraphQLBinding } from './operation.ts'
 
@@ -67,10 +67,7 @@ export function headersMaker(options: HeaderOptions, origin: string): (call: Cal
       ...refuseContentType(call.headers, call),
       ...call.credential?.headers,
     })
-    if (writeDeadline && call.isDeadlineSent) {
-      const [name, value] = writeDeadline(call.remainingMs)
-      headers[name] = value
-    }
+    addDeadline(headers, call, writeDeadline)
     return filter ? filter(call, headers) : headers
   }
 }

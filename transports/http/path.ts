@@ -1,7 +1,9 @@
 import type { Call } from '../../src/core/call/call.ts'
 import type { ErrorOrigin } from '../../src/core/errors/error.ts'
 import { refusal } from '../../src/core/errors/refusal.ts'
+import type { BaseUrl } from '../shared/base-url.ts'
 import type { HttpRequest } from './contract.ts'
+import { encodeQuery, joinQuery } from './query.ts'
 
 /** What the URL of a request is made of: a path behind the base URL, or what puts the request somewhere else. */
 export interface UrlTemplate extends Pick<PathTemplate, 'hasQuery' | 'fill'> {
@@ -88,4 +90,18 @@ function encodeSegment(value: unknown, name: string, origin: ErrorOrigin | undef
 function toText(value: unknown): string | undefined {
   if (typeof value === 'number') return Number.isFinite(value) ? String(value) : undefined
   return typeof value === 'bigint' || typeof value === 'boolean' ? String(value) : undefined
+}
+
+/** The URL of a call: the transport's, the path, the query and what a credential adds to it. */
+export function writeUrl(
+  base: BaseUrl,
+  template: UrlTemplate,
+  params: Readonly<Record<string, unknown>>,
+  query: string,
+  call: Call,
+): string {
+  const own = call.credential?.query
+  const all = own ? joinQuery(query, encodeQuery(own, undefined, call)) : query
+  const path = base.prefix + template.fill(params, call)
+  return all === '' ? path : `${path}${template.hasQuery ? '&' : '?'}${all}`
 }

@@ -20,7 +20,7 @@ export const name = 'node'
 export const explainFault = explainByCode
 
 /** What takes event streams apart. */
-export { createParser as createEventParser } from 'eventsource-parser'
+export { EventParsers } from '../http/event-stream/by-library.ts'
 /** How redirects are followed that fetch leaves to us. */
 export { followRedirect } from '../http/redirect.ts'
 /** Streams and forms as bodies. */

@@ -15,7 +15,7 @@ export const name = 'web'
 export const explainFault = explainByText
 
 /** What takes event streams apart. */
-export { createParser as createEventParser } from '../http/event-stream/parser.ts'
+export { EventParsers } from '../http/event-stream/by-hand.ts'
 /** How redirects are followed that fetch leaves to us. */
 export { followRedirect } from '../http/redirect.ts'
 /** Streams and forms as bodies. */

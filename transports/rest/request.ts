@@ -13,10 +13,11 @@ import type { Codecs } from '../http/codecs.ts'
 import type { FetchOptions, HttpRequest } from '../http/contract.ts'
 import { type EncodedBody, encodeBody } from '../http/encode-body.ts'
 import { bodiless, RequestInput, type RequestParts } from '../http/input.ts'
+import { writeUrl } from '../http/path.ts'
 import { encodeQuery, isSearchParams, joinQuery, type QueryStyle } from '../http/query.ts'
 import type { BaseUrl } from '../shared/base-url.ts'
 import { type CrossOriginFilter, crossOriginFilter } from '../shared/cross-origin.ts'
-import type { DeadlineWriter } from '../shared/deadline-header.ts'
+import { addDeadline, type DeadlineWriter } from '../shared/deadline-header.ts'
 import type { RestBinding } from './operation.ts'
 
 /** What the requests of one transport have in common. */
@@ -64,10 +65,7 @@ export class RestRequests {
       ...call.headers,
       ...credential?.headers,
     })
-    if (deadlineWriter && call.isDeadlineSent) {
-      const [name, value] = deadlineWriter(call.remainingMs)
-      headers[name] = value
-    }
+    if (deadlineWriter) addDeadline(headers, call, deadlineWriter)
     const profile = call.idempotencyKey === undefined ? undefined : this.#keyOutsideHeaders(call)
     const encoded =
       input.body === undefined && profile === undefined ? noBody : this.#body(call, method, headers, profile)
@@ -85,11 +83,9 @@ export class RestRequests {
     }
     if (profile && bodiless.includes(method))
       query = joinQuery(query, encodeQuery({ [profile.name]: call.idempotencyKey }))
-    if (credential?.query) query = joinQuery(query, encodeQuery(credential.query, undefined, call))
-    const path = base.prefix + template.fill(input.params, call)
     const request: HttpRequest = {
       method,
-      url: query === '' ? path : `${path}${template.hasQuery ? '&' : '?'}${query}`,
+      url: writeUrl(base, template, input.params, query, call),
       headers: this.#filter ? this.#filter(call, headers, input.headers) : headers,
       credential,
       body: encoded.body,

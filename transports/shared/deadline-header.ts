@@ -1,3 +1,4 @@
+import type { Call } from '../../src/core/call/call.ts'
 import { refusal } from '../../src/core/errors/refusal.ts'
 import { grpcTimeout } from './grpc-timeout.ts'
 
@@ -22,6 +23,13 @@ export type DeadlineWriter = (remainingMs: number) => readonly [name: string, va
 
 /** Connect allows ten digits; nothing waits longer than 115 days. */
 const maxMs = 9_999_999_999
+
+/** Adds what is left of a deadline to the headers of an attempt, where it goes on the wire. */
+export function addDeadline(headers: Record<string, string>, call: Call, write: DeadlineWriter | undefined): void {
+  if (!write || !call.isDeadlineSent) return
+  const [name, value] = write(call.remainingMs)
+  headers[name] = value
+}
 
 /** The writer of what a transport takes as its `deadlineHeader`. */
 export function deadlineWriter(profile: DeadlineHeader | undefined): DeadlineWriter | undefined {

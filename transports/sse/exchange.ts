@@ -7,7 +7,7 @@ import type { Item } from '../../src/core/stream/source.ts'
 import type { Continuity } from '../../src/core/stream/state.ts'
 import type { PageLife } from '../../src/core/time/page-life.ts'
 import type { HttpEngine, HttpFault, HttpRequest } from '../http/contract.ts'
-import { type EventParsers, EventStream, type EventStreamSink } from '../http/event-stream/event-stream.ts'
+import type { EventStreamSink, EventStreams } from '../http/event-stream/event-stream.ts'
 import { openStream, StreamExchange } from '../http/event-stream/stream-exchange.ts'
 import * as failures from './errors.ts'
 import type { SseHints } from './hints.ts'
@@ -25,7 +25,7 @@ export interface SseSettings {
   readonly idleTimeoutMs: number | undefined
   readonly maxEventBytes: number
   /** Made for `maxEventBytes`; shared by all streams of a transport. */
-  readonly parsers: EventParsers
+  readonly parsers: EventStreams
   readonly cursorWay: CursorWay
   /** The stream has opened without the header, which kept it from opening. */
   onOmitted?(): void
@@ -52,7 +52,7 @@ export function openEventStream(
 /** One connection of an event stream. */
 class SseExchange extends StreamExchange implements EventStreamSink {
   readonly #settings: SseSettings
-  #stream!: EventStream
+  #stream!: ReturnType<EventStreams['open']>
   #wantsCuts = false
   /** A read ended within a line then. */
   #cutAt: number | undefined
@@ -180,7 +180,7 @@ class SseExchange extends StreamExchange implements EventStreamSink {
   #open(isOver: boolean): void {
     const { idleTimeoutMs, life, parsers, reader, hints, page } = this.#settings
     this.open(page)
-    this.#stream = new EventStream(this, parsers)
+    this.#stream = parsers.open(this)
     if (!isOver && reader.marks) this.source.push({ message: reader.marks.opened(this.head.url), isFinal: true })
     this.#wantsCuts = hints?.wantsCuts(this.call) === true
     if (this.isWithoutCursor) {

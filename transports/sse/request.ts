@@ -4,10 +4,11 @@ import { readHeaders, withoutRemoved } from '../../src/core/call/header-map.ts'
 import { CallError } from '../../src/core/errors/error.ts'
 import type { FetchOptions, HttpRequest } from '../http/contract.ts'
 import { RequestInput, type RequestParts } from '../http/input.ts'
-import { encodeQuery, joinQuery, type QueryStyle } from '../http/query.ts'
+import { writeUrl } from '../http/path.ts'
+import { encodeQuery, type QueryStyle } from '../http/query.ts'
 import type { BaseUrl } from '../shared/base-url.ts'
 import { type CrossOriginFilter, crossOriginFilter } from '../shared/cross-origin.ts'
-import type { DeadlineWriter } from '../shared/deadline-header.ts'
+import { addDeadline, type DeadlineWriter } from '../shared/deadline-header.ts'
 import { stringifyJson } from '../shared/json.ts'
 import type { CursorWay } from './life.ts'
 import type { SseBinding } from './operation.ts'
@@ -81,10 +82,7 @@ export class SseRequests {
     const { base, query: defaults, queryStyle, cursorQuery } = this.#defaults
     const cursor = cursorQuery === undefined ? undefined : this.#cursor(call)
     const own = cursor === undefined ? undefined : { [cursorQuery as string]: cursor }
-    let written = encodeQuery({ ...defaults, ...query, ...own }, queryStyle, call)
-    if (call.credential?.query) written = joinQuery(written, encodeQuery(call.credential.query, undefined, call))
-    const path = base.prefix + template.fill(params, call)
-    return written === '' ? path : `${path}${template.hasQuery ? '&' : '?'}${written}`
+    return writeUrl(base, template, params, encodeQuery({ ...defaults, ...query, ...own }, queryStyle, call), call)
   }
 
   /** Later ones win: protocol, transport, input, call, credential. */
@@ -102,10 +100,7 @@ export class SseRequests {
     })
     const cursor = cursorQuery === undefined && cursorWay !== 'omitted' ? this.#cursor(call) : undefined
     if (cursor !== undefined) headers['last-event-id'] = lastEventId(cursor) ?? unsendable(call)
-    if (deadlineWriter && call.isDeadlineSent) {
-      const [name, value] = deadlineWriter(call.remainingMs)
-      headers[name] = value
-    }
+    addDeadline(headers, call, deadlineWriter)
     return headers
   }
 }

@@ -1,3 +1,4 @@
+import { EventParsers } from '#platform'
 import type { Auth } from '../../src/core/call/auth.ts'
 import type { Call } from '../../src/core/call/call.ts'
 import { readHeaders } from '../../src/core/call/header-map.ts'
@@ -7,7 +8,6 @@ import { aboveZero, checkOptions, has, list, object, type RulesOf, takes, text }
 import { type OpeningOptions, openingOption } from '../../src/core/resume/options.ts'
 import { fetchOptionsOf, selectEngine } from '../http/choose.ts'
 import type { HttpEngine } from '../http/contract.ts'
-import { EventParsers } from '../http/event-stream/event-stream.ts'
 import { queryStyleRule, requestRules } from '../http/option-rules.ts'
 import { readBaseUrl } from '../shared/base-url.ts'
 import { deadlineWriter } from '../shared/deadline-header.ts'

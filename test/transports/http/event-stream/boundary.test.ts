@@ -1,13 +1,14 @@
 import { expect, it } from 'vitest'
+import { EventParsers } from '#platform'
 import { EventBoundary } from '../../../../transports/http/event-stream/boundary.ts'
-import { EventParsers, EventStream } from '../../../../transports/http/event-stream/event-stream.ts'
+import type { EventStreams } from '../../../../transports/http/event-stream/event-stream.ts'
 import { freshSeed, seeded } from '../../../support/seeded.ts'
 
-function reader(datas: string[]): EventStream {
+function reader(datas: string[]): ReturnType<EventStreams['open']> {
   const nothing = () => {}
   const onEvent = (_type: string, data: string) => datas.push(data)
   const sink = { onEvent, onCursor: nothing, onRetry: nothing, onComment: nothing, onOverflow: nothing }
-  return new EventStream(sink, new EventParsers(1 << 20))
+  return new EventParsers(1 << 20).open(sink)
 }
 
 it('who begins in the middle gets whole events from the next one on, whatever the line ends and the cuts', () => {

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest'
+import { EventParsers } from '#platform'
 import {
-  EventParsers,
-  EventStream,
   type EventStreamSink,
   type ServerEvent,
   toEvent,
@@ -12,7 +11,7 @@ import { freshSeed, seeded } from '../../../support/seeded.ts'
 /** What a stream says: events, `cursor x`, `retry n`, `comment`, `overflow`. */
 function read(chunks: readonly (string | Uint8Array)[], maxEventBytes = 1 << 24): unknown[] {
   const said: unknown[] = []
-  const stream = new EventStream(saying(said), new EventParsers(maxEventBytes))
+  const stream = new EventParsers(maxEventBytes).open(saying(said))
   for (const chunk of chunks) stream.feed(typeof chunk === 'string' ? new TextEncoder().encode(chunk) : chunk)
   return said
 }
@@ -86,7 +85,7 @@ describe('streams that take turns', () => {
         const [, text] = corpus[Math.floor(random() * corpus.length)] as (typeof corpus)[number]
         const said: unknown[] = []
         const bytes = new TextEncoder().encode(`${text}\n\n\u{feff}${text}\r\n\r\n${text}`)
-        return { bytes, at: 0, said, stream: new EventStream(saying(said), parsers) }
+        return { bytes, at: 0, said, stream: parsers.open(saying(said)) }
       })
       for (let left = streams; left.length > 0; left = left.filter(({ at, bytes }) => at < bytes.length)) {
         const each = left[Math.floor(random() * left.length)] as (typeof left)[number]
@@ -101,9 +100,9 @@ describe('streams that take turns', () => {
   it('give back no parser that has overflown', () => {
     const parsers = new EventParsers(10)
     const said: unknown[] = []
-    const one = new EventStream(saying(said), parsers)
+    const one = parsers.open(saying(said))
     one.feed(new TextEncoder().encode(`data: ${'x'.repeat(11)}\n\n`))
-    new EventStream(saying(said), parsers).feed(new TextEncoder().encode('data: a\n\n'))
+    parsers.open(saying(said)).feed(new TextEncoder().encode('data: a\n\n'))
     expect(said).toEqual(['overflow', { type: 'message', data: 'a' }])
   })
 })

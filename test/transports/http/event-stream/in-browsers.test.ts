@@ -6,7 +6,7 @@ vi.mock('#platform', () => import('../../../../transports/platform/browser.ts'))
 await import('./event-stream.test.ts')
 
 it('is read by the parser of browsers', async ({ expect }) => {
-  const { createEventParser } = await import('#platform')
-  const { createParser } = await import('../../../../transports/http/event-stream/parser.ts')
-  expect(createEventParser).toBe(createParser)
+  const platform = await import('#platform')
+  const { EventParsers } = await import('../../../../transports/http/event-stream/by-hand.ts')
+  expect(platform.EventParsers).toBe(EventParsers)
 })
