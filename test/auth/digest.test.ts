@@ -1,0 +1,110 @@
+import { createHash } from 'node:crypto'
+import { createClient, isCallError, type } from 'polywire'
+import { type DigestAuthOptions, digestAuth } from 'polywire/auth'
+import { get, post, restTransport, streamBody } from 'polywire/rest'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { md5 } from '../../src/auth/digest/md5.ts'
+import { seeded } from '../support/seeded.ts'
+import { type DigestRules, startDigestServer } from '../support/servers/digest-server.ts'
+import { startWireRecorder } from '../support/servers/wire-recorder.ts'
+
+const credentials = { username: 'Mufasa', password: 'Circle of Life' }
+
+function clientOf(baseUrl: string, options: Partial<DigestAuthOptions> = {}) {
+  const client = createClient({
+    transports: { rest: restTransport({ baseUrl }) },
+    auth: digestAuth({ ...credentials, ...options }),
+    retry: false,
+  })
+  onTestFinished(() => client.close())
+  return client
+}
+
+describe('digestAuth()', () => {
+  it.each([
+    ['SHA-256', '7HPK2E7A', '753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1'],
+    ['MD5', '7HPK2E7A', '8ca523f5e9506fed4657c9700eebdbec'],
+  ])("answers %s as the RFC's example does (3.9.1)", async (algorithm, _, response) => {
+    await using server = await startWireRecorder()
+    const challenge = `Digest realm="http-auth@example.org", qop="auth, auth-int", algorithm=${algorithm}, nonce="7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v", opaque="FQhe/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS"`
+    server.answer(
+      (_request, answer) => answer.writeHead(401, { 'www-authenticate': challenge }).end(),
+      (_request, answer) => answer.end('{}'),
+    )
+    const client = clientOf(server.url, { cnonce: () => 'f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ' })
+    await client.call(get('/dir/index.html'))
+    expect(server.seen[1]?.headers.authorization).toContain(`response="${response}"`)
+  })
+
+  it.each<[DigestRules]>([
+    [{ algorithms: ['SHA-256'] }],
+    [{ algorithms: ['MD5'] }],
+    [{ algorithms: ['MD5', 'SHA-256'] }],
+    [{ algorithms: ['SHA-512-256', 'SHA-256'] }],
+    [{ algorithms: ['SHA-256-sess'] }],
+    [{ algorithms: ['MD5-sess'] }],
+    [{ algorithms: ['MD5'], qop: undefined }],
+    [{ algorithms: ['SHA-256'], qop: 'auth-int' }],
+    [{ algorithms: ['SHA-256'], userhash: true }],
+    [{ algorithms: ['SHA-256'], username: 'Jäsøn "Doe"', password: 'pä:ss' }],
+  ])('%j: one challenge, then every call carries its answer at once', async (rules) => {
+    await using server = await startDigestServer(rules)
+    const { username = credentials.username, password = credentials.password } = rules
+    const client = clientOf(server.url, { username, password })
+    await client.call(post('/a?b=c'), { text: 'ü' } as never)
+    await client.call(get('/things/{id}'), { id: 'x y' })
+    await client.call(get('/b'))
+    expect(server.seen.map(({ status }) => status)).toEqual([401, 200, 200, 200])
+  })
+
+  it('covers the body where that is chosen', async () => {
+    await using server = await startDigestServer({ qop: 'auth,auth-int' })
+    const client = clientOf(server.url, { qop: 'auth-int' })
+    await client.call(post('/a'), { text: 'ü' } as never)
+    expect(server.seen.map(({ status }) => status)).toEqual([401, 200])
+  })
+
+  it('follows the next nonce, and a stale one costs one request', async () => {
+    await using next = await startDigestServer({ nextnonce: true })
+    const client = clientOf(next.url)
+    for (let call = 0; call < 3; call++) await client.call(get('/a'))
+    expect(next.seen.map(({ status, nc }) => [status, nc])).toEqual([
+      [401, undefined],
+      [200, '00000001'],
+      [200, '00000001'],
+      [200, '00000001'],
+    ])
+    expect(new Set(next.seen.map(({ nonce }) => nonce)).size).toBe(4)
+    await using stale = await startDigestServer({ uses: 2 })
+    const other = clientOf(stale.url)
+    for (let call = 0; call < 3; call++) await other.call(get('/a'))
+    expect(stale.seen.map(({ status }) => status)).toEqual([401, 200, 200, 401, 200])
+  })
+
+  it('a wrong password is refused after one answer', async () => {
+    await using server = await startDigestServer()
+    const client = clientOf(server.url, { password: 'wrong' })
+    const error = await client.call(get('/a')).catch((reason: unknown) => reason)
+    expect(isCallError(error) && error.code).toBe('unauthenticated')
+    expect(server.seen.map(({ status }) => status)).toEqual([401, 401])
+  })
+
+  it('a stream is not sent twice: it needs a challenge that was met before', async () => {
+    await using server = await startDigestServer()
+    const client = clientOf(server.url)
+    const upload = post('/a', { shape: 'nested', body: type<unknown>() })
+    const once = () => client.call(upload, { body: streamBody(new Blob(['abc']).stream()) } as never)
+    await expect(once()).rejects.toMatchObject({ code: 'unauthenticated' })
+    await client.call(get('/a'))
+    await once()
+    expect(server.seen.map(({ status }) => status)).toEqual([401, 200, 200])
+  })
+
+  it('computes MD5 as node:crypto does', () => {
+    const random = seeded(42)
+    for (const length of [0, 1, 55, 56, 57, 63, 64, 65, 119, 120, 1000]) {
+      const bytes = Uint8Array.from({ length }, () => Math.floor(random() * 256))
+      expect(Buffer.from(md5(bytes)).toString('hex')).toBe(createHash('md5').update(bytes).digest('hex'))
+    }
+  })
+})
