@@ -127,7 +127,7 @@ export const builtIns: Readonly<Record<string, readonly string[]>> = {
     'transports/socket/driver/ws.ts',
     'transports/node/*.ts',
   ],
-  '#platform': ['transports/*', 'transports/**', 'src/interceptors/retry.ts', 'src/auth/*'],
+  '#platform': ['transports/*', 'transports/**', 'src/interceptors/retry.ts', 'src/auth/*', 'src/auth/session/*'],
 }
 
 /** A file holds one concept, as long as it needs to be. Generated files (`*.gen.ts`, `gen/`) are not counted. */

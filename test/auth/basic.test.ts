@@ -19,6 +19,16 @@ describe('basicAuth', () => {
     expect(await headerOf('', ':')).toBe('Basic Ojo=')
   })
 
+  it('writes latin1 where a server wants it, and refuses what that has not', () => {
+    const { headers } = basicAuth({ username: 'test', password: '123£', charset: 'latin1' }).credential(
+      {} as never,
+    ) as {
+      headers: Record<string, string>
+    }
+    expect(headers.authorization).toBe(`Basic ${Buffer.from('test:123£', 'latin1').toString('base64')}`)
+    expect(() => basicAuth({ username: 'test', password: '€', charset: 'latin1' })).toThrow(/latin1/)
+  })
+
   it.each([{}, { username: 'me' }, { username: 'me', password: 7 }])('refuses %o', (wrong) => {
     expect(() => basicAuth(wrong as never)).toThrow(/both are texts/)
   })

@@ -1,20 +1,31 @@
-import type { CredentialWire } from '../../../src/core/call/auth.ts'
+import type { Credential, CredentialWire } from '../../../src/core/call/auth.ts'
 import { bodyKind } from '../bytes.ts'
 import type { HttpRequest, HttpWire } from '../contract.ts'
 import { SignedExchange } from './exchange.ts'
 import { respond } from './respond.ts'
 import { type RequestSigner, signatureOf, signingFault, toSignable } from './signer.ts'
 
-/** Puts a signer on the wire. */
-export function wireOf(signer: RequestSigner): CredentialWire {
+/**
+ * Puts a signer on the wire.
+ *
+ * @param needs - which methods are signed. @defaultValue all
+ */
+export function wireOf(signer: RequestSigner, needs?: (method: string) => boolean): CredentialWire {
   const wire: HttpWire = {
     send(engine, request, sink, scope) {
+      if (needs && !needs(request.method)) {
+        engine.send({ ...request, credential: withoutWire(request.credential) }, sink, scope)
+        return
+      }
       const parties = { engine, signer, sink, scope }
       const start = (final: HttpRequest): void => new SignedExchange(parties, { request: final }).start()
       if (bodyKind(request.blob) !== 'form') start(request)
       else withFinalForm(request).then(start, (cause) => sink.onError(signingFault(cause)))
     },
-    respond: (responder, request, scope, origin) => respond(responder, signer, request, scope, origin),
+    respond(responder, request, scope, origin) {
+      if (!needs || needs(request.method)) return respond(responder, signer, request, scope, origin)
+      return responder.respond({ ...request, credential: withoutWire(request.credential) }, scope, origin)
+    },
     handshake: async (url, headers) => {
       const target = url.replace(/^ws/, 'http')
       return { ...headers, ...(await signatureOf(signer, toSignable({ method: 'GET', url: target, headers }))) }
@@ -29,4 +40,9 @@ async function withFinalForm(request: HttpRequest): Promise<HttpRequest> {
   const contentType = written.headers.get('content-type') as string
   const body = new Uint8Array(await written.arrayBuffer())
   return { ...request, blob: undefined, body, headers: { ...request.headers, 'content-type': contentType } }
+}
+
+function withoutWire(credential: Credential | undefined): Credential {
+  const { wire: _, ...rest } = credential ?? {}
+  return rest
 }

@@ -1,0 +1,271 @@
+import { createAsyncContext } from '#platform'
+import type { RequestSigner, SignableRequest, SignedAnswer } from '../../../transports/http/signing/signer.ts'
+import { wireOf } from '../../../transports/http/signing/wire.ts'
+import type { Auth, Credential } from '../../core/call/auth.ts'
+import type { Call } from '../../core/call/call.ts'
+import { Context } from '../../core/call/context.ts'
+import { makeCredential } from '../../core/call/credential.ts'
+import { contextOfRun, followTokenRuns, runTokenSource, type TokenRun, tokenRunOf } from '../../core/call/token-run.ts'
+import { isTransient } from '../../core/errors/transient.ts'
+import { callable, checkOptions, object, oneOf, type RulesOf, text } from '../../core/options.ts'
+import { CookieJar } from './cookie-jar.ts'
+
+/** How the server tells its own pages from those of others. */
+export interface CsrfOptions {
+  /** The header that it wants on what changes something. @defaultValue 'x-csrf-token' */
+  readonly header?: string
+  /** Double submit: the cookie whose value goes into the header. */
+  readonly cookie?: string
+  /** Gets a token where it is in no cookie, and another one after a refusal; kept until then. By the same client it is to be a GET. */
+  readonly token?: (request: SessionRequest) => string | Promise<string>
+  /** Which answers say that the token was wrong: then a new one is got, and the request sent once more. @defaultValue 403 and 419 */
+  readonly isRefusal?: (answer: SignedAnswer) => boolean
+}
+
+/** What the functions of a session are told. */
+export interface SessionRequest {
+  readonly identity: string
+  /** For calls by the same client, where nothing else tells that they are the session's own. */
+  readonly context: Context
+}
+
+/** How a session of cookies is kept. */
+export interface SessionAuthOptions {
+  /** @defaultValue none */
+  readonly csrf?: CsrfOptions
+  /** Logs in again after a 401: once for all calls that were refused. @defaultValue a 401 is final */
+  readonly login?: (request: SessionRequest) => unknown
+  /** Whose session it is; each has cookies of its own. Of no use in browsers, which have one set of them. @defaultValue one */
+  readonly identity?: Auth['identity']
+  /** Who keeps the cookies: this source, in memory, or the browser. @defaultValue the browser, where there is one */
+  readonly cookies?: 'memory' | 'platform'
+}
+
+const rules: RulesOf<SessionAuthOptions> = {
+  csrf: /* @__PURE__ */ object('{ cookie } or { token }', {
+    header: text,
+    cookie: text,
+    token: callable,
+    isRefusal: callable,
+  } satisfies RulesOf<CsrfOptions>),
+  login: callable,
+  identity: callable,
+  cookies: /* @__PURE__ */ oneOf('memory', 'platform'),
+}
+
+/** An `Auth` whose session can be ended. */
+export interface SessionAuth extends Auth {
+  /** Forgets the cookies and tokens of one identity, which is another principal from then on. */
+  clear(identity?: string): void
+}
+
+/** A login that failed is not tried again for the same session within this; ms. */
+const failureHoldMs = 5000
+/** Sessions remembered; the one that was used longest ago goes first. */
+const maxSessions = 1000
+const changes = /^(?!GET$|HEAD$|OPTIONS$|TRACE$|QUERY$)/
+
+/**
+ * A session that the server keeps in cookies, with the CSRF header that it wants on what changes something.
+ *
+ * Outside of browsers the cookies stay in this source's memory, one jar an origin and identity, and are sent to that
+ * origin alone. In browsers they are the browser's: set `credentials: 'include'` for another origin.
+ *
+ * @throws {CallError} `invalid_argument` for an option that is none.
+ * @example
+ * createClient({ transports, auth: sessionAuth({ csrf: { cookie: 'XSRF-TOKEN', header: 'x-xsrf-token' }, login: () => api.login(me) }) })
+ */
+export function sessionAuth(options: SessionAuthOptions = {}): SessionAuth {
+  checkOptions('sessionAuth()', options, rules)
+  const source = new SessionSource(options)
+  return {
+    name: 'session',
+    header: 'cookie',
+    ...(options.identity && { identity: options.identity }),
+    credential: (call) => source.credential(call),
+    ...(options.login && { refresh: (rejected, call) => source.renew(rejected, call) }),
+    clear: (identity = '') => source.clear(identity),
+  }
+}
+
+class SessionSource {
+  readonly #options: SessionAuthOptions
+  readonly #sessions = new Map<string, Session>()
+
+  constructor(options: SessionAuthOptions) {
+    this.#options = options
+    followTokenRuns(createAsyncContext)
+  }
+
+  credential(call: Call): Credential {
+    const session = this.#of(call)
+    // What its own functions call has cookies, and waits for no token.
+    return tokenRunOf(call.context, this) ? session.bare : session.credential
+  }
+
+  async renew(rejected: Credential, call: Call): Promise<Credential | undefined> {
+    if (tokenRunOf(call.context, this)) return undefined
+    const session = this.#of(call)
+    if (session.credential !== rejected) return session.credential
+    const { clock } = call.scope.services
+    const { failed } = session
+    if (failed && clock.now() - failed.at < failureHoldMs) throw failed.cause
+    session.login ??= session
+      .run(call.context, async (request) => this.#options.login?.(request))
+      .then(
+        () => session.renewed(),
+        (cause: unknown) => {
+          if (!isTransient(cause)) session.failed = { cause, at: clock.now() }
+          throw cause
+        },
+      )
+      .finally(() => {
+        session.login = undefined
+      })
+    return session.login
+  }
+
+  clear(identity: string): void {
+    this.#sessions.delete(identity)
+  }
+
+  #of(call: Call): Session {
+    const { identity } = call
+    let session = this.#sessions.get(identity)
+    if (session) this.#sessions.delete(identity)
+    else session = new Session(this.#options, identity, this)
+    this.#sessions.set(identity, session)
+    if (this.#sessions.size > maxSessions) this.#sessions.delete(this.#sessions.keys().next().value as string)
+    return session
+  }
+}
+
+type Work<T> = (request: SessionRequest) => Promise<T>
+
+let count = 0
+
+/** The cookies, the token and the credential of one identity. */
+class Session {
+  readonly #identity: string
+  readonly #source: object
+  readonly #principal = `session ${++count}`
+  readonly bare: Credential
+  credential: Credential
+  login: Promise<Credential> | undefined
+  failed: { readonly cause: unknown; readonly at: number } | undefined
+  readonly #wire: Credential['wire']
+
+  constructor(options: SessionAuthOptions, identity: string, source: object) {
+    this.#identity = identity
+    this.#source = source
+    const jars = new Map<string, CookieJar>()
+    const needs = isPlatforms(options) ? (method: string) => changes.test(method) : undefined
+    const getToken = options.csrf?.token
+    const token = getToken && (() => this.run(Context.empty, async (request) => getToken(request)))
+    this.#wire = wireOf(new SessionSigner(options, jars, token), needs)
+    this.bare = this.#make(wireOf(new SessionSigner({ ...options, csrf: undefined } as never, jars, undefined), needs))
+    this.credential = this.#make(this.#wire)
+  }
+
+  renewed(): Credential {
+    this.failed = undefined
+    this.credential = this.#make(this.#wire)
+    return this.credential
+  }
+
+  /** Runs a function of the user's: what it calls by the same client is told by its context. */
+  async run<T>(context: Context, work: Work<T>): Promise<T> {
+    const run: TokenRun = { source: this.#source, outer: tokenRunOf(context), isOver: false, calls: 0, turn: 0 }
+    try {
+      const request = { identity: this.#identity, context: contextOfRun(context, run) }
+      return await runTokenSource(run, () => work(request))
+    } finally {
+      run.isOver = true
+    }
+  }
+
+  #make(wire: Credential['wire']): Credential {
+    return makeCredential({ principal: this.#principal, ...(wire && { wire }) })
+  }
+}
+
+function isPlatforms({ cookies }: SessionAuthOptions): boolean {
+  if (cookies !== undefined) return cookies === 'platform'
+  return (globalThis as { document?: { cookie?: unknown } }).document?.cookie !== undefined
+}
+
+class SessionSigner implements RequestSigner {
+  readonly #csrf: CsrfOptions | undefined
+  /** By origin; none where the browser keeps them. */
+  readonly #jars: Map<string, CookieJar> | undefined
+  readonly #getToken: (() => Promise<string>) | undefined
+  #token: Promise<string> | undefined
+  /** The token that a request was sent with. */
+  readonly #used = new WeakMap<SignableRequest, string>()
+
+  constructor(
+    options: SessionAuthOptions,
+    jars: Map<string, CookieJar>,
+    getToken: (() => Promise<string>) | undefined,
+  ) {
+    this.#csrf = options.csrf
+    this.#jars = isPlatforms(options) ? undefined : jars
+    this.#getToken = getToken
+  }
+
+  async sign(request: SignableRequest): Promise<Record<string, string>> {
+    const { url, headers } = request
+    const kept = this.#jar(url)?.header(url, Date.now()) ?? ''
+    const cookie = [headers.cookie ?? '', kept].filter((each) => each !== '').join('; ')
+    const token = this.#csrf && changes.test(request.method) ? await this.#tokenFor(url) : undefined
+    if (token !== undefined) this.#used.set(request, token)
+    return {
+      ...(cookie !== '' && { cookie }),
+      ...(token !== undefined && { [this.#csrf?.header ?? 'x-csrf-token']: token }),
+    }
+  }
+
+  async answered(request: SignableRequest, answer: SignedAnswer): Promise<boolean> {
+    const { url } = request
+    const lines = answer.headers.getSetCookie()
+    if (lines.length > 0) this.#jar(url)?.store(lines, url, Date.now())
+    const csrf = this.#csrf
+    if (!csrf || !changes.test(request.method)) return false
+    const isRefused = csrf.isRefusal?.(answer) ?? (answer.status === 403 || answer.status === 419)
+    if (!isRefused) return false
+    const used = this.#used.get(request)
+    if (this.#getToken && used !== undefined && (await this.#token?.catch(() => undefined)) === used)
+      this.#token = undefined
+    // The same token again would be refused again.
+    return (await this.#tokenFor(url)) !== used
+  }
+
+  #tokenFor(url: string): Promise<string | undefined> {
+    if (this.#getToken) {
+      this.#token ??= this.#getToken()
+      this.#token.catch(() => {
+        this.#token = undefined
+      })
+      return this.#token
+    }
+    const { cookie } = this.#csrf ?? {}
+    return Promise.resolve(
+      cookie === undefined ? undefined : (this.#jar(url)?.get(cookie, url, Date.now()) ?? ofPage(cookie)),
+    )
+  }
+
+  #jar(url: string): CookieJar | undefined {
+    if (!this.#jars) return undefined
+    const { origin } = new URL(url)
+    let jar = this.#jars.get(origin)
+    if (!jar) this.#jars.set(origin, (jar = new CookieJar()))
+    return jar
+  }
+}
+
+/** A cookie that the page may read. */
+function ofPage(name: string): string | undefined {
+  const { document } = globalThis as { document?: { cookie?: string } }
+  const found = document?.cookie?.split(/;\s*/).find((pair) => pair.startsWith(`${name}=`))
+  return found === undefined ? undefined : decodeURIComponent(found.slice(name.length + 1))
+}

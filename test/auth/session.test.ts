@@ -1,0 +1,180 @@
+import type { ServerResponse } from 'node:http'
+import { createClient, createContextKey, isCallError } from 'polywire'
+import { type SessionAuthOptions, sessionAuth } from 'polywire/auth'
+import { get, post, restTransport } from 'polywire/rest'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { CookieJar } from '../../src/auth/session/cookie-jar.ts'
+import { startWireRecorder, type WireRequest } from '../support/servers/wire-recorder.ts'
+
+function clientOf(baseUrl: string, options: SessionAuthOptions = {}) {
+  const client = createClient({
+    transports: { rest: restTransport({ baseUrl }) },
+    auth: sessionAuth(options),
+    retry: false,
+  })
+  onTestFinished(() => client.close())
+  return client
+}
+
+type Answer = (request: WireRequest, response: ServerResponse) => unknown
+const ok: Answer = (_, response) => response.end('{}')
+const cookiesOf = (seen: readonly WireRequest[]) => seen.map(({ headers }) => headers.cookie)
+
+/** A site with a session in a cookie and double submit, as frameworks have it. */
+function site(): { answer: Answer; csrf: string; session: string } {
+  const state = {
+    csrf: 'c1',
+    session: 's1',
+    answer: ((request, response) => {
+      const cookies = Object.fromEntries((request.headers.cookie ?? '').split('; ').map((pair) => pair.split('=')))
+      if (request.url === '/login') {
+        response.setHeader('set-cookie', [`sid=${state.session}; Path=/; HttpOnly`, `XSRF=${state.csrf}; Path=/`])
+        return response.end('{}')
+      }
+      if (cookies.sid !== state.session) return response.writeHead(401).end()
+      if (request.method === 'GET') return response.end('{}')
+      if (request.headers['x-xsrf'] === state.csrf) return response.end('{}')
+      return response.writeHead(403, { 'set-cookie': `XSRF=${state.csrf}; Path=/` }).end()
+    }) as Answer,
+  }
+  return state
+}
+
+describe('sessionAuth()', () => {
+  it('keeps what the server sets, in memory, and shows it to nobody', async () => {
+    await using server = await startWireRecorder()
+    server.answer((_, response) => {
+      response.setHeader('set-cookie', ['sid=1; Path=/; HttpOnly', 'deep=2; Path=/a/b', 'gone=3; Max-Age=0'])
+      response.end('{}')
+    }, ok)
+    const auth = sessionAuth()
+    const client = createClient({ transports: { rest: restTransport({ baseUrl: server.url }) }, auth })
+    onTestFinished(() => client.close())
+    await client.call(get('/login'))
+    await client.call(get('/a/b/c'))
+    await client.call(get('/a/bc'))
+    auth.clear()
+    await client.call(get('/a'))
+    expect(cookiesOf(server.seen)).toEqual([undefined, 'deep=2; sid=1', 'sid=1', undefined])
+  })
+
+  it('logs in once for 100 refused calls, over the same client, and replays each', async () => {
+    await using server = await startWireRecorder()
+    const { answer } = site()
+    server.answer(answer)
+    let logins = 0
+    const client = clientOf(server.url, {
+      csrf: { cookie: 'XSRF', header: 'x-xsrf' },
+      login: async () => {
+        logins++
+        await client.call(post('/login'))
+      },
+    })
+    await Promise.all(Array.from({ length: 100 }, () => client.call(get('/thing'))))
+    expect(logins).toBe(1)
+    await client.call(post('/thing'))
+    expect(server.seen.at(-1)?.headers['x-xsrf']).toBe('c1')
+  })
+
+  it('a token that has changed is sent once more, without a retry; one that is refused again is an error', async () => {
+    await using server = await startWireRecorder()
+    const state = site()
+    server.answer(state.answer)
+    const client = clientOf(server.url, { csrf: { cookie: 'XSRF', header: 'x-xsrf' } })
+    await client.call(post('/login'))
+    await client.call(post('/thing'))
+    state.csrf = 'c2'
+    await client.call(post('/thing'))
+    expect(server.seen.map(({ headers }) => headers['x-xsrf'])).toEqual([undefined, 'c1', 'c1', 'c2'])
+    server.answer((_, response) => response.writeHead(403).end())
+    await expect(client.call(post('/thing'))).rejects.toMatchObject({ code: 'permission_denied' })
+    expect(server.seen.length).toBe(5)
+  })
+
+  it('gets a token by a function, once, and another one after a 419', async () => {
+    await using server = await startWireRecorder()
+    let asked = 0
+    server.answer((request, response) => {
+      if (request.url === '/csrf') return response.end(JSON.stringify({ token: `t${++asked}` }))
+      if (request.method === 'GET' || request.headers['x-csrf-token'] !== 't1' || asked > 1) return response.end('{}')
+      return response.writeHead(server.seen.length > 4 ? 419 : 200).end('{}')
+    })
+    const client = clientOf(server.url, {
+      csrf: { token: async () => ((await client.call(get('/csrf'))) as { token: string }).token },
+    })
+    await Promise.all([client.call(post('/a')), client.call(post('/b')), client.call(get('/c'))])
+    expect(asked).toBe(1)
+    await client.call(post('/d'))
+    expect(asked).toBe(2)
+    expect(server.seen.at(-1)).toMatchObject({ url: '/d', headers: { 'x-csrf-token': 't2' } })
+  })
+
+  it('keeps identities apart, and sends no cookie to another origin', async () => {
+    await using server = await startWireRecorder()
+    await using other = await startWireRecorder()
+    const user = createContextKey('nobody')
+    server.answer(
+      (_, response) => response.setHeader('set-cookie', 'sid=ada; Path=/').end('{}'),
+      ok,
+      ok,
+      (_, response) => response.writeHead(307, { location: `${other.url}/x` }).end(),
+    )
+    const client = clientOf(server.url, { identity: ({ context }) => context.get(user), csrf: { cookie: 'sid' } })
+    const as = (name: string) => ({ context: user.with(name) })
+    await client.call(get('/login'), {}, as('ada'))
+    await client.call(get('/a'), {}, as('bob'))
+    await client.call(get('/a'), {}, as('ada'))
+    await client.call(post('/a'), {}, as('ada'))
+    expect(cookiesOf(server.seen)).toEqual([undefined, undefined, 'sid=ada', 'sid=ada'])
+    expect(other.seen.map(({ headers }) => [headers.cookie, headers['x-csrf-token']])).toEqual([[undefined, undefined]])
+  })
+
+  it('a login that is refused is one error a call, and is not tried again at once', async () => {
+    await using server = await startWireRecorder()
+    server.answer((_, response) => response.writeHead(401).end())
+    let logins = 0
+    const client = clientOf(server.url, {
+      login: async () => {
+        logins++
+        throw new Error('wrong password')
+      },
+    })
+    const failures = await Promise.all(
+      Array.from({ length: 10 }, () => client.call(get('/a')).catch((reason: unknown) => reason)),
+    )
+    expect(new Set(failures).size).toBe(10)
+    expect(failures.every((each) => isCallError(each) && each.code === 'unauthenticated')).toBe(true)
+    await client.call(get('/a')).catch(() => undefined)
+    expect(logins).toBe(1)
+  })
+})
+
+describe('the jar', () => {
+  const url = 'https://shop.example.com/a/b'
+  it.each([
+    ['x=1', '/a/c', 'x=1'],
+    ['x=1', '/d', ''],
+    ['x=1; Path=/', '/d', 'x=1'],
+    ['x=1; Domain=example.com; Path=/', '/', 'x=1'],
+    ['x=1; Domain=evil.com; Path=/', '/', ''],
+    ['x=1; Expires=Wed, 21 Oct 2015 07:28:00 GMT; Path=/', '/', ''],
+    ['x=1; Expires=Wed, 21 Oct 2065 07:28:00 GMT; Path=/', '/', 'x=1'],
+    ['x=1; Max-Age=60; Expires=Wed, 21 Oct 2015 07:28:00 GMT; Path=/', '/', 'x=1'],
+    ['x="a=b"; Path=/', '/', 'x="a=b"'],
+    ['=1; Path=/', '/', ''],
+    ['; Path=/', '/', ''],
+  ])('%s at %s', (line, path, header) => {
+    const jar = new CookieJar()
+    const now = Date.parse('2026-11-29T00:00:00Z')
+    jar.store([line], url, now)
+    expect(jar.header(new URL(path, url).href, now)).toBe(header)
+  })
+
+  it('keeps secure cookies from http, and forgets what is deleted', () => {
+    const jar = new CookieJar()
+    jar.store(['x=1; Path=/; Secure', 'y=2; Path=/'], url, 0)
+    expect(jar.header('http://shop.example.com/', 0)).toBe('y=2')
+    jar.store(['y=; Path=/; Max-Age=0'], url, 0)
+    expect(jar.header(url, 0)).toBe('x=1')
+  })
+})
