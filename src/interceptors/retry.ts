@@ -17,11 +17,10 @@ import type { Hop, Hops } from '../core/failover/hops.ts'
 import { guard } from '../core/guard.ts'
 import { checkOptions } from '../core/options.ts'
 import { type RetryOptions, retryRules } from '../core/retry/options.ts'
+import { jittered, retryWait } from '../core/retry/wait.ts'
 import { bounded, sleep } from '../core/time/bounded.ts'
 
 const isBrowser = typeof (globalThis as { document?: unknown }).document !== 'undefined'
-/** How much of a server's wait may be added as jitter; ms. */
-const maxAddedJitterMs = 10_000
 const defaultMaxRetryAfterMs = 3_600_000
 const noOptions: RetryOptions = {}
 
@@ -43,9 +42,9 @@ export function retry(options: RetryOptions | false = noOptions): Interceptor {
   const defaults = options || noOptions
   // A call that succeeds while nobody fails costs one closure, for its failure.
   return trusted(function retry(next) {
-    const begin = (call: Call, hops?: Hops): Promise<Reply> => {
+    const begin = (call: Call, hops?: Hops, paid = 0): Promise<Reply> => {
       const failover = call.operation.failover as Failover | undefined
-      if (failover) return failover.begin(call, begin)
+      if (failover) return failover.begin(call, (routed, of) => begin(routed, of, paid))
       const send = hops?.send ?? next
       const own = call.options.retry ?? call.operation.retry
       if (call.isReopen || (options === false && !own)) return send(call)
@@ -53,29 +52,42 @@ export function retry(options: RetryOptions | false = noOptions): Interceptor {
       const isIdle = limits.isIdle
       // Nothing holds what must not be sent again, and what a token source asks for.
       if (!isIdle && own !== false && !tokenRuns.runOf?.(call.context)) {
-        const heldMs = limits.heldMs(limits.keysOf(call))
-        if (heldMs > 0) return waitFor(call, heldMs).then(() => begin(hops?.entry ?? call))
+        const keys = limits.keysOf(call)
+        const heldMs = limits.heldMs(keys)
+        if (heldMs > 0)
+          return waitFor(call, heldMs, keys, settingsOf(call, defaults)).then((price) =>
+            begin(hops?.entry ?? call, undefined, paid + price),
+          )
       }
       call.scope.root.attempts = 1
       const timeoutMs = own ? settingsOf(call, defaults).attemptTimeoutMs : defaults.attemptTimeoutMs
       const reply = timeoutMs === undefined ? send(call) : timed(call, send, timeoutMs)
       const onFailure = (error: unknown) =>
-        new Retrying(call, send, settingsOf(call, defaults), hops).onFirstFailure(error)
-      return isIdle ? reply.then(undefined, onFailure) : reply.then((succeeded) => refunded(call, succeeded), onFailure)
+        new Retrying(call, send, settingsOf(call, defaults), hops, paid).onFirstFailure(error)
+      return isIdle
+        ? reply.then(undefined, onFailure)
+        : reply.then((succeeded) => refunded(call, succeeded, paid), onFailure)
     }
     return begin
   }, 'retry')
 }
 
-/** An earlier failure said when to come back: waits, each call with its own jitter. */
-async function waitFor(call: Call, heldMs: number): Promise<void> {
-  const waitMs = heldMs + addedJitterMs(call, heldMs)
-  if (fits(call, waitMs)) return sleep(waitMs, call.scope)
-  const message = 'the server asked for a longer wait than this call may last; nothing was sent'
-  throw new CallError({ code: 'unavailable', message, isRetryable: true, retryAfterMs: Math.ceil(heldMs) }, call)
+/** An earlier failure said when to come back: waits, each call with its own jitter; gives what that costs. */
+async function waitFor(call: Call, heldMs: number, keys: readonly string[], settings: RetryOptions): Promise<number> {
+  const { budget = {} } = settings
+  const { clock, limits } = call.scope.services
+  const waitMs = jittered(heldMs, clock.random())
+  const isInTime = fits(call, waitMs)
+  const price = budget && isInTime ? limits.payToWait(limits.payersOf(call), keys, budget) : 0
+  if (isInTime && price !== undefined) return sleep(waitMs, call.scope).then(() => price)
+  const why = isInTime ? 'and too many calls wait already' : 'and for longer than this call may last'
+  const message = `the server asked to be left alone, ${why}; nothing was sent`
+  const retryAfterMs = Math.ceil(heldMs)
+  const error = new CallError({ code: 'unavailable', message, isRetryable: true, retryAfterMs }, call)
+  throw withHistory(error, call.scope.root.failures, isInTime ? 'budget_exhausted' : 'wait_exceeds_deadline')
 }
 
-function refunded(call: Call, reply: Reply, paid = 0): Reply {
+function refunded(call: Call, reply: Reply, paid: number): Reply {
   const { limits } = call.scope.services
   limits.refund(limits.payersOf(call), paid)
   return reply
@@ -116,13 +128,14 @@ class Retrying {
   #hop: Hop | undefined
   #attempt = 1
   #waitMs = 0
-  #paid = 0
+  #paid: number
 
-  constructor(call: Call, next: Next, settings: RetryOptions, hops: Hops | undefined) {
+  constructor(call: Call, next: Next, settings: RetryOptions, hops: Hops | undefined, paid: number) {
     this.#call = call
     this.#next = next
     this.#settings = settings
     this.#hops = hops
+    this.#paid = paid
   }
 
   onFirstFailure(error: unknown): Promise<Reply> {
@@ -184,7 +197,9 @@ class Retrying {
     if (this.#attempt >= maxAttempts) return 'attempts_exhausted'
     const { retryAfterMs = 0 } = error
     const { isThrottled = false } = failure
-    this.#waitMs = this.#wait(retryAfterMs, isThrottled)
+    const isSlow = isBrowser || operation.streaming !== undefined
+    const failed = { attempt: this.#attempt, hintMs: retryAfterMs, isThrottled, isSlow }
+    this.#waitMs = retryWait(failed, this.#settings, call.scope.services.clock.random())
     if (!fits(call, this.#waitMs)) return 'wait_exceeds_deadline'
     // A server that has forgotten the key would do it twice.
     if (!isSafe && call.scope.services.clock.now() + this.#waitMs >= keyExpiresAt) return 'key_expired'
@@ -197,14 +212,6 @@ class Retrying {
     return undefined
   }
 
-  #wait(hintMs: number, isThrottled: boolean): number {
-    if (hintMs > 0) return hintMs + addedJitterMs(this.#call, hintMs)
-    const isSlow = isBrowser || this.#call.operation.streaming
-    const { throttleDelayMs = 1000, baseDelayMs = isSlow ? 500 : 50, maxDelayMs = 20_000 } = this.#settings
-    const ceiling = Math.min(maxDelayMs, (isThrottled ? throttleDelayMs : baseDelayMs) * 2 ** (this.#attempt - 1))
-    return this.#call.scope.services.clock.random() * ceiling
-  }
-
   /** Later calls are held by what a throttled server asked for; by a key in flight, only those with the same key. */
   #hold(error: CallError, failure: Failure): void {
     const { code, retryAfterMs } = error
@@ -212,8 +219,9 @@ class Retrying {
     if (retryAfterMs === undefined || retryAfterMs > maxRetryAfterMs) return
     const { limits } = this.#call.scope.services
     const [operation, origin, key] = limits.keysOf(this.#call)
-    if (isThrottling(error, failure)) limits.hold(scope === 'origin' ? origin : operation, retryAfterMs)
-    else if (code === 'aborted' && error.isRetryable && key !== undefined) limits.hold(key, retryAfterMs)
+    if (isThrottling(error, failure))
+      limits.hold(scope === 'origin' ? origin : operation, retryAfterMs, failure.isThrottled)
+    else if (code === 'aborted' && error.isRetryable && key !== undefined) limits.hold(key, retryAfterMs, true)
   }
 }
 
@@ -230,11 +238,6 @@ function isThrottling({ code, status }: CallError, { isThrottled }: Failure): bo
   // A message that was too large says nothing of others.
   if (code === 'resource_exhausted' && isThrottled === false) return false
   return status === 429 || status === 503 || !(status && status >= 400 && status < 600)
-}
-
-/** Added on top of a server's wait, never subtracted: clients told one date must not come back together. */
-function addedJitterMs({ scope }: Call, waitMs: number): number {
-  return scope.services.clock.random() * Math.min(waitMs / 2, maxAddedJitterMs)
 }
 
 function fits({ scope, deadline }: Call, waitMs: number): boolean {

@@ -271,6 +271,44 @@ describe('what holds later calls', () => {
   })
 })
 
+describe('a call that waits because an earlier one was told to', () => {
+  const busy = { status: 503, retryAfterMs: 2000 }
+
+  it('pays for it as for a retry: 20 wait, the others fail at once', async () => {
+    const { client, clock, at } = failing([busy, undefined], { retry: { maxAttempts: 2 } })
+    await settle(client.call(unaryOperation(), {}, { retry: { maxAttempts: 1 } }), clock, 0)
+    const calls = Array.from({ length: 30 }, () => settle(client.call(unaryOperation()), clock, 0))
+    await clock.advance(5000)
+    const errors = (await Promise.all(calls)).filter((each) => isCallError(each))
+    expect(errors).toHaveLength(10)
+    for (const error of errors)
+      expect(error).toMatchObject({
+        code: 'unavailable',
+        retryAfterMs: 2000,
+        notRetried: 'budget_exhausted',
+        sent: 'no',
+      })
+    expect(at).toHaveLength(21)
+  })
+
+  it('pays nothing where there is no budget', async () => {
+    const { client, clock, at } = failing([busy, undefined], { retry: { budget: false } })
+    await settle(client.call(unaryOperation(), {}, { retry: { maxAttempts: 1 } }), clock, 0)
+    const calls = Array.from({ length: 100 }, () => settle(client.call(unaryOperation()), clock, 0))
+    await clock.advance(5000)
+    expect((await Promise.all(calls)).every((each) => each === 'ok')).toBe(true)
+    expect(at).toHaveLength(101)
+  })
+
+  it('says why it fails at once where the wait does not fit its deadline', async () => {
+    const { client, clock, at } = failing([busy, undefined])
+    await settle(client.call(unaryOperation(), {}, { retry: { maxAttempts: 1 } }), clock, 0)
+    const error = await settle(client.call(unaryOperation(), {}, { timeoutMs: 1000 }), clock, 0)
+    expect(error).toMatchObject({ retryAfterMs: 2000, notRetried: 'wait_exceeds_deadline' })
+    expect(at).toHaveLength(1)
+  })
+})
+
 describe('maxRetryAfterMs', () => {
   it('a longer wait fails the call at once, with the hint as it came', async () => {
     const { client, clock, at } = failing([{ status: 503, retryAfterMs: 7_200_000 }], {

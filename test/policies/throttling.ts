@@ -128,6 +128,26 @@ export const throttling: readonly Row[] = [
     },
   },
   {
+    name: 'to wait costs what a retry does: 56 calls wait, further ones fail at once and say how long',
+    run: (harness) =>
+      inWorld(harness, {}, async (world) => {
+        await throttled(world)
+        const calls = Array.from({ length: 100 }, (_, n) => world.api.read(`held ${n}`))
+        const outcomes = Promise.allSettled(calls)
+        await turns(20)
+        expect(world.errors).toHaveLength(1 + 44)
+        expect(world.errors.at(-1)).toMatchObject({ retryAfterMs: 2000, notRetried: 'budget_exhausted', sent: 'no' })
+        await world.clock.advance(5000)
+        expect((await outcomes).filter(({ status }) => status === 'fulfilled')).toHaveLength(56)
+        // What they paid is theirs again.
+        expect(await world.api.read('later')).toBe('later')
+        await throttled(world)
+        const again = Promise.allSettled(Array.from({ length: 57 }, (_, n) => world.api.read(`again ${n}`)))
+        await world.clock.advance(5000)
+        expect((await again).filter(({ status }) => status === 'fulfilled')).toHaveLength(56)
+      }),
+  },
+  {
     name: 'nobody else is held: another identity, another operation, retry: false',
     run: async (harness) => {
       const auth = bearerAuth(({ identity }) => `token of ${identity}`, {

@@ -14,6 +14,11 @@ interface Payable {
   readonly idempotencyKey: string | undefined
 }
 
+interface Hold {
+  readonly until: number
+  readonly isThrottled: boolean
+}
+
 /** Waits beyond this many are looked through for those that are over. */
 const manyWaits = 1000
 
@@ -33,7 +38,7 @@ export class RetryLimits {
   readonly #clock: Clock
   readonly #spent = new Map<string, number>()
   readonly #paidConnections = new WeakSet<object>()
-  readonly #heldUntil = new Map<string, number>()
+  readonly #held = new Map<string, Hold>()
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -71,13 +76,30 @@ export class RetryLimits {
     this.#rest()
   }
 
-  /** A server asked not to be called for `waitMs`. */
-  hold(key: string, waitMs: number): void {
+  /**
+   * A server asked not to be called for `waitMs`.
+   *
+   * @param isThrottled - what the retries cost of those who wait.
+   */
+  hold(key: string, waitMs: number, isThrottled = false): void {
     if (waitMs <= 0) return
     const until = this.#clock.now() + waitMs
-    if (until > (this.#heldUntil.get(key) ?? 0)) this.#heldUntil.set(key, until)
+    if (until > (this.#held.get(key)?.until ?? 0)) this.#held.set(key, { until, isThrottled })
     this.isIdle = false
-    if (this.#heldUntil.size > manyWaits) this.#sweep()
+    if (this.#held.size > manyWaits) this.#sweep()
+  }
+
+  /**
+   * Pays for a call that waits because of what another one was told: waiting is retrying, and whoever waits comes when
+   * the server is back, which must not be buried by all who have waited.
+   */
+  payToWait(by: Payers, keys: readonly string[], budget: RetryBudgetOptions): number | undefined {
+    return this.pay(
+      by,
+      keys.some((key) => this.#held.get(key)?.isThrottled),
+      undefined,
+      budget,
+    )
   }
 
   /** What is left of the longest wait of these keys, in ms; 0 when the server may be called. */
@@ -85,9 +107,9 @@ export class RetryLimits {
     const now = this.#clock.now()
     let longest = 0
     for (const key of keys) {
-      const left = (this.#heldUntil.get(key) ?? now) - now
+      const left = (this.#held.get(key)?.until ?? now) - now
       if (left > longest) longest = left
-      else if (left <= 0) this.#heldUntil.delete(key)
+      else if (left <= 0) this.#held.delete(key)
     }
     this.#rest()
     return longest
@@ -111,10 +133,10 @@ export class RetryLimits {
 
   #sweep(): void {
     const now = this.#clock.now()
-    for (const [key, until] of this.#heldUntil) if (until <= now) this.#heldUntil.delete(key)
+    for (const [key, { until }] of this.#held) if (until <= now) this.#held.delete(key)
   }
 
   #rest(): void {
-    this.isIdle = this.#spent.size === 0 && this.#heldUntil.size === 0
+    this.isIdle = this.#spent.size === 0 && this.#held.size === 0
   }
 }
