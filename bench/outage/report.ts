@@ -19,7 +19,7 @@ const columns: readonly (readonly [title: string, cell: (judged: Judged) => stri
 ]
 
 /** Rows of cells, the first one the titles. */
-export function toRows(judged: readonly Judged[]): string[][] {
+function toRows(judged: readonly Judged[]): string[][] {
   return [columns.map(([title]) => title), ...judged.map((each) => columns.map(([, cell]) => cell(each)))]
 }
 

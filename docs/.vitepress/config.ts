@@ -16,7 +16,15 @@ const folder = (name: string) =>
     .sort()
     .map(page)
 
-const start = ['getting-started.md', 'architecture.md', 'errors.md', 'streaming.md', 'interceptors.md', 'retries.md', 'testing.md']
+const start = [
+  'getting-started.md',
+  'architecture.md',
+  'errors.md',
+  'streaming.md',
+  'interceptors.md',
+  'retries.md',
+  'testing.md',
+]
 const authors = ['add-an-interceptor.md', 'add-a-transport.md', 'add-a-wire-adapter.md', 'protocol.md']
 /** What has no place of its own: how-to pages, a new one without a word here. */
 const topics = globSync('*.md', { cwd: docs }).filter(
