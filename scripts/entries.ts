@@ -4,6 +4,7 @@ export const entries = {
   auth: 'src/auth/index.ts',
   oauth: 'src/auth/oauth/index.ts',
   outbox: 'src/outbox/index.ts',
+  loader: 'src/loader/index.ts',
   rest: 'transports/rest.ts',
   graphql: 'transports/graphql.ts',
   'grpc-web': 'transports/grpc-web.ts',

@@ -18,6 +18,11 @@ export const layers: readonly { readonly files: string; readonly may: readonly s
     why: 'a token source over a library that users install',
   },
   { files: 'src/webhooks/**', may: ['src/core/**', 'src/webhooks/**'], why: 'the receiving side needs no transport' },
+  {
+    files: 'src/loader/**',
+    may: ['src/core/**', 'src/loader/**', 'transports/shared/peer.ts'],
+    why: 'calls gathered by a library that users install',
+  },
   { files: 'src/outbox/**', may: ['src/core/**', 'src/outbox/**'], why: 'the sub-path of durable operations' },
   {
     files: 'src/auth/**',
@@ -117,6 +122,7 @@ export const libraries: Readonly<Record<string, string>> = {
   '@bufbuild/protobuf': 'transports/grpc/peer-protobuf.ts',
   oauth4webapi: 'src/auth/oauth/peer-oauth4webapi.ts',
   dpop: 'src/auth/oauth/peer-dpop.ts',
+  dataloader: 'src/loader/peer-dataloader.ts',
 }
 
 /** What Node brings, and the platform, by the files that may name them. */

@@ -27,6 +27,7 @@ const programs = {
   breaker: "export { circuitBreaker } from 'polywire';",
   bulkhead: "export { bulkhead } from 'polywire';",
   hedging: "export { hedging } from 'polywire';",
+  loader: "export { batched } from 'polywire/loader';",
   'rate-limiter': "export { rateLimiter } from 'polywire';",
   dedupe: "export { inFlightDedupe } from 'polywire';",
 } as const
@@ -90,6 +91,14 @@ const rows: readonly Row[] = [
   { name: 'bulkhead, beside REST', programs: ['bulkhead'], besideRest: true, barKb: 1.5, limitKb: 1.5 },
   { name: 'in-flight dedupe, beside REST', programs: ['dedupe'], besideRest: true, barKb: 2, limitKb: 2 },
   { name: 'rate limiter, beside REST', programs: ['rate-limiter'], besideRest: true, barKb: 2.5, limitKb: 2.5 },
+  {
+    name: 'loader, beside REST',
+    programs: ['loader'],
+    besideRest: true,
+    peers: ['dataloader'],
+    barKb: 2.5,
+    limitKb: 2.5,
+  },
   { name: 'hedging, beside REST', programs: ['hedging'], besideRest: true, barKb: 1.5, limitKb: 1.5 },
   { name: 'fetch face with the whole chain', programs: ['fetch'], alone: true, barKb: 12, limitKb: 20.7 },
   { name: 'core + GraphQL, with libraries', programs: ['graphql'], libraries: graphqlPeers, barKb: 37, limitKb: 42.9 },

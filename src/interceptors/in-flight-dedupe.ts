@@ -1,16 +1,13 @@
 import type { Call } from '../core/call/call.ts'
-import type { Context } from '../core/call/context.ts'
-import { ownCredential, principalOf } from '../core/call/credential.ts'
 import { type Interceptor, type Next, trusted } from '../core/call/interceptor.ts'
 import type { OperationInfo } from '../core/call/operation.ts'
-import type { Plan } from '../core/call/plan.ts'
 import { discardReply, type Reply } from '../core/call/reply.ts'
 import { Scope } from '../core/call/scope.ts'
-import { CallError, failureOf, isAnyCallError, withHistory } from '../core/errors/error.ts'
+import { CallError, isAnyCallError } from '../core/errors/error.ts'
 import { guard } from '../core/guard.ts'
 import { callable, checkOptions, type RulesOf } from '../core/options.ts'
 import { perClient } from '../core/policies/per-client.ts'
-import { copyOfReply, textOfInput } from '../core/policies/sharing.ts'
+import { copyOfReply, numberOf, ownError, partitionOf, textOfInput } from '../core/policies/sharing.ts'
 import { bounded } from '../core/time/bounded.ts'
 
 /** Which calls share. */
@@ -72,9 +69,6 @@ interface Run {
 /** What is under way in one client. */
 class Runs {
   readonly #runs = new Map<string, Run>()
-  /** What makes two calls differ that has no text of its own. */
-  readonly #numbers = new WeakMap<OperationInfo | Context, number>()
-  #last = 0
   /** Their messages cannot be copied. */
   readonly #unshareable = new WeakSet<OperationInfo>()
 
@@ -132,40 +126,13 @@ class Runs {
 
   /** Undefined where the call shares with nobody. */
   async #keyOf(call: Call): Promise<string | undefined> {
-    const { operation, input, headers, context, scope } = call
-    const route = (scope.services.planOf?.(operation) as Plan | undefined)?.route
-    const auth = operation.auth === false ? undefined : route?.auth
-    if (ownCredential(call, auth?.header)) return undefined
-    const text = textOfInput(input)
-    if (text === undefined) return undefined
-    let principal = principalOf(call)
-    if (auth && !auth.identity) {
-      const ask = async () => auth.credential(call)
-      const credential = await bounded(scope, ask).catch(() => null)
-      // Whoever asks for it again is told why there is none.
-      if (credential === null) return undefined
-      principal = principalOf(call.with({ credential }))
-    }
-    return JSON.stringify([this.#numberOf(operation), this.#numberOf(context), principal, headers, text])
-  }
-
-  #numberOf(thing: OperationInfo | Context): number {
-    let number = this.#numbers.get(thing)
-    if (number === undefined) this.#numbers.set(thing, (number = ++this.#last))
-    return number
+    const text = textOfInput(call.input)
+    const partition = text === undefined ? undefined : await partitionOf(call)
+    return partition === undefined ? undefined : `${numberOf(call.operation)} ${partition} ${text}`
   }
 }
 
 /** The one that began it had less time. */
 function isLate(error: unknown): boolean {
   return isAnyCallError(error) && (error.code === 'deadline_exceeded' || error.notRetried === 'wait_exceeds_deadline')
-}
-
-function ownError(error: CallError, call: Call): CallError {
-  const { attempt, failures, notRetried, idempotencyKey } = error
-  const prefix = `[${error.code}] ${call.operation.name} via ${call.operation.via}: `
-  const message = error.message.startsWith(prefix) ? error.message.slice(prefix.length) : error.message
-  const { operation } = call
-  const own = new CallError({ ...failureOf(error), message }, { operation, attempt, idempotencyKey })
-  return withHistory(own, failures, notRetried)
 }

@@ -123,7 +123,7 @@ export interface OperationInfo {
   readonly resume?: ResumeSpec
   /** Operations that its calls call: a transport that one of them lacks is told where the operation is bound. */
   readonly others?: readonly OperationInfo[]
-  /** Several routes, one of which each attempt takes; only `retry` and `resume` know what it is: `Failover`. */
+  /** What stands in the place of an attempt: several routes (`Failover`), or a call for many items (`Batching`). */
   readonly failover?: RouteMachinery | undefined
   /** Its calls are written down before they are sent; set by `durable`. */
   readonly durable?: DurableMachinery | undefined

@@ -1,5 +1,10 @@
+import type { Call } from '../call/call.ts'
+import { ownCredential, principalOf } from '../call/credential.ts'
+import type { Plan } from '../call/plan.ts'
 import type { Reply } from '../call/reply.ts'
+import { CallError, failureOf, withHistory } from '../errors/error.ts'
 import { canonicalText } from '../store/canonical-text.ts'
+import { bounded } from '../time/bounded.ts'
 
 /** Thrown inside: a value that is read once, or that only its own class can copy. */
 const unknown = new Error('a value that cannot be shared')
@@ -21,6 +26,52 @@ export function copyOfReply(reply: Reply): Reply | undefined {
   } catch {
     return undefined
   }
+}
+
+/** A copy of plain data; what cannot be copied stays what it is. */
+export function copyOf(value: unknown): unknown {
+  try {
+    return copy(value, 0)
+  } catch {
+    return value
+  }
+}
+
+/**
+ * The same text for calls that may share what one of them gets: of one identity, or where nothing names it, of one
+ * credential; with the same headers and context. Undefined for a call that shares with nobody.
+ */
+export async function partitionOf(call: Call): Promise<string | undefined> {
+  const { operation, headers, context, scope } = call
+  const route = (scope.services.planOf?.(operation) as Plan | undefined)?.route
+  const auth = operation.auth === false ? undefined : route?.auth
+  if (ownCredential(call, auth?.header)) return undefined
+  let principal = principalOf(call)
+  if (auth && !auth.identity) {
+    const credential = await bounded(scope, async () => auth.credential(call)).catch(() => null)
+    // Whoever asks for it again is told why there is none.
+    if (credential === null) return undefined
+    principal = principalOf(call.with({ credential }))
+  }
+  return JSON.stringify([numberOf(context), principal, headers])
+}
+
+/** The error of a request that several calls share, as one of each: its history is nobody else's. */
+export function ownError(error: CallError, { operation }: Call): CallError {
+  const { attempt, failures, notRetried, idempotencyKey } = error
+  const message = error.message.replace(/^\[\w+\] .*? via [^:]*: /, '')
+  const own = new CallError({ ...failureOf(error), message }, { operation, attempt, idempotencyKey })
+  return withHistory(own, failures, notRetried)
+}
+
+const numbers = /* @__PURE__ */ new WeakMap<object, number>()
+let last = 0
+
+/** What tells two objects apart in a text. */
+export function numberOf(thing: object): number {
+  let number = numbers.get(thing)
+  if (number === undefined) numbers.set(thing, (number = ++last))
+  return number
 }
 
 /** @throws where a value is neither plain data nor an object of plain data with a class (a message of protobuf). */

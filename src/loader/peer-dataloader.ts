@@ -1,0 +1,1 @@
+export { default as DataLoader } from 'dataloader'
