@@ -38,6 +38,13 @@ const units: readonly (readonly [RegExp, string])[] = [
   [/^(deadline|expiresAt)$/, 'ms since 1970'],
   [/Code$/, 'close code'],
   [/^cursor$/, 'a number of the server'],
+  [/^ratio$/, 'of 1'],
+  [/^max(?:Concurrent|Queue)$/, 'calls'],
+  [/^maxSends$/, 'sends'],
+  [/^version$/, 'number'],
+  [/^first$/, 'page number'],
+  [/^prefetch$/, 'pages'],
+  [/^limit$/, 'pages or items'],
 ]
 
 /** By its name: options by rule, and the objects of the contract that users write themselves. */

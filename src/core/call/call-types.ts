@@ -43,7 +43,7 @@ export interface Unary<In, Out> {
 export interface PageOptions extends CallOptions {
   /** Ends after so many pages, or items. @defaultValue all */
   readonly limit?: number | undefined
-  /** Pages that are asked for before they are wanted. @defaultValue 0 */
+  /** How many pages are asked for before they are wanted. @defaultValue 0 */
   readonly prefetch?: number | undefined
   /** Goes on where an earlier run was: its `token`. The input must be the same. @defaultValue from the first */
   readonly from?: string | undefined

@@ -70,17 +70,27 @@ class Walk {
     parts.options.signal?.addEventListener('abort', this.#leave)
   }
 
-  /** The next page, or undefined behind the last. */
+  /**
+   * The next page, or undefined behind the last. Only awaits lead from here to the call of a page, since an error's stack
+   * follows those to the caller's line.
+   */
   async take(): Promise<Page | undefined> {
     const { prefetch = 0 } = this.parts
-    while (this.#ahead.length <= prefetch && !this.#isOver) this.#ahead.push(this.#ask())
-    const page = await this.#ahead.shift()?.catch((error: unknown) => {
+    while (this.#ahead.length <= prefetch && !this.#isOver) {
+      const asked = this.#ask()
+      // Who takes it hears of its failure; one that nobody takes has none to tell.
+      if (this.#ahead.length > 0) asked.catch(() => undefined)
+      this.#ahead.push(asked)
+    }
+    try {
+      const page = await this.#ahead.shift()
+      if (!page) this.end()
+      return page
+    } catch (error) {
       this.#ahead.length = 0
       this.end()
       throw error
-    })
-    if (!page) this.end()
-    return page
+    }
   }
 
   /** Nobody wants any more of it. */
@@ -92,16 +102,13 @@ class Walk {
   }
 
   #ask(): Promise<Page | undefined> {
-    const before = this.#last
-    const asked = before ? before.then((page) => page && this.#follow(page)) : this.#fetch(this.#begin)
-    // Who takes it hears of its failure; one that nobody takes has none to tell.
-    asked.catch(() => undefined)
-    this.#last = asked
-    return asked
+    this.#last = this.#last ? this.#follow(this.#last) : this.#fetch(this.#begin)
+    return this.#last
   }
 
-  #follow({ next }: Page): Promise<Page | undefined> | undefined {
-    return next === undefined ? undefined : this.#fetch(next)
+  async #follow(before: Promise<Page | undefined>): Promise<Page | undefined> {
+    const page = await before
+    return page?.next === undefined ? undefined : await this.#fetch(page.next)
   }
 
   async #fetch(at: unknown): Promise<Page> {
@@ -124,7 +131,7 @@ class Walk {
 abstract class Turns<T> implements Paged<T> {
   token: string | undefined
   protected readonly walk: Walk
-  #turn: Promise<unknown> = Promise.resolve()
+  #turn: Promise<void> | undefined
   #left = false
   #given = 0
 
@@ -132,10 +139,18 @@ abstract class Turns<T> implements Paged<T> {
     this.walk = walk
   }
 
-  next(): Promise<IteratorResult<T, undefined>> {
-    const turn = this.#turn.then(() => this.#step())
-    this.#turn = turn.catch(() => undefined)
-    return turn
+  async next(): Promise<IteratorResult<T, undefined>> {
+    const before = this.#turn
+    let over = (): void => undefined
+    this.#turn = new Promise((resolve) => {
+      over = resolve
+    })
+    await before
+    try {
+      return await this.#step()
+    } finally {
+      over()
+    }
   }
 
   async return(): Promise<IteratorResult<T, undefined>> {
@@ -154,15 +169,21 @@ abstract class Turns<T> implements Paged<T> {
 
   async #step(): Promise<IteratorResult<T, undefined>> {
     if (this.#left || this.#given >= this.walk.limit) return this.return()
-    const found = await this.find().catch((error: unknown) => {
-      // Its own leaving has ended the call.
-      if (!this.#left) throw error
-      return undefined
-    })
+    const found = await this.#found()
     if (!found || this.#left) return this.return()
     this.token = found.token
     this.#given++
     return { done: false, value: found.value }
+  }
+
+  async #found() {
+    try {
+      return await this.find()
+    } catch (error) {
+      // Its own leaving has ended the call.
+      if (!this.#left) throw error
+      return undefined
+    }
   }
 
   protected abstract find(): Promise<{ readonly value: T; readonly token: string | undefined } | undefined>

@@ -12,9 +12,9 @@ export interface HmacWebhooksOptions {
   readonly header: string
   /** What stands before the signature: `sha256=`. @defaultValue nothing */
   readonly prefix?: string | undefined
-  /** @defaultValue 'hex' */
+  /** How the signature is written. @defaultValue 'hex' */
   readonly encoding?: 'hex' | 'base64' | undefined
-  /** @defaultValue 'SHA-256' */
+  /** The hash of the HMAC. @defaultValue 'SHA-256' */
   readonly hash?: 'SHA-1' | 'SHA-256' | 'SHA-512' | undefined
   /** The header that holds the time that is signed, seconds since 1970. @defaultValue none: only the id keeps an old delivery from being played again */
   readonly timestampHeader?: string | undefined

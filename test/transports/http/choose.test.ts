@@ -7,6 +7,7 @@ import { openBody } from '../../../transports/http/body.ts'
 import { fetchOptionsOf, selectEngine } from '../../../transports/http/choose.ts'
 import { requestBuffered } from '../../../transports/http/collect.ts'
 import type { FetchLike, HttpEngine } from '../../../transports/http/contract.ts'
+import { openUpload } from '../../../transports/http/upload.ts'
 import { createAutoEngine, createHttpEngine, name } from '../../../transports/platform/web.ts'
 import { newScope } from '../../support/recording-sink.ts'
 import { FaultServer } from '../../support/servers/fault-server.ts'
@@ -212,7 +213,7 @@ describe('the web platform', () => {
     const body = () => new Blob(['hel', 'lo']).stream()
     await requestBuffered(
       selectEngine({ http: mine }),
-      { method: 'POST', url: 'http://a.example/', headers: {}, body },
+      { method: 'POST', url: 'http://a.example/', headers: {}, body, open: openUpload },
       newScope(),
     )
     vi.unstubAllGlobals()

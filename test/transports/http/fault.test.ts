@@ -9,6 +9,7 @@ import { FetchEngine } from '../../../transports/http/engine/fetch/engine.ts'
 import { UndiciEngine } from '../../../transports/http/engine/undici/engine.ts'
 import { classify, faultToFailure, HttpFaultError, toCallError } from '../../../transports/http/fault.ts'
 import { followRedirect } from '../../../transports/http/redirect.ts'
+import { openUpload } from '../../../transports/http/upload.ts'
 import { exchange, newScope, turns } from '../../support/recording-sink.ts'
 import { FaultServer } from '../../support/servers/fault-server.ts'
 
@@ -173,13 +174,15 @@ describe.each([
       yield new Uint8Array(10)
       throw cause
     }
-    const fault = await faultOf(keep(make()), { method: 'POST', url: `${server.url}/upload`, body })
+    const fault = await faultOf(keep(make()), { method: 'POST', url: `${server.url}/upload`, body, open: openUpload })
     expect(fault).toMatchObject({ sent: 'maybe', code: 'invalid_argument', cause })
     expect(isEnded).toBe(false)
     const refusing = () => {
       throw cause
     }
-    expect(await faultOf(keep(make()), { method: 'POST', url: `${server.url}/upload`, body: refusing })).toMatchObject({
+    expect(
+      await faultOf(keep(make()), { method: 'POST', url: `${server.url}/upload`, body: refusing, open: openUpload }),
+    ).toMatchObject({
       sent: 'no',
       cause,
     })

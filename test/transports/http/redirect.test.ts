@@ -4,6 +4,7 @@ import type { FetchLike, HttpEngine, HttpRequest } from '../../../transports/htt
 import { FetchEngine } from '../../../transports/http/engine/fetch/engine.ts'
 import { UndiciEngine } from '../../../transports/http/engine/undici/engine.ts'
 import { followRedirect, locationOf } from '../../../transports/http/redirect.ts'
+import { openUpload } from '../../../transports/http/upload.ts'
 import { exchange, newScope, turns } from '../../support/recording-sink.ts'
 import { FaultServer } from '../../support/servers/fault-server.ts'
 
@@ -89,8 +90,14 @@ describe.each([
       },
     ],
   ])('307 replays %s', async (_kind, body) => {
-    expect(await echo({ method: 'POST', url: to(307, '/echo'), body })).toMatchObject({ method: 'POST', body: 'hello' })
-    expect(await echo({ method: 'POST', url: to(308, `${foreign.url}/echo`), body })).toMatchObject({ body: 'hello' })
+    const open = typeof body === 'function' ? { open: openUpload } : {}
+    expect(await echo({ method: 'POST', url: to(307, '/echo'), body, ...open })).toMatchObject({
+      method: 'POST',
+      body: 'hello',
+    })
+    expect(await echo({ method: 'POST', url: to(308, `${foreign.url}/echo`), body, ...open })).toMatchObject({
+      body: 'hello',
+    })
   })
 
   it('307 never sends a body that can be made only once again: no empty replay', async () => {
@@ -99,7 +106,13 @@ describe.each([
       made++
       yield new TextEncoder().encode('hello')
     }
-    const sink = exchange(engine, { method: 'POST', url: to(307, '/echo'), body, isBodyReplayable: false })
+    const sink = exchange(engine, {
+      method: 'POST',
+      url: to(307, '/echo'),
+      body,
+      open: openUpload,
+      isBodyReplayable: false,
+    })
     await sink.over()
     expect(sink.fault).toMatchObject({
       code: 'failed_precondition',
@@ -107,7 +120,9 @@ describe.each([
       what: expect.stringContaining('only once'),
     })
     expect([made, home.hits('/echo')]).toEqual([1, 0])
-    expect(await echo({ method: 'POST', url: to(303, '/echo'), body, isBodyReplayable: false })).toMatchObject({
+    expect(
+      await echo({ method: 'POST', url: to(303, '/echo'), body, open: openUpload, isBodyReplayable: false }),
+    ).toMatchObject({
       method: 'GET',
     })
   })
@@ -196,7 +211,7 @@ describe.each([
     }
     const response = await requestBuffered(
       engine,
-      { method: 'POST', url: `${home.url}/early`, headers: {}, body },
+      { method: 'POST', url: `${home.url}/early`, headers: {}, body, open: openUpload },
       newScope(),
     )
     expect(response.url).toBe(`${home.url}/json`)
