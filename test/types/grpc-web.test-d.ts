@@ -22,9 +22,10 @@ import {
   grpcWebTransport,
   rpc,
   service,
+  unaryRpc,
 } from 'polywire/grpc-web'
 import { get, restTransport } from 'polywire/rest'
-import { expectTypeOf, test } from 'vitest'
+import { expect, expectTypeOf, test } from 'vitest'
 import {
   type ChatMessage,
   type ChatMessageSchema,
@@ -163,4 +164,11 @@ test('one call site, whatever the protocol', async () => {
 
 test('details of an error', () => {
   expectTypeOf(grpcDetails(new Error('x'))).toEqualTypeOf<readonly GrpcDetail[]>()
+})
+
+test('unaryRpc takes unary methods alone', () => {
+  const add = unaryRpc(ShopService.method.addItem)
+  expectTypeOf<OutputOf<typeof add>>().toEqualTypeOf<Item>()
+  // @ts-expect-error a server stream is declared by rpc()
+  expect(() => unaryRpc(ShopService.method.watchItems)).toThrow(TypeError)
 })

@@ -1,8 +1,9 @@
 import type { Call } from '../../src/core/call/call.ts'
 import { defineOperation, type Kind, type Operation, type OperationInfo } from '../../src/core/call/operation.ts'
+import type { Reply } from '../../src/core/call/reply.ts'
 import { flag, object, oneOf, type RulesOf, text, wrongOption } from '../../src/core/options.ts'
 import { openingOption } from '../../src/core/resume/options.ts'
-import { receiving, type Streaming } from '../../src/core/stream/streaming.ts'
+import type { Streaming } from '../../src/core/stream/streaming.ts'
 import {
   declare,
   idempotencyRule,
@@ -13,16 +14,34 @@ import {
   stopRule,
 } from '../shared/option-rules.ts'
 import type { DescMethod, DescService } from './peer-protobuf.ts'
+import type { GrpcWebWire } from './request.ts'
+import type { ConnectAttempt } from './send.ts'
+import type { GrpcStreamTimes } from './stream.ts'
 import type { BidiStreamSpec, MethodSpec, ServerStreamSpec, UnarySpec } from './types.ts'
 
 /** What the transports know of an operation. */
 interface RpcBinding {
   readonly method: DescMethod
+  /** What streams need, brought along by `rpc` and `service`. */
+  readonly streams: GrpcStreams | undefined
+}
+
+/** What the streams of a program need: of the core, and to be sent by. */
+export interface GrpcStreams {
+  readonly server_stream: Streaming
+  readonly bidi_stream: Streaming
+  sendFramed(call: Call, wire: GrpcWebWire, input: unknown, times: GrpcStreamTimes): Promise<Reply>
+  send(call: Call, attempt: ConnectAttempt, input: unknown, times: GrpcStreamTimes): Promise<Reply>
 }
 
 /** The method of a call; only calls of operations made by `rpc` come here. */
 export function methodOf(call: Call): DescMethod {
   return (call.operation.binding as RpcBinding).method
+}
+
+/** What a server stream is sent by; only operations made by `rpc` are streams. */
+export function streamsOf(call: Call): GrpcStreams {
+  return (call.operation.binding as RpcBinding).streams as GrpcStreams
 }
 
 /** Every option of every kind of method. */
@@ -68,25 +87,24 @@ export interface Duplexing {
   readonly duplexing?: Streaming
 }
 
-/** Sends by what the transport brings; where it brings nothing, a send is refused as the opening is. */
-const bidi: Streaming = {
-  handle(plan, scope, prepare) {
-    const { duplexing } = plan.route.transport as Duplexing
-    const handle = (duplexing ?? receiving).handle(plan, scope, prepare)
-    if (!duplexing) handle.send = async () => void (await handle.opened)
-    return handle
-  },
-  resume: receiving.resume,
-}
-
-/** Makes an operation of a method. @throws {TypeError} when it is given anything else, or a spec that fits no such method. */
-export function rpcOperation(method: DescMethod, spec: AnySpec = {}): Operation<any, any> {
+/**
+ * Makes an operation of a method.
+ *
+ * @param streams - undefined where the program has unary methods alone.
+ * @throws {TypeError} when it is given anything else, or a spec that fits no such method.
+ */
+export function rpcOperation(
+  method: DescMethod,
+  spec: AnySpec = {},
+  streams: GrpcStreams | undefined = undefined,
+): Operation<any, any> {
   const kind = kinds[method?.methodKind]
   if (kind === undefined)
     throw new TypeError('rpc(…) takes a method of a generated service: rpc(OrderService.method.place)')
+  if (kind !== 'unary' && !streams) throw new TypeError(`unaryRpc(${method.name}): a ${kind} is declared by rpc(…)`)
   const name = `${method.parent.typeName}/${method.name}`
   checkSpec(name, kind, spec)
-  const binding: RpcBinding = { method }
+  const binding: RpcBinding = { method, streams }
   const info: OperationInfo = {
     name,
     protocol: 'grpc-web',
@@ -96,8 +114,7 @@ export function rpcOperation(method: DescMethod, spec: AnySpec = {}): Operation<
     isShareable: method.idempotency === 1,
     binding,
     ...(kind === 'client_stream' && { isReplayable: Array.isArray }),
-    ...(kind === 'server_stream' && { streaming: receiving }),
-    ...(kind === 'bidi_stream' && { streaming: bidi }),
+    ...(streams && (kind === 'server_stream' || kind === 'bidi_stream') && { streaming: streams[kind] }),
     ...resumeOf(spec.resume),
     ...pick(spec, passed),
   }
@@ -105,10 +122,14 @@ export function rpcOperation(method: DescMethod, spec: AnySpec = {}): Operation<
 }
 
 /** Makes operations of all methods of a service. @throws {TypeError} when it is given anything else. */
-export function serviceOperations(service: DescService, spec?: MethodSpec): Record<string, Operation<any, any>> {
+export function serviceOperations(
+  service: DescService,
+  spec: MethodSpec | undefined,
+  streams: GrpcStreams,
+): Record<string, Operation<any, any>> {
   if (service?.kind !== 'service') throw new TypeError('service(…) takes a generated service: service(OrderService)')
   const operations: Record<string, Operation<any, any>> = {}
-  for (const [name, method] of Object.entries(service.method)) operations[name] = rpcOperation(method, spec)
+  for (const [name, method] of Object.entries(service.method)) operations[name] = rpcOperation(method, spec, streams)
   return operations
 }
 

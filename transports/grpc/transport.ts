@@ -25,11 +25,11 @@ import { requestRules } from '../http/option-rules.ts'
 import { idempotencyRule } from '../shared/option-rules.ts'
 import { ConnectTransportAttempt, type ConnectTransportLike } from './connect-transport.ts'
 import { ConnectWebAttempt } from './connect-web.ts'
-import { sendFramedStream, sendFramedUnary } from './framed.ts'
-import type { Duplexing } from './operation.ts'
+import { sendFramedUnary } from './framed.ts'
+import { type Duplexing, streamsOf } from './operation.ts'
 import { connectWeb, protobuf } from './peers.ts'
 import { type Framing, grpcWebWire, inputOf } from './request.ts'
-import { needsConnectTransport, sendByConnect, sendServerStream, sendUnary } from './send.ts'
+import { needsConnectTransport, sendByConnect, sendUnary } from './send.ts'
 import type { GrpcStreamTimes } from './stream.ts'
 
 /** What both gRPC transports take. */
@@ -120,10 +120,10 @@ export function makeGrpcWebTransport(options: GrpcWebTransportOptions): GrpcTran
       if (!isUnary && kind !== 'server_stream') throw needsConnectTransport(call)
       const input = inputOf(call, idempotency)
       if (wire.isFramed()) {
-        return isUnary ? sendFramedUnary(call, wire, input) : sendFramedStream(call, wire, input, times)
+        return isUnary ? sendFramedUnary(call, wire, input) : streamsOf(call).sendFramed(call, wire, input, times)
       }
       const attempt = new ConnectWebAttempt(call, wire)
-      return isUnary ? sendUnary(attempt, input) : sendServerStream(call, attempt, input, times)
+      return isUnary ? sendUnary(attempt, input) : streamsOf(call).send(call, attempt, input, times)
     }),
     close: () => wire.engine.close(),
   }

@@ -7,7 +7,7 @@ import { canonicalText } from '../store/canonical-text.ts'
 import { bounded } from '../time/bounded.ts'
 
 /** Thrown inside: a value that is read once, or that only its own class can copy. */
-const unknown = new Error('a value that cannot be shared')
+const unknown = /* @__PURE__ */ new Error('a value that cannot be shared')
 
 /** The same text for equal inputs; undefined where the input holds what has no text (a Blob, a stream, a function). */
 export function textOfInput(input: unknown): string | undefined {

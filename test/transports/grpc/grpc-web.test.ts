@@ -10,6 +10,7 @@ import {
   grpcWebTransport,
   rpc,
   service,
+  unaryRpc,
 } from 'polywire/grpc-web'
 import { describe, expect, it, vi } from 'vitest'
 import { framings, hasteClock, rejection, shopClient } from '../../support/grpc-client.ts'
@@ -27,6 +28,17 @@ describe.each(framings)('a unary call framed by %s', (framing) => {
       expect(item).toMatchObject({ $typeName: 'polywire.test.v1.Item', id: 2n ** 53n + 1n, name: 'grün', stock: 3 })
       expect(Buffer.from(item.picture).equals(picture)).toBe(true)
     }
+  })
+
+  it('is the same by unaryRpc, which brings nothing of streams', async () => {
+    await using server = await GrpcServer.start({ addItem: (item) => ({ ...item, stock: item.stock + 1 }) })
+    const transports = { 'grpc-web': grpcWebTransport({ baseUrl: server.url, framing }) }
+    const client = createClient({ transports })
+    expect(await client.call(unaryRpc(ShopService.method.addItem), { name: 'tea', stock: 1 })).toMatchObject({
+      name: 'tea',
+      stock: 2,
+    })
+    await client.close()
   })
 
   it('takes a message as well as its init, and may be called without any', async () => {

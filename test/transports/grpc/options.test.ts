@@ -1,4 +1,4 @@
-import { connectTransport, grpcWebTransport, rpc, service } from 'polywire/grpc-web'
+import { connectTransport, grpcWebTransport, rpc, service, unaryRpc } from 'polywire/grpc-web'
 import { describe, expect, test } from 'vitest'
 import { ShopService } from '../../support/proto/gen/polywire/test/v1/shop_pb.ts'
 
@@ -27,6 +27,11 @@ describe('rpc and service', () => {
   test.each<[string, () => unknown, string]>([
     ['a misspelt name', () => rpc(getItem, { idempotant: true } as never), "'idempotant': did you mean 'idempotent'?"],
     ['retry: 3', () => rpc(getItem, { retry: 3 } as never), 'retry takes'],
+    [
+      'a stream as unary',
+      () => unaryRpc(watchItems as never),
+      'unaryRpc(WatchItems): a server_stream is declared by rpc(…)',
+    ],
     ['gaps of a unary method', () => rpc(getItem, { gaps: 'yield' } as never), "'gaps' is for server_stream"],
     ['cursors that are none', () => rpc(watchItems, { cursors: 'number' } as never), "cursors takes 'opaque'"],
     ['a name for a whole service', () => service(ShopService, { via: 'x', name: 1 } as never), "unknown option 'name'"],
