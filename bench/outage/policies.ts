@@ -22,12 +22,12 @@ class Polywire implements SimulatedClient {
 
   begin(call: SimulatedCall): number | undefined {
     const { budget = {} } = this.#options
-    const keys = [String(call.operation), 'origin']
-    const heldMs = this.#limits.isIdle ? 0 : this.#limits.heldMs(keys)
+    const payable = payableOf(call.operation)
+    const heldMs = this.#limits.isIdle ? 0 : Math.ceil(this.#limits.heldMs(this.#limits.keysOf(payable)))
     if (heldMs <= 0) return 0
     const waitMs = jittered(heldMs, this.#clock.random())
     if (this.#clock.now() + waitMs >= call.deadline) return undefined
-    const price = budget ? this.#limits.payToWait(payers(call.operation), keys, budget) : 0
+    const price = budget ? this.#limits.payToWait(payable, budget) : 0
     if (price === undefined) return undefined
     call.paid += price
     return waitMs
@@ -36,26 +36,28 @@ class Polywire implements SimulatedClient {
   failed(call: SimulatedCall, hintMs: number): number | undefined {
     const { maxAttempts = 3, maxRetryAfterMs = 3_600_000, budget = {}, scope } = this.#options
     const { operation, attempt, deadline } = call
-    if (hintMs > 0 && hintMs <= maxRetryAfterMs)
-      this.#limits.hold(scope === 'origin' ? 'origin' : String(operation), hintMs)
+    const payable = payableOf(operation)
+    const [ofOperation, ofOrigin] = this.#limits.keysOf(payable)
+    if (hintMs > 0 && hintMs <= maxRetryAfterMs) this.#limits.hold(scope === 'origin' ? ofOrigin : ofOperation, hintMs)
     if (attempt >= maxAttempts || hintMs > maxRetryAfterMs) return undefined
     const failed = { attempt, hintMs, isThrottled: false, isSlow: false }
     const waitMs = retryWait(failed, this.#options, this.#clock.random())
     if (this.#clock.now() + waitMs >= deadline) return undefined
     if (budget === false) return waitMs
-    const price = this.#limits.pay(payers(operation), false, undefined, budget)
+    const price = this.#limits.pay(this.#limits.payersOf(payable), false, undefined, budget)
     if (price === undefined) return undefined
     call.paid += price
     return waitMs
   }
 
   succeeded({ operation, paid }: SimulatedCall): void {
-    if (!this.#limits.isIdle) this.#limits.refund(payers(operation), paid)
+    if (!this.#limits.isIdle) this.#limits.refund(this.#limits.payersOf(payableOf(operation)), paid)
   }
 }
 
-function payers(operation: number): { readonly origin: string; readonly operation: string } {
-  return { origin: 'origin', operation: String(operation) }
+/** What limits ask of a call. */
+function payableOf(operation: number) {
+  return { operation: { via: 'rest', name: `GET /${operation}` }, identity: '', idempotencyKey: undefined }
 }
 
 /** A policy whose calls know nothing of each other. */

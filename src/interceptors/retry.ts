@@ -52,10 +52,9 @@ export function retry(options: RetryOptions | false = noOptions): Interceptor {
       const isIdle = limits.isIdle
       // Nothing holds what must not be sent again, and what a token source asks for.
       if (!isIdle && own !== false && !tokenRuns.runOf?.(call.context)) {
-        const keys = limits.keysOf(call)
-        const heldMs = limits.heldMs(keys)
+        const heldMs = Math.ceil(limits.heldMs(limits.keysOf(call)))
         if (heldMs > 0)
-          return waitFor(call, heldMs, keys, settingsOf(call, defaults)).then((price) =>
+          return waitFor(call, heldMs, settingsOf(call, defaults)).then((price) =>
             begin(hops?.entry ?? call, undefined, paid + price),
           )
       }
@@ -73,18 +72,16 @@ export function retry(options: RetryOptions | false = noOptions): Interceptor {
 }
 
 /** An earlier failure said when to come back: waits, each call with its own jitter; gives what that costs. */
-async function waitFor(call: Call, heldMs: number, keys: readonly string[], settings: RetryOptions): Promise<number> {
-  const { budget = {} } = settings
-  const { clock, limits } = call.scope.services
-  const waitMs = jittered(heldMs, clock.random())
-  const isInTime = fits(call, waitMs)
-  const price = budget && isInTime ? limits.payToWait(limits.payersOf(call), keys, budget) : 0
-  if (isInTime && price !== undefined) return sleep(waitMs, call.scope).then(() => price)
-  const why = isInTime ? 'and too many calls wait already' : 'and for longer than this call may last'
-  const message = `the server asked to be left alone, ${why}; nothing was sent`
-  const retryAfterMs = Math.ceil(heldMs)
+async function waitFor(call: Call, retryAfterMs: number, { budget = {} }: RetryOptions): Promise<number> {
+  const { scope } = call
+  const { clock, limits } = scope.services
+  const waitMs = jittered(retryAfterMs, clock.random())
+  const isTooLong = !fits(call, waitMs)
+  const price = isTooLong ? undefined : budget && limits.payToWait(call, budget)
+  if (price !== undefined) return sleep(waitMs, scope).then(() => price || 0)
+  const message = 'the server asked to be left alone, for longer or by more calls than can wait; nothing was sent'
   const error = new CallError({ code: 'unavailable', message, isRetryable: true, retryAfterMs }, call)
-  throw withHistory(error, call.scope.root.failures, isInTime ? 'budget_exhausted' : 'wait_exceeds_deadline')
+  throw withHistory(error, scope.root.failures, isTooLong ? 'wait_exceeds_deadline' : 'budget_exhausted')
 }
 
 function refunded(call: Call, reply: Reply, paid: number): Reply {

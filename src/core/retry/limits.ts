@@ -93,13 +93,9 @@ export class RetryLimits {
    * Pays for a call that waits because of what another one was told: waiting is retrying, and whoever waits comes when
    * the server is back, which must not be buried by all who have waited.
    */
-  payToWait(by: Payers, keys: readonly string[], budget: RetryBudgetOptions): number | undefined {
-    return this.pay(
-      by,
-      keys.some((key) => this.#held.get(key)?.isThrottled),
-      undefined,
-      budget,
-    )
+  payToWait(call: Payable, budget: RetryBudgetOptions): number | undefined {
+    const isThrottled = this.keysOf(call).some((key) => this.#held.get(key)?.isThrottled)
+    return this.pay(this.payersOf(call), isThrottled, undefined, budget)
   }
 
   /** What is left of the longest wait of these keys, in ms; 0 when the server may be called. */
