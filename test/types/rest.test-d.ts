@@ -87,6 +87,7 @@ const contract = {
     text: get('/text', { response: 'text' }),
     bytes: get('/bytes', { response: 'bytes' }),
     stream: get('/stream', { response: byteStream }),
+    named: get('/stream', { response: 'stream' }),
     json: get('/json', { response: 'json' }),
     said: get('/said', { response: 'text', output: type<'yes' | 'no'>() }),
     zod: post('/zod/{id}', {
@@ -193,6 +194,7 @@ export function outputs() {
   get('/x', { output: type<'a' | 'b'>(), response: 'json' })
   get('/x', { output: type<Uint8Array>(), response: 'bytes' })
   get('/x', { output: type<ByteStream>(), response: byteStream })
+  get('/x', { output: type<ByteStream>(), response: 'stream' })
   get('/x', { output: z.object({ a: z.string() }).optional() })
   const named = { output: type<string>(), response: 'text' } as const
   get('/x', named)

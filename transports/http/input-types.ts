@@ -3,13 +3,13 @@ import type { IdempotencyOption } from '../../src/core/call/idempotency.ts'
 import type { Schema } from '../../src/core/call/schema.ts'
 import type { RetryOptions } from '../../src/core/retry/options.ts'
 
-/** The reply as a stream of bytes; import the value {@link byteStream}. */
+/** The reply as a stream of bytes: the value {@link byteStream}, which `'stream'` stands for outside of browsers. */
 export interface ByteStreamResponse {
   readonly kind: 'byte stream'
 }
 
 /** How a reply's body is read: by its content type, or as the operation says. */
-export type ResponseKind = 'json' | 'text' | 'bytes' | ByteStreamResponse
+export type ResponseKind = 'json' | 'text' | 'bytes' | 'stream' | ByteStreamResponse
 
 /** What may be said of the request of an operation over HTTP: REST and event streams share it. */
 export interface RequestSpec {

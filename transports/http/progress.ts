@@ -1,4 +1,6 @@
+import type { Call } from '../../src/core/call/call.ts'
 import type { Failure, Phase, Sent } from '../../src/core/errors/failure.ts'
+import { notify } from '../../src/core/guard.ts'
 
 /** What the redirects have told that an exchange has followed so far. */
 export interface Redirected {
@@ -70,4 +72,16 @@ export function behindRedirects(failure: Failure, redirected: Redirected | undef
     ...(redirected.isMoved && { isMoved: true }),
     ...(redirected.isForeign && { isForeignRefusal: true }),
   }
+}
+
+/** Tells the caller's listener in bytes as they move; what it throws must not break the exchange. */
+export function reportProgress(
+  call: Call,
+  name: 'onUploadProgress' | 'onDownloadProgress',
+  transferredBytes: number,
+  totalBytes: number | undefined,
+): void {
+  const { telemetry } = call.scope.services
+  const progress = totalBytes === undefined ? { transferredBytes } : { transferredBytes, totalBytes }
+  notify(`${call.operation.name}: ${name}`, () => call.options[name]?.(progress), telemetry)
 }

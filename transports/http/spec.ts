@@ -29,7 +29,7 @@ export const inputRules = {
 }
 
 const isResponse = (value: unknown): boolean =>
-  ['json', 'text', 'bytes'].includes(value as string) || has('open')(value)
+  ['json', 'text', 'bytes', 'stream'].includes(value as string) || has('open')(value)
 
 const restRules: OptionRules = {
   ...inputRules,
@@ -42,7 +42,7 @@ const restRules: OptionRules = {
     Object.entries(value as object).every(([status, schema]) => /^[1-5]\d\d$/.test(status) && isSchema(schema)),
   ),
   paginate: /* @__PURE__ */ takes('what cursorPages({ … }) or its like makes', /* @__PURE__ */ has('nextCursor')),
-  response: /* @__PURE__ */ takes("'json', 'text', 'bytes', or byteStream", isResponse),
+  response: /* @__PURE__ */ takes("'json', 'text', 'bytes', 'stream', or byteStream", isResponse),
 }
 
 /**

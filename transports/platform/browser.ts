@@ -16,6 +16,9 @@ export const followRedirect: FollowRedirect | undefined = undefined
 /** Forms are fetch's own; streams come with `streamBody()`, and multipart with `multipart()`. */
 export const bodies: typeof import('../http/stream-body.ts').bodies | undefined = undefined
 
+/** Streamed replies come with `byteStream`. */
+export const byteStream: typeof import('../rest/byte-stream.ts').byteStream | undefined = undefined
+
 /** The engine that nobody chose: the platform's own `fetch`. */
 export function createAutoEngine(): HttpEngine {
   return new FetchEngine()

@@ -25,6 +25,8 @@ export { EventParsers } from '../http/event-stream/by-library.ts'
 export { followRedirect } from '../http/redirect.ts'
 /** Streams and forms as bodies. */
 export { bodies } from '../http/stream-body.ts'
+/** What `response: 'stream'` stands for. */
+export { byteStream } from '../rest/byte-stream.ts'
 
 /** undici's `dispatch`. @throws {CallError} invalid_argument when `dispatcher` is none. */
 export function createHttpEngine(options: EngineOptions = {}): HttpEngine {

@@ -20,6 +20,8 @@ export { EventParsers } from '../http/event-stream/by-hand.ts'
 export { followRedirect } from '../http/redirect.ts'
 /** Streams and forms as bodies. */
 export { bodies } from '../http/stream-body.ts'
+/** What `response: 'stream'` stands for. */
+export { byteStream } from '../rest/byte-stream.ts'
 
 /** @throws {CallError} failed_precondition, since undici runs in Node only. */
 export function createHttpEngine(_options: EngineOptions = {}): HttpEngine {

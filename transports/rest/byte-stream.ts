@@ -5,8 +5,8 @@ import { type ByteStream, toReadable } from '../http/bytes.ts'
 import { announcedLength } from '../http/collect.ts'
 import { toCallError } from '../http/fault.ts'
 import type { ByteStreamResponse } from '../http/input-types.ts'
+import { reportProgress } from '../http/progress.ts'
 import type { OpenReply } from './operation.ts'
-import { reportProgress } from './request.ts'
 import { isReply, responseError } from './response.ts'
 
 /** Opens a reply whose message is the body itself, which holds the call until it ends. */

@@ -1,3 +1,4 @@
+import { byteStream } from '#platform'
 import type { Call } from '../../src/core/call/call.ts'
 import { defineOperation, type Operation, type PagerInfo } from '../../src/core/call/operation.ts'
 import type { Reply } from '../../src/core/call/reply.ts'
@@ -15,7 +16,7 @@ export interface RestBinding {
   readonly method: string
   readonly template: UrlTemplate
   /** How a reply is read: as the operation names it; `declared`: an output without a name, JSON or a codec; `any`: by content type. */
-  readonly reads: Exclude<ResponseKind, object> | 'declared' | 'any'
+  readonly reads: Exclude<ResponseKind, object | 'stream'> | 'declared' | 'any'
   /** An output is declared that nothing at run time can hold an empty reply against. */
   readonly isContentNeeded: boolean
   /** For `at()`, which validates nothing else. */
@@ -41,7 +42,7 @@ export interface ReplyLimits {
 
 const keyed: readonly string[] = ['POST', 'PATCH']
 /** Anything else is taken, too: a problem+json, or a gateway's page, says what went wrong. */
-const accepts: Readonly<Record<Exclude<ResponseKind, object>, string>> = {
+const accepts: Readonly<Record<Exclude<ResponseKind, object | 'stream'>, string>> = {
   json: 'application/json, */*;q=0.5',
   text: 'text/*, */*;q=0.5',
   bytes: '*/*',
@@ -62,9 +63,12 @@ export function defineRest<O extends Operation<any, any>>(
 ): O {
   const template = new PathTemplate(path)
   checkSpec(name, path, method, spec)
-  const { via = 'rest', output, response, errors, paginate, shape, retry, auth, idempotency, validate } = spec
+  const { via = 'rest', output, errors, paginate, shape, retry, auth, idempotency, validate } = spec
   const isIdempotent = spec.idempotent ?? !keyed.includes(method)
   const operation = { name: `${method} ${path}`, protocol: 'rest', via }
+  const response = spec.response === 'stream' ? byteStream : spec.response
+  if (response === undefined && spec.response === 'stream')
+    throw new TypeError(`${name}('${path}', …): on a page, write response: byteStream, imported from polywire/rest`)
   const reader =
     typeof response === 'object' ? (response as ByteStreamResponse & { readonly open: OpenReply }) : undefined
   const schema = reader ? undefined : validating(output)

@@ -7,13 +7,13 @@ import {
   idempotencyProfiles,
 } from '../../src/core/call/idempotency.ts'
 import { refusal } from '../../src/core/errors/refusal.ts'
-import { notify } from '../../src/core/guard.ts'
 import { byteLength } from '../http/bytes.ts'
 import type { Codecs } from '../http/codecs.ts'
 import type { FetchOptions, HttpRequest } from '../http/contract.ts'
 import { type EncodedBody, encodeBody } from '../http/encode-body.ts'
 import { bodiless, RequestInput, type RequestParts } from '../http/input.ts'
 import { writeUrl } from '../http/path.ts'
+import { reportProgress } from '../http/progress.ts'
 import { encodeQuery, isSearchParams, joinQuery, type QueryStyle } from '../http/query.ts'
 import type { BaseUrl } from '../shared/base-url.ts'
 import { type CrossOriginFilter, crossOriginFilter } from '../shared/cross-origin.ts'
@@ -171,16 +171,4 @@ function uploadProgress(call: Call, encoded: EncodedBody): ((transferredBytes: n
   if (blob === undefined) return undefined
   const totalBytes = length ?? (open ? undefined : byteLength(blob))
   return (transferredBytes) => reportProgress(call, 'onUploadProgress', transferredBytes, totalBytes)
-}
-
-/** Tells the caller's listener in bytes as they move; what it throws must not break the exchange. */
-export function reportProgress(
-  call: Call,
-  name: 'onUploadProgress' | 'onDownloadProgress',
-  transferredBytes: number,
-  totalBytes: number | undefined,
-): void {
-  const { telemetry } = call.scope.services
-  const progress = totalBytes === undefined ? { transferredBytes } : { transferredBytes, totalBytes }
-  notify(`${call.operation.name}: ${name}`, () => call.options[name]?.(progress), telemetry)
 }

@@ -79,7 +79,7 @@ type ByKind<S> = S extends { readonly response: infer R }
     ? string
     : R extends 'bytes'
       ? Uint8Array
-      : R extends ByteStreamResponse
+      : R extends 'stream' | ByteStreamResponse
         ? ByteStream
         : unknown
   : unknown
@@ -101,7 +101,7 @@ type NamedOutput<O> = [NonNullable<O>] extends [never]
     : [NonNullable<O>] extends [Uint8Array | ArrayBuffer]
       ? "output: bytes need response: 'bytes'"
       : [NonNullable<O>] extends [AsyncIterable<unknown> | { getReader(...args: any): unknown }]
-        ? 'output: a stream needs response: byteStream, imported from polywire/rest'
+        ? "output: a stream needs response: 'stream', or byteStream, imported from polywire/rest"
         : never
 type EmptyOutput<O> = undefined extends O
   ? 'output: write optional(type<T>()) where a reply may be empty, or leave output out where it always is'

@@ -1,5 +1,5 @@
 import { createClient, isCallError, type } from 'polywire'
-import { type MultipartValue, multipart, put, restTransport, streamBody } from 'polywire/rest'
+import { byteStream, get, type MultipartValue, multipart, put, restTransport, streamBody } from 'polywire/rest'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { echo, type RestServer, startRestServer } from '../../support/servers/rest-server.ts'
 
@@ -38,6 +38,15 @@ async function* chunks(): AsyncGenerator<Uint8Array> {
 }
 
 describe('on a page', () => {
+  it("a reply is streamed by the imported byteStream; 'stream' says so where it is declared", async () => {
+    expect(() => get('/x', { response: 'stream' })).toThrow('write response: byteStream, imported from polywire/rest')
+    const client = createClient({ transports: { rest: restTransport({ baseUrl: server.url }) } })
+    let size = 0
+    for await (const chunk of await client.call(get('/x', { response: byteStream }))) size += chunk.byteLength
+    expect(size).toBeGreaterThan(0)
+    await client.close()
+  })
+
   it("a form is the platform's own, whatever content type was said", async () => {
     const form = new FormData()
     form.append('name', 'Ädä')

@@ -436,8 +436,8 @@ describe('bodies that break', () => {
   })
 })
 
-describe('response: byteStream', () => {
-  const download = get('/a', { response: byteStream })
+describe.each(['stream', byteStream] as const)('response: %o', (response) => {
+  const download = get('/a', { response })
 
   async function read(stream: AsyncIterable<Uint8Array>): Promise<string> {
     const chunks: Uint8Array[] = []
