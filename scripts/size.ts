@@ -2,13 +2,14 @@
  * `npm run size`: what an app pays for each sub-path, as a browser bundle of dist/, minified by esbuild and gzipped, in KB
  * of 1,024 bytes. Says what is over the design's bar, fails above a limit, and when a bundle holds a library of another
  * protocol. `--json` prints the rows, `--files` what each source file adds to the first of them, `--files=sse` to all of
- * what is needed for that sub-path.
+ * what is needed for that sub-path, `--behaviours` what each behaviour of REST costs (`=fetch`: of the fetch face).
  */
 import { gzipSync } from 'node:zlib'
 import { type BuildOptions, build } from 'esbuild'
 import buildIfStale from './build-if-stale.ts'
 import { root } from './compilers.ts'
 import { platforms } from './entries.ts'
+import { printBehaviours } from './size-behaviours.ts'
 
 const core = "export { createClient } from 'polywire';"
 
@@ -111,7 +112,7 @@ const rows: readonly Row[] = [
   { name: 'hedging, beside REST', programs: ['hedging'], besideRest: true, barKb: 1.5, limitKb: 1.5 },
   { name: 'fetch face with the whole chain', programs: ['fetch'], alone: true, barKb: 12, limitKb: 21 },
   { name: 'core + GraphQL, with libraries', programs: ['graphql'], libraries: graphqlPeers, barKb: 37, limitKb: 43.2 },
-  { name: 'core + gRPC-Web, with libraries', programs: ['grpc-web'], libraries: grpcPeers, barKb: 60, limitKb: 70.4 },
+  { name: 'core + gRPC-Web, with libraries', programs: ['grpc-web'], libraries: grpcPeers, barKb: 60, limitKb: 70.5 },
   {
     name: 'OAuth, beside REST',
     programs: ['oauth'],
@@ -195,15 +196,24 @@ function print(measured: readonly Awaited<ReturnType<typeof measure>>[]): void {
 /** The same bundle made of the sources, so that each file can be named. */
 async function printFiles(program: keyof typeof programs): Promise<void> {
   const alias = { '#platform': `${root}${platforms['platform-browser']}` }
-  const { files } = await bundle((program === 'fetch' ? '' : core) + programs[program], [], {
+  const { files } = await bundle(wholeOf(program), [], {
     conditions: ['polywire-source'],
     alias,
   })
   for (const [file, bytes] of files.toSorted((a, b) => b[1] - a[1])) console.log(`${bytes}`.padStart(7), file)
 }
 
-const asked = process.argv.find((argument) => argument.startsWith('--files'))
-if (asked) await printFiles((asked.slice('--files='.length) || 'rest') as keyof typeof programs)
+/** What follows an argument: `sse` of `--files=sse`; undefined where it is not there. */
+const programAfter = (name: string): keyof typeof programs | undefined => {
+  const argument = process.argv.find((each) => each.startsWith(name))
+  return argument === undefined ? undefined : ((argument.slice(name.length + 1) || 'rest') as keyof typeof programs)
+}
+const wholeOf = (program: keyof typeof programs): string => (program === 'fetch' ? '' : core) + programs[program]
+
+const asked = programAfter('--files')
+const explained = programAfter('--behaviours')
+if (explained) await printBehaviours(explained, wholeOf(explained))
+else if (asked) await printFiles(asked)
 else {
   buildIfStale()
   const measured = await Promise.all(rows.map(measure))
