@@ -15,6 +15,7 @@ export const entries = {
   webhooks: 'src/webhooks/index.ts',
   testing: 'transports/testing.ts',
   node: 'transports/node.ts',
+  otel: 'src/telemetry/otel/otel.ts',
 } as const
 
 /** The sides of `#platform`; package.json's `imports` picks one by condition. */

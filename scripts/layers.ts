@@ -29,7 +29,12 @@ export const layers: readonly { readonly files: string; readonly may: readonly s
     may: ['src/core/**', 'src/auth/**', 'transports/http/signing/*'],
     why: 'token sources serve every transport; what signs stands at the wire',
   },
-  { files: 'src/index.ts', may: ['src/core/**', 'src/interceptors/*', 'src/*'], why: 'transports are sub-paths' },
+  { files: 'src/telemetry/**', may: ['src/core/**', 'src/telemetry/**'], why: 'who listens takes no part in a call' },
+  {
+    files: 'src/index.ts',
+    may: ['src/core/**', 'src/telemetry/*', 'src/interceptors/*', 'src/*'],
+    why: 'transports are sub-paths',
+  },
   {
     files: 'src/create-client.ts',
     may: ['src/core/**', 'src/client.ts', 'src/interceptors/defaults.ts'],
@@ -80,12 +85,12 @@ export const layers: readonly { readonly files: string; readonly may: readonly s
   { files: 'transports/testing.ts', may: ['src/core/**', 'transports/memory.ts'], why: 'the sub-path of tests' },
   {
     files: 'transports/node/**',
-    may: ['src/core/**', 'transports/{node,shared}/**'],
+    may: ['src/core/**', 'src/telemetry/events.ts', 'transports/{node,shared}/**'],
     why: 'what a server adds to its clients knows no protocol',
   },
   {
     files: 'transports/node.ts',
-    may: ['src/core/**', 'transports/{node,shared}/**'],
+    may: ['src/core/**', 'src/telemetry/events.ts', 'transports/{node,shared}/**'],
     why: 'a face knows its own room, the wires and the core',
   },
   {
@@ -123,6 +128,7 @@ export const libraries: Readonly<Record<string, string>> = {
   oauth4webapi: 'src/auth/oauth/peer-oauth4webapi.ts',
   dpop: 'src/auth/oauth/peer-dpop.ts',
   dataloader: 'src/loader/peer-dataloader.ts',
+  '@opentelemetry/api': 'src/telemetry/otel/peer-opentelemetry.ts',
 }
 
 /** What Node brings, and the platform, by the files that may name them. */

@@ -137,6 +137,7 @@ const rules: RulesOf<ClientOptions<never>> = {
     call: callable,
     attempt: callable,
     event: callable,
+    around: anything,
   }),
   validate: /* @__PURE__ */ oneOf('error', 'warn', false),
   // What stands in it is looked at where there is a failover.

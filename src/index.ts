@@ -61,7 +61,7 @@ export type { Reply, StreamReply, UnaryReply } from './core/call/reply.ts'
 export { optional, type Schema, type SchemaOutput, type, type Witness } from './core/call/schema.ts'
 export type { Services } from './core/call/scope.ts'
 export { Scope } from './core/call/scope.ts'
-export type { Telemetry, TelemetryEvent } from './core/call/telemetry.ts'
+export type { Finish, Telemetry, TelemetryEvent } from './core/call/telemetry.ts'
 export type { Transport } from './core/call/transport.ts'
 // Errors
 export type { Code } from './core/errors/code.ts'
@@ -152,3 +152,7 @@ export {
   resume,
   retry,
 } from './interceptors/index.ts'
+// Telemetry
+export { combineTelemetry } from './telemetry/combine.ts'
+export { type CallEvent, type Outcome, onEvent } from './telemetry/events.ts'
+export { type LoggerLike, type LogLevel, type LogOptions, logTo } from './telemetry/log.ts'

@@ -9,6 +9,7 @@ export {
   type NodeRequest,
   nodeIncoming,
 } from './node/adapters.ts'
+export { diagnosticsChannel } from './node/channels.ts'
 export type { IncomingDeadlineHeader } from './node/deadline.ts'
 export { type ForwardOptions, forwardIncoming } from './node/forward.ts'
 export {

@@ -11,6 +11,7 @@ export function defaultInterceptors(parts: ChainParts): readonly Interceptor[] {
   const { telemetry, transport, timeoutMs } = parts
   const bounds = { timeoutMs, opening: transport.opening }
   const chain: readonly (Interceptor | readonly Interceptor[] | undefined)[] = [
+    telemetry?.around?.call, //                    a tracer: everything else is inside of its span
     telemetry?.call && callSpan(telemetry), //     sees one call, whatever it took
     deadline(bounds), // bounds everything inside, waits too
     idempotencyKey({ profile: transport.idempotency }), //    outside retry: the same key on every attempt
@@ -21,6 +22,7 @@ export function defaultInterceptors(parts: ChainParts): readonly Interceptor[] {
     parts.breaker, //                                         inside hedge: counts every attempt
     parts.limiter, //                                         inside breaker: who waits for a place has not failed
     parts.auth && auth(parts.auth), //                        inside retry: a fresh credential for every attempt
+    telemetry?.around?.attempt, //                    a span for every send, whose trace goes along
     telemetry?.attempt && attemptSpan(telemetry), // innermost: sees every send
   ]
   return chain.flat().filter((each) => !!each)

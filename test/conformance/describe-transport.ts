@@ -7,6 +7,7 @@ import { faults } from './suite/faults.ts'
 import { outcomes } from './suite/outcomes.ts'
 import { retries } from './suite/retries.ts'
 import { streams } from './suite/streams.ts'
+import { telemetry } from './suite/telemetry.ts'
 import type { Harness } from './support/harness.ts'
 
 /** What every transport must do, against its real server, through a client with the whole default chain. */
@@ -20,5 +21,6 @@ export function describeTransport(name: string, harness: Harness): void {
     streams(harness)
     authentication(harness)
     closing(harness)
+    telemetry(harness)
   })
 }

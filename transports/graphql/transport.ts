@@ -85,6 +85,7 @@ export class HttpGraphQLTransport implements GraphQLTransport {
   readonly opening: OpeningOptions | undefined
   readonly idempotency: IdempotencyOption | undefined
   readonly origin: string
+  readonly url: string
   readonly #http: GraphQLHttp
   readonly #engine: HttpEngine
   readonly #socketOptions: Pick<SubscriptionsOptions, 'url' | 'connectionParams' | 'socket'>
@@ -101,6 +102,8 @@ export class HttpGraphQLTransport implements GraphQLTransport {
     this.opening = options.opening
     this.idempotency = idempotency
     this.origin = url.origin
+    // Its query may hold a key.
+    this.url = url.origin + url.pathname
     this.#engine = selectEngine(options)
     this.#http = new GraphQLHttp({
       engine: this.#engine,

@@ -113,6 +113,7 @@ export function makeGrpcWebTransport(options: GrpcWebTransportOptions): GrpcTran
     auth,
     opening,
     origin: wire.origin,
+    url: wire.baseUrl,
     idempotency,
     send: rejecting((call) => {
       const { kind } = call.operation

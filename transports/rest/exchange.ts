@@ -36,6 +36,7 @@ const rules: RulesOf<RestTransportOptions> = {
 export class HttpRestTransport implements RestTransport {
   readonly protocol = 'rest'
   readonly origin: string
+  readonly url: string
   readonly auth: Auth | false | undefined
   readonly idempotency: IdempotencyOption | undefined
   readonly linkOptions: () => RestTransportOptions
@@ -49,6 +50,7 @@ export class HttpRestTransport implements RestTransport {
     const base = readBaseUrl(options?.baseUrl, 'restTransport')
     const { auth, idempotency, query, queryStyle = {}, codecs, crossOriginHeaders } = options
     this.origin = base.origin
+    this.url = base.prefix
     this.auth = auth
     this.linkOptions = () => options
     this.idempotency = idempotency

@@ -39,6 +39,7 @@ const rules: RulesOf<SseTransportOptions> = {
 export class HttpSseTransport implements SseTransport {
   readonly protocol = 'sse'
   readonly origin: string
+  readonly url: string
   readonly auth: Auth | false | undefined
   readonly idempotency: SseTransportOptions['idempotency']
   readonly opening: OpeningOptions | undefined
@@ -60,6 +61,7 @@ export class HttpSseTransport implements SseTransport {
     const { query, queryStyle = {}, cursorQuery, crossOriginHeaders = [], share, hints: hinting } = options
     const origin = { operation: { name: 'sseTransport()', protocol: 'sse', via: 'sse' } }
     this.origin = base.origin
+    this.url = base.prefix
     this.auth = options.auth
     this.idempotency = options.idempotency
     this.linkOptions = () => options

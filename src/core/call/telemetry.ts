@@ -1,4 +1,5 @@
 import type { BreakerState } from '../policies/breaker.ts'
+import type { Gap } from '../stream/gap.ts'
 import type { StreamState } from '../stream/state.ts'
 import type { Call } from './call.ts'
 
@@ -7,13 +8,24 @@ import type { Call } from './call.ts'
  * throws harms no call: the first failure is told on the console.
  */
 export interface Telemetry {
-  /** A call starts; what is returned is called once when it is over, with its error if it failed. */
-  call?(call: Call): ((error?: unknown) => void) | undefined
+  /** A call starts; what is returned is called once when it is over, with its error if it failed, else with its reply. */
+  call?(call: Call): Finish | undefined
   /** One attempt goes to the transport; what is returned is called when it has answered, opened or failed. */
-  attempt?(call: Call): ((error?: unknown) => void) | undefined
+  attempt?(call: Call): Finish | undefined
   /** What the policies decide: a wait before a retry, a refresh, a lost and a resumed stream … */
   event?(event: TelemetryEvent): void
+  /**
+   * Interceptors around each call and each attempt, for tracers: they send headers along, and run what is inside within a
+   * context of their own. `telemetry: otel()` has them.
+   */
+  readonly around?: { readonly call?: Around; readonly attempt?: Around }
 }
+
+/** Told of the end: its error, or what is known of its reply. */
+export type Finish = (error?: unknown, reply?: { readonly status: number }) => void
+
+/** An `Interceptor`. */
+type Around = (call: Call, next: (call: Call) => Promise<any>) => Promise<any>
 
 /** One decision of a policy; `waitMs` is rounded to whole milliseconds. */
 export type TelemetryEvent =
@@ -59,6 +71,8 @@ export type TelemetryEvent =
   /** So many messages come again: no cursor came behind them before the drop. */
   | { readonly type: 'repeated'; readonly call: Call; readonly from: string; readonly repeated: number }
   | { readonly type: 'resumed'; readonly call: Call; readonly cursor: string | undefined }
+  /** Messages of a stream are lost, or may be. */
+  | { readonly type: 'gap'; readonly call: Call; readonly gap: Gap }
   | { readonly type: 'state'; readonly call: Call; readonly state: StreamState }
   | { readonly type: 'warning'; readonly call: Call | undefined; readonly message: string }
 
@@ -79,10 +93,10 @@ export function guardTelemetry(telemetry: Telemetry): Telemetry {
     if (member !== 'event') event?.({ type: 'warning', call: undefined, message })
   }
   const tolerant =
-    <A, R>(member: string, run: (argument: A) => R) =>
-    (argument: A): R | undefined => {
+    <A extends unknown[], R>(member: string, run: (...args: A) => R) =>
+    (...args: A): R | undefined => {
       try {
-        const result: unknown = run.call(telemetry, argument)
+        const result: unknown = run.call(telemetry, ...args)
         if (result instanceof Promise) result.catch((cause: unknown) => failed(member, cause))
         return result as R
       } catch (cause) {
@@ -92,6 +106,7 @@ export function guardTelemetry(telemetry: Telemetry): Telemetry {
     }
   const event = telemetry.event && tolerant('event', telemetry.event)
   const safe: { -readonly [Member in keyof Telemetry]: Telemetry[Member] } = event ? { event } : {}
+  if (telemetry.around) safe.around = telemetry.around
   for (const member of ['call', 'attempt'] as const) {
     const begin = telemetry[member] && tolerant(member, telemetry[member])
     if (begin)
@@ -102,6 +117,41 @@ export function guardTelemetry(telemetry: Telemetry): Telemetry {
   }
   guarded.add(safe)
   return safe
+}
+
+/**
+ * Goes on with a call, and tells how it came out: once, and with the end of its scope at the latest, since what is inside
+ * may ignore an abort.
+ *
+ * @param isWhole - not before: a stream, and a body that is still read, is over with its scope.
+ */
+export async function finishing<R extends { readonly status: number }>(
+  finish: Finish,
+  call: Call,
+  next: (call: Call) => Promise<R>,
+  isWhole: boolean,
+): Promise<R> {
+  const { scope } = call
+  let error: unknown
+  let reply: R | undefined
+  let isTold = false
+  const tell = (): void => {
+    if (!isTold) finish(error ?? (isWhole || !reply ? (scope.reason ?? scope.root.failure) : undefined), reply)
+    isTold = true
+  }
+  const off = scope.onEnd(tell)
+  try {
+    reply = await next(call)
+    return reply
+  } catch (cause) {
+    error = cause
+    throw cause
+  } finally {
+    if (!isWhole) {
+      off()
+      tell()
+    }
+  }
 }
 
 const guarded = new WeakSet<Telemetry>()

@@ -21,6 +21,8 @@ export interface Transport<Protocol extends string = string> {
   readonly opening?: OpeningOptions | undefined
   /** Scheme, host and port that it talks to: budgets and waits are kept by origin. */
   readonly origin?: string
+  /** The same with the path that stands before those of operations, for telemetry. */
+  readonly url?: string
   /** Interceptors that only this transport needs, right before it. */
   readonly interceptors?: readonly Interceptor[]
   /** Told once, when a client takes it up. */

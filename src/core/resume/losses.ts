@@ -39,7 +39,9 @@ export class StreamLosses {
   }
 
   /** What a gap ends the stream with: nothing, where the operation wants to see gaps, or chose to drop messages. */
-  errorOf({ reason }: Gap): CallError | undefined {
+  errorOf(gap: Gap): CallError | undefined {
+    const { reason } = gap
+    this.#call.scope.services.telemetry?.event?.({ type: 'gap', call: this.#call, gap })
     if (reason === 'overflow' || reason === 'repeat') return undefined
     this.isBroken = true
     if (this.#isShown) return undefined

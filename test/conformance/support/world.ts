@@ -4,9 +4,11 @@ import {
   type CallError,
   type Client,
   type ClientOptions,
+  combineTelemetry,
   createClient,
   type IdempotencyOption,
   isCallError,
+  type Telemetry,
   type TelemetryEvent,
 } from 'polywire'
 import { type VirtualClock, virtualClock } from 'polywire/testing'
@@ -18,6 +20,8 @@ import type { Api, Harness, Peer } from './harness.ts'
 export interface WorldOptions extends Partial<Omit<ClientOptions<never>, 'transports' | 'clock' | 'telemetry'>> {
   /** Where the client looks for the server instead of where it is. */
   readonly origin?: string
+  /** Listens beside the world itself. */
+  readonly telemetry?: Telemetry
   /** The clock jumps over every wait that a policy announces. */
   readonly skipsWaits?: boolean
   /** Of the transport. */
@@ -42,7 +46,7 @@ export class World {
   readonly #skipsWaits: boolean
 
   constructor(harness: Harness, peer: Peer, options: WorldOptions) {
-    const { origin = peer.origin, skipsWaits = false, idempotency, random, ...rest } = options
+    const { origin = peer.origin, skipsWaits = false, telemetry = {}, idempotency, random, ...rest } = options
     const own = idempotency === undefined ? {} : { idempotency }
     this.harness = harness
     this.peer = peer
@@ -52,7 +56,7 @@ export class World {
       ...rest,
       transports: { [harness.protocol]: harness.transport(origin, own) },
       clock: this.clock,
-      telemetry: {
+      telemetry: combineTelemetry(telemetry, {
         attempt: (call) => {
           this.attempts.push(call)
           return undefined
@@ -61,7 +65,7 @@ export class World {
           if (isCallError(error)) this.errors.push(error)
         },
         event: (event) => this.#saw(event),
-      },
+      }),
     })
     this.api = harness.api(this.client, origin, own)
   }

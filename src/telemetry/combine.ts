@@ -1,0 +1,41 @@
+import type { Finish, Telemetry } from '../core/call/telemetry.ts'
+
+/**
+ * Several telemetry hooks in the place of one; the first is outermost.
+ *
+ * @example
+ * createClient({ transports, telemetry: combineTelemetry(otel(), logTo(pino())) })
+ */
+export function combineTelemetry(...all: readonly Telemetry[]): Telemetry {
+  const beginners = (member: 'call' | 'attempt') => all.flatMap((each) => each[member]?.bind(each) ?? [])
+  const around = (member: 'call' | 'attempt') => {
+    const found = all.flatMap((each) => each.around?.[member] ?? [])
+    return found.length === 0
+      ? undefined
+      : found.reduceRight((inner, outer) => (call, next) => outer(call, (own) => inner(own, next)))
+  }
+  const calls = beginners('call')
+  const attempts = beginners('attempt')
+  const listeners = all.flatMap((each) => each.event?.bind(each) ?? [])
+  const call = around('call')
+  const attempt = around('attempt')
+  return {
+    ...(calls.length > 0 && { call: (begun) => finishAll(calls.map((begin) => begin(begun))) }),
+    ...(attempts.length > 0 && { attempt: (begun) => finishAll(attempts.map((begin) => begin(begun))) }),
+    ...(listeners.length > 0 && {
+      event: (event) => {
+        for (const listen of listeners) listen(event)
+      },
+    }),
+    ...((call || attempt) && { around: { ...(call && { call }), ...(attempt && { attempt }) } }),
+  }
+}
+
+/** Nothing where nobody waits for the end; the last that began is told first. */
+function finishAll(finishes: readonly (Finish | undefined)[]): Finish | undefined {
+  const waiting = finishes.filter((each) => each !== undefined).reverse()
+  if (waiting.length < 2) return waiting[0]
+  return (error, reply) => {
+    for (const finish of waiting) finish(error, reply)
+  }
+}

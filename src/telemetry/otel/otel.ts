@@ -1,0 +1,192 @@
+import type { Call } from '../../core/call/call.ts'
+import { readHeaders } from '../../core/call/header-map.ts'
+import { type Interceptor, type Next, trusted } from '../../core/call/interceptor.ts'
+import type { Reply } from '../../core/call/reply.ts'
+import type { Scope } from '../../core/call/scope.ts'
+import { type Finish, finishing, type Telemetry, type TelemetryEvent } from '../../core/call/telemetry.ts'
+import { callable, checkOptions, flag, has, type RulesOf, takes } from '../../core/options.ts'
+import { statusOf } from '../events.ts'
+import { Descriptions, type Ending, endingOf } from './attributes.ts'
+import { CallMetrics } from './metrics.ts'
+import {
+  type Attributes,
+  type Context,
+  context,
+  type MeterProvider,
+  propagation,
+  type Span,
+  SpanStatusCode,
+  type TracerProvider,
+  trace,
+} from './peer-opentelemetry.ts'
+
+/** What `otel()` makes of calls. */
+export interface OtelOptions {
+  /** @defaultValue the global one */
+  readonly tracerProvider?: TracerProvider
+  /** @defaultValue the global one */
+  readonly meterProvider?: MeterProvider
+  /**
+   * A span for every attempt, whose trace context goes along. `false` where an instrumentation of undici or fetch makes
+   * them: then it also injects.
+   *
+   * @defaultValue true
+   */
+  readonly attemptSpans?: boolean
+  /** @defaultValue true */
+  readonly metrics?: boolean
+  /** More attributes for the span of a call. What they show is yours to answer for. */
+  readonly attributes?: (call: Call) => Attributes
+}
+
+const rules: RulesOf<OtelOptions> = {
+  tracerProvider: /* @__PURE__ */ takes('a TracerProvider', /* @__PURE__ */ has('getTracer')),
+  meterProvider: /* @__PURE__ */ takes('a MeterProvider', /* @__PURE__ */ has('getMeter')),
+  attemptSpans: flag,
+  metrics: flag,
+  attributes: callable,
+}
+
+/** The span of a call, and the context that its attempts begin in. */
+interface Watched {
+  readonly span: Span
+  readonly inside: Context
+}
+
+/**
+ * Spans and metrics by OpenTelemetry's semantic conventions: one span for a call, one inside for each attempt, whose trace
+ * context goes to the server. It shows no credential, header, input or filled URL.
+ *
+ * @throws {CallError} `invalid_argument` where an option is wrong.
+ * @example
+ * createClient({ transports, telemetry: otel() })
+ */
+export function otel(options: OtelOptions = {}): Telemetry {
+  checkOptions('otel()', options, rules)
+  return new OtelTelemetry(options)
+}
+
+class OtelTelemetry implements Telemetry {
+  readonly around: { readonly call: Interceptor; readonly attempt?: Interceptor }
+  readonly #options: OtelOptions
+  readonly #descriptions = new Descriptions()
+  readonly #metrics: CallMetrics | undefined
+  readonly #watched = new WeakMap<Scope, Watched>()
+
+  constructor(options: OtelOptions) {
+    this.#options = options
+    this.#metrics = options.metrics === false ? undefined : new CallMetrics(options.meterProvider)
+    const watchCall =
+      (next: Next): Next =>
+      (call) =>
+        this.#call(call, next)
+    const watchAttempt =
+      (next: Next): Next =>
+      (call) =>
+        this.#attempt(call, next)
+    this.around = {
+      call: trusted(watchCall),
+      ...(options.attemptSpans !== false && { attempt: trusted(watchAttempt) }),
+    }
+  }
+
+  /** What policies decide stands as an event on the span of its call, and is counted. */
+  event(event: TelemetryEvent): void {
+    this.#metrics?.count(event)
+    const call = 'call' in event ? event.call : undefined
+    const span = call && this.#watched.get(call.scope.root)?.span
+    span?.addEvent(`polywire.${event.type}`, attributesOf(event))
+  }
+
+  get #tracer() {
+    return (this.#options.tracerProvider ?? trace.getTracerProvider()).getTracer('polywire')
+  }
+
+  #call(call: Call, next: Next): Promise<Reply> {
+    const { name, kind, attributes } = this.#descriptions.of(call).call
+    const active = context.active()
+    // A server without a tracer of its own may have handed on the trace of what it handles.
+    const outer = trace.getSpan(active) ? active : propagation.extract(active, call.headers)
+    const own = this.#own(call)
+    const span = this.#tracer.startSpan(name, { kind, attributes: own ? { ...own, ...attributes } : attributes }, outer)
+    const inside = trace.setSpan(outer, span)
+    this.#watched.set(call.scope.root, { span, inside })
+    const begin = performance.now()
+    return finishing(
+      (error, reply) => this.#endCall(call, span, performance.now() - begin, statusOf(error, reply), error),
+      call,
+      (inner) => context.with(inside, next, undefined, inner),
+      true,
+    )
+  }
+
+  /** Attributes of the user's; what throws there costs the span nothing. */
+  #own(call: Call): Attributes | undefined {
+    try {
+      return this.#options.attributes?.(call)
+    } catch {
+      return undefined
+    }
+  }
+
+  #endCall(call: Call, span: Span, durationMs: number, status: number | undefined, error: unknown): void {
+    const isRpc = call.operation.protocol === 'grpc-web'
+    const ending = endingOf(isRpc ? 'rpc' : 'call', call, error, status)
+    span.setAttribute('polywire.attempts', call.scope.root.sends)
+    endSpan(span, ending)
+    const { metricAttributes } = this.#descriptions.of(call)
+    this.#metrics?.recordCall(durationMs, { ...metricAttributes, ...ending.attributes }, isRpc)
+  }
+
+  #attempt(call: Call, next: Next): Promise<Reply> {
+    const { attempt } = this.#descriptions.of(call)
+    const { name, kind, attributes, isHttp, metricAttributes } = attempt
+    const outer = this.#watched.get(call.scope.root)?.inside ?? context.active()
+    const resends = call.scope.root.sends
+    const counted = resends > 0 && isHttp ? { ...attributes, 'http.request.resend_count': resends } : attributes
+    const span = this.#tracer.startSpan(name, { kind, attributes: counted }, outer)
+    const inside = trace.setSpan(outer, span)
+    const begin = performance.now()
+    const end: Finish = (error, reply) => {
+      const ending = endingOf(isHttp ? 'http' : 'call', call, error, statusOf(error, reply))
+      endSpan(span, ending)
+      if (isHttp) this.#metrics?.recordAttempt(performance.now() - begin, { ...metricAttributes, ...ending.attributes })
+    }
+    return finishing(end, withTrace(call, inside), (inner) => context.with(inside, next, undefined, inner), false)
+  }
+}
+
+/** The call with the trace of its attempt, unless its caller names one. */
+function withTrace(call: Call, inside: Context): Call {
+  const headers: Record<string, string> = {}
+  propagation.inject(inside, headers)
+  const own = call.options.headers && readHeaders(call.options.headers)
+  if (own) for (const name in headers) if (name in own) delete headers[name]
+  return Object.keys(headers).length > 0 ? call.withHeaders(headers) : call
+}
+
+function endSpan(span: Span, { attributes, errorType, description }: Ending): void {
+  span.setAttributes(attributes)
+  if (errorType !== undefined)
+    span.setStatus({ code: SpanStatusCode.ERROR, ...(description !== undefined && { message: description }) })
+  span.end()
+}
+
+/** Figures and names of an event; cursors and errors' texts may be data. */
+function attributesOf(event: TelemetryEvent): Attributes {
+  const { waitMs, from, to, operation, state, repeated, error } = event as Readonly<Record<string, unknown>>
+  const code = (error as { readonly code?: unknown } | undefined)?.code
+  const all = {
+    'polywire.wait_ms': waitMs,
+    'polywire.route.from': event.type === 'route' ? from : undefined,
+    'polywire.route.to': event.type === 'route' ? to : undefined,
+    'polywire.continued_by': operation,
+    'polywire.stream.state': state,
+    'polywire.repeated': repeated,
+    'polywire.gap.reason': event.type === 'gap' ? event.gap.reason : undefined,
+    'polywire.gap.lost': event.type === 'gap' ? event.gap.lost : undefined,
+    'polywire.warning': event.type === 'warning' ? event.message : undefined,
+    'error.type': typeof code === 'string' ? code : undefined,
+  }
+  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined)) as Attributes
+}
