@@ -35,7 +35,8 @@ export function toGuardError(
 
 /** Who hears of a listener that failed: a client's telemetry. */
 interface Warned {
-  event?(event: { readonly type: 'warning'; readonly call: undefined; readonly message: string }): void
+  /** The cause is for the console of a developer: it may hold anything. */
+  event?(event: { readonly type: 'warning'; readonly call: undefined; readonly message: string }, cause: unknown): void
 }
 
 /**
@@ -64,7 +65,7 @@ function warnOf(what: string, cause: unknown, telemetry: Warned | undefined): vo
   const name = cause instanceof Error ? cause.name : typeof cause
   const message = `${what} threw (${name}); the call goes on`
   try {
-    telemetry?.event?.({ type: 'warning', call: undefined, message })
+    telemetry?.event?.({ type: 'warning', call: undefined, message }, cause)
   } catch {
     // The hook itself is at fault, and nobody is left to tell.
   }

@@ -42,7 +42,7 @@ export function eventTelemetry(listener: (event: CallEvent) => unknown, isHeard:
   let hasFailed = false
   const failed = {
     event: ({ message }: { readonly message: string }) => {
-      if (!hasFailed) host.console?.warn(`[polywire] ${message}; its later failures are not told here`)
+      if (!hasFailed) host.console?.warn(`[polywire] ${message} (told once)`)
       hasFailed = true
     },
   }

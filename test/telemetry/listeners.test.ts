@@ -80,7 +80,7 @@ describe('onEvent', () => {
     const call = client.call(unaryOperation(), {}, { timeoutMs: 1000 }).catch((error: unknown) => error)
     await clock.advance(1000)
     await call
-    expect(events.map(({ type }) => type)).toEqual(['call:start', 'attempt:start', 'call:end', 'attempt:end'])
+    expect(events.map(({ type }) => type)).toEqual(['call:start', 'attempt:start', 'call:end'])
     expect(events.at(-1)).toMatchObject({ error: { code: 'deadline_exceeded' } })
   })
 })

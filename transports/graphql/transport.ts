@@ -102,8 +102,7 @@ export class HttpGraphQLTransport implements GraphQLTransport {
     this.opening = options.opening
     this.idempotency = idempotency
     this.origin = url.origin
-    // Its query may hold a key.
-    this.url = url.origin + url.pathname
+    this.url = url.href
     this.#engine = selectEngine(options)
     this.#http = new GraphQLHttp({
       engine: this.#engine,

@@ -1,3 +1,4 @@
+import { notify } from '../guard.ts'
 import type { BreakerState } from '../policies/breaker.ts'
 import type { Gap } from '../stream/gap.ts'
 import type { StreamState } from '../stream/state.ts'
@@ -83,28 +84,20 @@ export type TelemetryEvent =
 export function guardTelemetry(telemetry: Telemetry): Telemetry {
   if (guarded.has(telemetry)) return telemetry
   let hasWarned = false
-  const failed = (member: string, cause: unknown): void => {
-    const name = cause instanceof Error ? cause.name : typeof cause
-    const message = `telemetry.${member} threw (${name}); the call goes on`
-    if (!hasWarned) {
-      hasWarned = true
-      host.console?.warn(`[polywire] ${message}; its later failures are not told here`, cause)
-    }
-    if (member !== 'event') event?.({ type: 'warning', call: undefined, message })
-  }
   const tolerant =
     <A extends unknown[], R>(member: string, run: (...args: A) => R) =>
     (...args: A): R | undefined => {
-      try {
-        const result: unknown = run.call(telemetry, ...args)
-        if (result instanceof Promise) result.catch((cause: unknown) => failed(member, cause))
-        return result as R
-      } catch (cause) {
-        failed(member, cause)
-        return undefined
-      }
+      let result: R | undefined
+      notify(`telemetry.${member}`, () => (result = run.apply(telemetry, args)), {
+        event(warning, cause) {
+          if (!hasWarned) host.console?.warn(`[polywire] ${warning.message} (told once)`, cause)
+          hasWarned = true
+          if (member !== 'event') event?.(warning)
+        },
+      })
+      return result
     }
-  const event = telemetry.event && tolerant('event', telemetry.event)
+  const event = telemetry.event && tolerant('event', (told: TelemetryEvent) => telemetry.event?.(told))
   const safe: { -readonly [Member in keyof Telemetry]: Telemetry[Member] } = event ? { event } : {}
   if (telemetry.around) safe.around = telemetry.around
   for (const member of ['call', 'attempt'] as const) {
@@ -120,10 +113,10 @@ export function guardTelemetry(telemetry: Telemetry): Telemetry {
 }
 
 /**
- * Goes on with a call, and tells how it came out: once, and with the end of its scope at the latest, since what is inside
- * may ignore an abort.
+ * Goes on with a call, and tells how it came out.
  *
- * @param isWhole - not before: a stream, and a body that is still read, is over with its scope.
+ * @param isWhole - with the end of its scope: that of a stream, or of a body that is still read, comes late, and what is
+ * inside may ignore an abort.
  */
 export async function finishing<R extends { readonly status: number }>(
   finish: Finish,
@@ -134,12 +127,7 @@ export async function finishing<R extends { readonly status: number }>(
   const { scope } = call
   let error: unknown
   let reply: R | undefined
-  let isTold = false
-  const tell = (): void => {
-    if (!isTold) finish(error ?? (isWhole || !reply ? (scope.reason ?? scope.root.failure) : undefined), reply)
-    isTold = true
-  }
-  const off = scope.onEnd(tell)
+  if (isWhole) scope.onEnd(() => finish(error ?? scope.reason ?? scope.root.failure, reply))
   try {
     reply = await next(call)
     return reply
@@ -147,10 +135,7 @@ export async function finishing<R extends { readonly status: number }>(
     error = cause
     throw cause
   } finally {
-    if (!isWhole) {
-      off()
-      tell()
-    }
+    if (!isWhole) finish(error, reply)
   }
 }
 

@@ -21,7 +21,7 @@ export interface Transport<Protocol extends string = string> {
   readonly opening?: OpeningOptions | undefined
   /** Scheme, host and port that it talks to: budgets and waits are kept by origin. */
   readonly origin?: string
-  /** The same with the path that stands before those of operations, for telemetry. */
+  /** The same with the path that stands before those of operations, for telemetry, which leaves out a query. */
   readonly url?: string
   /** Interceptors that only this transport needs, right before it. */
   readonly interceptors?: readonly Interceptor[]

@@ -140,10 +140,10 @@ function placeOf(operation: OperationInfo, services: Services): Place {
   }
 }
 
-/** What the transport puts in front of every path. */
+/** What the transport puts in front of every path. A query may hold a key. */
 function urlOf(operation: OperationInfo, services: Services): string | undefined {
   if (operation.origin !== undefined) return undefined
-  return (services.planOf?.(operation) as Plan | undefined)?.route.transport.url
+  return (services.planOf?.(operation) as Plan | undefined)?.route.transport.url?.replace(/\?.*/, '')
 }
 
 /** What a call or an attempt ended with, in the words of the conventions. */

@@ -147,12 +147,21 @@ class OtelTelemetry implements Telemetry {
     const span = this.#tracer.startSpan(name, { kind, attributes: counted }, outer)
     const inside = trace.setSpan(outer, span)
     const begin = performance.now()
+    let isOver = false
     const end: Finish = (error, reply) => {
+      if (isOver) return
+      isOver = true
       const ending = endingOf(isHttp ? 'http' : 'call', call, error, statusOf(error, reply))
       endSpan(span, ending)
       if (isHttp) this.#metrics?.recordAttempt(performance.now() - begin, { ...metricAttributes, ...ending.attributes })
     }
-    return finishing(end, withTrace(call, inside), (inner) => context.with(inside, next, undefined, inner), false)
+    // A transport may ignore an abort; its span does not.
+    const off = call.scope.onEnd(() => end(call.scope.reason))
+    const finish: Finish = (error, reply) => {
+      off()
+      end(error, reply)
+    }
+    return finishing(finish, withTrace(call, inside), (inner) => context.with(inside, next, undefined, inner), false)
   }
 }
 
