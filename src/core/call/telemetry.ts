@@ -98,45 +98,19 @@ export function guardTelemetry(telemetry: Telemetry): Telemetry {
       return result
     }
   const event = telemetry.event && tolerant('event', (told: TelemetryEvent) => telemetry.event?.(told))
-  const safe: { -readonly [Member in keyof Telemetry]: Telemetry[Member] } = event ? { event } : {}
-  if (telemetry.around) safe.around = telemetry.around
-  for (const member of ['call', 'attempt'] as const) {
-    const begin = telemetry[member] && tolerant(member, telemetry[member])
-    if (begin)
-      safe[member] = (call) => {
-        const finish = begin(call)
+  const begin = (member: 'call' | 'attempt') => {
+    const run = telemetry[member] && tolerant(member, (told: Call) => telemetry[member]?.(told))
+    return (
+      run &&
+      ((call: Call): Finish | undefined => {
+        const finish = run(call)
         return typeof finish === 'function' ? tolerant(member, finish) : undefined
-      }
+      })
+    )
   }
+  const safe = { call: begin('call'), attempt: begin('attempt'), event, around: telemetry.around } as Telemetry
   guarded.add(safe)
   return safe
-}
-
-/**
- * Goes on with a call, and tells how it came out.
- *
- * @param isWhole - with the end of its scope: that of a stream, or of a body that is still read, comes late, and what is
- * inside may ignore an abort.
- */
-export async function finishing<R extends { readonly status: number }>(
-  finish: Finish,
-  call: Call,
-  next: (call: Call) => Promise<R>,
-  isWhole: boolean,
-): Promise<R> {
-  const { scope } = call
-  let error: unknown
-  let reply: R | undefined
-  if (isWhole) scope.onEnd(() => finish(error ?? scope.reason ?? scope.root.failure, reply))
-  try {
-    reply = await next(call)
-    return reply
-  } catch (cause) {
-    error = cause
-    throw cause
-  } finally {
-    if (!isWhole) finish(error, reply)
-  }
 }
 
 const guarded = new WeakSet<Telemetry>()
