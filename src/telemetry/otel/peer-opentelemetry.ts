@@ -11,7 +11,6 @@ export {
   type Span,
   SpanKind,
   SpanStatusCode,
-  type Tracer,
   type TracerProvider,
   trace,
 } from '@opentelemetry/api'
