@@ -69,7 +69,7 @@ export class EventParsers implements EventStreams {
  * Reads the bytes of one response as an event stream: WHATWG HTML §9.2.5 and §9.2.6, whatever the boundaries of the
  * chunks. The end of the bytes drops an event that no blank line has ended.
  */
-export class EventStream {
+class EventStream {
   readonly #sink: EventStreamSink
   readonly #parsers: EventParsers
   /** Lent while the stream stands within an event. */
