@@ -29,6 +29,7 @@ import type { FailoverOptions } from './core/failover/options.ts'
 import type { RateLimit, RateLimitSource } from './core/policies/rate-limits.ts'
 import { RetryLimits } from './core/retry/limits.ts'
 import type { SendQueue } from './core/send-queue/send-queue.ts'
+import type { Shared } from './core/shared/sharing.ts'
 import type { StreamHandle } from './core/stream/handle.ts'
 import type { Streaming } from './core/stream/streaming.ts'
 import { type Clock, DeadlineList, systemClock } from './core/time/clock.ts'
@@ -42,6 +43,7 @@ export interface RunnerOptions {
   readonly validate?: ValidateMode | undefined
   readonly failover?: FailoverOptions | undefined
   readonly outbox?: AnyOutbox | false | undefined
+  readonly shared?: Shared | undefined
   /** Bounds a call whose caller says nothing; ms. */
   readonly timeoutMs?: number | undefined
   /** The interceptors in front of one transport. */
@@ -60,7 +62,8 @@ export class CallRunner implements FaceHost {
   readonly #routes = new Map<string, { readonly unary: Route; readonly stream: Route }>()
   readonly #plans = new WeakMap<OperationInfo, Plan>()
   #closing: Promise<void> | undefined
-  readonly #leaveOutbox: (() => Promise<void>) | undefined
+  /** What ends that this client shares or writes down. */
+  readonly #leaves: ((() => unknown) | undefined)[]
 
   constructor(options: RunnerOptions) {
     const { transports, auth, clock = systemClock, telemetry, validate = 'error', timeoutMs, chainOf } = options
@@ -88,7 +91,9 @@ export class CallRunner implements FaceHost {
     for (const [via, transport] of Object.entries(transports))
       if (take(transport)) transport.attach?.(this.#services, via)
     // What is no outbox is told where a durable operation is bound.
-    this.#leaveOutbox = (options.outbox as AnyOutbox | undefined)?.['~join']?.(this.#services, timeoutMs)
+    this.#leaves = [options.shared, options.outbox as AnyOutbox | undefined].map((each) =>
+      each?.['~join']?.(this.#services, timeoutMs),
+    )
   }
 
   #addRoute(via: string, transport: Transport, auth: Auth | undefined, ...outermost: readonly Interceptor[]): void {
@@ -190,11 +195,11 @@ export class CallRunner implements FaceHost {
 
   async #close(): Promise<void> {
     const { live, deadlines, lastWork } = this.#services
-    const left = this.#leaveOutbox?.()
+    const left = this.#leaves.map((leave) => leave?.())
     cancelAll(live)
     deadlines.close()
     await Promise.all([...this.#routes.values()].map(({ unary }) => letGo(unary.transport)))
-    await left
+    await Promise.all(left)
     await Promise.all(lastWork ?? [])
   }
 

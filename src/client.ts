@@ -36,6 +36,7 @@ import {
 import { optInRules, type PolicyOptions } from './core/policies/options.ts'
 import type { RateLimit } from './core/policies/rate-limits.ts'
 import { type RetryOptions, retryOption } from './core/retry/options.ts'
+import type { Shared } from './core/shared/sharing.ts'
 import type { Clock } from './core/time/clock.ts'
 
 /** What a client is made of. */
@@ -65,6 +66,8 @@ export interface ClientOptions<
    * do not compile
    */
   readonly outbox?: O | undefined
+  /** With whom budget, waits, refreshes and breakers are shared: `tabs()` or `processes()`. @defaultValue nobody */
+  readonly shared?: Shared | undefined
   /** Time and chance; a virtual clock in tests. */
   readonly clock?: Clock
 }
@@ -144,6 +147,7 @@ const rules: RulesOf<ClientOptions<never>> = {
   failover: anything,
   // Who has a durable operation looks at it.
   outbox: anything,
+  shared: /* @__PURE__ */ takes('tabs() or processes()', /* @__PURE__ */ has('~join')),
   clock: /* @__PURE__ */ takes('a Clock such as virtualClock()', has('setTimer')),
 }
 

@@ -93,8 +93,11 @@ export { type PollOptions, poll } from './core/resume/poll.ts'
 export { stopWith } from './core/resume/stop-with.ts'
 export type { RetryBudgetOptions, RetryOptions } from './core/retry/options.ts'
 export type { SendQueue } from './core/send-queue/send-queue.ts'
-export type { CursorKeeper, CursorPlace } from './core/store/cursor-place.ts'
 // Stores
+export { processes } from './core/shared/share.ts'
+export type { Shared, SharedOptions, SharedPolicy } from './core/shared/sharing.ts'
+export { tabs } from './core/shared/tabs.ts'
+export type { CursorKeeper, CursorPlace } from './core/store/cursor-place.ts'
 export { type IndexedDbStoreOptions, indexedDbStore } from './core/store/indexed-db-store.ts'
 export { type MemoryStoreOptions, memoryStore } from './core/store/memory-store.ts'
 export {

@@ -1,7 +1,7 @@
 import type { Auth } from '../core/call/auth.ts'
 import type { Call } from '../core/call/call.ts'
 import type { Context } from '../core/call/context.ts'
-import { callable, checkOptions, notNegative, type RulesOf, text } from '../core/options.ts'
+import { callable, checkOptions, notNegative, oneOf, type RulesOf, text } from '../core/options.ts'
 import { TokenSource } from './token-source.ts'
 
 /** A token with a declared life; it is kept and renewed before it ends. */
@@ -14,6 +14,11 @@ export interface BearerToken {
   readonly expiresInMs?: number
   /** The word before it in `authorization`. @defaultValue the option `scheme` */
   readonly scheme?: string
+  /**
+   * What else a renewal gave that those who share it need for the next one, as JSON: a rotated refresh token. Given to
+   * their `adopt`; see `createClient({ shared })`.
+   */
+  readonly session?: unknown
 }
 
 /** Why a token is asked for. */
@@ -40,6 +45,18 @@ export interface BearerAuthOptions {
    */
   // biome-ignore lint/suspicious/noConfusingVoidType: a function that gives nothing, or sometimes nothing, is meant.
   readonly refresh?: (request: TokenRequest) => Renewed | Promise<Renewed | void>
+  /**
+   * Another tab or process has renewed the token (`createClient({ shared })`): takes over the `session` of what its
+   * `refresh` gave. @defaultValue only the token is taken over
+   */
+  readonly adopt?: (token: BearerToken, identity: string) => unknown
+  /**
+   * Where a tab or process ended while it renewed a token that is shared: `login`: what it takes to renew may be used
+   * up, so calls fail with `unauthenticated` and the reason `refresh_lost`; `try`: it is good for another time.
+   *
+   * @defaultValue 'login'
+   */
+  readonly lostRefresh?: 'login' | 'try'
   /** A kept token is renewed this long before it ends; ms. @defaultValue a minute, or a tenth of a shorter life */
   readonly refreshBeforeMs?: number
   /**
@@ -53,6 +70,8 @@ export interface BearerAuthOptions {
 
 const rules: RulesOf<BearerAuthOptions> = {
   refresh: callable,
+  adopt: callable,
+  lostRefresh: /* @__PURE__ */ oneOf('login', 'try'),
   refreshBeforeMs: notNegative,
   identity: callable,
   scheme: text,

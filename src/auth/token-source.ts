@@ -1,20 +1,13 @@
 import { createAsyncContext } from '#platform'
 import type { Credential } from '../core/call/auth.ts'
 import type { Call } from '../core/call/call.ts'
-import type { Context } from '../core/call/context.ts'
 import { makeCredential } from '../core/call/credential.ts'
-import {
-  contextOfRun,
-  followTokenRuns,
-  runTokenSource,
-  SelfWait,
-  type TokenRun,
-  tokenRunOf,
-} from '../core/call/token-run.ts'
+import { followTokenRuns, runTokenSource, SelfWait, type TokenRun, tokenRunOf } from '../core/call/token-run.ts'
 import { uuid } from '../core/call/uuid.ts'
 import { isTransient } from '../core/errors/transient.ts'
-import { isThenable } from '../core/guard.ts'
+import { guard, isThenable } from '../core/guard.ts'
 import type { BearerAuthOptions, BearerToken, TokenRequest } from './bearer.ts'
+import { SourceRequest } from './source-request.ts'
 
 type Answer = string | BearerToken | undefined
 /** The user's own functions; what they give is looked at before it is used. */
@@ -148,7 +141,7 @@ export class TokenSource {
     telemetry?.event?.({ type: 'refresh', call })
     return this.#work(holding, 'asking', call, async (run) => {
       try {
-        let answer = (await this.#call(ask, 'expiring', call, run)) as Answer
+        let answer = await this.#renewed(ask, 'expiring', call, run, credential)
         if (isRefreshed) answer ??= (await this.#call(this.#ask, 'attempt', call, run)) as Answer
         return this.#accept(holding, answer, call, credential, isRefreshed)
       } catch (cause) {
@@ -169,7 +162,7 @@ export class TokenSource {
       const current = refresh ? await this.#current(holding, call, run) : undefined
       if (current && !holding.refused.has(current)) return current
       telemetry?.event?.({ type: 'refresh', call })
-      const answer = (await this.#call(refresh ?? this.#ask, 'rejected', call, run, rejected.secret)) as Answer
+      const answer = await this.#renewed(refresh ?? this.#ask, 'rejected', call, run, rejected)
       const from = refresh && rejected
       const newer =
         answer === undefined
@@ -182,6 +175,28 @@ export class TokenSource {
       if (!isTransient(cause)) holding.failed = { rejected, cause, at: clock.now() }
       throw cause
     }
+  }
+
+  /** What replaces `old`: asked for here, or by one of those who share it. */
+  async #renewed(
+    ask: Ask,
+    reason: TokenRequest['reason'],
+    call: Call,
+    run: TokenRun,
+    old: Credential,
+  ): Promise<Answer> {
+    const rejected = reason === 'rejected' ? old.secret : undefined
+    const work = async () => (await this.#call(ask, reason, call, run, rejected)) as Answer
+    const { refreshes } = call.scope.services
+    const { refresh, adopt, lostRefresh } = this.#options
+    if (!refreshes || !refresh || old.secret === undefined) return work()
+    const { token, isOwn } = await refreshes.renew(old.secret, lostRefresh === 'try', async () => {
+      // What `refresh` does not give stands with `token` from then on: the others want it, too.
+      const answer = (await work()) ?? ((await this.#call(this.#ask, 'attempt', call, run)) as Answer)
+      return typeof answer === 'string' ? { token: answer } : answer
+    })
+    if (token && !isOwn && adopt) await guard('bearerAuth.adopt()', () => adopt(token, call.identity), call)
+    return token
   }
 
   async #current(holding: Holding, call: Call, run: TokenRun, from?: Credential): Promise<Credential | undefined> {
@@ -301,28 +316,6 @@ export class TokenSource {
       if (this.#holdings.size < maxIdentities && now - usedAt < identityIdleMs) return
       if (!work) this.#holdings.delete(identity)
     }
-  }
-}
-
-/** What the source is told. */
-class SourceRequest implements TokenRequest {
-  readonly reason: TokenRequest['reason']
-  readonly rejected: string | undefined
-  readonly identity: string
-  readonly #context: Context
-  readonly #run: TokenRun
-
-  constructor(reason: TokenRequest['reason'], rejected: string | undefined, call: Call, run: TokenRun) {
-    this.reason = reason
-    this.rejected = rejected
-    this.identity = call.identity
-    this.#context = call.context
-    this.#run = run
-  }
-
-  /** Made where it is asked for, which is hardly ever. */
-  get context(): Context {
-    return contextOfRun(this.#context, this.#run)
   }
 }
 

@@ -135,8 +135,8 @@ class Retrying {
     this.#paid = paid
   }
 
-  onFirstFailure(error: unknown): Promise<Reply> {
-    if (!this.#isWorthAnother(error)) throw error
+  async onFirstFailure(error: unknown): Promise<Reply> {
+    if (!(await this.#isWorthAnother(error))) throw error
     const { scope } = this.#call
     return retryLoop(
       async () => {
@@ -154,7 +154,7 @@ class Retrying {
   }
 
   /** Whether to go on; notes the wait, or on the error why it ends here. */
-  #isWorthAnother(error: unknown): boolean {
+  async #isWorthAnother(error: unknown): Promise<boolean> {
     const { scope } = this.#call
     if (!isAnyCallError(error) || scope.isOver) return false
     const failure = failureOf(error)
@@ -168,7 +168,7 @@ class Retrying {
       this.#waitMs = 0
       this.#paid = hop.price
     }
-    const obstacle = hop ? hop.obstacle : isTransient ? this.#obstacle(error, failure) : undefined
+    const obstacle = hop ? hop.obstacle : isTransient ? await this.#obstacle(error, failure) : undefined
     const notRetried = obstacle ?? (failure.isRetryForbidden ? 'forbidden_by_server' : undefined)
     if (!(hop || isTransient) || notRetried) {
       withHistory(error, scope.root.failures, notRetried)
@@ -180,7 +180,7 @@ class Retrying {
   }
 
   /** What keeps a transient failure from being sent again; notes the wait where nothing does. */
-  #obstacle(error: CallError, failure: Failure): NotRetried | undefined {
+  async #obstacle(error: CallError, failure: Failure): Promise<NotRetried | undefined> {
     const call = this.#call
     const { operation, input, isKeyHonoured, keyExpiresAt } = call
     const { maxAttempts = 3, maxRetryAfterMs = defaultMaxRetryAfterMs, budget = {} } = this.#settings
@@ -203,7 +203,7 @@ class Retrying {
     if (retryAfterMs > maxRetryAfterMs) return 'wait_too_long'
     if (budget === false) return undefined
     const { limits } = call.scope.services
-    const price = limits.pay(limits.payersOf(call), isThrottled, failure.connection, budget)
+    const price = await limits.pay(limits.payersOf(call), isThrottled, failure.connection, budget, call)
     if (price === undefined) return 'budget_exhausted'
     this.#paid += price
     return undefined

@@ -4,6 +4,7 @@ import type { FailoverOptions } from '../failover/options.ts'
 import { notify } from '../guard.ts'
 import type { SharedBreakers } from '../policies/breaker.ts'
 import type { RetryLimits } from '../retry/limits.ts'
+import type { RefreshSharing } from '../shared/sharing.ts'
 import type { StreamState } from '../stream/state.ts'
 import type { Armed, Clock, DeadlineList } from '../time/clock.ts'
 import type { CallOptions } from './call-options.ts'
@@ -21,6 +22,8 @@ export interface Services {
   readonly telemetry: Telemetry | undefined
   /** The calls that are not over: an array with swap-remove, since the tables of a Map or Set outlive their entries. */
   readonly live?: Scope[]
+  /** One renewal of a token among all who share; see `createClient({ shared })`. */
+  readonly refreshes?: RefreshSharing | undefined
   /** How calls with several routes choose theirs. */
   readonly failover?: FailoverOptions | undefined
   /** Where durable operations are written down; `false`: nowhere, they are as plain ones. */

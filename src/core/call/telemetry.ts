@@ -75,6 +75,8 @@ export type TelemetryEvent =
   /** Messages of a stream are lost, or may be. */
   | { readonly type: 'gap'; readonly call: Call; readonly gap: Gap }
   | { readonly type: 'state'; readonly call: Call; readonly state: StreamState }
+  /** The store that policies are shared by does not answer, or does again. */
+  | { readonly type: 'store'; readonly state: 'away' | 'back'; readonly cause: unknown }
   | { readonly type: 'warning'; readonly call: Call | undefined; readonly message: string }
 
 /**

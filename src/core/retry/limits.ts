@@ -8,7 +8,7 @@ export interface Payers {
 }
 
 /** What is asked of a call: a `Call` fits. */
-interface Payable {
+export interface Payable {
   readonly operation: { readonly via: string; readonly name: string; readonly origin?: string | undefined }
   readonly identity: string
   readonly idempotencyKey: string | undefined
@@ -48,12 +48,21 @@ export class RetryLimits {
    * Pays for one retry; gives the price, or undefined when there is not enough. The failure of a shared connection is
    * paid once for all the calls that it carried.
    */
+  pay(by: Payers, isThrottled: boolean, connection: object | undefined, budget: RetryBudgetOptions): number | undefined
+  /** @param call - it waits where the budget is shared, and others are asked. */
   pay(
     by: Payers,
     isThrottled: boolean,
     connection: object | undefined,
     budget: RetryBudgetOptions,
-  ): number | undefined {
+    call: Payable,
+  ): number | undefined | Promise<number | undefined>
+  pay(
+    by: Payers,
+    isThrottled: boolean,
+    connection: object | undefined,
+    budget: RetryBudgetOptions,
+  ): number | undefined | Promise<number | undefined> {
     if (connection && this.#paidConnections.has(connection)) return 0
     const { originTokens = 500, operationTokens = 280, retryCost = 14, throttleCost = 5 } = budget
     const price = isThrottled ? throttleCost : retryCost

@@ -1,0 +1,28 @@
+import type { Services } from '../call/scope.ts'
+import { memoryStore } from '../store/memory-store.ts'
+import { sharedBy } from './share.ts'
+import type { Shared, SharedOptions } from './sharing.ts'
+import { canShareTabs, TabStore } from './tab-store.ts'
+
+/**
+ * Lets the tabs and workers of an origin share what servers have told each of them, as `processes()` does, by Web Locks
+ * and a BroadcastChannel: no store, nothing written to a disk.
+ *
+ * On a page that is not secure (https), which has no Web Locks, each tab is for itself, and telemetry hears of it.
+ *
+ * @param name - of what is shared: only clients of one name share.
+ * @throws {CallError} `invalid_argument` where an option is none.
+ * @example
+ * const client = createClient({ transports, auth, shared: tabs('shop') })
+ */
+export function tabs(name: string, options: SharedOptions = {}): Shared {
+  // A lock goes from tab to tab: where all of them want it at once, the last one waits a little.
+  return sharedBy('tabs()', (services) => storeOf(services, name), name, { waitMs: 1000, ...options })
+}
+
+function storeOf({ clock, telemetry }: Services, name: string) {
+  if (canShareTabs()) return new TabStore(name, clock)
+  const message = 'tabs(): nothing is shared on a page that is not secure (https), which has no Web Locks'
+  telemetry?.event?.({ type: 'warning', call: undefined, message })
+  return memoryStore({ clock })
+}

@@ -1,0 +1,163 @@
+import { CallError, createClient, memoryStore, processes, type Store } from 'polywire'
+import { bearerAuth } from 'polywire/auth'
+import { get, restTransport } from 'polywire/rest'
+import { expect, it } from 'vitest'
+import { TokenServer } from '../../support/servers/token-server.ts'
+
+const read = get('/orders/{id}')
+
+interface Session {
+  token: string
+  refresh: string
+}
+
+/** A client with a session of its own, as one process has it, which has logged in as `t0`. */
+function member(server: TokenServer, store: Store, options: { lostRefresh?: 'try'; timeoutMs?: number } = {}) {
+  const session: Session = { token: 't0', refresh: 'r0' }
+  const { timeoutMs = 10_000, ...more } = options
+  const client = createClient({
+    transports: { rest: restTransport({ baseUrl: server.url }) },
+    shared: processes(store, 'shop', { refreshTimeoutMs: timeoutMs, waitMs: 1000 }),
+    auth: bearerAuth(() => session.token, {
+      ...more,
+      async refresh() {
+        const body = JSON.stringify({ refresh: session.refresh })
+        const response = await fetch(`${server.url}/token`, { method: 'POST', body })
+        const granted = (await response.json()) as Session
+        if (!response.ok)
+          throw new CallError({
+            code: response.status === 503 ? 'unavailable' : 'unauthenticated',
+            message: 'the token endpoint refused',
+            isRetryable: response.status === 503,
+          })
+        Object.assign(session, granted)
+        return { token: granted.token, session: granted.refresh }
+      },
+      adopt({ token, session: refresh }) {
+        Object.assign(session, { token, refresh })
+      },
+    }),
+  })
+  return { client, session }
+}
+
+const hundred = (client: ReturnType<typeof member>['client']) =>
+  Promise.allSettled(Array.from({ length: 100 }, (_, id) => client.call(read, { id })))
+
+it('ten clients with a hundred refused calls each cause one refresh, time and again', async () => {
+  await using server = await TokenServer.start()
+  const store = memoryStore()
+  const members = Array.from({ length: 10 }, () => member(server, store))
+  for (let round = 1; round <= 3; round++) {
+    const settled = (await Promise.all(members.map(({ client }) => hundred(client)))).flat()
+    expect(settled.filter(({ status }) => status === 'rejected')).toEqual([])
+    expect(server.refreshes).toEqual(Array.from({ length: round }, (_, n) => (n === 0 ? 'r0' : `r${n}`)))
+    expect(new Set(members.map(({ session }) => `${session.token} ${session.refresh}`))).toEqual(
+      new Set([`t${round} r${round}`]),
+    )
+    server.expire()
+  }
+  await Promise.all(members.map(({ client }) => client.close()))
+})
+
+it('one that comes late goes all the way from its old token to the newest, and asks nobody', async () => {
+  await using server = await TokenServer.start()
+  const store = memoryStore()
+  const [early, late] = [member(server, store), member(server, store)]
+  for (let n = 0; n < 3; n++) {
+    await early.client.call(read, { id: 1 })
+    if (n < 2) server.expire()
+  }
+  const before = server.calls
+  await late.client.call(read, { id: 1 })
+  expect([server.calls - before, server.refreshes.length, late.session]).toEqual([2, 3, { token: 't3', refresh: 'r3' }])
+  await Promise.all([early, late].map(({ client }) => client.close()))
+})
+
+it('neither token nor what belongs to it can be read in the store', async () => {
+  await using server = await TokenServer.start()
+  const base = memoryStore()
+  const written: string[] = []
+  const note =
+    <A extends unknown[], R>(run: (...all: A) => R) =>
+    (...all: A): R => {
+      written.push(JSON.stringify(all))
+      return run(...all)
+    }
+  const store: Store = {
+    traits: base.traits,
+    get: note((key) => base.get(key)),
+    set: note((key, value, write) => base.set(key, value, write)),
+    add: note((key, value, write) => base.add(key, value, write)),
+    compareAndSet: note((key, expected, next, write) => base.compareAndSet(key, expected, next, write)),
+    delete: note((key, condition) => base.delete(key, condition)),
+    listen: (topic, listener) => base.listen?.(topic, listener) ?? (() => {}),
+    tell: note((topic, text) => base.tell?.(topic, text)),
+  }
+  const { client } = member(server, store)
+  await client.call(read, { id: 1 })
+  expect(server.refreshes).toEqual(['r0'])
+  expect(written.length).toBeGreaterThan(4)
+  expect(written.join()).not.toMatch(/"[tr][01]"|\b[tr][01]\b/)
+  await client.close()
+})
+
+it('a token endpoint that fails for a moment is asked once for all, and later again', async () => {
+  await using server = await TokenServer.start()
+  let now = 0
+  const store = memoryStore({ clock: { now: () => now } })
+  const members = Array.from({ length: 5 }, () => member(server, store))
+  const all = () =>
+    Promise.all(
+      members.map(({ client }) =>
+        client.call(read, { id: 1 }, { retry: false }).catch((error: CallError) => error.code),
+      ),
+    )
+  server.failWith = 503
+  expect(await all()).toEqual(Array(5).fill('unavailable'))
+  expect(server.refreshes.length).toBe(1)
+  server.failWith = undefined
+  expect(await all()).toEqual(Array(5).fill('unavailable'))
+  now = 1000
+  expect(await all()).toEqual(Array(5).fill({ ok: true }))
+  expect(server.refreshes).toEqual(['r0', 'r0'])
+  await Promise.all(members.map(({ client }) => client.close()))
+})
+
+it('a refusal is told to all, and the token is not brought again', async () => {
+  await using server = await TokenServer.start()
+  const store = memoryStore()
+  const members = Array.from({ length: 5 }, () => member(server, store))
+  server.isRevoked = true
+  const failed = await Promise.all(
+    members.map(({ client }) => client.call(read, { id: 1 }).catch((error: CallError) => error.code)),
+  )
+  expect(failed).toEqual(Array(5).fill('unauthenticated'))
+  expect(server.refreshes).toEqual(['r0'])
+  await Promise.all(members.map(({ client }) => client.close()))
+})
+
+it('a store that fails lets nobody use a token that may be used once', async () => {
+  await using server = await TokenServer.start()
+  const fail = () => Promise.reject(new Error('away'))
+  const store = { traits: memoryStore().traits, get: fail, set: fail, add: fail, compareAndSet: fail, delete: fail }
+  const [once, again] = [member(server, store), member(server, store, { lostRefresh: 'try' })]
+  await expect(once.client.call(read, { id: 1 }, { retry: false })).rejects.toMatchObject({ code: 'unavailable' })
+  expect(server.refreshes).toEqual([])
+  await again.client.call(read, { id: 1 })
+  expect(server.refreshes).toEqual(['r0'])
+  await Promise.all([once, again].map(({ client }) => client.close()))
+})
+
+it('what comes after its time is for the others all the same', async () => {
+  await using server = await TokenServer.start()
+  const store = memoryStore()
+  server.delayMs = 300
+  const [slow, other] = [member(server, store, { timeoutMs: 100 }), member(server, store)]
+  await expect(slow.client.call(read, { id: 1 }, { retry: false })).rejects.toMatchObject({ code: 'unavailable' })
+  while (slow.session.token !== 't1') await new Promise((done) => setTimeout(done, 5))
+  await new Promise(setImmediate)
+  await other.client.call(read, { id: 1 })
+  expect(server.refreshes).toEqual(['r0'])
+  await Promise.all([slow, other].map(({ client }) => client.close()))
+})
