@@ -21,6 +21,12 @@ export function rest(port: number, rounds: number): { readonly comparisons: Comp
     get: get('/users/{id}', { output: type<User>() }),
     post: post('/users', { body: type<{ name: string }>(), output: type<User>() }),
   })
+  // What the chain costs a call that succeeds: the same transport and facade with and without it.
+  const chainless = createClient({ transports: { rest: restTransport({ baseUrl: origin }) }, interceptors: () => [] })
+  const plain = createClient({ transports: { rest: restTransport({ baseUrl: origin }) } })
+  const user = get('/users/{id}', { output: type<User>() })
+  const ofChainless = chainless.bind({ user })
+  const ofPlain = plain.bind({ user })
   const headers = { authorization: 'Bearer token', accept: 'application/json' }
   const body = () => JSON.stringify({ name: 'Ada Lovelace' })
   const withBody = { ...headers, 'content-type': 'application/json' }
@@ -54,7 +60,12 @@ export function rest(port: number, rounds: number): { readonly comparisons: Comp
       compared('REST GET, 16 at a time', 16, 160, gets),
       compared('REST GET, 1 at a time', 1, 80, gets),
       compared('REST POST, 16 at a time', 16, 160, posts),
+      compared('REST GET, 16 at a time: what the chain costs', 16, 160, {
+        'no chain': () => ofChainless.user({ id: 42 }),
+        'default chain': () => ofPlain.user({ id: 42 }),
+        'default chain and auth': () => api.get({ id: 42 }),
+      }),
     ],
-    close: () => client.close(),
+    close: async () => void (await Promise.all([client.close(), chainless.close(), plain.close()])),
   }
 }
