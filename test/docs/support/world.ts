@@ -82,6 +82,42 @@ const server = setupServer(
   ),
   http.post(`${api}/token`, () => HttpResponse.json({ token: 'fresh', expires_in: 3600 })),
   http.post(`${api}/login`, () => HttpResponse.json({ token: 'fresh' })),
+  http.get('https://login.example.com/.well-known/openid-configuration', () =>
+    HttpResponse.json({
+      issuer: 'https://login.example.com',
+      authorization_endpoint: 'https://login.example.com/authorize',
+      token_endpoint: 'https://login.example.com/token',
+      device_authorization_endpoint: 'https://login.example.com/device',
+      revocation_endpoint: 'https://login.example.com/revoke',
+      authorization_response_iss_parameter_supported: true,
+    }),
+  ),
+  http.post('https://login.example.com/token', ({ request }) =>
+    HttpResponse.json({
+      access_token: 'fresh',
+      refresh_token: 'r1',
+      expires_in: 3600,
+      token_type: request.headers.has('dpop') ? 'DPoP' : 'Bearer',
+    }),
+  ),
+  http.post('https://login.example.com/device', () =>
+    HttpResponse.json({
+      device_code: 'd',
+      user_code: 'WDJB-MJHT',
+      verification_uri: 'https://login.example.com/tv',
+      expires_in: 60,
+      interval: 0.01,
+    }),
+  ),
+  http.post('https://login.example.com/revoke', () => new HttpResponse(null, { status: 200 })),
+  http.get(`${api}/bound`, ({ request }) =>
+    HttpResponse.json({
+      scheme: request.headers.has('dpop') ? request.headers.get('authorization')?.split(' ')[0] : '',
+    }),
+  ),
+  http.post(`${api}/signed`, ({ request }) =>
+    HttpResponse.json({ covered: /\((.*)\)/.exec(request.headers.get('signature-input') ?? '')?.[1] }),
+  ),
   // Fails twice, by name.
   http.get(`${api}/flaky/:name`, ({ params }) => {
     const seen = (failures.get(String(params.name)) ?? 0) + 1
