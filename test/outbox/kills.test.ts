@@ -40,7 +40,7 @@ describeRedis('three processes on one Redis, killed and stopped at points of the
 
   it('control: without the fence what a stopped process held is sent twice', async () => {
     const points = ['before fence']
-    const calm = { ...control, orders: 10, stops: 2, points, isCalm: true, without: 'fence' } as const
+    const calm = { ...control, orders: 10, stops: 3, points, isCalm: true, without: 'fence' } as const
     const { doubled } = await runKills({ ...calm, seed: freshSeed() })
     expect(doubled.a).toBeGreaterThan(0)
   }, 180_000)

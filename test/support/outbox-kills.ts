@@ -358,7 +358,8 @@ class KillRun {
       const left = [...states].flatMap(([key, state]) => (isRight(state, key) ? [] : [state]))
       const missing = [...this.#accepted].filter((key) => !states.has(key)).map((key) => `missing ${key}`)
       if ((left.length === 0 && missing.length === 0) || Date.now() > until) {
-        // What was sent late still arrives.
+        // What was sent late still arrives, and what is stopped comes back.
+        while (this.#workers.some(({ isStopped }) => isStopped)) await this.#changed()
         await new Promise((resolve) => setTimeout(resolve, 3000))
         redis.destroy()
         return [...left, ...missing]
