@@ -158,7 +158,9 @@ export class Pump {
       isWaiting = true
       if (this.#runs.size < maxRuns) at = Math.min(at, this.#dueAt(seen, heads))
     }
-    const isAlone = !settings.store.traits.isShared || ledger.isHearing
+    // Who dies between the write and the word leaves what nobody has heard of; a page finds it when it is opened again.
+    const { isShared, isOfOrigin } = settings.store.traits
+    const isAlone = !isShared || (isOfOrigin === true && ledger.isHearing)
     const everyMs =
       isWaiting && !ledger.isHearing ? pollMs : isWaiting || !isAlone ? slowPollMs : Number.POSITIVE_INFINITY
     const pollAt = this.#polledAt + everyMs

@@ -437,6 +437,8 @@ class FaultyShop {
     this.#server = createServer((request, response) => {
       this.#serve(request, response).catch(() => response.destroy())
     })
+    // Who was stopped finds its connection again: what it sends late arrives.
+    this.#server.keepAliveTimeout = 60_000
   }
 
   listen(): Promise<void> {

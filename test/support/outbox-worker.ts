@@ -146,7 +146,9 @@ const contract = {
 }
 
 /** Right before the fence is looked at, and right behind it. */
-const points: Interceptor = (call, next) => {
+const points: Interceptor = async (call, next) => {
+  // What was told of the entry by then has left.
+  await new Promise(setImmediate)
   if (call.operation.name.startsWith('POST')) reach('before fence')
   return next(call)
 }
