@@ -34,7 +34,7 @@ export async function orderOf(host: Host, call: Call, durable: Durable): Promise
   const key = options.idempotencyKey ?? named ?? uuid()
   const kept: Kept = { input, ...(headers !== noHeaders && { headers }) }
   try {
-    writeValue(kept)
+    writeValue(input)
   } catch (cause) {
     throw refusal(
       cause instanceof Unwritable ? cause.message : 'the input cannot be written down',

@@ -23,7 +23,7 @@ export interface Order {
 type Place = Operation<'memory', Unary<{ sku: string; lane?: string }, Order>>
 
 /** A unary operation over the in-memory transport. */
-function placing(changes: Partial<OperationInfo> = {}): Place {
+export function placing(changes: Partial<OperationInfo> = {}): Place {
   return defineOperation({
     name: 'POST /orders',
     protocol: 'memory',
