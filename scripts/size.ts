@@ -30,6 +30,7 @@ const programs = {
   bulkhead: "export { bulkhead } from 'polywire';",
   hedging: "export { hedging } from 'polywire';",
   loader: "export { batched } from 'polywire/loader';",
+  failover: "export { failover } from 'polywire';",
   'rate-limiter': "export { rateLimiter } from 'polywire';",
   dedupe: "export { inFlightDedupe } from 'polywire';",
 } as const
@@ -110,6 +111,7 @@ const rows: readonly Row[] = [
     limitKb: 2.5,
   },
   { name: 'hedging, beside REST', programs: ['hedging'], besideRest: true, barKb: 1.5, limitKb: 1.5 },
+  { name: 'failover of calls, beside REST', programs: ['failover'], besideRest: true, barKb: 3, limitKb: 3 },
   { name: 'fetch face with the whole chain', programs: ['fetch'], alone: true, barKb: 12, limitKb: 21 },
   { name: 'core + GraphQL, with libraries', programs: ['graphql'], libraries: graphqlPeers, barKb: 37, limitKb: 43.4 },
   { name: 'core + gRPC-Web, with libraries', programs: ['grpc-web'], libraries: grpcPeers, barKb: 60, limitKb: 70.6 },

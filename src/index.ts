@@ -69,6 +69,7 @@ export { CallError, type FailedAttempt, type NotRetried } from './core/errors/er
 export type { Failure, Phase, Sent, Violation } from './core/errors/failure.ts'
 export { isCallError } from './core/errors/is-call-error.ts'
 export { failover } from './core/failover/failover.ts'
+export { failoverStream } from './core/failover/failover-stream.ts'
 export type { FailoverOptions } from './core/failover/options.ts'
 // Policies that a client is given as values
 export type {
@@ -93,6 +94,7 @@ export { type PollOptions, poll } from './core/resume/poll.ts'
 export { stopWith } from './core/resume/stop-with.ts'
 export type { RetryBudgetOptions, RetryOptions } from './core/retry/options.ts'
 export type { SendQueue } from './core/send-queue/send-queue.ts'
+export type { QueuedMessage, SendLease, Sends } from './core/send-queue/sends.ts'
 // Stores
 export { processes } from './core/shared/share.ts'
 export type { Shared, SharedOptions, SharedPolicy } from './core/shared/sharing.ts'

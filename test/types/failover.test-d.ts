@@ -3,6 +3,7 @@ import {
   adapt,
   createClient,
   failover,
+  failoverStream,
   type InputOf,
   type OutputOf,
   type PathValue,
@@ -107,7 +108,7 @@ const priceEvents = adapt(bySse, { output: ({ data }) => data })
 const priceChannel = channel('prices:{symbol}', { receive: type<Price>() })
 
 export async function streams() {
-  const prices = failover(priceChannel, priceEvents)
+  const prices = failoverStream(priceChannel, priceEvents)
   same<OutputOf<typeof prices>, Price>(true)
   same<InputOf<typeof prices>, { symbol: PathValue }>(true)
   const api = client.bind({ prices })
@@ -115,19 +116,43 @@ export async function streams() {
   const stream = api.prices({ symbol: 'A' })
   same<typeof stream, Stream<Price>>(true)
   for await (const { price } of client.call(prices, { symbol: 'A' })) same<typeof price, number>(true)
-  const other = failover(priceEvents, priceEvents, priceChannel)
+  const other = failoverStream(priceEvents, priceEvents, priceChannel)
   same<OutputOf<typeof other>, Price>(true)
 }
 
 export function streamRefusals() {
   // @ts-expect-error events are { type, data, id }: adapt them
-  failover(priceChannel, bySse)
+  failoverStream(priceChannel, bySse)
   // @ts-expect-error a stream beside a unary call
   failover(byRest, priceEvents)
+  // @ts-expect-error a stream has failoverStream()
+  failover(priceEvents, priceEvents)
   // @ts-expect-error a unary call beside a stream
-  failover(priceEvents, byRest)
+  failoverStream(priceEvents, byRest)
   // @ts-expect-error another input
-  failover(priceEvents, channel('prices:{id}', { receive: type<Price>() }))
+  failoverStream(priceEvents, channel('prices:{id}', { receive: type<Price>() }))
   // @ts-expect-error no 'websocket' in this client
-  small.bind({ prices: failover(priceEvents, priceChannel) })
+  small.bind({ prices: failoverStream(priceEvents, priceChannel) })
+}
+
+export async function channels() {
+  const spec = { send: type<{ text: string }>(), receive: type<Price>() }
+  const rooms = failoverStream(channel('rooms:{id}', spec), channel('rooms:{id}', { ...spec, via: 'backup' }))
+  const both = createClient({
+    transports: {
+      websocket: websocketTransport({ url: 'wss://rt.example.com' }),
+      backup: websocketTransport({ url: 'wss://rt2.example.com' }),
+    },
+  })
+  const room = both.call(rooms, { id: 7 })
+  await room.send({ text: 'hi' })
+  // @ts-expect-error what is sent is the first route's
+  await room.send({ words: 'hi' })
+  const { operation } = await room.opened
+  same<typeof operation, string | undefined>(true)
+  // @ts-expect-error not all routes send
+  client.call(failoverStream(priceChannel, priceEvents), { symbol: 'A' }).send({})
+  const words = channel('rooms:{id}', { ...spec, send: type<{ words: string }>(), via: 'backup' })
+  // @ts-expect-error they do not agree on what is sent: the stream only receives
+  both.call(failoverStream(channel('rooms:{id}', spec), words), { id: 7 }).send({ text: 'hi' })
 }

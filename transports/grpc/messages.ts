@@ -1,4 +1,4 @@
-import type { Lease, QueuedMessage, SendQueue } from '../../src/core/send-queue/send-queue.ts'
+import type { QueuedMessage, SendLease, Sends } from '../../src/core/send-queue/sends.ts'
 import type { DescMessage } from './peer-protobuf.ts'
 
 const over: IteratorResult<never> = /* @__PURE__ */ Object.freeze({
@@ -86,13 +86,13 @@ export class CallerMessages implements AsyncIterableIterator<unknown> {
  * one before is written.
  */
 export class SendQueueMessages implements AsyncIterableIterator<unknown> {
-  readonly #sendQueue: SendQueue
-  readonly #lease: Lease
+  readonly #sendQueue: Sends
+  readonly #lease: SendLease
   #written: QueuedMessage | undefined
   #waiting: ((result: IteratorResult<unknown>) => void) | undefined
   #isOver = false
 
-  constructor(sendQueue: SendQueue) {
+  constructor(sendQueue: Sends) {
     this.#sendQueue = sendQueue
     this.#lease = sendQueue.lease(() => this.#wake())
   }

@@ -60,6 +60,7 @@ const channelRules: RulesOf<ChannelSpec> = {
     overflow: /* @__PURE__ */ oneOf('reject', 'block'),
     maxAgeMs: notNegative,
   }),
+  idempotencyScope: text,
 }
 
 const requestRules: RulesOf<RequestSpec> = {
@@ -114,7 +115,7 @@ export function defineChannel<O extends Operation<any, any>>(name: string, spec:
     ...(sendSchema && { encodeMessage: (message, check) => check(sendSchema, message) }),
     ...(receiveSchema && { decodeOutput: (message, check) => check(receiveSchema, message) }),
     streaming: duplexing,
-    ...optional({ gaps, retry, opening, auth, validate }),
+    ...optional({ gaps, retry, opening, auth, validate, idempotencyScope: spec.idempotencyScope }),
   }
   return defineOperation<O>(declare(info, spec))
 }

@@ -83,6 +83,11 @@ export interface ChannelSpec {
   readonly maxQueued?: number
   /** Bounds of what waits to be sent, and what one message more does. @defaultValue 1_000 messages, 1 MiB, 30 s, 'reject' */
   readonly sendQueue?: Pick<SendQueueOptions, 'maxMessages' | 'maxBytes' | 'overflow' | 'maxAgeMs'>
+  /**
+   * Channels of one scope share what their servers remember of the keys of messages: `failoverStream` may send a message
+   * again by the other one. @defaultValue none
+   */
+  readonly idempotencyScope?: string
   /** Overrides the client's, or switches retries off. @defaultValue the client's */
   readonly retry?: RetryOptions | false
   /** How it is opened for the first time, instead of `retry`. @defaultValue the transport's */

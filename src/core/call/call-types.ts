@@ -91,6 +91,8 @@ export interface StreamHead {
   readonly status: number
   /** Empty where the protocol has none. */
   readonly headers: HeaderMap
+  /** The operation that was answered, where a stream has several routes. */
+  readonly operation?: string | undefined
 }
 
 /**

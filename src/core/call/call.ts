@@ -1,4 +1,4 @@
-import type { SendQueue } from '../send-queue/send-queue.ts'
+import type { Sends } from '../send-queue/sends.ts'
 import type { Credential } from './auth.ts'
 import type { CallOptions } from './call-options.ts'
 import { Context } from './context.ts'
@@ -48,7 +48,7 @@ export class Call implements CallFields {
   /** Whose call it is: everything shared (sockets, refreshes, not-before …) is partitioned by it. */
   declare readonly identity: string
   /** Messages to send, on a channel, client or bidi stream. */
-  declare readonly sendQueue: SendQueue | undefined
+  declare readonly sendQueue: Sends | undefined
   declare readonly input: unknown
   declare readonly scope: Scope
   declare readonly headers: CallHeaders
@@ -148,7 +148,7 @@ export interface CallStart extends Partial<CallFields> {
   readonly operation: OperationInfo
   readonly options: CallOptions
   readonly identity: string
-  readonly sendQueue: SendQueue | undefined
+  readonly sendQueue: Sends | undefined
   readonly input: unknown
   readonly scope: Scope
   readonly headers: CallHeaders

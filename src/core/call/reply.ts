@@ -31,6 +31,8 @@ export interface StreamReply {
   readonly trailers: Promise<HeaderMap>
   /** What the server's cursors promise; read each time, since it may become known later. */
   readonly continuity: () => Continuity
+  /** The operation that brings it, where a stream has several routes. */
+  readonly operation?: string | undefined
   /** While it is exact, the transport itself drops repeats and shows gaps: nobody else needs to remember cursors. */
   readonly sifted?: { readonly isExact: boolean } | undefined
   /** It was opened again without its cursor, which the transport could not send: what lies between is unknown. */

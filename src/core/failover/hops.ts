@@ -11,7 +11,7 @@ import { isThrottled, routeFailureOf } from './verdict.ts'
 export interface Hop {
   /** What keeps the call from it all the same. */
   readonly obstacle: NotRetried | undefined
-  /** What it has cost the origin that it goes to: tokens. */
+  /** What it has cost the origin that it goes to; nothing where that has not been sent the call yet: tokens. */
   readonly price: number
   /** The call on that route. */
   go(): Call | Promise<Call>
@@ -30,6 +30,8 @@ export class Hops {
   #error: CallError | undefined
   /** Routes that have failed since the last wait. */
   readonly #failed = new Set<ClientRoute>()
+  /** Origins that the call has been sent to. */
+  readonly #sentTo = new Set<string>()
   /** Routes that may have carried the call out. */
   readonly #mayHaveRun = new Set<ClientRoute>()
 
@@ -70,7 +72,9 @@ export class Hops {
     if (attempt >= maxAttempts) return stopped('attempts_exhausted')
     const { isThrottled: isCheap = false, connection } = failureOf(this.#error as CallError)
     const { limits } = scope.services
-    const price = budget ? limits.pay(limits.payersOf({ operation: route.info }), isCheap, connection, budget) : 0
+    // A first attempt there: no origin gets more calls by it than are made.
+    const isPaid = budget && this.#sentTo.has(route.origin)
+    const price = isPaid ? limits.pay(limits.payersOf({ operation: route.info }), isCheap, connection, budget) : 0
     return price === undefined ? stopped('budget_exhausted') : { obstacle: undefined, price, go: () => this.#go(route) }
   }
 
@@ -99,6 +103,7 @@ export class Hops {
 
   #enter(route: ClientRoute): Call | Promise<Call> {
     this.#at = route
+    this.#sentTo.add(route.origin)
     const known = this.#calls.get(route)
     if (known) return known
     const keep = (call: Call): Call => {

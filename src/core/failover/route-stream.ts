@@ -11,6 +11,7 @@ import type { ResumeOptions } from '../resume/options.ts'
 import { type Prepared, ReopenedStream, type Reopener } from '../resume/reopener.ts'
 import type { Continuity } from '../stream/state.ts'
 import { pageLife } from '../time/page-life.ts'
+import type { RouteSends } from './route-sends.ts'
 import { attemptOn, type ClientRoute, callWith, openedOf } from './routes.ts'
 import { routeFailureOf } from './verdict.ts'
 import { type BackOwner, WayBack } from './way-back.ts'
@@ -27,6 +28,8 @@ export interface RoutesOfStream {
   readonly isOneSpace: boolean
   /** The first try of a better route comes after this; ms. */
   readonly backMs: number
+  /** What is sent, where all of them send. */
+  readonly sends: RouteSends | undefined
 }
 
 /** Its queue, cursors and gaps, over all routes. */
@@ -147,7 +150,13 @@ export class RouteStream implements Reopener, BackOwner {
   async openBeside(call: Call): Promise<StreamReply> {
     const route = this.#better().find(({ breaker }) => breaker.isReady) as ClientRoute
     this.#arrivedBefore = this.#arrived
-    return (await this.#send(route, call.with({ cursor: this.#stream.received }))) as StreamReply
+    const { sends } = this.#of
+    sends?.beginBeside()
+    // Where it is given up, or has become the stream.
+    call.scope.onEnd(() => sends?.stay())
+    const reply = (await this.#send(route, call.with({ cursor: this.#stream.received }))) as StreamReply
+    await sends?.drain()
+    return reply
   }
 
   take(reply: StreamReply, scope: Scope): boolean {
@@ -155,6 +164,7 @@ export class RouteStream implements Reopener, BackOwner {
     this.#ready = { reply, scope }
     this.#error = undefined
     this.#isOpen = false
+    this.#of.sends?.turn()
     this.#stream.goBack(this.#call)
     return true
   }
@@ -213,7 +223,16 @@ export class RouteStream implements Reopener, BackOwner {
     this.#back.opened()
     const isWithoutCursor = reply.isWithoutCursor === true || (asked !== undefined && cursor === undefined)
     const continuity = () => this.#continuity(route, reply)
-    return { kind: 'stream', messages, status, headers, trailers, continuity, isWithoutCursor }
+    return {
+      kind: 'stream',
+      messages,
+      status,
+      headers,
+      trailers,
+      continuity,
+      isWithoutCursor,
+      operation: route.info.name,
+    }
   }
 
   #reader({ plan: { convert }, info }: ClientRoute): Tap {

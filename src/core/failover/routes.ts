@@ -9,6 +9,7 @@ import { Breaker } from '../policies/breaker.ts'
 import { perClient } from '../policies/per-client.ts'
 import type { Streaming } from '../stream/streaming.ts'
 import { checkFailoverOptions, type FailoverOptions } from './options.ts'
+import type { RouteSends } from './route-sends.ts'
 import { routeFailureOf } from './verdict.ts'
 
 /** One route of an operation in one client. */
@@ -98,7 +99,7 @@ export function callWith(route: ClientRoute, entry: Call, cursor: string | undef
     call.with({
       input: isAsked && info.resume ? info.resume.apply(input, cursor) : input,
       cursor: isAsked ? cursor : undefined,
-      sendQueue: info.kind === 'bidi_stream' ? call.sendQueue : undefined,
+      sendQueue: (call.sendQueue as RouteSends | undefined)?.of(route),
     } as object)
   const input = inputOf(plan, entry.input)
   return input instanceof Promise ? input.then(ready) : ready(input)

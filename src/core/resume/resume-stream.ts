@@ -74,6 +74,10 @@ export class ResumingStream implements SpliceOwner, StreamReply, Waiting {
     return this.#first.headers
   }
 
+  get operation(): string | undefined {
+    return this.#first.operation
+  }
+
   /** Of the last one. */
   get trailers(): Promise<HeaderMap> {
     return this.#trailers.promise

@@ -2,13 +2,7 @@ import type { Signal } from '../call/signal.ts'
 import { snapshot } from '../call/snapshot.ts'
 import type { Armed, Clock, DeadlineList } from '../time/clock.ts'
 import type { SendQueueErrors } from './errors.ts'
-
-/** One message that waits to be sent, or for its acknowledgement. */
-export interface QueuedMessage {
-  readonly message: unknown
-  /** Safe to send again under this key. */
-  readonly key: string | undefined
-}
+import type { QueuedMessage, SendLease, Sends } from './sends.ts'
 
 /** How much may wait, and what happens to one message more. */
 export interface SendQueueOptions {
@@ -39,8 +33,8 @@ interface Pending extends QueuedMessage {
 type Check = ((message: unknown) => unknown | Promise<unknown>) | undefined
 type Time = { readonly clock: Clock; readonly deadlines: DeadlineList }
 
-/** One attempt's hold on a send queue. */
-export class Lease {
+/** An attempt's hold on the queue of its channel. */
+class Lease implements SendLease {
   readonly wake: () => void
   readonly #sendQueue: SendQueue
 
@@ -49,27 +43,22 @@ export class Lease {
     this.#sendQueue = sendQueue
   }
 
-  /** The next message to write; it stays in flight until `done` or `failed`. */
   next(): QueuedMessage | undefined {
     return this.#sendQueue.take(this)
   }
 
-  /** The message has left: from now on a drop makes its outcome unknown. */
   written(entry: QueuedMessage): void {
     ;(entry as Pending).isWritten = true
   }
 
-  /** Written where nothing is acknowledged, acknowledged otherwise. */
   done(entry: QueuedMessage): void {
     this.#sendQueue.settle(this, entry, undefined)
   }
 
-  /** The server refused this message, or it cannot be written. */
   failed(entry: QueuedMessage, error: unknown): void {
     this.#sendQueue.settle(this, entry, error)
   }
 
-  /** The attempt is over; what it held goes back, or rejects as unknown outcome. */
   release(reason: unknown): void {
     this.#sendQueue.release(this, reason)
   }
@@ -84,7 +73,7 @@ export class Lease {
  *
  * Messages leave in the order of their `send()`: one whose validation takes its time holds up those behind it.
  */
-export class SendQueue {
+export class SendQueue implements Sends {
   readonly #options: SendQueueOptions
   readonly #errors: SendQueueErrors
   readonly #time: Time | undefined

@@ -209,7 +209,8 @@ export class StreamHandle<Message> implements Duplex<unknown, Message>, AsyncIte
       this.onOpen(reply.messages)
       // Unless it has failed since, and resume is at work on it.
       if (scope.streamState === 'connecting') scope.setStreamState('open')
-      return { status: reply.status, headers: reply.headers }
+      const { status, headers, operation } = reply
+      return { status, headers, ...(operation && { operation }) }
     } catch (error) {
       const known = call ? toKnownError(error, call) : error
       this.#finish(known, isAnyCallError(known) && known.code === 'out_of_range' ? 'lost' : 'left')

@@ -219,16 +219,47 @@ describe('failover of unary calls', () => {
     expect([off.ways(), none.ways()]).toEqual(['a', 'a'])
   })
 
-  it('pays the budget of the origin that it goes to, and gets back what it paid there', async () => {
+  describe('a burst of a hundred calls', () => {
+    const one = { a: 'https://one.example', b: 'https://one.example' }
+    const counts = (ways: string) => ({ a: ways.split('a').length - 1, b: ways.split('b').length - 1 })
+
+    async function burst(answers: Parameters<typeof world>[0], options: Parameters<typeof world>[1] = {}) {
+      const { client, clock, ways } = world(answers, options)
+      const calls = Array.from({ length: 100 }, () => settle(client.call(both), clock))
+      const results = await Promise.all(calls)
+      return { sent: counts(ways()), failed: results.filter((each) => each instanceof CallError).length }
+    }
+
+    it('that leaves a dead origin goes to another one wholly: each call once', async () => {
+      const { sent, failed } = await burst({ a: down })
+      expect(failed).toBe(0)
+      expect(sent).toEqual({ a: 100, b: 100 })
+    })
+
+    it('hops between routes of one origin as the budget allows: it would be sent to the same server twice', async () => {
+      const { sent, failed } = await burst({ a: down }, { origins: one })
+      expect(sent.b).toBe(20)
+      expect(failed).toBe(80)
+    })
+
+    it('where all is dead gives each origin one attempt a call, and what the budgets allow beside', async () => {
+      const { sent, failed } = await burst({ a: down, b: down })
+      expect(failed).toBe(100)
+      expect(sent.a).toBeLessThanOrEqual(120)
+      expect(sent.b).toBeLessThanOrEqual(120)
+    })
+  })
+
+  it('gets back what a hop within one origin has paid', async () => {
+    const origins = { a: 'https://one.example', b: 'https://one.example' }
     const { client, clock, calls, ways } = world(
       { a: down },
-      { retry: { budget: { originTokens: 14, operationTokens: 14 } } },
+      { origins, retry: { budget: { originTokens: 14, operationTokens: 14 } } },
     )
     for (let round = 0; round < 3; round++) expect(await settle(client.call(both), clock)).toMatchObject({ by: 'b' })
-    const limits = calls[0]?.scope.services.limits
-    expect(limits?.isIdle).toBe(true)
+    expect(calls[0]?.scope.services.limits.isIdle).toBe(true)
     expect(ways()).toBe('ababab')
-    const poor = world({ a: down, b: down }, { retry: { budget: { originTokens: 14 }, maxAttempts: 2 } })
+    const poor = world({ a: down, b: down }, { origins, retry: { budget: { originTokens: 14 }, maxAttempts: 2 } })
     await settle(poor.client.call(both), poor.clock)
     expect(await settle(poor.client.call(both), poor.clock)).toMatchObject({
       operation: 'GET /a',

@@ -1,10 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import {
-  type Lease,
-  type QueuedMessage,
-  SendQueue,
-  type SendQueueOptions,
-} from '../../../src/core/send-queue/send-queue.ts'
+import { SendQueue, type SendQueueOptions } from '../../../src/core/send-queue/send-queue.ts'
+import type { QueuedMessage, SendLease } from '../../../src/core/send-queue/sends.ts'
 import { DeadlineList } from '../../../src/core/time/clock.ts'
 import { manualClock } from '../../support/manual-clock.ts'
 import { freshSeed, seeded } from '../../support/seeded.ts'
@@ -32,7 +28,7 @@ function setUp(options: SendQueueOptions = {}) {
 }
 
 /** Takes and writes all that is there. */
-function writeAll(lease: Lease): QueuedMessage[] {
+function writeAll(lease: SendLease): QueuedMessage[] {
   const written: QueuedMessage[] = []
   for (let entry = lease.next(); entry; entry = lease.next()) {
     lease.written(entry)
@@ -356,7 +352,7 @@ class Run {
   readonly sent: Sent[] = []
   readonly #sendQueue: SendQueue
   readonly #bound: number
-  #lease: Lease | undefined
+  #lease: SendLease | undefined
   #inFlight: QueuedMessage[] = []
   /** Names in the order in which the present lease has taken them. */
   #taken: number[] = []

@@ -1,7 +1,7 @@
 import type { Call } from '../../../src/core/call/call.ts'
 import { CallError } from '../../../src/core/errors/error.ts'
 import type { Failure } from '../../../src/core/errors/failure.ts'
-import type { Lease, QueuedMessage, SendQueue } from '../../../src/core/send-queue/send-queue.ts'
+import type { QueuedMessage, SendLease, Sends } from '../../../src/core/send-queue/sends.ts'
 import type { Connection } from '../link/connection.ts'
 import type { Congestion } from '../link/flow.ts'
 import { noFrame, unwritable } from '../link/loss.ts'
@@ -15,18 +15,18 @@ import type { SocketSession } from './session.ts'
  */
 export class ChannelSender {
   readonly #call: Call
-  readonly #sendQueue: SendQueue
+  readonly #sendQueue: Sends
   readonly #session: SocketSession
   readonly #connection: Connection
   readonly #subscription: ChannelSubscription
   /** Made with the first acknowledgement that is waited for. */
   #unacked: Set<number> | undefined
-  #lease: Lease | undefined
+  #lease: SendLease | undefined
   #isWaiting = false
 
   constructor(
     call: Call,
-    sendQueue: SendQueue,
+    sendQueue: Sends,
     session: SocketSession,
     connection: Connection,
     subscription: ChannelSubscription,
@@ -96,7 +96,7 @@ export class ChannelSender {
     })
   }
 
-  #expect(lease: Lease, entry: QueuedMessage, ref: number): void {
+  #expect(lease: SendLease, entry: QueuedMessage, ref: number): void {
     const unacked = (this.#unacked ??= new Set())
     unacked.add(ref)
     const settle = (error?: CallError) => {
