@@ -1,14 +1,18 @@
 import type { Auth } from '../../core/call/auth.ts'
-import { callable, checkOptions, notNegative, type RulesOf } from '../../core/options.ts'
+import { callable, checkOptions, notNegative, oneOf, type RulesOf } from '../../core/options.ts'
 import { type BearerAuthOptions, bearerAuth } from '../bearer.ts'
 import { withWire } from '../signed.ts'
 import { loginRequired } from './errors.ts'
 import { type OAuthSession, Session } from './session.ts'
 
 /** How a session's tokens are used. */
-export type OAuthAuthOptions = Pick<BearerAuthOptions, 'refreshBeforeMs' | 'identity'>
+export type OAuthAuthOptions = Pick<BearerAuthOptions, 'refreshBeforeMs' | 'identity' | 'lostRefresh'>
 
-const rules: RulesOf<OAuthAuthOptions> = { refreshBeforeMs: notNegative, identity: callable }
+const rules: RulesOf<OAuthAuthOptions> = {
+  refreshBeforeMs: notNegative,
+  identity: callable,
+  lostRefresh: /* @__PURE__ */ oneOf('login', 'try'),
+}
 
 /**
  * Sends the access token of an OAuth session with every attempt: `bearerAuth` over {@link OAuthSession}.
@@ -34,9 +38,12 @@ export function oauthAuth(
   // All tokens of one session are one principal's.
   const identity = options.identity ?? (session instanceof Session ? () => '' : undefined)
   const auth = bearerAuth((request) => find(request.identity).token(request), {
+    // The secret of an app is good for any number of tokens, a rotating refresh token for one.
+    lostRefresh: session instanceof Session && session.isRepeatable ? 'try' : 'login',
     ...options,
     ...(identity && { identity }),
     refresh: (request) => find(request.identity).refresh(request),
+    adopt: (token, whose) => find(whose).adopt(token.session),
   })
   return withWire(auth, ({ secret = '' }, call) => find(call.identity).server.dpop?.wireFor(secret))
 }

@@ -78,7 +78,19 @@ export class Session implements OAuthSession {
     const tokens = await this.#load()
     const rejected = request?.rejected ?? tokens?.accessToken
     if (tokens && tokens.accessToken !== rejected && !this.#isOver(tokens)) return this.#bearer(tokens)
-    return this.#bearer(await this.#renew(rejected))
+    const renewed = await this.#renew(rejected)
+    return { ...this.#bearer(renewed), session: renewed }
+  }
+
+  /** Another tab or process has renewed the tokens: what its `refresh` gave. */
+  async adopt(session: unknown): Promise<void> {
+    const tokens = session as Partial<OAuthTokens> | undefined
+    if (typeof tokens?.accessToken === 'string') await this.set(tokens as OAuthTokens)
+  }
+
+  /** What it takes to get another token may be used again. */
+  get isRepeatable(): boolean {
+    return this.#acquire !== undefined
   }
 
   async set(tokens: OAuthTokens): Promise<void> {

@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http'
-import { createClient, isCallError } from 'polywire'
+import { createClient, isCallError, processes } from 'polywire'
 import {
   authorizationServer,
   clientCredentials,
@@ -14,6 +14,7 @@ import { virtualClock } from 'polywire/testing'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { memoryStore } from '../../../src/core/store/memory-store.ts'
 import { startOidc } from '../../support/servers/oidc.ts'
+import { startWireRecorder } from '../../support/servers/wire-recorder.ts'
 
 const thing = get('/things/{id}')
 type Script = (
@@ -211,6 +212,30 @@ describe('a refresh token', () => {
     expect(asked).toBe(1)
   })
 
+  it('is used once by two processes that share, and the second goes on with the rotated one', async () => {
+    await using api = await startWireRecorder()
+    let good = 'a1'
+    api.answer((request, response) =>
+      response.writeHead(request.headers.authorization === `Bearer ${good}` ? 200 : 401).end('{}'),
+    )
+    const used: (string | null)[] = []
+    const script: Script = (_url, { body }) => {
+      used.push(body.get('refresh_token'))
+      return json({ access_token: good, token_type: 'bearer', refresh_token: `r${used.length}`, expires_in: 600 })
+    }
+    const store = memoryStore()
+    const clients = [0, 1].map(() => {
+      const session = refreshTokens(scripted(script), { tokens: { accessToken: 'a0', refreshToken: 'r0' } })
+      return clientOf(session, api.url, { shared: processes(store, 'shop') })
+    })
+    await Promise.all(clients.flatMap((client) => [1, 2, 3].map((id) => client.call(thing, { id }))))
+    expect(used).toEqual(['r0'])
+    good = 'a2'
+    // Whoever comes first, it has what the other one was given.
+    for (const client of clients.reverse()) await client.call(thing, { id: 4 })
+    expect(used).toEqual(['r0', 'r1'])
+  })
+
   it('stays where the server gives no other one, and outlives a failure that passes', async () => {
     const answers = [
       () => json({}, 503),
@@ -225,7 +250,7 @@ describe('a refresh token', () => {
     const session = refreshTokens(as, { tokens: { accessToken: 'a0', refreshToken: 'r0', expiresAt: 0 } })
     expect(await failureOf(session.token())).toMatchObject({ code: 'unavailable' })
     expect(await session.token()).toEqual({ token: 'a1' })
-    expect(await session.refresh({ reason: 'rejected', rejected: 'a1' })).toEqual({ token: 'a2' })
+    expect(await session.refresh({ reason: 'rejected', rejected: 'a1' })).toMatchObject({ token: 'a2' })
     expect(used).toEqual(['r0', 'r0', 'r0'])
   })
 })
