@@ -120,9 +120,10 @@ export const layers: readonly { readonly files: string; readonly may: readonly s
 ]
 
 /** Each third-party library, and the one file that may name it: replacing one touches nothing else. Unlisted ones are refused. */
-export const libraries: Readonly<Record<string, string>> = {
+export const libraries: Readonly<Record<string, string | readonly string[]>> = {
   'p-retry': 'transports/platform/node.ts',
-  undici: 'transports/http/engine/undici/agent.ts',
+  // Its connections, and its cache, which most programs never load.
+  undici: ['transports/http/engine/undici/agent.ts', 'transports/http/engine/undici/cached.ts'],
   'eventsource-parser': 'transports/http/event-stream/by-library.ts',
   'isomorphic-ws': 'transports/socket/driver/ws.ts',
   'graphql-request': 'transports/graphql/peer-graphql-request.ts',

@@ -4,6 +4,7 @@ import type { RestBuilder, RestTransport, RestTransportOptions } from './rest/ty
 
 export { at } from './http/at.ts'
 export type { BlobLike, ByteStream } from './http/bytes.ts'
+export { type HttpCache, type HttpCacheOptions, type HttpCacheStore, httpCache } from './http/cache.ts'
 export type { Codec, Codecs } from './http/codecs.ts'
 export type { HttpOptions } from './http/contract.ts'
 export type {

@@ -2,6 +2,7 @@ import type { Credential, CredentialWire } from '../../src/core/call/auth.ts'
 import type { HeaderMap } from '../../src/core/call/header-map.ts'
 import type { ErrorOrigin } from '../../src/core/errors/error.ts'
 import type { Phase, Sent } from '../../src/core/errors/failure.ts'
+import type { HttpCache } from './cache.ts'
 import type { Redirected } from './progress.ts'
 import type { Answer, OpenRequest, Responder } from './responder.ts'
 import type { OpenUpload } from './upload.ts'
@@ -29,6 +30,8 @@ export interface HttpRequest {
   /** False where the stream of `body` can be made only once: a 307 or 308 is then a fault. @defaultValue true */
   readonly isBodyReplayable?: boolean | undefined
   readonly fetchOptions?: FetchOptions | undefined
+  /** Whose answers it may be given from a cache, and whose its answer is; the undici engine alone knows it. */
+  readonly cache?: { readonly of: HttpCache; readonly identity: string } | undefined
   readonly onUploadProgress?: ((transferredBytes: number) => void) | undefined
 }
 

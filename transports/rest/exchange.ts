@@ -3,11 +3,12 @@ import type { Call } from '../../src/core/call/call.ts'
 import { readHeaders } from '../../src/core/call/header-map.ts'
 import type { IdempotencyOption } from '../../src/core/call/idempotency.ts'
 import type { Reply } from '../../src/core/call/reply.ts'
-import { aboveZero, anything, checkOptions, list, object, type RulesOf } from '../../src/core/options.ts'
+import { aboveZero, anything, checkOptions, either, list, object, type RulesOf, text } from '../../src/core/options.ts'
+import type { HttpCache } from '../http/cache.ts'
 import { fetchOptionsOf, selectEngine } from '../http/choose.ts'
 import type { Codecs } from '../http/codecs.ts'
 import { type CollectOptions, requestBuffered } from '../http/collect.ts'
-import type { HttpEngine } from '../http/contract.ts'
+import type { FetchOptions, HttpEngine } from '../http/contract.ts'
 import { toCallError } from '../http/fault.ts'
 import { queryStyleRule, requestRules } from '../http/option-rules.ts'
 import { reportProgress } from '../http/progress.ts'
@@ -27,6 +28,7 @@ const rules: RulesOf<RestTransportOptions> = {
   query: /* @__PURE__ */ object('an object of parameters'),
   queryStyle: queryStyleRule,
   origins: list,
+  cache: /* @__PURE__ */ either(text, /* @__PURE__ */ object('what httpCache() makes')),
   idempotency: idempotencyRule,
   maxBodyBytes: aboveZero,
   codecs: /* @__PURE__ */ object("an object such as { 'text/csv': { parse } }"),
@@ -43,6 +45,7 @@ export class HttpRestTransport implements RestTransport {
   readonly #engine: HttpEngine
   readonly #requests: RestRequests
   readonly #codecs: Codecs | undefined
+  readonly #cache: Partial<HttpCache> | undefined
   readonly #limits: ReplyLimits
 
   constructor(options: RestTransportOptions) {
@@ -55,6 +58,8 @@ export class HttpRestTransport implements RestTransport {
     this.linkOptions = () => options
     this.idempotency = idempotency
     this.#codecs = codecs
+    // A mode of the platform's fetch has nothing to apply.
+    this.#cache = options.cache as Partial<HttpCache> | undefined
     this.#limits = {
       maxBodyBytes: options.maxBodyBytes ?? defaultMaxBodyBytes,
       isManualRedirect: options.redirect === 'manual',
@@ -68,7 +73,7 @@ export class HttpRestTransport implements RestTransport {
       idempotency,
       deadlineWriter: deadlineWriter(options.deadlineHeader),
       crossOriginHeaders,
-      fetchOptions: fetchOptionsOf(options),
+      fetchOptions: fetchOptionsOf(options as FetchOptions),
     })
     this.#engine = selectEngine(options)
   }
@@ -76,7 +81,8 @@ export class HttpRestTransport implements RestTransport {
   send(call: Call): Promise<Reply> {
     try {
       const { open } = call.operation.binding as RestBinding
-      const request = this.#requests.make(call)
+      const made = this.#requests.make(call)
+      const request = this.#cache?.apply?.(made, call) ?? made
       if (open) return open(this.#engine, request, call, this.#limits)
       const collect = call.options.onDownloadProgress ? withProgress(this.#limits, call) : this.#limits
       return requestBuffered(this.#engine, request, call.scope, collect).then(

@@ -6,8 +6,9 @@ import type { AnyPager, Operation } from '../../src/core/call/operation.ts'
 import type { Schema, SchemaOutput, Witness } from '../../src/core/call/schema.ts'
 import type { Transport } from '../../src/core/call/transport.ts'
 import type { ByteStream } from '../http/bytes.ts'
+import type { HttpCache } from '../http/cache.ts'
 import type { Codecs } from '../http/codecs.ts'
-import type { HttpOptions } from '../http/contract.ts'
+import type { FetchOptions, HttpOptions } from '../http/contract.ts'
 import type { ByteStreamResponse, InputCheck, RequestSpec, ResponseKind, RestIn, ViaOf } from '../http/input-types.ts'
 import type { QueryStyle } from '../http/query.ts'
 import type { DeadlineHeader } from '../shared/deadline-header.ts'
@@ -23,7 +24,9 @@ import type { ItemOf, Pager, PagerCheck } from '../shared/pages.ts'
 //   5. A refusal is a string literal type in the slot to change; it is the last line of the compiler's message.
 
 /** Where a REST API is and how to talk to it. */
-export interface RestTransportOptions extends HttpOptions {
+export interface RestTransportOptions extends Omit<HttpOptions, 'cache'> {
+  /** Answers are kept by identity (`httpCache()`); or what a browser does with its HTTP cache, as in a fetch. @defaultValue nothing is kept in Node, the platform's 'default' in browsers */
+  readonly cache?: FetchOptions['cache'] | HttpCache | undefined
   /** Paths are put behind it, its own path included. Absolute; in browsers it may be relative to the page. */
   readonly baseUrl: string
   /** Instead of the client's; `false` for none. */

@@ -36,6 +36,8 @@ export class UndiciEngine implements HttpEngine {
   #seenFetch: unknown
   #seen: unknown
   #seenLegacy: unknown
+  /** What stands between a request and where it goes, where answers are kept. */
+  #cached: ((cache: NonNullable<HttpRequest['cache']>, via: Route['via']) => Dispatcher) | undefined
   #isClosed = false
 
   /**
@@ -66,10 +68,29 @@ export class UndiciEngine implements HttpEngine {
     if (this.#isClosed) sink.onError(transportClosed)
     else if (wire) wire.send(this, request, sink, scope)
     else if (this.#isReplaced) this.#fetch?.send(request, sink, scope)
-    else if (this.#route) new UndiciExchange(request, sink, scope, this.#route).start()
+    else if (this.#route) this.#begin(request, sink, scope, this.#route)
     else if (!this.#missing) void this.#load().then(() => this.send(request, sink, scope))
     else if (this.#fetch) this.#fetch.send(request, sink, scope)
     else sink.onError({ ...notLoaded, ...this.#missing })
+  }
+
+  #begin(request: HttpRequest, sink: HttpSink, scope: HttpScope, route: Route): void {
+    const { cache } = request
+    if (!cache) new UndiciExchange(request, sink, scope, route).start()
+    else if (this.#cached) {
+      const { splitter, via } = route
+      new UndiciExchange(request, sink, scope, { splitter, via: this.#cached(cache, via) }).start()
+    } else void this.#loadCache().then(() => this.send(request, sink, scope))
+  }
+
+  /** undici's cache is loaded by the first request that may be answered by it. */
+  async #loadCache(): Promise<void> {
+    try {
+      this.#cached = (await import('./cached.ts')).cached
+    } catch {
+      // In a bundle where undici cannot be loaded nothing is kept.
+      this.#cached = (_cache, via) => via as Dispatcher
+    }
   }
 
   async close(): Promise<void> {

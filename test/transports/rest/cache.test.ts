@@ -1,0 +1,263 @@
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { type ClientOptions, createClient, createContextKey } from 'polywire'
+import { del, get, type HttpCacheOptions, httpCache, post, restTransport } from 'polywire/rest'
+import { afterEach, expect, it } from 'vitest'
+
+const closing: (() => Promise<unknown>)[] = []
+afterEach(async () => {
+  for (const close of closing.splice(0)) await close()
+})
+
+type Handler = (request: IncomingMessage, response: ServerResponse, nth: number) => void
+
+/** A server that counts, and a client whose answers are kept. */
+async function world(handle: Handler, options: HttpCacheOptions = {}, more: Partial<ClientOptions<never>> = {}) {
+  const seen: string[] = []
+  const server = createServer((request, response) => {
+    const { authorization = '-', 'if-none-match': tag } = request.headers
+    seen.push(`${request.method} ${request.url} ${authorization}${tag ? ` ${tag}` : ''}`)
+    handle(request, response, seen.length)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const cache = httpCache(options)
+  const client = createClient({
+    transports: { rest: restTransport({ baseUrl, cache }) },
+    retry: false,
+    ...more,
+  } as never)
+  closing.push(
+    () => client.close(),
+    () => new Promise((resolve) => server.close(resolve)),
+  )
+  return { client, seen, baseUrl, cache }
+}
+
+const json = (response: ServerResponse, body: unknown, headers: Record<string, string>, status = 200) =>
+  response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(body))
+
+const thing = get('/thing')
+
+it('an answer is used again while it is fresh, and the call sees no difference but its age', async () => {
+  const { client, seen } = await world((_request, response, nth) =>
+    json(response, { nth }, { 'cache-control': 'max-age=60' }),
+  )
+  expect(await client.call(thing)).toEqual({ nth: 1 })
+  const { message, status, headers } = await client.bind({ thing }).thing.reply()
+  expect([message, status]).toEqual([{ nth: 1 }, 200])
+  expect(headers.get('age')).toMatch(/^\d+$/)
+  expect(seen).toEqual(['GET /thing -'])
+})
+
+it('without httpCache() nothing is kept', async () => {
+  const { client, baseUrl, seen } = await world((_request, response, nth) =>
+    json(response, { nth }, { 'cache-control': 'max-age=60' }),
+  )
+  const plain = createClient({ transports: { rest: restTransport({ baseUrl }) } })
+  await plain.call(thing)
+  await plain.call(thing)
+  await plain.close()
+  await client.call(thing)
+  expect(seen).toHaveLength(3)
+})
+
+const validators: readonly [string, Record<string, string>][] = [
+  ['ETag', { etag: '"v1"', 'cache-control': 'no-cache' }],
+  ['Last-Modified and no lifetime: no heuristics', { etag: '"v1"', 'last-modified': 'Mon, 01 Jan 2024 00:00:00 GMT' }],
+]
+it.each(validators)(
+  '%s: it is validated each time, and a 304 gives the message that is kept',
+  async (_name, headers) => {
+    const { client, seen } = await world((request, response, nth) =>
+      request.headers['if-none-match'] === '"v1"'
+        ? response.writeHead(304, headers).end()
+        : json(response, { nth }, headers),
+    )
+    expect(await client.call(thing)).toEqual({ nth: 1 })
+    expect(await client.call(thing)).toEqual({ nth: 1 })
+    expect(seen).toEqual(['GET /thing -', 'GET /thing - "v1"'])
+  },
+)
+
+it('heuristics: true uses what names no lifetime for a tenth of its age', async () => {
+  const headers = { 'last-modified': 'Mon, 01 Jan 2024 00:00:00 GMT' }
+  const { client, seen } = await world((_request, response, nth) => json(response, { nth }, headers), {
+    heuristics: true,
+  })
+  await client.call(thing)
+  await client.call(thing)
+  expect(seen).toHaveLength(1)
+})
+
+it.each([
+  ['no-store', { 'cache-control': 'no-store, max-age=60' }],
+  ['Vary: *', { 'cache-control': 'max-age=60', vary: '*' }],
+  ['what names neither a lifetime nor a date', { etag: '"v1"' }],
+  ['max-age=0 without a validator', { 'cache-control': 'max-age=0' }],
+])('%s is not used again', async (_name, headers) => {
+  const { client, seen } = await world((_request, response, nth) => json(response, { nth }, headers))
+  await client.call(thing)
+  expect(await client.call(thing)).toEqual({ nth: 2 })
+  expect(seen).toHaveLength(2)
+})
+
+it('s-maxage is for shared caches: it says nothing here', async () => {
+  const { client } = await world((_request, response, nth) =>
+    json(response, { nth }, { 'cache-control': 's-maxage=60, max-age=0' }),
+  )
+  await client.call(thing)
+  expect(await client.call(thing)).toEqual({ nth: 2 })
+})
+
+it('private answers are kept: this cache is private', async () => {
+  const { client } = await world((_request, response, nth) =>
+    json(response, { nth }, { 'cache-control': 'private, max-age=60' }),
+  )
+  await client.call(thing)
+  expect(await client.call(thing)).toEqual({ nth: 1 })
+})
+
+it('Vary: another header is another answer', async () => {
+  const { client, seen } = await world((request, response) =>
+    json(response, request.headers['x-lang'], { 'cache-control': 'max-age=60', vary: 'x-lang' }),
+  )
+  const in_ = (lang: string) => client.call(thing, {}, { headers: { 'x-lang': lang } })
+  expect([await in_('de'), await in_('en'), await in_('de'), await in_('en')]).toEqual(['de', 'en', 'de', 'en'])
+  expect(seen).toHaveLength(2)
+})
+
+it('stale-if-error: what is kept stands in for a server that fails', async () => {
+  const { client, seen } = await world((_request, response, nth) =>
+    nth === 1
+      ? json(response, { nth }, { etag: '"v1"', 'cache-control': 'max-age=0, stale-if-error=60' })
+      : json(response, {}, {}, 500),
+  )
+  await client.call(thing)
+  expect(await client.call(thing)).toEqual({ nth: 1 })
+  expect(seen).toHaveLength(2)
+})
+
+it.each([
+  ['POST', post('/thing')],
+  ['DELETE', del('/thing')],
+])('%s makes what is kept of its URL invalid, where it succeeds', async (_name, change) => {
+  let status = 500
+  const { client } = await world((request, response, nth) =>
+    json(response, { nth }, { 'cache-control': 'max-age=60' }, request.method === 'GET' ? 200 : status),
+  )
+  expect(await client.call(thing)).toEqual({ nth: 1 })
+  await client.call(change as typeof thing).catch(() => {})
+  expect(await client.call(thing)).toEqual({ nth: 1 })
+  status = 200
+  await client.call(change as typeof thing)
+  expect(await client.call(thing)).toEqual({ nth: 4 })
+})
+
+const user = createContextKey('a')
+const byContext = {
+  name: 'tokens',
+  identity: ({ context }: { context: { get(key: typeof user): string } }) => context.get(user),
+  credential: ({ context }: { context: { get(key: typeof user): string } }) => ({
+    headers: { authorization: `Bearer ${context.get(user)}` },
+    secret: context.get(user),
+  }),
+}
+const whoami = (request: IncomingMessage, response: ServerResponse) =>
+  json(response, request.headers.authorization ?? 'nobody', { 'cache-control': 'max-age=60', etag: '"same"' })
+
+it('no answer of one identity is given to another, whatever the server forgets to say', async () => {
+  const { client, seen } = await world(whoami, {}, { auth: byContext as never })
+  for (const name of ['a', 'b', 'a', 'b'])
+    expect(await client.call(thing, {}, { context: user.with(name) })).toBe(`Bearer ${name}`)
+  expect(seen).toEqual(['GET /thing Bearer a', 'GET /thing Bearer b'])
+})
+
+it('without identity() each credential is somebody; a credential or a cookie of a call is nobody that comes again', async () => {
+  let token = 'a'
+  const auth = { name: 'token', credential: () => ({ headers: { authorization: `Bearer ${token}` }, secret: token }) }
+  const { client, seen } = await world(whoami, {}, { auth: auth as never })
+  await client.call(thing)
+  token = 'b'
+  expect(await client.call(thing)).toBe('Bearer b')
+  const own = { headers: { authorization: 'Bearer mine' } }
+  await client.call(thing, {}, own)
+  await client.call(thing, {}, own)
+  expect(seen).toEqual([
+    'GET /thing Bearer a',
+    'GET /thing Bearer b',
+    'GET /thing Bearer mine',
+    'GET /thing Bearer mine',
+  ])
+  const cookies = await world((request, response) =>
+    json(response, request.headers.cookie, { 'cache-control': 'max-age=60' }),
+  )
+  const as = (cookie: string) => cookies.client.call(thing, {}, { headers: { cookie } })
+  expect([await as('s=1'), await as('s=2'), await as('s=1')]).toEqual(['s=1', 's=2', 's=1'])
+  expect(cookies.seen).toHaveLength(2)
+})
+
+it('what one identity changes is read anew by all', async () => {
+  const { client, seen } = await world(whoami, {}, { auth: byContext as never })
+  const as = (name: string) => ({ context: user.with(name) })
+  await client.call(thing, {}, as('a'))
+  await client.call(thing, {}, as('b'))
+  await client.call(post('/thing'), {}, as('a'))
+  await client.call(thing, {}, as('b'))
+  expect(seen.filter((line) => line.startsWith('GET'))).toHaveLength(3)
+})
+
+it('of identities beyond maxIdentities nothing is kept', async () => {
+  const { client, seen } = await world(whoami, { maxIdentities: 2 }, { auth: byContext as never })
+  for (const name of ['a', 'b', 'a', 'c', 'a', 'b']) await client.call(thing, {}, { context: user.with(name) })
+  // b was the one that had not called for longest when c came.
+  expect(seen.map((line) => line.at(-1))).toEqual(['a', 'b', 'c', 'b'])
+})
+
+it('an answer larger than maxEntryBytes is given and not kept', async () => {
+  const { client, seen } = await world(
+    (_request, response) => json(response, 'x'.repeat(5000), { 'cache-control': 'max-age=60' }),
+    { maxEntryBytes: 1000 },
+  )
+  expect(await client.call(thing)).toHaveLength(5000)
+  expect(await client.call(thing)).toHaveLength(5000)
+  expect(seen).toHaveLength(2)
+})
+
+it('a store of the user is given each identity', async () => {
+  const asked: string[] = []
+  const entries = new Map<string, unknown>()
+  const { client } = await world(whoami, {
+    store: (identity) => {
+      asked.push(identity)
+      return {
+        get: (key) => void entries.get(key.path),
+        createWriteStream: (key, value) => void entries.set(key.path, value),
+        delete: () => {},
+      }
+    },
+  })
+  await client.call(thing)
+  expect(asked).toHaveLength(1)
+  expect([...entries.keys()]).toEqual(['/thing'])
+})
+
+it('abort, connections and compressed answers are as without it', async () => {
+  const { client, seen } = await world((request, response) => {
+    if (request.url === '/hang') return
+    json(response, 'ok', { 'cache-control': 'max-age=60' })
+  })
+  const controller = new AbortController()
+  const hanging = client.call(get('/hang'), {}, { signal: controller.signal })
+  while (seen.length === 0) await new Promise(setImmediate)
+  controller.abort('left')
+  await expect(hanging).rejects.toBe('left')
+  expect(await Promise.all([1, 2, 3].map(() => client.call(thing)))).toEqual(['ok', 'ok', 'ok'])
+  expect(await client.call(thing)).toBe('ok')
+})
+
+it('modes of the platform fetch are taken as before, and other values refused', () => {
+  expect(() => restTransport({ baseUrl: 'https://a.example', cache: 'no-store' })).not.toThrow()
+  expect(() => restTransport({ baseUrl: 'https://a.example', cache: 1 as never })).toThrow(/httpCache\(\)/)
+  expect(() => httpCache({ maxByte: 1 } as never)).toThrow(/did you mean 'maxBytes'/)
+})
