@@ -65,8 +65,14 @@ export class GraphQLHttp {
         wallNow: call.scope.services.clock.wallNow(),
       })
     if (failure) throw this.#fail(behindRedirects(failure, redirected), call)
-    const { extensions } = result
-    return { kind: 'unary', message: messageOf(result, policy), status, headers, trailers: HeaderMap.empty, extensions }
+    return {
+      kind: 'unary',
+      message: messageOf(result, policy),
+      status,
+      headers,
+      trailers: HeaderMap.empty,
+      extensions: result.extensions,
+    }
   }
 
   #fail(failure: Failure, call: Call): CallError {

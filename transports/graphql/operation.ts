@@ -116,7 +116,7 @@ export function graphqlOperation(
     ...pick(spec, ['idempotency', 'idempotencyScope', 'retry', 'auth', 'validate', 'gaps', 'opening']),
     ...(subscribing && { isResumable: true }),
     // What lacks fields is known by itself, and not by a copy.
-    ...(policy !== 'none' && { isShareable: false }),
+    isShareable: policy === 'none' ? undefined : false,
     encodeInput: checkVariables(validating(variables) && (variables as Schema), {
       operation: { name, protocol: 'graphql', via },
     }),

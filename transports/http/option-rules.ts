@@ -8,7 +8,7 @@ const httpRules: RulesOf<HttpOptions> = {
   dispatcher: anything,
   credentials: text,
   mode: text,
-  cache: text,
+  cache: anything,
   redirect: /* @__PURE__ */ oneOf('follow', 'error', 'manual'),
   priority: text,
   keepalive: flag,

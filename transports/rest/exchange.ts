@@ -3,7 +3,7 @@ import type { Call } from '../../src/core/call/call.ts'
 import { readHeaders } from '../../src/core/call/header-map.ts'
 import type { IdempotencyOption } from '../../src/core/call/idempotency.ts'
 import type { Reply } from '../../src/core/call/reply.ts'
-import { aboveZero, anything, checkOptions, either, list, object, type RulesOf, text } from '../../src/core/options.ts'
+import { aboveZero, anything, checkOptions, list, object, type RulesOf } from '../../src/core/options.ts'
 import type { HttpCache } from '../http/cache.ts'
 import { fetchOptionsOf, selectEngine } from '../http/choose.ts'
 import type { Codecs } from '../http/codecs.ts'
@@ -28,7 +28,6 @@ const rules: RulesOf<RestTransportOptions> = {
   query: /* @__PURE__ */ object('an object of parameters'),
   queryStyle: queryStyleRule,
   origins: list,
-  cache: /* @__PURE__ */ either(text, /* @__PURE__ */ object('what httpCache() makes')),
   idempotency: idempotencyRule,
   maxBodyBytes: aboveZero,
   codecs: /* @__PURE__ */ object("an object such as { 'text/csv': { parse } }"),

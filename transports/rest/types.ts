@@ -8,7 +8,7 @@ import type { Transport } from '../../src/core/call/transport.ts'
 import type { ByteStream } from '../http/bytes.ts'
 import type { HttpCache } from '../http/cache.ts'
 import type { Codecs } from '../http/codecs.ts'
-import type { FetchOptions, HttpOptions } from '../http/contract.ts'
+import type { HttpOptions } from '../http/contract.ts'
 import type { ByteStreamResponse, InputCheck, RequestSpec, ResponseKind, RestIn, ViaOf } from '../http/input-types.ts'
 import type { QueryStyle } from '../http/query.ts'
 import type { DeadlineHeader } from '../shared/deadline-header.ts'
@@ -26,7 +26,7 @@ import type { ItemOf, Pager, PagerCheck } from '../shared/pages.ts'
 /** Where a REST API is and how to talk to it. */
 export interface RestTransportOptions extends Omit<HttpOptions, 'cache'> {
   /** Answers are kept by identity (`httpCache()`); or what a browser does with its HTTP cache, as in a fetch. @defaultValue nothing is kept in Node, the platform's 'default' in browsers */
-  readonly cache?: FetchOptions['cache'] | HttpCache | undefined
+  readonly cache?: HttpOptions['cache'] | HttpCache | undefined
   /** Paths are put behind it, its own path included. Absolute; in browsers it may be relative to the page. */
   readonly baseUrl: string
   /** Instead of the client's; `false` for none. */

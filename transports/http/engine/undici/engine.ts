@@ -68,19 +68,15 @@ export class UndiciEngine implements HttpEngine {
     if (this.#isClosed) sink.onError(transportClosed)
     else if (wire) wire.send(this, request, sink, scope)
     else if (this.#isReplaced) this.#fetch?.send(request, sink, scope)
-    else if (this.#route) this.#begin(request, sink, scope, this.#route)
-    else if (!this.#missing) void this.#load().then(() => this.send(request, sink, scope))
+    else if (this.#route && request.cache && !this.#cached)
+      void this.#loadCache().then(() => this.send(request, sink, scope))
+    else if (this.#route) {
+      const { via, splitter } = this.#route
+      const route = request.cache && this.#cached ? { splitter, via: this.#cached(request.cache, via) } : this.#route
+      new UndiciExchange(request, sink, scope, route).start()
+    } else if (!this.#missing) void this.#load().then(() => this.send(request, sink, scope))
     else if (this.#fetch) this.#fetch.send(request, sink, scope)
     else sink.onError({ ...notLoaded, ...this.#missing })
-  }
-
-  #begin(request: HttpRequest, sink: HttpSink, scope: HttpScope, route: Route): void {
-    const { cache } = request
-    if (!cache) new UndiciExchange(request, sink, scope, route).start()
-    else if (this.#cached) {
-      const { splitter, via } = route
-      new UndiciExchange(request, sink, scope, { splitter, via: this.#cached(cache, via) }).start()
-    } else void this.#loadCache().then(() => this.send(request, sink, scope))
   }
 
   /** undici's cache is loaded by the first request that may be answered by it. */
