@@ -70,7 +70,10 @@ export const loadSocketDriver: LoadSocketDriver | undefined = async (options, li
  *
  * p-retry's own delay has no full jitter and cannot follow a Retry-After, so `minTimeout` is 0 and `attempt` sleeps.
  */
-export function retryLoop<T>(attempt: () => Promise<T>, shouldRetry: (error: unknown) => boolean | Promise<boolean>): Promise<T> {
+export function retryLoop<T>(
+  attempt: () => Promise<T>,
+  shouldRetry: (error: unknown) => boolean | Promise<boolean>,
+): Promise<T> {
   return pRetry(attempt, {
     retries: Number.POSITIVE_INFINITY,
     minTimeout: 0,

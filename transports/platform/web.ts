@@ -44,7 +44,10 @@ export const createResponder: CreateResponder = ({ http }) =>
 export const loadSocketDriver: LoadSocketDriver | undefined = undefined
 
 /** Repeats `attempt` while `shouldRetry` says so; waits and limits are the caller's. */
-export async function retryLoop<T>(attempt: () => Promise<T>, shouldRetry: (error: unknown) => boolean | Promise<boolean>): Promise<T> {
+export async function retryLoop<T>(
+  attempt: () => Promise<T>,
+  shouldRetry: (error: unknown) => boolean | Promise<boolean>,
+): Promise<T> {
   for (;;) {
     try {
       return await attempt()

@@ -111,6 +111,19 @@ describe('refused upgrades', () => {
   it('wait as long as the server says', () => {
     const verdict = classifyClose(refused(503, { 'retry-after': '7' }))
     expect(verdict).toMatchObject({ minDelayMs: 7000, failure: { retryAfterMs: 7000 } })
+    const throttled = classifyClose(refused(429, { 'ratelimit-reset': '7' }))
+    expect(throttled).toMatchObject({ minDelayMs: 7000, failure: { retryAfterMs: 7000 } })
+    expect(classifyClose(refused(503, { 'ratelimit-reset': '7' })).minDelayMs).toBeUndefined()
+  })
+
+  it('are not repeated where the server forbids it, but for another credential', () => {
+    const headers = { 'x-should-retry': 'false', 'retry-after': '7' }
+    for (const status of [429, 503])
+      expect(classifyClose(refused(status, headers))).toMatchObject({
+        action: 'fatal',
+        failure: { isRetryForbidden: true, retryAfterMs: 7000 },
+      })
+    expect(classifyClose(refused(401, headers)).action).toBe('refresh-auth')
   })
 })
 

@@ -184,6 +184,7 @@ const unseen: readonly number[] = [200, 400, 404, 405, 426]
 export function refusalOf(status: number, headers: HeaderMap): CloseVerdict {
   const { code, hint, isRetryable, isThrottled } = statusRow(status)
   const wallNow = systemClock.wallNow()
+  const isForbidden = forbidsRetry(headers)
   const resetMs = isThrottled ? parseRateLimitReset(headers, wallNow) : undefined
   const retryAfterMs = parseRetryAfter(headers, wallNow) ?? resetMs
   const failure: Failure = {
@@ -194,9 +195,9 @@ export function refusalOf(status: number, headers: HeaderMap): CloseVerdict {
     ...(unseen.includes(status) && { isNoRoute: true }),
     ...(isRetryable && { isRetryable }),
     ...(isThrottled && { isThrottled }),
-    ...(forbidsRetry(headers) && { isRetryForbidden: true }),
+    isRetryForbidden: isForbidden,
     ...(retryAfterMs !== undefined && { retryAfterMs }),
   }
-  const action = isRetryable ? 'retry' : status === 401 ? 'refresh-auth' : 'fatal'
+  const action = isRetryable && !isForbidden ? 'retry' : status === 401 ? 'refresh-auth' : 'fatal'
   return { action, failure, minDelayMs: retryAfterMs }
 }
