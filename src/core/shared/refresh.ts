@@ -1,4 +1,4 @@
-import { CallError } from '../errors/error.ts'
+import { CallError, isAnyCallError } from '../errors/error.ts'
 import { isTransient } from '../errors/transient.ts'
 import type { Store } from '../store/store.ts'
 import { within } from '../time/bounded.ts'
@@ -12,8 +12,8 @@ interface Entry {
   readonly using: string
   /** What replaced it, sealed. */
   readonly sealed: string
-  /** It could not be renewed: for ever, or for now. */
-  readonly failed: 'refused' | 'unavailable'
+  /** It could not be renewed: since who did it is gone, since it was refused, or for now. */
+  readonly failed: 'lost' | 'refused' | 'unavailable'
 }
 
 /** How long the successor of a token is kept for those who come late, and how long a renewal that was lost is known; ms. */
@@ -24,6 +24,8 @@ const refusedMs = 5000
 /** How long a store is waited for where nothing may be risked without it, and where it may; ms. */
 const storeMs = 5000
 const repeatableStoreMs = 1000
+/** So long a mark stays after a request has failed without an answer; ms. */
+const doubtMs = 250
 /** How often is looked again while another one renews; ms. */
 const lookMs = 100
 /** As many tokens may have been replaced while nobody looked here. */
@@ -106,8 +108,12 @@ class Run {
   /** With the lease: marks, asks, writes down. */
   async #hold(seal: Seal, key: string): Promise<Renewal> {
     const text = await this.#store((store) => store.get(key))
-    const isLost = parse<Entry>(text)?.using !== undefined
-    if (isLost && !this.#isRepeatable) throw refreshLost()
+    if (typeof text === 'string' && parse<Entry>(text)?.using !== undefined && !this.#isRepeatable) {
+      const lost = JSON.stringify({ failed: 'lost' } satisfies Partial<Entry>)
+      await this.#store((store) => store.compareAndSet(key, text, lost, { ttlMs: keepMs }))
+      this.#ground.tell({ kind: 'token', about: key })
+      throw failedElsewhere('lost')
+    }
     const using = JSON.stringify({ using: this.#me })
     const isMarked = await this.#store((store) =>
       typeof text === 'string'
@@ -165,6 +171,9 @@ class Run {
   /** Each of the others is told the same, and nobody tries again at once. */
   async #fail(key: string, using: string, cause: unknown): Promise<void> {
     const isPassing = isTransient(cause)
+    const { clock } = this.#ground.services
+    // A page that is left sees its requests fail, and is gone a moment later: then the mark must stay.
+    if (isPassing && !isAnswered(cause)) await new Promise<void>((done) => clock.setTimer(done, doubtMs))
     const failed: Entry['failed'] = isPassing ? 'unavailable' : 'refused'
     const ttlMs = isPassing ? unavailableMs : refusedMs
     await this.#ground.ask((store) => store.compareAndSet(key, using, JSON.stringify({ failed }), { ttlMs }), storeMs)
@@ -179,7 +188,8 @@ class Run {
       const text = entry?.sealed === undefined ? undefined : await seal.open(entry.sealed)
       const next = parse<SharedToken>(text) as SharedToken | undefined
       if (next?.token === undefined) {
-        if (!found && entry?.failed) throw failedElsewhere(entry.failed)
+        const failed = entry?.failed === 'lost' && this.#isRepeatable ? undefined : entry?.failed
+        if (!found && failed) throw failedElsewhere(failed)
         break
       }
       found = next
@@ -214,19 +224,22 @@ class Run {
 
 let runs = 0
 
+/** The server of the token has answered, or was never reached. */
+function isAnswered(cause: unknown): boolean {
+  return isAnyCallError(cause) && (cause.status !== undefined || cause.sent === 'no')
+}
+
 function unavailable(why: string, cause?: unknown): CallError {
   const message = `the token could not be renewed: ${why}; call again`
   return new CallError({ code: 'unavailable', message, isRetryable: true, cause })
 }
 
-function refreshLost(): CallError {
-  const message =
-    'the token could not be renewed: a tab or process ended while it did so, and what it takes may be used up: log in again'
-  return new CallError({ code: 'unauthenticated', message, reason: 'refresh_lost' })
-}
-
 function failedElsewhere(failed: Entry['failed']): CallError {
   if (failed === 'unavailable') return unavailable('its server could not be asked by another tab or process')
-  const message = 'the token could not be renewed: its server has refused another tab or process: log in again'
-  return new CallError({ code: 'unauthenticated', message })
+  const isLost = failed === 'lost'
+  const why = isLost
+    ? 'a tab or process ended while it did so, and what it takes may be used up'
+    : 'its server has refused another tab or process'
+  const message = `the token could not be renewed: ${why}: log in again`
+  return new CallError({ code: 'unauthenticated', message, reason: isLost ? 'refresh_lost' : undefined })
 }

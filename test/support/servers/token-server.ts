@@ -20,6 +20,7 @@ export class TokenServer implements AsyncDisposable {
   failWith: number | undefined
   /** Called when one has come, before it is answered. */
   onRefresh: (() => void) | undefined
+  onCall: (() => unknown) | undefined
   readonly #used = new Set<string>()
   #newest = 1
   readonly #server: Server
@@ -39,7 +40,10 @@ export class TokenServer implements AsyncDisposable {
           const headers = { 'content-type': 'application/json', 'access-control-allow-origin': '*' }
           response.writeHead(status, headers).end(JSON.stringify(value))
         }
-        if (request.url === '/token') made.#refresh(String(JSON.parse(body).refresh), answer)
+        if (request.method === 'OPTIONS') {
+          const allowed = { 'access-control-allow-origin': '*', 'access-control-allow-headers': 'authorization' }
+          response.writeHead(204, allowed).end()
+        } else if (request.url === '/token') made.#refresh(String(JSON.parse(body).refresh), answer)
         else made.#call(request.headers.authorization, answer)
       })
     })
@@ -59,6 +63,7 @@ export class TokenServer implements AsyncDisposable {
 
   #call(authorization: string | undefined, answer: (status: number, value: unknown) => void): void {
     this.calls++
+    this.onCall?.()
     if (authorization === `Bearer t${this.#newest}` && !this.isRevoked) answer(200, { ok: true })
     else answer(401, { error: 'invalid_token' })
   }
