@@ -30,12 +30,13 @@ export interface CircuitBreakerOptions extends BreakerOptions {
   readonly onEvent?: ((event: BreakerEvent) => void) | undefined
 }
 
-const rules: RulesOf<CircuitBreakerOptions> = {
+/** A function: what is spread into an object stays in every bundle. */
+const rules = (): RulesOf<CircuitBreakerOptions> => ({
   ...breakerRules,
   scope: /* @__PURE__ */ oneOf('operation', 'origin'),
   isFailure: callable,
   onEvent: callable,
-}
+})
 
 /**
  * Keeps attempts from a server that fails: for `openMs` they are refused unsent, then one probe finds out.
@@ -48,7 +49,7 @@ const rules: RulesOf<CircuitBreakerOptions> = {
  * createClient({ transports, breaker: circuitBreaker({ failures: 10, withinMs: 30_000 }) })
  */
 export function circuitBreaker(options: CircuitBreakerOptions = {}): Interceptor {
-  checkOptions('circuitBreaker()', options, rules)
+  checkOptions('circuitBreaker()', options, rules())
   const breakers = perClient(() => new Map<string, Breaker>())
   return trusted(function circuitBreaker(next) {
     return (call) => {

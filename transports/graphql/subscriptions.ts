@@ -7,6 +7,7 @@ import type { Failure } from '../../src/core/errors/failure.ts'
 import { checkOptions, type RulesOf } from '../../src/core/options.ts'
 import type { Item, Tap } from '../../src/core/stream/source.ts'
 import type { CredentialPlace } from '../socket/link/credential.ts'
+import { openChannel } from '../socket/session/channel-member.ts'
 import { type SocketOptions, SocketSessions, socketRules } from '../socket/session/sessions.ts'
 import { readSocketUrl } from '../socket/url.ts'
 import { textOf } from './document.ts'
@@ -63,13 +64,12 @@ export class Subscriptions {
     // A scope of its own: what fails the stream from here leaves the subscription as an abort would.
     const own = call.with({ scope: call.scope.fork() })
     const spec = { topic: undefined, payload, isRecoverable: false, overflow, maxQueued }
-    const { messages, status, headers, trailers } = await this.#sessions
-      .of(call)
-      .stream(own, spec)
-      .catch((error: unknown) => {
+    const { messages, status, headers, trailers } = await openChannel(own, spec, this.#sessions.of(call)).catch(
+      (error: unknown) => {
         own.scope.end()
         throw error
-      })
+      },
+    )
     messages.tap(reader(own))
     const continuity = call.operation.resume ? 'at-least-once' : 'unknown'
     return { kind: 'stream', messages, status, headers, trailers, continuity: () => continuity }

@@ -6,9 +6,9 @@ import type { Progress } from './progress.ts'
 
 type Step = IteratorResult<Uint8Array, undefined>
 const over: Step = { done: true, value: undefined }
-const encoder = new TextEncoder()
+const encoder = /* @__PURE__ */ new TextEncoder()
 /** An `over` here would look like the body's regular end, and the server would take a part for the whole. */
-const stopped = new Error('the exchange is over')
+const stopped = /* @__PURE__ */ new Error('the exchange is over')
 /** Whole bodies are cut into such pieces where progress is asked for. */
 const sliceBytes = 65_536
 

@@ -301,7 +301,7 @@ class DurableSession implements StreamReply, SourceOptions {
   }
 }
 
-const heldBack = `bring nothing for ${firstWordMs / 1000} s, as where a proxy holds them back`
+const heldBack = 'bring nothing for 5 s, as where a proxy holds them back'
 
 const still: Failure = {
   code: 'unavailable',

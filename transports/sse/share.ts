@@ -151,18 +151,19 @@ const patienceMs = 100
 const heldMs = 60_000
 const heldBytes = 1 << 18
 
-const slow = 'the reader is slower than others of the same stream'
 const outrun: HttpFault = {
   phase: 'body',
   sent: 'yes',
-  what: `${slow}: it goes on alone`,
+  what: 'the reader is slower than others of the same stream: it goes on alone',
   cause: undefined,
 }
 const lost: HttpFault = {
-  ...outrun,
-  what: `${slow}, which has no ids to go on after`,
+  phase: 'body',
+  sent: 'yes',
+  what: 'the reader is slower than others of the same stream, which has no ids to go on after',
   hint: 'read faster, have the server send ids, or leave share out',
   code: 'resource_exhausted',
+  cause: undefined,
 }
 
 /**

@@ -46,10 +46,7 @@ export class SocketTransport implements WebSocketTransport {
 
   send(call: Call): Promise<Reply> {
     const binding = call.operation.binding as WebSocketBinding
-    const { name, payload } = call.input as NamedInput
-    const session = this.#sessions.of(call)
-    if (binding.kind === 'request') return session.request(call, { name, payload })
-    return session.stream(call, { ...binding.stream, topic: name, payload })
+    return binding.send(call, call.input as NamedInput, this.#sessions.of(call))
   }
 
   async close(): Promise<void> {

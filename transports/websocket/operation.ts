@@ -1,4 +1,6 @@
+import type { Call } from '../../src/core/call/call.ts'
 import { type Check, defineOperation, type Operation, type OperationInfo } from '../../src/core/call/operation.ts'
+import type { Reply } from '../../src/core/call/reply.ts'
 import { type Schema, validating } from '../../src/core/call/schema.ts'
 import { CallError, type ErrorOrigin } from '../../src/core/errors/error.ts'
 import {
@@ -24,13 +26,16 @@ import {
   schemaRule,
   stopRule,
 } from '../shared/option-rules.ts'
-import type { StreamSpec } from '../socket/session/channel-queue.ts'
+import { openChannel } from '../socket/session/channel-member.ts'
+import { sendRequest } from '../socket/session/request.ts'
+import type { SocketSession } from '../socket/session/session.ts'
 import type { ChannelSpec, CursorIn, RequestSpec } from './types.ts'
 
 /** What the transport needs to know of an operation. */
-export type WebSocketBinding =
-  | { readonly kind: 'channel'; readonly stream: Omit<StreamSpec, 'topic' | 'payload'> }
-  | { readonly kind: 'request' }
+export interface WebSocketBinding {
+  /** Brought along, so that a program without channels, or without requests, carries nothing of them. */
+  send(call: Call, input: NamedInput, session: SocketSession): Promise<Reply>
+}
 
 /** A call's input in the transport's shape. */
 export interface NamedInput {
@@ -108,7 +113,9 @@ export function defineChannel<O extends Operation<any, any>>(name: string, spec:
     kind: 'bidi_stream',
     isIdempotent: true,
     isResumable: true,
-    binding: { kind: 'channel', stream } satisfies WebSocketBinding,
+    binding: {
+      send: (call, { name, payload }, session) => openChannel(call, { ...stream, topic: name, payload }, session),
+    } satisfies WebSocketBinding,
     encodeInput: encoderOf(name, spec.input, { operation: { name: label, protocol: 'websocket', via } }),
     sendQueue: { maxAgeMs: 30_000, ...sendQueue, measure: sizeOf },
     ...(resume && !isDeclaration(resume) && { resume: { ...(resume as CursorIn), apply: same } }),
@@ -135,7 +142,7 @@ export function defineRequest<O extends Operation<any, any>>(name: string, spec:
     via,
     kind: 'unary',
     isIdempotent: idempotent,
-    binding: { kind: 'request' } satisfies WebSocketBinding,
+    binding: { send: sendRequest } satisfies WebSocketBinding,
     encodeInput: encoderOf(name, spec.input, { operation: { name: label, protocol: 'websocket', via } }),
     ...(outputSchema && { decodeOutput: (message, check) => check(outputSchema, message) }),
     ...optional({ idempotency, idempotencyScope, retry, auth, validate }),

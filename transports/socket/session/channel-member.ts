@@ -12,7 +12,7 @@ import type { Acceptance, WireCursor } from '../wire-adapter.ts'
 import { ChannelHistory } from './channel-history.ts'
 import { ChannelQueue, type ChannelQueueOwner, type StreamSpec, tooSlow } from './channel-queue.ts'
 import { ChannelSender } from './channel-sender.ts'
-import type { ChannelSubscription } from './channel-subscription.ts'
+import { ChannelSubscription } from './channel-subscription.ts'
 import type { SocketSession } from './session.ts'
 
 /**
@@ -104,7 +104,10 @@ export class ChannelMember implements LinkUser, ChannelQueueOwner, StreamReply {
     this.#state = 'subscribing'
     this.#queue = new ChannelQueue(this, connection.isPausable)
     this.#source = new Source(this.#queue)
-    this.#subscription = this.#session.subscription(this.spec, connection)
+    this.#subscription = this.#session.subscription(
+      this.spec,
+      (options) => new ChannelSubscription(options, this.#session, connection),
+    )
     if (!this.#subscription) {
       this.#fail(otherwiseJoined)
       return
@@ -253,3 +256,14 @@ const otherwiseJoined: Failure = {
 }
 
 function noop(): void {}
+
+/** Opens a stream: resolves when the server has accepted the subscription. */
+export function openChannel(call: Call, spec: StreamSpec, session: SocketSession): Promise<StreamReply> {
+  if (call.isReopen && session.isRefused(call)) return Promise.reject(refusedBefore(call))
+  return new ChannelMember(call, spec, session).open()
+}
+
+function refusedBefore(call: Call): CallError {
+  const message = 'the socket was refused for this credential: another one is needed'
+  return new CallError({ code: 'unauthenticated', message, phase: 'connect', sent: 'no' }, call)
+}

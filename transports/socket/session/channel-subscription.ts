@@ -25,6 +25,7 @@ export interface SubscriptionOptions {
  * ends it after a grace.
  */
 export class ChannelSubscription implements Awaiting {
+  readonly awaits = 'subscription'
   readonly topic: string
   readonly payload: unknown
   readonly #session: SocketSession

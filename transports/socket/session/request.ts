@@ -16,7 +16,8 @@ export interface RequestSpec {
 }
 
 /** One message that one reply belongs to, by its `ref`; it never sends twice, since only `retry` may. */
-export class SocketRequest implements LinkUser, Awaiting {
+class SocketRequest implements LinkUser, Awaiting {
+  readonly awaits = 'reply'
   readonly isPatient = false
   readonly #call: Call
   readonly #spec: RequestSpec
@@ -105,4 +106,9 @@ export class SocketRequest implements LinkUser, Awaiting {
     this.#session.forget(this.#ref)
     this.#session.leave(this)
   }
+}
+
+/** Sends one message and resolves with the reply that carries its `ref`. */
+export function sendRequest(call: Call, spec: RequestSpec, session: SocketSession): Promise<UnaryReply> {
+  return new SocketRequest(call, spec, session).run()
 }

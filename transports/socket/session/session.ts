@@ -1,6 +1,5 @@
 import type { Call } from '../../../src/core/call/call.ts'
 import { credentialOf } from '../../../src/core/call/credential.ts'
-import type { StreamReply, UnaryReply } from '../../../src/core/call/reply.ts'
 import type { Telemetry } from '../../../src/core/call/telemetry.ts'
 import { CallError } from '../../../src/core/errors/error.ts'
 import type { Failure } from '../../../src/core/errors/failure.ts'
@@ -10,10 +9,8 @@ import type { Connection } from '../link/connection.ts'
 import { type LinkOptions, type LinkReceiver, SocketLink } from '../link/link.ts'
 import type { LinkUser, Loss } from '../link/loss.ts'
 import type { Acceptance, Incoming, WireTraits } from '../wire-adapter.ts'
-import { ChannelMember } from './channel-member.ts'
 import { type Reader, SocketPressure, type StreamSpec } from './channel-queue.ts'
-import { ChannelSubscription } from './channel-subscription.ts'
-import { type RequestSpec, SocketRequest } from './request.ts'
+import type { ChannelSubscription, SubscriptionOptions } from './channel-subscription.ts'
 
 /** What a session is made with. */
 export interface SessionOptions extends Omit<LinkOptions, 'receiver'> {
@@ -26,6 +23,8 @@ export interface SessionOptions extends Omit<LinkOptions, 'receiver'> {
 
 /** Who waits for the answer to a `ref`. */
 export interface Awaiting {
+  /** A request's answer is its reply; a subscription's is never a message of its channel. @defaultValue a message that was sent */
+  readonly awaits?: 'reply' | 'subscription'
   onAck(ack: Extract<Incoming, { kind: 'ack' }>): void
   onError(failure: Failure): void
 }
@@ -60,15 +59,9 @@ export class SocketSession implements LinkReceiver {
     return this.#link.isForgettable
   }
 
-  /** Opens a stream: resolves when the server has accepted the subscription. */
-  stream(call: Call, spec: StreamSpec): Promise<StreamReply> {
-    if (call.isReopen && this.#link.isRefused(credentialOf(call))) return Promise.reject(refusedBefore(call))
-    return new ChannelMember(call, spec, this).open()
-  }
-
-  /** Sends one message and resolves with the reply that carries its `ref`. */
-  request(call: Call, spec: RequestSpec): Promise<UnaryReply> {
-    return new SocketRequest(call, spec, this).run()
+  /** The socket was refused for the credential of a call: it is not asked again with the same. */
+  isRefused(call: Call): boolean {
+    return this.#link.isRefused(credentialOf(call))
   }
 
   close(): void {
@@ -108,12 +101,15 @@ export class SocketSession implements LinkReceiver {
   }
 
   /** The channel's subscription on this socket, made where there is none; undefined where it cannot be shared. */
-  subscription(spec: StreamSpec, connection: Connection): ChannelSubscription | undefined {
+  subscription(
+    spec: StreamSpec,
+    make: (options: SubscriptionOptions) => ChannelSubscription,
+  ): ChannelSubscription | undefined {
     const { topic = `${this.lastRef + 1}`, payload } = spec
     const shared = this.#subscriptions.get(topic)
     if (shared) return isSamePayload(shared.payload, payload) ? shared : undefined
     const { lingerMs } = this.#options
-    const made = new ChannelSubscription({ topic, payload, lingerMs }, this, connection)
+    const made = make({ topic, payload, lingerMs })
     this.#subscriptions.set(topic, made)
     return made
   }
@@ -194,17 +190,17 @@ export class SocketSession implements LinkReceiver {
     const awaiting = this.#awaiting.get(ack.ref)
     if (!awaiting) return
     this.#awaiting.delete(ack.ref)
-    if (awaiting instanceof SocketRequest && !connection.hasProgressed) this.#link.progressed(connection)
+    if (awaiting.awaits === 'reply' && !connection.hasProgressed) this.#link.progressed(connection)
     awaiting.onAck(ack)
   }
 
   /** The reply to a request; a channel's message that repeats the `ref` of what it echoes is also its acknowledgement. */
   #isReply(ref: number, message: unknown): boolean {
     const awaiting = this.#awaiting.get(ref)
-    if (!awaiting || awaiting instanceof ChannelSubscription) return false
+    if (!awaiting || awaiting.awaits === 'subscription') return false
     this.#awaiting.delete(ref)
     awaiting.onAck({ kind: 'ack', ref, message })
-    return awaiting instanceof SocketRequest
+    return awaiting.awaits === 'reply'
   }
 
   #failed(connection: Connection, { ref, topic, failure }: Extract<Incoming, { kind: 'error' }>): void {
@@ -233,9 +229,4 @@ function isSamePayload(one: unknown, other: unknown): boolean {
   } catch {
     return false
   }
-}
-
-function refusedBefore(call: Call): CallError {
-  const message = 'the socket was refused for this credential: another one is needed'
-  return new CallError({ code: 'unauthenticated', message, phase: 'connect', sent: 'no' }, call)
 }

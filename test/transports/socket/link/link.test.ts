@@ -1,6 +1,7 @@
 import { createClient, type Transport } from 'polywire'
 import { afterEach, describe, expect, it } from 'vitest'
 import { PageLife } from '../../../../src/core/time/page-life.ts'
+import { openChannel } from '../../../../transports/socket/session/channel-member.ts'
 import { type SocketOptions, SocketSessions } from '../../../../transports/socket/session/sessions.ts'
 import type { NamedInput } from '../../../../transports/websocket/operation.ts'
 import { plainJson } from '../../../../transports/websocket/plain-json.ts'
@@ -29,7 +30,7 @@ async function inPage(options: SocketOptions = {}, random: () => number = () => 
     attach: (services, via) => sessions.attach(services, via),
     send(call) {
       const { name, payload } = call.input as NamedInput
-      return sessions.of(call).stream(call, { topic: name, payload })
+      return openChannel(call, { topic: name, payload }, sessions.of(call))
     },
     close: async () => sessions.close(),
   }

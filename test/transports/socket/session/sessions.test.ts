@@ -2,6 +2,8 @@ import { createClient, createContextKey, type Transport } from 'polywire'
 import { bearerAuth } from 'polywire/auth'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { PageLife } from '../../../../src/core/time/page-life.ts'
+import { openChannel } from '../../../../transports/socket/session/channel-member.ts'
+import { sendRequest } from '../../../../transports/socket/session/request.ts'
 import { SocketSessions } from '../../../../transports/socket/session/sessions.ts'
 import type { NamedInput } from '../../../../transports/websocket/operation.ts'
 import { plainJson } from '../../../../transports/websocket/plain-json.ts'
@@ -29,8 +31,8 @@ async function sessionsOf(identities: boolean) {
     send(call) {
       const { name, payload } = call.input as NamedInput
       return call.operation.kind === 'unary'
-        ? sessions.of(call).request(call, { name, payload })
-        : sessions.of(call).stream(call, { topic: name, payload })
+        ? sendRequest(call, { name, payload }, sessions.of(call))
+        : openChannel(call, { topic: name, payload }, sessions.of(call))
     },
     close: async () => sessions.close(),
   }
