@@ -12,7 +12,7 @@ import { bounded } from '../core/time/bounded.ts'
 
 /** Which calls share. */
 export interface InFlightDedupeOptions {
-  /** Whether a call may share at all, asked of those that only read. @defaultValue all of them */
+  /** Whether a call may share, asked of unary calls of idempotent operations. @defaultValue those that only read */
   readonly isShared?: ((call: Call) => boolean) | undefined
 }
 
@@ -35,19 +35,19 @@ export function inFlightDedupe(options: InFlightDedupeOptions = {}): Interceptor
   const runsOf = perClient(() => new Runs())
   return trusted(function inFlightDedupe(next) {
     return (call) => {
-      if (!mayShare(call)) return next(call)
-      if (isShared && !guard('inFlightDedupe.isShared()', () => isShared(call), call)) return next(call)
-      return runsOf(call.scope.services).join(call, next)
+      const isJoined =
+        mayShare(call) && (isShared ? guard('inFlightDedupe.isShared()', () => isShared(call), call) : onlyReads(call))
+      return isJoined ? runsOf(call.scope.services).join(call, next) : next(call)
     }
   })
 }
 
 function mayShare(call: Call): boolean {
   const { operation, options, scope } = call
-  const { kind, name, failover, isOpenEnded, isShareable = /^(?:GET|HEAD|QUERY|OPTIONS|query) /.test(name) } = operation
+  const { kind, isIdempotent, failover, isOpenEnded } = operation
   return (
     kind === 'unary' &&
-    isShareable &&
+    isIdempotent &&
     !failover &&
     !isOpenEnded &&
     !scope.root.isNested &&
@@ -55,6 +55,11 @@ function mayShare(call: Call): boolean {
     !options.onUploadProgress &&
     !options.onDownloadProgress
   )
+}
+
+/** Two that only read may be one; an idempotent write between two others may not. */
+function onlyReads({ operation: { name, isShareable } }: Call): boolean {
+  return isShareable ?? /^(?:GET|HEAD|QUERY|OPTIONS|query) /.test(name)
 }
 
 /** One request for several calls. */

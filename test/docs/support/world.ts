@@ -26,7 +26,10 @@ const server = setupServer(
       : HttpResponse.json({ id: Number(params.id), name: 'Ada' }),
   ),
   http.get(`${api}/users`, ({ request }) => {
-    const cursor = new URL(request.url).searchParams.get('cursor')
+    const { searchParams } = new URL(request.url)
+    const ids = searchParams.getAll('ids')
+    if (ids.length > 0) return HttpResponse.json(ids.map((id) => ({ id: Number(id), name: 'Ada' })))
+    const cursor = searchParams.get('cursor')
     return HttpResponse.json(cursor ? { users: [{ name: 'Grace' }] } : { users: [{ name: 'Ada' }], next: 'p2' })
   }),
   http.post(`${api}/users`, async ({ request }) =>
