@@ -4,7 +4,7 @@ import { StreamHandle } from '../stream/handle.ts'
 import type { Streaming } from '../stream/streaming.ts'
 import { declaredRoutes, Failover, routedInfo } from './failover.ts'
 import { RouteSends } from './route-sends.ts'
-import { RouteStream } from './route-stream.ts'
+import { openInTurn, RouteStream } from './route-stream.ts'
 import { stateOf } from './routes.ts'
 
 /**
@@ -38,6 +38,7 @@ export function failoverStream(...operations: readonly unknown[]): never {
     failover,
     ...(silent ? { kind: 'server_stream' } : { kind: 'bidi_stream', sendQueue, encodeMessage }),
     streaming: streamingOf(failover, first, silent),
+    isResumable: failover.isOneSpace,
     opening,
     ...(gaps && { gaps }),
     ...(cursors && routes.every((info) => info.cursors === cursors) && { cursors }),
@@ -50,6 +51,8 @@ function streamingOf(failover: Failover, first: OperationInfo, silent: Operation
     handle: silent
       ? (plan, scope, prepare) => new ListeningHandle(plan, scope, () => prepare(undefined), silent.name)
       : (first.streaming as Streaming).handle,
+    // Another operation's stream goes on here: that one asks again at each drop.
+    open: (call) => openInTurn(failover.routesOf(call.scope.services), call),
     resume(call, next, options) {
       const { services } = call.scope
       const { backMs = 30_000 } = stateOf(services).options

@@ -1,6 +1,6 @@
 import type { Call } from '../call/call.ts'
 import type { Next } from '../call/interceptor.ts'
-import type { Reply, StreamReply, Tap } from '../call/reply.ts'
+import type { Item, Reply, StreamReply, Tap } from '../call/reply.ts'
 import type { Scope } from '../call/scope.ts'
 import { CallError, failureOf, isAnyCallError } from '../errors/error.ts'
 import type { Failure } from '../errors/failure.ts'
@@ -125,18 +125,10 @@ export class RouteStream implements Reopener, BackOwner {
       call.scope.onEnd(() => ready.scope.end())
       return this.#opened(ready.reply, call.cursor)
     }
-    let last: unknown
-    for (const route of this.#candidates()) {
-      try {
-        return this.#opened(await this.#send(route, call), call.cursor)
-      } catch (error) {
-        if (call.scope.isOver || !isAnyCallError(error) || routeFailureOf(error) === undefined) throw error
-        this.#error = error
-        // One that may pass is worth another try of all.
-        if (!isAnyCallError(last) || !last.isRetryable) last = error
-      }
-    }
-    throw last
+    const send = async (route: ClientRoute) => this.#opened(await this.#send(route, call), call.cursor)
+    return inTurn(this.#candidates(), call, send, (error) => {
+      this.#error = error
+    })
   }
 
   dueMs(): number | undefined {
@@ -181,12 +173,8 @@ export class RouteStream implements Reopener, BackOwner {
     )
   }
 
-  /** The order of an opening: those whose breaker lets it; while none does, the one that is due first. */
   #candidates(): readonly ClientRoute[] {
-    const { routes } = this.#of
-    const ready = routes.filter(({ breaker }) => breaker.isReady)
-    if (ready.length === 0)
-      return [routes.reduce((best, each) => (each.breaker.dueAt < best.breaker.dueAt ? each : best))]
+    const ready = readyRoutes(this.#of.routes)
     const tired = this.#tired
     return tired && ready.includes(tired) ? [...ready.filter((each) => each !== tired), tired] : ready
   }
@@ -235,29 +223,16 @@ export class RouteStream implements Reopener, BackOwner {
     }
   }
 
-  #reader({ plan: { convert }, info }: ClientRoute): Tap {
-    const cursorOf = info.resume?.cursor
+  #reader(route: ClientRoute): Tap {
+    const read = readerOf(route, this.#call)
     return (item) => {
       if (item.isGap) return item
       this.#arrived++
-      const message = convert ? this.#now(convert(item.message)) : item.message
-      const cursor = cursorOf ? this.#cursor(() => cursorOf(item.message)) : item.cursor
-      if (cursor === undefined) this.#isBare = true
+      const given = read(item)
+      if (given.cursor === undefined) this.#isBare = true
       // A mark is of one wire: across two, a repeat is told by its cursor alone.
-      return { message, cursor, size: item.size, ...(this.#of.isOneSpace && { mark: 0 }) }
+      return this.#of.isOneSpace ? { ...given, mark: 0 } : given
     }
-  }
-
-  #cursor(ask: () => string | number | undefined): string | undefined {
-    const cursor = guard("the operation's resume.cursor", ask, this.#call, { phase: 'stream', sent: 'yes' })
-    return cursor === undefined ? undefined : String(cursor)
-  }
-
-  /** What comes in is read at once. */
-  #now(message: unknown): unknown {
-    if (!(message instanceof Promise)) return message
-    message.catch(() => {})
-    throw new CallError(asynchronous, this.#call)
   }
 
   #continuity({ info }: ClientRoute, reply: StreamReply): Continuity {
@@ -271,6 +246,61 @@ export class RouteStream implements Reopener, BackOwner {
     this.#back.cancel(reason)
     this.#ready?.scope.abort(reason)
     this.#ready = undefined
+  }
+}
+
+/** What one attempt on any of the routes opens, for who opens the next one himself: each in turn, until one has opened. */
+export function openInTurn(routes: readonly ClientRoute[], call: Call): Promise<Reply> {
+  const open = async (route: ClientRoute): Promise<Reply> => {
+    const reply = await attemptOn(route, await callWith(route, call, call.cursor), call.scope)
+    if (reply.kind !== 'stream') return reply
+    const read = readerOf(route, call)
+    reply.messages.tap((item) => (item.isGap ? item : read(item)))
+    return reply
+  }
+  return inTurn(readyRoutes(routes), call, open, () => {})
+}
+
+/** The order of an opening: those whose breaker lets it; while none does, the one that is due first. */
+function readyRoutes(routes: readonly ClientRoute[]): readonly ClientRoute[] {
+  const ready = routes.filter(({ breaker }) => breaker.isReady)
+  if (ready.length > 0) return ready
+  return [routes.reduce((best, each) => (each.breaker.dueAt < best.breaker.dueAt ? each : best))]
+}
+
+async function inTurn(
+  routes: readonly ClientRoute[],
+  call: Call,
+  open: (route: ClientRoute) => Promise<Reply>,
+  onFailure: (error: CallError) => void,
+): Promise<Reply> {
+  let last: unknown
+  for (const route of routes) {
+    try {
+      return await open(route)
+    } catch (error) {
+      if (call.scope.isOver || !isAnyCallError(error) || routeFailureOf(error) === undefined) throw error
+      onFailure(error)
+      // One that may pass is worth another try of all.
+      if (!isAnyCallError(last) || !last.isRetryable) last = error
+    }
+  }
+  throw last
+}
+
+/** Brings what a route gives into the shape of the first route's messages, and reads its cursor. */
+function readerOf({ plan: { convert }, info }: ClientRoute, call: Call): (item: Item) => Item {
+  const cursorOf = info.resume?.cursor
+  return ({ message: raw, cursor: own, size }) => {
+    const message = convert ? convert(raw) : raw
+    // What comes in is read at once.
+    if (message instanceof Promise) {
+      message.catch(() => {})
+      throw new CallError(asynchronous, call)
+    }
+    const ask = () => cursorOf?.(raw)
+    const cursor = cursorOf ? guard("the operation's resume.cursor", ask, call, { phase: 'stream', sent: 'yes' }) : own
+    return { message, cursor: cursor === undefined ? undefined : String(cursor), size }
   }
 }
 
