@@ -1,5 +1,5 @@
 import type { RequestSigner } from '../../transports/http/signing/signer.ts'
-import { wireOf } from '../../transports/http/signing/wire.ts'
+import { joinWire, wireOf } from '../../transports/http/signing/wire.ts'
 import type { Auth, Credential, CredentialWire } from '../core/call/auth.ts'
 import type { Call } from '../core/call/call.ts'
 import { makeCredential } from '../core/call/credential.ts'
@@ -39,7 +39,11 @@ export function signedAuth(signer: RequestSigner, options: SignedAuthOptions = {
   const wire = wireOf(signer)
   const own = auth ?? { name, credential: () => alone }
   const alone = makeCredential({ principal: name })
-  return { ...withWire(own, () => wire), name, ...(identity && { identity }) }
+  return {
+    ...withWire(own, (credential) => (credential.wire ? joinWire(credential.wire, signer) : wire)),
+    name,
+    ...(identity && { identity }),
+  }
 }
 
 /**

@@ -32,7 +32,7 @@ export interface AuthorizationCode {
    *
    * @throws {CallError} `unauthenticated` with the server's reason (`access_denied`), or where the URL is of another login.
    */
-  finish(url: string | URL, pending: PendingLogin): Promise<OAuthSession>
+  finish(url: string | { readonly href: string }, pending: PendingLogin): Promise<OAuthSession>
 }
 
 /**
@@ -58,7 +58,12 @@ export function authorizationCode(as: AuthorizationServer, options: Authorizatio
     async finish(url, { state, codeVerifier, nonce }) {
       const tokens = await server.ask('a token', {
         send: async ({ oauth, as, client, clientAuth, http }) => {
-          const answer = oauth.validateAuthResponse(as, client, new URL(url), state)
+          const answer = oauth.validateAuthResponse(
+            as,
+            client,
+            new URL(typeof url === 'string' ? url : url.href),
+            state,
+          )
           return oauth.authorizationCodeGrantRequest(as, client, clientAuth, answer, redirectUri, codeVerifier, http)
         },
         read: async ({ oauth, as, client }, response) => {

@@ -1,4 +1,5 @@
 import { createClient, isCallError } from 'polywire'
+import { messageSignatures } from 'polywire/auth'
 import { createFetch } from 'polywire/fetch'
 import {
   type AuthorizationServerOptions,
@@ -130,6 +131,17 @@ describe('DPoP', () => {
       fetch: async () => Response.json({ access_token: 'a', token_type: 'bearer' }),
     })
     await expect(clientCredentials(unbound).token()).rejects.toMatchObject({ code: 'failed_precondition' })
+  })
+
+  it('goes with a signature, which covers the token, and answers its nonce all the same', async () => {
+    await using server = await startOidc()
+    server.wantNonce('n1')
+    const auth = messageSignatures({ key: new Uint8Array(32), keyId: 'k', auth: oauthAuth(machine(server)) })
+    const client = createClient({ transports: { rest: restTransport({ baseUrl: server.api }) }, auth, retry: false })
+    onTestFinished(() => client.close())
+    await client.call(thing, { id: 1 })
+    expect(server.calls.map(({ status }) => status)).toEqual([401, 200])
+    expect(server.calls[1]?.headers['signature-input']).toContain('"authorization"')
   })
 
   it('a redirect inside of the origin has a proof for its own URL; none goes to another origin', async () => {

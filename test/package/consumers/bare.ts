@@ -1,8 +1,9 @@
 // The barest consumer: no DOM, no @types/node, no `lib: esnext.disposable`, `skipLibCheck` off.
 import { type CallError, createClient, isCallError, type, type Unary } from 'polywire'
-import { bearerAuth } from 'polywire/auth'
+import { awsSigV4, bearerAuth, digestAuth, messageSignatures, sessionAuth, signedAuth } from 'polywire/auth'
 import { EventSource } from 'polywire/event-source'
 import { createFetch } from 'polywire/fetch'
+import { authorizationServer, clientCredentials, clientSecretBasic, dpop, oauthAuth } from 'polywire/oauth'
 import { get, jsonLines, post, restTransport } from 'polywire/rest'
 import { durableStream, events, sseTransport } from 'polywire/sse'
 import * as testing from 'polywire/testing'
@@ -65,3 +66,21 @@ source.addEventListener('placed', ({ data }) => data)
 source.onerror = ({ error }) => codeOf(error)
 export const rows = jsonLines('/rows', type<User>())
 export const changes = durableStream('/streams/{id}', type<User>())
+
+export const auths = [
+  digestAuth({ username: 'me', password: 'secret' }),
+  sessionAuth({ csrf: { cookie: 'csrf' } }),
+  signedAuth({ sign: async (request) => ({ 'x-length': String((await request.body()).byteLength) }) }),
+  messageSignatures({ key: new Uint8Array(32), keyId: 'k' }),
+  awsSigV4({ credentials: { accessKeyId: 'a', secretAccessKey: 'b' }, region: 'r', service: 's3' }),
+  oauthAuth(
+    clientCredentials(
+      authorizationServer({
+        issuer: 'https://login.example.com',
+        clientId: 'app',
+        clientAuth: clientSecretBasic('secret'),
+        dpop: dpop(),
+      }),
+    ),
+  ),
+]

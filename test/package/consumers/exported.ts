@@ -25,9 +25,29 @@ import {
   type,
   type Unary,
 } from 'polywire'
-import { apiKeyAuth, basicAuth, bearerAuth } from 'polywire/auth'
+import {
+  apiKeyAuth,
+  awsSigV4,
+  basicAuth,
+  bearerAuth,
+  digestAuth,
+  messageSignatures,
+  sessionAuth,
+  signedAuth,
+} from 'polywire/auth'
 import { conflate as conflateSubscription, graphqlTransport, query, subscription } from 'polywire/graphql'
 import { decodeBinaryHeader, grpcDetails, grpcWebTransport } from 'polywire/grpc-web'
+import {
+  authorizationCode,
+  authorizationServer,
+  clientCredentials,
+  clientSecretPost,
+  deviceCode,
+  dpop,
+  oauthAuth,
+  privateKeyJwt,
+  refreshTokens,
+} from 'polywire/oauth'
 import { cursorPages, del, get, head, multipart, openapi, patch, post, put, restTransport } from 'polywire/rest'
 import { events, sseTransport } from 'polywire/sse'
 import { memoryTransport, virtualClock } from 'polywire/testing'
@@ -109,3 +129,19 @@ export const memory = memoryTransport({ handle: () => ({ id: 1 }) } as never)
 export const clock = virtualClock()
 export const client = createClient({ transports: { rest, graphql, sse, websocket, 'grpc-web': grpc }, auth: tokens })
 export const bindings = client.bind({ flat, nested, pages, listed, watch, chat, ask, find, changes })
+
+export const login = authorizationServer({ issuer: 'https://login.example.com', clientId: 'app', dpop: dpop() })
+export const machine = clientCredentials(login)
+export const user = authorizationCode(login, { redirectUri: 'https://example.com' })
+export const kept = refreshTokens(login, { tokens: { accessToken: 'a' } })
+export const device = deviceCode(login, { onCode: () => undefined })
+export const proofs = [clientSecretPost('s'), privateKeyJwt({} as CryptoKey)]
+export const keys = dpop()
+export const credentials = [
+  oauthAuth(machine),
+  digestAuth({ username: 'me', password: 's' }),
+  signedAuth({ sign: () => ({}) }),
+  messageSignatures({ key: new Uint8Array(32), keyId: 'k' }),
+  awsSigV4({ credentials: { accessKeyId: 'a', secretAccessKey: 'b' }, region: 'r', service: 's3' }),
+]
+export const session = sessionAuth()

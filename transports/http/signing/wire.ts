@@ -3,7 +3,33 @@ import { bodyKind } from '../bytes.ts'
 import type { HttpRequest, HttpWire } from '../contract.ts'
 import { SignedExchange } from './exchange.ts'
 import { respond } from './respond.ts'
-import { type RequestSigner, signatureOf, signingFault, toSignable } from './signer.ts'
+import { type RequestSigner, type SignableRequest, signatureOf, signingFault, toSignable } from './signer.ts'
+
+const signers = /* @__PURE__ */ new WeakMap<CredentialWire, RequestSigner>()
+
+/** A second signer behind the one that a credential has already: it sees, and may cover, what the first has added. */
+export function joinWire(first: CredentialWire, second: RequestSigner): CredentialWire {
+  const signer = signers.get(first)
+  return wireOf(signer ? joined(signer, second) : second)
+}
+
+function joined(first: RequestSigner, second: RequestSigner): RequestSigner {
+  const shown = new WeakMap<SignableRequest, SignableRequest>()
+  return {
+    async sign(request) {
+      const headers = await signatureOf(first, request)
+      const next = { ...request, headers: { ...request.headers, ...headers } }
+      shown.set(request, next)
+      return { ...headers, ...(await signatureOf(second, next)) }
+    },
+    async answered(request, answer) {
+      // Each has to know of it, whatever the other says.
+      const isFirst = await first.answered?.(request, answer)
+      const isSecond = await second.answered?.(shown.get(request) ?? request, answer)
+      return isFirst === true || isSecond === true
+    },
+  }
+}
 
 /**
  * Puts a signer on the wire.
@@ -31,6 +57,7 @@ export function wireOf(signer: RequestSigner, needs?: (method: string) => boolea
       return { ...headers, ...(await signatureOf(signer, toSignable({ method: 'GET', url: target, headers }))) }
     },
   }
+  signers.set(wire, signer)
   return wire
 }
 
