@@ -89,7 +89,12 @@ export const layers: readonly { readonly files: string; readonly may: readonly s
   { files: 'transports/testing.ts', may: ['src/core/**', 'transports/memory.ts'], why: 'the sub-path of tests' },
   {
     files: 'transports/node/**',
-    may: ['src/core/**', 'src/telemetry/events.ts', 'transports/{node,shared}/**'],
+    may: [
+      'src/core/**',
+      'src/telemetry/events.ts',
+      'transports/{node,shared}/**',
+      'transports/http/engine/undici/{tls-agent,dispatcher}.ts',
+    ],
     why: 'what a server adds to its clients knows no protocol',
   },
   {
@@ -122,8 +127,8 @@ export const layers: readonly { readonly files: string; readonly may: readonly s
 /** Each third-party library, and the one file that may name it: replacing one touches nothing else. Unlisted ones are refused. */
 export const libraries: Readonly<Record<string, string | readonly string[]>> = {
   'p-retry': 'transports/platform/node.ts',
-  // Its connections, and its cache, which most programs never load.
-  undici: ['transports/http/engine/undici/agent.ts', 'transports/http/engine/undici/cached.ts'],
+  // Its connections, its cache and its agents, of which most programs never load the latter two.
+  undici: ['agent', 'cached', 'tls-agent'].map((file) => `transports/http/engine/undici/${file}.ts`),
   'eventsource-parser': 'transports/http/event-stream/by-library.ts',
   'isomorphic-ws': 'transports/socket/driver/ws.ts',
   'graphql-request': 'transports/graphql/peer-graphql-request.ts',

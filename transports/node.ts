@@ -23,3 +23,10 @@ export {
   type ResponseLike,
   withIncoming,
 } from './node/incoming.ts'
+export {
+  type ClientCertificate,
+  type MutualTls,
+  type MutualTlsOptions,
+  mutualTls,
+  type PemSource,
+} from './node/mutual-tls.ts'

@@ -41,7 +41,8 @@ export function classify(error: unknown, progress: Progress, explain: Explain = 
   const { what, hint, code } = explained
   const isBehindConnect = progress.phase !== 'connect' && progress.sent !== 'no'
   const isEarly = explained.phase === 'connect' || explained.phase === 'resolve'
-  const phase = explained.phase && !(isEarly && isBehindConnect) ? explained.phase : progress.phase
+  const isBehind = isBehindConnect && !explained.isUnprocessed
+  const phase = explained.phase && !(isEarly && isBehind) ? explained.phase : progress.phase
   return faultAt(progress, { what, hint, code, phase, sent: sentOf(explained, progress), cause: error })
 }
 

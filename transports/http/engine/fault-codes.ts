@@ -9,6 +9,15 @@ const certificate: Explained = {
   code: 'failed_precondition',
   ...beforeConnect,
 }
+/** The server ends the handshake by it, and has read nothing behind it: TLS 1.3 lets a client write before. */
+const certificateRefused: Explained = {
+  what: 'the server refused the client certificate, or demands one',
+  hint: 'See cause for its reason; mutualTls() of polywire/node sends one',
+  code: 'failed_precondition',
+  isUnprocessed: true,
+  ...beforeConnect,
+}
+const unusable: Explained = { what: 'no usable client certificate', code: 'failed_precondition', ...beforeConnect }
 const refused: Explained = { what: 'connection refused', hint: isServerUp, ...beforeConnect }
 const unreachable: Explained = { what: 'host not reachable', hint: isServerUp, ...beforeConnect }
 const unknownHost: Explained = {
@@ -98,6 +107,9 @@ const lookup = /^(?:ENOTFOUND|EAI_)/
 /** Names what is wrong, never its value. */
 const invalidPart = /^invalid (?:request (?:path|method)|header key|[\w-]+ header)$/
 const tlsCode = /^(ERR_TLS_|ERR_SSL_|ERR_OSSL_|EPROTO$)/
+/** Alerts of RFC 8446 §6.2 about the certificate of the other side, as OpenSSL names them. */
+const refusedCode =
+  /^ERR_SSL_\w+_ALERT_(?:BAD_CERTIFICATE|UNSUPPORTED_CERTIFICATE|CERTIFICATE_\w+|UNKNOWN_CA|ACCESS_DENIED)$/
 const certificateCode =
   /^(CERT_|CRL_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|HOSTNAME_MISMATCH|INVALID_CA|PATH_LENGTH_|ERR_TLS_CERT_)/
 
@@ -112,6 +124,8 @@ export const explainByCode: Explain = (cause, progress) => {
   if (row === reset && error.bytesRead === 0)
     return { ...reset, hint: 'The server closed it without a byte: is it up, and does this port speak TLS (https)?' }
   if (row) return systemCode.test(code) ? bySyscall(row, error) : row
+  if (code === 'ERR_CLIENT_CERTIFICATE') return { ...unusable, what: message }
+  if (refusedCode.test(code)) return certificateRefused
   if (certificateCode.test(code)) return certificate
   if (tlsCode.test(code)) return progress.sent === 'no' ? { what: 'TLS handshake failed' } : { what: 'TLS error' }
   if (code.startsWith('HPE_') || name === 'HTTPParserError')

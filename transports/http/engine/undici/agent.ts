@@ -118,6 +118,7 @@ export class UndiciConnection implements Dispatcher {
       if (socket) {
         this.#socket = socket
         socket.read = this.#readHead
+        socket.once('error', endByError)
       }
       callback(...result)
     }) as never
@@ -153,6 +154,11 @@ export class UndiciConnection implements Dispatcher {
       }
     }
   }
+}
+
+/** An alert of TLS comes before the end of the connection, by which undici would name the failure. */
+function endByError(this: Socket, error: Error): void {
+  this.destroy(error)
 }
 
 const interimHead = 'HTTP/1.1 100'

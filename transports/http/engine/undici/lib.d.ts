@@ -33,3 +33,8 @@ declare module 'undici/lib/cache/memory-cache-store.js' {
   }
   export = MemoryCacheStore
 }
+
+declare module 'undici/lib/dispatcher/agent.js' {
+  import { Agent } from 'undici'
+  export = Agent
+}
