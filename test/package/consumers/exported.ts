@@ -18,10 +18,13 @@ import {
   memoryStore,
   type Operation,
   optional,
+  processes,
+  redisStore,
   resume,
   retry,
   Source,
   storedCursor,
+  tabs,
   type,
   type Unary,
 } from 'polywire'
@@ -50,7 +53,7 @@ import {
 } from 'polywire/oauth'
 import { cursorPages, del, get, head, multipart, openapi, patch, post, put, restTransport } from 'polywire/rest'
 import { events, sseTransport } from 'polywire/sse'
-import { memoryTransport, virtualClock } from 'polywire/testing'
+import { memoryTransport, storeConformance, virtualClock } from 'polywire/testing'
 import {
   channel,
   classifyClose,
@@ -83,6 +86,10 @@ export const context = Context.empty
 export const headers = HeaderMap.from([['a', 'b']])
 export const store = memoryStore()
 export const browserStore = indexedDbStore()
+export const redis = redisStore({ get: async () => null, eval: async () => 1, publish: async () => 0 })
+export const sharedByProcesses = processes(redis, 'shop')
+export const sharedByTabs = tabs('shop')
+export const storeCases = storeConformance(() => redis)
 export const cursor = storedCursor(store, 'orders')
 export const witness = type<User>()
 export const maybe = optional(witness)
