@@ -3,7 +3,7 @@ import { uuid } from '../core/call/uuid.ts'
 interface Locks {
   request<T>(
     name: string,
-    options: { readonly ifAvailable?: boolean },
+    options: { readonly signal?: AbortSignal },
     work: (lock: unknown) => T | Promise<T>,
   ): Promise<T>
 }
@@ -17,6 +17,7 @@ const marked = 'locked-'
 export class OwnerLock {
   readonly #locks: Locks | undefined
   #release: (() => void) | undefined
+  readonly #asking = new AbortController()
 
   /** @param isSharedByLocks - all who share the store share locks as well: the tabs of an origin do, processes do not. */
   constructor(isSharedByLocks: boolean) {
@@ -39,14 +40,16 @@ export class OwnerLock {
     return id
   }
 
+  /** Gives its own name up, and asks about nobody any more. */
   release(): void {
     this.#release?.()
+    this.#asking.abort()
   }
 
-  /** Whether the owner of a claim is gone: false where nobody can tell. */
-  async isFree(owner: string): Promise<boolean> {
-    if (!this.#locks || !owner.startsWith(marked)) return false
-    return this.#locks.request(nameOf(owner), { ifAvailable: true }, (lock) => lock !== null)
+  /** Settles once the owner of a claim is gone; never where nobody can tell, and not after `release`. */
+  async gone(owner: string): Promise<void> {
+    if (!this.#locks || !owner.startsWith(marked)) return new Promise(() => {})
+    await this.#locks.request(nameOf(owner), { signal: this.#asking.signal }, () => {})
   }
 }
 

@@ -191,20 +191,18 @@ export class Pump {
     this.#runs.hold(place, claim)
   }
 
-  /** Asks once whether the owner of a claim lives, where locks tell. */
+  /** Waits for the end of whoever has claimed something, where locks tell it. */
   #askFor(owner: string): void {
-    if (this.#asked.has(owner)) return
+    if (owner === this.#host.owner || this.#asked.has(owner)) return
     this.#asked.add(owner)
-    this.#lock
-      .isFree(owner)
-      .then((isFree) => {
-        this.#asked.delete(owner)
-        if (isFree && !this.#dead.has(owner)) {
-          this.#dead.add(owner)
-          this.wake()
-        }
-      })
-      .catch(() => {})
+    this.#lock.gone(owner).then(
+      () => {
+        this.#dead.add(owner)
+        this.wake()
+      },
+      // Asked again at the next look.
+      () => void this.#asked.delete(owner),
+    )
   }
 
   /** False where another one was first, or it is not the turn of the entry. */

@@ -905,17 +905,22 @@ describe('what is left behind', () => {
     await createClient({ transports, clock, outbox: box }).close()
   })
 
-  it('a lock that is free says that its owner is gone, and only where all share the locks', async () => {
-    const names: string[] = []
-    const owner = await new Promise<string>((resolve) => {
-      const lock = new OwnerLock(true)
-      lock.hold(resolve)
-      names.push('held')
-    })
-    expect(await new OwnerLock(true).isFree(owner)).toBe(false)
-    expect(await new OwnerLock(true).isFree('locked-nobody')).toBe(true)
-    expect(await new OwnerLock(false).isFree('locked-nobody')).toBe(false)
-    expect(await new OwnerLock(true).isFree('without-a-lock')).toBe(false)
+  it('a lock that comes free says that its owner is gone, and only where all share the locks', async () => {
+    const living = new OwnerLock(true)
+    const owner = await new Promise<string>((resolve) => void living.hold(resolve))
+    const asking = new OwnerLock(true)
+    const heard: string[] = []
+    const hear = (who: string, lock: OwnerLock) => lock.gone(who).then(() => heard.push(who))
+    const waits = hear(owner, asking)
+    await hear('locked-nobody', asking)
+    void hear('locked-nobody', new OwnerLock(false))
+    void hear('without-a-lock', asking)
+    await new Promise(setImmediate)
+    expect(heard).toEqual(['locked-nobody'])
+    living.release()
+    await waits
+    expect(heard).toEqual(['locked-nobody', owner])
+    asking.release()
   })
 
   it('settledBy takes a plain read', () => {
