@@ -81,8 +81,12 @@ describe('stop() on a channel', () => {
     const stream = client.call(bySocket)
     const seen = reading(stream, ({ n }) => n)
     await server.until(() => server.framesOf('subscribe').length === 1)
-    await stream.send({ text: 'begin' })
+    // The answer to the subscription has come.
+    await stream.opened
     server.publish('runs', { run: 'r7', n: 1 })
+    await until(() => seen.length === 1)
+    await stream.send({ text: 'on' })
+    // What the server echoes.
     await until(() => seen.length === 2)
     await Promise.all([stream.stop(), stream.stop()])
     const asked = server.framesOf('message').filter(({ channel }) => channel === 'runs.stop')
@@ -91,8 +95,7 @@ describe('stop() on a channel', () => {
     await until(() => seen.length === 3)
     await clock.advance(5000)
     await until(() => seen.length === 4)
-    // The first is what the server has echoed.
-    expect(seen.filter((each) => each !== undefined)).toEqual([1, 2, 'end'])
+    expect(seen).toEqual([1, undefined, 2, 'end'])
     expect(stream.state).toBe('closed')
     await server.until(() => server.framesOf('unsubscribe').length === 1)
   })
@@ -101,7 +104,7 @@ describe('stop() on a channel', () => {
     const { server, client } = await world()
     const stream = client.call(bySocket)
     reading(stream, ({ n }) => n)
-    await server.until(() => server.framesOf('subscribe').length === 1)
+    await stream.opened
     const stopping = stream.stop()
     await new Promise((resolve) => setTimeout(resolve, 10))
     expect(server.framesOf('message')).toEqual([])
@@ -114,7 +117,7 @@ describe('stop() on a channel', () => {
     const { server, rest, client, clock, told } = await world()
     const stream = client.call(byPost)
     const seen = reading(stream, ({ n }) => n)
-    await server.until(() => server.framesOf('subscribe').length === 1)
+    await stream.opened
     server.publish('runs', { run: 'r9', n: 1 })
     await until(() => seen.length === 1)
     server.drop()
@@ -132,7 +135,7 @@ describe('stop() on a channel', () => {
     rest.answer(answer(409))
     const stream = client.call(byPost)
     const seen = reading(stream, ({ n }) => n)
-    await server.until(() => server.framesOf('subscribe').length === 1)
+    await stream.opened
     server.publish('runs', { run: 'r9', n: 1 })
     await until(() => seen.length === 1)
     await expect(stream.stop()).rejects.toMatchObject({ status: 409 })
@@ -257,9 +260,9 @@ describe('a stream that a socket has lost', () => {
       ...spec,
       resume: continueWith(bySse('sse'), ({ cursor }) => behind(cursor), { cursor: ({ seq }: Tick) => seq }),
     })
-    const seen = reading(client.call(ticks), ({ seq }) => seq)
-    await realtime.until(() => realtime.framesOf('subscribe').length === 1)
-    await new Promise((resolve) => setTimeout(resolve, 10))
+    const stream = client.call(ticks)
+    const seen = reading(stream, ({ seq }) => seq)
+    await stream.opened
     publish(3)
     await until(() => seen.length === 3)
     realtime.options.refuse = { status: 502 }
@@ -283,8 +286,7 @@ describe('a stream that a socket has lost', () => {
     })
     const stream = client.call(ticks)
     const seen = reading(stream, ({ seq }) => seq)
-    await realtime.until(() => realtime.framesOf('subscribe').length === 1)
-    await new Promise((resolve) => setTimeout(resolve, 10))
+    await stream.opened
     publish(3)
     await until(() => seen.length === 3)
     sse.plan({ status: 503 }, { status: 503 }, { status: 503 })
