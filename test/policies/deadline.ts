@@ -1,5 +1,6 @@
 import { bearerAuth } from 'polywire/auth'
 import { expect } from 'vitest'
+import { eventually } from '../conformance/support/eventually.ts'
 import type { Deed } from '../conformance/support/harness.ts'
 import { failureOf, inWorld } from '../conformance/support/world.ts'
 import type { Row } from './faces.ts'
@@ -22,6 +23,31 @@ export const deadline: readonly Row[] = [
           expect(told[n]).toBeLessThanOrEqual((told[n - 1] as number) - 1000)
           expect(told[n]).toBeGreaterThan(0)
         }
+      }),
+  },
+  {
+    name: 'it bounds what the answer is converted by, too, and so does an abort',
+    // A stream and the body of a fetch are bounded up to their head.
+    isFor: ({ isStreamOnly, isFace }) => !isStreamOnly && !isFace,
+    run: (harness) =>
+      inWorld(harness, {}, async (world) => {
+        const { api, peer, clock } = world
+        let converting = 0
+        const forever = () => {
+          converting++
+          return new Promise(() => {})
+        }
+        const late = failureOf(api.converted?.('late', forever, { timeoutMs: 1000 }) as Promise<unknown>)
+        await eventually(() => converting === 1)
+        await clock.advance(1000)
+        expect(await late).toMatchObject({ code: 'deadline_exceeded', sent: 'yes', isRetryable: false })
+        const controller = world.controller()
+        const options = { signal: controller.signal }
+        const aborted = failureOf(api.converted?.('aborted', forever, options) as Promise<unknown>)
+        await eventually(() => converting === 2)
+        controller.abort('enough')
+        expect(await aborted).toBe('enough')
+        expect(peer.seen).toHaveLength(2)
       }),
   },
   {

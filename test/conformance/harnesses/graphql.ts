@@ -63,6 +63,7 @@ export const graphql: Harness = {
     }),
   api: (client) => ({
     read: (text, options) => client.call(read, text, options),
+    converted: (text, convert, options) => client.call(adapt(read, { output: convert }), text, options),
     write: (text, options) => client.call(write, text, options),
     feed: (options) => client.call(feed, {}, options),
     live: (options) => client.call(live, {}, options),

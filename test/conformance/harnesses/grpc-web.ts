@@ -54,6 +54,7 @@ export const grpcWeb = (framing: Framing): Harness => ({
     grpcWebTransport({ ...options, baseUrl: origin, maxMessageBytes: maxAnswerBytes, framing }),
   api: (client) => ({
     read: (text, options) => client.call(read, text, options),
+    converted: (text, convert, options) => client.call(adapt(read, { output: convert }), text, options),
     write: (text, options) => client.call(write, text, options),
     feed: (options) => client.call(feed, {}, options),
     live: (options) => client.call(live, {}, options),

@@ -1,4 +1,4 @@
-import { type } from 'polywire'
+import { adapt, type } from 'polywire'
 import { get, post, restTransport } from 'polywire/rest'
 import { startRestPeer } from '../peers/rest-peer.ts'
 import { type Harness, maxAnswerBytes, type Refusal } from '../support/harness.ts'
@@ -43,6 +43,7 @@ export const rest: Harness = {
     restTransport({ ...options, baseUrl: origin, maxBodyBytes: maxAnswerBytes, deadlineHeader: 'grpc-timeout' }),
   api: (client) => ({
     read: async (text, options) => (await client.call(read, { text }, options)).text,
+    converted: (text, convert, options) => client.call(adapt(read, { output: convert }), { text }, options),
     write: async (text, options) => (await client.call(write, { text }, options)).text,
   }),
   refusals: statuses.map(([status, code, isRetryable = false]) => ({

@@ -1,4 +1,4 @@
-import { type Code, type } from 'polywire'
+import { adapt, type Code, type } from 'polywire'
 import { channel, request, websocketTransport } from 'polywire/websocket'
 import { startWebSocketPeer } from '../peers/websocket-peer.ts'
 import { type Harness, maxAnswerBytes } from '../support/harness.ts'
@@ -51,6 +51,7 @@ export const websocket: Harness = {
     websocketTransport({ ...options, url: `${origin.replace('http', 'ws')}/ws`, maxFrameBytes: maxAnswerBytes }),
   api: (client) => ({
     read: async (text, options) => (await client.call(read, { text }, options)).text,
+    converted: (text, convert, options) => client.call(adapt(read, { output: convert }), { text }, options),
     write: async (text, options) => (await client.call(write, { text }, options)).text,
     feed: (options) => client.call(feed, {}, options),
     live: (options) => client.call(live, {}, options),

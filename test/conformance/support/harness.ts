@@ -80,6 +80,8 @@ export interface Refusal {
 export interface Api {
   /** Idempotent: gives `text` back. */
   read(text: string, options?: CallOptions): Promise<string>
+  /** The same, whose answer is then converted by `convert`, of the caller's own. */
+  converted?(text: string, convert: () => unknown, options?: CallOptions): Promise<unknown>
   /** Not idempotent: gives `text` back. */
   write?(text: string, options?: CallOptions): Promise<string>
   /** The numbers from 1 to {@link feedLength}, with cursors. */
