@@ -97,6 +97,8 @@ describe('stop() on a channel', () => {
     await until(() => seen.length === 4)
     expect(seen).toEqual([1, undefined, 2, 'end'])
     expect(stream.state).toBe('closed')
+    // The subscription is kept for a moment, for who asks for it again.
+    await clock.advance(10_000)
     await server.until(() => server.framesOf('unsubscribe').length === 1)
   })
 
