@@ -173,7 +173,10 @@ describe('clients that share a store', () => {
     await clock.advance(1000)
     expect((await tokens()).sort()).toEqual([253, 473])
     const before = ops()
-    for (let n = 0; n < 1000; n++) await client.call(thing, {})
+    for (let n = 0; n < 100; n++) {
+      await client.call(thing, {})
+      await clock.advance(100)
+    }
     expect(ops()).toBe(before)
     await client.close()
   })
