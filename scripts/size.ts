@@ -32,7 +32,7 @@ const programs = {
   hedging: "export { hedging } from 'polywire';",
   cache: "export { httpCache } from 'polywire/rest';",
   loader: "export { batched } from 'polywire/loader';",
-  failover: "export { failover } from 'polywire';",
+  failover: "export { failoverCalls } from 'polywire';",
   'rate-limiter': "export { rateLimiter } from 'polywire';",
   dedupe: "export { inFlightDedupe } from 'polywire';",
 } as const

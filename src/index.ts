@@ -69,7 +69,7 @@ export { CallError, type FailedAttempt, type NotRetried } from './core/errors/er
 export type { Failure, Phase, Sent, Violation } from './core/errors/failure.ts'
 export { isCallError } from './core/errors/is-call-error.ts'
 export { failover } from './core/failover/failover.ts'
-export { failoverStream } from './core/failover/failover-stream.ts'
+export { failoverCalls } from './core/failover/failover-calls.ts'
 export type { FailoverOptions } from './core/failover/options.ts'
 // Policies that a client is given as values
 export type {

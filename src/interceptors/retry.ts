@@ -12,8 +12,8 @@ import {
   withHistory,
 } from '../core/errors/error.ts'
 import type { Failure } from '../core/errors/failure.ts'
-import type { Failover } from '../core/failover/failover.ts'
 import type { Hop, Hops } from '../core/failover/hops.ts'
+import type { Failover } from '../core/failover/machinery.ts'
 import { guard } from '../core/guard.ts'
 import { checkOptions } from '../core/options.ts'
 import { type RetryOptions, retryRules } from '../core/retry/options.ts'

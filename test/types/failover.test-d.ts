@@ -3,7 +3,7 @@ import {
   adapt,
   createClient,
   failover,
-  failoverStream,
+  failoverCalls,
   type InputOf,
   type OutputOf,
   type PathValue,
@@ -108,7 +108,7 @@ const priceEvents = adapt(bySse, { output: ({ data }) => data })
 const priceChannel = channel('prices:{symbol}', { receive: type<Price>() })
 
 export async function streams() {
-  const prices = failoverStream(priceChannel, priceEvents)
+  const prices = failover(priceChannel, priceEvents)
   same<OutputOf<typeof prices>, Price>(true)
   same<InputOf<typeof prices>, { symbol: PathValue }>(true)
   const api = client.bind({ prices })
@@ -116,28 +116,28 @@ export async function streams() {
   const stream = api.prices({ symbol: 'A' })
   same<typeof stream, Stream<Price>>(true)
   for await (const { price } of client.call(prices, { symbol: 'A' })) same<typeof price, number>(true)
-  const other = failoverStream(priceEvents, priceEvents, priceChannel)
+  const other = failover(priceEvents, priceEvents, priceChannel)
   same<OutputOf<typeof other>, Price>(true)
 }
 
 export function streamRefusals() {
   // @ts-expect-error events are { type, data, id }: adapt them
-  failoverStream(priceChannel, bySse)
+  failover(priceChannel, bySse)
   // @ts-expect-error a stream beside a unary call
   failover(byRest, priceEvents)
-  // @ts-expect-error a stream has failoverStream()
-  failover(priceEvents, priceEvents)
+  // @ts-expect-error a stream is no route of failoverCalls()
+  failoverCalls(priceEvents, priceEvents)
   // @ts-expect-error a unary call beside a stream
-  failoverStream(priceEvents, byRest)
+  failover(priceEvents, byRest)
   // @ts-expect-error another input
-  failoverStream(priceEvents, channel('prices:{id}', { receive: type<Price>() }))
+  failover(priceEvents, channel('prices:{id}', { receive: type<Price>() }))
   // @ts-expect-error no 'websocket' in this client
-  small.bind({ prices: failoverStream(priceEvents, priceChannel) })
+  small.bind({ prices: failover(priceEvents, priceChannel) })
 }
 
 export async function channels() {
   const spec = { send: type<{ text: string }>(), receive: type<Price>() }
-  const rooms = failoverStream(channel('rooms:{id}', spec), channel('rooms:{id}', { ...spec, via: 'backup' }))
+  const rooms = failover(channel('rooms:{id}', spec), channel('rooms:{id}', { ...spec, via: 'backup' }))
   const both = createClient({
     transports: {
       websocket: websocketTransport({ url: 'wss://rt.example.com' }),
@@ -151,8 +151,8 @@ export async function channels() {
   const { operation } = await room.opened
   same<typeof operation, string | undefined>(true)
   // @ts-expect-error not all routes send
-  client.call(failoverStream(priceChannel, priceEvents), { symbol: 'A' }).send({})
+  client.call(failover(priceChannel, priceEvents), { symbol: 'A' }).send({})
   const words = channel('rooms:{id}', { ...spec, send: type<{ words: string }>(), via: 'backup' })
   // @ts-expect-error they do not agree on what is sent: the stream only receives
-  both.call(failoverStream(channel('rooms:{id}', spec), words), { id: 7 }).send({ text: 'hi' })
+  both.call(failover(channel('rooms:{id}', spec), words), { id: 7 }).send({ text: 'hi' })
 }

@@ -84,7 +84,7 @@ export interface ChannelSpec {
   /** Bounds of what waits to be sent, and what one message more does. @defaultValue 1_000 messages, 1 MiB, 30 s, 'reject' */
   readonly sendQueue?: Pick<SendQueueOptions, 'maxMessages' | 'maxBytes' | 'overflow' | 'maxAgeMs'>
   /**
-   * Channels of one scope share what their servers remember of the keys of messages: `failoverStream` may send a message
+   * Channels of one scope share what their servers remember of the keys of messages: `failover` may send a message
    * again by the other one. @defaultValue none
    */
   readonly idempotencyScope?: string

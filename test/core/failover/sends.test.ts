@@ -2,7 +2,7 @@ import {
   adapt,
   createClient,
   type FailoverOptions,
-  failoverStream,
+  failover,
   type Gap,
   isGap,
   type TelemetryEvent,
@@ -29,9 +29,9 @@ const spec = {
   receive: type<Text & { readonly seq?: number }>(),
   resume: { cursor: () => undefined },
 }
-const room = failoverStream(channel('room', spec), channel('room', { ...spec, via: 'backup' }))
+const room = failover(channel('room', spec), channel('room', { ...spec, via: 'backup' }))
 const scoped = { ...spec, idempotencyScope: 'room' }
-const shared = failoverStream(channel('room', scoped), channel('room', { ...scoped, via: 'backup' }))
+const shared = failover(channel('room', scoped), channel('room', { ...scoped, via: 'backup' }))
 
 async function world(failover: FailoverOptions = { backMs: 10_000_000 }) {
   const main = await RealtimeServer.start()
@@ -172,7 +172,7 @@ describe('what is sent on a channel with several routes', () => {
     // The servers have a log each: a cursor of one is a gap to the other.
     const resume = { cursor: ({ text }: Text) => text }
     const all = { send: type<Text>(), receive: type<Text>(), resume, gaps: 'yield' } as const
-    const numbered = failoverStream(channel('room', all), channel('room', { ...all, via: 'backup' }))
+    const numbered = failover(channel('room', all), channel('room', { ...all, via: 'backup' }))
 
     it('waits until all that was written is acknowledged, and goes by the better route then', async () => {
       const { client, main, backup, leave, clock } = await world({ backMs: 1000 })
@@ -295,7 +295,7 @@ it('one route that only receives makes a stream that only receives, and says wha
     () => Promise.all([sse.close(), main.close()]),
     () => client.close(),
   )
-  const mixed = failoverStream(
+  const mixed = failover(
     channel('room', { receive: type<any>() }),
     adapt(events('/room', { message: type<any>() }), { output: ({ data }) => data }),
   )

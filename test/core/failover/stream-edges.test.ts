@@ -4,7 +4,7 @@ import {
   type ClientOptions,
   createClient,
   defineStream,
-  failoverStream,
+  failover,
   isGap,
   type Operation,
   type OperationInfo,
@@ -65,7 +65,7 @@ function collect(stream: AsyncIterable<unknown>) {
   return seen
 }
 
-const both = failoverStream(watch('a'), watch('b'))
+const both = failover(watch('a'), watch('b'))
 const gone = broken({ phase: 'connect', sent: 'no' })
 
 describe('failover of streams of one protocol', () => {
@@ -232,7 +232,7 @@ describe('failover of streams of one protocol', () => {
 
   it('each route has its own conversion; one that takes its time is refused', async () => {
     const { a, b, client, clock } = setup()
-    const adapted = failoverStream(
+    const adapted = failover(
       watch('a'),
       adapt(watch('b', { decodeOutput: (message) => ({ n: message }) }), { output: ({ n }) => n * 10 }),
     )
@@ -243,9 +243,7 @@ describe('failover of streams of one protocol', () => {
     await clock.advance(0)
     expect(seen.got).toEqual([10, 20])
     const late = setup()
-    const slow = collect(
-      late.client.call(failoverStream(watch('a', { decodeOutput: async (each) => each }), watch('b'))),
-    )
+    const slow = collect(late.client.call(failover(watch('a', { decodeOutput: async (each) => each }), watch('b'))))
     await late.clock.advance(0)
     late.a.push(1)
     await late.clock.advance(0)
@@ -263,7 +261,7 @@ describe('failover of streams of one protocol', () => {
 
   it('a route that does not resume is a gap, told once', async () => {
     const { a, b, client, clock } = setup()
-    const stream = client.call(failoverStream(watch('a', { gaps: 'yield' }), watch('b', { isResumable: false })))
+    const stream = client.call(failover(watch('a', { gaps: 'yield' }), watch('b', { isResumable: false })))
     const seen = collect(stream)
     await clock.advance(0)
     a.push(1)

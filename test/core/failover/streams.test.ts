@@ -3,7 +3,7 @@ import {
   CallError,
   createClient,
   type FailoverOptions,
-  failoverStream,
+  failover,
   isGap,
   poll,
   type TelemetryEvent,
@@ -49,7 +49,7 @@ const ticksList = poll(get('/list', { query: type<{ after?: string }>(), output:
   cursor: ({ seq }) => seq,
   apply: (input, after) => ({ ...input, after }),
 })
-const all = failoverStream(socket, sse('one'), sse('two'))
+const all = failover(socket, sse('one'), sse('two'))
 
 /** Two SSE servers and a WebSocket server of one log. */
 async function world(options: { failover?: FailoverOptions } = {}) {
@@ -161,7 +161,7 @@ describe('failover of streams', () => {
 
   it('a route that breaks soon after it opened has its turn behind the others', async () => {
     const { client, one, two, publish, routes, passWait } = await world()
-    const { got } = collect(client.call(failoverStream(sse('one'), sse('two'))))
+    const { got } = collect(client.call(failover(sse('one'), sse('two'))))
     await one.until(() => one.open === 1)
     publish(1)
     await until(() => got.length === 1)
@@ -176,7 +176,7 @@ describe('failover of streams', () => {
   it('without a common cursor the hop is a gap, and it goes back at the next drop only', async () => {
     const { client, realtime, one, publish, clock, passWait } = await world({ failover: { backMs: 100 } })
     const plain = channel('ticks', { receive: type<Tick>(), gaps: 'yield' })
-    const stream = client.call(failoverStream(plain, sse('one')))
+    const stream = client.call(failover(plain, sse('one')))
     realtime.options.refuse = { status: 502 }
     const { got } = collect(stream)
     await one.until(() => one.open === 1)
@@ -202,7 +202,7 @@ describe('failover of streams', () => {
     const { client, realtime, one, two, list, publish, clock, routes } = await world({ failover: { backMs: 5000 } })
     realtime.options.refuse = { status: 426 }
     one.plan({ status: 501 })
-    const polled = failoverStream(socket, sse('one'), adapt(ticksList, { input: () => ({}) }))
+    const polled = failover(socket, sse('one'), adapt(ticksList, { input: () => ({}) }))
     publish(2)
     const { got } = collect(client.call(polled))
     await until(() => got.length === 2)
@@ -407,7 +407,7 @@ describe('failover of streams', () => {
     it('is told where it is declared', () => {
       const start = events('/runs', { message: type<Tick>() }, { method: 'POST', via: 'one' })
       const watch = events('/runs', { message: type<Tick>() }, { via: 'two' })
-      expect(() => failoverStream(start, watch as never)).toThrow('continueWith()')
+      expect(() => failover(start, watch as never)).toThrow('continueWith()')
     })
 
     it('all routes are gone: the opening fails with what each of them said', async () => {

@@ -1,13 +1,4 @@
-import {
-  adapt,
-  continueWith,
-  createClient,
-  failoverStream,
-  type Place,
-  stopWith,
-  type TelemetryEvent,
-  type,
-} from 'polywire'
+import { adapt, continueWith, createClient, failover, type Place, stopWith, type TelemetryEvent, type } from 'polywire'
 import { graphqlTransport, mutation, subscription } from 'polywire/graphql'
 import { post, restTransport } from 'polywire/rest'
 import { events, sseTransport } from 'polywire/sse'
@@ -282,7 +273,7 @@ describe('a stream that a socket has lost', () => {
     const { sse, twin, realtime, client, publish } = await world()
     const ticks = channel('ticks', {
       ...spec,
-      resume: continueWith(failoverStream(bySse('sse'), bySse('twin')), ({ cursor }) => behind(cursor), {
+      resume: continueWith(failover(bySse('sse'), bySse('twin')), ({ cursor }) => behind(cursor), {
         cursor: ({ seq }: Tick) => seq,
       }),
     })
