@@ -77,7 +77,7 @@ describe('the suite finds a store', () => {
       /'changed', which a later write keeps longer/,
       (store) => ({
         compareAndSet: (key, expected, next, write) =>
-          store.compareAndSet(key, expected, next, { ttlMs: 500, ...write }),
+          store.compareAndSet(key, expected, next, { ttlMs: 1000, ...write }),
       }),
     ],
     [

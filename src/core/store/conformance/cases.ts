@@ -2,7 +2,7 @@ import type { Store, StoreWrite } from '../store.ts'
 import { type Case, equal, listenTo, listOf, pagesOf, put, race, read, show } from './checks.ts'
 
 /** So long lives what ends; long enough for a store across a network to look at it before. */
-const lifeMs = 500
+const lifeMs = 1000
 const listed: StoreWrite = { isListed: true }
 
 /** Texts that a column, a collation, a pattern or an encoding may take for another. */
