@@ -15,7 +15,8 @@ export interface Program {
 
 /**
  * Cuts a page into programs. ```ts starts one, ```ts more goes on with it; ```ts before and ```ts after are a pair, ```ts
- * compile is for code that runs elsewhere (a framework, a worker) and is compiled only. Other languages are left alone.
+ * compile is for code that runs elsewhere (a framework, a worker): it is compiled, and run by elsewhere.test.ts where that can be stood
+ * in for. Other languages are left alone.
  */
 export function programsOf(root: string, file: string): Program[] {
   const programs: { name: string; file: string; line: number; code: string; words: string[] }[] = []
