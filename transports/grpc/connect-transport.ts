@@ -83,7 +83,8 @@ export class ConnectTransportAttempt implements ConnectAttempt {
 
   async #start(shape: 'unary' | 'stream', input: unknown): Promise<ConnectResponseLike> {
     const call = this.#call
-    if (call.credential?.query) throw queryRefused(call)
+    const { query, wire } = call.credential ?? {}
+    if (query || wire) throw unwritable(call, query ? 'the query' : 'a signature at the wire')
     const timeoutMs = call.isDeadlineSent ? grpcTimeoutMs(call.remainingMs) : undefined
     const headers = withoutRemoved({
       ...this.#headers,
@@ -96,9 +97,8 @@ export class ConnectTransportAttempt implements ConnectAttempt {
   }
 }
 
-function queryRefused(call: Call): CallError {
-  const message =
-    'the credential stands in the query, which a Connect transport cannot write: take one for a header; nothing was sent'
+function unwritable(call: Call, place: string): CallError {
+  const message = `the credential stands in ${place}, which a Connect transport cannot write: take one for a header; nothing was sent`
   return new CallError({ code: 'failed_precondition', message, phase: 'resolve', sent: 'no' }, call)
 }
 

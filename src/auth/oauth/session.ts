@@ -155,7 +155,11 @@ export class Session implements OAuthSession {
   }
 
   async #load(): Promise<OAuthTokens | undefined> {
-    if (!this.#isLoaded && this.#keeper && !this.#tokens) this.#tokens = await this.#keeper.load()
+    if (!this.#isLoaded && this.#keeper && !this.#tokens) {
+      const kept = await this.#keeper.load()
+      // A login may have come first.
+      if (!this.#isLoaded) this.#tokens = kept
+    }
     this.#isLoaded = true
     return this.#tokens
   }

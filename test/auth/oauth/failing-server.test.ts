@@ -321,3 +321,47 @@ describe('a device code', () => {
     expect(polls.length).toBe(1)
   })
 })
+
+describe('a token that ends', () => {
+  it('is renewed before its end by the refresh token, once, and used to its end where the server is down', async () => {
+    await using api = await startWireRecorder()
+    const clock = virtualClock()
+    const used: (string | null)[] = []
+    let isDown = false
+    const as = scripted(
+      (_url, { body }) => {
+        used.push(body.get('refresh_token'))
+        if (isDown) throw new TypeError('fetch failed')
+        return json({
+          access_token: `a${used.length}`,
+          token_type: 'bearer',
+          refresh_token: `r${used.length}`,
+          expires_in: 100,
+        })
+      },
+      { clock },
+    )
+    const session = refreshTokens(as, { tokens: { accessToken: 'a0', refreshToken: 'r0', expiresAt: 0 } })
+    const client = clientOf(session, api.url, { clock })
+    const tokens = () => api.seen.map(({ headers }) => headers.authorization?.split(' ')[1])
+    await client.call(thing, { id: 1 })
+    await clock.advance(89_000)
+    await client.call(thing, { id: 2 })
+    expect([used, tokens()]).toEqual([['r0'], ['a1', 'a1']])
+    await clock.advance(2000)
+    await Promise.all([3, 4, 5].map((id) => client.call(thing, { id })))
+    expect(used).toEqual(['r0', 'r1'])
+    expect(tokens().slice(2)).toEqual(['a2', 'a2', 'a2'])
+    isDown = true
+    await clock.advance(95_000)
+    await client.call(thing, { id: 6 })
+    expect(tokens().at(-1)).toBe('a2')
+    await clock.advance(6000)
+    expect(await failureOf(client.call(thing, { id: 7 }, { retry: false }))).toMatchObject({ code: 'unavailable' })
+    isDown = false
+    await client.call(thing, { id: 8 })
+    expect(tokens().at(-1)).toBe(`a${used.length}`)
+    // The same one as long as nothing came of it.
+    expect(new Set(used.slice(2))).toEqual(new Set(['r2']))
+  })
+})

@@ -114,6 +114,19 @@ describe.each(engines)('a signer on the wire, by %s', (http) => {
     expect(server.seen.length).toBe(1)
   })
 
+  it('what it fails with for a moment is retried, like the network that it is', async () => {
+    await using server = await startWireRecorder()
+    let n = 0
+    const client = clientOf(server.url, http, {
+      async sign() {
+        if (++n === 1) throw new TypeError('fetch failed')
+        return {}
+      },
+    })
+    await client.call(get('/a'))
+    expect([n, server.seen.length]).toEqual([2, 1])
+  })
+
   it('signs each retry, obeys redirect: manual and error, and lets streams through', async () => {
     await using server = await startWireRecorder()
     let n = 0

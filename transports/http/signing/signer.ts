@@ -1,4 +1,5 @@
 import type { HeaderMap } from '../../../src/core/call/header-map.ts'
+import { isTransient } from '../../../src/core/errors/transient.ts'
 import type { HttpFault, HttpRequest } from '../contract.ts'
 import { unsent } from '../progress.ts'
 
@@ -84,8 +85,13 @@ function lowerCase(headers: Readonly<Record<string, string>>): Record<string, st
   return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]))
 }
 
-/** Nothing of this send has left; sending the same again cannot help. */
+/**
+ * Nothing of this send has left. What a signer fails with for a moment (a key or token that is fetched) may be had again;
+ * with anything else, sending the same again cannot help.
+ */
 export function signingFault(cause: unknown): HttpFault {
-  const message = cause instanceof TypeError ? cause.message : 'see cause'
-  return { ...unsent, what: `the request could not be signed: ${message}`, code: 'failed_precondition', cause }
+  const isPassing = isTransient(cause)
+  const message = cause instanceof TypeError && !isPassing ? cause.message : 'see cause'
+  const code = isPassing ? undefined : 'failed_precondition'
+  return { ...unsent, what: `the request could not be signed: ${message}`, code, cause }
 }
