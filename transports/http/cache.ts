@@ -1,7 +1,7 @@
 import type { Call } from '../../src/core/call/call.ts'
 import { ownCredential, principalOf } from '../../src/core/call/credential.ts'
 import { callable, checkOptions, count, flag, notNegative, type RulesOf } from '../../src/core/options.ts'
-import type { FetchOptions, HttpRequest } from './contract.ts'
+import type { FetchOptions } from './contract.ts'
 
 /** A store of undici's kind: `MemoryCacheStore`, `SqliteCacheStore`, or one of your own. */
 export interface HttpCacheStore {
@@ -32,6 +32,12 @@ const rules: RulesOf<HttpCacheOptions> = {
   store: callable,
 }
 
+/** What is read of a request; the published types need not know the whole, which names types of the DOM. */
+interface Cacheable {
+  readonly headers: Readonly<Record<string, string>>
+  readonly fetchOptions?: FetchOptions | undefined
+}
+
 /** A private HTTP cache (RFC 9111) for `restTransport({ cache })`; made by {@link httpCache}. */
 export class HttpCache {
   readonly options: HttpCacheOptions
@@ -47,7 +53,7 @@ export class HttpCache {
    * The request, with whose answers it may be given. What carries a credential of its own is of nobody that comes again. A
    * browser's cache knows no identities: it serves the first one of the page.
    */
-  apply(request: HttpRequest, call: Call): HttpRequest {
+  apply<R extends Cacheable>(request: R, call: Call): R {
     const { credential } = call
     const isOwn = ownCredential(call) ?? Object.keys(credential?.headers ?? {}).some((name) => name in call.headers)
     const identity = isOwn ? undefined : JSON.stringify([principalOf(call), request.headers.cookie])

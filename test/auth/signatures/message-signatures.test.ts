@@ -4,9 +4,11 @@ import { createClient, isCallError, type } from 'polywire'
 import { bearerAuth, type MessageSignaturesOptions, messageSignatures } from 'polywire/auth'
 import { createFetch } from 'polywire/fetch'
 import { graphqlTransport, mutation } from 'polywire/graphql'
+import { grpcWebTransport, rpc } from 'polywire/grpc-web'
 import { get, post, restTransport, streamBody } from 'polywire/rest'
 import { events, sseTransport } from 'polywire/sse'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { ShopService } from '../../support/proto/gen/polywire/test/v1/shop_pb.ts'
 import { startWireRecorder, type WireRequest } from '../../support/servers/wire-recorder.ts'
 
 /** Ed25519 key of RFC 9421, appendix B.1.4. */
@@ -160,6 +162,25 @@ describe('messageSignatures()', () => {
         })
         onTestFinished(() => client.close())
         return client.call(mutation('mutation Add { add }', { output: type<unknown>() }))
+      },
+    ],
+    ...(['undici', 'fetch'] as const).map((http): [string, (url: string) => Promise<unknown>] => [
+      `gRPC-Web by ${http}`,
+      (url) => {
+        const client = createClient({
+          transports: { 'grpc-web': grpcWebTransport({ baseUrl: url, http }) },
+          auth: messageSignatures({ key, keyId: 'k' }),
+          retry: false,
+        })
+        onTestFinished(() => client.close())
+        return client.call(rpc(ShopService.method.addItem), { name: 'tea' } as never).catch(() => undefined)
+      },
+    ]),
+    [
+      'the fetch face by fetch',
+      (url) => {
+        const fetch = createFetch({ origin: url, auth: messageSignatures({ key, keyId: 'k' }), http: 'fetch' })
+        return fetch(`${url}/a`, { method: 'POST', body: new Blob(['abc'], { type: 'text/plain' }) })
       },
     ],
     [

@@ -5,7 +5,7 @@ import { Code, ConnectError } from '@connectrpc/connect'
 import { createGrpcTransport, createGrpcWebTransport, Http2SessionManager } from '@connectrpc/connect-node'
 import { createGrpcWebTransport as createFetchTransport } from '@connectrpc/connect-web'
 import { createClient } from 'polywire'
-import { bearerAuth } from 'polywire/auth'
+import { bearerAuth, signedAuth } from 'polywire/auth'
 import { type ConnectTransportOptions, connectTransport, rpc, service } from 'polywire/grpc-web'
 import { describe, expect, it } from 'vitest'
 import { hasteClock, rejection } from '../../support/grpc-client.ts'
@@ -404,6 +404,13 @@ describe('any Connect transport', () => {
       expect(error).toMatchObject({ code: 'unavailable', status: 503, retryAfterMs: 7000, sent: 'yes' })
       await client.close()
     }
+  })
+
+  it('cannot carry a credential that signs what it sends', async () => {
+    await using api = grpcClient('http://127.0.0.1:1', { auth: signedAuth({ sign: () => ({ 'x-s': '1' }) }) })
+    const error = await rejection(api.shop.getItem({ id: 1n }))
+    expect(error).toMatchObject({ code: 'failed_precondition', sent: 'no', attempt: 1 })
+    expect(error.message).toContain('a signature at the wire')
   })
 
   it('cannot carry a credential in the query', async () => {
