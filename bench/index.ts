@@ -27,6 +27,7 @@ const protocols: Record<string, (port: number) => Promise<Suite>> = {
   graphql: async (port) => (await import('./graphql.ts')).graphql(port, rounds),
   'grpc-web': async (port) => (await import('./grpc-web.ts')).grpcWeb(port, rounds),
   sse: async (port) => (await import('./sse.ts')).sse(port, rounds),
+  telemetry: async (port) => (await import('./telemetry.ts')).telemetry(port, rounds),
   websocket: async (port) => (await import('./websocket.ts')).websocket(port, rounds),
 }
 

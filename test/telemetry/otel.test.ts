@@ -1,7 +1,7 @@
 import { createServer, type IncomingHttpHeaders } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { context, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
-import type { ReadableSpan } from '@opentelemetry/sdk-trace'
+import { type ReadableSpan, TracerProvider } from '@opentelemetry/sdk-trace'
 import { createClient } from 'polywire'
 import { graphqlTransport, query } from 'polywire/graphql'
 import { rpc } from 'polywire/grpc-web'
@@ -194,6 +194,33 @@ describe('REST', () => {
     }).call(user, { id: 1 })
     expect(calls().map(({ attributes }) => attributes.tenant)).toEqual([7000, undefined])
     expect(() => otel({ metric: false } as never)).toThrow(/did you mean 'metrics'/)
+  })
+
+  it('without an SDK calls are as they are, and one that is registered later is heard', async () => {
+    const { origin, requests } = await recordingServer()
+    await sdk[Symbol.asyncDispose]()
+    const client = restClient(origin)
+    await client.call(user, { id: 1 })
+    expect(requests[0]?.traceparent).toBeUndefined()
+    sdk = otelSdk()
+    await client.call(user, { id: 1 })
+    expect(named('GET /users/{id}')).toHaveLength(2)
+    expect((await sdk.metrics()).get('http.client.request.duration')?.dataPoints).toHaveLength(1)
+  })
+
+  it('what a part of the SDK throws harms no call', async () => {
+    const { origin } = await recordingServer()
+    for (const member of ['onStart', 'onEnd']) {
+      const processor = { onStart() {}, onEnd() {}, shutdown: async () => {}, forceFlush: async () => {} }
+      const failing = {
+        ...processor,
+        [member]() {
+          throw new Error(`${member} of the user's`)
+        },
+      }
+      const tracerProvider = new TracerProvider({ spanProcessors: [failing] })
+      expect(await restClient(origin, { tracerProvider }).call(user, { id: 1 })).toEqual({})
+    }
   })
 
   it('a provider of its own is used instead of the global one', async () => {

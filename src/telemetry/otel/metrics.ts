@@ -1,11 +1,19 @@
 import type { TelemetryEvent } from '../../core/call/telemetry.ts'
-import { type Attributes, type Counter, type Histogram, type MeterProvider, metrics } from './peer-opentelemetry.ts'
+import {
+  type Attributes,
+  type Counter,
+  createNoopMeter,
+  type Histogram,
+  type MeterProvider,
+  metrics,
+} from './peer-opentelemetry.ts'
 
 /** As the conventions advise, in seconds. */
 const boundaries = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10]
 
 /** The instruments of one meter provider. */
 interface Instruments {
+  readonly isHeard: boolean
   readonly http: Histogram
   readonly rpc: Histogram
   readonly call: Histogram
@@ -20,6 +28,11 @@ export class CallMetrics {
 
   constructor(provider: MeterProvider | undefined) {
     this.#given = provider
+  }
+
+  /** There is a meter that is one. */
+  get isHeard(): boolean {
+    return this.#of().isHeard
   }
 
   recordAttempt(durationMs: number, attributes: Attributes): void {
@@ -60,6 +73,7 @@ function instrumentsOf(provider: MeterProvider): Instruments {
     meter.createCounter(`polywire.client.${name}`, { unit: `{${unit}}`, description })
   const reopens = counter('reopens', 'reopen', 'Streams that were opened again after a drop.')
   return {
+    isHeard: meter !== createNoopMeter(),
     http: duration('http.client.request.duration', 'Duration of HTTP client requests.'),
     rpc: duration('rpc.client.call.duration', 'Measures the duration of an outgoing Remote Procedure Call (RPC).'),
     call: duration('polywire.client.call.duration', 'Duration of calls, with all that they took.'),

@@ -4,10 +4,11 @@ import { type Interceptor, type Next, trusted } from '../../core/call/intercepto
 import type { Reply } from '../../core/call/reply.ts'
 import type { Scope } from '../../core/call/scope.ts'
 import type { Finish, Telemetry, TelemetryEvent } from '../../core/call/telemetry.ts'
+import { notify } from '../../core/guard.ts'
 import { callable, checkOptions, flag, has, type RulesOf, takes } from '../../core/options.ts'
 import { finishing } from '../../interceptors/telemetry.ts'
 import { statusOf } from '../events.ts'
-import { Descriptions, type Ending, endingOf } from './attributes.ts'
+import { Descriptions, type Ending, endingOf, type Named } from './attributes.ts'
 import { CallMetrics } from './metrics.ts'
 import {
   type Attributes,
@@ -17,6 +18,7 @@ import {
   propagation,
   type Span,
   SpanStatusCode,
+  type Tracer,
   type TracerProvider,
   trace,
 } from './peer-opentelemetry.ts'
@@ -73,6 +75,7 @@ class OtelTelemetry implements Telemetry {
   readonly #descriptions = new Descriptions()
   readonly #metrics: CallMetrics | undefined
   readonly #watched = new WeakMap<Scope, Watched>()
+  #known: { readonly provider: TracerProvider; readonly tracer: Tracer } | undefined
 
   constructor(options: OtelOptions) {
     this.#options = options
@@ -99,19 +102,33 @@ class OtelTelemetry implements Telemetry {
     span?.addEvent(`polywire.${event.type}`, attributesOf(event))
   }
 
-  get #tracer() {
-    return (this.#options.tracerProvider ?? trace.getTracerProvider()).getTracer('polywire')
+  /** A tracer that is none yet turns into one when an SDK is registered; a provider that was replaced is asked anew. */
+  #tracer(): Tracer {
+    const provider = this.#options.tracerProvider ?? trace.getTracerProvider()
+    if (!this.#known || provider !== this.#known.provider)
+      this.#known = { provider, tracer: provider.getTracer('polywire') }
+    return this.#known.tracer
+  }
+
+  /** What the SDK, or a part of it that is the user's, throws costs the call nothing but its span. */
+  #begin(call: Call, { name, kind }: Named, attributes: Attributes, outer: Context): Watched | undefined {
+    let begun: Watched | undefined
+    const begin = (): void => {
+      const span = this.#tracer().startSpan(name, { kind, attributes }, outer)
+      begun = { span, inside: trace.setSpan(outer, span) }
+    }
+    notify('the tracer of otel()', begin, call.scope.services.telemetry)
+    return begun
   }
 
   #call(call: Call, next: Next): Promise<Reply> {
-    const { name, kind, attributes } = this.#descriptions.of(call).call
-    const active = context.active()
-    // A server without a tracer of its own may have handed on the trace of what it handles.
-    const outer = trace.getSpan(active) ? active : propagation.extract(active, call.headers)
-    const own = this.#own(call)
-    const span = this.#tracer.startSpan(name, { kind, attributes: own ? { ...own, ...attributes } : attributes }, outer)
-    const inside = trace.setSpan(outer, span)
-    this.#watched.set(call.scope.root, { span, inside })
+    const named = this.#descriptions.of(call).call
+    const own = this.#options.attributes && this.#own(call)
+    const begun = this.#begin(call, named, own ? { ...own, ...named.attributes } : named.attributes, outerOf(call))
+    // Without an SDK nobody hears of it.
+    if (!begun || (!trace.isSpanContextValid(begun.span.spanContext()) && !this.#metrics?.isHeard)) return next(call)
+    const { span, inside } = begun
+    this.#watched.set(call.scope.root, begun)
     const begin = performance.now()
     return finishing(
       (error, reply) => this.#endCall(call, span, performance.now() - begin, statusOf(error, reply), error),
@@ -141,20 +158,26 @@ class OtelTelemetry implements Telemetry {
 
   #attempt(call: Call, next: Next): Promise<Reply> {
     const { attempt } = this.#descriptions.of(call)
-    const { name, kind, attributes, isHttp, metricAttributes } = attempt
-    const outer = this.#watched.get(call.scope.root)?.inside ?? context.active()
+    const { attributes, isHttp, metricAttributes } = attempt
+    const outer = this.#watched.get(call.scope.root)?.inside
+    if (!outer) return next(call)
     const resends = call.scope.root.sends
     const counted = resends > 0 && isHttp ? { ...attributes, 'http.request.resend_count': resends } : attributes
-    const span = this.#tracer.startSpan(name, { kind, attributes: counted }, outer)
-    const inside = trace.setSpan(outer, span)
+    const begun = this.#begin(call, attempt, counted, outer)
+    if (!begun) return next(call)
+    const { span, inside } = begun
     const begin = performance.now()
     let isOver = false
     const end: Finish = (error, reply) => {
       if (isOver) return
       isOver = true
-      const ending = endingOf(isHttp ? 'http' : 'call', call, error, statusOf(error, reply))
-      endSpan(span, ending)
-      if (isHttp) this.#metrics?.recordAttempt(performance.now() - begin, { ...metricAttributes, ...ending.attributes })
+      const durationMs = performance.now() - begin
+      const tell = (): void => {
+        const ending = endingOf(isHttp ? 'http' : 'call', call, error, statusOf(error, reply))
+        if (isHttp) this.#metrics?.recordAttempt(durationMs, { ...metricAttributes, ...ending.attributes })
+        endSpan(span, ending)
+      }
+      notify('otel()', tell, call.scope.services.telemetry)
     }
     // A transport may ignore an abort; its span does not.
     const off = call.scope.onEnd(() => end(call.scope.reason))
@@ -166,10 +189,22 @@ class OtelTelemetry implements Telemetry {
   }
 }
 
+/** A server without a tracer of its own may have handed on the trace of what it handles. */
+function outerOf(call: Call): Context {
+  const active = context.active()
+  if (trace.getSpan(active) || call.headers.traceparent === undefined) return active
+  let extracted = active
+  const extract = (): void => {
+    extracted = propagation.extract(active, call.headers)
+  }
+  notify('the propagator of otel()', extract, call.scope.services.telemetry)
+  return extracted
+}
+
 /** The call with the trace of its attempt, unless its caller names one. */
 function withTrace(call: Call, inside: Context): Call {
   const headers: Record<string, string> = {}
-  propagation.inject(inside, headers)
+  notify('the propagator of otel()', () => propagation.inject(inside, headers), call.scope.services.telemetry)
   const own = call.options.headers && readHeaders(call.options.headers)
   if (own) for (const name in headers) if (name in own) delete headers[name]
   return Object.keys(headers).length > 0 ? call.withHeaders(headers) : call

@@ -4,6 +4,7 @@ export {
   type Context,
   type Counter,
   context,
+  createNoopMeter,
   type Histogram,
   type MeterProvider,
   metrics,
@@ -11,6 +12,7 @@ export {
   type Span,
   SpanKind,
   SpanStatusCode,
+  type Tracer,
   type TracerProvider,
   trace,
 } from '@opentelemetry/api'
