@@ -25,7 +25,7 @@ export class Outcomes {
     const call = waiters.callOf(place) as Call
     if (!seen) {
       const message = 'its entry was taken out of the outbox before it was sent'
-      waiters.reject(place, new CallError({ code: 'canceled', message, phase: 'resolve', sent: 'no' }, call), gone)
+      waiters.reject(place, new CallError({ code: 'canceled', message, phase: 'resolve', sent: 'no' }, call))
       return
     }
     const { record } = seen
@@ -82,5 +82,3 @@ export class Outcomes {
     )
   }
 }
-
-const gone = { id: '', state: 'failed' } as const

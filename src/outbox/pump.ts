@@ -53,9 +53,6 @@ export class Pump {
     this.#isStopped = false
     const { ledger } = this.#host
     ledger.listen()
-    this.#unwatch = pageLife().watch((event) => {
-      if (event === 'online' || event === 'visible' || event === 'woken') this.look()
-    })
     this.look(() => this.#lift())
   }
 
@@ -151,13 +148,16 @@ export class Pump {
     if (this.#isStopped) return
     const { clock, ledger, settings } = this.#host
     const heads = this.#host.lanes.heads()
+    const isReady = this.#runs.size < maxRuns && !pageLife().isOffline
     let isWaiting = false
     let at = Number.POSITIVE_INFINITY
     for (const seen of ledger.all) {
       if (isFinal(seen.record)) continue
       isWaiting = true
-      if (this.#runs.size < maxRuns) at = Math.min(at, this.#dueAt(seen, heads))
+      // The network that comes back, or a run that ends, is heard of.
+      if (isReady) at = Math.min(at, this.#dueAt(seen, heads))
     }
+    this.#watchPage(isWaiting)
     // Who dies between the write and the word leaves what nobody has heard of; a page finds it when it is opened again.
     const { isShared, isOfOrigin } = settings.store.traits
     const isAlone = !isShared || (isOfOrigin === true && ledger.isHearing)
@@ -172,6 +172,16 @@ export class Pump {
       Math.max(minWaitMs, wakeAt - clock.now()),
     )
     this.#timer.hold(false)
+  }
+
+  /** The network or the page that comes back is heard of while something waits for it. */
+  #watchPage(isWaiting: boolean): void {
+    if (!isWaiting) this.#unwatch?.()
+    if (!isWaiting) this.#unwatch = undefined
+    else
+      this.#unwatch ??= pageLife().watch((event) => {
+        if (event === 'online' || event === 'visible' || event === 'woken') this.look()
+      })
   }
 
   #take(seen: Seen): void {

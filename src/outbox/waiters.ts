@@ -55,12 +55,12 @@ export class Waiters {
   }
 
   /** Each gets an error of its own that names its entry. */
-  reject(place: string, error: unknown, entry: EntryName): void {
+  reject(place: string, error: unknown, entry?: EntryName): void {
     let isFirst = true
     for (const { reject, call } of this.#take(place)) {
       const own = isFirst || !isAnyCallError(error) ? error : new CallError(failureOf(error), call)
       isFirst = false
-      reject(withEntry(own, entry))
+      reject(entry ? withEntry(own, entry) : own)
     }
   }
 

@@ -159,6 +159,30 @@ describe.skipIf(!executablePath)(`tabs of Chromium with an outbox in IndexedDB${
     await context.close()
   })
 
+  it('what is called offline is written, sends nothing, spins nothing, and goes when the network is back', async () => {
+    shop = new Shop()
+    const context = await browser.newContext()
+    const page = await open(context, 60_000)
+    await context.setOffline(true)
+    await page.evaluate(() => {
+      const { setTimeout } = window as any
+      Object.assign(window, { timers: 0 })
+      window.setTimeout = ((...args: unknown[]) => {
+        ;(window as any).timers++
+        return setTimeout(...args)
+      }) as never
+    })
+    const answer = page.evaluate(() => (window as any).place('k', 'k-1'))
+    await page.waitForFunction(isAll('queued', 1), undefined, { polling: 50 })
+    await page.waitForFunction(isAll('queued', 1), undefined, { polling: 50 })
+    expect(await page.evaluate(() => (window as any).timers)).toBeLessThan(30)
+    expect(shop.carriedOut.size).toBe(0)
+    await context.setOffline(false)
+    expect(await answer).toEqual({ key: 'k-1' })
+    expect(await page.evaluate(() => (window as any).entries())).toMatchObject([{ state: 'confirmed', sends: 1 }])
+    await context.close()
+  })
+
   it('a reloaded page goes on, and a double click in two tabs is one order', async () => {
     shop = new Shop()
     shop.isMute = true

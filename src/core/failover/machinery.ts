@@ -43,6 +43,8 @@ export function declaredRoutes(builder: string, operations: readonly unknown[]) 
   const declared = operations.map((operation, index) => {
     const info = operationInfo(operation)
     if (!info) throw new TypeError(`${builder}(…): route ${index + 1} is no operation made by a builder such as get()`)
+    if (info.durable)
+      throw new TypeError(`${builder}(…): route ${index + 1} is durable: its outbox decides where it is sent`)
     if (info.failover) throw new TypeError(`${builder}(…): route ${index + 1} is a failover: list its routes instead`)
     return info
   })
