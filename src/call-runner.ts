@@ -184,7 +184,7 @@ export class CallRunner implements FaceHost {
   rateLimits(info: OperationInfo, options = noOptions): readonly RateLimit[] {
     const route = this.route(info)
     return route.interceptors.flatMap(
-      (each) => (each as RateLimitSource).rateLimits?.(this.#services, info, identityOf(route, options, info)) ?? [],
+      (each) => (each as RateLimitSource).rateLimits?.(this.#services, info, route, options) ?? [],
     )
   }
 

@@ -160,5 +160,4 @@ function checkClientOptions(options: ClientOptions<{ readonly [via: string]: Tra
       throw refusal(`transports.${via} is no transport: make it with a factory such as restTransport({ … })`, undefined)
     checkInterceptors(`transports.${via}.interceptors`, transport.interceptors ?? [])
   }
-  if (typeof options.interceptors === 'object') checkInterceptors('interceptors', options.interceptors)
 }

@@ -5,7 +5,6 @@ import { Context } from './core/call/context.ts'
 import type { FaceHost } from './core/call/face-host.ts'
 import { noHeaders, readHeaders } from './core/call/header-map.ts'
 import {
-  checkInterceptors,
   chosenInterceptors,
   compose,
   type Interceptor,
@@ -50,8 +49,7 @@ export class FaceClient implements FaceHost {
   #isClosed = false
 
   constructor(options: FaceClientOptions) {
-    const { clock = systemClock, telemetry, interceptors } = options
-    if (typeof interceptors === 'object') checkInterceptors('interceptors', interceptors)
+    const { clock = systemClock, telemetry } = options
     this.#options = options
     this.#services = {
       clock,

@@ -25,5 +25,5 @@ export function defaultInterceptors(parts: ChainParts): readonly Interceptor[] {
     telemetry?.around?.attempt, //                    a span for every send, whose trace goes along
     telemetry?.attempt && attemptSpan(telemetry), // innermost: sees every send
   ]
-  return chain.flat().filter((each) => !!each)
+  return chain.flat().filter(Boolean) as Interceptor[]
 }

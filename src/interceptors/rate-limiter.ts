@@ -1,5 +1,6 @@
 import type { Call } from '../core/call/call.ts'
 import { type Interceptor, type Next, trusted } from '../core/call/interceptor.ts'
+import { identityOf } from '../core/call/plan.ts'
 import type { Reply } from '../core/call/reply.ts'
 import type { Scope, Services } from '../core/call/scope.ts'
 import { tokenRuns } from '../core/call/token-run.ts'
@@ -61,8 +62,8 @@ export function rateLimiter(options: RateLimiterOptions = {}): Interceptor {
     return (call) => attempt(call, next, limitsOf(call.scope.services), options)
   })
   const source: RateLimitSource = {
-    rateLimits(services, operation, identity) {
-      return limitsOf(services).of(...keysOf(services, operation, identity))
+    rateLimits(services, operation, route, options) {
+      return limitsOf(services).of(...keysOf(services, operation, identityOf(route, options, operation)))
     },
   }
   return Object.assign(limiter, source)

@@ -45,11 +45,12 @@ export type InterceptorsOption =
   | ((defaults: readonly Interceptor[]) => readonly Interceptor[])
   | undefined
 
-/** The chain of one transport. @throws {CallError} where a function of the user's gives none. */
+/** The chain of one transport. @throws {CallError} where something in it is no interceptor. */
 export function chosenInterceptors(own: InterceptorsOption, defaults: readonly Interceptor[]): readonly Interceptor[] {
-  if (typeof own !== 'function') return [...(own ?? []), ...defaults]
-  const chosen = guard('interceptors(defaults)', () => own(defaults))
-  checkInterceptors('interceptors(defaults)', chosen)
+  const isChoice = typeof own === 'function'
+  const what = isChoice ? 'interceptors(defaults)' : 'interceptors'
+  const chosen = isChoice ? guard(what, () => own(defaults)) : [...(own ?? []), ...defaults]
+  checkInterceptors(what, chosen)
   return chosen
 }
 

@@ -1,5 +1,5 @@
 import type { Interceptor } from '../call/interceptor.ts'
-import { callable, either, list, type RulesOf } from '../options.ts'
+import { anything, callable, type RulesOf } from '../options.ts'
 
 /** Policies that a program pays for only where it imports them. Each is an interceptor; the option names its place. */
 export interface PolicyOptions {
@@ -17,5 +17,6 @@ export const optInRules: RulesOf<PolicyOptions> = {
   dedupe: callable,
   hedge: callable,
   breaker: callable,
-  limiter: /* @__PURE__ */ either(list, callable),
+  // The chain is looked at as a whole.
+  limiter: anything,
 }

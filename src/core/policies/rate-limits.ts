@@ -1,5 +1,7 @@
+import type { CallOptions } from '../call/call-options.ts'
 import type { HeaderMap } from '../call/header-map.ts'
 import type { OperationInfo } from '../call/operation.ts'
+import type { Route } from '../call/plan.ts'
 import type { Services } from '../call/scope.ts'
 import { parseHttpDate } from '../errors/retry-after.ts'
 
@@ -19,7 +21,7 @@ export interface RateLimit {
 
 /** An interceptor that can say what it knows of the limits of an operation. */
 export interface RateLimitSource {
-  rateLimits?(services: Services, info: OperationInfo, identity: string): readonly RateLimit[]
+  rateLimits?(services: Services, info: OperationInfo, route: Route, options: CallOptions): readonly RateLimit[]
 }
 
 /** A limit that is further away than this is a fault of the server; ms. */
