@@ -59,7 +59,7 @@ interface Row {
 
 /** Why the bars are what they are: docs/decisions/0005-size-against-the-bar.md. */
 const rows: readonly Row[] = [
-  { name: 'core + REST + default chain', programs: ['rest'], barKb: 20.5, limitKb: 31.4 },
+  { name: 'core + REST + default chain', programs: ['rest'], barKb: 20.5, limitKb: 31.6 },
   {
     name: 'SSE, beside REST',
     programs: ['sse'],

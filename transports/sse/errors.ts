@@ -21,14 +21,9 @@ export function kindOf({ status, headers }: HttpHead): 'stream' | 'over' | 'wron
 export function statusFailure(head: HttpHead, body: Uint8Array, wallNow: number): Failure {
   const { status } = head
   const failure = readHttpFailure({ ...head, body, isKeyed: false }, wallNow)
-  if (status < 300)
-    return {
-      ...failure,
-      code: 'failed_precondition',
-      message: `the server answered ${status}: an event stream needs 200`,
-      isRetryable: false,
-    }
-  return { ...failure, isRetryable: failure.isRetryable === true }
+  if (status >= 300) return failure
+  const message = `the server answered ${status}: an event stream needs 200`
+  return { ...failure, code: 'failed_precondition', message, isRetryable: false }
 }
 
 /** 200 with another content type. */

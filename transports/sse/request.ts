@@ -3,6 +3,7 @@ import type { CallHeaders } from '../../src/core/call/header-map.ts'
 import { readHeaders, withoutRemoved } from '../../src/core/call/header-map.ts'
 import { CallError } from '../../src/core/errors/error.ts'
 import type { FetchOptions, HttpRequest } from '../http/contract.ts'
+import type { EncodedBody } from '../http/encode-body.ts'
 import { RequestInput, type RequestParts } from '../http/input.ts'
 import { writeUrl } from '../http/path.ts'
 import { encodeQuery, type QueryStyle } from '../http/query.ts'
@@ -109,12 +110,9 @@ export class SseRequests {
 function bodyOf(input: RequestParts, { isRawBody }: SseBinding, call: Call): string | undefined {
   const { body } = input
   if (body === undefined || isRawBody) return body as string | undefined
-  const encode = () => ({
-    body: stringifyJson(body, 'the body', call),
-    contentType: 'application/json',
-    isReplayable: true,
-  })
-  return input instanceof RequestInput ? (input.encodeOnce(encode).body as string) : encode().body
+  // The text alone is read of what is encoded once.
+  const encode = () => ({ body: stringifyJson(body, 'the body', call) }) as EncodedBody
+  return (input instanceof RequestInput ? input.encodeOnce(encode) : encode()).body as string
 }
 
 function unsendable(call: Call): never {
