@@ -7,8 +7,13 @@ import type { Redirected } from './progress.ts'
 import type { Answer, OpenRequest, Responder } from './responder.ts'
 import type { OpenUpload } from './upload.ts'
 
+/** Names of the platform, where its types are known: what users get compiles without DOM. */
+type Of<Name extends string> = typeof globalThis extends { readonly [name in Name]: { prototype: infer Made } }
+  ? Made
+  : never
+
 /** Makes the body anew; called once a send, and once more where a redirect replays it. */
-export type BodyStream = () => AsyncIterable<Uint8Array> | ReadableStream<Uint8Array>
+export type BodyStream = () => AsyncIterable<Uint8Array> | Of<'ReadableStream'>
 
 /** What is sent: whole, or as a stream that is made anew for each send. */
 export type HttpBody = string | Uint8Array | BodyStream
@@ -24,7 +29,7 @@ export interface HttpRequest {
   readonly credential?: Credential | undefined
   readonly body?: HttpBody | undefined
   /** Instead of `body`: a fetch sends it with its length, which browsers need on HTTP/1.1; a form goes to fetch alone. */
-  readonly blob?: Blob | FormData | undefined
+  readonly blob?: Of<'Blob'> | Of<'FormData'> | undefined
   /** Opens a `body` that is a stream. */
   readonly open?: OpenUpload | undefined
   /** False where the stream of `body` can be made only once: a 307 or 308 is then a fault. @defaultValue true */
