@@ -35,7 +35,7 @@ const rules: RulesOf<HttpCacheOptions> = {
 /** What is read of a request; the published types need not know the whole, which names types of the DOM. */
 interface Cacheable {
   readonly headers: Readonly<Record<string, string>>
-  readonly fetchOptions?: FetchOptions | undefined
+  readonly fetchOptions?: object | undefined
 }
 
 /** A private HTTP cache (RFC 9111) for `restTransport({ cache })`; made by {@link httpCache}. */
