@@ -105,3 +105,41 @@ describe('traps that other clients fell into', () => {
     expect(server.requests).toHaveLength(1)
   })
 })
+
+describe('a stream that a POST opens, at a server that honours keys', () => {
+  const spec = {
+    method: 'POST',
+    body: type<{ prompt: string }>(),
+    data: 'text',
+    until: ({ data }: { data: string }) => data === 'end',
+  } as const
+  const types = { message: type<string>() }
+  const done = { chunks: ['data: a\n\ndata: end\n\n'] }
+
+  it.each([
+    ['idempotency-key', 'idempotency-key', /^[\da-f-]{36}$/],
+    ['structured', 'idempotency-key', /^"[\da-f-]{36}"$/],
+    ['paypal', 'paypal-request-id', /^[\da-f-]{36}$/],
+  ] as const)('is opened again under one key of the profile %s', async (idempotency, header, pattern) => {
+    const { client } = connect()
+    server.plan({ status: 502 }, done)
+    const items: string[] = []
+    for await (const { data } of client.call(events('/run', types, { ...spec, idempotency }), { prompt: 'hi' }))
+      items.push(data)
+    expect(items).toEqual(['a'])
+    const keys = server.requests.map(({ headers }) => String(headers[header]))
+    expect(keys).toHaveLength(2)
+    expect(keys[0]).toMatch(pattern)
+    expect(new Set(keys).size).toBe(1)
+  })
+
+  it('is not where nobody says so, and takes no profile whose key stands in the body', async () => {
+    const { client } = connect()
+    server.plan({ status: 502 }, done)
+    const opened = client.call(events('/run', types, spec), { prompt: 'hi' }).opened
+    await expect(opened).rejects.toMatchObject({ notRetried: 'not_idempotent' })
+    expect(server.requests).toHaveLength(1)
+    expect(() => events('/run', types, { ...spec, idempotency: 'aws' as never })).toThrow(/idempotency/)
+    expect(() => sseTransport({ baseUrl: server.origin, idempotency: 'google' as never })).toThrow(/idempotency/)
+  })
+})
