@@ -39,10 +39,9 @@ export type Explain = (error: unknown, progress: Progress) => Explained
 export function classify(error: unknown, progress: Progress, explain: Explain = explainByPhase): HttpFault {
   const explained = explain(error, progress)
   const { what, hint, code } = explained
-  const isBehindConnect = progress.phase !== 'connect' && progress.sent !== 'no'
+  const isBehindConnect = progress.phase !== 'connect' && progress.sent !== 'no' && !explained.isUnprocessed
   const isEarly = explained.phase === 'connect' || explained.phase === 'resolve'
-  const isBehind = isBehindConnect && !explained.isUnprocessed
-  const phase = explained.phase && !(isEarly && isBehind) ? explained.phase : progress.phase
+  const phase = explained.phase && !(isEarly && isBehindConnect) ? explained.phase : progress.phase
   return faultAt(progress, { what, hint, code, phase, sent: sentOf(explained, progress), cause: error })
 }
 

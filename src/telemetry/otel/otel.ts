@@ -25,9 +25,9 @@ import {
 
 /** What `otel()` makes of calls. */
 export interface OtelOptions {
-  /** @defaultValue the global one */
+  /** Makes the spans. @defaultValue the global one */
   readonly tracerProvider?: TracerProvider
-  /** @defaultValue the global one */
+  /** Makes the instruments. @defaultValue the global one */
   readonly meterProvider?: MeterProvider
   /**
    * A span for every attempt, whose trace context goes along. `false` where an instrumentation of undici or fetch makes
@@ -36,7 +36,7 @@ export interface OtelOptions {
    * @defaultValue true
    */
   readonly attemptSpans?: boolean
-  /** @defaultValue true */
+  /** Durations and counts are recorded. @defaultValue true */
   readonly metrics?: boolean
   /** More attributes for the span of a call. What they show is yours to answer for. */
   readonly attributes?: (call: Call) => Attributes
