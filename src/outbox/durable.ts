@@ -46,6 +46,18 @@ export class Durable implements DurableMachinery {
     return (this.inner.idempotency ?? transport.idempotency) || undefined
   }
 
+  /**
+   * The header by which a server that honours no keys is told the key all the same, since it is asked about it later:
+   * said of the call, for across origins a browser sends no other that nobody has promised to honour.
+   */
+  keyHeader({ route }: Plan, key: string): Readonly<Record<string, string>> | undefined {
+    const { inner, options } = this
+    const transport = route.transport as { readonly idempotency?: IdempotencyOption | undefined }
+    const isUnnamed = (inner.idempotency ?? transport.idempotency) === undefined
+    // A request over a socket has a place of its own for it.
+    return options.settle && isUnnamed && inner.protocol !== 'websocket' ? { 'idempotency-key': key } : undefined
+  }
+
   /** How long the server remembers a key; ms. */
   keyLifeMs(plan: Plan): number {
     const profile = this.profileOf(plan)

@@ -99,7 +99,7 @@ export class Runs {
           ...(options?.retry !== undefined && { retry: options.retry }),
           ...(options?.onUploadProgress && { onUploadProgress: options.onUploadProgress }),
           ...(options?.onDownloadProgress && { onDownloadProgress: options.onDownloadProgress }),
-          ...(kept.headers && { headers: kept.headers }),
+          headers: { ...durable.keyHeader(host.planOf(durable.inner), seen.record.key), ...kept.headers },
           context,
           timeoutMs,
           idempotencyKey: seen.record.key,

@@ -13,7 +13,7 @@ import { durable, outbox, sealedBy, settledBy } from 'polywire/outbox'
 import { memoryTransport } from 'polywire/testing'
 import { describe, expect, it } from 'vitest'
 import { OwnerLock } from '../../src/outbox/owner-lock.ts'
-import { bound, mortal, placing, setting, shop, tab } from '../support/outbox.ts'
+import { bound, mortal, type Order, placing, setting, shop, tab } from '../support/outbox.ts'
 
 const ms = 1000
 const minute = 60 * ms
@@ -376,6 +376,36 @@ describe('what nobody can tell', () => {
     expect((await answer).value).toMatchObject({ sku: 'tea' })
     expect(await last.box.entries({ state: 'pending' })).toMatchObject([{ reason: 'attempts', lane: 'a', sends: 3 }])
     await last.client.close()
+  })
+
+  it('a server that is asked about the key is told it, across origins too; not where keys are switched off', async () => {
+    const { clock, server, store } = setting()
+    const settle = settledBy(
+      placing({ name: 'GET /orders' }),
+      () => ({ sku: '' }),
+      (order: Order) => order,
+    )
+    const contract = {
+      asked: durable('asked', placing({ isKeyedByDefault: true }), { settle }),
+      silent: durable('silent', placing({ idempotency: false }), { settle }),
+    }
+    const seen: unknown[] = []
+    const box = outbox(store, { contract })
+    const handle = (call: Parameters<typeof server.handle>[0]) => {
+      seen.push([call.options.headers, call.idempotencyKey])
+      return server.handle(call)
+    }
+    const client = createClient({ transports: { memory: memoryTransport({ handle }) }, clock, outbox: box })
+    const api = client.bind(contract)
+    void endOf(api.asked({ sku: 'tea' }, { idempotencyKey: 'k' }))
+    void endOf(api.silent({ sku: 'tea' }, { idempotencyKey: 'k' }))
+    await clock.advance(0)
+    // A browser sends to another origin what a call names itself.
+    expect(seen).toEqual([
+      [{ 'idempotency-key': 'k' }, 'k'],
+      [{}, undefined],
+    ])
+    await client.close()
   })
 
   it('a key that the server may have forgotten is not sent again', async () => {
