@@ -1,9 +1,13 @@
-import { request as ask, type IncomingHttpHeaders } from 'node:http'
+import { request as ask, createServer, type IncomingHttpHeaders } from 'node:http'
 import { connect as connectHttp2 } from 'node:http2'
+import type { AddressInfo } from 'node:net'
+import { connectNodeAdapter } from '@connectrpc/connect-node'
 import { type CallError, createClient, type } from 'polywire'
-import { detached, forwardIncoming, incoming } from 'polywire/node'
+import { grpcWebTransport, service } from 'polywire/grpc-web'
+import { connectIncoming, detached, forwardIncoming, incoming } from 'polywire/node'
 import { get, restTransport } from 'polywire/rest'
 import { afterEach, describe, expect, it } from 'vitest'
+import { ShopService } from '../../support/proto/gen/polywire/test/v1/shop_pb.ts'
 import { echoServer } from '../../support/servers/echo-server.ts'
 import { FaultServer } from '../../support/servers/fault-server.ts'
 import {
@@ -156,4 +160,37 @@ it('behind node:http2: the same, and the end of one stream ends its calls', asyn
     'x-request-id': 'h2',
     'connect-timeout-ms': expect.stringMatching(/^[1-4]\d{3}$|^5000$/),
   })
+})
+
+it('behind connect, a server stream: the handler is a generator, and each of its steps belongs to the request', async () => {
+  const api = await echoClient()
+  const seen: unknown[] = []
+  const listener = connectNodeAdapter({
+    interceptors: [connectIncoming()],
+    routes: (router) =>
+      router.service(ShopService, {
+        async *watchItems() {
+          for (const sequence of [1n, 2n, 3n]) {
+            seen.push((await api.echo()).headers['x-request-id'])
+            yield { sequence }
+          }
+          seen.push(incoming()?.requestId)
+        },
+      }),
+  })
+  const server = createServer(listener)
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  closing.push(
+    async () => server.close(),
+    async () => server.closeAllConnections(),
+  )
+  const baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const client = createClient({ transports: { 'grpc-web': grpcWebTransport({ baseUrl }) } })
+  closing.push(() => client.close())
+  const { shop } = client.bind({ shop: service(ShopService) })
+  const got: bigint[] = []
+  for await (const { sequence } of shop.watchItems({ count: 3 }, { headers: { 'x-request-id': 'stream-1' } }))
+    got.push(sequence)
+  expect(got).toEqual([1n, 2n, 3n])
+  expect(seen).toEqual(['stream-1', 'stream-1', 'stream-1', 'stream-1'])
 })
