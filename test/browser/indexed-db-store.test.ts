@@ -104,7 +104,8 @@ describe.skipIf(!executablePath)(`a store in the IndexedDB of Chromium${why}`, (
     )
     const first = ['none', true, false, '1', false, true, '2', true, false, 'none']
     expect(told).toEqual([...first, 'none', false, false, true, false, true, 'none'])
-    expect(await run(tabs[0], 'store.traits')).toEqual({ isAtomic: true, isShared: true, isDurable: true })
+    const traits = { isAtomic: true, isShared: true, isDurable: true, isOfOrigin: true }
+    expect(await run(tabs[0], 'store.traits')).toEqual(traits)
   })
 
   it('goes on after its database was deleted', async () => {
