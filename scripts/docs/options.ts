@@ -41,6 +41,8 @@ const units: readonly (readonly [RegExp, string])[] = [
   [/^ratio$/, 'of 1'],
   [/^max(?:Concurrent|Queue)$/, 'calls'],
   [/^maxSends$/, 'sends'],
+  [/^maxIdentities$/, 'identities'],
+  [/^max$/, 'items'],
   [/^version$/, 'number'],
   [/^first$/, 'page number'],
   [/^prefetch$/, 'pages'],

@@ -5,6 +5,7 @@ import { makeCredential } from '../core/call/credential.ts'
 export interface BasicAuthOptions {
   /** Without a colon. */
   readonly username: string
+  /** Sent with every attempt, so over https. */
   readonly password: string
   /** How they are written; a server that wants another one than UTF-8 says so in its documentation. @defaultValue 'utf-8' */
   readonly charset?: 'utf-8' | 'latin1'

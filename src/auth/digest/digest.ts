@@ -8,7 +8,9 @@ import { md5 } from './md5.ts'
 
 /** Who logs in. */
 export interface DigestAuthOptions {
+  /** Who logs in, as the server knows him. */
   readonly username: string
+  /** Never sent: hashed with what the server gives. */
   readonly password: string
   /** Which protection is chosen where the server offers both: `auth-int` covers the body. @defaultValue 'auth' */
   readonly qop?: 'auth' | 'auth-int'

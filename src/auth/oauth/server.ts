@@ -17,6 +17,7 @@ export interface AuthorizationServerOptions {
   readonly metadata?: Omit<ServerMetadata, 'issuer'>
   /** Under which of the two well-known paths its metadata stands. @defaultValue 'oidc' */
   readonly discovery?: 'oidc' | 'oauth2'
+  /** The app's id there. */
   readonly clientId: string
   /** How the app proves who it is. @defaultValue as a public client: by its id alone */
   readonly clientAuth?: ClientAuth

@@ -31,7 +31,7 @@ export interface SessionRequest {
 
 /** How a session of cookies is kept. */
 export interface SessionAuthOptions {
-  /** @defaultValue none */
+  /** Where the token comes from that the server wants beside the cookie. @defaultValue none */
   readonly csrf?: CsrfOptions
   /** Logs in again after a 401: once for all calls that were refused. @defaultValue a 401 is final */
   readonly login?: (request: SessionRequest) => unknown

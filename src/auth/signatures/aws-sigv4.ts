@@ -16,6 +16,7 @@ export interface AwsCredentials {
 export interface AwsSigV4Options {
   /** Asked for each attempt where it is a function, which may keep what it has. */
   readonly credentials: AwsCredentials | (() => AwsCredentials | Promise<AwsCredentials>)
+  /** Where the service stands: `eu-central-1`. */
   readonly region: string
   /** `execute-api`, `s3`, `lambda` … */
   readonly service: string
