@@ -163,6 +163,21 @@ describe('bearerAuth', () => {
     expect(seen.at(-1)).toBe('Bearer k2')
   })
 
+  it('renews a long-lived token a minute before its end, however long it lives', async () => {
+    let given = 0
+    const server = { token: 'k1' }
+    const auth = bearerAuth(async () => ({ token: `k${++given}`, expiresInMs: 3_600_000 }))
+    const { client, clock } = guarded(auth, server)
+    await client.call(unaryOperation())
+    await clock.advance(3_539_000)
+    await client.call(unaryOperation())
+    expect(given).toBe(1)
+    await clock.advance(1001)
+    server.token = 'k2'
+    await client.call(unaryOperation())
+    expect(given).toBe(2)
+  })
+
   it('keeps two identities apart', async () => {
     const user = createContextKey('nobody')
     const asked: string[] = []

@@ -62,7 +62,7 @@ export function encodeBody(value: unknown, rules: BodyRules, origin: ErrorOrigin
       return whole(String(value), contentType ?? 'application/x-www-form-urlencoded;charset=UTF-8')
     case 'form':
       return bodies
-        ? encodeBlob(bodies.form(value as Iterable<[string, unknown]>), undefined)
+        ? encodeBlob(bodies.form(value as Iterable<[string, unknown]>, origin), undefined)
         : { ...noBody, blob: value as FormData }
     case 'blob':
       return encodeBlob(value as BlobLike, contentType)

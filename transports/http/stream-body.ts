@@ -33,5 +33,13 @@ export function streamBody<Source extends object>(source: Source): Source {
   return Object.defineProperty(source, streamed, { value: encodeStream, configurable: true })
 }
 
+/** npm's form-data calls itself a FormData, and is an old kind of stream that nothing but Node's own `pipe` reads. */
+function encodeForm(form: Iterable<[string, unknown]>, origin: ErrorOrigin): ReturnType<typeof multipartOf> {
+  if (typeof form[Symbol.iterator] === 'function') return multipartOf(form)
+  const how =
+    "pass form.pipe(new PassThrough()) with the header 'content-type' of form.getHeaders(), or the platform's FormData"
+  throw refusal(`the body is npm's form-data, which is no FormData: ${how}`, origin)
+}
+
 /** What platforms other than browsers write of bodies by themselves. */
-export const bodies = { stream: encodeStream, form: multipartOf, multipart }
+export const bodies = { stream: encodeStream, form: encodeForm, multipart }

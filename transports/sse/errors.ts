@@ -35,7 +35,7 @@ export function wrongTypeFailure(headers: HeaderMap): Failure {
 /** A request that brought no answer. A browser does not say whether a preflight was refused; a re-open has its first one. */
 export function openFailure(fault: HttpFault, isPreflighted: boolean): Failure {
   if (!isPreflighted || fault.sent === 'no') return faultToFailure(fault)
-  const hint = `${fault.hint ?? ''} If its CORS does not allow Last-Event-ID, set cursorQuery`.trim()
+  const hint = `${fault.hint ? `${fault.hint}. ` : ''}If its CORS does not allow Last-Event-ID, set cursorQuery`
   return faultToFailure({ ...fault, hint })
 }
 

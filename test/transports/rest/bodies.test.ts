@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { openAsBlob } from 'node:fs'
-import { Readable } from 'node:stream'
+import { createRequire } from 'node:module'
+import { PassThrough, Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { createClient, isCallError, type Progress, type TelemetryEvent, type } from 'polywire'
 import { get, multipart, post, put, type RestTransportOptions, restTransport } from 'polywire/rest'
@@ -32,6 +33,12 @@ function connect(options: Partial<RestTransportOptions> = {}) {
 }
 
 /** What arrives, of a body sent by each engine. */
+interface NpmFormData {
+  append(name: string, value: string): void
+  pipe(to: PassThrough): PassThrough
+  getHeaders(): Record<string, string>
+}
+
 async function sent(body: unknown, headers?: Record<string, string>, options: Partial<RestTransportOptions> = {}) {
   await connect(options).call(upload, { params: { name: 'a' }, ...(headers && { headers }), body })
   const { body: bytes, headers: seen } = server.last
@@ -337,6 +344,23 @@ describe('media types', () => {
       getHeaders: () => ({ 'content-type': 'multipart/form-data; boundary=b' }),
     })
     expect((await sent(formData)).type).toBe('multipart/form-data; boundary=b')
+  })
+
+  it("npm's form-data itself is refused in words that say what to pass, and that is then sent", async () => {
+    const require = createRequire(createRequire(import.meta.url).resolve('axios'))
+    const FormData = require('form-data') as new () => NpmFormData
+    const make = () => {
+      const form = new FormData()
+      form.append('name', 'Ada')
+      return form
+    }
+    const error = await sent(make()).catch((thrown: unknown) => thrown)
+    expect(isCallError(error) && [error.code, error.sent]).toEqual(['invalid_argument', 'no'])
+    expect(String(error)).toContain("npm's form-data")
+    const form = make()
+    const { type, text } = await sent(form.pipe(new PassThrough()), form.getHeaders())
+    expect(type).toMatch(/^multipart\/form-data; boundary=/)
+    expect(text).toContain('Ada')
   })
 })
 
