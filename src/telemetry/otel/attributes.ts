@@ -3,7 +3,10 @@ import type { OperationInfo } from '../../core/call/operation.ts'
 import type { Plan } from '../../core/call/plan.ts'
 import type { Services } from '../../core/call/scope.ts'
 import { isAnyCallError } from '../../core/errors/error.ts'
-import { type Attributes, SpanKind } from './peer-opentelemetry.ts'
+import type { Attributes, SpanKind } from './peer-opentelemetry.ts'
+
+/** `SpanKind` of the API, which is loaded later than operations are described. */
+const spanKinds = { internal: 0, client: 2 } as const satisfies Record<string, SpanKind>
 
 /** What is known of an operation before it is called: names, kinds and attributes, the same for all its calls. */
 export interface Described {
@@ -53,7 +56,7 @@ function describe(operation: OperationInfo, services: Services): Described {
   return {
     call: {
       name,
-      kind: isRpc ? SpanKind.CLIENT : SpanKind.INTERNAL,
+      kind: isRpc ? spanKinds.client : spanKinds.internal,
       attributes: { ...own, ...semantics, ...(isRpc && place.server) },
     },
     attempt: protocol === 'websocket' ? socketAttempt(name, own, place) : httpAttempt(name, protocol, own, place),
@@ -88,7 +91,7 @@ function httpAttempt(
   }
   return {
     name: `${isKnown ? method : 'HTTP'} ${template}`.trimEnd(),
-    kind: SpanKind.CLIENT,
+    kind: spanKinds.client,
     isHttp: true,
     metricAttributes: request,
     attributes: {
@@ -115,7 +118,7 @@ function socketAttempt(name: string, own: Attributes, { server, scheme }: Place)
     'messaging.destination.template': destination,
   }
   const spanName = `${attributes['messaging.operation.name']} ${destination}`
-  return { name: spanName, kind: SpanKind.CLIENT, isHttp: false, metricAttributes: {}, attributes }
+  return { name: spanName, kind: spanKinds.client, isHttp: false, metricAttributes: {}, attributes }
 }
 
 /** Where the calls of an operation go, as far as that is known. */

@@ -1,12 +1,6 @@
 import type { TelemetryEvent } from '../../core/call/telemetry.ts'
-import {
-  type Attributes,
-  type Counter,
-  createNoopMeter,
-  type Histogram,
-  type MeterProvider,
-  metrics,
-} from './peer-opentelemetry.ts'
+import type { Attributes, Counter, Histogram, MeterProvider } from './peer-opentelemetry.ts'
+import type { OpenTelemetry } from './peers.ts'
 
 /** As the conventions advise, in seconds. */
 const boundaries = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10]
@@ -22,11 +16,13 @@ interface Instruments {
 
 /** Metrics of calls: made of whatever meter provider is registered when one is recorded, since that may come late. */
 export class CallMetrics {
+  readonly #api: OpenTelemetry
   readonly #given: MeterProvider | undefined
   #provider: MeterProvider | undefined
   #instruments: Instruments | undefined
 
-  constructor(provider: MeterProvider | undefined) {
+  constructor(api: OpenTelemetry, provider: MeterProvider | undefined) {
+    this.#api = api
     this.#given = provider
   }
 
@@ -56,16 +52,16 @@ export class CallMetrics {
   }
 
   #of(): Instruments {
-    const provider = this.#given ?? metrics.getMeterProvider()
+    const provider = this.#given ?? this.#api.metrics.getMeterProvider()
     if (!this.#instruments || provider !== this.#provider) {
       this.#provider = provider
-      this.#instruments = instrumentsOf(provider)
+      this.#instruments = instrumentsOf(this.#api, provider)
     }
     return this.#instruments
   }
 }
 
-function instrumentsOf(provider: MeterProvider): Instruments {
+function instrumentsOf({ createNoopMeter }: OpenTelemetry, provider: MeterProvider): Instruments {
   const meter = provider.getMeter('polywire')
   const duration = (name: string, description: string) =>
     meter.createHistogram(name, { unit: 's', description, advice: { explicitBucketBoundaries: boundaries } })

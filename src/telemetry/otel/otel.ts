@@ -10,18 +10,8 @@ import { finishing } from '../../interceptors/telemetry.ts'
 import { statusOf } from '../events.ts'
 import { Descriptions, type Ending, endingOf, type Named } from './attributes.ts'
 import { CallMetrics } from './metrics.ts'
-import {
-  type Attributes,
-  type Context,
-  context,
-  type MeterProvider,
-  propagation,
-  type Span,
-  SpanStatusCode,
-  type Tracer,
-  type TracerProvider,
-  trace,
-} from './peer-opentelemetry.ts'
+import type { Attributes, Context, MeterProvider, Span, Tracer, TracerProvider } from './peer-opentelemetry.ts'
+import { type OpenTelemetry, openTelemetry } from './peers.ts'
 
 /** What `otel()` makes of calls. */
 export interface OtelOptions {
@@ -50,6 +40,12 @@ const rules: RulesOf<OtelOptions> = {
   attributes: callable,
 }
 
+/** What there is once the API is loaded. */
+interface Loaded {
+  readonly api: OpenTelemetry
+  readonly metrics: CallMetrics | undefined
+}
+
 /** The span of a call, and the context that its attempts begin in. */
 interface Watched {
   readonly span: Span
@@ -60,12 +56,15 @@ interface Watched {
  * Spans and metrics by OpenTelemetry's semantic conventions: one span for a call, one inside for each attempt, whose trace
  * context goes to the server. It shows no credential, header, input or filled URL.
  *
+ * Where `@opentelemetry/api` is not installed, each call fails with `failed_precondition` and the command that installs it.
+ *
  * @throws {CallError} `invalid_argument` where an option is wrong.
  * @example
  * createClient({ transports, telemetry: otel() })
  */
 export function otel(options: OtelOptions = {}): Telemetry {
   checkOptions('otel()', options, rules)
+  openTelemetry.preload()
   return new OtelTelemetry(options)
 }
 
@@ -73,17 +72,20 @@ class OtelTelemetry implements Telemetry {
   readonly around: { readonly call: Interceptor; readonly attempt?: Interceptor }
   readonly #options: OtelOptions
   readonly #descriptions = new Descriptions()
-  readonly #metrics: CallMetrics | undefined
+  #loaded: Loaded | undefined
   readonly #watched = new WeakMap<Scope, Watched>()
   #known: { readonly provider: TracerProvider; readonly tracer: Tracer } | undefined
 
   constructor(options: OtelOptions) {
     this.#options = options
-    this.#metrics = options.metrics === false ? undefined : new CallMetrics(options.meterProvider)
     const watchCall =
       (next: Next): Next =>
-      (call) =>
-        this.#call(call, next)
+      (call) => {
+        if (this.#loaded) return this.#call(call, next)
+        const api = openTelemetry.get(call)
+        if (!(api instanceof Promise)) return this.#load(api).#call(call, next)
+        return api.then((loaded) => this.#load(loaded).#call(call, next))
+      }
     const watchAttempt =
       (next: Next): Next =>
       (call) =>
@@ -92,6 +94,21 @@ class OtelTelemetry implements Telemetry {
       call: trusted(watchCall),
       ...(options.attemptSpans !== false && { attempt: trusted(watchAttempt) }),
     }
+  }
+
+  #load(api: OpenTelemetry): this {
+    const { metrics, meterProvider } = this.#options
+    this.#loaded ??= { api, metrics: metrics === false ? undefined : new CallMetrics(api, meterProvider) }
+    return this
+  }
+
+  /** Only behind the first call. */
+  get #api(): OpenTelemetry {
+    return (this.#loaded as Loaded).api
+  }
+
+  get #metrics(): CallMetrics | undefined {
+    return this.#loaded?.metrics
   }
 
   /** What policies decide stands as an event on the span of its call, and is counted. */
@@ -104,7 +121,7 @@ class OtelTelemetry implements Telemetry {
 
   /** A tracer that is none yet turns into one when an SDK is registered; a provider that was replaced is asked anew. */
   #tracer(): Tracer {
-    const provider = this.#options.tracerProvider ?? trace.getTracerProvider()
+    const provider = this.#options.tracerProvider ?? this.#api.trace.getTracerProvider()
     if (!this.#known || provider !== this.#known.provider)
       this.#known = { provider, tracer: provider.getTracer('polywire') }
     return this.#known.tracer
@@ -115,7 +132,7 @@ class OtelTelemetry implements Telemetry {
     let begun: Watched | undefined
     const begin = (): void => {
       const span = this.#tracer().startSpan(name, { kind, attributes }, outer)
-      begun = { span, inside: trace.setSpan(outer, span) }
+      begun = { span, inside: this.#api.trace.setSpan(outer, span) }
     }
     notify('the tracer of otel()', begin, call.scope.services.telemetry)
     return begun
@@ -124,8 +141,14 @@ class OtelTelemetry implements Telemetry {
   #call(call: Call, next: Next): Promise<Reply> {
     const named = this.#descriptions.of(call).call
     const own = this.#options.attributes && this.#own(call)
-    const begun = this.#begin(call, named, own ? { ...own, ...named.attributes } : named.attributes, outerOf(call))
+    const begun = this.#begin(
+      call,
+      named,
+      own ? { ...own, ...named.attributes } : named.attributes,
+      this.#outerOf(call),
+    )
     // Without an SDK nobody hears of it.
+    const { context, trace } = this.#api
     if (!begun || (!trace.isSpanContextValid(begun.span.spanContext()) && !this.#metrics?.isHeard)) return next(call)
     const { span, inside } = begun
     this.#watched.set(call.scope.root, begun)
@@ -185,35 +208,44 @@ class OtelTelemetry implements Telemetry {
       off()
       end(error, reply)
     }
-    return finishing(finish, withTrace(call, inside), (inner) => context.with(inside, next, undefined, inner), false)
+    const { context } = this.#api
+    return finishing(
+      finish,
+      this.#withTrace(call, inside),
+      (inner) => context.with(inside, next, undefined, inner),
+      false,
+    )
   }
-}
 
-/** A server without a tracer of its own may have handed on the trace of what it handles. */
-function outerOf(call: Call): Context {
-  const active = context.active()
-  if (trace.getSpan(active) || call.headers.traceparent === undefined) return active
-  let extracted = active
-  const extract = (): void => {
-    extracted = propagation.extract(active, call.headers)
+  /** A server without a tracer of its own may have handed on the trace of what it handles. */
+  #outerOf(call: Call): Context {
+    const { context, propagation, trace } = this.#api
+    const active = context.active()
+    if (trace.getSpan(active) || call.headers.traceparent === undefined) return active
+    let extracted = active
+    const extract = (): void => {
+      extracted = propagation.extract(active, call.headers)
+    }
+    notify('the propagator of otel()', extract, call.scope.services.telemetry)
+    return extracted
   }
-  notify('the propagator of otel()', extract, call.scope.services.telemetry)
-  return extracted
-}
 
-/** The call with the trace of its attempt, unless its caller names one. */
-function withTrace(call: Call, inside: Context): Call {
-  const headers: Record<string, string> = {}
-  notify('the propagator of otel()', () => propagation.inject(inside, headers), call.scope.services.telemetry)
-  const own = call.options.headers && readHeaders(call.options.headers)
-  if (own) for (const name in headers) if (name in own) delete headers[name]
-  return Object.keys(headers).length > 0 ? call.withHeaders(headers) : call
+  /** The call with the trace of its attempt, unless its caller names one. */
+  #withTrace(call: Call, inside: Context): Call {
+    const { propagation } = this.#api
+    const headers: Record<string, string> = {}
+    notify('the propagator of otel()', () => propagation.inject(inside, headers), call.scope.services.telemetry)
+    const own = call.options.headers && readHeaders(call.options.headers)
+    if (own) for (const name in headers) if (name in own) delete headers[name]
+    return Object.keys(headers).length > 0 ? call.withHeaders(headers) : call
+  }
 }
 
 function endSpan(span: Span, { attributes, errorType, description }: Ending): void {
   span.setAttributes(attributes)
   if (errorType !== undefined)
-    span.setStatus({ code: SpanStatusCode.ERROR, ...(description !== undefined && { message: description }) })
+    // SpanStatusCode.ERROR
+    span.setStatus({ code: 2, ...(description !== undefined && { message: description }) })
   span.end()
 }
 

@@ -1,9 +1,10 @@
 import { storeConformance } from 'polywire/testing'
 import { describe, expect, it } from 'vitest'
-import { TabStore } from '../../../src/core/shared/tab-store.ts'
+import { canShareTabs, TabStore } from '../../../src/core/shared/tab-store.ts'
 import { systemClock } from '../../../src/core/time/clock.ts'
 
-describe('the store that tabs have in common', () => {
+const title = 'the store that tabs have in common'
+describe.runIf(canShareTabs())(canShareTabs() ? title : `${title}: skipped, this Node has no Web Locks`, () => {
   const make = () => new TabStore('conformance', systemClock)
   const close = (store: object) => (store as TabStore).close()
   for (const { name, run } of storeConformance(make, { without: ['list'], close })) it(name, run)
