@@ -221,7 +221,10 @@ class KillRun {
 
   #spawn(): void {
     const name = `w${++this.#names}`
-    const { absentAfterMs = 3000, without } = this.#options
+    const { without } = this.#options
+    // While one entry of a process is stopped, another may have passed its fence and wait for its connection: it is sent when
+    // the process goes on. So the promise about the server covers the longest stop, but where that is what is to be shown.
+    const { absentAfterMs = without === 'fence' ? 3000 : 3 * leaseMs + 2000 } = this.#options
     const options: WorkerOptions = {
       redis: this.#redis,
       url: this.#shop.url,
