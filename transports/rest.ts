@@ -1,6 +1,5 @@
 import { HttpRestTransport } from './rest/exchange.ts'
-import { builder } from './rest/operation.ts'
-import type { RestBuilder, RestTransport, RestTransportOptions } from './rest/types.ts'
+import type { RestTransport, RestTransportOptions } from './rest/types.ts'
 
 export { at } from './http/at.ts'
 export type { BlobLike, ByteStream } from './http/bytes.ts'
@@ -23,7 +22,7 @@ export type { QueryStyle } from './http/query.ts'
 export { streamBody } from './http/stream-body.ts'
 export { byteStream } from './rest/byte-stream.ts'
 export { type JsonLinesBuilder, type JsonLinesSpec, jsonLines } from './rest/json-lines.ts'
-export { method, query } from './rest/method.ts'
+export { del, del as delete, get, head, method, options, patch, post, put, query } from './rest/method.ts'
 export { type OpenApiStreams, openapi } from './rest/openapi.ts'
 export type { ApiEvent, ApiStreamBuilder, ApiStreamSpec } from './rest/openapi-stream-types.ts'
 export type { ApiSpec, OpenApi, OpenApiCall, OpenApiNestedCall } from './rest/openapi-types.ts'
@@ -62,39 +61,3 @@ export { type CursorPagesOptions, cursorPages, type ItemOf, type Pager, type Pag
 export function restTransport(options: RestTransportOptions): RestTransport {
   return new HttpRestTransport(options)
 }
-
-/**
- * Declares a GET: path names, then the query, in one flat input.
- *
- * @throws {TypeError} where the declaration itself is wrong.
- * @example
- * get('/users/{id}', { output: type<User>() })
- */
-export const get: RestBuilder = /* @__PURE__ */ builder('get', 'GET')
-
-/** Declares a HEAD; the reply has no message, `.reply()` gives its headers. */
-export const head: RestBuilder = /* @__PURE__ */ builder('head', 'HEAD')
-
-/**
- * Declares a POST: path names, then the body, in one flat input. It carries an idempotency key, and is sent again only
- * where it is known not to have run, or a profile says that the server honours the key.
- *
- * @throws {TypeError} where the declaration itself is wrong.
- * @example
- * post('/users', { body: type<NewUser>(), output: type<User>() })
- */
-export const post: RestBuilder = /* @__PURE__ */ builder('post', 'POST')
-
-/** Declares a PUT: path names, then the body, in one flat input. */
-export const put: RestBuilder = /* @__PURE__ */ builder('put', 'PUT')
-
-/** Declares a PATCH: path names, then the body, in one flat input. Keyed like a POST. */
-export const patch: RestBuilder = /* @__PURE__ */ builder('patch', 'PATCH')
-
-/** Declares a DELETE: path names, then the query, in one flat input; a declared `body` takes the query's place. */
-export const del: RestBuilder = /* @__PURE__ */ builder('del', 'DELETE')
-
-export { del as delete }
-
-/** Declares an OPTIONS; `.reply()` gives its headers, `allow` among them. */
-export const options: RestBuilder = /* @__PURE__ */ builder('options', 'OPTIONS')

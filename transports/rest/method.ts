@@ -1,5 +1,39 @@
-import { defineRest } from './operation.ts'
-import type { MethodBuilder, QueryBuilder } from './types.ts'
+import { builder, defineRest } from './operation.ts'
+import type { MethodBuilder, QueryBuilder, RestBuilder } from './types.ts'
+
+/**
+ * Declares a GET: path names, then the query, in one flat input.
+ *
+ * @throws {TypeError} where the declaration itself is wrong.
+ * @example
+ * get('/users/{id}', { output: type<User>() })
+ */
+export const get: RestBuilder = /* @__PURE__ */ builder('get', 'GET')
+
+/** Declares a HEAD; the reply has no message, `.reply()` gives its headers. */
+export const head: RestBuilder = /* @__PURE__ */ builder('head', 'HEAD')
+
+/**
+ * Declares a POST: path names, then the body, in one flat input. It carries an idempotency key, and is sent again only
+ * where it is known not to have run, or a profile says that the server honours the key.
+ *
+ * @throws {TypeError} where the declaration itself is wrong.
+ * @example
+ * post('/users', { body: type<NewUser>(), output: type<User>() })
+ */
+export const post: RestBuilder = /* @__PURE__ */ builder('post', 'POST')
+
+/** Declares a PUT: path names, then the body, in one flat input. */
+export const put: RestBuilder = /* @__PURE__ */ builder('put', 'PUT')
+
+/** Declares a PATCH: path names, then the body, in one flat input. Keyed like a POST. */
+export const patch: RestBuilder = /* @__PURE__ */ builder('patch', 'PATCH')
+
+/** Declares a DELETE: path names, then the query, in one flat input; a declared `body` takes the query's place. */
+export const del: RestBuilder = /* @__PURE__ */ builder('del', 'DELETE')
+
+/** Declares an OPTIONS; `.reply()` gives its headers, `allow` among them. */
+export const options: RestBuilder = /* @__PURE__ */ builder('options', 'OPTIONS')
 
 /**
  * Declares a QUERY (RFC 10008): it reads like a GET and asks with a body, so it is sent again as a GET is. Path names,
