@@ -156,6 +156,7 @@ export class CallRunner implements FaceHost {
 
   /** What users call: an operation bound to this client. */
   callable(info: OperationInfo): AnyFunction {
+    if (info.makeCallable) return info.makeCallable(this.#services)
     if (info.kind === 'server_stream' || info.kind === 'bidi_stream')
       return (input, options) => this.#stream(info, input, options)
     const message = (input: unknown, options?: CallOptions) => this.#unary(info, input, options, false)

@@ -127,6 +127,8 @@ export interface OperationInfo {
   readonly failover?: RouteMachinery | undefined
   /** Its calls are written down before they are sent; set by `durable`. */
   readonly durable?: DurableMachinery | undefined
+  /** What users call, where that is several calls: an upload. Made for each binding, of what the client's calls share. */
+  readonly makeCallable?: (services: any) => (...args: any[]) => unknown
   /** Operations of one scope share what they remember of idempotency keys, wherever they are: `failover` may go from one to the other. */
   readonly idempotencyScope?: string | undefined
   /** What cursors are: opaque, or consecutive numbers (behind an optional `epoch:`), which tell repeats and gaps at any time. @defaultValue 'opaque' */
