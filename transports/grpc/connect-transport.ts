@@ -16,10 +16,10 @@ import {
   serverDeadline,
   statusFailure,
 } from './errors.ts'
-import { withOwnBytes } from './messages.ts'
+import { OneMessage, withOwnBytes } from './messages.ts'
 import { methodOf } from './operation.ts'
 import { attemptHeader } from './request.ts'
-import type { ConnectAttempt, ConnectStream, ConnectUnary } from './send.ts'
+import { type ConnectAttempt, type ConnectStream, type ConnectUnary, onlyMessage } from './send.ts'
 
 /** Any Transport of @connectrpc/connect, by its shape: Polywire's types need no copy of the library. */
 export interface ConnectTransportLike {
@@ -34,22 +34,34 @@ export interface ConnectResponseLike {
   readonly trailer: Iterable<[string, string]>
 }
 
+/** A Connect transport, and what every call over it carries. */
+export interface ConnectWire {
+  readonly transport: ConnectTransportLike
+  readonly headers: Readonly<Record<string, string | undefined>>
+  /** It speaks gRPC or gRPC-Web, whose unary calls are streams of one message. */
+  readonly isGrpc: boolean
+}
+
 /** One attempt over a Connect transport of the user's. */
 export class ConnectTransportAttempt implements ConnectAttempt {
   readonly #call: Call
   readonly #transport: ConnectTransportLike
   readonly #headers: Readonly<Record<string, string | undefined>>
+  readonly #isGrpc: boolean
   readonly #scope: Scope
+  #opened: ConnectStream | undefined
 
-  constructor(call: Call, transport: ConnectTransportLike, headers: Readonly<Record<string, string | undefined>>) {
+  constructor(call: Call, { transport, headers, isGrpc }: ConnectWire) {
     this.#call = call
     this.#transport = transport
     this.#headers = headers
+    this.#isGrpc = isGrpc
     // The signal of an attempt that has ended must not be the one of the next.
     this.#scope = call.scope.fork()
   }
 
   async unary(message: unknown): Promise<ConnectUnary> {
+    if (this.#isGrpc) return this.#single(message)
     const { header, message: reply, trailer } = await this.#start('unary', message)
     return {
       message: withOwnBytes(methodOf(this.#call).output, reply),
@@ -61,15 +73,19 @@ export class ConnectTransportAttempt implements ConnectAttempt {
 
   async stream(messages: AsyncIterable<unknown>): Promise<ConnectStream> {
     const { header, message, trailer } = await this.#start('stream', messages)
-    return { messages: message, status: 200, headers: HeaderMap.from(header), trailers: () => HeaderMap.from(trailer) }
+    const headers = HeaderMap.from(header)
+    this.#opened = { messages: message, status: 200, headers, trailers: () => HeaderMap.from(trailer) }
+    return this.#opened
   }
 
-  toError(error: unknown, stream?: ConnectStream): unknown {
+  toError(error: unknown): unknown {
     if (this.#scope.isAborted) return this.#scope.reason
     if (isAnyCallError(error)) return error
     const failure = connectFailure(error, this.#call)
-    // An open stream knows its metadata apart.
-    const apart = stream && failure.headers && { headers: stream.headers, trailers: stream.trailers() }
+    const stream = this.#opened
+    // An open stream knows its headers; what else is in the metadata came behind the messages.
+    const apart = stream &&
+      failure.headers && { headers: stream.headers, trailers: withoutHeaders(failure.headers, stream.headers) }
     return new CallError({ ...failure, ...apart }, this.#call)
   }
 
@@ -79,6 +95,12 @@ export class ConnectTransportAttempt implements ConnectAttempt {
 
   end(): void {
     this.#scope.end()
+  }
+
+  /** Over gRPC, a unary call is a stream of one message each way, whose errors keep headers and trailers apart. */
+  async #single(message: unknown): Promise<ConnectUnary> {
+    const { messages, status, headers, trailers } = await this.stream(new OneMessage(message))
+    return { message: await onlyMessage(messages, this.#call), status, headers, trailers: trailers() }
   }
 
   async #start(shape: 'unary' | 'stream', input: unknown): Promise<ConnectResponseLike> {
@@ -95,6 +117,17 @@ export class ConnectTransportAttempt implements ConnectAttempt {
     call.scope.mark('send', 'maybe')
     return this.#transport[shape](methodOf(call), this.#scope.signal, timeoutMs, headers, input)
   }
+}
+
+/** In an error of a stream, Connect joins the trailers with the headers: `value of the trailer, value of the header`. */
+function withoutHeaders(metadata: HeaderMap, headers: HeaderMap): HeaderMap {
+  return HeaderMap.from(
+    [...metadata].flatMap(([name, value]): [string, string][] => {
+      const known = headers.get(name)
+      if (known === null) return [[name, value]]
+      return value.endsWith(`, ${known}`) ? [[name, value.slice(0, -known.length - 2)]] : []
+    }),
+  )
 }
 
 function unwritable(call: Call, place: string): CallError {

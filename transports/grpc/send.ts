@@ -1,7 +1,7 @@
 import type { Call } from '../../src/core/call/call.ts'
 import { HeaderMap } from '../../src/core/call/header-map.ts'
 import type { Reply, StreamReply, UnaryReply } from '../../src/core/call/reply.ts'
-import { CallError } from '../../src/core/errors/error.ts'
+import { CallError, isAnyCallError } from '../../src/core/errors/error.ts'
 import { refusal } from '../../src/core/errors/refusal.ts'
 import type { GrpcWebExchange } from './exchange.ts'
 import { CallerMessages, OneMessage, SendQueueMessages, withOwnBytes } from './messages.ts'
@@ -32,7 +32,7 @@ export interface ConnectAttempt {
   unary(message: unknown): Promise<ConnectUnary>
   stream(messages: AsyncIterable<unknown>): Promise<ConnectStream>
   /** What a rejection of the two means: a CallError, or the reason of an abort. */
-  toError(error: unknown, stream?: ConnectStream): unknown
+  toError(error: unknown): unknown
   /** Closes the wire of a stream, since a Connect stream cannot be returned from. */
   close(reason: unknown): void
   /** The stream has ended by itself. */
@@ -111,15 +111,18 @@ async function sendClientStream(call: Call, attempt: ConnectAttempt): Promise<Re
   }
 }
 
-async function single(stream: ConnectStream, call: Call): Promise<UnaryReply> {
+async function single({ messages, status, headers, trailers }: ConnectStream, call: Call): Promise<UnaryReply> {
+  return { kind: 'unary', message: await onlyMessage(messages, call), status, headers, trailers: trailers() }
+}
+
+/** The one message of a reply that comes as a stream; a second one is not waited out. */
+export async function onlyMessage(stream: AsyncIterable<unknown>, call: Call): Promise<unknown> {
   const messages: unknown[] = []
-  for await (const message of stream.messages) messages.push(withOwnBytes(methodOf(call).output, message))
-  if (messages.length !== 1) {
-    const message = `the server gave ${messages.length} messages for a client stream, which has one reply`
-    throw new CallError({ code: 'unimplemented', message, phase: 'body', sent: 'yes' }, call)
-  }
-  const { status, headers, trailers } = stream
-  return { kind: 'unary', message: messages[0], status, headers, trailers: trailers() }
+  for await (const message of stream) if (messages.push(withOwnBytes(methodOf(call).output, message)) > 1) break
+  if (messages.length === 1) return messages[0]
+  const several = messages.length > 1 ? 'several messages' : 'no message'
+  const message = `the server gave ${several} for a ${call.operation.kind} call, which has one reply`
+  throw new CallError({ code: 'unimplemented', message, phase: 'body', sent: 'yes' }, call)
 }
 
 function iterableOf(call: Call): AsyncIterable<unknown> | Iterable<unknown> {
@@ -183,8 +186,8 @@ async function pump(
     stream.finish(opened.trailers())
     return undefined
   } catch (error) {
-    const known = attempt.toError(error, opened)
-    stream.fail(known, opened?.trailers() ?? HeaderMap.empty)
+    const known = attempt.toError(error)
+    stream.fail(known, (isAnyCallError(known) && known.trailers) || (opened?.trailers() ?? HeaderMap.empty))
     return known
   } finally {
     attempt.end()

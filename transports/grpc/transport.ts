@@ -93,6 +93,14 @@ export interface ConnectTransportOptions extends GrpcOptions {
   readonly transport: ConnectTransportLike
   /** Scheme, host and port that it talks to: retry budgets and waits are kept by origin. @defaultValue none is known */
   readonly origin?: string | undefined
+  /**
+   * What it speaks; `grpc` stands for gRPC-Web, too. Where this is known, unary calls go by `transport.stream`, whose errors
+   * keep headers and trailers apart; where it is not, `error.headers` and `error.trailers` of a unary call hold both, as
+   * Connect joins them.
+   *
+   * @defaultValue 'connect': any protocol, unary calls by `transport.unary`
+   */
+  readonly protocol?: 'grpc' | 'connect' | undefined
 }
 
 /** A gRPC transport, as `createClient` takes it. */
@@ -135,7 +143,7 @@ export function makeConnectTransport(options: ConnectTransportOptions): GrpcTran
   checkOptions('connectTransport()', { ...options, transport: options?.transport ?? null }, connectRules())
   const { transport, auth, origin, idempotency, opening } = options
   const times = timesOf(options)
-  const headers = readHeaders(options.headers)
+  const wire = { transport, headers: readHeaders(options.headers), isGrpc: options.protocol === 'grpc' }
   return {
     protocol: 'grpc-web',
     auth,
@@ -144,7 +152,7 @@ export function makeConnectTransport(options: ConnectTransportOptions): GrpcTran
     idempotency,
     duplexing,
     send: rejecting((call) => {
-      const attempt = new ConnectTransportAttempt(call, transport, headers)
+      const attempt = new ConnectTransportAttempt(call, wire)
       return sendByConnect(call, attempt, inputOf(call, idempotency), times)
     }),
     close: async () => {},
@@ -182,6 +190,7 @@ const connectRules = (): RulesOf<ConnectTransportOptions> => ({
     (value) => typeof (value as { unary?: unknown } | null)?.unary === 'function',
   ),
   origin: text,
+  protocol: oneOf('grpc', 'connect'),
 })
 
 function timesOf({ quietOpenMs = 10_000, idleTimeoutMs }: GrpcOptions): GrpcStreamTimes {

@@ -1,12 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { create, createRegistry, type DescMethod } from '@bufbuild/protobuf'
 import { type Any, AnySchema, anyUnpack } from '@bufbuild/protobuf/wkt'
-import { createGrpcTransport } from '@connectrpc/connect-node'
+import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from '@connectrpc/connect-node'
 import { type CallOptions, createClient, HeaderMap, type Interceptor, isCallError } from 'polywire'
-import { connectTransport, grpcDetails, grpcWebTransport, rpc } from 'polywire/grpc-web'
+import { connectTransport, type GrpcTransport, grpcDetails, grpcWebTransport, rpc } from 'polywire/grpc-web'
+import { Agent } from 'undici'
 import type { ClientCompatRequest } from './gen/connectrpc/conformance/v1/client_compat_pb.js'
 import { ClientResponseResultSchema } from './gen/connectrpc/conformance/v1/client_compat_pb.js'
-import { Code, Codec, StreamType } from './gen/connectrpc/conformance/v1/config_pb.js'
+import { Code, Codec, HTTPVersion, Protocol, StreamType } from './gen/connectrpc/conformance/v1/config_pb.js'
 import * as service from './gen/connectrpc/conformance/v1/service_pb.js'
 import { ConformanceService, type Header } from './gen/connectrpc/conformance/v1/service_pb.js'
 
@@ -47,27 +48,54 @@ export async function runCase(request: ClientCompatRequest, carrier: Carrier) {
 }
 
 function clientOf(request: ClientCompatRequest, carrier: Carrier, outcome: Outcome): AnyClient {
-  const baseUrl = `http://${request.host}:${request.port}`
-  const useBinaryFormat = request.codec === Codec.PROTO
-  const limit = request.messageReceiveLimit
-  const transport =
-    carrier === 'connect-node'
-      ? connectTransport({
-          transport: createGrpcTransport({ baseUrl, useBinaryFormat, ...(limit && { readMaxBytes: limit }) }),
-        })
-      : grpcWebTransport({
-          baseUrl,
-          framing: carrier,
-          useBinaryFormat,
-          jsonOptions: { registry },
-          maxMessageBytes: limit || undefined,
-        })
   return createClient({
-    transports: { 'grpc-web': transport },
+    transports: { 'grpc-web': carrier === 'connect-node' ? nodeTransport(request) : webTransport(request, carrier) },
     retry: false,
     timeoutMs: Number.POSITIVE_INFINITY,
     interceptors: [outcome.interceptor],
   }) as never
+}
+
+function webTransport(request: ClientCompatRequest, framing: 'own' | 'connect-web'): GrpcTransport {
+  const isH2 = request.httpVersion === HTTPVersion.HTTP_VERSION_2
+  const isTls = request.serverTlsCert.length > 0
+  // Plain HTTP/2, which undici has, is not in its types.
+  const http2 = { allowH2: isH2, useH2c: isH2 && !isTls }
+  const dispatcher = (isH2 || isTls) && new Agent({ ...http2, connect: tlsOf(request) })
+  return grpcWebTransport({
+    baseUrl: baseUrlOf(request),
+    framing,
+    useBinaryFormat: request.codec === Codec.PROTO,
+    jsonOptions: { registry },
+    maxMessageBytes: request.messageReceiveLimit || undefined,
+    ...(dispatcher && { dispatcher }),
+  })
+}
+
+function nodeTransport(request: ClientCompatRequest): GrpcTransport {
+  const options = {
+    baseUrl: baseUrlOf(request),
+    useBinaryFormat: request.codec === Codec.PROTO,
+    jsonOptions: { registry },
+    httpVersion: request.httpVersion === HTTPVersion.HTTP_VERSION_2 ? '2' : '1.1',
+    nodeOptions: tlsOf(request),
+    ...(request.messageReceiveLimit && { readMaxBytes: request.messageReceiveLimit }),
+  } as const
+  if (request.protocol === Protocol.CONNECT)
+    return connectTransport({ transport: createConnectTransport({ ...options, useHttpGet: request.useGetHttpMethod }) })
+  const make = request.protocol === Protocol.GRPC ? createGrpcTransport : createGrpcWebTransport
+  return connectTransport({ transport: make(options) })
+}
+
+function baseUrlOf({ host, port, serverTlsCert }: ClientCompatRequest): string {
+  return `${serverTlsCert.length > 0 ? 'https' : 'http'}://${host}:${port}`
+}
+
+/** Whom it trusts, and what it proves itself by. */
+function tlsOf({ serverTlsCert, clientTlsCreds }: ClientCompatRequest) {
+  if (serverTlsCert.length === 0) return {}
+  const ca = Buffer.from(serverTlsCert)
+  return clientTlsCreds ? { ca, cert: Buffer.from(clientTlsCreds.cert), key: Buffer.from(clientTlsCreds.key) } : { ca }
 }
 
 /** The suite names its methods at run time. */

@@ -6,8 +6,9 @@ import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
 
 /**
- * The official suite of gRPC-Web and gRPC (connectrpc/conformance, a Go program), with no test known to fail. Headers
- * and trailers are reported as the client shows them, each in its own place.
+ * The official suite of gRPC-Web, gRPC and Connect (connectrpc/conformance, a Go program) over HTTP/1.1 and HTTP/2, with
+ * TLS, client certificates and h2c, binary and JSON, with no test known to fail. Headers and trailers are reported as the
+ * client shows them, each in its own place.
  *
  * It runs in `npm run conformance` only, since Go fetches and builds it the first time.
  */
@@ -36,9 +37,9 @@ const why = await obstacle()
 
 describe(`connectrpc conformance${why ? ` (skipped: ${why})` : ''}`, { skip: why !== undefined }, () => {
   it.each([
-    ['own framing', 'own', 'grpc-web.yaml', 148],
-    ['connect-web', 'connect-web', 'grpc-web-json.yaml', 216],
-    ['connect-node, gRPC over h2c', 'connect-node', 'grpc.yaml', 211],
+    ['own framing', 'own', 'grpc-web.yaml', 484],
+    ['connect-web', 'connect-web', 'grpc-web-json.yaml', 756],
+    ['connect-node: gRPC, gRPC-Web and Connect', 'connect-node', 'connect-node.yaml', 2494],
   ])(
     '%s',
     async (_, carrier, config, cases) => {
@@ -48,6 +49,6 @@ describe(`connectrpc conformance${why ? ` (skipped: ${why})` : ''}`, { skip: why
       const { stdout } = await run(program, args, { maxBuffer: 1 << 26 }).catch((failed) => failed)
       expect(stdout).toContain(`${cases} passed, 0 failed`)
     },
-    60_000,
+    120_000,
   )
 })
