@@ -4,11 +4,18 @@ import { receiving } from '../src/core/stream/streaming.ts'
 import { graphqlOperation, type Subscribing } from './graphql/operation.ts'
 import { Subscriptions } from './graphql/subscriptions.ts'
 import { type GraphQLTransport, type GraphQLTransportOptions, HttpGraphQLTransport } from './graphql/transport.ts'
-import type { GraphQLBuilder, SubscriptionBuilder } from './graphql/types.ts'
+import type { GraphQLBuilder, QueryBuilder, SubscriptionBuilder } from './graphql/types.ts'
 import { declare, resumeOf, resumeRule, stopRule } from './shared/option-rules.ts'
 
 export type { AnyContinuation, AnyStop, OtherVia } from '../src/core/resume/continuation.ts'
 export { type Conflation, conflate, type OverflowPolicy } from '../src/core/stream/overflow.ts'
+export {
+  type ConnectionPath,
+  type RelayItem,
+  type RelayPager,
+  type RelayPagesOptions,
+  relayPages,
+} from './graphql/pages.ts'
 export type { SubscriptionSocketOptions } from './graphql/subscriptions.ts'
 export type { GraphQLTransport, GraphQLTransportOptions } from './graphql/transport.ts'
 export type { ConnectionParams } from './graphql/transport-ws.ts'
@@ -18,6 +25,9 @@ export type {
   GraphQLFailure,
   GraphQLSpec,
   PartialResult,
+  QueryBuilder,
+  QuerySpec,
+  QueryTextSpec,
   SubscriptionBuilder,
   SubscriptionSpec,
   SubscriptionTextSpec,
@@ -50,7 +60,7 @@ export function graphqlTransport(options: GraphQLTransportOptions): GraphQLTrans
  * query(FindOrderDocument)
  * query('query Q($id: ID!) { order(id: $id) { id } }', { variables: type<{ id: string }>(), output: type<{ order: Order }>() })
  */
-export const query: GraphQLBuilder = (document: unknown, spec?: object) => graphqlOperation('query', document, spec)
+export const query: QueryBuilder = (document: unknown, spec?: object) => graphqlOperation('query', document, spec)
 
 /**
  * Declares a mutation: sent again only where it is known not to have run, or a profile says that the server honours keys.

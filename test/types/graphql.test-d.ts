@@ -1,12 +1,23 @@
 import type { TypedDocumentNode } from '@graphql-typed-document-node/core'
 import { initGraphQLTada } from 'gql.tada'
-import { adapt, createClient, type Gap, type NoInput, type Operation, type Stream, type, type Unary } from 'polywire'
+import {
+  adapt,
+  createClient,
+  type Gap,
+  type NoInput,
+  type Operation,
+  type Paged,
+  type Stream,
+  type,
+  type Unary,
+} from 'polywire'
 import {
   type GraphQLFailure,
   graphqlTransport,
   mutation,
   type PartialResult,
   query,
+  relayPages,
   subscription,
   type TypedDocument,
 } from 'polywire/graphql'
@@ -182,6 +193,94 @@ test('a structural document fits', () => {
   expectTypeOf(query({} as { readonly kind: 'Document' } & TypedDocument<Found, NoInput>)).toEqualTypeOf<
     Operation<'graphql', Unary<NoInput, Found>>
   >()
+})
+
+interface Page {
+  readonly viewer: {
+    readonly repositories: {
+      readonly nodes: readonly ({ readonly name: string } | null)[] | null
+      readonly edges:
+        | readonly ({ readonly cursor: string; readonly node: { readonly id: number } | null } | null)[]
+        | null
+      readonly pageInfo: { readonly hasNextPage: boolean; readonly endCursor: string | null }
+    } | null
+    readonly starred: {
+      readonly edges: readonly { readonly node: { readonly id: number } }[]
+      readonly pageInfo: { readonly hasPreviousPage: boolean; readonly startCursor?: string | null }
+    }
+  } | null
+  readonly node:
+    | { readonly __typename: 'User' }
+    | {
+        readonly items: {
+          readonly nodes: readonly number[]
+          readonly pageInfo: { readonly hasNextPage: boolean; readonly endCursor: string }
+        }
+      }
+  readonly orgs: readonly {
+    readonly teams: {
+      readonly nodes: readonly string[]
+      readonly pageInfo: { readonly hasNextPage: boolean; readonly endCursor: string }
+    }
+  }[]
+}
+declare const PageDocument: TypedDocument<Page, { n: number; after?: string | null; before?: string | null }>
+
+test('pages of a connection know what they hold', () => {
+  const pages = client.bind({
+    nodes: query(PageDocument, { paginate: relayPages({ path: 'viewer.repositories' }) }),
+    edges: query(PageDocument, {
+      paginate: relayPages({ path: 'viewer.repositories', items: 'edges' }),
+      errorPolicy: 'all',
+    }),
+    back: query(PageDocument, {
+      paginate: relayPages({ path: 'viewer.starred', direction: 'backward' }),
+      errorPolicy: 'ignore',
+    }),
+    union: query(PageDocument, { paginate: relayPages({ path: 'node.items' }) }),
+    listed: query(PageDocument, { paginate: relayPages({ path: 'orgs.0.teams' }) }),
+    found: query(PageDocument, { paginate: relayPages({ path: (data: Page) => data.viewer?.repositories }) }),
+    text: query('query P($cursor: String) { a }', {
+      variables: type<{ cursor?: string }>(),
+      output: type<Page>(),
+      paginate: relayPages({ path: 'viewer.repositories', variable: 'cursor' }),
+    }),
+  })
+  expectTypeOf(pages.nodes({ n: 1 })).resolves.toEqualTypeOf<Page>()
+  expectTypeOf(pages.nodes.pages({ n: 1 })).toEqualTypeOf<Paged<Page>>()
+  expectTypeOf(pages.nodes.items({ n: 1 })).toEqualTypeOf<Paged<{ readonly name: string }>>()
+  expectTypeOf(pages.edges.pages({ n: 1 })).toEqualTypeOf<Paged<PartialResult<Page>>>()
+  expectTypeOf(pages.edges.items({ n: 1 })).toEqualTypeOf<
+    Paged<{ readonly cursor: string; readonly node: { readonly id: number } | null }>
+  >()
+  expectTypeOf(pages.back.pages({ n: 1 })).toEqualTypeOf<Paged<Page | null>>()
+  expectTypeOf(pages.back.items({ n: 1 })).toEqualTypeOf<Paged<{ readonly id: number }>>()
+  expectTypeOf(pages.union.items({ n: 1 })).toEqualTypeOf<Paged<number>>()
+  expectTypeOf(pages.listed.items({ n: 1 })).toEqualTypeOf<Paged<string>>()
+  expectTypeOf(pages.found.items({ n: 1 })).toEqualTypeOf<Paged<{ readonly name: string }>>()
+  expectTypeOf(pages.text.items()).toEqualTypeOf<Paged<{ readonly name: string }>>()
+  // @ts-expect-error the variables, for pages too
+  pages.nodes.items()
+})
+
+test('pages that cannot be followed are refused where they are declared', () => {
+  // @ts-expect-error no such connection
+  query(PageDocument, { paginate: relayPages({ path: 'viewer.repos' }) })
+  // @ts-expect-error pageInfo of the other direction
+  query(PageDocument, { paginate: relayPages({ path: 'viewer.starred' }) })
+  // @ts-expect-error no nodes are selected
+  query(PageDocument, { paginate: relayPages({ path: 'viewer' }) })
+  // @ts-expect-error no such variable
+  query(PageDocument, { paginate: relayPages({ path: 'viewer.repositories', variable: 'cursor' }) })
+  const paginate = relayPages({ path: 'viewer.repositories', variable: 'cursor' })
+  // @ts-expect-error hoisted
+  query(PageDocument, { paginate })
+  // @ts-expect-error a text without variables
+  query('{ a }', { output: type<Page>(), paginate: relayPages({ path: 'viewer.repositories' }) })
+  // @ts-expect-error another pager
+  query(PageDocument, { paginate: 5 })
+  // @ts-expect-error no pages of a mutation
+  mutation(PageDocument, { paginate: relayPages({ path: 'viewer.repositories' }) })
 })
 
 declare const introspection: {

@@ -106,6 +106,14 @@ function isKind(word: string): word is GraphQLKind {
   return word === 'query' || word === 'mutation' || word === 'subscription'
 }
 
+/** Whether an operation takes a variable of this name; a text is searched, not parsed. */
+export function declaresVariable({ source }: PreparedDocument, name: string): boolean {
+  if (typeof source === 'string') return new RegExp(`\\$[\\s,]*${name}\\b`).test(source)
+  return (source as DocumentNode).definitions.some(({ variableDefinitions = [] }) =>
+    variableDefinitions.some(({ variable }) => variable.name.value === name),
+  )
+}
+
 interface DocumentNode {
   readonly kind: 'Document'
   readonly definitions: readonly {
@@ -113,6 +121,7 @@ interface DocumentNode {
     readonly operation?: GraphQLKind
     readonly name?: { readonly value: string } | undefined
     readonly selectionSet?: { readonly selections: readonly { readonly kind: string }[] }
+    readonly variableDefinitions?: readonly { readonly variable: { readonly name: { readonly value: string } } }[]
   }[]
 }
 

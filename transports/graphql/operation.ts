@@ -8,15 +8,16 @@ import {
 import { type Schema, validating } from '../../src/core/call/schema.ts'
 import type { ErrorOrigin } from '../../src/core/errors/error.ts'
 import { refusal } from '../../src/core/errors/refusal.ts'
-import { anything, flag, object, oneOf, type RulesOf, text, wrongOption } from '../../src/core/options.ts'
+import { anything, flag, has, object, oneOf, type RulesOf, takes, text, wrongOption } from '../../src/core/options.ts'
 import type { AnyContinuation, AnyStop } from '../../src/core/resume/continuation.ts'
 import { type OpeningOptions, openingOption } from '../../src/core/resume/options.ts'
 import type { OverflowPolicy } from '../../src/core/stream/overflow.ts'
 import { idempotencyRule, operationRules, pick, schemaRule } from '../shared/option-rules.ts'
 import { type GraphQLKind, type PreparedDocument, prepareDocument } from './document.ts'
+import type { DocumentPager } from './pages.ts'
 import type { GraphQLResult } from './response.ts'
 import type { Subscriptions, SubscriptionsOptions } from './subscriptions.ts'
-import type { ErrorPolicy, GraphQLSpec } from './types.ts'
+import type { ErrorPolicy, QuerySpec } from './types.ts'
 
 /** What the transport knows of an operation. */
 export interface GraphQLBinding {
@@ -42,7 +43,7 @@ export interface Subscribing {
 }
 
 /** Every option of every kind of operation. */
-interface AnySpec extends GraphQLSpec {
+interface AnySpec extends QuerySpec {
   readonly variables?: Schema<any, any>
   readonly output?: Schema<any, any>
   readonly resume?: ResumeSpec | AnyContinuation
@@ -67,6 +68,7 @@ const rules: RulesOf<AnySpec> = {
   validate: operationRules.validate,
   variables: schemaRule,
   output: schemaRule,
+  paginate: /* @__PURE__ */ takes('what relayPages({ … }) makes', /* @__PURE__ */ has('of')),
   resume: anything,
   stop: anything,
   gaps: anything,
@@ -95,7 +97,9 @@ export function graphqlOperation(
   subscribing?: Subscribing,
 ): Operation<any, any> {
   const wrong =
-    wrongOption(spec, { ...rules, ...subscribing?.rules }) ?? (subscribing ? undefined : notASubscription(spec))
+    wrongOption(spec, { ...rules, ...subscribing?.rules }) ??
+    (subscribing ? undefined : notASubscription(spec)) ??
+    (spec.paginate && kind !== 'query' ? "'paginate' is for query()" : undefined)
   if (wrong) throw new TypeError(`${kind}(): ${wrong}`)
   const document = prepareDocument(source, spec.operationName)
   if (document.kind !== kind) {
@@ -115,6 +119,7 @@ export function graphqlOperation(
     binding,
     ...pick(spec, ['idempotency', 'idempotencyScope', 'retry', 'auth', 'validate', 'gaps', 'opening']),
     ...(subscribing && { isResumable: true }),
+    ...(spec.paginate && { paginate: (spec.paginate as unknown as DocumentPager).of(document, policy) }),
     // What lacks fields is known by itself, and not by a copy.
     isShareable: policy === 'none' ? undefined : false,
     encodeInput: checkVariables(validating(variables) && (variables as Schema), {
@@ -147,6 +152,12 @@ export function messageOf(result: GraphQLResult, policy: ErrorPolicy): unknown {
   }
   if (result.errors && data) incomplete.add(data)
   return data
+}
+
+/** Whether a message (or, by the policy 'all', a result) lacks something beside errors. */
+export function isIncomplete(message: unknown): boolean {
+  if (message === null) return true
+  return incomplete.has(message as object) || incomplete.has((message as { readonly errors?: object }).errors ?? none)
 }
 
 const none: readonly never[] = /* @__PURE__ */ Object.freeze([])

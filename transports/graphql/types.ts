@@ -1,6 +1,6 @@
-import type { NoInput, ServerStream, Unary } from '../../src/core/call/call-types.ts'
+import type { NoInput, PagedUnary, ServerStream, Unary } from '../../src/core/call/call-types.ts'
 import type { IdempotencyOption } from '../../src/core/call/idempotency.ts'
-import type { Operation, ResumeSpec } from '../../src/core/call/operation.ts'
+import type { AnyPager, Operation, ResumeSpec } from '../../src/core/call/operation.ts'
 import type { Schema } from '../../src/core/call/schema.ts'
 import type {
   AnyContinuation,
@@ -14,6 +14,7 @@ import type { OpeningOptions } from '../../src/core/resume/options.ts'
 import type { RetryOptions } from '../../src/core/retry/options.ts'
 import type { Gap } from '../../src/core/stream/gap.ts'
 import type { OverflowPolicy } from '../../src/core/stream/overflow.ts'
+import type { RelayCheck, RelayItem, RelayPager } from './pages.ts'
 
 /** A document that knows its types: TypedDocumentNode and TypedDocumentString both carry this phantom. */
 export interface TypedDocument<Result, Variables> {
@@ -80,13 +81,23 @@ export interface GraphQLSpec {
   readonly validate?: 'warn' | false
 }
 
-/** The same for a document that is a plain string, which says nothing of its types. */
-export interface TextSpec extends GraphQLSpec {
+/** What a query may say beside its document. */
+export interface QuerySpec extends GraphQLSpec {
+  /** How the pages of a Relay connection follow each other: `relayPages({ path: 'viewer.repositories' })`. */
+  readonly paginate?: AnyPager
+}
+
+/** What types a plain string, which says nothing of them itself. */
+interface TypesOfText {
   /** A type, or a schema that validates them. @defaultValue none are taken */
   readonly variables?: Schema<any, any>
   /** What `data` is: a type, or a schema that validates it. */
   readonly output: Schema<any, any>
 }
+/** The same for a document that is a plain string. */
+export interface TextSpec extends GraphQLSpec, TypesOfText {}
+/** The same for a plain string. */
+export interface QueryTextSpec extends QuerySpec, TypesOfText {}
 
 /** What a subscription may say beside its document. */
 export interface SubscriptionSpec extends GraphQLSpec {
@@ -138,7 +149,35 @@ type Plain<S> = Omit<S, 'via' | 'errorPolicy' | 'gaps' | 'resume' | 'stop'> & {
   readonly errorPolicy?: 'none'
 }
 
-/** Makes a unary operation of a document. */
+type Called<R, V, S> = S extends { readonly paginate: RelayPager<infer P, infer I, any, any> }
+  ? PagedUnary<V, Data<R, S>, RelayItem<R, P, I>>
+  : Unary<V, Data<R, S>>
+/** What is wrong with the pager, in the slot to change. */
+type PagesCheck<R, V, S> = S extends {
+  readonly paginate: RelayPager<infer P, infer I, infer D extends 'forward' | 'backward', infer K extends string>
+}
+  ? RelayCheck<R, V, P, I, D, K> extends infer Message extends string
+    ? { readonly paginate: Message }
+    : unknown
+  : unknown
+
+/** Makes a query of a document. */
+export interface QueryBuilder {
+  <R, V, const S extends QuerySpec = {}>(
+    document: TypedDocument<R, V>,
+    spec?: S & PagesCheck<R, V, S>,
+  ): Operation<ViaOf<S>, Called<R, V, S>>
+  <const S extends QueryTextSpec>(
+    document: string,
+    spec: S & PagesCheck<OutputOf<S>, VariablesOf<S>, S>,
+  ): Operation<ViaOf<S>, Called<OutputOf<S>, VariablesOf<S>, S>>
+  <R = Untyped, V = NoInput>(
+    document: TypedText<R>,
+    spec?: Plain<GraphQLSpec>,
+  ): Operation<'graphql', Unary<NoInfer<V>, NoInfer<R>>>
+}
+
+/** Makes a mutation of a document. */
 export interface GraphQLBuilder {
   <R, V, const S extends GraphQLSpec = {}>(
     document: TypedDocument<R, V>,

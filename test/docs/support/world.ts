@@ -144,6 +144,18 @@ const server = setupServer(
   orders.query('Missing', () =>
     HttpResponse.json({ data: null, errors: [{ message: 'no such order', extensions: { code: 'NOT_FOUND' } }] }),
   ),
+  orders.query('Repositories', ({ variables }) => {
+    const names = variables.after ? ['two'] : ['one']
+    const pageInfo = { hasNextPage: !variables.after, endCursor: names[0] }
+    return HttpResponse.json({
+      data: { viewer: { repositories: { nodes: names.map((name) => ({ name, stars: 3 })), pageInfo } } },
+    })
+  }),
+  orders.query('Messages', ({ variables }) => {
+    const text = variables.before ? 'first' : 'last'
+    const pageInfo = { hasPreviousPage: !variables.before, startCursor: 'c1' }
+    return HttpResponse.json({ data: { room: { messages: { edges: [{ sentAt: 'now', node: { text } }], pageInfo } } } })
+  }),
   orders.query('Order', () => HttpResponse.json({ data: { order: { total: 3 } } })),
   http.post('https://api.example.com/graphql', () => HttpResponse.json({ data: { order: { total: 3 } } })),
   http.post('https://rpc.example.com/polywire.test.v1.ShopService/GetItem', () =>

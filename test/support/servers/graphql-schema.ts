@@ -62,7 +62,17 @@ const typeDefs = /* GraphQL */ `
     coded(code: String!): String
     limited: String
   }
-  type Viewer { id: ID! name: String secret: String }
+  type Viewer {
+    id: ID!
+    name: String
+    secret: String
+    repositories(first: Int, after: String, last: Int, before: String): RepositoryConnection
+  }
+  type RepositoryConnection { edges: [RepositoryEdge] nodes: [Repository] pageInfo: PageInfo! }
+  type RepositoryEdge { cursor: String! node: Repository }
+  type PageInfo { hasNextPage: Boolean! hasPreviousPage: Boolean! startCursor: String endCursor: String }
+  "Number 5 is null, and number 13 has no owner, which is an error."
+  type Repository { name: String! owner: String }
   type Order { id: ID! total: Int }
   type Mutation {
     create(name: String!): Order!
@@ -97,7 +107,13 @@ export function testSchema(ledger: Ledger) {
         coded: (_root, { code }: { code: string }) => Promise.reject(coded(code)),
         limited: () => Promise.reject(coded('THROTTLED', { retryAfter: 2 })),
       },
-      Viewer: { secret: (_viewer, _args, { token }) => guard(token, 'the secret') },
+      Viewer: {
+        secret: (_viewer, _args, { token }) => guard(token, 'the secret'),
+        repositories: (_viewer, args: ConnectionArgs) => repositoriesIn(args),
+      },
+      Repository: {
+        owner: ({ name }: { name: string }) => (name === 'r13' ? Promise.reject(new Error('no owner')) : 'Ada'),
+      },
       Mutation: {
         create: (_root, { name }: { name: string }) => record(ledger, name),
         createSecret: (_root, _args, { token }) => guard(token, record(ledger, 'secret', token)),
@@ -141,6 +157,37 @@ function subscriptions(ledger: Ledger) {
     partly: {
       subscribe: () => feed('partly', 1),
       resolve: (n: number) => ({ good: n, bad: () => Promise.reject(new Error('bad')) }),
+    },
+  }
+}
+
+interface ConnectionArgs {
+  readonly first?: number
+  readonly after?: string
+  readonly last?: number
+  readonly before?: string
+}
+
+/** Of 23 repositories `r0` … `r22` those that Relay's algorithm picks; a cursor is opaque. */
+function repositoriesIn({ first, after, last, before }: ConnectionArgs) {
+  const all = Array.from({ length: 23 }, (_, n) => ({
+    cursor: Buffer.from(`at ${n}`).toString('base64'),
+    node: n === 5 ? null : { name: `r${n}` },
+  }))
+  const at = (cursor: string) => all.findIndex((edge) => edge.cursor === cursor)
+  const from = after ? at(after) + 1 : 0
+  const to = before ? at(before) : all.length
+  const start = last === undefined ? from : Math.max(from, to - last)
+  const end = first === undefined ? to : Math.min(to, start + first)
+  const edges = all.slice(start, end)
+  return {
+    edges,
+    nodes: edges.map(({ node }) => node),
+    pageInfo: {
+      hasNextPage: end < all.length,
+      hasPreviousPage: start > 0,
+      startCursor: edges[0]?.cursor ?? null,
+      endCursor: edges.at(-1)?.cursor ?? null,
     },
   }
 }

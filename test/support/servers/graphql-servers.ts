@@ -2,7 +2,9 @@ import { createServer, type IncomingMessage, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { ApolloServer } from '@apollo/server'
 import { startStandaloneServer } from '@apollo/server/standalone'
+import fastify from 'fastify'
 import { createYoga } from 'graphql-yoga'
+import mercurius from 'mercurius'
 import { Ledger, type TestContext, testSchema } from './graphql-schema.ts'
 
 /** A GraphQL server on 127.0.0.1. */
@@ -60,6 +62,22 @@ export async function startApollo(): Promise<GraphQLServer> {
     },
   })
   return { url, ledger, requests, [Symbol.asyncDispose]: () => apollo.stop() }
+}
+
+/** Mercurius on Fastify: JSON only, errors of resolvers under 200. */
+export async function startMercurius(): Promise<GraphQLServer> {
+  const ledger = new Ledger()
+  const requests: IncomingMessage['headers'][] = []
+  const app = fastify({ forceCloseConnections: true })
+  await app.register(mercurius, {
+    schema: testSchema(ledger),
+    context: (request) => {
+      requests.push(request.headers)
+      return contextOf(request.headers)
+    },
+  })
+  const url = await app.listen({ port: 0, host: '127.0.0.1' })
+  return { url: `${url}/graphql`, ledger, requests, [Symbol.asyncDispose]: () => app.close() }
 }
 
 function listen(server: Server): Promise<string> {
