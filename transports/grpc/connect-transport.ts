@@ -18,6 +18,7 @@ import {
 } from './errors.ts'
 import { OneMessage, withOwnBytes } from './messages.ts'
 import { methodOf } from './operation.ts'
+import { protobuf } from './peers.ts'
 import { attemptHeader } from './request.ts'
 import { type ConnectAttempt, type ConnectStream, type ConnectUnary, onlyMessage } from './send.ts'
 
@@ -114,6 +115,8 @@ export class ConnectTransportAttempt implements ConnectAttempt {
       ...attemptHeader(call),
       ...call.credential?.headers,
     })
+    // Of an error that comes back, the details may be decoded.
+    await protobuf.get(call)
     call.scope.mark('send', 'maybe')
     return this.#transport[shape](methodOf(call), this.#scope.signal, timeoutMs, headers, input)
   }

@@ -8,7 +8,7 @@ import { type ExchangeReader, GrpcWebExchange } from './exchange.ts'
 import { encodeFrame, trailerFlag } from './frames.ts'
 import { withOwnBytes } from './messages.ts'
 import { methodOf } from './operation.ts'
-import { connectWeb } from './peers.ts'
+import { connectWeb, protobuf } from './peers.ts'
 import { addQuery, type GrpcWebWire, grpcWebHeaders } from './request.ts'
 import { type ConnectAttempt, type ConnectStream, type ConnectUnary, undecodable, unencodable } from './send.ts'
 
@@ -81,6 +81,8 @@ export class ConnectWebAttempt implements ConnectAttempt {
 
   async #transport() {
     const { createGrpcWebTransport } = await connectWeb.get(this.#call)
+    // Of an error that comes back, the details may be decoded.
+    await protobuf.get(this.#call)
     const { baseUrl, connectOptions, format } = this.#wire
     const fetch = (url: string, init: FetchInit) => this.#fetch(url, init)
     return createGrpcWebTransport({

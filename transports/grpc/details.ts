@@ -1,7 +1,58 @@
-import { isAnyCallError } from '../../src/core/errors/error.ts'
+import { CallError, isAnyCallError } from '../../src/core/errors/error.ts'
 import type { Violation } from '../../src/core/errors/failure.ts'
+import type { DescMessage, MessageShape } from './peer-protobuf.ts'
+import { protobuf } from './peers.ts'
 
-/** One detail of an error. `value` is there for google.rpc's own types; others are decoded by `fromBinary(Schema, bytes)`. */
+/** google.rpc's own details, as they are decoded without generated code; what a server leaves out is not there. */
+export interface StandardDetails {
+  'google.rpc.ErrorInfo': {
+    readonly reason?: string
+    readonly domain?: string
+    readonly metadata?: Readonly<Record<string, string>>
+  }
+  /** ms. */
+  'google.rpc.RetryInfo': { readonly retryDelayMs?: number }
+  'google.rpc.DebugInfo': { readonly stackEntries?: readonly string[]; readonly detail?: string }
+  'google.rpc.QuotaFailure': {
+    readonly violations?: readonly {
+      readonly subject?: string
+      readonly description?: string
+      readonly apiService?: string
+      readonly quotaMetric?: string
+      readonly quotaId?: string
+    }[]
+  }
+  'google.rpc.PreconditionFailure': {
+    readonly violations?: readonly {
+      readonly type?: string
+      readonly subject?: string
+      readonly description?: string
+    }[]
+  }
+  'google.rpc.BadRequest': {
+    readonly fieldViolations?: readonly {
+      readonly field?: string
+      readonly description?: string
+      readonly reason?: string
+    }[]
+  }
+  'google.rpc.RequestInfo': { readonly requestId?: string; readonly servingData?: string }
+  'google.rpc.ResourceInfo': {
+    readonly resourceType?: string
+    readonly resourceName?: string
+    readonly owner?: string
+    readonly description?: string
+  }
+  'google.rpc.Help': { readonly links?: readonly { readonly description?: string; readonly url?: string }[] }
+  'google.rpc.LocalizedMessage': { readonly locale?: string; readonly message?: string }
+}
+
+/** What is used of a registry of protobuf-es: `createRegistry(file_acme_errors)`. */
+export interface GrpcRegistry {
+  getMessage(typeName: string): any
+}
+
+/** One detail of an error. `value` is there for google.rpc's own types, and for those of a registry; `bytes` for all. */
 export interface GrpcDetail {
   /** Full name of the message: `google.rpc.BadRequest`. */
   readonly type: string
@@ -34,9 +85,9 @@ const shapes: Readonly<Record<string, string>> = {
   ErrorInfo: 'reason domain metadata:map',
   RetryInfo: 'retryDelayMs:ms',
   DebugInfo: 'stackEntries:texts detail',
-  QuotaFailure: 'violations:subject,description',
+  QuotaFailure: 'violations:subject,description,apiService,quotaMetric,quotaId',
   PreconditionFailure: 'violations:type,subject,description',
-  BadRequest: 'fieldViolations:field,description',
+  BadRequest: 'fieldViolations:field,description,reason',
   RequestInfo: 'requestId servingData',
   ResourceInfo: 'resourceType resourceName owner description',
   Help: 'links:description,url',
@@ -62,15 +113,53 @@ export function decodeStatusDetails(bytes: Uint8Array): GrpcStatusDetails | unde
 }
 
 /**
- * The details that a server attached to an error; none for any other error.
+ * The details that a server attached to an error; none for any other error. A type that the registry does not know
+ * keeps its bytes, and so does one whose bytes are none of it.
  *
+ * @param registry - of protobuf-es: what its messages decode stands in `value`, google.rpc's own included.
  * @example
- * const stock = grpcDetails(error).find((detail) => detail.type === OutOfStockSchema.typeName)
- * if (stock) console.log(fromBinary(OutOfStockSchema, stock.bytes))
+ * const registry = createRegistry(file_acme_shop_errors)
+ * for (const { type, value } of grpcDetails(error, registry)) console.log(type, value)
  */
-export function grpcDetails(error: unknown): readonly GrpcDetail[] {
+export function grpcDetails(error: unknown, registry?: GrpcRegistry): readonly GrpcDetail[] {
   const details = isAnyCallError(error) && error.protocol === 'grpc-web' ? error.details : undefined
-  return Array.isArray(details) ? details : []
+  if (!Array.isArray(details)) return []
+  if (!registry) return details
+  return details.map((detail: GrpcDetail) => {
+    const schema = registry.getMessage(detail.type)
+    const value = schema && decodeBy(schema, detail.bytes)
+    return value ? { ...detail, value } : detail
+  })
+}
+
+/**
+ * The first detail of one type, by google.rpc's own name or by the schema that protobuf-es has generated; undefined where
+ * the server attached none, or none that can be read.
+ *
+ * @throws {CallError} `failed_precondition` when it is given a schema before any call was made.
+ * @example
+ * const fields = grpcDetail(error, 'google.rpc.BadRequest')?.fieldViolations ?? []
+ * const stock = grpcDetail(error, OutOfStockSchema)?.left
+ */
+export function grpcDetail<N extends keyof StandardDetails>(error: unknown, type: N): StandardDetails[N] | undefined
+export function grpcDetail<M extends DescMessage>(error: unknown, type: M): MessageShape<M> | undefined
+export function grpcDetail(error: unknown, type: string | DescMessage): unknown {
+  const name = typeof type === 'string' ? type : type.typeName
+  const detail = grpcDetails(error).find((each) => each.type === name)
+  return detail && (typeof type === 'string' ? detail.value : decodeBy(type, detail.bytes))
+}
+
+/** Undefined where the bytes are no such message. */
+function decodeBy(schema: DescMessage, bytes: Uint8Array): Record<string, unknown> | undefined {
+  if (!protobuf.loaded) {
+    const message = 'details are decoded by @bufbuild/protobuf, which the first call loads: none was made yet'
+    throw new CallError({ code: 'failed_precondition', message })
+  }
+  try {
+    return protobuf.loaded.fromBinary(schema, bytes)
+  } catch {
+    return undefined
+  }
 }
 
 /** One detail of a known or unknown type. */

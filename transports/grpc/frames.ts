@@ -28,9 +28,9 @@ export class FrameReader {
   readonly #sink: FrameSink
   readonly #maxBytes: number
   readonly #prefix = new DataView(new ArrayBuffer(prefixLength))
-  #prefixed = 0
-  #content: Uint8Array | undefined
+  /** Bytes of this frame so far, its prefix included. */
   #filled = 0
+  #content: Uint8Array | undefined
 
   constructor(sink: FrameSink, maxBytes: number) {
     this.#sink = sink
@@ -39,49 +39,28 @@ export class FrameReader {
 
   /** Takes the next piece; tells what is wrong with it, after which nothing may follow. */
   push(bytes: Uint8Array): FrameFault | undefined {
+    const prefix = this.#prefix
     for (let at = 0; at < bytes.length; ) {
-      while (this.#prefixed < prefixLength) {
+      while (this.#filled < prefixLength) {
         if (at === bytes.length) return undefined
-        this.#prefix.setUint8(this.#prefixed++, bytes[at++] as number)
-        const fault = this.#prefixed === prefixLength ? this.#check() : undefined
-        if (fault) return fault
+        prefix.setUint8(this.#filled++, bytes[at++] as number)
       }
-      at = this.#fill(bytes, at)
+      const flags = prefix.getUint8(0)
+      const length = prefix.getUint32(1)
+      if ((flags & ~(trailerFlag | compressedFlag)) !== 0) return 'flags'
+      if (length > (flags & trailerFlag ? maxTrailerBytes : this.#maxBytes)) return 'too_large'
+      const before = this.#filled - prefixLength
+      const part = bytes.subarray(at, at + length - before)
+      at += part.length
+      this.#filled += part.length
+      if (this.#content || part.length < length) (this.#content ??= new Uint8Array(length)).set(part, before)
+      if (this.#filled - prefixLength < length) continue
+      const content = this.#content ?? part
+      this.#filled = 0
+      this.#content = undefined
+      this.#sink.onFrame(flags, content)
     }
     return undefined
-  }
-
-  get #flags(): number {
-    return this.#prefix.getUint8(0)
-  }
-
-  get #length(): number {
-    return this.#prefix.getUint32(1)
-  }
-
-  #check(): FrameFault | undefined {
-    const flags = this.#flags
-    if ((flags & ~(trailerFlag | compressedFlag)) !== 0) return 'flags'
-    return this.#length > (flags & trailerFlag ? maxTrailerBytes : this.#maxBytes) ? 'too_large' : undefined
-  }
-
-  #fill(bytes: Uint8Array, at: number): number {
-    const length = this.#length
-    const part = bytes.subarray(at, at + length - this.#filled)
-    if (this.#content === undefined && part.length === length) this.#emit(part)
-    else {
-      this.#content ??= new Uint8Array(length)
-      this.#content.set(part, this.#filled)
-      this.#filled += part.length
-      if (this.#filled === length) this.#emit(this.#content)
-    }
-    return at + part.length
-  }
-
-  #emit(content: Uint8Array): void {
-    this.#prefixed = this.#filled = 0
-    this.#content = undefined
-    this.#sink.onFrame(this.#flags, content)
   }
 }
 

@@ -5,13 +5,13 @@ const packages = '@connectrpc/connect @connectrpc/connect-web @bufbuild/protobuf
 /** What is used of protobuf-es. */
 export type Protobuf = typeof import('./peer-protobuf.ts')
 
-/** @connectrpc/connect-web */
-export const connectWeb: Peer<typeof import('./peer-connect-web.ts')> = /*#__PURE__*/ new Peer(
-  ['grpc-web', '@connectrpc/connect-web', packages],
-  () => import('./peer-connect-web.ts'),
-)
 /** @bufbuild/protobuf */
 export const protobuf: Peer<Protobuf> = /*#__PURE__*/ new Peer(
   ['grpc-web', '@bufbuild/protobuf', packages],
   () => import('./peer-protobuf.ts'),
+)
+/** @connectrpc/connect-web */
+export const connectWeb: Peer<typeof import('./peer-connect-web.ts')> = /*#__PURE__*/ new Peer(
+  ['grpc-web', '@connectrpc/connect-web', packages],
+  () => import('./peer-connect-web.ts'),
 )

@@ -114,8 +114,8 @@ export function makeGrpcWebTransport(options: GrpcWebTransportOptions): GrpcTran
   const wire = grpcWebWire(options)
   const { auth, idempotency, opening } = options
   const times = timesOf(options)
-  if (wire.isFramed()) protobuf.preload()
-  else connectWeb.preload()
+  protobuf.preload()
+  if (!wire.isFramed()) connectWeb.preload()
   return {
     protocol: 'grpc-web',
     auth,

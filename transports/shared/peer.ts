@@ -20,6 +20,11 @@ export class Peer<T> {
     this.#load = load
   }
 
+  /** The library, once it has been needed. */
+  get loaded(): T | undefined {
+    return this.#loaded
+  }
+
   /** Starts loading; what goes wrong is told to the first call. */
   preload(): void {
     if (this.#loading) return

@@ -2,7 +2,7 @@
 // @generated from file polywire/test/v1/shop.proto (package polywire.test.v1, syntax proto3)
 /* eslint-disable */
 
-// What the gRPC-Web tests call. Generate the TypeScript beside it with test/support/proto/generate.sh.
+// What the gRPC-Web tests call. `npm run proto` generates the TypeScript under gen/.
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
