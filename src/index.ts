@@ -71,6 +71,17 @@ export { isCallError } from './core/errors/is-call-error.ts'
 export { failover } from './core/failover/failover.ts'
 export { failoverCalls } from './core/failover/failover-calls.ts'
 export type { FailoverOptions } from './core/failover/options.ts'
+export { type Callbacks, type Cancel, cancelWith, type Watch, watchWith } from './core/long-running/feeds.ts'
+export type {
+  LongRunning,
+  PollPace,
+  Run,
+  RunCallOptions,
+  RunFacts,
+  RunStatus,
+  RunToken,
+  WaitOptions,
+} from './core/long-running/types.ts'
 // Policies that a client is given as values
 export type {
   BreakerOptions,

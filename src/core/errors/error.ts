@@ -78,6 +78,7 @@ const shown = [
   'requestId',
   'reason',
   'entry',
+  'runStatus',
 ] as const
 /** Members that only some errors have. */
 const optional = ['status', 'retryAfterMs', 'requestId', 'reason'] as const
@@ -126,6 +127,8 @@ export class CallError extends Error {
   declare readonly idempotencyKey?: string
   /** The entry of the outbox that the call stands in, and how that stood when the call was given up: it may go on. */
   declare readonly entry?: { readonly id: string; readonly state: string }
+  /** Of a long-running operation, how the run stood: one that `failed` has run, what is `running` goes on at the server. */
+  declare readonly runStatus?: 'running' | 'succeeded' | 'failed' | 'canceled'
   /** The shared connection event behind it, where several calls failed together. */
   declare readonly connection?: object
 

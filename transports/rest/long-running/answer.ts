@@ -1,0 +1,58 @@
+import { HeaderMap } from '../../../src/core/call/header-map.ts'
+import { requestBuffered } from '../../http/collect.ts'
+import { toCallError } from '../../http/fault.ts'
+import type { OpenReply } from '../operation.ts'
+import { isReply, readReply, responseError } from '../response.ts'
+
+/** An answer with what a message alone does not tell. */
+export class Answer {
+  /** Where it came from, after redirects. */
+  readonly url: string
+  /** Where it was asked for. */
+  readonly requestUrl: string
+  readonly status: number
+  readonly headers: HeaderMap
+  readonly body: unknown
+  /** By 303, or by a redirect of which a browser tells no more. */
+  readonly redirect: 303 | 'unknown' | undefined
+
+  constructor(facts: Pick<Answer, 'url' | 'requestUrl' | 'status' | 'headers' | 'body' | 'redirect'>) {
+    this.url = facts.url
+    this.requestUrl = facts.requestUrl
+    this.status = facts.status
+    this.headers = facts.headers
+    this.body = facts.body
+    this.redirect = facts.redirect
+  }
+}
+
+/** Opens a reply whose message is the whole {@link Answer}. */
+export const openAnswer: OpenReply = async (engine, request, call, limits) => {
+  const response = await requestBuffered(engine, request, call.scope, limits).catch((error: unknown) => {
+    throw toCallError(error, call)
+  })
+  const { status, redirected } = response
+  if (!isReply(status, false)) return responseError(call, response)
+  const reply = readReply(call, request.url, response, undefined)
+  const by = redirected && (redirected.status ?? 'unknown')
+  const message = new Answer({
+    url: response.url || request.url,
+    requestUrl: request.url,
+    status,
+    headers: reply.headers,
+    body: reply.message,
+    redirect: by === 303 || by === 'unknown' ? by : undefined,
+  })
+  return { ...reply, message }
+}
+
+/** The answer in a reply; a transport without a wire gives messages alone. */
+export function answerOf(reply: {
+  readonly message: unknown
+  readonly status?: number
+  readonly headers?: HeaderMap
+}): Answer {
+  const { message, status = 200, headers = HeaderMap.empty } = reply
+  if (message instanceof Answer) return message
+  return new Answer({ url: '', requestUrl: '', status, headers, body: message, redirect: undefined })
+}

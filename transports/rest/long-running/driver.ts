@@ -1,0 +1,238 @@
+import type { CallOptions } from '../../../src/core/call/call-options.ts'
+import type { Unary, UnaryResult } from '../../../src/core/call/call-types.ts'
+import { HeaderMap } from '../../../src/core/call/header-map.ts'
+import type { OperationInfo } from '../../../src/core/call/operation.ts'
+import type { Plan } from '../../../src/core/call/plan.ts'
+import { checkSchema, type Schema } from '../../../src/core/call/schema.ts'
+import type { Services } from '../../../src/core/call/scope.ts'
+import { CallError, isAnyCallError } from '../../../src/core/errors/error.ts'
+import { parseRetryAfter } from '../../../src/core/errors/retry-after.ts'
+import { guard } from '../../../src/core/guard.ts'
+import type { Callbacks, Cancel } from '../../../src/core/long-running/feeds.ts'
+import type { RunDriver, RunState, RunStatus } from '../../../src/core/long-running/types.ts'
+import { at } from '../../http/at.ts'
+import type { RestBinding } from '../operation.ts'
+import { type Answer, answerOf } from './answer.ts'
+import { isRecord, type LroAnswer, type LroDialect, type LroState, Malformed } from './dialect.ts'
+import { runFailure } from './failure.ts'
+
+/** Where a run stands, as a token holds it. */
+interface Place {
+  readonly url: string | undefined
+  readonly cancelUrl?: string | undefined
+  readonly memo?: LroAnswer['memo'] | undefined
+}
+
+interface RestRunState extends RunState {
+  readonly place: Place
+  readonly resultUrl?: string | undefined
+  readonly result?: { readonly value: unknown } | undefined
+}
+
+/** The operations that a long-running one is made of. */
+export interface LroParts {
+  readonly info: OperationInfo
+  readonly start: OperationInfo
+  readonly status: OperationInfo
+  readonly result: OperationInfo
+  readonly giveUp: OperationInfo
+  readonly dialect: LroDialect
+  readonly progress: Schema<any, any> | undefined
+  readonly cancel: Cancel | undefined
+  readonly callbacks: Callbacks | undefined
+  readonly callbackParam: string
+  /** Runs are told of by other ways alone. */
+  readonly isUrlNeeded: boolean
+}
+
+const statuses: readonly RunStatus[] = ['running', 'succeeded', 'failed', 'canceled']
+const answered = { phase: 'body', sent: 'yes' } as const
+
+/** Runs over HTTP: each step is a call of its own, through the whole chain, and to the transport's own origin. */
+export class RestRuns implements RunDriver {
+  readonly isResultShared: boolean
+  readonly #services: Services
+  readonly #parts: LroParts
+
+  constructor(services: Services, parts: LroParts) {
+    this.#services = services
+    this.#parts = parts
+    this.isResultShared = (parts.result.binding as RestBinding | undefined)?.open === undefined
+  }
+
+  async start(input: unknown, options: CallOptions): Promise<RunState> {
+    const { start, callbacks } = this.#parts
+    const reply = await this.#reply(start, callbacks ? this.#withCallback(input, callbacks.url) : input, options)
+    return await this.#stateOf('start', answerOf(reply), undefined)
+  }
+
+  async poll(state: RunState, options: CallOptions): Promise<RunState> {
+    const { url } = state.place as Place
+    if (url === undefined) throw this.#unknown('the server has not said where the status of this run stands')
+    const reply = await this.#reply(this.#parts.status, at(url), options)
+    return await this.#stateOf('poll', answerOf(reply), state as RestRunState)
+  }
+
+  read(document: unknown, state: RunState): Promise<RunState> {
+    const { url = '' } = state.place as Place
+    const answer = { url, requestUrl: url, status: 200, headers: HeaderMap.empty, body: document, redirect: undefined }
+    return this.#stateOf('event', answer, state as RestRunState)
+  }
+
+  async result(state: RestRunState, options: CallOptions): Promise<unknown> {
+    const { result, resultUrl } = state
+    const { info } = this.#parts
+    if (result || resultUrl === undefined) return await this.#converted(result?.value)
+    // A status is no result: whoever took it for one would be given a status document.
+    if (resultUrl === state.place.url) throw this.#unfit('the status document names itself as the result')
+    const reply = await this.#reply(this.#parts.result, at(resultUrl), options)
+    if (reply.status === 202) throw this.#unfit('the run has succeeded, but its result answers 202', info)
+    return reply.message
+  }
+
+  async cancel(state: RunState, options: CallOptions): Promise<void> {
+    const { cancel, info } = this.#parts
+    const { cancelUrl, url = '' } = state.place as Place
+    if (cancel) {
+      const facts = { id: state.id, url, document: state.document }
+      const input: unknown = guard('the input function of cancelWith()', () => cancel.input(facts), { operation: info })
+      await this.#reply(cancel.operation, input, options)
+      return
+    }
+    if (cancelUrl !== undefined) {
+      await this.#reply(this.#parts.giveUp, at(cancelUrl), options)
+      return
+    }
+    const message = 'the server says no way to cancel a run: name one by cancel: cancelWith(…); nothing was sent'
+    throw new CallError({ code: 'unimplemented', message, phase: 'resolve', sent: 'no' }, { operation: info })
+  }
+
+  isPlace(place: unknown): boolean {
+    if (!isRecord(place)) return false
+    const { url, cancelUrl, memo } = place
+    const isText = (value: unknown): boolean => value === undefined || typeof value === 'string'
+    const isKnown = typeof url === 'string' || (url === undefined && !this.#parts.isUrlNeeded)
+    return isKnown && isText(cancelUrl) && (memo === undefined || (isRecord(memo) && Object.values(memo).every(isText)))
+  }
+
+  #reply(info: OperationInfo, input: unknown, options: CallOptions): Promise<UnaryResult<unknown>> {
+    const callable = this.#services.callable?.(info) as unknown as Unary<any, unknown>
+    return callable.reply(input, options)
+  }
+
+  /** The server's address of ours, among what it is told. */
+  #withCallback(input: unknown, url: string): unknown {
+    const { start, callbackParam } = this.#parts
+    const told = { [callbackParam]: url }
+    if (!start.headersOf) return { ...told, ...(input as object | undefined) }
+    const nested = input as { readonly body?: object } | undefined
+    return { ...nested, body: { ...told, ...nested?.body } }
+  }
+
+  async #stateOf(
+    step: LroAnswer['step'],
+    answer: Pick<Answer, 'url' | 'requestUrl' | 'status' | 'headers' | 'body' | 'redirect'>,
+    before: RestRunState | undefined,
+  ): Promise<RestRunState> {
+    const { dialect, start } = this.#parts
+    const memo = before?.place.memo ?? {}
+    const { method } = start.binding as RestBinding
+    const { status, headers, url, requestUrl, body, redirect } = answer
+    const facts: LroAnswer = {
+      step,
+      method: before ? (memo.method ?? '') : method,
+      url,
+      requestUrl,
+      baseUrl: this.#baseUrl(),
+      status,
+      headers,
+      body,
+      redirect,
+      memo,
+    }
+    const said = this.#read(dialect, facts)
+    const progress = said.progress === undefined ? undefined : await this.#progress(said.progress)
+    const resolve = (link: string | undefined): string | undefined =>
+      link !== undefined && URL.canParse(link, url) ? new URL(link, url).href : link
+    const place: Place = {
+      url: resolve(said.url) ?? before?.place.url,
+      cancelUrl: resolve(said.cancelUrl) ?? before?.place.cancelUrl,
+      memo: said.memo ?? before?.place.memo,
+    }
+    if (said.status === 'running' && place.url === undefined && this.#parts.isUrlNeeded)
+      throw this.#unfit('the run has begun, and the answer does not say where its status stands (Location)')
+    return {
+      status: said.status,
+      id: said.id ?? before?.id ?? place.url ?? '',
+      place,
+      url: place.url,
+      document: body,
+      progress,
+      resultUrl: resolve(said.resultUrl),
+      result: said.result,
+      retryAfterMs: said.retryAfterMs ?? parseRetryAfter(headers, this.#services.clock.wallNow()),
+      ...((said.status === 'failed' || said.status === 'canceled') && { failure: runFailure(said.status, said.error) }),
+    }
+  }
+
+  #read(dialect: LroDialect, facts: LroAnswer): LroState {
+    let said: LroState
+    try {
+      said = dialect.read(facts)
+    } catch (cause) {
+      if (isAnyCallError(cause)) throw cause
+      const what = cause instanceof Malformed ? cause.message : 'its dialect threw: see cause'
+      throw this.#unfit(`the answer says nothing of a run: ${what}`, cause)
+    }
+    if (!statuses.includes(said?.status)) throw this.#unfit('its dialect gives no status of a run')
+    return said
+  }
+
+  /** Progress that does not fit its schema is left out: a run does not fail of it. */
+  async #progress(value: unknown): Promise<unknown> {
+    const { progress, info } = this.#parts
+    if (!progress) return value
+    const said = `${info.name}: what the server says of the progress of a run`
+    try {
+      const checked = await checkSchema(progress, value)
+      if ('value' in checked) return checked.value
+      this.#services.telemetry?.event?.({
+        type: 'warning',
+        call: undefined,
+        message: `${said} does not fit its schema`,
+      })
+    } catch {
+      this.#services.telemetry?.event?.({ type: 'warning', call: undefined, message: `${said}: its schema threw` })
+    }
+    return undefined
+  }
+
+  /** A result that came along, as if it had been fetched. */
+  async #converted(value: unknown): Promise<unknown> {
+    const { result } = this.#parts
+    const { isContentNeeded } = result.binding as RestBinding
+    if (value === undefined && isContentNeeded)
+      throw this.#unfit('the run has succeeded, and the server names no result where one is declared')
+    const { convert } = this.#plan(result)
+    return convert ? await convert(value) : value
+  }
+
+  #baseUrl(): string {
+    return (this.#plan(this.#parts.status).route.transport as { readonly url?: string }).url ?? ''
+  }
+
+  #plan(info: OperationInfo): Plan {
+    return (this.#services.planOf as NonNullable<Services['planOf']>)(info) as Plan
+  }
+
+  #unfit(message: string, cause?: unknown): CallError {
+    return new CallError({ code: 'internal', message, ...answered, cause }, { operation: this.#parts.info })
+  }
+
+  #unknown(message: string): CallError {
+    return new CallError(
+      { code: 'failed_precondition', message, phase: 'resolve', sent: 'no' },
+      { operation: this.#parts.info },
+    )
+  }
+}

@@ -1,0 +1,131 @@
+import type { RunStatus } from '../../../src/core/long-running/types.ts'
+import { callable, checkOptions, either, list, type RulesOf, text } from '../../../src/core/options.ts'
+import { readPath } from '../../shared/pages.ts'
+import { isRecord, type LroAnswer, type LroDialect, type LroState, Malformed, statusUrlOf, wordOf } from './dialect.ts'
+
+/** Where status documents hold what; members joined by dots. */
+export interface StatusLroOptions {
+  /** How the run stands: `succeeded`, `failed`, `canceled` and their like; any other word means that it runs. @defaultValue 'status' */
+  readonly status?: string
+  /** How far it has come: anything. @defaultValue 'progress' */
+  readonly progress?: string
+  /** The URL of the result, a text or an object with `href`. @defaultValue 'result_url' */
+  readonly resultUrl?: string
+  /** The result itself. @defaultValue 'result' */
+  readonly result?: string
+  /** What went wrong. @defaultValue 'error' */
+  readonly error?: string
+  /** What the server calls the run. @defaultValue 'id' */
+  readonly id?: string
+  /** Where the status stands, where no header says it; or a function that makes it of the first document. @defaultValue 'status_url' */
+  readonly statusUrl?: string | ((document: any) => string | undefined)
+  /** Where a POST makes the server give it up. @defaultValue 'cancel_url' */
+  readonly cancelUrl?: string
+  /** Further words that mean success. @defaultValue none */
+  readonly succeeded?: readonly string[]
+  /** Further words that mean failure. @defaultValue none */
+  readonly failed?: readonly string[]
+}
+
+const rules: RulesOf<StatusLroOptions> = {
+  status: text,
+  progress: text,
+  resultUrl: text,
+  result: text,
+  error: text,
+  id: text,
+  statusUrl: /* @__PURE__ */ either(text, callable),
+  cancelUrl: text,
+  succeeded: list,
+  failed: list,
+}
+
+const succeededWords = 'succeeded success successful completed complete done finished'
+const failedWords = 'failed failure error errored timedout expired rejected'
+const canceledWords = 'canceled cancelled aborted'
+/** What servers call a run that is under way: by one of these a document is told from a result. */
+const runningWords =
+  'running pending queued accepted processing inprogress notstarted starting started created submitted scheduled waiting validating finalizing canceling cancelling initializing'
+
+/**
+ * The default dialect: 202 with `Location` and Retry-After, then documents such as `{ status, progress, result_url }` or
+ * `{ status, result }`; a 303 leads to the result. An answer to the start that is no such document is the result itself.
+ *
+ * @throws {CallError} `invalid_argument` where an option is wrong.
+ * @example
+ * statusLro({ statusUrl: 'urls.get', cancelUrl: 'urls.cancel', result: 'output' })
+ */
+export function statusLro(options: StatusLroOptions = {}): LroDialect {
+  checkOptions('statusLro()', options, rules)
+  const words = new Map<string, RunStatus>()
+  const add = (status: RunStatus, more: readonly string[]): void => {
+    for (const each of more) words.set(wordOf(each) ?? '', status)
+  }
+  add('running', runningWords.split(' '))
+  add('succeeded', [...succeededWords.split(' '), ...(options.succeeded ?? [])])
+  add('failed', [...failedWords.split(' '), ...(options.failed ?? [])])
+  add('canceled', canceledWords.split(' '))
+  return { read: (answer) => readStatus(answer, options, words) }
+}
+
+function readStatus(answer: LroAnswer, options: StatusLroOptions, words: ReadonlyMap<string, RunStatus>): LroState {
+  const { step, status, headers, body, redirect } = answer
+  const word = isRecord(body) ? wordOf(readPath(body, options.status ?? 'status')) : undefined
+  const known = word === undefined ? undefined : words.get(word)
+  if (step === 'start') {
+    const url = startUrl(answer, options)
+    if (status !== 202 && (known === undefined || url === undefined))
+      return { status: 'succeeded', result: { value: body } }
+    return { ...documentState(body, options, known ?? 'running'), url }
+  }
+  if (redirect === 303 || (redirect === 'unknown' && known === undefined))
+    return { status: 'succeeded', result: { value: body } }
+  if (word !== undefined) return { ...documentState(body, options, known ?? 'running'), url: nextUrl(headers) }
+  if (step === 'poll' && status === 202) return { ...documentState(body, options, 'running'), url: nextUrl(headers) }
+  throw new Malformed(`there is no word at '${options.status ?? 'status'}'`)
+}
+
+function documentState(body: unknown, options: StatusLroOptions, status: RunStatus): LroState {
+  const at = (path: string): unknown => (isRecord(body) ? readPath(body, path) : undefined)
+  const result = at(options.result ?? 'result')
+  const id = at(options.id ?? 'id')
+  return {
+    status,
+    id: typeof id === 'string' || typeof id === 'number' ? String(id) : undefined,
+    progress: at(options.progress ?? 'progress') ?? undefined,
+    resultUrl: linkAt(at(options.resultUrl ?? 'result_url'), options.resultUrl ?? 'result_url'),
+    result: result === undefined || result === null ? undefined : { value: result },
+    cancelUrl: linkAt(at(options.cancelUrl ?? 'cancel_url'), options.cancelUrl ?? 'cancel_url'),
+    error: at(options.error ?? 'error'),
+  }
+}
+
+function startUrl({ headers, body }: LroAnswer, { statusUrl = 'status_url' }: StatusLroOptions): string | undefined {
+  const own =
+    typeof statusUrl === 'function' ? statusUrl(body) : linkAt(isRecord(body) ? readPath(body, statusUrl) : 0, '')
+  return own ?? statusUrlOf(headers)
+}
+
+/** Some servers move the status while the run goes on. */
+function nextUrl(headers: LroAnswer['headers']): string | undefined {
+  return headers.last('operation-location') ?? undefined
+}
+
+/** A text, or an object with `href`; nothing where there is none. */
+function linkAt(value: unknown, name: string): string | undefined {
+  const link = (isRecord(value) ? value.href : value) ?? undefined
+  if (typeof link === 'string' && link !== '') return link
+  if (link !== undefined && link !== '' && link !== false && name !== '') throw new Malformed(`'${name}' is no link`)
+  return undefined
+}
+
+/** Servers without status documents: 202 with `Location`, then 202 until the URL answers with the result. */
+export function locationLro(): LroDialect {
+  return {
+    read({ step, status, headers, body }) {
+      if (step === 'event') throw new Malformed('locationLro() reads no documents')
+      const url = headers.last('location') ?? undefined
+      return status === 202 ? { status: 'running', url } : { status: 'succeeded', result: { value: body } }
+    },
+  }
+}
