@@ -21,6 +21,16 @@ export { type Multipart, type MultipartFile, type MultipartValue, multipart } fr
 export type { QueryStyle } from './http/query.ts'
 export { streamBody } from './http/stream-body.ts'
 export { byteStream } from './rest/byte-stream.ts'
+export {
+  type IfMatchOptions,
+  ifMatch,
+  ifModifiedSince,
+  ifNoneMatch,
+  ifUnmodifiedSince,
+  type Stored,
+  type Tagged,
+} from './rest/conditional/conditional.ts'
+export { type UpdateFacts, type UpdateOptions, update } from './rest/conditional/update.ts'
 export { type JsonLinesBuilder, type JsonLinesSpec, jsonLines } from './rest/json-lines.ts'
 export { aipLro } from './rest/long-running/aip-lro.ts'
 export { type AzureLroOptions, azureLro } from './rest/long-running/azure-lro.ts'

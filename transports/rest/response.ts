@@ -2,7 +2,7 @@ import type { Call } from '../../src/core/call/call.ts'
 import type { HeaderMap } from '../../src/core/call/header-map.ts'
 import type { UnaryReply } from '../../src/core/call/reply.ts'
 import { checkSchema, type Schema, validating } from '../../src/core/call/schema.ts'
-import { CallError } from '../../src/core/errors/error.ts'
+import { CallError, type FailedAttempt } from '../../src/core/errors/error.ts'
 import type { Failure } from '../../src/core/errors/failure.ts'
 import {
   type Codecs,
@@ -16,6 +16,7 @@ import {
 import { decodeUtf8 } from '../http/collect.ts'
 import type { HttpFault, HttpHead } from '../http/contract.ts'
 import { readHttpFailure } from '../http/errors.ts'
+import { type Remembering, renewed } from './conditional/stored.ts'
 import type { RestBinding } from './operation.ts'
 
 /** A response whose body has been read. */
@@ -60,7 +61,8 @@ export function readReply(call: Call, url: string, response: WholeResponse, code
   if (message === undefined && isContentNeeded && status !== 304)
     throw unreadable(call, response, `nothing came (status ${status}) where output is declared: ${howEmpty}`)
   if (status !== 200) headers = resolveLocation(headers, response.url || url)
-  return { kind: 'unary', message, status, headers, trailers }
+  const reply: UnaryReply = { kind: 'unary', message, status, headers, trailers }
+  return status === 304 ? ((call.options as Remembering)[renewed]?.(reply) ?? reply) : reply
 }
 
 const utf8Json = /^application\/json(?:; ?charset=utf-8)?$/i
@@ -124,9 +126,22 @@ function resolveLocation(headers: HeaderMap, url: string): HeaderMap {
 /** Throws the error of a response that is none of the replies; its body typed by the operation's `errors`. */
 export async function responseError(call: Call, response: WholeResponse): Promise<never> {
   const isKeyed = call.idempotencyKey !== undefined
-  const failure = readHttpFailure({ ...response, isKeyed }, call.scope.services.clock.wallNow())
-  const schema = validating((call.operation.binding as RestBinding).errors?.[response.status])
-  throw new CallError(schema ? { ...failure, body: await typedBody(call, schema, failure) } : failure, call)
+  let failure = readHttpFailure({ ...response, isKeyed }, call.scope.services.clock.wallNow())
+  const { errors, method } = call.operation.binding as RestBinding
+  const schema = validating(errors?.[response.status])
+  if (schema) failure = { ...failure, body: await typedBody(call, schema, failure) }
+  // Not there any more, or not as it was: what an earlier attempt has done looks the same.
+  if (!lost.test(method + failure.status) || !call.scope.root.failures.some(mayHaveRun))
+    throw new CallError(failure, call)
+  const message = `${failure.message}; an earlier attempt may have done it`
+  throw Object.assign(new CallError({ ...failure, message }, call), { mayBeDone: true })
+}
+
+const lost = /^(?:DELETE4(?:04|1[02])|P(?:UT|ATCH)412)$/
+
+/** Too many requests are told before anything is done. */
+function mayHaveRun({ sent, status }: FailedAttempt): boolean {
+  return sent !== 'no' && status !== 429
 }
 
 /** A schema that refuses the body, or throws, hides no error. */

@@ -75,6 +75,7 @@ const shown = [
   'attempt',
   'failures',
   'notRetried',
+  'mayBeDone',
   'requestId',
   'reason',
   'entry',
@@ -112,6 +113,11 @@ export class CallError extends Error {
   readonly failures: readonly FailedAttempt[] = []
   /** Why a transient failure was not sent again. */
   declare readonly notRetried?: NotRetried
+  /**
+   * An earlier attempt may have done what this answer (not found, a precondition that failed) then speaks of: a DELETE that
+   * answers 404, a conditional PUT that answers 412. Read before you do it again.
+   */
+  declare readonly mayBeDone?: true
   declare readonly requestId?: string
   /** The server's own code. */
   declare readonly reason?: string

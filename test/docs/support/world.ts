@@ -15,6 +15,7 @@ const realtime = ws.link('wss://rt.example.com/ws')
 const phoenix = ws.link('wss://phoenix.example.com/socket/websocket')
 const encoder = new TextEncoder()
 const failures = new Map<string, number>()
+const note = { text: 'old', likes: 0 }
 
 const server = setupServer(
   http.get('https://api.github.com/repos/:owner/:repo', () =>
@@ -136,6 +137,18 @@ const server = setupServer(
     HttpResponse.json({ name: params.name, bytes: (await request.arrayBuffer()).byteLength }),
   ),
   http.get(`${api}/files/:name`, () => HttpResponse.text('hello')),
+  http.get(`${api}/notes/:id`, ({ request }) => {
+    const etag = `"${note.likes}-${note.text}"`
+    return request.headers.get('if-none-match') === etag
+      ? new HttpResponse(null, { status: 304, headers: { etag } })
+      : HttpResponse.json(note, { headers: { etag } })
+  }),
+  http.put(`${api}/notes/:id`, async ({ request }) => {
+    if (request.headers.get('if-match') !== `"${note.likes}-${note.text}"`)
+      return new HttpResponse(null, { status: 412 })
+    Object.assign(note, await request.json())
+    return HttpResponse.json(note)
+  }),
   http.post(`${api}/session`, ({ request }) =>
     request.headers.get('x-csrf-token') === 'c5rf'
       ? HttpResponse.json({ user: 'Ada' })
