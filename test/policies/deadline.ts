@@ -73,4 +73,25 @@ export const deadline: readonly Row[] = [
       })
     },
   },
+  {
+    name: 'what had to wait for its connection is not sent once it has passed, though no timer has told it',
+    isFor: ({ isStreamOnly }) => !isStreamOnly,
+    run: (harness) => {
+      // As in a process that was stopped: its sockets are heard of before its timers.
+      let skewMs = 0
+      const auth = bearerAuth(() => {
+        queueMicrotask(() => {
+          skewMs = 6000
+        })
+        return 'token'
+      })
+      return inWorld(harness, { auth }, async ({ api, peer, clock }) => {
+        const { now } = clock
+        Object.assign(clock, { now: () => now.call(clock) + skewMs })
+        const error = await failureOf(api.read('late', { timeoutMs: 5000 }))
+        expect(error).toMatchObject({ code: 'deadline_exceeded', sent: 'no' })
+        expect(peer.seen).toHaveLength(0)
+      })
+    },
+  },
 ]

@@ -1,6 +1,7 @@
 import type { HeaderMap } from '../../src/core/call/header-map.ts'
 import type { Services } from '../../src/core/call/scope.ts'
 import { Scope } from '../../src/core/call/scope.ts'
+import { systemClock } from '../../src/core/time/clock.ts'
 import type {
   HttpControl,
   HttpEngine,
@@ -91,7 +92,7 @@ export class RecordingSink implements HttpSink {
 
 /** A scope as a call has one. */
 export function newScope(): Scope {
-  return new Scope({} as Services)
+  return new Scope({ clock: systemClock } as Services)
 }
 
 /** Counts what an engine leaves on a scope. */
@@ -109,6 +110,10 @@ export class CountingScope implements HttpScope {
   }
 
   mark(): void {}
+
+  endIfLate(): boolean {
+    return false
+  }
 }
 
 /** Sends, and gives the sink that is told. */

@@ -110,6 +110,8 @@ export interface HttpScope {
   /** Calls back on abort, at once if that has happened; returns what removes it. */
   onAbort(listener: (reason: unknown) => void): () => void
   mark(phase: Phase, sent: Sent): void
+  /** Ends it where its deadline has passed; whether it is over. To be asked before what had to wait is written. */
+  endIfLate(): boolean
 }
 
 /** One way of doing HTTP. `send` never throws; the scope's abort closes the exchange without an `onError`. */

@@ -248,6 +248,11 @@ class SharedStream implements HttpSink, HttpScope, Shared {
     for (const { joined } of this.#members) joined.scope.mark(phase, sent)
   }
 
+  endIfLate(): boolean {
+    for (const { joined } of [...this.#members]) joined.scope.endIfLate()
+    return this.#members.length === 0
+  }
+
   onHead(head: HttpHead, control: HttpControl): void {
     this.#head = head
     this.#control = control

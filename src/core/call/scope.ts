@@ -89,13 +89,16 @@ export class Scope {
   #first: Listener | undefined
   #last: Listener | undefined
   #isTelling = false
+  /** The earliest of its deadlines. */
   #armed: Armed | undefined
+  readonly #parent: Scope | undefined
   #controller: AbortController | undefined
 
   constructor(services: Services, parent?: Scope, operation?: OperationInfo) {
     this.services = services
     this.operation = operation
     this.root = parent ? parent.root : this
+    this.#parent = parent
     if (!parent) return
     const offAbort = parent.onAbort((reason) => this.abort(reason))
     const offEnd = parent.onEnd(() => this.end())
@@ -216,9 +219,32 @@ export class Scope {
   /** Aborts the call at a moment of the monotonic clock with what `expired` makes; its end takes that off the list. */
   abortAt(at: number, expired: () => unknown): Armed {
     const armed = this.services.deadlines.add(at, () => this.abort(expired()))
-    if (!this.#armed) this.#armed = armed
-    else this.onEnd(() => this.services.deadlines.remove(armed))
+    const other = this.#armed
+    if (!other) this.#armed = armed
+    else {
+      // The earliest one stands here.
+      const later = armed.at < other.at ? other : armed
+      if (later === other) this.#armed = armed
+      this.onEnd(() => this.services.deadlines.remove(later))
+    }
     return armed
+  }
+
+  /**
+   * Ends the call where its deadline has passed, whether or not a timer has told it; whether it is over.
+   *
+   * To be asked before something is written that had to wait. A process that was stopped, or busy, hears of a connection
+   * before its deadlines are judged: it would send hours later what nobody waits for, and what others have sent since.
+   */
+  endIfLate(): boolean {
+    const now = this.services.clock.now()
+    for (let scope: Scope | undefined = this; scope && !this.isOver; scope = scope.#parent) {
+      const armed = scope.#armed
+      if (!armed || armed.at > now || armed.index < 0) continue
+      this.services.deadlines.remove(armed)
+      armed.expire()
+    }
+    return this.isOver
   }
 
   /** Takes a moment of {@link abortAt} back. */

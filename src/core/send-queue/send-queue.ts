@@ -171,6 +171,11 @@ export class SendQueue implements Sends {
 
   /** For its lease only: hands out the next message, once that is validated. */
   take(lease: Lease): QueuedMessage | undefined {
+    // A process that was stopped hears of its socket before its timers.
+    if (this.#expiry && this.#time && this.#expiry.at <= this.#time.clock.now()) {
+      this.#time.deadlines.remove(this.#expiry)
+      this.#expire(this.#expiry.at)
+    }
     const queue = this.#queue
     const entry = queue?.[0]
     if (!queue || !entry?.isReady || lease !== this.#lease) return undefined

@@ -30,13 +30,12 @@ export function bounded<T, A = undefined>(
       reject(reasonOf(scope))
       return
     }
-    const { deadlines } = scope.services
     let isSettled = false
     const fail = (error: unknown): void => {
       if (isSettled) return
       isSettled = true
       scope.removeListener(listener)
-      if (armed) deadlines.remove(armed)
+      if (armed) scope.disarm(armed)
       reject(error)
     }
     const give = (value: T): void => {
@@ -47,13 +46,13 @@ export function bounded<T, A = undefined>(
       } else if (!isSettled) {
         isSettled = true
         scope.removeListener(listener)
-        if (armed) deadlines.remove(armed)
+        if (armed) scope.disarm(armed)
         resolve(value)
       }
     }
     const listener = scope.addListener(fail, false)
     const isArmed = bounds?.at !== undefined && bounds.at !== Number.POSITIVE_INFINITY
-    const armed = isArmed ? deadlines.add(bounds.at ?? 0, () => scope.abort(bounds.expired?.())) : undefined
+    const armed = isArmed ? scope.abortAt(bounds.at ?? 0, () => bounds.expired?.()) : undefined
     try {
       const result = work(argument as A)
       if (typeof (result as PromiseLike<T> | undefined)?.then === 'function')

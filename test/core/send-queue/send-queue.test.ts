@@ -328,6 +328,16 @@ describe('a send queue', () => {
     expect(deadlines.size).toBe(0)
   })
 
+  it('says nothing late where the process was stopped: sockets are heard of before timers', () => {
+    const { sendQueue, send, clock } = setUp({ maxAgeMs: 30_000 })
+    send('old')
+    const { now } = clock
+    Object.assign(clock, { now: () => now.call(clock) + 29_999 })
+    send('young')
+    Object.assign(clock, { now: () => now.call(clock) + 30_000 })
+    expect(messages(writeAll(sendQueue.lease(() => {})))).toEqual(['young'])
+  })
+
   it('arms no deadline for messages that are taken at once', () => {
     const { sendQueue, send, deadlines } = setUp({ maxAgeMs: 30_000 })
     const lease = sendQueue.lease(() => {

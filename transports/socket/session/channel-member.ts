@@ -100,7 +100,8 @@ export class ChannelMember implements LinkUser, ChannelQueueOwner, StreamReply {
   }
 
   onReady(connection: Connection): void {
-    const { sendQueue } = this.call
+    const { sendQueue, scope } = this.call
+    if (scope.endIfLate()) return
     this.#state = 'subscribing'
     this.#queue = new ChannelQueue(this, connection.isPausable)
     this.#source = new Source(this.#queue)

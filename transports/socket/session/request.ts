@@ -52,6 +52,7 @@ class SocketRequest implements LinkUser, Awaiting {
   }
 
   onReady(connection: Connection): void {
+    if (this.#call.scope.endIfLate()) return
     const { isDeadlineSent, remainingMs, idempotencyKey: key } = this.#call
     const headers = withoutRemoved({ ...this.#call.headers })
     const { name, payload } = this.#spec

@@ -45,8 +45,9 @@ const load = `
   const { selectEngine } = await import('./transports/http/choose.ts')
   const { requestBuffered } = await import('./transports/http/collect.ts')
   const { Scope } = await import('./src/core/call/scope.ts')
+  const { systemClock } = await import('./src/core/time/clock.ts')
   const get = async (engine, url) => {
-    const response = await requestBuffered(engine, { method: 'GET', url, headers: {} }, new Scope({}))
+    const response = await requestBuffered(engine, { method: 'GET', url, headers: {} }, new Scope({ clock: systemClock }))
     return JSON.parse(response.text())
   };
 `
@@ -146,16 +147,16 @@ describe.each([...nodes])('Node %s', { timeout: 30_000 }, (version, node) => {
       const script = `${say}${load}
       const engine = selectEngine({})
       say((await get(engine, '${server.url}/echo?n=1')).query)
-      const big = await requestBuffered(engine, { method: 'GET', url: '${server.url}/bytes?size=3000000', headers: {} }, new Scope({}))
+      const big = await requestBuffered(engine, { method: 'GET', url: '${server.url}/bytes?size=3000000', headers: {} }, new Scope({ clock: systemClock }))
       say(big.body.byteLength)
       const body = async function* () { yield new TextEncoder().encode('hel'); yield new TextEncoder().encode('lo') }
-      const posted = await requestBuffered(engine, { method: 'POST', url: '${server.url}/echo', headers: {}, body }, new Scope({}))
+      const posted = await requestBuffered(engine, { method: 'POST', url: '${server.url}/echo', headers: {}, body }, new Scope({ clock: systemClock }))
       say(JSON.parse(posted.text()).body)
-      const fault = await requestBuffered(engine, { method: 'GET', url: '${server.url}/reset-body', headers: {} }, new Scope({})).catch((error) => error.fault)
+      const fault = await requestBuffered(engine, { method: 'GET', url: '${server.url}/reset-body', headers: {} }, new Scope({ clock: systemClock })).catch((error) => error.fault)
       say([fault.phase, fault.sent])
-      const trailers = await requestBuffered(engine, { method: 'GET', url: '${server.url}/trailers', headers: {} }, new Scope({}))
+      const trailers = await requestBuffered(engine, { method: 'GET', url: '${server.url}/trailers', headers: {} }, new Scope({ clock: systemClock }))
       say(trailers.text())
-      const moved = await requestBuffered(engine, { method: 'GET', url: '${server.url}/redirect/302?to=/json', headers: {} }, new Scope({}))
+      const moved = await requestBuffered(engine, { method: 'GET', url: '${server.url}/redirect/302?to=/json', headers: {} }, new Scope({ clock: systemClock }))
       say(moved.text())`
       const { lines } = await run(node, script, env)
       expect(lines).toEqual([{ n: '1' }, 3_000_000, 'hello', ['body', 'yes'], 'hello', '{"ok":true}'])
@@ -216,7 +217,7 @@ describe.each([...nodes])('Node %s', { timeout: 30_000 }, (version, node) => {
       const url = '${server.url}'
       await Promise.all(Array.from({ length: 10 }, () => get(engine, url + '/json')))
       const aborted = async (target) => {
-        const scope = new Scope({})
+        const scope = new Scope({ clock: systemClock })
         const request = requestBuffered(engine, { method: 'GET', url: target, headers: {} }, scope)
         setTimeout(() => scope.abort('enough'), 50)
         await request.catch(() => undefined)
