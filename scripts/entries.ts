@@ -11,6 +11,7 @@ export const entries = {
   sse: 'transports/sse.ts',
   'event-source': 'transports/event-source.ts',
   websocket: 'transports/websocket.ts',
+  'socket-io': 'transports/wires/socket-io.ts',
   fetch: 'transports/fetch.ts',
   webhooks: 'src/webhooks/index.ts',
   testing: 'transports/testing.ts',

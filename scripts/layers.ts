@@ -62,6 +62,11 @@ export const layers: readonly { readonly files: string; readonly may: readonly s
     why: 'no protocol knows another',
   })),
   {
+    files: 'transports/wires/**',
+    may: ['src/core/**', 'transports/{wires,socket,shared}/**'],
+    why: 'a protocol on a socket is one adapter: it knows the wire, and no other protocol',
+  },
+  {
     files: 'transports/event-source/**',
     may: ['src/core/**', 'transports/{event-source,sse,http,shared}/**'],
     why: 'another face of the same protocol: it knows the room of event streams',

@@ -27,16 +27,20 @@ export type { SocketOptions } from './socket/session/sessions.ts'
 export type {
   Acceptance,
   CloseVerdict,
+  Handshake,
   Hello,
   Incoming,
+  Promised,
   Publish,
   Request,
   Subscribe,
   Unsubscribe,
+  Wire,
   WireAdapter,
   WireAdapterOption,
   WireCursor,
   WireFrame,
+  WireFrames,
   WireTraits,
 } from './socket/wire-adapter.ts'
 export { type PlainJsonOptions, plainJson } from './websocket/plain-json.ts'

@@ -1,15 +1,33 @@
 import type { Credential } from '../../src/core/call/auth.ts'
 import type { Failure } from '../../src/core/errors/failure.ts'
 import type { SocketEnd } from './driver/driver.ts'
+import type { CredentialPlace } from './link/credential.ts'
 
 /** One frame: text or bytes. */
 export type WireFrame = string | Uint8Array
+
+/** What is said at once: a frame, or several in this order (a text and the bytes that belong to it). */
+export type WireFrames = WireFrame | readonly WireFrame[]
 
 /** A place in a channel's history: a number is an offset (consecutive within its epoch), a string is opaque. */
 export interface WireCursor {
   readonly id: string | number
   /** Names the history that the id belongs to; another one means that the history began anew. */
   readonly epoch?: string | undefined
+}
+
+/** What a socket is about to be opened with. */
+export interface Handshake {
+  readonly url: string
+  /** Names in lower case; taken only where `takesHeaders`. */
+  readonly headers: Readonly<Record<string, string>>
+  readonly subprotocols: readonly string[]
+  /** What of it comes back is placed by `authIn`; an adapter that has placed it gives none. */
+  readonly credential: Credential | undefined
+  /** Whether this platform's socket sends headers: browsers do not. */
+  readonly takesHeaders: boolean
+  /** Aborted where the socket is no longer wanted, or `connectTimeoutMs` is over. */
+  readonly signal: AbortSignal
 }
 
 /** The first words on a fresh socket. */
@@ -76,7 +94,7 @@ export type Incoming =
   /** The same for a server that names the topic instead of the `ref`. */
   | ({ readonly kind: 'subscribed'; readonly topic: string } & Acceptance)
   /** The hello was accepted, by a protocol without refs. */
-  | { readonly kind: 'ready' }
+  | ({ readonly kind: 'ready' } & Promised)
   /** What `ref` or `topic` names was refused or has failed; without either, the connection as a whole. */
   | {
       readonly kind: 'error'
@@ -88,11 +106,19 @@ export type Incoming =
   | { readonly kind: 'end'; readonly ref?: number | undefined; readonly topic?: string | undefined }
   | { readonly kind: 'ping'; readonly payload?: unknown }
   | { readonly kind: 'pong' }
+  /** The protocol wants this said now: the next step of a handshake, an acknowledgement, what waited for one. */
+  | { readonly kind: 'answer'; readonly frames: WireFrames }
   /** The server asks the client to leave this socket. */
   | { readonly kind: 'goodbye'; readonly verdict: CloseVerdict }
 
+/** What a server promises when it accepts a hello. */
+export interface Promised {
+  /** It is never silent for longer, since it pings by itself: before that, silence proves nothing; ms. */
+  readonly silenceMs?: number | undefined
+}
+
 /** What a server says of a subscription that it accepts. */
-export interface Acceptance {
+export interface Acceptance extends Promised {
   /** The channel's newest place at this moment: known before the first message. */
   readonly at?: WireCursor | undefined
   /** Nothing was lost since `since`; false: something was. */
@@ -124,8 +150,17 @@ export interface WireTraits {
   readonly isHelloAwaited: boolean
   /** The close code for a socket whose hello is not answered in time. @defaultValue none: the connection is cut */
   readonly helloTimeoutCode?: number | undefined
-  /** Streams of the same topic and payload share one subscription. */
+  /**
+   * Streams of the same topic and payload share one subscription. Where not, each has its own, whose messages and end
+   * must come back under its `ref`.
+   */
   readonly isShared: boolean
+  /**
+   * Where servers of this protocol look for the credential, unless the option `authIn` says otherwise.
+   *
+   * @defaultValue 'header' where the socket takes headers, else 'message'
+   */
+  readonly authIn?: CredentialPlace | undefined
 }
 
 /**
@@ -144,29 +179,45 @@ export interface WireAdapter {
   readonly subprotocols?: readonly string[]
   /** What the protocol can do. */
   readonly traits: WireTraits
-  /** The first words on a socket, with the credential where it goes into a message. */
-  hello(hello: Hello): WireFrame | undefined | Promise<WireFrame | undefined>
+  /** Changes what the socket is opened with: a path, a query, a token that is fetched first. A throw fails the attempt. */
+  handshake?(handshake: Handshake): Handshake | Promise<Handshake>
+  /**
+   * The first words on a socket, with the credential where it goes into a message; `[]` where the server speaks first
+   * and is waited for.
+   */
+  hello(hello: Hello): WireFrames | undefined | Promise<WireFrames | undefined>
   /** Another credential on a live socket; undefined where only a new socket can take one. */
-  reauthenticate?(hello: Hello): WireFrame
+  reauthenticate?(hello: Hello): WireFrames
   /** Joins a channel, from behind a place where `since` names one. */
-  subscribe(subscribe: Subscribe): WireFrame | undefined
+  subscribe(subscribe: Subscribe): WireFrames | undefined
   /** Leaves a channel. */
-  unsubscribe(unsubscribe: Unsubscribe): WireFrame | undefined
+  unsubscribe(unsubscribe: Unsubscribe): WireFrames | undefined
   /** Sends a message on a channel. */
-  publish(publish: Publish): WireFrame
-  /** Sends a message that one reply belongs to. */
-  request(request: Request): WireFrame
+  publish(publish: Publish): WireFrames
+  /** Sends a message that one reply belongs to; `[]` where the adapter says it later, by an `answer`. */
+  request(request: Request): WireFrames
   /** The caller has gone; undefined where a request cannot be called back. */
-  cancel(ref: number): WireFrame | undefined
+  cancel(ref: number): WireFrames | undefined
   /** Asks whether the server is there, where the socket cannot ping by itself; undefined where the protocol has no word for it. */
-  ping(): WireFrame | undefined
+  ping(): WireFrames | undefined
   /** Answers a ping of the server. */
-  pong(payload: unknown): WireFrame | undefined
+  pong(payload: unknown): WireFrames | undefined
   /** What a frame means; undefined for one that means nothing. A throw is taken for a malformed frame: closed with 4400. */
   decode(frame: WireFrame): Incoming | readonly Incoming[] | undefined
   /** What the end of a socket means. */
   classifyClose(end: SocketEnd): CloseVerdict
 }
 
+/** What an adapter with state is made with, anew for each connection. */
+export interface Wire {
+  /**
+   * Lives as long as the principal's session, over all its connections: what must outlive a drop is kept under it, in a
+   * WeakMap.
+   */
+  readonly session: object
+  /** Says what no frame has brought: an answer that the adapter knows itself. Never while an encoder is running. */
+  receive(incoming: Incoming): void
+}
+
 /** An adapter without state, or what makes one for each connection. */
-export type WireAdapterOption = WireAdapter | (() => WireAdapter)
+export type WireAdapterOption = WireAdapter | ((wire: Wire) => WireAdapter)

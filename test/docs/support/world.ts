@@ -13,6 +13,7 @@ const api = 'https://api.example.com/v1'
 const orders = graphql.link('https://api.example.com/graphql')
 const realtime = ws.link('wss://rt.example.com/ws')
 const phoenix = ws.link('wss://phoenix.example.com/socket/websocket')
+const socketIo = ws.link('wss://socketio.example.com/socket.io/')
 const encoder = new TextEncoder()
 const failures = new Map<string, number>()
 const note = { text: 'old', likes: 0 }
@@ -192,6 +193,17 @@ const server = setupServer(
       if (frame.type !== 'message') return
       if (frame.ref !== undefined) answer({ type: 'ack', ref: frame.ref })
       answer({ type: 'data', data: { from: 'Ada', text: frame.data?.text } })
+    })
+  }),
+  socketIo.addEventListener('connection', ({ client }) => {
+    client.send('0{"sid":"s","pingInterval":25000,"pingTimeout":20000}')
+    client.addEventListener('message', ({ data }) => {
+      const frame = String(data)
+      if (frame.startsWith('40')) client.send('40{"sid":"a"}')
+      const [, id, args] = /^42(\d*)(.*)$/.exec(frame) ?? []
+      if (args === undefined) return
+      const [, value] = JSON.parse(args) as [string, unknown]
+      client.send(id ? `43${id}[{"id":1}]` : `42${JSON.stringify(['said', value])}`)
     })
   }),
   phoenix.addEventListener('connection', ({ client }) => {

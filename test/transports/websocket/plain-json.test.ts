@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import type { Credential } from '../../../src/core/call/auth.ts'
 import { decodeCursor, encodeCursor } from '../../../transports/socket/session/channel-history.ts'
-import type { Incoming, WireCursor, WireFrame } from '../../../transports/socket/wire-adapter.ts'
+import type { Incoming, WireCursor, WireFrames } from '../../../transports/socket/wire-adapter.ts'
 import { decodeBinary, encodeBinary, plainJson } from '../../../transports/websocket/plain-json.ts'
 
 const adapter = plainJson()
-const json = (frame: WireFrame | undefined) => (frame === undefined ? undefined : JSON.parse(String(frame)))
+const json = (frame: WireFrames | undefined) => (frame === undefined ? undefined : JSON.parse(String(frame)))
 const decode = (frame: unknown) => adapter.decode(JSON.stringify(frame)) as Incoming | undefined
 
 describe('plain JSON, as it is written', () => {

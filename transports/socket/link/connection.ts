@@ -1,9 +1,9 @@
 import type { Credential } from '../../../src/core/call/auth.ts'
-import type { Failure } from '../../../src/core/errors/failure.ts'
+import { isThenable } from '../../../src/core/guard.ts'
 import type { Clock, Timer } from '../../../src/core/time/clock.ts'
 import { watchTimer } from '../../../src/core/time/clock.ts'
 import type { SocketDriver, SocketEnd, SocketHandle, SocketRequest, SocketSink } from '../driver/driver.ts'
-import type { CloseVerdict, Incoming, WireAdapter, WireFrame } from '../wire-adapter.ts'
+import type { CloseVerdict, Incoming, Promised, WireAdapter, WireFrame, WireFrames } from '../wire-adapter.ts'
 import { type CredentialPlace, placeCredential } from './credential.ts'
 import { Congestion } from './flow.ts'
 import { Heartbeat, type HeartbeatOptions, type HeartbeatOwner } from './heartbeat.ts'
@@ -12,7 +12,7 @@ import { broken, malformed, noFrame, refusedHello, silent, unanswered, undialled
 /** What every connection of a link is made with. */
 export interface ConnectionOptions {
   /** Called for each connection: what an adapter remembers is of one. */
-  readonly makeAdapter: () => WireAdapter
+  readonly makeAdapter: (receive: (incoming: Incoming) => void) => WireAdapter
   readonly clock: Clock
   readonly request: Omit<SocketRequest, 'subprotocols'>
   readonly chooseDriver: () => SocketDriver | Promise<SocketDriver>
@@ -61,6 +61,7 @@ export class Connection implements SocketSink, HeartbeatOwner {
   #handle: SocketHandle | undefined
   #writtenBytes = 0
   #patience: Timer | undefined
+  #dialling: AbortController | undefined
   #helloRef: number | undefined
   /** The socket has too much to send: frames should wait. */
   congestion: Congestion | undefined
@@ -99,7 +100,7 @@ export class Connection implements SocketSink, HeartbeatOwner {
     try {
       // Not at once: who asks for the socket is told of nothing before it has joined.
       await undefined
-      this.adapter = makeAdapter()
+      this.adapter = makeAdapter((incoming) => this.#receive(incoming, 0))
       const driver = await chooseDriver()
       if (this.#state === 'dialling') await this.#dial(driver)
     } catch (cause) {
@@ -108,8 +109,9 @@ export class Connection implements SocketSink, HeartbeatOwner {
   }
 
   /** False where the socket can take no frame any more: its end is about to be told, or just was. */
-  write(frame: WireFrame | undefined): boolean {
+  write(frame: WireFrames | undefined): boolean {
     if (frame === undefined) return true
+    if (Array.isArray(frame)) return frame.every((each) => this.write(each))
     if (typeof frame !== 'string' && !ArrayBuffer.isView(frame)) throw noFrame(frame)
     try {
       if (!this.#handle?.send(frame)) return false
@@ -123,7 +125,7 @@ export class Connection implements SocketSink, HeartbeatOwner {
   }
 
   /** Says what nobody waits for; where it cannot be written down, the socket goes on without. */
-  say(what: 'unsubscribe' | 'cancel', encode: (adapter: WireAdapter) => WireFrame | undefined): void {
+  say(what: 'unsubscribe' | 'cancel', encode: (adapter: WireAdapter) => WireFrames | undefined): void {
     try {
       this.write(encode(this.adapter))
     } catch (cause) {
@@ -187,7 +189,7 @@ export class Connection implements SocketSink, HeartbeatOwner {
       return
     }
     this.#state = 'greeting'
-    this.#greet()
+    void this.#greet()
   }
 
   onFrame(frame: WireFrame): void {
@@ -233,12 +235,17 @@ export class Connection implements SocketSink, HeartbeatOwner {
   }
 
   async #dial(driver: SocketDriver): Promise<void> {
-    const { request, authIn } = this.#options
-    const { subprotocols = [] } = this.adapter
-    const placed = placeCredential({ ...request, subprotocols }, this.#credential, driver, authIn)
+    const { adapter } = this
+    const { headers: takesHeaders, pause } = driver.capabilities
+    const plain = { ...this.#options.request, subprotocols: adapter.subprotocols ?? [], credential: this.#credential }
+    this.#dialling = adapter.handshake && new AbortController()
+    const made =
+      this.#dialling && (await adapter.handshake?.({ ...plain, takesHeaders, signal: this.#dialling.signal }))
+    const { credential, ...request } = { ...plain, ...made }
+    const placed = placeCredential(request, credential, driver, this.#options.authIn ?? adapter.traits.authIn)
     this.#inMessage = placed.inMessage
-    this.isPausable = driver.capabilities.pause
-    const wire = placed.inMessage ? undefined : this.#credential?.wire
+    this.isPausable = pause
+    const wire = placed.inMessage ? undefined : credential?.wire
     const headers = wire ? await wire.handshake(placed.request.url, placed.request.headers) : placed.request.headers
     if (this.#state === 'dialling') this.#handle = driver.open({ ...placed.request, headers }, this)
   }
@@ -255,40 +262,41 @@ export class Connection implements SocketSink, HeartbeatOwner {
     if (this.#state === 'over') return
     const { kind } = incoming
     if (kind === 'ping') this.#answer('pong', (adapter) => adapter.pong(incoming.payload))
-    else if (kind === 'ready') this.#accepted()
+    else if (kind === 'answer') this.#answer('decode', () => incoming.frames)
+    else if (kind === 'ready') this.#accepted(incoming)
     else if (kind === 'goodbye') this.drop(incoming.verdict)
     else if ((kind === 'ack' || kind === 'error') && incoming.ref !== undefined && incoming.ref === this.#helloRef)
-      this.#judgeHello(kind === 'error' ? incoming.failure : undefined)
+      this.#judgeHello(incoming)
     else if (kind !== 'pong') this.#options.receiver.onIncoming(this, incoming, size)
   }
 
-  #judgeHello(failure: Failure | undefined): void {
+  #judgeHello(answer: Extract<Incoming, { kind: 'ack' | 'error' }>): void {
+    const failure = answer.kind === 'error' ? answer.failure : undefined
     const verdict = failure && refusedHello(failure, this.adapter.traits.isHelloAwaited)
     if (verdict) this.drop(verdict)
     else if (this.#state === 'ready') failure || this.#owner.onRenewed()
-    else if (!failure) this.#accepted()
+    else if (answer.kind === 'ack') this.#accepted(answer)
   }
 
-  #accepted(): void {
+  #accepted(promised?: Promised): void {
     if (this.#state !== 'greeting') return
     this.#state = 'ready'
     this.#patience?.clear()
+    if (promised?.silenceMs) this.#heartbeat?.promised(promised.silenceMs)
     this.#owner.onReady(this)
   }
 
   /** The first words; an adapter may have to ask somebody for them. */
-  #greet(): void {
-    const hello = { ref: this.#nextHello(), credential: this.#inMessage }
+  async #greet(): Promise<void> {
     try {
-      const frame = this.adapter.hello(hello)
-      if (isPromise(frame)) frame.then((late) => this.#say(late)).catch((cause) => this.drop(unmakeable(cause)))
-      else this.#say(frame)
+      const frames = this.adapter.hello({ ref: this.#nextHello(), credential: this.#inMessage })
+      this.#say(isThenable(frames) ? await frames : frames)
     } catch (cause) {
       this.drop(unmakeable(cause))
     }
   }
 
-  #say(hello: WireFrame | undefined): void {
+  #say(hello: WireFrames | undefined): void {
     if (this.#state !== 'greeting') return
     this.write(hello)
     this.#heartbeat?.start()
@@ -301,7 +309,7 @@ export class Connection implements SocketSink, HeartbeatOwner {
   }
 
   /** Without these words the server gives the socket up: better at once, and with the reason. */
-  #answer(what: string, encode: (adapter: WireAdapter) => WireFrame | undefined): void {
+  #answer(what: string, encode: (adapter: WireAdapter) => WireFrames | undefined): void {
     try {
       this.write(encode(this.adapter))
     } catch (cause) {
@@ -324,12 +332,9 @@ export class Connection implements SocketSink, HeartbeatOwner {
 
   #leave(): void {
     this.#state = 'over'
+    this.#dialling?.abort()
     this.#patience?.clear()
     this.#heartbeat?.stop()
     this.congestion?.stop()
   }
-}
-
-function isPromise<T>(value: T | Promise<T>): value is Promise<T> {
-  return typeof (value as { then?: unknown } | undefined)?.then === 'function'
 }

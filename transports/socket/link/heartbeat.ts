@@ -31,7 +31,7 @@ const sleptMs = 1000
  */
 export class Heartbeat {
   readonly #clock: Clock
-  readonly #idleMs: number
+  #idleMs: number
   readonly #answerMs: number
   readonly #owner: HeartbeatOwner
   #aliveAt: number
@@ -65,6 +65,11 @@ export class Heartbeat {
   stop(): void {
     this.#timer?.clear()
     this.#timer = undefined
+  }
+
+  /** The server pings by itself, this often: before that, silence proves nothing, since there may be no word to ask by. */
+  promised(silenceMs: number): void {
+    this.#idleMs = Math.max(this.#idleMs, silenceMs - this.#answerMs)
   }
 
   /** Something came in. */

@@ -82,6 +82,7 @@ export const closed: Loss = {
 /** Code that is not ours has failed, and the connection with it. */
 export function broken(what: string, cause: unknown, failure?: Partial<Failure>): CloseVerdict {
   const known = failureOf(toGuardError(what, cause, undefined, failure))
+  if (known.code === 'unauthenticated') return { action: 'refresh-auth', failure: known }
   return { action: known.isRetryable ? 'retry' : 'fatal', failure: known }
 }
 

@@ -5,7 +5,7 @@ import type { QueuedMessage, SendLease, Sends } from '../../../src/core/send-que
 import type { Connection } from '../link/connection.ts'
 import type { Congestion } from '../link/flow.ts'
 import { noFrame, unwritable } from '../link/loss.ts'
-import type { WireFrame } from '../wire-adapter.ts'
+import type { WireFrames } from '../wire-adapter.ts'
 import type { ChannelSubscription } from './channel-subscription.ts'
 import type { SocketSession } from './session.ts'
 
@@ -72,7 +72,7 @@ export class ChannelSender {
       const ref = ++this.#session.lastRef
       const isAcked = this.#session.hasAcks
       const { message, key } = entry
-      let frame: WireFrame
+      let frame: WireFrames
       try {
         frame = connection.adapter.publish({ topic, subscription, ref, key, message, isAcked })
         if (frame === undefined) throw noFrame(frame)

@@ -14,6 +14,8 @@ const lateMs = 50
 
 /** What a subscription is made of. */
 export interface SubscriptionOptions {
+  /** What the session knows it by. */
+  readonly key: string
   readonly topic: string
   readonly payload: unknown
   /** How long it outlives its last reader; ms. */
@@ -26,6 +28,7 @@ export interface SubscriptionOptions {
  */
 export class ChannelSubscription implements Awaiting {
   readonly awaits = 'subscription'
+  readonly key: string
   readonly topic: string
   readonly payload: unknown
   readonly #session: SocketSession
@@ -49,7 +52,9 @@ export class ChannelSubscription implements Awaiting {
   #late: Map<ChannelMember, Awaiting> | undefined
   #timer: Timer | undefined
 
-  constructor({ topic, payload, lingerMs }: SubscriptionOptions, session: SocketSession, connection: Connection) {
+  constructor(options: SubscriptionOptions, session: SocketSession, connection: Connection) {
+    const { key, topic, payload, lingerMs } = options
+    this.key = key
     this.topic = topic
     this.payload = payload
     this.#lingerMs = lingerMs

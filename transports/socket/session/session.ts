@@ -105,12 +105,15 @@ export class SocketSession implements LinkReceiver {
     spec: StreamSpec,
     make: (options: SubscriptionOptions) => ChannelSubscription,
   ): ChannelSubscription | undefined {
-    const { topic = `${this.lastRef + 1}`, payload } = spec
-    const shared = this.#subscriptions.get(topic)
+    const own = `${this.lastRef + 1}`
+    const { topic = own, payload } = spec
+    // What is not shared is known by its `ref`.
+    const key = this.#traits?.isShared ? topic : own
+    const shared = this.#subscriptions.get(key)
     if (shared) return isSamePayload(shared.payload, payload) ? shared : undefined
     const { lingerMs } = this.#options
-    const made = make({ topic, payload, lingerMs })
-    this.#subscriptions.set(topic, made)
+    const made = make({ key, topic, payload, lingerMs })
+    this.#subscriptions.set(key, made)
     return made
   }
 
@@ -125,8 +128,8 @@ export class SocketSession implements LinkReceiver {
   }
 
   dropped(subscription: ChannelSubscription): void {
-    const { topic } = subscription
-    if (this.#subscriptions.get(topic) === subscription) this.#subscriptions.delete(topic)
+    const { key } = subscription
+    if (this.#subscriptions.get(key) === subscription) this.#subscriptions.delete(key)
   }
 
   /** A reader is behind; `isFull` no more. */

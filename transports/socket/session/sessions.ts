@@ -115,8 +115,12 @@ export class SocketSessions {
     const { authIn, headers = {}, heartbeat, reconnect = {}, webSocket, wsOptions, closeCodes } = this.#options
     const { connectTimeoutMs = 10_000, idleMs = 1000, lingerMs = 100, maxFrameBytes = 1 << 24 } = this.#options
     const adapter = this.#adapter
+    const memory = {}
     return new SocketSession({
-      makeAdapter: () => (typeof adapter === 'function' ? guard('the adapter of the transport', adapter) : adapter),
+      makeAdapter: (receive) =>
+        typeof adapter === 'function'
+          ? guard('the adapter of the transport', () => adapter({ session: memory, receive }))
+          : adapter,
       clock,
       telemetry,
       via: this.#via,

@@ -1,0 +1,242 @@
+import type { Credential } from '../../src/core/call/auth.ts'
+import type { Failure } from '../../src/core/errors/failure.ts'
+import { systemClock } from '../../src/core/time/clock.ts'
+import { classifyClose } from '../socket/close-codes.ts'
+import type {
+  Handshake,
+  Incoming,
+  Publish,
+  Request,
+  Subscribe,
+  Wire,
+  WireAdapter,
+  WireFrame,
+  WireFrames,
+} from '../socket/wire-adapter.ts'
+import { Namespace } from './socket-io/namespace.ts'
+import { isRecoveryOffset } from './socket-io/offset.ts'
+import { encodePacket, type PartialPacket, parsePacket, restoreBytes } from './socket-io/packet.ts'
+
+/** What is received: an event with its arguments; and what is sent. */
+export interface SocketIoEvent<Name extends string = string, Args extends readonly unknown[] = readonly any[]> {
+  readonly event: Name
+  readonly args: Args
+  /** The server waits for an acknowledgement: send `{ ack: id, args: [...] }`. */
+  readonly id?: number
+}
+
+/** The acknowledgement of an event that came with an `id`. */
+export interface SocketIoAck<Args extends readonly unknown[] = readonly any[]> {
+  readonly ack: number
+  readonly args: Args
+}
+
+/** What a server refused a namespace with. */
+export interface SocketIoRefusal {
+  readonly message: string
+  readonly data?: unknown
+}
+
+/** How a Socket.IO server is spoken to. */
+export interface SocketIoOptions {
+  /** The `auth` of the handshake, in which a middleware of the server looks. @defaultValue `{ token }`, the credential's secret */
+  readonly auth?: ((credential: Credential | undefined, namespace: string) => object | undefined) | undefined
+  /** Every handler of the server acknowledges what is sent on a channel: `send()` waits for that. @defaultValue false */
+  readonly acks?: boolean | undefined
+  /**
+   * Whether the last argument of an event is the place that a server with connection state recovery adds, and no
+   * argument of the event.
+   *
+   * @defaultValue a text that the server's own adapters write, and that holds a time within 30 days of now
+   */
+  readonly isOffset?: ((last: string) => boolean) | undefined
+  /** What a refused namespace means. @defaultValue by its words: `unauthenticated`, `not_found`, else `permission_denied` */
+  readonly refusal?: ((refusal: SocketIoRefusal) => Failure['code']) | undefined
+}
+
+/**
+ * Socket.IO (protocol 5 over Engine.IO 4, WebSocket only), for servers from version 3 on. A channel is a namespace, its
+ * messages are events; a request is an event with an acknowledgement: `request('order:create')`, or
+ * `request('/admin order:create')` in another namespace than `/`.
+ *
+ * Where the server recovers connections (`connectionStateRecovery`, from 4.6 on), a drop costs nothing, and what could
+ * not be recovered is a gap. Elsewhere nobody knows what a drop has cost, and `continuity` is `unknown`.
+ *
+ * @example
+ * const client = createClient({
+ *   transports: { websocket: websocketTransport({ url: 'wss://chat.example.com', adapter: socketIo() }) },
+ * })
+ * const lobby = channel('/', { receive: type<SocketIoEvent<'said', [text: string]>>() })
+ * for await (const { event, args } of client.call(lobby)) console.log(event, args)
+ */
+export function socketIo(options: SocketIoOptions = {}): (wire: Wire) => WireAdapter {
+  return (wire) => new SocketIoConnection(options, wire)
+}
+
+/** One Engine.IO connection, with the namespaces that are joined on it. */
+class SocketIoConnection implements WireAdapter {
+  readonly name = 'socket.io'
+  readonly traits
+  readonly classifyClose = classifyClose
+  readonly #options: SocketIoOptions
+  readonly #wire: Wire
+  readonly #namespaces = new Map<string, Namespace>()
+  #credential: Credential | undefined
+  /** A packet whose bytes are still to come, and those that have. */
+  #partial: { readonly packet: PartialPacket; readonly attachments: Uint8Array[] } | undefined
+
+  constructor(options: SocketIoOptions, wire: Wire) {
+    this.#options = options
+    this.#wire = wire
+    const { acks = false } = options
+    this.traits = { subscribed: true, acks, isHelloAwaited: true, isShared: true, authIn: 'message' } as const
+  }
+
+  handshake({ url, ...rest }: Handshake): Handshake {
+    const whole = new URL(url)
+    if (whole.pathname === '/') whole.pathname = '/socket.io/'
+    whole.searchParams.set('EIO', '4')
+    whole.searchParams.set('transport', 'websocket')
+    return { ...rest, url: whole.href }
+  }
+
+  /** The server speaks first. */
+  hello({ credential }: { readonly credential: Credential | undefined }): WireFrames {
+    this.#credential = credential
+    return []
+  }
+
+  /** For namespaces that are joined from now on: one that was refused is asked for again. */
+  reauthenticate({ credential }: { readonly credential: Credential | undefined }): WireFrames {
+    this.#credential = credential
+    return []
+  }
+
+  subscribe({ ref, topic, since }: Subscribe): WireFrames {
+    const namespace = this.#namespaceOf(topic)
+    return namespace.subscribe(ref, since, () => this.#connect(namespace))
+  }
+
+  unsubscribe({ topic }: { readonly topic: string }): WireFrames | undefined {
+    const namespace = this.#namespaces.get(topic)
+    if (!namespace?.unsubscribe()) return undefined
+    this.#namespaces.delete(topic)
+    return encodePacket('disconnect', topic, undefined)
+  }
+
+  publish({ topic, ref, message, isAcked }: Publish): WireFrames {
+    const { event, ack, args = [] } = (message ?? {}) as Partial<SocketIoEvent & SocketIoAck>
+    if (typeof ack === 'number') return encodePacket('ack', topic, ack, args)
+    if (typeof event !== 'string' || !Array.isArray(args))
+      throw new TypeError('a message is { event, args } or { ack, args }')
+    return encodePacket('event', topic, isAcked ? ref : undefined, [event, ...args])
+  }
+
+  request({ ref, name, payload }: Request): WireFrames {
+    const space = name.startsWith('/') ? name.indexOf(' ') : -1
+    const namespace = this.#namespaceOf(space < 0 ? '/' : name.slice(0, space))
+    const args = payload === undefined ? [] : [payload]
+    const frames = encodePacket('event', namespace.name, ref, [name.slice(space + 1), ...args])
+    return namespace.request(ref, frames, () => this.#connect(namespace))
+  }
+
+  cancel(ref: number): undefined {
+    for (const namespace of this.#namespaces.values()) namespace.forget(ref)
+  }
+
+  /** Only the server may ask. */
+  ping(): undefined {}
+
+  pong(): WireFrame {
+    return '3'
+  }
+
+  decode(frame: WireFrame): Incoming | readonly Incoming[] | undefined {
+    if (typeof frame !== 'string') return this.#addBytes(frame)
+    if (this.#partial) throw new TypeError('a text came where the bytes of a packet were expected')
+    switch (frame[0]) {
+      case '0':
+        return readOpen(frame.slice(1))
+      case '1':
+        return { kind: 'goodbye', verdict: classifyClose({ code: 1001, reason: '', wasClean: true, phase: 'open' }) }
+      case '2':
+        return { kind: 'ping' }
+      case '3':
+      case '6':
+        return undefined
+      case '4':
+        return this.#begin(parsePacket(frame.slice(1)))
+      default:
+        throw new TypeError('a frame of Engine.IO begins with its kind, a digit from 0 to 6')
+    }
+  }
+
+  #namespaceOf(name: string): Namespace {
+    let namespace = this.#namespaces.get(name)
+    if (!namespace) {
+      const { isOffset = (last: string) => isRecoveryOffset(last, systemClock.wallNow()) } = this.#options
+      namespace = new Namespace(name, this.#wire, isOffset)
+      this.#namespaces.set(name, namespace)
+    }
+    return namespace
+  }
+
+  /** Each namespace has middlewares of its own, and so the credential goes to each. */
+  #connect(namespace: Namespace): WireFrames {
+    const { auth } = this.#options
+    const secret = this.#credential?.secret
+    const given = auth ? auth(this.#credential, namespace.name) : secret === undefined ? undefined : { token: secret }
+    const place = namespace.asked && { pid: namespace.asked.epoch, offset: namespace.asked.id }
+    return encodePacket('connect', namespace.name, undefined, given || place ? { ...given, ...place } : undefined)
+  }
+
+  #begin(packet: PartialPacket): Incoming | readonly Incoming[] | undefined {
+    if (packet.attachments === 0) return this.#receive(packet)
+    this.#partial = { packet, attachments: [] }
+    return undefined
+  }
+
+  #addBytes(bytes: Uint8Array): Incoming | readonly Incoming[] | undefined {
+    if (!this.#partial) throw new TypeError('bytes came that no packet has announced')
+    const { packet, attachments } = this.#partial
+    // A copy: what the socket hands out is a view into its read buffer.
+    attachments.push(Uint8Array.from(bytes))
+    if (attachments.length < packet.attachments) return undefined
+    this.#partial = undefined
+    return this.#receive({ ...packet, data: restoreBytes(packet.data, attachments) })
+  }
+
+  #receive({ kind, namespace: name, id, data }: PartialPacket | Omit<PartialPacket, 'attachments'>) {
+    const namespace = this.#namespaces.get(name)
+    // One that was left a moment ago.
+    if (!namespace) return undefined
+    if (kind === 'event') return namespace.event(data as [string, ...unknown[]], id)
+    if (kind === 'ack') return id === undefined ? undefined : namespace.ack(id, data as unknown[])
+    if (kind === 'connect') return namespace.connected(data as { pid?: unknown })
+    this.#namespaces.delete(name)
+    return kind === 'refused' ? namespace.refused(this.#failureOf(data)) : namespace.disconnected()
+  }
+
+  #failureOf(data: unknown): Failure {
+    const { message, data: details } = (typeof data === 'object' ? data : { message: data }) as Partial<SocketIoRefusal>
+    const refusal = { message: String(message), data: details }
+    const code = (this.#options.refusal ?? meaningOf)(refusal)
+    const what = code === 'not_found' ? 'the server has no such namespace' : 'the server refused the namespace'
+    return { code, message: `${what}: see serverMessage`, serverMessage: refusal.message, details }
+  }
+}
+
+/** The first words of the server. */
+function readOpen(text: string): Incoming {
+  const { pingInterval, pingTimeout } = JSON.parse(text)
+  const silenceMs = Number(pingInterval) + Number(pingTimeout)
+  if (!(silenceMs > 0)) throw new TypeError('the first frame of Engine.IO names pingInterval and pingTimeout')
+  return { kind: 'ready', silenceMs }
+}
+
+function meaningOf({ message, data }: SocketIoRefusal): Failure['code'] {
+  const { code, status = code } = (typeof data === 'object' && data !== null ? data : {}) as Record<string, unknown>
+  if (message === 'Invalid namespace') return 'not_found'
+  const isOfCredential = status === 401 || /\b(auth|unauth|token|jwt|credential|expired|401)/i.test(message)
+  return isOfCredential ? 'unauthenticated' : 'permission_denied'
+}

@@ -1,0 +1,164 @@
+import type { Failure } from '../../../src/core/errors/failure.ts'
+import type { Incoming, Wire, WireCursor, WireFrame, WireFrames } from '../../socket/wire-adapter.ts'
+
+/** Events that may come for a namespace before its stream does, after a drop. */
+const maxEarly = 1024
+
+/** The place of the last event of each namespace, by session: what a request that is first on a new socket joins it with. */
+const places = /* @__PURE__ */ new WeakMap<object, Map<string, WireCursor>>()
+
+/**
+ * One namespace on one connection: joined for a channel, for requests, or for both.
+ *
+ *     new ──subscribe or request──▶ joining ──CONNECT──▶ joined
+ */
+export class Namespace {
+  readonly name: string
+  readonly #wire: Wire
+  readonly #isOffset: (last: string) => boolean
+  #state: 'new' | 'joining' | 'joined' = 'new'
+  /** Of the channel; none where only requests have joined. */
+  #subscription: number | undefined
+  #since: WireCursor | undefined
+  /** The place that the server was asked to go on from. */
+  asked: WireCursor | undefined
+  #recovered: boolean | undefined
+  /** Of the session on the server, where it recovers connections. */
+  #pid: string | undefined
+  /** What came while nobody could take it: the server sends what was missed before it says that it is connected. */
+  #early: Incoming[] | undefined = []
+  /** Requests: what waits for the connection, or nothing where it is written. */
+  readonly #requests = new Map<number, readonly WireFrame[] | undefined>()
+
+  constructor(name: string, wire: Wire, isOffset: (last: string) => boolean) {
+    this.name = name
+    this.#wire = wire
+    this.#isOffset = isOffset
+  }
+
+  get #places(): Map<string, WireCursor> {
+    let known = places.get(this.#wire.session)
+    if (!known) {
+      known = new Map()
+      places.set(this.#wire.session, known)
+    }
+    return known
+  }
+
+  subscribe(ref: number, since: WireCursor | undefined, connect: () => WireFrames): WireFrames {
+    this.#subscription = ref
+    this.#since = since
+    if (this.#state === 'joined') {
+      queueMicrotask(() => {
+        for (const each of this.#accept()) this.#wire.receive(each)
+      })
+      return []
+    }
+    if (this.#state === 'joining') return []
+    this.#state = 'joining'
+    this.asked = since?.epoch === undefined ? undefined : since
+    return connect()
+  }
+
+  /** Says whether the namespace is to be left: not while requests are under way. */
+  unsubscribe(): boolean {
+    this.#subscription = undefined
+    this.#places.delete(this.name)
+    this.#early = undefined
+    return this.#requests.size === 0
+  }
+
+  request(ref: number, frames: readonly WireFrame[], connect: () => WireFrames): WireFrames {
+    const isJoined = this.#state === 'joined'
+    const before = this.#state === 'new' ? this.#joinForRequest(connect) : []
+    this.#requests.set(ref, isJoined ? undefined : frames)
+    return isJoined ? frames : before
+  }
+
+  /** The caller has gone. */
+  forget(ref: number): void {
+    this.#requests.delete(ref)
+  }
+
+  /** The stream that comes back later asks for the same place. */
+  #joinForRequest(connect: () => WireFrames): WireFrames {
+    this.asked = this.#places.get(this.name)
+    const frames = connect()
+    this.#state = 'joining'
+    return frames
+  }
+
+  connected({ pid }: { readonly pid?: unknown }): Incoming[] {
+    this.#state = 'joined'
+    this.#pid = typeof pid === 'string' ? pid : undefined
+    this.#recovered = this.asked && this.asked.epoch === this.#pid
+    const said: Incoming[] = this.#subscription === undefined ? [] : this.#accept()
+    for (const [ref, frames] of this.#requests) {
+      if (frames) said.push({ kind: 'answer', frames })
+      this.#requests.set(ref, undefined)
+    }
+    return said
+  }
+
+  event([event, ...args]: readonly unknown[], id: number | undefined): Incoming | undefined {
+    const last = args.at(-1)
+    const isPlaced = id === undefined && this.#isRecovering && typeof last === 'string' && this.#isOffset(last)
+    // One without an epoch belongs to that of the message before it.
+    const at = isPlaced ? { id: last, epoch: this.#pid ?? (this.asked?.epoch as string) } : undefined
+    if (isPlaced) args.pop()
+    const message = id === undefined ? { event, args } : { event, args, id }
+    const incoming: Incoming = { kind: 'data', topic: this.name, message, at }
+    if (at && this.#subscription !== undefined && this.#state === 'joined') this.#places.set(this.name, at)
+    if (this.#state === 'joined' && this.#subscription !== undefined) return incoming
+    this.#keep(incoming)
+    return undefined
+  }
+
+  ack(ref: number, args: readonly unknown[]): Incoming {
+    this.#requests.delete(ref)
+    return { kind: 'ack', ref, message: args.length > 1 ? args : args[0] }
+  }
+
+  refused(failure: Failure): Incoming[] {
+    const refs = [...(this.#subscription === undefined ? [] : [this.#subscription]), ...this.#requests.keys()]
+    return refs.map((ref) => ({ kind: 'error', ref, failure }))
+  }
+
+  /** The server has put this client out. */
+  disconnected(): Incoming[] {
+    const message = 'the server disconnected the namespace before it answered'
+    const failure: Failure = { code: 'unavailable', message, isRetryable: true }
+    this.#places.delete(this.name)
+    const lost = [...this.#requests.keys()].map((ref): Incoming => ({ kind: 'error', ref, failure }))
+    return [...lost, { kind: 'end', topic: this.name }]
+  }
+
+  get #isRecovering(): boolean {
+    return this.#pid !== undefined || this.asked !== undefined
+  }
+
+  /** Missed events have been sent from `asked` on: good for the stream, where that is its own place, too. */
+  #accept(): Incoming[] {
+    const since = this.#since
+    const isSame = since?.id === this.asked?.id && since?.epoch === this.asked?.epoch
+    const recovered = since && this.#recovered === true && isSame && this.#early !== undefined
+    const early = this.#early ?? []
+    this.#early = undefined
+    const newest = early.findLast((each) => each.kind === 'data' && each.at)
+    // Before the first event there is a place, too: what comes after it and is missed is told.
+    const first = this.#pid === undefined ? undefined : { id: '', epoch: this.#pid }
+    const at = recovered ? since : first
+    const place = newest?.kind === 'data' ? newest.at : undefined
+    if (place) this.#places.set(this.name, place)
+    else if (recovered) this.#places.set(this.name, since)
+    const ref = this.#subscription as number
+    return [{ kind: 'ack', ref, at, recovered }, ...(since === undefined && this.asked ? [] : early)]
+  }
+
+  #keep(incoming: Incoming): void {
+    // For requests alone nothing is kept: no stream has asked for a place.
+    if (this.#state === 'joined' && !this.asked) return
+    if (this.#early && this.#early.length < maxEarly) this.#early.push(incoming)
+    else this.#early = undefined
+  }
+}
