@@ -31,6 +31,28 @@ export {
   type Tagged,
 } from './rest/conditional/conditional.ts'
 export { type UpdateFacts, type UpdateOptions, update } from './rest/conditional/update.ts'
+export { follow, type Linked, linkTo } from './rest/links.ts'
+export {
+  allOf,
+  anyOf,
+  type Bare,
+  bare,
+  type FieldTest,
+  not,
+  type Where,
+  type WhereOptions,
+  where,
+} from './rest/listing/aip-filter.ts'
+export {
+  type FieldAt,
+  type FieldPath,
+  fieldList,
+  orderBy,
+  type Selected,
+  type SortKey,
+  select,
+  sortBy,
+} from './rest/listing/fields.ts'
 export { type JsonLinesBuilder, type JsonLinesSpec, jsonLines } from './rest/json-lines.ts'
 export { aipLro } from './rest/long-running/aip-lro.ts'
 export { type AzureLroOptions, azureLro } from './rest/long-running/azure-lro.ts'

@@ -73,7 +73,8 @@ export class PathTemplate {
   }
 }
 
-function encodeSegment(value: unknown, name: string, origin: ErrorOrigin | undefined): string {
+/** One segment of a path, or a part of one. @throws {CallError} `invalid_argument` where the value could leave it. */
+export function encodeSegment(value: unknown, name: string, origin: ErrorOrigin | undefined): string {
   const text = typeof value === 'string' ? value : toText(value)
   if (text === undefined)
     throw refusal(

@@ -47,6 +47,7 @@ const server = setupServer(
   http.all(`${api}/files/:name`, ({ request }) =>
     request.method === 'PROPFIND' ? HttpResponse.text('<multistatus/>') : undefined,
   ),
+  http.get(`${api}/orders`, () => HttpResponse.json([{ id: 1, total: 120 }])),
   http.post(`${api}/orders`, async ({ request }) =>
     HttpResponse.json({ id: 'o1', ...((await request.json()) as object) }, { status: 201 }),
   ),
