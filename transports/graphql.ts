@@ -1,14 +1,13 @@
-import { defineOperation } from '../src/core/call/operation.ts'
-import { anything, count, oneOf } from '../src/core/options.ts'
-import { receiving } from '../src/core/stream/streaming.ts'
-import { graphqlOperation, type Subscribing } from './graphql/operation.ts'
-import { Subscriptions } from './graphql/subscriptions.ts'
-import { type GraphQLTransport, type GraphQLTransportOptions, HttpGraphQLTransport } from './graphql/transport.ts'
+import { HttpGraphQLTransport } from './graphql/exchange.ts'
+import { graphqlOperation } from './graphql/operation.ts'
+import { subscribing } from './graphql/subscriptions.ts'
+import type { GraphQLTransport, GraphQLTransportOptions } from './graphql/transport.ts'
 import type { GraphQLBuilder, QueryBuilder, SubscriptionBuilder } from './graphql/types.ts'
-import { declare, resumeOf, resumeRule, stopRule } from './shared/option-rules.ts'
 
 export type { AnyContinuation, AnyStop, OtherVia } from '../src/core/resume/continuation.ts'
 export { type Conflation, conflate, type OverflowPolicy } from '../src/core/stream/overflow.ts'
+export type { GraphQLFeature } from './graphql/feature.ts'
+export { type GetQueriesOptions, getQueries } from './graphql/get-queries.ts'
 export {
   type ConnectionPath,
   type RelayItem,
@@ -16,9 +15,16 @@ export {
   type RelayPagesOptions,
   relayPages,
 } from './graphql/pages.ts'
+export { type PersistedQueriesOptions, persistedQueries } from './graphql/persisted-queries.ts'
 export type { SubscriptionSocketOptions } from './graphql/subscriptions.ts'
 export type { GraphQLTransport, GraphQLTransportOptions } from './graphql/transport.ts'
 export type { ConnectionParams } from './graphql/transport-ws.ts'
+export {
+  type TrustedDocumentsOptions,
+  type TrustedForm,
+  type TrustedIds,
+  trustedDocuments,
+} from './graphql/trusted-documents.ts'
 export type {
   ErrorPolicy,
   GraphQLBuilder,
@@ -71,19 +77,6 @@ export const query: QueryBuilder = (document: unknown, spec?: object) => graphql
  */
 export const mutation: GraphQLBuilder = (document: unknown, spec?: object) =>
   graphqlOperation('mutation', document, spec)
-
-/** Comes in with `subscription` only: who has no subscriptions carries no socket. */
-const subscribing: Subscribing = {
-  define: (info, spec) => defineOperation(declare({ ...info, ...resumeOf(spec.resume), streaming: receiving }, spec)),
-  makeSubscriptions: (options) => new Subscriptions(options),
-  rules: {
-    resume: resumeRule,
-    stop: stopRule,
-    gaps: /* @__PURE__ */ oneOf('fail', 'yield'),
-    overflow: anything,
-    maxQueued: count,
-  },
-}
 
 /**
  * Declares a subscription.

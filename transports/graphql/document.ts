@@ -25,16 +25,20 @@ const nodes = new WeakMap<object, readonly PreparedDocument[]>()
  *
  * @param document - a string, a boxed String (TypedDocumentString) or a DocumentNode.
  * @param operationName - says which, where the document holds several operations.
+ * @param kind - what it is, where a document that the server knows by its id (gql.tada) holds no operation itself.
  * @throws {TypeError} when the document holds no operation, or not the one that is asked for.
  */
-export function prepareDocument(document: unknown, operationName?: string): PreparedDocument {
+export function prepareDocument(document: unknown, operationName?: string, kind?: GraphQLKind): PreparedDocument {
   // A TypedDocumentString is a boxed String, perhaps of another realm.
   const isText = Object.prototype.toString.call(document) === '[object String]'
   if (!isText && !isDocumentNode(document)) {
     throw new TypeError('a GraphQL document is a string, a TypedDocumentString or a DocumentNode')
   }
   const source = isText ? String(document) : (document as DocumentNode)
-  return choose(definitionsOf(source), operationName)
+  const found = definitionsOf(source)
+  return kind && !found[0] && (source as DocumentNode).documentId
+    ? { kind, operationName, rootFields: Number.POSITIVE_INFINITY, source }
+    : choose(found, operationName)
 }
 
 function definitionsOf(source: string | DocumentNode): readonly PreparedDocument[] {
@@ -116,6 +120,7 @@ export function declaresVariable({ source }: PreparedDocument, name: string): bo
 
 interface DocumentNode {
   readonly kind: 'Document'
+  readonly documentId?: unknown
   readonly definitions: readonly {
     readonly kind: string
     readonly operation?: GraphQLKind

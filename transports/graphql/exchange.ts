@@ -1,50 +1,92 @@
+import type { Auth } from '../../src/core/call/auth.ts'
 import type { Call } from '../../src/core/call/call.ts'
 import { HeaderMap } from '../../src/core/call/header-map.ts'
 import type { IdempotencyOption } from '../../src/core/call/idempotency.ts'
-import type { UnaryReply } from '../../src/core/call/reply.ts'
+import type { Reply, UnaryReply } from '../../src/core/call/reply.ts'
 import type { Scope } from '../../src/core/call/scope.ts'
 import { CallError, isAnyCallError } from '../../src/core/errors/error.ts'
-import type { Failure } from '../../src/core/errors/failure.ts'
+import { checkOptions } from '../../src/core/options.ts'
+import type { OpeningOptions } from '../../src/core/resume/options.ts'
+import { fetchOptionsOf, selectEngine } from '../http/choose.ts'
 import { type BufferedResponse, requestBuffered } from '../http/collect.ts'
-import type { FetchOptions, HttpEngine } from '../http/contract.ts'
+import type { FetchOptions, HttpEngine, HttpRequest } from '../http/contract.ts'
 import { toCallError } from '../http/fault.ts'
 import { behindRedirects } from '../http/progress.ts'
+import { readUrl } from '../shared/base-url.ts'
 import { type DocumentText, textOf } from './document.ts'
 import { graphqlFailure } from './errors.ts'
+import type { Answer, AskingFeature, Closable } from './feature.ts'
 import { type GraphQLBinding, messageOf } from './operation.ts'
 import { type GraphQLRequest, graphqlRequest } from './peers.ts'
-import { requestRest } from './request.ts'
+import { headersMaker, requestRest } from './request.ts'
 import { type GraphQLResult, readGraphQL } from './response.ts'
-
-/** What the HTTP half of the transport is made of. */
-export interface GraphQLHttpOptions {
-  readonly engine: HttpEngine
-  /** Absolute. */
-  readonly url: string
-  readonly makeHeaders: (call: Call) => Record<string, string>
-  readonly maxBodyBytes: number
-  readonly fetchOptions: FetchOptions | undefined
-  /** The transport's profile; an operation's own wins. */
-  readonly idempotency: IdempotencyOption | undefined
-}
+import { type GraphQLTransport, type GraphQLTransportOptions, transportRules } from './transport.ts'
 
 interface Executed {
   readonly result: GraphQLResult
-  readonly response: BufferedResponse
+  readonly response: Answer
 }
 
-/** Queries and mutations, each by one POST. */
-export class GraphQLHttp {
-  readonly #options: GraphQLHttpOptions
+/** Queries and mutations, each by one POST where no feature does otherwise; what else there is by its parts. */
+export class HttpGraphQLTransport implements GraphQLTransport {
+  readonly protocol = 'graphql'
+  // Declared only: the constructor assigns each.
+  declare readonly auth: Auth | false | undefined
+  declare readonly opening: OpeningOptions | undefined
+  declare readonly idempotency: IdempotencyOption | undefined
+  declare readonly origin: string
+  /** Absolute. */
+  declare readonly url: string
+  declare readonly engine: HttpEngine
+  declare readonly maxBodyBytes: number
+  /** The headers of one attempt. */
+  declare readonly makeHeaders: (call: Call) => Record<string, string>
+  // Private, since a console shows what is not; headers may hold secrets.
+  readonly #options: GraphQLTransportOptions
+  readonly #fetchOptions: FetchOptions | undefined
+  readonly #parts = new Map<unknown, Closable>()
   /** Mutations that may have run before their credential was refused: a replay must not run them twice. */
   readonly #spent = new WeakMap<Scope, CallError>()
 
-  constructor(options: GraphQLHttpOptions) {
+  constructor(options: GraphQLTransportOptions) {
+    checkOptions('graphqlTransport()', options ?? {}, transportRules)
+    const url = readUrl(options?.url, 'graphqlTransport({ url })')
+    url.hash = ''
     this.#options = options
+    this.auth = options.auth
+    this.opening = options.opening
+    this.idempotency = options.idempotency
+    this.origin = url.origin
+    this.url = url.href
+    this.engine = selectEngine(options)
+    this.maxBodyBytes = options.maxBodyBytes ?? 64 * 1024 * 1024
+    this.makeHeaders = headersMaker(options, url.origin)
+    this.#fetchOptions = fetchOptionsOf(options)
+  }
+
+  get options(): GraphQLTransportOptions {
+    return this.#options
+  }
+
+  /** What one feature keeps for the whole transport, such as its sockets: made once, and closed with it. */
+  part<T extends Closable>(key: unknown, make: () => T): T {
+    const part = this.#parts.get(key) ?? make()
+    this.#parts.set(key, part)
+    return part as T
+  }
+
+  close(): Promise<void> {
+    for (const part of this.#parts.values()) part.close()
+    return this.engine.close()
+  }
+
+  send(call: Call): Promise<Reply> {
+    const { open } = call.operation.binding as GraphQLBinding
+    return open ? open(call, this) : this.#send(call)
   }
 
   /** @throws {CallError} by the body, else by the HTTP status. */
-  async send(call: Call): Promise<UnaryReply> {
+  async #send(call: Call): Promise<UnaryReply> {
     const spent = call.operation.isIdempotent ? undefined : this.#spent.get(call.scope.root)
     if (spent) throw spent
     const { document: prepared, policy } = call.operation.binding as GraphQLBinding
@@ -64,7 +106,11 @@ export class GraphQLHttp {
         headers,
         wallNow: call.scope.services.clock.wallNow(),
       })
-    if (failure) throw this.#fail(behindRedirects(failure, redirected), call)
+    if (failure) {
+      const error = new CallError(behindRedirects(failure, redirected), call)
+      if (failure.code === 'unauthenticated' && failure.isRetryForbidden) this.#spent.set(call.scope.root, error)
+      throw error
+    }
     return {
       kind: 'unary',
       message: messageOf(result, policy),
@@ -75,36 +121,26 @@ export class GraphQLHttp {
     }
   }
 
-  #fail(failure: Failure, call: Call): CallError {
-    const error = new CallError(failure, call)
-    if (failure.code === 'unauthenticated' && failure.isRetryForbidden) this.#spent.set(call.scope.root, error)
-    return error
-  }
-
   /**
-   * Executes a request with graphql-request: prepared text, POST only, errors beside data, all I/O by {@link #post}.
+   * Executes a request with graphql-request: prepared text, POST only, errors beside data, all I/O by {@link request}.
    *
    * Its own ways are shut where they are wrong: it parses nothing (`excludeOperationName`), its body is not sent (ours
    * is), it sees only responses that are GraphQL, and so never builds the error that quotes variables and response.
    */
-  async #execute(
-    { GraphQLClient }: GraphQLRequest,
-    { head, text: query }: DocumentText,
-    call: Call,
-  ): Promise<Executed> {
-    let response!: BufferedResponse
+  async #execute({ GraphQLClient }: GraphQLRequest, document: DocumentText, call: Call): Promise<Executed> {
+    const query = document.text
+    let response!: Answer
     let failed: { readonly error: unknown } | undefined
     const fetch = async () => {
       try {
-        response = await this.#post(call, head)
+        response = await this.#ask(call, document)
       } catch (error) {
         failed = { error }
         throw error
       }
-      const text = response.text()
-      return { ok: true, status: 200, headers: graphqlHeaders, text: () => text }
+      return { ok: true, status: 200, headers: graphqlHeaders, text: () => response.text() }
     }
-    const client = new GraphQLClient(this.#options.url, {
+    const client = new GraphQLClient(this.url, {
       errorPolicy: 'all',
       excludeOperationName: true,
       fetch: fetch as never,
@@ -121,21 +157,35 @@ export class GraphQLHttp {
     }
   }
 
-  #post(call: Call, head: string): Promise<BufferedResponse> {
-    const { engine, idempotency, url, makeHeaders, maxBodyBytes, fetchOptions } = this.#options
+  #ask(call: Call, document: DocumentText): Promise<Answer> {
+    const { features: [first] = this.#options.features ?? [] } = call.operation.binding as GraphQLBinding
+    return first
+      ? (first as AskingFeature).ask(call, document, this)
+      : this.request(call, { body: `${document.head}${requestRest(call, this.idempotency)}}` })
+  }
+
+  /** Sends a request of a call, and collects the answer. @throws {CallError} where there is none. */
+  request(call: Call, part: Partial<HttpRequest>): Promise<BufferedResponse> {
+    const { maxBodyBytes } = this
+    return requestBuffered(this.engine, this.requestOf(call, part), call.scope, { maxBodyBytes }).catch(
+      (error: unknown) => {
+        throw toCallError(error, call)
+      },
+    )
+  }
+
+  /** @param part - what differs from the POST of a JSON. */
+  requestOf(call: Call, part: Partial<HttpRequest>): HttpRequest {
     const { credential } = call
-    const request = {
+    const { url = this.url } = part
+    return {
       method: 'POST',
-      url: credential?.query ? withQuery(url, credential.query) : url,
-      headers: makeHeaders(call),
+      headers: part.headers ?? this.makeHeaders(call),
       credential,
-      body: `${head}${requestRest(call, idempotency)}}`,
-      fetchOptions,
+      fetchOptions: this.#fetchOptions,
+      ...part,
+      url: credential?.query ? withQuery(url, credential.query) : url,
     }
-    const sent = requestBuffered(engine, request, call.scope, { maxBodyBytes })
-    return sent.catch((error: unknown) => {
-      throw toCallError(error, call)
-    })
   }
 }
 

@@ -1,3 +1,4 @@
+import type { Call } from '../../src/core/call/call.ts'
 import {
   type Check,
   defineOperation,
@@ -5,6 +6,7 @@ import {
   type OperationInfo,
   type ResumeSpec,
 } from '../../src/core/call/operation.ts'
+import type { Reply } from '../../src/core/call/reply.ts'
 import { type Schema, validating } from '../../src/core/call/schema.ts'
 import type { ErrorOrigin } from '../../src/core/errors/error.ts'
 import { refusal } from '../../src/core/errors/refusal.ts'
@@ -14,30 +16,32 @@ import { type OpeningOptions, openingOption } from '../../src/core/resume/option
 import type { OverflowPolicy } from '../../src/core/stream/overflow.ts'
 import { idempotencyRule, operationRules, pick, schemaRule } from '../shared/option-rules.ts'
 import { type GraphQLKind, type PreparedDocument, prepareDocument } from './document.ts'
+import type { HttpGraphQLTransport } from './exchange.ts'
+import type { GraphQLFeature } from './feature.ts'
 import type { DocumentPager } from './pages.ts'
 import type { GraphQLResult } from './response.ts'
-import type { Subscriptions, SubscriptionsOptions } from './subscriptions.ts'
 import type { ErrorPolicy, QuerySpec } from './types.ts'
 
 /** What the transport knows of an operation. */
 export interface GraphQLBinding {
+  /** The document as it was passed: it may have more to it than its text. */
+  readonly source: unknown
   readonly document: PreparedDocument
   readonly policy: ErrorPolicy
-  readonly extensions: Readonly<Record<string, unknown>> | undefined
+  readonly extensions?: Readonly<Record<string, unknown>> | undefined
   /** Of a subscription's receive queue. */
   readonly overflow?: OverflowPolicy | undefined
   readonly maxQueued?: number | undefined
-  /** Comes with the operation, so that who has no subscriptions carries no socket. */
-  readonly makeSubscriptions?: MakeSubscriptions | undefined
+  /** Instead of the transport's. */
+  readonly features?: readonly GraphQLFeature[] | undefined
+  /** Opens a subscription. Comes with the operation, so that who has none carries no socket. */
+  readonly open?: ((call: Call, http: HttpGraphQLTransport) => Promise<Reply>) | undefined
 }
-
-/** Makes what carries the subscriptions of a transport. */
-export type MakeSubscriptions = (options: SubscriptionsOptions) => Pick<Subscriptions, 'open' | 'close'>
 
 /** What only subscriptions need. */
 export interface Subscribing {
   readonly define: (info: OperationInfo, spec: AnySpec) => Operation<any, any>
-  readonly makeSubscriptions: MakeSubscriptions
+  readonly open: GraphQLBinding['open']
   /** What its options may be, beside those of every operation. */
   readonly rules: RulesOf<Pick<AnySpec, StreamOption>>
 }
@@ -54,6 +58,12 @@ interface AnySpec extends QuerySpec {
   readonly maxQueued?: number
 }
 
+/** What the functions make that are exported beside the transport. */
+export const featuresRule = /* @__PURE__ */ takes(
+  'a list of features',
+  (value) => Array.isArray(value) && value.every(has('ask')),
+)
+
 const rules: RulesOf<AnySpec> = {
   via: operationRules.via,
   auth: operationRules.auth,
@@ -61,6 +71,7 @@ const rules: RulesOf<AnySpec> = {
   errorPolicy: /* @__PURE__ */ oneOf('none', 'all', 'ignore'),
   operationName: text,
   extensions: /* @__PURE__ */ object('an object'),
+  features: featuresRule,
   idempotent: flag,
   idempotency: idempotencyRule,
   idempotencyScope: text,
@@ -76,13 +87,21 @@ const rules: RulesOf<AnySpec> = {
   maxQueued: anything,
 }
 
-const streamOptions = ['resume', 'stop', 'gaps', 'overflow', 'maxQueued'] as const
-type StreamOption = (typeof streamOptions)[number]
+/** What only one kind has. */
+const owners = {
+  paginate: 'query',
+  resume: 'subscription',
+  stop: 'subscription',
+  gaps: 'subscription',
+  overflow: 'subscription',
+  maxQueued: 'subscription',
+} as const
+type Owned = keyof typeof owners
+type StreamOption = Exclude<Owned, 'paginate'>
 
-/** What only streams have. */
-function notASubscription(spec: AnySpec): string | undefined {
-  const name = streamOptions.find((each) => spec[each] !== undefined)
-  return name && `'${name}' is for subscription()`
+function wrongOwner(spec: AnySpec, kind: GraphQLKind): string | undefined {
+  const name = (Object.keys(owners) as Owned[]).find((each) => spec[each] !== undefined && owners[each] !== kind)
+  return name && `'${name}' is for ${owners[name]}()`
 }
 
 /**
@@ -96,19 +115,16 @@ export function graphqlOperation(
   spec: AnySpec = {},
   subscribing?: Subscribing,
 ): Operation<any, any> {
-  const wrong =
-    wrongOption(spec, { ...rules, ...subscribing?.rules }) ??
-    (subscribing ? undefined : notASubscription(spec)) ??
-    (spec.paginate && kind !== 'query' ? "'paginate' is for query()" : undefined)
+  const wrong = wrongOption(spec, { ...rules, ...subscribing?.rules }) ?? wrongOwner(spec, kind)
   if (wrong) throw new TypeError(`${kind}(): ${wrong}`)
-  const document = prepareDocument(source, spec.operationName)
+  const document = prepareDocument(source, spec.operationName, kind)
   if (document.kind !== kind) {
     const name = document.operationName ? ` '${document.operationName}'` : ''
     throw new TypeError(`${kind}() was given a ${document.kind}${name}: make it with ${document.kind}()`)
   }
-  const { errorPolicy: policy = 'none', extensions, variables, output, via = 'graphql', overflow, maxQueued } = spec
-  const { makeSubscriptions, define = defineOperation } = subscribing ?? {}
-  const binding: GraphQLBinding = { document, policy, extensions, overflow, maxQueued, makeSubscriptions }
+  const { errorPolicy: policy = 'none', variables, output, via = 'graphql' } = spec
+  const { open, define = defineOperation } = subscribing ?? {}
+  const binding: GraphQLBinding = { ...spec, source, document, policy, open }
   const name = `${kind} ${document.operationName ?? '(anonymous)'}`
   const info: OperationInfo = {
     name,
@@ -165,12 +181,10 @@ const none: readonly never[] = /* @__PURE__ */ Object.freeze([])
 const incomplete = new WeakSet<object>()
 
 function checkData(schema: Schema, policy: ErrorPolicy, message: unknown, check: Check): unknown {
-  if (policy === 'all') {
-    const { data, errors, ...rest } = message as { data: unknown; errors: object }
-    if (data === null || incomplete.has(errors)) return message
-    return after(check(schema, data), (checked) => ({ data: checked, errors, ...rest }))
-  }
-  return message === null || incomplete.has(message as object) ? message : check(schema, message)
+  if (isIncomplete(message)) return message
+  if (policy !== 'all') return check(schema, message)
+  const { data, ...rest } = message as { readonly data: unknown }
+  return after(check(schema, data), (checked) => ({ data: checked, ...rest }))
 }
 
 function after(value: unknown, then: (value: unknown) => unknown): unknown {

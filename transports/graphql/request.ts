@@ -15,10 +15,14 @@ import type { GraphQLBinding } from './operation.ts'
  * nowhere.
  */
 export function requestRest(call: Call, profile: IdempotencyOption | undefined): string {
+  return member('variables', call.input, call) + member('extensions', extensionsOf(call, profile), call)
+}
+
+/** The operation's own, and the idempotency key where that goes there. */
+export function extensionsOf(call: Call, profile: IdempotencyOption | undefined): object | undefined {
   const { extensions } = call.operation.binding as GraphQLBinding
   const keyed = extensionOfKey(call, call.operation.idempotency ?? profile)
-  const all = keyed ? { ...extensions, ...keyed } : extensions
-  return member('variables', call.input, call) + member('extensions', all, call)
+  return keyed ? { ...extensions, ...keyed } : extensions
 }
 
 function member(name: string, value: unknown, origin: ErrorOrigin): string {

@@ -2,9 +2,9 @@ import type { Call } from '../../src/core/call/call.ts'
 import type { Code } from '../../src/core/errors/code.ts'
 import { CallError } from '../../src/core/errors/error.ts'
 import { essenceOf } from '../http/codecs.ts'
-import type { BufferedResponse } from '../http/collect.ts'
 import { readErrorEnvelope } from '../http/envelope.ts'
 import { httpFailure } from '../http/errors.ts'
+import type { Answer } from './feature.ts'
 
 /**
  * Reads a response by its body first, then by its status (GraphQL over HTTP, 2026-08 draft).
@@ -14,10 +14,10 @@ import { httpFailure } from '../http/errors.ts'
  *
  * @throws {CallError} by the HTTP status; `internal` for a 2xx that is no GraphQL; `data_loss` for JSON that is cut off.
  */
-export function readGraphQL(response: BufferedResponse, text: string, document: string, call: Call): GraphQLResult {
+export function readGraphQL(response: Answer, text: string, document: string, call: Call): GraphQLResult {
   const { status, headers } = response
   const essence = essenceOf(headers.get('content-type'))
-  const parsed = parse(text)
+  const parsed = response.parsed ?? parse(text)
   const isJson = essence === '' || essence.endsWith('json')
   const body = (isJson ? parsed?.value : undefined) ?? text
   const refuse = (code: Code, message: string, isRetryable = false): never => {

@@ -1,36 +1,30 @@
 import type { Call } from '../../src/core/call/call.ts'
 import { HeaderMap } from '../../src/core/call/header-map.ts'
+import { defineOperation } from '../../src/core/call/operation.ts'
 import type { StreamReply } from '../../src/core/call/reply.ts'
-import type { Services } from '../../src/core/call/scope.ts'
 import { CallError } from '../../src/core/errors/error.ts'
 import type { Failure } from '../../src/core/errors/failure.ts'
-import { checkOptions, type RulesOf } from '../../src/core/options.ts'
+import { anything, checkOptions, count, oneOf, type RulesOf } from '../../src/core/options.ts'
 import type { Item, Tap } from '../../src/core/stream/source.ts'
+import { receiving } from '../../src/core/stream/streaming.ts'
+import { readUrl } from '../shared/base-url.ts'
+import { declare, resumeOf, resumeRule, stopRule } from '../shared/option-rules.ts'
 import type { CredentialPlace } from '../socket/link/credential.ts'
 import { openChannel } from '../socket/session/channel-member.ts'
 import { type SocketOptions, SocketSessions, socketRules } from '../socket/session/sessions.ts'
 import { readSocketUrl } from '../socket/url.ts'
 import { textOf } from './document.ts'
 import { graphqlFailure } from './errors.ts'
-import { type GraphQLBinding, messageOf } from './operation.ts'
+import type { HttpGraphQLTransport } from './exchange.ts'
+import { type GraphQLBinding, messageOf, type Subscribing } from './operation.ts'
 import { requestRest } from './request.ts'
 import { toGraphQLResult } from './response.ts'
-import { type ConnectionParams, graphqlTransportWs, type SubscriptionPayload } from './transport-ws.ts'
+import { graphqlTransportWs, type SubscriptionPayload } from './transport-ws.ts'
 
 /** How the socket of the subscriptions lives. */
 export interface SubscriptionSocketOptions extends Omit<SocketOptions, 'lingerMs'> {
   /** Where the credential goes. @defaultValue 'message': the payload of `connection_init` */
   readonly authIn?: CredentialPlace | undefined
-}
-
-/** What the transport says of its subscriptions. */
-export interface SubscriptionsOptions {
-  readonly url: string
-  readonly connectionParams: ConnectionParams | undefined
-  readonly socket: SubscriptionSocketOptions | undefined
-  /** The transport's key. */
-  readonly via: string
-  readonly services: Services
 }
 
 function rulesOf(): RulesOf<SubscriptionSocketOptions> {
@@ -39,16 +33,23 @@ function rulesOf(): RulesOf<SubscriptionSocketOptions> {
 }
 
 /** The subscriptions of one transport, over one socket for each principal. */
-export class Subscriptions {
-  readonly #sessions: SocketSessions
+class Subscriptions {
+  readonly sessions: SocketSessions
 
-  constructor({ url, connectionParams, socket, via, services }: SubscriptionsOptions) {
+  constructor({ url, options }: HttpGraphQLTransport, call: Call) {
+    const { connectionParams, socket, subscriptionUrl = url } = options
     // Here, since a program without subscriptions need not carry the rules.
     checkOptions('graphqlTransport({ socket })', socket ?? {}, rulesOf())
+    const target = readUrl(subscriptionUrl, 'graphqlTransport({ subscriptionUrl })', 'wss ws https http')
+    target.hash = ''
     const adapter = graphqlTransportWs(connectionParams)
     // Each subscription is a call's own: nobody could take it over, so it ends with its reader.
-    this.#sessions = new SocketSessions(readSocketUrl(url), adapter, { authIn: 'message', ...socket, lingerMs: 0 })
-    this.#sessions.attach(services, via)
+    this.sessions = new SocketSessions(readSocketUrl(target.href), adapter, {
+      authIn: 'message',
+      ...socket,
+      lingerMs: 0,
+    })
+    this.sessions.attach(call.scope.services, call.operation.via)
   }
 
   /**
@@ -64,7 +65,7 @@ export class Subscriptions {
     // A scope of its own: what fails the stream from here leaves the subscription as an abort would.
     const own = call.with({ scope: call.scope.fork() })
     const spec = { topic: undefined, payload, isRecoverable: false, overflow, maxQueued }
-    const { messages, status, headers, trailers } = await openChannel(own, spec, this.#sessions.of(call)).catch(
+    const { messages, status, headers, trailers } = await openChannel(own, spec, this.sessions.of(call)).catch(
       (error: unknown) => {
         own.scope.end()
         throw error
@@ -76,8 +77,26 @@ export class Subscriptions {
   }
 
   close(): void {
-    this.#sessions.close()
+    this.sessions.close()
   }
+}
+
+/** Opens a subscription of a transport. */
+async function openSubscription(call: Call, http: HttpGraphQLTransport): Promise<StreamReply> {
+  return http.part(Subscriptions, () => new Subscriptions(http, call)).open(call)
+}
+
+/** Comes in with `subscription` only: who has no subscriptions carries no socket. */
+export const subscribing: Subscribing = {
+  define: (info, spec) => defineOperation(declare({ ...info, ...resumeOf(spec.resume), streaming: receiving }, spec)),
+  open: openSubscription,
+  rules: {
+    resume: resumeRule,
+    stop: stopRule,
+    gaps: /* @__PURE__ */ oneOf('fail', 'yield'),
+    overflow: anything,
+    maxQueued: count,
+  },
 }
 
 /** Makes messages of results. What the policy does not let pass ends the stream, and with it the subscription. */

@@ -1,31 +1,16 @@
 import type { Auth } from '../../src/core/call/auth.ts'
-import type { Call } from '../../src/core/call/call.ts'
 import type { HeadersInit } from '../../src/core/call/header-map.ts'
 import type { IdempotencyOption } from '../../src/core/call/idempotency.ts'
-import type { Reply } from '../../src/core/call/reply.ts'
-import type { Services } from '../../src/core/call/scope.ts'
 import type { Transport } from '../../src/core/call/transport.ts'
-import {
-  aboveZero,
-  anything,
-  callable,
-  checkOptions,
-  either,
-  object,
-  type RulesOf,
-  text,
-} from '../../src/core/options.ts'
+import { aboveZero, anything, callable, either, object, type RulesOf, text } from '../../src/core/options.ts'
 import { type OpeningOptions, openingOption } from '../../src/core/resume/options.ts'
-import { fetchOptionsOf, selectEngine } from '../http/choose.ts'
-import type { HttpEngine, HttpOptions } from '../http/contract.ts'
+import type { HttpOptions } from '../http/contract.ts'
 import { requestRules } from '../http/option-rules.ts'
-import { readUrl } from '../shared/base-url.ts'
 import type { DeadlineHeader } from '../shared/deadline-header.ts'
 import { idempotencyRule } from '../shared/option-rules.ts'
-import { GraphQLHttp } from './exchange.ts'
-import type { GraphQLBinding, MakeSubscriptions } from './operation.ts'
-import { headersMaker } from './request.ts'
-import type { SubscriptionSocketOptions, SubscriptionsOptions } from './subscriptions.ts'
+import type { GraphQLFeature } from './feature.ts'
+import { featuresRule } from './operation.ts'
+import type { SubscriptionSocketOptions } from './subscriptions.ts'
 import type { ConnectionParams } from './transport-ws.ts'
 
 /** Where a GraphQL server is and how to talk to it. */
@@ -57,6 +42,8 @@ export interface GraphQLTransportOptions extends HttpOptions {
   readonly connectionParams?: ConnectionParams | undefined
   /** How the socket of the subscriptions lives. */
   readonly socket?: SubscriptionSocketOptions | undefined
+  /** What it can beside plain requests: `persistedQueries()`, `getQueries()` … @defaultValue none */
+  readonly features?: readonly GraphQLFeature[] | undefined
 }
 
 /** A GraphQL transport, as `createClient` takes it. */
@@ -65,76 +52,15 @@ export interface GraphQLTransport extends Transport<'graphql'> {
   readonly idempotency?: IdempotencyOption | undefined
 }
 
-const rules: RulesOf<GraphQLTransportOptions> = {
+/** What they may be. */
+export const transportRules: RulesOf<GraphQLTransportOptions> = {
   ...requestRules,
   idempotency: idempotencyRule,
   opening: openingOption,
   url: anything,
   maxBodyBytes: aboveZero,
   subscriptionUrl: text,
+  features: featuresRule,
   connectionParams: /* @__PURE__ */ either(/* @__PURE__ */ object('an object'), callable),
   socket: /* @__PURE__ */ object('an object such as { heartbeat: false }'),
-}
-
-const defaultMaxBodyBytes = 64 * 1024 * 1024
-
-/** Queries and mutations over HTTP; subscriptions over a socket that the first of them makes. */
-export class HttpGraphQLTransport implements GraphQLTransport {
-  readonly protocol = 'graphql'
-  readonly auth: Auth | false | undefined
-  readonly opening: OpeningOptions | undefined
-  readonly idempotency: IdempotencyOption | undefined
-  readonly origin: string
-  readonly url: string
-  readonly #http: GraphQLHttp
-  readonly #engine: HttpEngine
-  readonly #socketOptions: Pick<SubscriptionsOptions, 'url' | 'connectionParams' | 'socket'>
-  #attached: Pick<SubscriptionsOptions, 'services' | 'via'> | undefined
-  #subscriptions: ReturnType<MakeSubscriptions> | undefined
-
-  constructor(options: GraphQLTransportOptions) {
-    checkOptions('graphqlTransport()', options ?? {}, rules)
-    const url = readUrl(options?.url, 'graphqlTransport({ url })')
-    const { auth, idempotency, maxBodyBytes = defaultMaxBodyBytes } = options
-    const { connectionParams, socket } = options
-    url.hash = ''
-    this.auth = auth
-    this.opening = options.opening
-    this.idempotency = idempotency
-    this.origin = url.origin
-    this.url = url.href
-    this.#engine = selectEngine(options)
-    this.#http = new GraphQLHttp({
-      engine: this.#engine,
-      url: url.href,
-      makeHeaders: headersMaker(options, url.origin),
-      maxBodyBytes,
-      fetchOptions: fetchOptionsOf(options),
-      idempotency,
-    })
-    const socketUrl = readUrl(
-      options.subscriptionUrl ?? url.href,
-      'graphqlTransport({ subscriptionUrl })',
-      'wss ws https http',
-    )
-    socketUrl.hash = ''
-    this.#socketOptions = { url: socketUrl.href, connectionParams, socket }
-  }
-
-  attach(services: Services, via: string): void {
-    this.#attached = { services, via }
-  }
-
-  send(call: Call): Promise<Reply> {
-    const { makeSubscriptions } = call.operation.binding as GraphQLBinding
-    if (!makeSubscriptions) return this.#http.send(call)
-    const attached = this.#attached ?? { services: call.scope.services, via: call.operation.via }
-    this.#subscriptions ??= makeSubscriptions({ ...this.#socketOptions, ...attached })
-    return this.#subscriptions.open(call)
-  }
-
-  async close(): Promise<void> {
-    this.#subscriptions?.close()
-    await this.#engine.close()
-  }
 }

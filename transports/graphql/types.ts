@@ -14,6 +14,7 @@ import type { OpeningOptions } from '../../src/core/resume/options.ts'
 import type { RetryOptions } from '../../src/core/retry/options.ts'
 import type { Gap } from '../../src/core/stream/gap.ts'
 import type { OverflowPolicy } from '../../src/core/stream/overflow.ts'
+import type { GraphQLFeature } from './feature.ts'
 import type { RelayCheck, RelayItem, RelayPager } from './pages.ts'
 
 /** A document that knows its types: TypedDocumentNode and TypedDocumentString both carry this phantom. */
@@ -62,6 +63,8 @@ export interface GraphQLSpec {
   readonly operationName?: string
   /** Sent as `extensions` of the request. */
   readonly extensions?: Readonly<Record<string, unknown>>
+  /** What its requests can beside plain ones, instead of the transport's: `[]` for none. */
+  readonly features?: readonly GraphQLFeature[]
   /** Whether executing it twice does what executing it once does. @defaultValue true for queries, false for mutations */
   readonly idempotent?: boolean
   /** How the server takes idempotency keys of this mutation; wins over the transport's. */

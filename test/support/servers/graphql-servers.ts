@@ -19,8 +19,8 @@ const contextOf = (headers: IncomingMessage['headers']): TestContext => {
   return { token: headers.authorization?.replace('Bearer ', '') }
 }
 
-/** graphql-yoga on node:http. */
-export async function startYoga(): Promise<GraphQLServer> {
+/** graphql-yoga on node:http. @param options - further ones of its own. */
+export async function startYoga(options: object = {}): Promise<GraphQLServer> {
   const ledger = new Ledger()
   const requests: IncomingMessage['headers'][] = []
   const yoga = createYoga<{ req: IncomingMessage }>({
@@ -29,6 +29,7 @@ export async function startYoga(): Promise<GraphQLServer> {
     logging: false,
     graphiql: false,
     context: ({ req }) => contextOf(req.headers),
+    ...options,
   })
   const server = createServer((request, response) => {
     requests.push(request.headers)
@@ -46,13 +47,14 @@ export async function startYoga(): Promise<GraphQLServer> {
   }
 }
 
-/** Apollo Server, stand-alone. */
-export async function startApollo(): Promise<GraphQLServer> {
+/** Apollo Server, stand-alone. @param options - further ones of its own. */
+export async function startApollo(options: object = {}): Promise<GraphQLServer> {
   const ledger = new Ledger()
   const requests: IncomingMessage['headers'][] = []
   const apollo = new ApolloServer<TestContext>({
     schema: testSchema(ledger) as never,
     includeStacktraceInErrorResponses: false,
+    ...options,
   })
   const { url } = await startStandaloneServer(apollo, {
     listen: { port: 0, host: '127.0.0.1' },
@@ -64,8 +66,8 @@ export async function startApollo(): Promise<GraphQLServer> {
   return { url, ledger, requests, [Symbol.asyncDispose]: () => apollo.stop() }
 }
 
-/** Mercurius on Fastify: JSON only, errors of resolvers under 200. */
-export async function startMercurius(): Promise<GraphQLServer> {
+/** Mercurius on Fastify: JSON only, errors of resolvers under 200. @param options - further ones of its own. */
+export async function startMercurius(options: object = {}): Promise<GraphQLServer> {
   const ledger = new Ledger()
   const requests: IncomingMessage['headers'][] = []
   const app = fastify({ forceCloseConnections: true })
@@ -75,6 +77,7 @@ export async function startMercurius(): Promise<GraphQLServer> {
       requests.push(request.headers)
       return contextOf(request.headers)
     },
+    ...options,
   })
   const url = await app.listen({ port: 0, host: '127.0.0.1' })
   return { url: `${url}/graphql`, ledger, requests, [Symbol.asyncDispose]: () => app.close() }

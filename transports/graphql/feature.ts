@@ -1,0 +1,72 @@
+import type { Call } from '../../src/core/call/call.ts'
+import type { BufferedResponse } from '../http/collect.ts'
+import { stringifyJson } from '../shared/json.ts'
+import type { DocumentText, PreparedDocument } from './document.ts'
+import type { HttpGraphQLTransport } from './exchange.ts'
+import type { GraphQLBinding } from './operation.ts'
+import { extensionsOf } from './request.ts'
+
+/** What a transport or an operation can beside plain requests; made by `persistedQueries()`, `getQueries()` and their like. */
+export interface GraphQLFeature {
+  readonly kind: string
+}
+
+/** The same for the transport. */
+export interface AskingFeature extends GraphQLFeature {
+  /** Asks with all features of the call. */
+  ask(call: Call, document: DocumentText, http: HttpGraphQLTransport): Promise<Answer>
+}
+
+/** What comes back for one request: a response, or its part of one. */
+export interface Answer extends Omit<BufferedResponse, 'body' | 'trailers' | 'url'> {
+  readonly body?: Uint8Array
+  /** Set where somebody else has read the JSON: what it holds. */
+  readonly parsed?: { readonly value: unknown }
+}
+
+/** What is closed with its transport. */
+export interface Closable {
+  close(): void
+}
+
+/** A request that is on its way to be written. */
+export interface Asked {
+  readonly call: Call
+  readonly document: PreparedDocument
+  /** What its JSON holds, in order; what is undefined is left out. */
+  readonly members: Readonly<Record<string, unknown>>
+  /** It is too long for a URL, or holds files: it stays a POST. */
+  readonly isPost?: boolean
+}
+
+/** Sends one request. */
+export type Ask = (asked: Asked) => Promise<Answer>
+
+/** The order in which features see a request: the first is outermost. */
+const order = ['socket requests', 'documents', 'uploads', 'get queries', 'batching', 'subscriptions'] as const
+
+/** A feature as the others see it. */
+export abstract class Feature implements AskingFeature {
+  abstract readonly kind: (typeof order)[number]
+
+  /** Does its part of a request, and leaves the rest to `next`. */
+  abstract wrap(next: Ask, http: HttpGraphQLTransport): Ask
+
+  ask(call: Call, { text }: DocumentText, http: HttpGraphQLTransport): Promise<Answer> {
+    const { document, features = http.options.features ?? [] } = call.operation.binding as GraphQLBinding
+    const { operationName } = document
+    const extensions = extensionsOf(call, http.idempotency)
+    const post: Ask = (asked) => http.request(call, { body: bodyOf(asked) })
+    const sorted = ([...features] as Feature[]).sort((a, b) => order.indexOf(b.kind) - order.indexOf(a.kind))
+    const ask = sorted.reduce<Ask>((next, feature) => feature.wrap(next, http), post)
+    return ask({ call, document, members: { query: text, operationName, variables: call.input, extensions } })
+  }
+}
+
+/** The JSON of a request. @throws {CallError} `invalid_argument` where JSON cannot carry a member; it shows no value. */
+function bodyOf({ call, members }: Asked): string {
+  const written = Object.entries(members).flatMap(([name, value]) =>
+    value === undefined ? [] : [`${JSON.stringify(name)}:${stringifyJson(value, `the ${name}`, call)}`],
+  )
+  return `{${written.join(',')}}`
+}
