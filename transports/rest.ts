@@ -85,6 +85,23 @@ export type {
   RestTransport,
   RestTransportOptions,
 } from './rest/types.ts'
+export { type IetfUploadsOptions, ietfUploads } from './rest/uploads/ietf.ts'
+export { upload } from './rest/uploads/operation.ts'
+export type { UploadProtocol } from './rest/uploads/protocol.ts'
+export { type TusUploadsOptions, tusUploads } from './rest/uploads/tus.ts'
+export type {
+  ByteSource,
+  OpenableSource,
+  Upload,
+  UploadBuilder,
+  UploadCall,
+  Uploaded,
+  UploadInput,
+  UploadOptions,
+  UploadSource,
+  UploadSpec,
+  UploadState,
+} from './rest/uploads/types.ts'
 export type { DeadlineHeader } from './shared/deadline-header.ts'
 export { type CursorPagesOptions, cursorPages, type ItemOf, type Pager, type PagerCheck } from './shared/pages.ts'
 

@@ -139,6 +139,7 @@ const server = setupServer(
     HttpResponse.json({ name: params.name, bytes: (await request.arrayBuffer()).byteLength }),
   ),
   http.get(`${api}/files/:name`, () => HttpResponse.text('hello')),
+  ...tus(`${api}/albums/:album/uploads`),
   http.get(`${api}/notes/:id`, ({ request }) => {
     const etag = `"${note.likes}-${note.text}"`
     return request.headers.get('if-none-match') === etag
@@ -265,4 +266,20 @@ function grpcWeb(status: number, ...messages: Uint8Array[]): Response {
   const trailer = frame(0x80, encoder.encode(`grpc-status: ${status}\r\n`))
   const bytes = Uint8Array.from([...messages.flatMap((message) => frame(0, message)), ...trailer])
   return new HttpResponse(bytes, { headers: { 'content-type': 'application/grpc-web+proto' } }) as unknown as Response
+}
+
+/** An upload server by tus, of which one upload is under way. */
+function tus(path: string) {
+  let offset = 0
+  return [
+    http.post(path, ({ request }) => {
+      offset = 0
+      return new HttpResponse(null, { status: 201, headers: { location: `${request.url}/1` } })
+    }),
+    http.head(`${path}/1`, () => new HttpResponse(null, { headers: { 'upload-offset': String(offset) } })),
+    http.patch(`${path}/1`, async ({ request }) => {
+      offset = Number(request.headers.get('upload-offset')) + (await request.arrayBuffer()).byteLength
+      return new HttpResponse(null, { status: 204, headers: { 'upload-offset': String(offset) } })
+    }),
+  ]
 }

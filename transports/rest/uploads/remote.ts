@@ -1,0 +1,260 @@
+import type { CallOptions, Progress } from '../../../src/core/call/call-options.ts'
+import type { UnaryResult } from '../../../src/core/call/call-types.ts'
+import type { OperationInfo } from '../../../src/core/call/operation.ts'
+import type { Plan } from '../../../src/core/call/plan.ts'
+import type { Scope, Services } from '../../../src/core/call/scope.ts'
+import { CallError } from '../../../src/core/errors/error.ts'
+import { refusal } from '../../../src/core/errors/refusal.ts'
+import { bounded } from '../../../src/core/time/bounded.ts'
+import { at } from '../../http/at.ts'
+import { IdleWatch } from '../../http/idle-watch.ts'
+import { base64, type UploadLimits } from './fields.ts'
+import type { PartDigest, Standing } from './protocol.ts'
+import type { Send, UploadRequests } from './requests.ts'
+import type { Part, Source } from './source.ts'
+import type { UploadOptions, UploadSpec, UploadState } from './types.ts'
+
+/** What all uploads of one operation of one client share. */
+export interface UploadPlan {
+  readonly info: OperationInfo
+  readonly spec: UploadSpec
+  readonly names: readonly string[]
+  readonly requests: UploadRequests<OperationInfo>
+  readonly services: Services
+}
+
+type Reply = UnaryResult<unknown>
+type Headers = Readonly<Record<string, string>>
+/** So that a part can be told apart by a digest, it is held in memory: bytes. */
+const digestedBytes = 8 << 20
+
+/** The upload as it is at the server: what is known of it, and the requests that bring it further. */
+export class RemoteUpload {
+  url: string | undefined
+  /** What the server has confirmed; bytes. */
+  offset = 0
+  totalBytes: number | undefined
+  expiresAt: number | undefined
+  input: Readonly<Record<string, unknown>> = {}
+  metadata: Readonly<Record<string, string>> = {}
+  isComplete = false
+  /** The server was asked how far it is, and nothing was sent since that may have got lost. */
+  isSure = false
+  /** What the caller bounds a request to; bytes. */
+  readonly chunkBytes: number
+  readonly #plan: UploadPlan
+  readonly #send: UploadRequests<Send>
+  readonly #options: UploadOptions
+  readonly #onProgress: (transferredBytes: number) => void
+  #limits: UploadLimits = {}
+  /** The server has not been told the length of the whole. */
+  #isLengthOpen = false
+
+  constructor(plan: UploadPlan, options: UploadOptions, onProgress: (transferredBytes: number) => void) {
+    const { spec, services, requests } = plan
+    this.#plan = plan
+    this.#options = options
+    this.#onProgress = onProgress
+    this.chunkBytes = spec.chunkBytes ?? (spec.by.digest ? digestedBytes : Number.POSITIVE_INFINITY)
+    const callable = services.callable as unknown as (info: OperationInfo) => { readonly reply: Send }
+    const { create, ask, append, discard } = requests
+    const send = (info: OperationInfo): Send => callable(info).reply
+    this.#send = { create: send(create), ask: send(ask), append: send(append), discard: send(discard) }
+  }
+
+  /** What another process knew of it. */
+  takeUp({ url, input, metadata = {}, totalBytes, expiresAt }: UploadState): void {
+    this.url = url
+    this.input = input
+    this.metadata = metadata
+    this.expiresAt = expiresAt
+    this.#isLengthOpen = totalBytes === undefined
+  }
+
+  /** The server has lost it. */
+  forget(): void {
+    this.url = undefined
+    this.offset = 0
+  }
+
+  async create(step: Scope): Promise<Reply> {
+    const { spec, names } = this.#plan
+    const { by } = spec
+    const { totalBytes, metadata } = this
+    const own = by.create({ totalBytes, metadata })
+    if (typeof own === 'string') throw refusal(own, { operation: this.#plan.info })
+    const split = (isOfPath: boolean) =>
+      Object.fromEntries(Object.entries(this.input).filter(([name]) => names.includes(name) === isOfPath))
+    const body = by.isTyped ? new Uint8Array(0) : undefined
+    const input = { params: split(true), query: split(false), headers: { ...by.headers, ...own }, body }
+    const reply = await this.#send.create(input, this.#requestOptions(step, true))
+    const standing = this.#read(reply)
+    this.isComplete = totalBytes === 0 && (standing.isComplete ?? true)
+    const location = reply.headers.last('location')
+    if (location === null && !this.isComplete) {
+      const message = `the server answered ${reply.status} without Location: it knows no uploads by ${by.name}`
+      throw this.error('failed_precondition', message)
+    }
+    this.url = location ?? undefined
+    this.#isLengthOpen = totalBytes === undefined
+    this.#learn(standing)
+    this.isSure = true
+    this.#confirm(0)
+    return reply
+  }
+
+  async ask(step: Scope): Promise<undefined> {
+    const reply = await this.#send.ask(this.#at({ headers: this.#plan.spec.by.headers }), this.#requestOptions(step))
+    const standing = this.#read(reply)
+    const { offset, totalBytes = this.totalBytes } = standing
+    const source = this.totalBytes ?? totalBytes
+    if (offset === undefined) throw this.error('internal', 'the server does not say how far the upload is')
+    if (totalBytes !== source)
+      throw this.error('failed_precondition', `the server expects ${totalBytes} bytes, and the source has ${source}`)
+    if (source !== undefined && offset > source)
+      throw this.error('failed_precondition', `the server holds ${offset} bytes, and the source has ${source}`)
+    if (standing.totalBytes !== undefined) this.#isLengthOpen = false
+    this.#learn(standing)
+    this.isSure = true
+    this.#confirm(offset)
+    this.isComplete = standing.isComplete ?? (offset === source && !this.#isLengthOpen)
+  }
+
+  async append(step: Scope, source: Source): Promise<Reply> {
+    const { by } = this.#plan.spec
+    const { offset } = this
+    const part = await bounded(step, () => source.part(offset, this.#partBytes()))
+    const { length, isLast, totalBytes } = part
+    if (isLast && totalBytes !== undefined) this.totalBytes = totalBytes
+    const headers: Headers = {
+      ...by.headers,
+      ...by.append({ offset, length, isLast, totalBytes, isLengthOpen: this.#isLengthOpen }),
+      'content-type': by.contentType,
+      ...(length !== undefined && { 'content-length': String(length) }),
+      ...(by.digest && { [by.digest.header]: await digestOf(part, by.digest) }),
+    }
+    this.isSure = false
+    const reply = await this.#sendPart(step, this.#at({ headers, body: part.body }), part)
+    const standing = this.#read(reply)
+    this.#learn(standing)
+    this.totalBytes ??= source.totalBytes
+    // What was read to its end has a length by now.
+    const end = length === undefined ? source.totalBytes : offset + length
+    const now = standing.offset ?? (standing.isComplete !== undefined ? end : undefined)
+    this.isSure = now !== undefined && now === end
+    if (isLast && totalBytes !== undefined) this.#isLengthOpen = false
+    if (now !== undefined) this.#confirm(now)
+    this.isComplete = standing.isComplete ?? (isLast && this.isSure && !this.#isLengthOpen)
+    if (!this.isComplete && now === offset && end !== offset) throw this.#stuck()
+    return reply
+  }
+
+  /** The last answer of an upload that is complete, where a server of the draft gives it once more. */
+  async again(step: Scope): Promise<Reply | undefined> {
+    const { by } = this.#plan.spec
+    const own = by.append({ offset: this.offset, length: 0, isLast: true, totalBytes: undefined, isLengthOpen: false })
+    const headers = { ...by.headers, ...own, 'content-type': by.contentType }
+    const reply = await this.#send.append(this.#at({ headers, body: new Uint8Array(0) }), this.#requestOptions(step))
+    return this.#read(reply).isComplete ? reply : undefined
+  }
+
+  /** Has the server forget it. */
+  async discard(): Promise<void> {
+    const { timeoutMs, context } = this.#options
+    const options = { timeoutMs, context, headers: this.#callerHeaders() }
+    await this.#send.discard(this.#at({ headers: this.#plan.spec.by.headers }), options)
+  }
+
+  /** Whether an answer to a part that was too large says how large one may be. */
+  fitsSmaller({ headers }: CallError): boolean {
+    const before = this.#partBytes()
+    if (headers) this.#limits = { ...this.#limits, ...this.#plan.spec.by.read(headers, 0).limits }
+    return this.#partBytes() < before
+  }
+
+  error(code: CallError['code'], message: string, sent: CallError['sent'] = 'yes'): CallError {
+    const phase = sent === 'no' ? 'resolve' : 'headers'
+    return new CallError({ code, message, phase, sent }, { operation: this.#plan.info })
+  }
+
+  async #sendPart(step: Scope, input: unknown, { length }: Part): Promise<Reply> {
+    const { offset } = this
+    const { idleTimeoutMs = 60_000 } = this.#plan.spec
+    const dead = (): void => {
+      const message = `nothing of the source moved for ${idleTimeoutMs} ms (idleTimeoutMs)`
+      const failure = { code: 'unavailable', message, phase: 'send', sent: 'maybe', isRetryable: true } as const
+      step.abort(new CallError(failure, { operation: this.#plan.info }))
+    }
+    const watch = new IdleWatch(step.services, { onIdle: dead })
+    const onUploadProgress = ({ transferredBytes }: Progress): void => {
+      this.#onProgress(offset + transferredBytes)
+      // Only an engine that tells of parts is known to be silent when it says nothing.
+      if (length === undefined || transferredBytes < length) watch.start(idleTimeoutMs)
+      watch.alive()
+    }
+    try {
+      const options = { ...this.#requestOptions(step), timeoutMs: Number.POSITIVE_INFINITY, onUploadProgress }
+      return await this.#send.append(input, options)
+    } finally {
+      watch.stop()
+    }
+  }
+
+  #stuck(): CallError {
+    const message = 'the server answered well, and took nothing of what was sent'
+    const failure = { code: 'unavailable', message, phase: 'headers', sent: 'yes', isRetryable: true } as const
+    return new CallError(failure, { operation: this.#plan.info })
+  }
+
+  /** What one request carries at most. */
+  #partBytes(): number {
+    const { maxAppendSize = Number.POSITIVE_INFINITY, minAppendSize = 0 } = this.#limits
+    return Math.min(maxAppendSize, Math.max(minAppendSize, this.chunkBytes))
+  }
+
+  #read({ headers }: Reply): Standing {
+    return this.#plan.spec.by.read(headers, this.#plan.services.clock.wallNow())
+  }
+
+  #learn({ limits, expiresAt }: Standing): void {
+    this.#limits = { ...this.#limits, ...limits }
+    if (expiresAt !== undefined) this.expiresAt = expiresAt
+    const { maxSize = Number.POSITIVE_INFINITY } = this.#limits
+    const { totalBytes = 0 } = this
+    if (totalBytes > maxSize)
+      throw this.error(
+        'invalid_argument',
+        `the server takes ${maxSize} bytes at most, and the source has ${totalBytes}`,
+      )
+  }
+
+  #confirm(offset: number): void {
+    this.offset = offset
+    this.#onProgress(offset)
+  }
+
+  /** The input of a request to the upload. */
+  #at(rest: { readonly headers?: Headers; readonly body?: unknown }): unknown {
+    return at<Record<string, unknown>>(this.url as string, rest)
+  }
+
+  #requestOptions(step: Scope, isHome?: boolean): CallOptions {
+    const { context, deadline, timeoutMs } = this.#options
+    return { signal: step.signal, context, deadline, timeoutMs, headers: this.#callerHeaders(isHome) }
+  }
+
+  /** The caller's headers, credentials among them, stay with the transport's own origin. */
+  #callerHeaders(isHome = false): UploadOptions['headers'] {
+    const { headers } = this.#options
+    if (headers === undefined || isHome) return headers
+    const { services, info } = this.#plan
+    const plan = services.planOf?.(info) as Plan
+    const { url = '' } = this
+    return URL.canParse(url) && new URL(url).origin === plan.route.transport.origin ? headers : undefined
+  }
+}
+
+async function digestOf({ body }: Part, { algorithm, write }: PartDigest): Promise<string> {
+  const bytes = body instanceof Blob ? await body.arrayBuffer() : (body as Uint8Array<ArrayBuffer>)
+  return write(base64(new Uint8Array(await crypto.subtle.digest(algorithm, bytes))))
+}
