@@ -12,6 +12,7 @@ export {
 export type { WebhookLogEntry, WebhookState } from './event-log.ts'
 export type { WebhookNotice, WebhookReceiverOptions } from './options.ts'
 export type { WebhookAnswer, WebhookRequest } from './receiver.ts'
+export { type RunCallbacks, type RunCallbacksOptions, runCallbacks } from './run-callbacks.ts'
 export type { Delivery, PayloadFacts, Verified, WebhookRefusal, WebhookScheme } from './scheme.ts'
 export { type GithubWebhooksOptions, githubWebhooks } from './schemes/github.ts'
 export { type HmacWebhooksOptions, hmacWebhooks } from './schemes/hmac.ts'

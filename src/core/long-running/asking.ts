@@ -73,7 +73,7 @@ export class Asking {
     this.#options = options
     this.state = { ...state, status: 'running' }
     this.#dueAt = parts.services.clock.now()
-    if (isNew) this.take(state)
+    if (isNew || state.status !== 'running') this.take(state)
   }
 
   get isOver(): boolean {

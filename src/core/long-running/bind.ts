@@ -7,7 +7,7 @@ import { refusal } from '../errors/refusal.ts'
 import { count, notNegative, object, orFalse, type RulesOf } from '../options.ts'
 import type { RunParts } from './asking.ts'
 import { RunHandle } from './run.ts'
-import type { PollPace, RunCallOptions, RunToken } from './types.ts'
+import type { PollPace, RunCallOptions, RunState, RunToken } from './types.ts'
 
 const paceRules: RulesOf<PollPace> = { minMs: notNegative, maxMs: notNegative, maxFailures: count }
 
@@ -31,8 +31,7 @@ export function bindRuns(info: OperationInfo, partsOf: (services: Services) => O
       return await handle.result({ signal, deadline })
     }
     const revive = (token: RunToken | string, options: RunCallOptions = {}): RunHandle => {
-      const { id, place } = readToken(token, parts)
-      return new RunHandle(parts, optionsOf(options), { status: 'running', id, place }, false)
+      return new RunHandle(parts, optionsOf(options), readToken(token, parts), false)
     }
     return Object.assign(run, { start, revive })
   }
@@ -44,7 +43,7 @@ function optionsOf({ headers, context, timeoutMs }: RunCallOptions): RunCallOpti
   return { headers: kept, context, timeoutMs }
 }
 
-function readToken(token: RunToken | string, { info, driver }: RunParts): RunToken {
+function readToken(token: RunToken | string, { info, driver }: RunParts): RunState {
   const origin = { operation: info }
   let read = token as Partial<RunToken> | null
   try {
@@ -58,6 +57,7 @@ function readToken(token: RunToken | string, { info, driver }: RunParts): RunTok
   if (v !== 1 || typeof operation !== 'string' || typeof id !== 'string')
     throw refusal('revive() takes what JSON.stringify(run) wrote', origin)
   if (operation !== info.name) throw refusal('revive(): this is a run of another operation', origin)
-  if (!driver.isPlace(place)) throw refusal('revive(): the token does not say where the run is asked for', origin)
-  return { v, operation, id, place }
+  const state = driver.revive(id, place)
+  if (!state) throw refusal('revive(): the token does not say where the run is asked for', origin)
+  return state
 }

@@ -143,6 +143,6 @@ export interface RunDriver {
   /** The result can be given to several, so that it is fetched once. */
   readonly isResultShared: boolean
   cancel(state: RunState, options: CallOptions): Promise<void>
-  /** Whether what stands in a token is a place of this operation. */
-  isPlace(place: unknown): boolean
+  /** The run that stands where a token says; undefined where that is no place of this operation. */
+  revive(id: string, place: unknown): RunState | undefined
 }

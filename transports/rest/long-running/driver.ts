@@ -21,12 +21,8 @@ interface Place {
   readonly url: string | undefined
   readonly cancelUrl?: string | undefined
   readonly memo?: LroAnswer['memo'] | undefined
-}
-
-interface RestRunState extends RunState {
-  readonly place: Place
-  readonly resultUrl?: string | undefined
-  readonly result?: { readonly value: unknown } | undefined
+  /** Of a run that is over: a server may have forgotten it by the time that it is asked again. */
+  readonly end?: Pick<LroState, 'status' | 'result' | 'resultUrl' | 'error'> | undefined
 }
 
 /** The operations that a long-running one is made of. */
@@ -70,21 +66,22 @@ export class RestRuns implements RunDriver {
     const { url } = state.place as Place
     if (url === undefined) throw this.#unknown('the server has not said where the status of this run stands')
     const reply = await this.#reply(this.#parts.status, at(url), options)
-    return await this.#stateOf('poll', answerOf(reply), state as RestRunState)
+    return await this.#stateOf('poll', answerOf(reply), state)
   }
 
   read(document: unknown, state: RunState): Promise<RunState> {
     const { url = '' } = state.place as Place
     const answer = { url, requestUrl: url, status: 200, headers: HeaderMap.empty, body: document, redirect: undefined }
-    return this.#stateOf('event', answer, state as RestRunState)
+    return this.#stateOf('event', answer, state)
   }
 
-  async result(state: RestRunState, options: CallOptions): Promise<unknown> {
-    const { result, resultUrl } = state
+  async result(state: RunState, options: CallOptions): Promise<unknown> {
+    const { url, end } = state.place as Place
+    const { result, resultUrl } = end ?? {}
     const { info } = this.#parts
     if (result || resultUrl === undefined) return await this.#converted(result?.value)
     // A status is no result: whoever took it for one would be given a status document.
-    if (resultUrl === state.place.url) throw this.#unfit('the status document names itself as the result')
+    if (resultUrl === url) throw this.#unfit('the status document names itself as the result')
     const reply = await this.#reply(this.#parts.result, at(resultUrl), options)
     if (reply.status === 202) throw this.#unfit('the run has succeeded, but its result answers 202', info)
     return reply.message
@@ -107,12 +104,14 @@ export class RestRuns implements RunDriver {
     throw new CallError({ code: 'unimplemented', message, phase: 'resolve', sent: 'no' }, { operation: info })
   }
 
-  isPlace(place: unknown): boolean {
-    if (!isRecord(place)) return false
-    const { url, cancelUrl, memo } = place
+  revive(id: string, place: unknown): RunState | undefined {
+    if (!isRecord(place)) return undefined
+    const { url, cancelUrl, memo, end } = place
     const isText = (value: unknown): boolean => value === undefined || typeof value === 'string'
-    const isKnown = typeof url === 'string' || (url === undefined && !this.#parts.isUrlNeeded)
-    return isKnown && isText(cancelUrl) && (memo === undefined || (isRecord(memo) && Object.values(memo).every(isText)))
+    const isEnd = isRecord(end) && statuses.includes(end.status as RunStatus) && isText(end.resultUrl)
+    const isKnown = typeof url === 'string' || isEnd || !this.#parts.isUrlNeeded
+    const isWhole = isText(url) && isText(cancelUrl) && (memo === undefined || isMemo(memo))
+    return isKnown && isWhole && (isEnd || end === undefined) ? stateAt(id, place as unknown as Place) : undefined
   }
 
   #reply(info: OperationInfo, input: unknown, options: CallOptions): Promise<UnaryResult<unknown>> {
@@ -132,10 +131,11 @@ export class RestRuns implements RunDriver {
   async #stateOf(
     step: LroAnswer['step'],
     answer: Pick<Answer, 'url' | 'requestUrl' | 'status' | 'headers' | 'body' | 'redirect'>,
-    before: RestRunState | undefined,
-  ): Promise<RestRunState> {
+    before: RunState | undefined,
+  ): Promise<RunState> {
     const { dialect, start } = this.#parts
-    const memo = before?.place.memo ?? {}
+    const known = before?.place as Place | undefined
+    const memo = known?.memo ?? {}
     const { method } = start.binding as RestBinding
     const { status, headers, url, requestUrl, body, redirect } = answer
     const facts: LroAnswer = {
@@ -154,25 +154,18 @@ export class RestRuns implements RunDriver {
     const progress = said.progress === undefined ? undefined : await this.#progress(said.progress)
     const resolve = (link: string | undefined): string | undefined =>
       link !== undefined && URL.canParse(link, url) ? new URL(link, url).href : link
+    const { error, result, resultUrl } = said
+    const end = { status: said.status, result, resultUrl: resolve(resultUrl), error }
     const place: Place = {
-      url: resolve(said.url) ?? before?.place.url,
-      cancelUrl: resolve(said.cancelUrl) ?? before?.place.cancelUrl,
-      memo: said.memo ?? before?.place.memo,
+      url: resolve(said.url) ?? known?.url,
+      cancelUrl: resolve(said.cancelUrl) ?? known?.cancelUrl,
+      memo: said.memo ?? known?.memo,
+      ...(said.status !== 'running' && { end }),
     }
     if (said.status === 'running' && place.url === undefined && this.#parts.isUrlNeeded)
       throw this.#unfit('the run has begun, and the answer does not say where its status stands (Location)')
-    return {
-      status: said.status,
-      id: said.id ?? before?.id ?? place.url ?? '',
-      place,
-      url: place.url,
-      document: body,
-      progress,
-      resultUrl: resolve(said.resultUrl),
-      result: said.result,
-      retryAfterMs: said.retryAfterMs ?? parseRetryAfter(headers, this.#services.clock.wallNow()),
-      ...((said.status === 'failed' || said.status === 'canceled') && { failure: runFailure(said.status, said.error) }),
-    }
+    const retryAfterMs = said.retryAfterMs ?? parseRetryAfter(headers, this.#services.clock.wallNow())
+    return { ...stateAt(said.id ?? before?.id ?? place.url ?? '', place), document: body, progress, retryAfterMs }
   }
 
   #read(dialect: LroDialect, facts: LroAnswer): LroState {
@@ -235,4 +228,16 @@ export class RestRuns implements RunDriver {
       { operation: this.#parts.info },
     )
   }
+}
+
+function isMemo(memo: unknown): boolean {
+  return isRecord(memo) && Object.values(memo).every((each) => each === undefined || typeof each === 'string')
+}
+
+/** A run as its place tells of it. */
+function stateAt(id: string, place: Place): RunState {
+  const { url, end } = place
+  const { status = 'running', error } = end ?? {}
+  const isFailed = status === 'failed' || status === 'canceled'
+  return { status, id, place, url, ...(isFailed && { failure: runFailure(status, error) }) }
 }

@@ -78,7 +78,7 @@ const rules: RulesOf<LongRunningSpec> = {
  * @throws {TypeError} where the operation is no REST call with one message each way, or an option is not what it takes.
  * @example
  * const report = longRunning(post('/reports', { body: type<{ month: string }>() }), { result: type<Report>() })
- * const run = await client.call(report).start({ month: '2026-11' })
+ * const run = await client.bind({ report }).report.start({ month: '2026-11' })
  * for await (const progress of run.progress) show(progress)
  * const done = await run.result()
  */
