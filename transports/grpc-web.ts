@@ -15,6 +15,7 @@ import type { MethodSpec, RpcCheck, RpcSpec, ServiceOperations, SpecifiedCall, U
 export type { AnyStop, OtherVia } from '../src/core/resume/continuation.ts'
 export type { ConnectResponseLike, ConnectTransportLike } from './grpc/connect-transport.ts'
 export { type GrpcDetail, type GrpcRegistry, grpcDetail, grpcDetails, type StandardDetails } from './grpc/details.ts'
+export { type AnyMessage, type LongRunningRpcSpec, longRunning } from './grpc/long-running.ts'
 export { decodeBinaryHeader, encodeBinaryHeader } from './grpc/metadata.ts'
 export type { Framing } from './grpc/request.ts'
 export type { ConnectTransportOptions, GrpcTransport, GrpcWebTransportOptions } from './grpc/transport.ts'

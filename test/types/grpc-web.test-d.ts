@@ -7,6 +7,7 @@ import {
   type Duplex,
   type Gap,
   type InputOf,
+  type LongRunning,
   type NoInput,
   type Operation,
   type OutputOf,
@@ -15,24 +16,36 @@ import {
   type Unary,
 } from 'polywire'
 import {
+  type AnyMessage,
   connectTransport,
   cursorPages,
   type GrpcDetail,
+  grpcDetail,
   grpcDetails,
   grpcWebTransport,
+  longRunning,
   rpc,
   service,
   unaryRpc,
 } from 'polywire/grpc-web'
 import { get, restTransport } from 'polywire/rest'
 import { expect, expectTypeOf, test } from 'vitest'
+import { Operations } from '../support/proto/gen/google/longrunning/operations_pb.ts'
+import {
+  type ExportProgress,
+  ExportProgressSchema,
+  type ExportRequestSchema,
+  type ExportResult,
+  ExportResultSchema,
+  JobService,
+} from '../support/proto/gen/polywire/test/v1/jobs_pb.ts'
 import {
   type ChatMessage,
   type ChatMessageSchema,
   type ImportItemsResponse,
   type Item,
   type ItemEvent,
-  type ItemSchema,
+  ItemSchema,
   type ListItemsResponse,
   ShopService,
 } from '../support/proto/gen/polywire/test/v1/shop_pb.ts'
@@ -171,4 +184,34 @@ test('unaryRpc takes unary methods alone', () => {
   expectTypeOf<OutputOf<typeof add>>().toEqualTypeOf<Item>()
   // @ts-expect-error a server stream is declared by rpc()
   expect(() => unaryRpc(ShopService.method.watchItems)).toThrow(TypeError)
+})
+
+test('a long-running operation is typed by its messages', () => {
+  const start = rpc(JobService.method.export)
+  const operations = Operations
+  const full = longRunning(start, { operations, result: ExportResultSchema, progress: ExportProgressSchema })
+  type Input = MessageInitShape<typeof ExportRequestSchema>
+  expectTypeOf(client.bind({ full }).full).toEqualTypeOf<LongRunning<Input, ExportResult, ExportProgress>>()
+  expectTypeOf(client.bind({ run: longRunning(start, { operations }) }).run).toEqualTypeOf<
+    LongRunning<Input, AnyMessage, AnyMessage>
+  >()
+  expectTypeOf(client.call(full, { shop: 's' })).resolves.toEqualTypeOf<ExportResult>()
+  // @ts-expect-error it gives an Item
+  longRunning(rpc(getItem), { operations })
+  const item = rpc(getItem)
+  // @ts-expect-error it gives an Item
+  longRunning(item, { operations })
+  // @ts-expect-error the service is needed
+  longRunning(start, {})
+})
+
+test('a detail is typed by its name or its schema', () => {
+  const error: unknown = undefined
+  expectTypeOf(grpcDetail(error, ItemSchema)).toEqualTypeOf<Item | undefined>()
+  expectTypeOf(grpcDetail(error, 'google.rpc.RetryInfo')?.retryDelayMs).toEqualTypeOf<number | undefined>()
+  expectTypeOf(grpcDetail(error, 'google.rpc.BadRequest')?.fieldViolations?.[0]?.field).toEqualTypeOf<
+    string | undefined
+  >()
+  // @ts-expect-error none of google's
+  grpcDetail(error, 'acme.Other')
 })

@@ -20,7 +20,7 @@ import type { GrpcStreamTimes } from './stream.ts'
 import type { BidiStreamSpec, MethodSpec, ServerStreamSpec, UnarySpec } from './types.ts'
 
 /** What the transports know of an operation. */
-interface RpcBinding {
+export interface RpcBinding {
   readonly method: DescMethod
   /** What streams need, brought along by `rpc` and `service`. */
   readonly streams: GrpcStreams | undefined

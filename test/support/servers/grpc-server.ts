@@ -1,7 +1,7 @@
 import { createServer as createHttp1, type RequestListener, type Server } from 'node:http'
 import { createServer as createHttp2 } from 'node:http2'
 import type { AddressInfo, Socket } from 'node:net'
-import type { ServiceImpl } from '@connectrpc/connect'
+import type { ConnectRouter, ServiceImpl } from '@connectrpc/connect'
 import { connectNodeAdapter } from '@connectrpc/connect-node'
 import { ShopService } from '../proto/gen/polywire/test/v1/shop_pb.ts'
 import type { Exchange } from './fault-server.ts'
@@ -16,6 +16,9 @@ export interface SeenCall {
   readonly timeout: string | null
 }
 
+/** The test service, or services of one's own. */
+type Implementation = Partial<ServiceImpl<typeof ShopService>> | ((router: ConnectRouter) => void)
+
 /** A real connect-node server on 127.0.0.1, closed by `await using`: gRPC-Web over HTTP/1.1, or gRPC over h2c. */
 export class GrpcServer implements AsyncDisposable {
   /** Every call so far. */
@@ -25,9 +28,10 @@ export class GrpcServer implements AsyncDisposable {
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
 
-  private constructor(implementation: Partial<ServiceImpl<typeof ShopService>>, protocol: 'h1' | 'h2c') {
+  private constructor(implementation: Implementation, protocol: 'h1' | 'h2c') {
     const listener = connectNodeAdapter({
-      routes: (router) => router.service(ShopService, implementation),
+      routes: (router) =>
+        typeof implementation === 'function' ? implementation(router) : router.service(ShopService, implementation),
       interceptors: [
         (next) => (request) => {
           const { header: headers, signal, method } = request
@@ -47,10 +51,7 @@ export class GrpcServer implements AsyncDisposable {
     })
   }
 
-  static async start(
-    implementation: Partial<ServiceImpl<typeof ShopService>>,
-    protocol: 'h1' | 'h2c' = 'h1',
-  ): Promise<GrpcServer> {
+  static async start(implementation: Implementation, protocol: 'h1' | 'h2c' = 'h1'): Promise<GrpcServer> {
     const server = new GrpcServer(implementation, protocol)
     await new Promise<void>((resolve) => server.#server.listen(0, '127.0.0.1', resolve))
     return server
