@@ -3,13 +3,6 @@ import type { OtherVia } from '../src/core/resume/continuation.ts'
 import { rpcOperation, serviceOperations } from './grpc/operation.ts'
 import type { DescMethod, DescService } from './grpc/peer-protobuf.ts'
 import { grpcStreams } from './grpc/streams.ts'
-import {
-  type ConnectTransportOptions,
-  type GrpcTransport,
-  type GrpcWebTransportOptions,
-  makeConnectTransport,
-  makeGrpcWebTransport,
-} from './grpc/transport.ts'
 import type { MethodSpec, RpcCheck, RpcSpec, ServiceOperations, SpecifiedCall, UnarySpec, ViaOf } from './grpc/types.ts'
 
 export type { AnyStop, OtherVia } from '../src/core/resume/continuation.ts'
@@ -18,7 +11,13 @@ export { type GrpcDetail, type GrpcRegistry, grpcDetail, grpcDetails, type Stand
 export { type AnyMessage, type LongRunningRpcSpec, longRunning } from './grpc/long-running.ts'
 export { decodeBinaryHeader, encodeBinaryHeader } from './grpc/metadata.ts'
 export type { Framing } from './grpc/request.ts'
-export type { ConnectTransportOptions, GrpcTransport, GrpcWebTransportOptions } from './grpc/transport.ts'
+export {
+  type ConnectTransportOptions,
+  connectTransport,
+  type GrpcTransport,
+  type GrpcWebTransportOptions,
+  grpcWebTransport,
+} from './grpc/transport.ts'
 export type { BidiStreamSpec, MethodSpec, RpcCall, RpcSpec, ServerStreamSpec, UnarySpec } from './grpc/types.ts'
 export type { HttpOptions } from './http/contract.ts'
 export { type CursorPagesOptions, cursorPages, type ItemOf, type Pager, type PagerCheck } from './shared/pages.ts'
@@ -71,31 +70,4 @@ export function service<D extends DescService, const S extends MethodSpec = {}>(
   spec?: S,
 ): ServiceOperations<D, S> {
   return serviceOperations(descriptor, spec, streams) as ServiceOperations<D, S>
-}
-
-/**
- * Speaks gRPC-Web over Polywire's own HTTP engine, through @connectrpc/connect-web or by itself (see `framing`): unary
- * calls and server streams.
- *
- * Each attempt tells the server what is left of the deadline (`grpc-timeout`). Client and bidi streams fail with
- * `unimplemented`: no browser can send them; in Node use {@link connectTransport}.
- *
- * @throws {CallError} `invalid_argument` where `baseUrl` is no URL that can be called, or another option is wrong.
- * @example
- * createClient({ transports: { 'grpc-web': grpcWebTransport({ baseUrl: 'https://rpc.example.com' }) } })
- */
-export function grpcWebTransport(options: GrpcWebTransportOptions): GrpcTransport {
-  return makeGrpcWebTransport(options)
-}
-
-/**
- * Lets calls go through any Transport of @connectrpc/connect: with createGrpcTransport of @connectrpc/connect-node, all
- * four kinds of methods over HTTP/2.
- *
- * @example
- * const transport = createGrpcTransport({ baseUrl: 'https://rpc.example.com' })
- * createClient({ transports: { 'grpc-web': connectTransport({ transport, origin: 'https://rpc.example.com' }) } })
- */
-export function connectTransport(options: ConnectTransportOptions): GrpcTransport {
-  return makeConnectTransport(options)
 }

@@ -108,8 +108,18 @@ export interface GrpcTransport extends Transport<'grpc-web'>, Duplexing {
   readonly idempotency?: IdempotencyOption | undefined
 }
 
-/** gRPC-Web over Polywire's HTTP engine. @throws {CallError} `invalid_argument` where an option is wrong. */
-export function makeGrpcWebTransport(options: GrpcWebTransportOptions): GrpcTransport {
+/**
+ * Speaks gRPC-Web over Polywire's own HTTP engine, through @connectrpc/connect-web or by itself (see `framing`): unary
+ * calls and server streams.
+ *
+ * Each attempt tells the server what is left of the deadline (`grpc-timeout`). Client and bidi streams fail with
+ * `unimplemented`: no browser can send them; in Node use {@link connectTransport}.
+ *
+ * @throws {CallError} `invalid_argument` where `baseUrl` is no URL that can be called, or another option is wrong.
+ * @example
+ * createClient({ transports: { 'grpc-web': grpcWebTransport({ baseUrl: 'https://rpc.example.com' }) } })
+ */
+export function grpcWebTransport(options: GrpcWebTransportOptions): GrpcTransport {
   checkOptions('grpcWebTransport()', options, grpcWebRules())
   const wire = grpcWebWire(options)
   const { auth, idempotency, opening } = options
@@ -138,8 +148,16 @@ export function makeGrpcWebTransport(options: GrpcWebTransportOptions): GrpcTran
   }
 }
 
-/** Any Transport of @connectrpc/connect. @throws {CallError} `invalid_argument` where an option is wrong. */
-export function makeConnectTransport(options: ConnectTransportOptions): GrpcTransport {
+/**
+ * Lets calls go through any Transport of @connectrpc/connect: with createGrpcTransport of @connectrpc/connect-node, all
+ * four kinds of methods over HTTP/2.
+ *
+ * @throws {CallError} `invalid_argument` where an option is wrong.
+ * @example
+ * const transport = createGrpcTransport({ baseUrl: 'https://rpc.example.com' })
+ * createClient({ transports: { 'grpc-web': connectTransport({ transport, origin: 'https://rpc.example.com' }) } })
+ */
+export function connectTransport(options: ConnectTransportOptions): GrpcTransport {
   checkOptions('connectTransport()', { ...options, transport: options?.transport ?? null }, connectRules())
   const { transport, auth, origin, idempotency, opening } = options
   const times = timesOf(options)
