@@ -199,8 +199,9 @@ class GrpcRuns implements RunDriver {
     await this.#call(giveUp, input, options)
   }
 
-  isPlace(place: unknown): boolean {
-    return place === null
+  /** The server is asked by its name again, also for one that was over. */
+  revive(id: string, place: unknown): RunState | undefined {
+    return place === null && id !== '' ? { status: 'running', id, place } : undefined
   }
 
   #call(info: OperationInfo, input: unknown, options: CallOptions): Promise<UnaryResult<unknown>> {
