@@ -95,7 +95,7 @@ async function serverOf(steps: Step[], wire: 'h1' | 'h2c' = 'h1') {
 
 function connect(transport: GrpcTransport) {
   const clock = manualClock()
-  const client = createClient({ transports: { 'grpc-web': transport }, clock })
+  const client = createClient({ transports: { 'grpc-web': transport }, clock, timeoutMs: 10_000_000 })
   const api = client.bind({ exporting })
   return { clock, client, exporting: api.exporting, [Symbol.asyncDispose]: () => client.close() }
 }
