@@ -6,6 +6,7 @@ export const entries = {
   outbox: 'src/outbox/index.ts',
   loader: 'src/loader/index.ts',
   rest: 'transports/rest.ts',
+  openapi: 'transports/openapi.ts',
   graphql: 'transports/graphql.ts',
   'grpc-web': 'transports/grpc-web.ts',
   sse: 'transports/sse.ts',

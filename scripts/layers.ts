@@ -67,6 +67,16 @@ export const layers: readonly { readonly files: string; readonly may: readonly s
     why: 'a protocol on a socket is one adapter: it knows the wire, and no other protocol',
   },
   {
+    files: 'transports/openapi.ts',
+    may: ['transports/openapi/**', 'transports/rest/{described,openapi-description}.ts'],
+    why: 'what reads a document, and what takes what was read',
+  },
+  {
+    files: 'transports/openapi/**',
+    may: ['transports/openapi/**', 'transports/rest/openapi-description.ts'],
+    why: 'it reads documents, at build time: of a transport it knows what it makes for it',
+  },
+  {
     files: 'transports/event-source/**',
     may: ['src/core/**', 'transports/{event-source,sse,http,shared}/**'],
     why: 'another face of the same protocol: it knows the room of event streams',

@@ -31,6 +31,7 @@ export {
   type Tagged,
 } from './rest/conditional/conditional.ts'
 export { type UpdateFacts, type UpdateOptions, update } from './rest/conditional/update.ts'
+export { type JsonLinesBuilder, type JsonLinesSpec, jsonLines } from './rest/json-lines.ts'
 export { follow, type Linked, linkTo } from './rest/links.ts'
 export {
   allOf,
@@ -53,14 +54,13 @@ export {
   select,
   sortBy,
 } from './rest/listing/fields.ts'
-export { type JsonLinesBuilder, type JsonLinesSpec, jsonLines } from './rest/json-lines.ts'
 export { aipLro } from './rest/long-running/aip-lro.ts'
 export { type AzureLroOptions, azureLro } from './rest/long-running/azure-lro.ts'
 export type { LroAnswer, LroDialect, LroState } from './rest/long-running/dialect.ts'
 export { type LongRunningSpec, longRunning } from './rest/long-running/operation.ts'
 export { locationLro, type StatusLroOptions, statusLro } from './rest/long-running/status-lro.ts'
 export { del, del as delete, get, head, method, options, patch, post, put, query } from './rest/method.ts'
-export { type OpenApiStreams, openapi } from './rest/openapi.ts'
+export { type OpenApiOptions, openapi } from './rest/openapi.ts'
 export type { ApiEvent, ApiStreamBuilder, ApiStreamSpec } from './rest/openapi-stream-types.ts'
 export type { ApiSpec, OpenApi, OpenApiCall, OpenApiNestedCall } from './rest/openapi-types.ts'
 export {

@@ -1,4 +1,5 @@
 import type { Call } from '../core/call/call.ts'
+import { headerOf } from '../core/call/credential.ts'
 import { type IdempotencyOption, type IdempotencyProfile, idempotencyProfiles } from '../core/call/idempotency.ts'
 import type { Interceptor } from '../core/call/interceptor.ts'
 import { trusted } from '../core/call/interceptor.ts'
@@ -39,7 +40,7 @@ export function idempotencyKey(options: IdempotencyKeyOptions = {}): Interceptor
 }
 
 function keyed(call: Call, { place, name, isQuoted, maxAgeMs }: IdempotencyProfile, isKeyHonoured: boolean): Call {
-  const written = call.headers[name]
+  const written = headerOf(call, name)
   const key = call.options.idempotencyKey ?? (isQuoted && written ? unquoted(written) : written) ?? uuid()
   call.scope.root.idempotencyKey = key
   const keyExpiresAt = maxAgeMs === undefined ? Number.POSITIVE_INFINITY : call.scope.services.clock.now() + maxAgeMs

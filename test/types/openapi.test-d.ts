@@ -85,10 +85,9 @@ export async function small() {
   try {
     await api.repo({ owner: 'a' })
   } catch (error) {
-    if (isCallError(error, api.repo)) {
-      same<typeof error.status, 404>(true)
-      same<typeof error.body, { message: string }>(true)
-    }
+    if (isCallError(error, api.repo) && error.status === 404) same<typeof error.body, { message: string }>(true)
+    // Nothing is said of it.
+    if (isCallError(error, api.repo) && error.status === 500) same<typeof error.body, unknown>(true)
   }
   // @ts-expect-error no such path
   gh.get('/nope')
@@ -144,7 +143,8 @@ export async function petstore() {
   same<typeof replaced, Pet>(true)
   await pets.replace({ petId: '7' })
   const { status } = await pets.replace.reply({ petId: '7' })
-  same<typeof status, number>(true)
+  // A range: no other success is among them.
+  same<200 extends typeof status ? (404 extends typeof status ? 'any' : 'success') : 'none', 'success'>(true)
   const removed = await pets.remove({ petId: '7' })
   same<typeof removed, undefined>(true)
   await pets.head({ petId: '7' })
@@ -160,7 +160,8 @@ export async function petstore() {
     if (isCallError(error, pets.show) && error.status === 404) same<typeof error.body.message, string>(true)
     // `default` and `4XX` tell no status apart.
     if (isCallError(error, pets.list)) same<typeof error.body, components['schemas']['Error']>(true)
-    if (isCallError(error, pets.replace)) same<typeof error.status, number>(true)
+    if (isCallError(error, pets.replace) && error.status === 499)
+      same<typeof error.body, components['schemas']['Error']>(true)
   }
   // @ts-expect-error no such verb on that path
   store.put('/pets')

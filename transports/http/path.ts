@@ -10,6 +10,9 @@ export interface UrlTemplate extends Pick<PathTemplate, 'hasQuery' | 'fill'> {
   place?(request: HttpRequest, call: Call): HttpRequest
 }
 
+/** Writes the values of some names of a path, encoded. */
+export type PathWriters = Readonly<Record<string, (value: unknown, origin: ErrorOrigin | undefined) => string>>
+
 /** Needs no encoding, and is no dot segment. */
 const plain = /^[\w~-]+$/
 /** What a URL parser removes together with the segment before it, however it is written. */
@@ -32,9 +35,14 @@ export class PathTemplate {
   /** The template has a query of its own, so that a further one is joined by `&`. */
   readonly hasQuery: boolean
   readonly #literals: readonly string[]
+  readonly #writers: PathWriters | undefined
 
-  /** @throws {TypeError} where the template is none. */
-  constructor(template: string) {
+  /**
+   * @param writers - of the names whose values are more than one text.
+   * @throws {TypeError} where the template is none.
+   */
+  constructor(template: string, writers?: PathWriters) {
+    this.#writers = writers
     if (typeof template !== 'string')
       throw new TypeError(
         `a path is a string such as '/users/{id}', not ${template === null ? 'null' : typeof template}`,
@@ -66,6 +74,11 @@ export class PathTemplate {
     for (let i = 0; i < this.names.length; i++) {
       const name = this.names[i] as string
       const value = values[name]
+      const write = this.#writers?.[name]
+      if (write) {
+        path += write(value, origin) + (this.#literals[i + 1] as string)
+        continue
+      }
       const isPlain = typeof value === 'string' ? plain.test(value) : Number.isSafeInteger(value)
       path += (isPlain ? value : encodeSegment(value, name, origin)) + (this.#literals[i + 1] as string)
     }

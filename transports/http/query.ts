@@ -42,7 +42,8 @@ export function joinQuery(a: string, b: string): string {
   return a && b ? `${a}&${b}` : a || b
 }
 
-interface Place {
+/** Where a value stands, for errors and for how lists and nulls are written. */
+export interface Place {
   /** The parameter, for errors. */
   readonly key: string
   readonly what: string
@@ -50,8 +51,8 @@ interface Place {
   readonly origin: ErrorOrigin | undefined
 }
 
-/** All pairs of one parameter, each after a `&`. */
-function pairs(name: string, value: unknown, place: Place, depth: number): string {
+/** All pairs of one parameter, each after a `&`; `name` is encoded already. */
+export function pairs(name: string, value: unknown, place: Place, depth: number): string {
   if (value === undefined) return ''
   if (value === null) return place.style.nulls === 'omit' ? '' : `&${name}=`
   if (typeof value !== 'object') return `&${name}=${encode(scalar(value, place), place.key, place.origin, place.what)}`
@@ -92,7 +93,8 @@ function isNested(value: unknown): boolean {
   return typeof value === 'object' && value !== null && typeof (value as { toJSON?: unknown }).toJSON !== 'function'
 }
 
-function scalar(value: unknown, { key, origin, what }: Place): string {
+/** The text of a value that is neither a list nor an object. */
+export function scalar(value: unknown, { key, origin, what }: Omit<Place, 'style'>): string {
   if (typeof value === 'string') return value
   if (typeof value === 'boolean' || typeof value === 'bigint' || Number.isFinite(value)) return String(value)
   throw refusal(
@@ -102,14 +104,15 @@ function scalar(value: unknown, { key, origin, what }: Place): string {
 }
 
 /** A date says null where it is none. */
-function jsonOf(value: object, { key, origin, what }: Place): unknown {
+export function jsonOf(value: object, { key, origin, what }: Omit<Place, 'style'>): unknown {
   const json = (value as { toJSON(): unknown }).toJSON()
   if (json === null || json === undefined)
     throw refusal(`'${key}' of ${what} has no text form (an invalid date?)`, origin)
   return json
 }
 
-function encode(text: string, key: string, origin: ErrorOrigin | undefined, what: string): string {
+/** Percent-encodes a text. @throws {CallError} `invalid_argument` for half a surrogate pair. */
+export function encode(text: string, key: string, origin: ErrorOrigin | undefined, what: string): string {
   try {
     return encodeURIComponent(text)
   } catch {
@@ -118,7 +121,7 @@ function encode(text: string, key: string, origin: ErrorOrigin | undefined, what
 }
 
 /** A Map, a Set, a Blob have no members of their own: they would leave nothing, and the call would ask for more than meant. */
-function refuseLost(value: object, path: string, what: string, origin: ErrorOrigin | undefined): void {
+export function refuseLost(value: object, path: string, what: string, origin: ErrorOrigin | undefined): void {
   if (Object.getPrototypeOf(value) === Object.prototype) return
   const kind = lostKind(value)
   if (kind !== undefined)

@@ -2,7 +2,8 @@ import type { ServerStream } from '../../src/core/call/call-types.ts'
 import type { Operation, ResumeSpec } from '../../src/core/call/operation.ts'
 import type { Gap } from '../../src/core/stream/gap.ts'
 import type { ViaOf } from '../http/input-types.ts'
-import type { ApiCheck, ApiIn, ApiNeeds, ApiNestedIn, ApiSpec, OkOf, PathsWith, Responses } from './openapi-types.ts'
+import type { ApiIn, ApiNestedIn, OkOf, Responses } from './openapi-operation-types.ts'
+import type { ApiCheck, ApiSpec, PathsWith } from './openapi-types.ts'
 
 /** What may be said of a stream whose types the description gives. */
 export interface ApiStreamSpec extends ApiSpec {
@@ -71,14 +72,14 @@ export type ApiStreamBuilder<Paths, V extends 'get' | 'post'> = <
   P extends PathsWith<Paths, V>,
   const S extends ApiStreamSpec = {},
 >(
-  path: P & ApiCheck<ApiNeeds<Paths[P][V & keyof Paths[P]], V>, S> & StreamNeeds<Paths[P][V & keyof Paths[P]], S>,
+  path: P & ApiCheck<Paths[P][V & keyof Paths[P]], V, S, {}> & StreamNeeds<Paths[P][V & keyof Paths[P]], S>,
   spec?: S & Pick<ApiStreamSpec, 'until' | 'resume'>,
 ) => Operation<
   ViaOf<S, S extends { readonly format: 'jsonl' } ? 'rest' : 'sse'>,
   ServerStream<
     S extends { readonly shape: 'nested' }
-      ? ApiNestedIn<Paths[P][V & keyof Paths[P]]>
-      : ApiIn<Paths[P][V & keyof Paths[P]]>,
+      ? ApiNestedIn<Paths[P][V & keyof Paths[P]], V>
+      : ApiIn<Paths[P][V & keyof Paths[P]], V>,
     Item<Paths[P][V & keyof Paths[P]], S>
   >
 >

@@ -1,43 +1,60 @@
 import { type } from '../../src/core/call/schema.ts'
+import type { AnySpec } from '../http/spec.ts'
+import type { Described } from './described.ts'
 import type { ApiStreamSpec } from './openapi-stream-types.ts'
 import type { OpenApi } from './openapi-types.ts'
-import { builder } from './operation.ts'
+import { defineRest, type RequestWriter } from './operation.ts'
 
-/** The builders of streams, passed in so that a program without streams is without them. */
-export interface OpenApiStreams {
+/** What `openapi()` is given beside the types: values, so that a program without them is without their code. */
+export interface OpenApiOptions {
   /** `events` of `polywire/sse`. */
   readonly events?: (path: any, map: any, spec?: any) => unknown
   /** `jsonLines` of `polywire/rest`. */
   readonly jsonLines?: (path: any, message: any, spec?: any) => unknown
+  /** What the types cannot say at run time: `described(…)`. @defaultValue none: what matters is said by each operation */
+  readonly description?: Described
 }
 
 /**
  * Builders typed end to end by an OpenAPI description, in the form that openapi-typescript generates (`paths`): input,
  * reply by status, error bodies, items of streams. It costs nothing at run time; the few declarations that the flat form
  * would send wrongly are refused by the compiler until they say `{ body: '*' }`, `{ query: [every name] }` or
- * `{ shape: 'nested' }`.
+ * `{ shape: 'nested' }`, or `openapi()` is given a description for run time, which says it for all of them.
  *
- * @param streams - what `stream.get` and `stream.post` are made with: `{ events }`, `{ jsonLines }` or both.
+ * @param options - `{ description }`, and what `stream.get` and `stream.post` are made with: `{ events, jsonLines }`.
  * @example
  * import type { paths } from '@octokit/openapi-types'
  * const gh = openapi<paths>()
  * const api = client.bind({ repo: gh.get('/repos/{owner}/{repo}') })
  */
-export function openapi<Paths>(streams: OpenApiStreams = {}): OpenApi<Paths> {
-  const del = builder('del', 'DELETE')
+export function openapi<Paths>(
+  options: OpenApiOptions & { readonly description: Described },
+): OpenApi<Paths, { readonly isDescribed: true }>
+export function openapi<Paths>(options?: OpenApiOptions): OpenApi<Paths>
+export function openapi<Paths>(options: OpenApiOptions = {}): OpenApi<Paths, any> {
+  const { description } = options
+  const build = (name: string, method: string) => (path: string, spec?: AnySpec) => {
+    const writer = description?.writerOf(method, path, spec ?? {}) as RequestWriter | undefined
+    return defineRest(name, method, sentPath(path), spec, writer)
+  }
+  const del = build('del', 'DELETE')
   return {
-    get: builder('get', 'GET'),
-    head: builder('head', 'HEAD'),
-    post: builder('post', 'POST'),
-    put: builder('put', 'PUT'),
-    patch: builder('patch', 'PATCH'),
+    get: build('get', 'GET'),
+    head: build('head', 'HEAD'),
+    post: build('post', 'POST'),
+    put: build('put', 'PUT'),
+    patch: build('patch', 'PATCH'),
+    options: build('options', 'OPTIONS'),
     del,
     delete: del,
-    stream: { get: streamBuilder('GET', streams), post: streamBuilder('POST', streams) },
-  } as unknown as OpenApi<Paths>
+    stream: { get: streamBuilder('GET', options), post: streamBuilder('POST', options) },
+  } as unknown as OpenApi<Paths, any>
 }
 
-function streamBuilder(method: 'GET' | 'POST', { events, jsonLines }: OpenApiStreams) {
+/** Some descriptions tell operations of one path apart by a fragment, which is not sent. */
+const sentPath = (path: string): string => (typeof path === 'string' ? path.replace(/#.*/, '') : path)
+
+function streamBuilder(method: 'GET' | 'POST', { events, jsonLines }: OpenApiOptions) {
   return (path: string, { format, ...spec }: ApiStreamSpec = {}): unknown => {
     const make = format === 'jsonl' ? jsonLines : events
     if (!make) {
@@ -46,8 +63,8 @@ function streamBuilder(method: 'GET' | 'POST', { events, jsonLines }: OpenApiStr
         `stream.${method.toLowerCase()}('${path}'): write openapi<paths>({ ${name} }), with ${name} of polywire/${from}`,
       )
     }
-    if (format === 'jsonl') return make(path, type(), { ...spec, method })
+    if (format === 'jsonl') return make(sentPath(path), type(), { ...spec, method })
     // No type is left to say which events there are: each is given.
-    return make(path, {}, { ...spec, method, undeclared: 'yield' })
+    return make(sentPath(path), {}, { ...spec, method, undeclared: 'yield' })
   }
 }

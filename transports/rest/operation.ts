@@ -4,10 +4,11 @@ import { defineOperation, type Operation, type PagerInfo } from '../../src/core/
 import type { Reply } from '../../src/core/call/reply.ts'
 import { validating } from '../../src/core/call/schema.ts'
 import type { HttpEngine, HttpRequest } from '../http/contract.ts'
-import { isReplayableBody } from '../http/encode-body.ts'
-import { headersOf, inputReader, type RequestParts, restPart } from '../http/input.ts'
+import { type encodeBody, isReplayableBody } from '../http/encode-body.ts'
+import { headersOf, inputReader, type ReadInput, type RequestParts, restPart } from '../http/input.ts'
 import type { ByteStreamResponse, ResponseKind } from '../http/input-types.ts'
 import { PathTemplate, type UrlTemplate } from '../http/path.ts'
+import type { encodeQuery } from '../http/query.ts'
 import { type AnySpec, checkSpec } from '../http/spec.ts'
 import type { RestBuilder } from './types.ts'
 
@@ -29,6 +30,20 @@ export interface RestBinding {
   readonly errors: AnySpec['errors']
   /** How its reply is opened, where that is a stream of messages. */
   readonly open?: OpenReply | undefined
+  /** Of an operation that a description for run time describes. */
+  readonly writer?: RequestWriter | undefined
+}
+
+/** How the request of a described operation is written, instead of by the rules of its method. */
+export interface RequestWriter {
+  readonly template: PathTemplate
+  /** Of the body, where the operation names none. */
+  readonly contentType: string | undefined
+  readonly encodeInput: ReadInput
+  /** Instead of {@link encodeQuery}. */
+  readonly writeQuery: typeof encodeQuery | undefined
+  /** Instead of {@link encodeBody}. */
+  readonly writeBody: typeof encodeBody | undefined
 }
 
 /** Sends a request whose reply is read as it comes. */
@@ -60,12 +75,13 @@ export function defineRest<O extends Operation<any, any>>(
   method: string,
   path: string,
   spec: AnySpec = {},
+  writer?: RequestWriter,
 ): O {
-  const template = new PathTemplate(path)
+  const template = writer?.template ?? new PathTemplate(path)
   checkSpec(name, path, method, spec)
   const { via = 'rest', output, errors, paginate, shape, retry, auth, idempotency, validate } = spec
   const isIdempotent = spec.idempotent ?? !keyed.includes(method)
-  const operation = { name: `${method} ${path}`, protocol: 'rest', via }
+  const operation = { name: `${method} ${path}`, protocol: 'rest', via, kind: 'unary' } as const
   const response = spec.response === 'stream' ? byteStream : spec.response
   if (response === undefined && spec.response === 'stream')
     throw new TypeError(`${name}('${path}', …): on a page, write response: byteStream, imported from polywire/rest`)
@@ -79,26 +95,26 @@ export function defineRest<O extends Operation<any, any>>(
     reads: typeof response === 'string' ? response : output ? 'declared' : 'any',
     isContentNeeded: output !== undefined && schema === undefined && validate === undefined,
     bodySchema: spec.body,
-    contentType: spec.contentType,
+    contentType: spec.contentType ?? writer?.contentType,
     accept: spec.accept,
     defaultAccept: typeof response === 'object' ? '*/*' : accepts[response ?? 'json'],
     errors,
     open: reader?.open,
+    writer,
   }
   return defineOperation<O>({
     ...operation,
-    kind: 'unary',
     isIdempotent,
     isKeyedByDefault: !isIdempotent && keyed.includes(method),
     binding,
-    encodeInput: inputReader(method, template.names, spec, { operation }),
+    encodeInput: writer?.encodeInput ?? inputReader(method, template.names, spec, { operation }),
     isReplayable: (input: RequestParts) => isReplayableBody(input.body),
     decodeOutput: schema && ((message, check) => check(schema, message)),
     errors,
     paginate: shape === 'nested' ? pager?.nested(restPart(method, spec)) : pager,
     retry,
     auth,
-    headersOf: shape === 'nested' ? headersOf : undefined,
+    headersOf: shape === 'nested' || writer ? headersOf : undefined,
     idempotency,
     idempotencyScope: spec.idempotencyScope,
     validate,

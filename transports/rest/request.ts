@@ -18,7 +18,7 @@ import { encodeQuery, isSearchParams, joinQuery, type QueryStyle } from '../http
 import type { BaseUrl } from '../shared/base-url.ts'
 import { type CrossOriginFilter, crossOriginFilter } from '../shared/cross-origin.ts'
 import { addDeadline, type DeadlineWriter } from '../shared/deadline-header.ts'
-import type { RestBinding } from './operation.ts'
+import type { RequestWriter, RestBinding } from './operation.ts'
 
 /** What the requests of one transport have in common. */
 export interface RequestDefaults {
@@ -34,6 +34,8 @@ export interface RequestDefaults {
 }
 
 type Headers = Record<string, string>
+/** By the rules of its method. */
+const unwritten: Partial<RequestWriter> = {}
 const noBody: EncodedBody = { body: undefined, contentType: undefined, isReplayable: true }
 
 /** Makes the HTTP requests of one transport. */
@@ -78,7 +80,7 @@ export class RestRequests {
     let query = this.#defaultQuery
     // A URLSearchParams has members, too: its methods.
     for (const _ in input.query) {
-      query = this.#query(input.query, call)
+      query = this.#query(input.query, call, binding.writer?.writeQuery)
       break
     }
     if (profile && bodiless.includes(method))
@@ -99,10 +101,10 @@ export class RestRequests {
   }
 
   /** Of the transport and the call; where a name is in both, the call's wins. */
-  #query(query: object, call: Call): string {
+  #query(query: object, call: Call, write = encodeQuery): string {
     const { query: defaults, queryStyle } = this.#defaults
     if (isSearchParams(query)) return joinQuery(this.#defaultQuery, query.toString())
-    return encodeQuery(defaults ? { ...defaults, ...query } : query, queryStyle, call)
+    return write(defaults ? { ...defaults, ...query } : query, queryStyle, call)
   }
 
   #makeBase(binding: RestBinding): CallHeaders {
@@ -119,9 +121,10 @@ export class RestRequests {
   #body(call: Call, method: string, headers: Headers, profile: IdempotencyProfile | undefined): EncodedBody {
     const { codecs = {}, queryStyle } = this.#defaults
     const input = call.input as RequestParts
+    const { writeBody = encodeBody } = (call.operation.binding as RestBinding).writer ?? unwritten
     const encode = () => {
       const body = profile && !bodiless.includes(method) ? withKey(input.body, profile.name, call) : input.body
-      return encodeBody(body, { contentType: headers['content-type'], codecs, queryStyle }, call)
+      return writeBody(body, { contentType: headers['content-type'], codecs, queryStyle }, call)
     }
     return input instanceof RequestInput ? input.encodeOnce(encode) : encode()
   }

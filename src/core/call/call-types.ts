@@ -157,9 +157,20 @@ declare const fails: unique symbol
 export interface Fails<Bodies> {
   readonly [fails]: Bodies
 }
-/** Ranges (`4XX`) and `default` of a description tell no status apart. */
+type Digit = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9
+type Numbers<T> = T extends `${infer N extends number}` ? N : never
+type ClientErrors = Numbers<`4${Digit}${Digit}`>
+type ServerErrors = Numbers<`5${Digit}${Digit}`>
+/** The statuses of an entry: ranges (`4XX`) and `default` of a description stand for all that no other entry names. */
+type StatusOf<S, Named> = S extends number
+  ? S
+  : S extends '4XX'
+    ? Exclude<ClientErrors, Named>
+    : S extends '5XX'
+      ? Exclude<ServerErrors, Named>
+      : Exclude<('4XX' extends Named ? never : ClientErrors) | ('5XX' extends Named ? never : ServerErrors), Named>
 type ErrorOf<Bodies> = {
-  [S in keyof Bodies]: CallError & { readonly status: S extends number ? S : number; readonly body: Bodies[S] }
+  [S in keyof Bodies]: CallError & { readonly status: StatusOf<S, keyof Bodies>; readonly body: Bodies[S] }
 }[keyof Bodies]
 /** The errors that an operation declares. */
 export type DeclaredError<Bodies> = ErrorOf<Bodies>

@@ -33,8 +33,8 @@ export function ownCredential(call: Call, header = 'authorization'): Credential 
   return credential
 }
 
-/** A header of the call, or of its input where the operation takes headers there. */
-function headerOf({ headers, operation, input }: Call, name: string): string | undefined {
+/** A header of the call, or of its input where the operation takes headers there; `name` is in lower case. */
+export function headerOf({ headers, operation, input }: Call, name: string): string | undefined {
   const value = headers[name]
   if (value !== undefined || !operation.headersOf) return value
   const inInput = Object.entries(operation.headersOf(input) ?? {}).find(([each]) => each.toLowerCase() === name)?.[1]
