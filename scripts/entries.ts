@@ -13,6 +13,7 @@ export const entries = {
   'event-source': 'transports/event-source.ts',
   websocket: 'transports/websocket.ts',
   'socket-io': 'transports/wires/socket-io.ts',
+  centrifugo: 'transports/wires/centrifugo.ts',
   fetch: 'transports/fetch.ts',
   webhooks: 'src/webhooks/index.ts',
   testing: 'transports/testing.ts',

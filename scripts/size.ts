@@ -21,6 +21,7 @@ const programs = {
   websocket: "export { channel, websocketTransport } from 'polywire/websocket';",
   'websocket-request': "export { request, websocketTransport } from 'polywire/websocket';",
   'socket-io': "export { socketIo } from 'polywire/socket-io';",
+  centrifugo: "export { centrifugo } from 'polywire/centrifugo';",
   graphql: "export { graphqlTransport, mutation, query } from 'polywire/graphql';",
   outbox: "export { durable, outbox, settledBy } from 'polywire/outbox';",
   fetch: "export { createFetch } from 'polywire/fetch';",
@@ -85,6 +86,7 @@ const rows: readonly Row[] = [
   },
   // What a wire adds to the WebSocket transport, and the table of close codes that it shares with it.
   { name: 'Socket.IO adapter, beside REST', programs: ['socket-io'], besideRest: true, barKb: 4.5, limitKb: 4.5 },
+  { name: 'Centrifugo adapter, beside REST', programs: ['centrifugo'], besideRest: true, barKb: 3.5, limitKb: 3.5 },
   {
     name: 'GraphQL, beside REST',
     programs: ['graphql'],

@@ -14,6 +14,7 @@ const orders = graphql.link('https://api.example.com/graphql')
 const realtime = ws.link('wss://rt.example.com/ws')
 const phoenix = ws.link('wss://phoenix.example.com/socket/websocket')
 const socketIo = ws.link(/socketio\.example\.com/)
+const centrifugo = ws.link('wss://centrifugo.example.com/connection/websocket')
 const encoder = new TextEncoder()
 const failures = new Map<string, number>()
 const note = { text: 'old', likes: 0 }
@@ -206,6 +207,18 @@ const server = setupServer(
       if (args === undefined) return
       const [, value] = JSON.parse(args) as [string, unknown]
       client.send(id ? `43${id}[{"id":1}]` : `42${JSON.stringify(['said', value])}`)
+    })
+  }),
+  centrifugo.addEventListener('connection', ({ client }) => {
+    client.addEventListener('message', ({ data }) => {
+      const { id, subscribe, publish, rpc, ...command } = JSON.parse(String(data)) as Record<string, any>
+      const reply = (fields: object) => client.send(JSON.stringify({ id, ...fields }))
+      if (command.connect) reply({ connect: { client: 'c', ping: 25, pong: true } })
+      if (subscribe) reply({ subscribe: { recoverable: true, positioned: true, epoch: 'e' } })
+      if (publish) reply({ publish: {} })
+      if (publish)
+        client.send(JSON.stringify({ push: { channel: publish.channel, pub: { data: publish.data, offset: 1 } } }))
+      if (rpc) reply({ rpc: { data: { hits: 2 } } })
     })
   }),
   phoenix.addEventListener('connection', ({ client }) => {

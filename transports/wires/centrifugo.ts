@@ -1,0 +1,276 @@
+import type { Credential } from '../../src/core/call/auth.ts'
+import type { Code } from '../../src/core/errors/code.ts'
+import type { Failure } from '../../src/core/errors/failure.ts'
+import { stringifyJson } from '../shared/json.ts'
+import { classifyClose } from '../socket/close-codes.ts'
+import type { SocketEnd } from '../socket/driver/driver.ts'
+import type {
+  CloseVerdict,
+  Hello,
+  Incoming,
+  Publish,
+  Request,
+  Subscribe,
+  WireAdapter,
+  WireCursor,
+  WireFrame,
+} from '../socket/wire-adapter.ts'
+
+/** A publication as the server sends it, where `publications` is set. */
+export interface CentrifugoPublication<Data = unknown> {
+  readonly data: Data
+  /** Who has published it, where that was a client. */
+  readonly info?: CentrifugoClientInfo
+  readonly tags?: Readonly<Record<string, string>>
+}
+
+/** A client of the server, as it tells others of it. */
+export interface CentrifugoClientInfo {
+  readonly user: string
+  readonly client: string
+  readonly conn_info?: unknown
+  readonly chan_info?: unknown
+}
+
+/** What goes along with a subscription, beside its name: the `input` of a channel. */
+export interface CentrifugoSubscription {
+  /** Of a channel that demands one. */
+  readonly token?: string
+  /** For the server's own proxy. */
+  readonly data?: unknown
+}
+
+/** How a Centrifugo server is spoken to. */
+export interface CentrifugoOptions {
+  /** Sent with `connect`, for the server's own proxy. @defaultValue nothing */
+  readonly data?: unknown
+  /** Messages are whole publications: `{ data, info, tags }`. @defaultValue false: the data of each */
+  readonly publications?: boolean | undefined
+}
+
+/**
+ * Centrifugo and servers built on its library, by the JSON protocol of version 2 (servers from version 4 on). A channel is
+ * a channel, a request is an `rpc`; the credential's secret is the connection token.
+ *
+ * Where a channel has history and recovery, messages have offsets: a drop costs nothing, and what the server could not
+ * recover is a gap.
+ *
+ * @example
+ * const client = createClient({
+ *   transports: {
+ *     websocket: websocketTransport({ url: 'wss://rt.example.com/connection/websocket', adapter: centrifugo() }),
+ *   },
+ *   auth: bearerAuth(() => session.realtimeToken),
+ * })
+ * for await (const price of client.call(channel('prices:{symbol}', { receive: type<Price>() }), { symbol: 'X' })) …
+ */
+export function centrifugo(options: CentrifugoOptions = {}): () => WireAdapter {
+  return () => new CentrifugoConnection(options)
+}
+
+/** What the members of a reply may be; each is looked at where it is read. */
+type Members = Readonly<Record<string, any>>
+
+class CentrifugoConnection implements WireAdapter {
+  readonly name = 'centrifugo'
+  readonly traits = { subscribed: true, acks: true, isHelloAwaited: true, isShared: true, authIn: 'message' } as const
+  readonly classifyClose = verdictOf
+  readonly #options: CentrifugoOptions
+  readonly #channels = new Set<string>()
+  /** Subscriptions that asked for a place, by their `ref`. */
+  readonly #recovering = new Set<number>()
+  /** The server wants its pings answered. */
+  #hasPong = false
+
+  constructor(options: CentrifugoOptions) {
+    this.#options = options
+  }
+
+  hello({ ref, credential }: Hello): WireFrame {
+    const { data } = this.#options
+    return write(ref, 'connect', { token: credential?.secret, name: 'polywire', data })
+  }
+
+  reauthenticate({
+    ref,
+    credential,
+  }: {
+    readonly ref: number
+    readonly credential: Credential | undefined
+  }): WireFrame {
+    return write(ref, 'refresh', { token: credential?.secret })
+  }
+
+  subscribe({ ref, topic: channel, payload, since }: Subscribe): WireFrame {
+    const isPlace = typeof since?.id === 'number'
+    if (since) this.#recovering.add(ref)
+    // One who joins later, from another place: a channel can be subscribed to but once.
+    if (isPlace && this.#channels.has(channel)) {
+      return write(ref, 'history', { channel, limit: -1, since: { offset: since.id, epoch: since.epoch } })
+    }
+    this.#channels.add(channel)
+    const place = isPlace && { recover: true, offset: since.id, epoch: since.epoch ?? '' }
+    return write(ref, 'subscribe', { channel, ...(payload as CentrifugoSubscription), ...place })
+  }
+
+  unsubscribe({ topic: channel }: { readonly topic: string }): WireFrame {
+    this.#channels.delete(channel)
+    return write(0xffff_ffff, 'unsubscribe', { channel })
+  }
+
+  publish({ ref, topic: channel, message: data }: Publish): WireFrame {
+    return write(ref, 'publish', { channel, data })
+  }
+
+  request({ ref, name: method, payload: data }: Request): WireFrame {
+    return write(ref, 'rpc', { method, data })
+  }
+
+  cancel(): undefined {}
+
+  /** Only the server pings. */
+  ping(): undefined {}
+
+  pong(): WireFrame | undefined {
+    return this.#hasPong ? '{}' : undefined
+  }
+
+  /** A frame holds a reply or push on each line. */
+  decode(frame: WireFrame): Incoming[] {
+    if (typeof frame !== 'string') throw new TypeError('the server speaks the binary protocol: the JSON one is needed')
+    const incoming: Incoming[] = []
+    for (const line of frame.split('\n')) if (line !== '') this.#read(record(JSON.parse(line), 'reply'), incoming)
+    return incoming
+  }
+
+  #read(reply: Members, into: Incoming[]): void {
+    const { id: ref = 0, push, error } = reply
+    if (push) this.#push(record(push, 'push'), into)
+    else if (ref === 0) into.push({ kind: 'ping' })
+    else if (typeof ref !== 'number') throw new TypeError("the server's reply has an id that is no number")
+    else if (error) {
+      this.#recovering.delete(ref)
+      into.push({ kind: 'error', ref, failure: failureOf(record(error, 'error')) })
+    } else if (reply.connect) into.push(this.#connected(ref, record(reply.connect, 'connect')))
+    else if (reply.subscribe) this.#subscribed(ref, record(reply.subscribe, 'subscribe'), into)
+    else if (reply.history) this.#replayed(ref, record(reply.history, 'history'), into)
+    else into.push({ kind: 'ack', ref, message: reply.rpc?.data })
+  }
+
+  #connected(ref: number, { ping, pong }: Members): Incoming {
+    this.#hasPong = pong === true
+    // Pings every so many seconds, and what one may be late.
+    return { kind: 'ack', ref, silenceMs: typeof ping === 'number' ? ping * 1000 + 10_000 : undefined }
+  }
+
+  #subscribed(
+    ref: number,
+    { epoch, offset = 0, recovered, publications = [], ...reply }: Members,
+    into: Incoming[],
+  ): void {
+    const isPlaced = reply.recoverable === true || reply.positioned === true
+    const at: WireCursor | undefined = isPlaced ? { id: offset, epoch } : undefined
+    const asked = this.#recovering.delete(ref)
+    into.push({ kind: 'ack', ref, at, recovered: asked ? recovered === true : undefined })
+    for (const each of publications) into.push(this.#message(record(each, 'publication'), { ref }, epoch))
+  }
+
+  /** The publications after the place that was asked for. */
+  #replayed(ref: number, { epoch, offset = 0, publications = [] }: Members, into: Incoming[]): void {
+    this.#recovering.delete(ref)
+    into.push({ kind: 'ack', ref, at: { id: offset, epoch }, recovered: true })
+    for (const each of publications) into.push(this.#message(record(each, 'publication'), { ref }, epoch))
+  }
+
+  #push({ channel: topic, pub, unsubscribe, disconnect }: Members, into: Incoming[]): void {
+    if (pub) into.push(this.#message(record(pub, 'publication'), { topic }))
+    else if (unsubscribe) {
+      this.#channels.delete(topic)
+      into.push(left(topic, record(unsubscribe, 'unsubscribe')))
+    } else if (disconnect) {
+      const { code, reason } = record(disconnect, 'disconnect')
+      into.push({
+        kind: 'goodbye',
+        verdict: verdictOf({ code, reason: String(reason ?? ''), wasClean: true, phase: 'open' }),
+      })
+    }
+  }
+
+  #message({ data, offset, info, tags }: Members, of: { ref?: number; topic?: string }, epoch?: string): Incoming {
+    const message = this.#options.publications ? { data, ...(info && { info }), ...(tags && { tags }) } : data
+    return { kind: 'data', ...of, message, at: typeof offset === 'number' ? { id: offset, epoch } : undefined }
+  }
+}
+
+function write(id: number, command: string, params: object): string {
+  return stringifyJson({ id, [command]: params }, 'the message', undefined)
+}
+
+function record(value: unknown, what: string): Members {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value
+  throw new TypeError(`the server's ${what} is no object`)
+}
+
+/** From 2500 on the client is asked to subscribe again. */
+function left(topic: string, { code }: Members): Incoming {
+  if (!(code >= 2500)) return { kind: 'end', topic }
+  const message = 'the server asks for another subscription, since it lost the place of this one'
+  return { kind: 'error', topic, failure: { code: 'unavailable', message, isRetryable: true, status: code } }
+}
+
+/** Source: https://centrifugal.dev/docs/server/codes */
+const errors: Readonly<Record<number, readonly [Code, string]>> = {
+  100: ['internal', 'a fault of the server'],
+  101: ['unauthenticated', 'the server wants a token'],
+  102: ['not_found', "the channel's namespace is unknown to the server"],
+  103: ['permission_denied', 'the token does not allow this; channels and commands are allowed in the configuration'],
+  104: ['unimplemented', 'the server has no such method'],
+  105: ['already_exists', 'the server has subscribed this connection to the channel itself'],
+  106: ['resource_exhausted', 'a limit of the server is reached'],
+  107: ['invalid_argument', 'the server refused the command'],
+  108: ['unimplemented', 'the server has that switched off for this channel'],
+  109: ['unauthenticated', 'the token has expired'],
+  110: ['unauthenticated', 'the connection or subscription has expired'],
+  111: ['resource_exhausted', 'too many requests'],
+  112: ['data_loss', 'the place is too old, or of another history'],
+}
+
+function failureOf({ code, message: serverMessage, temporary }: Members): Failure {
+  const [meaning, what] = errors[code] ?? [temporary ? 'unavailable' : 'unknown', 'a refusal of the application']
+  return {
+    code: meaning,
+    message: `error ${Number(code)}: ${what}`,
+    reason: String(code),
+    serverMessage: String(serverMessage ?? ''),
+    ...(temporary === true && { isRetryable: true }),
+    ...(code === 111 && { isThrottled: true }),
+  }
+}
+
+const expired = (what: string) => ['refresh-auth', 'unauthenticated', what] as const
+const closes: Readonly<Record<number, readonly [CloseVerdict['action'], Code, string]>> = {
+  3005: expired('the connection has expired: it is opened again with a newer token'),
+  3006: expired('a subscription has expired: it is made again'),
+  3500: expired('the token is invalid'),
+  3501: ['fatal', 'invalid_argument', 'the server could not read a command; please report it'],
+  3504: ['fatal', 'resource_exhausted', 'too many connections'],
+  3505: ['fatal', 'resource_exhausted', 'too many channels on one connection'],
+  3506: ['fatal', 'failed_precondition', 'the server speaks another protocol at this address'],
+  3507: ['fatal', 'permission_denied', 'the token does not allow a connection'],
+  3508: ['fatal', 'unimplemented', 'the server has that switched off'],
+}
+
+/** 3500 to 3999 and 4500 to 4999 are for good; the other codes of the application ask for another connection. */
+function verdictOf(end: SocketEnd): CloseVerdict {
+  const { code: status, reason } = end
+  if (end.refusal || status < 3000) return classifyClose(end)
+  const isFinal = (status >= 3500 && status < 4000) || (status >= 4500 && status < 5000)
+  const [action, code, what] = closes[status] ?? [
+    isFinal ? 'fatal' : 'retry',
+    isFinal ? 'permission_denied' : 'unavailable',
+    isFinal ? 'the server ended the connection for good' : 'the server asks for another connection',
+  ]
+  const isRetryable = action === 'retry'
+  const failure = { code, message: `close code ${status}: ${what}`, status, isRetryable, serverMessage: reason }
+  return { action, failure }
+}
