@@ -9,6 +9,13 @@ export { type Conflation, conflate, type OverflowPolicy } from '../src/core/stre
 export type { GraphQLFeature } from './graphql/feature.ts'
 export { type GetQueriesOptions, getQueries } from './graphql/get-queries.ts'
 export {
+  type GrowingPartialResult,
+  type IncrementalBuilder,
+  type IncrementalSpec,
+  type IncrementalTextSpec,
+  incremental,
+} from './graphql/incremental.ts'
+export {
   type ConnectionPath,
   type RelayItem,
   type RelayPager,

@@ -38,12 +38,12 @@ export interface GraphQLBinding {
   readonly open?: ((call: Call, http: HttpGraphQLTransport) => Promise<Reply>) | undefined
 }
 
-/** What only subscriptions need. */
+/** What only streams need: subscriptions, and results that grow. */
 export interface Subscribing {
   readonly define: (info: OperationInfo, spec: AnySpec) => Operation<any, any>
   readonly open: GraphQLBinding['open']
   /** What its options may be, beside those of every operation. */
-  readonly rules: RulesOf<Pick<AnySpec, StreamOption>>
+  readonly rules: Partial<RulesOf<Pick<AnySpec, StreamOption>>>
 }
 
 /** Every option of every kind of operation. */

@@ -17,7 +17,7 @@ import type { Answer } from './feature.ts'
 export function readGraphQL(response: Answer, text: string, document: string, call: Call): GraphQLResult {
   const { status, headers } = response
   const essence = essenceOf(headers.get('content-type'))
-  const parsed = response.parsed ?? parse(text)
+  const parsed = response.parsed ?? parseJson(text)
   const isJson = essence === '' || essence.endsWith('json')
   const body = (isJson ? parsed?.value : undefined) ?? text
   const refuse = (code: Code, message: string, isRetryable = false): never => {
@@ -26,7 +26,9 @@ export function readGraphQL(response: Answer, text: string, document: string, ca
   if (essence === 'multipart/mixed' || (status === 406 && /@(?:defer|stream)\b/.test(document)))
     refuse(
       'unimplemented',
-      'the server answers in parts (multipart/mixed), which cannot be read: leave @defer and @stream out',
+      call.operation.streaming
+        ? 'the server answers @defer and @stream in no way that can be read: leave them out'
+        : 'the server answers in parts (multipart/mixed): declare it by incremental(), or leave @defer and @stream out',
     )
   const result = parsed && essence !== 'application/problem+json' ? toGraphQLResult(parsed.value) : undefined
   if (result) return result
@@ -43,7 +45,8 @@ export function readGraphQL(response: Answer, text: string, document: string, ca
   )
 }
 
-function parse(text: string): { readonly value: unknown } | undefined {
+/** A text that may be no JSON: undefined then. */
+export function parseJson(text: string): { readonly value: unknown } | undefined {
   try {
     return { value: JSON.parse(text) }
   } catch {

@@ -91,7 +91,7 @@ export interface QuerySpec extends GraphQLSpec {
 }
 
 /** What types a plain string, which says nothing of them itself. */
-interface TypesOfText {
+export interface TypesOfText {
   /** A type, or a schema that validates them. @defaultValue none are taken */
   readonly variables?: Schema<any, any>
   /** What `data` is: a type, or a schema that validates it. */
@@ -134,9 +134,12 @@ type Streamed<R, S> = S extends { readonly gaps: 'yield' } ? Data<R, S> | Gap : 
 type Subscribed<V, Message, S> = S extends { readonly stop: AnyStop }
   ? StoppableServerStream<V, Message>
   : ServerStream<V, Message>
-type VariablesOf<S> = S extends { readonly variables: Schema<infer V, any> } ? V : NoInput
-type OutputOf<S> = S extends { readonly output: Schema<any, infer O> } ? O : unknown
-type ViaOf<S> = S extends { readonly via: infer V extends string } ? V : 'graphql'
+/** The variables that a text declares. */
+export type VariablesOf<S> = S extends { readonly variables: Schema<infer V, any> } ? V : NoInput
+/** The data that a text declares. */
+export type OutputOf<S> = S extends { readonly output: Schema<any, infer O> } ? O : unknown
+/** The transport key that a spec names. */
+export type ViaOf<S> = S extends { readonly via: infer V extends string } ? V : 'graphql'
 
 declare const untyped: unique symbol
 interface Untyped {
