@@ -13,7 +13,9 @@ import {
 } from 'polywire'
 import {
   type GraphQLFailure,
+  type GrowingPartialResult,
   graphqlTransport,
+  incremental,
   mutation,
   type PartialResult,
   query,
@@ -261,6 +263,25 @@ test('pages of a connection know what they hold', () => {
   expectTypeOf(pages.text.items()).toEqualTypeOf<Paged<{ readonly name: string }>>()
   // @ts-expect-error the variables, for pages too
   pages.nodes.items()
+})
+
+test('a result that grows is a stream of what has come', () => {
+  const { grown, all, lax, text } = client.bind({
+    grown: incremental(FindOrder),
+    all: incremental(FindOrder, { errorPolicy: 'all' }),
+    lax: incremental(FindOrder, { errorPolicy: 'ignore', via: 'other' }),
+    text: incremental('query Q($a: Int) { a }', { variables: type<{ a?: number }>(), output: type<Found>() }),
+  })
+  expectTypeOf(grown({ id: '1' })).toEqualTypeOf<Stream<Found>>()
+  expectTypeOf(all({ id: '1' })).toEqualTypeOf<Stream<GrowingPartialResult<Found>>>()
+  expectTypeOf(lax({ id: '1' })).toEqualTypeOf<Stream<Found | null>>()
+  expectTypeOf(text()).toEqualTypeOf<Stream<Found>>()
+  // @ts-expect-error the variables
+  grown()
+  // @ts-expect-error a bare string says nothing of its types
+  incremental('{ me { id } }')
+  // @ts-expect-error no such option
+  incremental(FindOrder, { resume: { cursor: () => 1, apply: (input: unknown) => input } })
 })
 
 test('pages that cannot be followed are refused where they are declared', () => {

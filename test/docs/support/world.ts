@@ -174,6 +174,17 @@ const server = setupServer(
     return HttpResponse.json({ data: { room: { messages: { edges: [{ sentAt: 'now', node: { text } }], pageInfo } } } })
   }),
   orders.query('Order', () => HttpResponse.json({ data: { order: { total: 3 } } })),
+  orders.query('Page', () => {
+    const parts = [
+      { data: { product: { name: 'tea' } }, pending: [{ id: '0', path: ['product'] }], hasNext: true },
+      { incremental: [{ id: '0', data: { reviews: [{ text: 'good' }] } }], completed: [{ id: '0' }], hasNext: false },
+    ]
+    const text = parts
+      .map((part) => `\r\n---\r\ncontent-type: application/json\r\n\r\n${JSON.stringify(part)}`)
+      .join('')
+    const headers = { 'content-type': 'multipart/mixed; boundary="-"' }
+    return new HttpResponse(`${text}\r\n-----\r\n`, { headers }) as never
+  }),
   http.post('https://api.example.com/graphql', () => HttpResponse.json({ data: { order: { total: 3 } } })),
   http.post('https://rpc.example.com/polywire.test.v1.ShopService/GetItem', () =>
     grpcWeb(0, toBinary(ItemSchema, create(ItemSchema, { id: 7n, name: 'tea' }))),
