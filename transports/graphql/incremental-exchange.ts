@@ -88,6 +88,8 @@ export class IncrementalExchange extends StreamExchange {
 
   /** A body that is no stream: a result, or what HTTP means. @throws {CallError} */
   #whole(body: Uint8Array): unknown {
+    if (this.head.status === 406 || essenceOf(this.head.headers.get('content-type')) === 'multipart/mixed')
+      throw this.error({ ...unreadable, status: this.head.status, headers: this.head.headers })
     const text = (): string => decodeUtf8(body)
     const response = { ...this.head, body, text, trailers: HeaderMap.empty }
     return readGraphQL(response, text(), this.#document, this.call)
@@ -202,6 +204,13 @@ class WholeReader implements PartReader {
     )
     return true
   }
+}
+
+const unreadable: Failure = {
+  code: 'unimplemented',
+  message: 'the server answers @defer and @stream in no way that can be read: leave them out',
+  phase: 'headers',
+  sent: 'yes',
 }
 
 /** What came until here is not all of it. */

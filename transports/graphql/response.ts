@@ -24,12 +24,7 @@ export function readGraphQL(response: Answer, text: string, document: string, ca
     throw new CallError({ code, message, phase: 'body', sent: 'yes', status, headers, body, isRetryable }, call)
   }
   if (essence === 'multipart/mixed' || (status === 406 && /@(?:defer|stream)\b/.test(document)))
-    refuse(
-      'unimplemented',
-      call.operation.streaming
-        ? 'the server answers @defer and @stream in no way that can be read: leave them out'
-        : 'the server answers in parts (multipart/mixed): declare it by incremental(), or leave @defer and @stream out',
-    )
+    refuse('unimplemented', 'the server answers in parts: declare it by incremental(), or leave @defer and @stream out')
   const result = parsed && essence !== 'application/problem+json' ? toGraphQLResult(parsed.value) : undefined
   if (result) return result
   if (status < 200 || status >= 300) {
