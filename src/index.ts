@@ -31,6 +31,7 @@ export type {
 } from './core/call/call-types.ts'
 export { Context, type ContextKey, createContextKey } from './core/call/context.ts'
 export { HeaderMap, type HeadersInit } from './core/call/header-map.ts'
+export type { Health, HealthCheck, HealthStatus } from './core/call/health.ts'
 export type { IdempotencyOption } from './core/call/idempotency.ts'
 export type { Interceptor, Next } from './core/call/interceptor.ts'
 // Contracts and their types
