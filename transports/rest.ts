@@ -64,45 +64,13 @@ export { del, del as delete, get, head, method, options, patch, post, put, query
 export { type OpenApiOptions, openapi } from './rest/openapi.ts'
 export type { ApiEvent, ApiStreamBuilder, ApiStreamSpec } from './rest/openapi-stream-types.ts'
 export type { ApiSpec, OpenApi, OpenApiCall, OpenApiNestedCall } from './rest/openapi-types.ts'
-export {
-  type CustomPageFacts,
-  type CustomPagesOptions,
-  customPages,
-  type LinkPagesOptions,
-  linkPages,
-  type NumberedPagesOptions,
-  numberedPages,
-  type OffsetPagesOptions,
-  offsetPages,
-} from './rest/pages.ts'
-export type {
-  MethodBuilder,
-  MethodCheck,
-  QueryBuilder,
-  RestBuilder,
-  RestCall,
-  RestCheck,
-  RestSpec,
-  RestTransport,
-  RestTransportOptions,
-} from './rest/types.ts'
+export * from './rest/pages.ts'
+export type * from './rest/types.ts'
 export { type IetfUploadsOptions, ietfUploads } from './rest/uploads/ietf.ts'
 export { upload } from './rest/uploads/operation.ts'
 export type { UploadProtocol } from './rest/uploads/protocol.ts'
 export { type TusUploadsOptions, tusUploads } from './rest/uploads/tus.ts'
-export type {
-  ByteSource,
-  OpenableSource,
-  Upload,
-  UploadBuilder,
-  UploadCall,
-  Uploaded,
-  UploadInput,
-  UploadOptions,
-  UploadSource,
-  UploadSpec,
-  UploadState,
-} from './rest/uploads/types.ts'
+export type * from './rest/uploads/types.ts'
 export type { DeadlineHeader } from './shared/deadline-header.ts'
 export { type CursorPagesOptions, cursorPages, type ItemOf, type Pager, type PagerCheck } from './shared/pages.ts'
 
