@@ -23,6 +23,7 @@ export {
   relayPages,
 } from './graphql/pages.ts'
 export { type PersistedQueriesOptions, persistedQueries } from './graphql/persisted-queries.ts'
+export { type SseSubscriptionsOptions, sseSubscriptions } from './graphql/sse-subscriptions.ts'
 export type { SubscriptionSocketOptions } from './graphql/subscriptions.ts'
 export type { GraphQLTransport, GraphQLTransportOptions } from './graphql/transport.ts'
 export type { ConnectionParams } from './graphql/transport-ws.ts'

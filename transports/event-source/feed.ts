@@ -2,7 +2,7 @@ import type { Observer } from '../../src/core/call/call-types.ts'
 import { CallError, isAnyCallError } from '../../src/core/errors/error.ts'
 import type { Gap } from '../../src/core/stream/gap.ts'
 import type { StreamState } from '../../src/core/stream/state.ts'
-import type { EventReader } from '../sse/operation.ts'
+import type { EventReader } from '../http/event-stream/event-exchange.ts'
 import type { EventSourceMessage } from './types.ts'
 
 /** What an event source hears of its stream, in order. */

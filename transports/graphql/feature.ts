@@ -1,7 +1,7 @@
 import type { Call } from '../../src/core/call/call.ts'
 import type { BufferedResponse } from '../http/collect.ts'
 import { stringifyJson } from '../shared/json.ts'
-import type { DocumentText, PreparedDocument } from './document.ts'
+import { type DocumentText, type PreparedDocument, textOf } from './document.ts'
 import type { HttpGraphQLTransport } from './exchange.ts'
 import type { GraphQLBinding } from './operation.ts'
 import { extensionsOf } from './request.ts'
@@ -52,19 +52,38 @@ export abstract class Feature implements AskingFeature {
   /** Does its part of a request, and leaves the rest to `next`. */
   abstract wrap(next: Ask, http: HttpGraphQLTransport): Ask
 
-  ask(call: Call, { text }: DocumentText, http: HttpGraphQLTransport): Promise<Answer> {
-    const { document, features = http.options.features ?? [] } = call.operation.binding as GraphQLBinding
-    const { operationName } = document
-    const extensions = extensionsOf(call, http.idempotency)
+  /** The request under the name that its document has with the server, where this is what the feature does. */
+  named?(asked: Asked): Asked
+
+  ask(call: Call, text: DocumentText, http: HttpGraphQLTransport): Promise<Answer> {
     const post: Ask = (asked) => http.request(call, { body: bodyOf(asked) })
-    const sorted = ([...features] as Feature[]).sort((a, b) => order.indexOf(b.kind) - order.indexOf(a.kind))
-    const ask = sorted.reduce<Ask>((next, feature) => feature.wrap(next, http), post)
-    return ask({ call, document, members: { query: text, operationName, variables: call.input, extensions } })
+    const features = [...featuresOf(call, http)].sort((a, b) => order.indexOf(b.kind) - order.indexOf(a.kind))
+    return features.reduce<Ask>((next, feature) => feature.wrap(next, http), post)(askedOf(call, text, http))
   }
 }
 
+function featuresOf(call: Call, http: HttpGraphQLTransport): readonly Feature[] {
+  const { features = http.options.features ?? [] } = call.operation.binding as GraphQLBinding
+  return features as readonly Feature[]
+}
+
+function askedOf(call: Call, { text }: DocumentText, http: HttpGraphQLTransport): Asked {
+  const { document } = call.operation.binding as GraphQLBinding
+  const { operationName } = document
+  const extensions = extensionsOf(call, http.idempotency)
+  return { call, document, members: { query: text, operationName, variables: call.input, extensions } }
+}
+
+/** A request that is sent as it is, under the name of its document: what a subscription asks with. */
+export async function namedRequest(call: Call, http: HttpGraphQLTransport): Promise<Asked> {
+  const { document } = call.operation.binding as GraphQLBinding
+  const asked = askedOf(call, await textOf(document, call), http)
+  const naming = featuresOf(call, http).find((each) => each.named)
+  return naming?.named?.(asked) ?? asked
+}
+
 /** The JSON of a request. @throws {CallError} `invalid_argument` where JSON cannot carry a member; it shows no value. */
-function bodyOf({ call, members }: Asked): string {
+export function bodyOf({ call, members }: Asked): string {
   const written = Object.entries(members).flatMap(([name, value]) =>
     value === undefined ? [] : [`${JSON.stringify(name)}:${stringifyJson(value, `the ${name}`, call)}`],
   )

@@ -1,9 +1,7 @@
 import type { Call } from '../../src/core/call/call.ts'
-import { HeaderMap } from '../../src/core/call/header-map.ts'
 import { defineOperation } from '../../src/core/call/operation.ts'
 import type { StreamReply } from '../../src/core/call/reply.ts'
 import { CallError } from '../../src/core/errors/error.ts'
-import type { Failure } from '../../src/core/errors/failure.ts'
 import { anything, checkOptions, count, oneOf, type RulesOf } from '../../src/core/options.ts'
 import type { Item, Tap } from '../../src/core/stream/source.ts'
 import { receiving } from '../../src/core/stream/streaming.ts'
@@ -14,11 +12,10 @@ import { openChannel } from '../socket/session/channel-member.ts'
 import { type SocketOptions, SocketSessions, socketRules } from '../socket/session/sessions.ts'
 import { readSocketUrl } from '../socket/url.ts'
 import { textOf } from './document.ts'
-import { graphqlFailure } from './errors.ts'
 import type { HttpGraphQLTransport } from './exchange.ts'
-import { type GraphQLBinding, messageOf, type Subscribing } from './operation.ts'
+import type { GraphQLBinding, Subscribing } from './operation.ts'
 import { requestRest } from './request.ts'
-import { toGraphQLResult } from './response.ts'
+import { readResult } from './result-reader.ts'
 import { graphqlTransportWs, type SubscriptionPayload } from './transport-ws.ts'
 
 /** How the socket of the subscriptions lives. */
@@ -71,7 +68,7 @@ class Subscriptions {
         throw error
       },
     )
-    messages.tap(reader(own))
+    messages.tap(resultTap(own))
     const continuity = call.operation.resume ? 'at-least-once' : 'unknown'
     return { kind: 'stream', messages, status, headers, trailers, continuity: () => continuity }
   }
@@ -81,8 +78,16 @@ class Subscriptions {
   }
 }
 
+/** A feature that carries subscriptions instead of the socket. */
+interface Subscribes {
+  open(call: Call, http: HttpGraphQLTransport): Promise<StreamReply>
+}
+
 /** Opens a subscription of a transport. */
 async function openSubscription(call: Call, http: HttpGraphQLTransport): Promise<StreamReply> {
+  const { features = http.options.features ?? [] } = call.operation.binding as GraphQLBinding
+  const way = (features as readonly Partial<Subscribes>[]).find((each) => each.open)
+  if (way?.open) return way.open(call, http)
   return http.part(Subscriptions, () => new Subscriptions(http, call)).open(call)
 }
 
@@ -100,31 +105,15 @@ export const subscribing: Subscribing = {
 }
 
 /** Makes messages of results. What the policy does not let pass ends the stream, and with it the subscription. */
-function reader(call: Call): Tap {
+function resultTap(call: Call): Tap {
   const { scope } = call
-  const { document, policy } = call.operation.binding as GraphQLBinding
-  const fail = (failure: Failure): undefined => scope.abort(new CallError(failure, call)) as undefined
   return (item: Item) => {
     if (item.isGap) return item
     // What came in one read with the message that failed is behind the failure.
     if (scope.isOver) return undefined
-    const result = toGraphQLResult(item.message)
-    if (!result) return fail(notGraphQL)
-    const wallNow = scope.services.clock.wallNow()
-    const answer = { result, document, policy, status: 200, headers: HeaderMap.empty, wallNow }
-    const failure = result.errors && graphqlFailure(answer)
-    return failure ? fail(onSocket(failure)) : { ...item, message: messageOf(result, policy) }
+    const read = readResult(call, item.message)
+    if ('message' in read) return { ...item, message: read.message }
+    scope.abort(new CallError(read.failure, call))
+    return undefined
   }
-}
-
-/** No word of HTTP; the rest is as it is there. */
-function onSocket({ status: _status, headers: _headers, ...failure }: Failure): Failure {
-  return { ...failure, phase: 'stream' }
-}
-
-const notGraphQL: Failure = {
-  code: 'internal',
-  message: 'a message of the subscription is no GraphQL result: it holds neither data nor errors',
-  phase: 'stream',
-  sent: 'yes',
 }

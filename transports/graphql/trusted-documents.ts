@@ -57,14 +57,16 @@ class TrustedDocuments extends Feature {
   }
 
   wrap(next: Ask): Ask {
-    return async (asked) => {
-      const { call, document, members } = asked
-      const id =
-        idIn((call.operation.binding as GraphQLBinding).source) ?? this.#idOf(document, members.query as string, call)
-      if (id === undefined && this.#options.unknown === 'send') return next(asked)
-      if (id === undefined) throw unknownDocument(call)
-      return next({ ...asked, members: this.#named(asked, id) })
-    }
+    return async (asked) => next(this.named(asked))
+  }
+
+  override named(asked: Asked): Asked {
+    const { call, document, members } = asked
+    const { source } = call.operation.binding as GraphQLBinding
+    const id = idIn(source) ?? this.#idOf(document, members.query as string, call)
+    if (id === undefined && this.#options.unknown === 'send') return asked
+    if (id === undefined) throw unknownDocument(call)
+    return { ...asked, members: this.#named(asked, id) }
   }
 
   #idOf({ operationName }: PreparedDocument, query: string, call: Call): string | undefined {

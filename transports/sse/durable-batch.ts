@@ -6,9 +6,9 @@ import { Source } from '../../src/core/stream/source.ts'
 import { decodeText, essenceOf, isJson } from '../http/codecs.ts'
 import { requestBuffered } from '../http/collect.ts'
 import type { HttpEngine, HttpRequest } from '../http/contract.ts'
+import { statusFailure } from '../http/event-stream/errors.ts'
+import type { EventReader } from '../http/event-stream/event-exchange.ts'
 import { toCallError } from '../http/fault.ts'
-import { statusFailure } from './errors.ts'
-import type { EventReader } from './operation.ts'
 
 /** Of one answer; bytes. */
 const maxBodyBytes = 1 << 26

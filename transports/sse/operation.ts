@@ -7,6 +7,7 @@ import { openingOption } from '../../src/core/resume/options.ts'
 import { receiving } from '../../src/core/stream/streaming.ts'
 import type { HttpEngine, HttpRequest } from '../http/contract.ts'
 import { declared } from '../http/declared-resume.ts'
+import type { EventReader } from '../http/event-stream/event-exchange.ts'
 import { toEvent } from '../http/event-stream/event-stream.ts'
 import { headersOf, inputReader } from '../http/input.ts'
 import { PathTemplate, type UrlTemplate } from '../http/path.ts'
@@ -22,26 +23,6 @@ import {
   stopRule,
 } from '../shared/option-rules.ts'
 import type { EventsSpec } from './types.ts'
-
-/** What the events of one stream mean. */
-export interface EventReader {
-  /** The message of an event; undefined where it is skipped. Throws where the data cannot be read. */
-  read(type: string, data: string, id: string | undefined): unknown
-  /** How an event ends the stream, if it does: as its last message, or unseen. */
-  lastness?(type: string, data: string, id: string | undefined): 'deliver' | 'drop' | undefined
-  /** The last event id has moved, with an event or without one; told before the event. */
-  moved?(cursor: string): void
-  /**
-   * Messages that mark the beginning of a connection, and its failure behind all that it has brought. Whoever wants them
-   * is told all that comes: nothing is sifted.
-   */
-  readonly marks?: {
-    readonly isExact: true
-    /** @param url - behind all redirects. */
-    opened(url: string): unknown
-    dropped(): unknown
-  }
-}
 
 /** What the transport needs to know of an operation. */
 export interface SseBinding {

@@ -4,6 +4,8 @@ import { readHeaders, withoutRemoved } from '../../src/core/call/header-map.ts'
 import { CallError } from '../../src/core/errors/error.ts'
 import type { FetchOptions, HttpRequest } from '../http/contract.ts'
 import type { EncodedBody } from '../http/encode-body.ts'
+import { lastEventId } from '../http/event-stream/last-event-id.ts'
+import type { CursorWay } from '../http/event-stream/life.ts'
 import { RequestInput, type RequestParts } from '../http/input.ts'
 import { writeUrl } from '../http/path.ts'
 import { encodeQuery, type QueryStyle } from '../http/query.ts'
@@ -11,7 +13,6 @@ import type { BaseUrl } from '../shared/base-url.ts'
 import { type CrossOriginFilter, crossOriginFilter } from '../shared/cross-origin.ts'
 import { addDeadline, type DeadlineWriter } from '../shared/deadline-header.ts'
 import { stringifyJson } from '../shared/json.ts'
-import type { CursorWay } from './life.ts'
 import type { SseBinding } from './operation.ts'
 
 /** What the requests of one transport have in common. */
@@ -119,23 +120,4 @@ function unsendable(call: Call): never {
   const message =
     'the last event id cannot be sent in a header (control characters, or too long): set cursorQuery, where the server takes it as a parameter'
   throw new CallError({ code: 'failed_precondition', message, phase: 'resolve', sent: 'no' }, call)
-}
-
-/** Longer than any server takes beside its other headers, which often have 8 KiB in all; bytes. */
-const maxBytes = 4096
-const sendable = /^[\t\x20-\x7e\x80-\xff]+$/
-
-/**
- * A cursor as the value of `Last-Event-ID`: its UTF-8 bytes, one character each (WHATWG HTML §9.2.3), since that is how
- * HTTP clients write a header. Undefined where no header can hold it.
- */
-function lastEventId(cursor: string): string | undefined {
-  const bytes = /^[\x20-\x7e]*$/.test(cursor) ? cursor : utf8Characters(cursor)
-  return bytes.length <= maxBytes && sendable.test(bytes) ? bytes : undefined
-}
-
-function utf8Characters(text: string): string {
-  let characters = ''
-  for (const byte of new TextEncoder().encode(text)) characters += String.fromCharCode(byte)
-  return characters
 }

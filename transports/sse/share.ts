@@ -15,8 +15,8 @@ import type {
   HttpSink,
 } from '../http/contract.ts'
 import { EventBoundary } from '../http/event-stream/boundary.ts'
+import { kindOf } from '../http/event-stream/errors.ts'
 import { callOver } from '../http/fault.ts'
-import { kindOf } from './errors.ts'
 import type { SseHints } from './hints.ts'
 import { type Joined, Member, type Shared } from './member.ts'
 import type { SseBinding } from './operation.ts'

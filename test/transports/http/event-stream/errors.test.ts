@@ -1,6 +1,6 @@
 import { HeaderMap } from 'polywire'
 import { describe, expect, it } from 'vitest'
-import { kindOf, openFailure, statusFailure } from '../../../transports/sse/errors.ts'
+import { kindOf, openFailure, statusFailure } from '../../../../transports/http/event-stream/errors.ts'
 
 const head = (status: number, type = 'application/json') => ({
   status,

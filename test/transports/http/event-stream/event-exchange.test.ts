@@ -1,14 +1,14 @@
 import { Call, HeaderMap, Scope, type StreamReply } from 'polywire'
 import { afterEach, describe, expect, it } from 'vitest'
 import { EventParsers } from '#platform'
-import { RetryLimits } from '../../../src/core/retry/limits.ts'
-import { DeadlineList } from '../../../src/core/time/clock.ts'
-import { PageLife } from '../../../src/core/time/page-life.ts'
-import type { HttpControl, HttpEngine, HttpSink } from '../../../transports/http/contract.ts'
-import { openEventStream } from '../../../transports/sse/exchange.ts'
-import { SseLife } from '../../../transports/sse/life.ts'
-import { FakePage } from '../../support/fake-page.ts'
-import { manualClock } from '../../support/manual-clock.ts'
+import { RetryLimits } from '../../../../src/core/retry/limits.ts'
+import { DeadlineList } from '../../../../src/core/time/clock.ts'
+import { PageLife } from '../../../../src/core/time/page-life.ts'
+import type { HttpControl, HttpEngine, HttpSink } from '../../../../transports/http/contract.ts'
+import { openEventStream } from '../../../../transports/http/event-stream/event-exchange.ts'
+import { SseLife } from '../../../../transports/http/event-stream/life.ts'
+import { FakePage } from '../../../support/fake-page.ts'
+import { manualClock } from '../../../support/manual-clock.ts'
 
 const closers: (() => void)[] = []
 afterEach(() => {

@@ -1,10 +1,10 @@
-import type { HeaderMap } from '../../src/core/call/header-map.ts'
-import type { Failure } from '../../src/core/errors/failure.ts'
-import { essenceOf } from '../http/codecs.ts'
-import type { HttpFault, HttpHead } from '../http/contract.ts'
-import { readHttpFailure } from '../http/errors.ts'
-import { onStream } from '../http/event-stream/stream-exchange.ts'
-import { faultToFailure } from '../http/fault.ts'
+import type { HeaderMap } from '../../../src/core/call/header-map.ts'
+import type { Failure } from '../../../src/core/errors/failure.ts'
+import { essenceOf } from '../codecs.ts'
+import type { HttpFault, HttpHead } from '../contract.ts'
+import { readHttpFailure } from '../errors.ts'
+import { faultToFailure } from '../fault.ts'
+import { onStream } from './stream-exchange.ts'
 
 /** What the answer to the request for an event stream is. */
 export function kindOf({ status, headers }: HttpHead): 'stream' | 'over' | 'wrong-type' | 'error' {
@@ -42,7 +42,7 @@ export function openFailure(fault: HttpFault, isPreflighted: boolean): Failure {
 /** The body ended: for a stream that is meant to go on, that is a drop. */
 export function endFailure(isAwaited: boolean): Failure {
   const what = isAwaited
-    ? " before the event of 'until'"
+    ? ' before the event that ends it'
     : "; where that is its regular end, say by which event: until: '…'"
   return onStream('unavailable', `the server ended the event stream${what}`)
 }

@@ -1,5 +1,5 @@
-import type { OperationInfo } from '../../src/core/call/operation.ts'
-import type { Continuity } from '../../src/core/stream/state.ts'
+import type { OperationInfo } from '../../../src/core/call/operation.ts'
+import type { Continuity } from '../../../src/core/stream/state.ts'
 
 /** Re-openings with `Last-Event-ID` that a page of another origin may see fail, before one is made without it. */
 const maxHeaderFailures = 2

@@ -1,21 +1,53 @@
-import type { Call } from '../../src/core/call/call.ts'
-import type { StreamReply } from '../../src/core/call/reply.ts'
-import type { CallError } from '../../src/core/errors/error.ts'
-import type { Failure } from '../../src/core/errors/failure.ts'
-import { fingerprint } from '../../src/core/resume/fingerprint.ts'
-import type { Item } from '../../src/core/stream/source.ts'
-import type { Continuity } from '../../src/core/stream/state.ts'
-import type { PageLife } from '../../src/core/time/page-life.ts'
-import type { HttpEngine, HttpFault, HttpRequest } from '../http/contract.ts'
-import type { EventStreamSink, EventStreams } from '../http/event-stream/event-stream.ts'
-import { openStream, StreamExchange } from '../http/event-stream/stream-exchange.ts'
+import type { Call } from '../../../src/core/call/call.ts'
+import type { StreamReply } from '../../../src/core/call/reply.ts'
+import { type CallError, isAnyCallError } from '../../../src/core/errors/error.ts'
+import type { Failure } from '../../../src/core/errors/failure.ts'
+import { fingerprint } from '../../../src/core/resume/fingerprint.ts'
+import type { Item } from '../../../src/core/stream/source.ts'
+import type { Continuity } from '../../../src/core/stream/state.ts'
+import type { PageLife } from '../../../src/core/time/page-life.ts'
+import type { HttpEngine, HttpFault, HttpHead, HttpRequest } from '../contract.ts'
 import * as failures from './errors.ts'
-import type { SseHints } from './hints.ts'
+import type { EventStreamSink, EventStreams } from './event-stream.ts'
 import type { CursorWay, SseLife } from './life.ts'
-import type { EventReader } from './operation.ts'
+import { openStream, StreamExchange } from './stream-exchange.ts'
 
 /** Servers send comments each 15 s or so, by the advice of the standard. */
 const defaultIdleMs = 45_000
+
+/** What the events of one stream mean. */
+export interface EventReader {
+  /** The message of an event; undefined where it is skipped. Throws where the data cannot be read; a CallError ends the stream as it is. */
+  read(type: string, data: string, id: string | undefined): unknown
+  /** How an event ends the stream, if it does: as its last message, or unseen. */
+  lastness?(type: string, data: string, id: string | undefined): 'deliver' | 'drop' | undefined
+  /** The last event id has moved, with an event or without one; told before the event. */
+  moved?(cursor: string): void
+  /**
+   * Messages that mark the beginning of a connection, and its failure behind all that it has brought. Whoever wants them
+   * is told all that comes: nothing is sifted.
+   */
+  readonly marks?: {
+    readonly isExact: true
+    /** @param url - behind all redirects. */
+    opened(url: string): unknown
+    dropped(): unknown
+  }
+}
+
+/** Who is told of what keeps a stream from what it could be. */
+export interface ExchangeHints {
+  /** How long a stream may bring nothing; undefined where nobody wants to know. */
+  waitMs(call: Call): number | undefined
+  /** A stream has brought no byte at all. */
+  tellQuiet(call: Call, isOpen: boolean): void
+  /** Whether each read of the wire is to be shown to {@link cut}. */
+  wantsCuts(call: Call): boolean
+  /** @param cutAt - what the read before gave. */
+  cut(call: Call, bytes: Uint8Array, cutAt: number | undefined): number | undefined
+  /** The stream goes on without its cursor. */
+  tellOmitted(call: Call): void
+}
 
 /** How one event stream is read. */
 export interface SseSettings {
@@ -30,7 +62,9 @@ export interface SseSettings {
   /** The stream has opened without the header, which kept it from opening. */
   onOmitted?(): void
   /** Who is told of a stream that brings nothing. @defaultValue nobody */
-  readonly hints?: SseHints | undefined
+  readonly hints?: ExchangeHints | undefined
+  /** What an answer means that is no event stream, with what could be read of its body. @defaultValue what its status means */
+  readonly refusal?: (head: HttpHead, body: Uint8Array) => CallError
   /** @defaultValue the page that this code runs in */
   readonly page?: PageLife | undefined
 }
@@ -61,7 +95,7 @@ class SseExchange extends StreamExchange implements EventStreamSink {
   /** The last event id, where no item carries it. */
   #cursor: string | undefined
   /** The stream is over after the items. */
-  #end: { readonly failure: Failure | undefined } | undefined
+  #end: { readonly error: CallError | undefined } | undefined
 
   constructor(call: Call, settings: SseSettings) {
     super(call)
@@ -88,7 +122,7 @@ class SseExchange extends StreamExchange implements EventStreamSink {
     const { head } = this
     const kind = failures.kindOf(head)
     this.#settings.life.answered(this.#settings.cursorWay, kind === 'stream')
-    if (kind === 'error') this.state = 'refused'
+    if (kind === 'error' || (kind === 'wrong-type' && this.#settings.refusal)) this.state = 'refused'
     else if (kind === 'wrong-type') this.refuse(this.error(failures.wrongTypeFailure(head.headers)))
     else this.#open(kind === 'over')
   }
@@ -112,7 +146,7 @@ class SseExchange extends StreamExchange implements EventStreamSink {
     const end = this.#end
     if (!end || this.state !== 'open') return
     this.control.cancel()
-    this.over(end.failure && this.error(end.failure))
+    this.over(end.error)
   }
 
   onEvent(type: string, data: string, id: string | undefined, cursor: string | undefined): void {
@@ -126,12 +160,15 @@ class SseExchange extends StreamExchange implements EventStreamSink {
     }
     try {
       const last = reader.lastness?.(type, data, id)
-      if (last) this.#end = { failure: undefined }
+      if (last) this.#end = { error: undefined }
       if (last === 'drop') return
       isJudged = true
       message = reader.read(type, data, id)
     } catch (cause) {
-      this.#end = { failure: isJudged ? failures.unreadableFailure(cause) : failures.untilFailure(cause) }
+      // A reader that knows more says it itself.
+      const known = isAnyCallError(cause) ? cause : undefined
+      const failure = isJudged ? failures.unreadableFailure(cause) : failures.untilFailure(cause)
+      this.#end = { error: known ?? this.error(failure) }
       return
     }
     if (message === undefined) return
@@ -162,7 +199,7 @@ class SseExchange extends StreamExchange implements EventStreamSink {
   }
 
   onOverflow(): void {
-    this.#end ??= { failure: failures.overflowFailure(this.#settings.maxEventBytes) }
+    this.#end ??= { error: this.error(failures.overflowFailure(this.#settings.maxEventBytes)) }
   }
 
   protected ended(): void {
@@ -208,7 +245,9 @@ class SseExchange extends StreamExchange implements EventStreamSink {
   }
 
   protected refusedBy(body: Uint8Array, reject: (error: unknown) => void): void {
-    reject(this.error(failures.statusFailure(this.head, body, this.call.scope.services.clock.wallNow())))
+    const { refusal } = this.#settings
+    const wallNow = this.call.scope.services.clock.wallNow()
+    reject(refusal ? refusal(this.head, body) : this.error(failures.statusFailure(this.head, body, wallNow)))
   }
 
   /** The reconnection time that the server has named is a wait that it asks for. */

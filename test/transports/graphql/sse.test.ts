@@ -1,0 +1,250 @@
+import { isGap, type } from 'polywire'
+import { bearerAuth } from 'polywire/auth'
+import { sseSubscriptions, subscription } from 'polywire/graphql'
+import { afterEach, describe, expect, it, test } from 'vitest'
+import { failureOf, graphqlClient } from '../../support/graphql-client.ts'
+import { hasteClock } from '../../support/grpc-client.ts'
+import { FaultServer } from '../../support/servers/fault-server.ts'
+import { GraphQLSseServer } from '../../support/servers/graphql-sse-server.ts'
+
+const count = subscription('subscription Count($to: Int!, $after: Int) { count(to: $to, after: $after) }', {
+  variables: type<{ to: number; after?: number }>(),
+  output: type<{ count: number }>(),
+})
+const live = subscription('subscription Live { live { n } }', { output: type<{ live: { n: number } }>() })
+const gapped = subscription('subscription Live { live { n } }', {
+  output: type<{ live: { n: number } }>(),
+  gaps: 'yield',
+})
+const guarded = subscription('subscription Guarded { guarded }', { output: type<{ guarded: number }>() })
+const hanging = subscription('subscription Hanging { hanging }', { output: type<{ hanging: number }>() })
+const failing = subscription('subscription Failing { failing }', { output: type<{ failing: number | null }>() })
+
+const clients: { close(): Promise<void> }[] = []
+afterEach(async () => {
+  for (const client of clients.splice(0)) await client.close()
+})
+
+/** A client whose subscriptions come as event streams, and whose reconnects hardly wait. */
+function connect(url: string, { client, ...options }: NonNullable<Parameters<typeof graphqlClient>[1]> = {}) {
+  const made = graphqlClient(url, {
+    features: [sseSubscriptions()],
+    client: { clock: hasteClock, ...client },
+    ...options,
+  })
+  clients.push(made)
+  return made
+}
+
+async function collect<T>(stream: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = []
+  for await (const message of stream) all.push(message)
+  return all
+}
+
+const endOf = (stream: AsyncIterable<unknown>) => failureOf(collect(stream))
+
+describe.each(['graphql-sse', 'graphql-yoga'] as const)('a subscription over SSE with %s', (kind) => {
+  it('gives what the server sends, and ends with it', async () => {
+    await using server = await GraphQLSseServer.start(kind)
+    const client = connect(server.url)
+    expect(await collect(client.call(count, { to: 3 }))).toEqual([{ count: 1 }, { count: 2 }, { count: 3 }])
+    expect(server.requests).toHaveLength(1)
+    expect(server.requests[0]).toMatchObject({ method: 'POST', headers: { accept: 'text/event-stream' } })
+  })
+
+  it('ends on the server when the reader leaves', async () => {
+    await using server = await GraphQLSseServer.start(kind)
+    const client = connect(server.url)
+    const stream = client.call(live)
+    await stream.opened
+    await server.until(() => server.ledger.live.subscribers === 1)
+    server.ledger.live.push({ n: 1 })
+    for await (const message of stream) {
+      expect(message).toEqual({ live: { n: 1 } })
+      break
+    }
+    await server.until(() => server.ledger.left.length === 1)
+  })
+
+  it('is refused for its document, once and for all, and the text of the document stands in no message', async () => {
+    await using server = await GraphQLSseServer.start(kind)
+    const wrong = subscription('subscription { nothing }', { output: type<unknown>() })
+    const error = await endOf(connect(server.url).call(wrong))
+    expect(error).toMatchObject({ protocol: 'graphql', sent: 'yes', isRetryable: false, code: 'invalid_argument' })
+    expect(error.serverMessage).toContain('nothing')
+    expect(error.message).not.toContain('nothing')
+    expect(server.requests).toHaveLength(1)
+  })
+
+  it('that fails in the middle fails behind what came before', async () => {
+    await using server = await GraphQLSseServer.start(kind)
+    const stream = connect(server.url).call(failing)
+    const iterator = stream[Symbol.asyncIterator]()
+    expect((await iterator.next()).value).toEqual({ failing: 1 })
+    await expect(iterator.next()).rejects.toMatchObject({ serverMessage: 'the second broke' })
+  })
+
+  it('comes back after a drop, and tells the gap', async () => {
+    await using server = await GraphQLSseServer.start(kind)
+    const stream = connect(server.url).call(gapped)
+    await stream.opened
+    await server.until(() => server.ledger.live.subscribers === 1)
+    expect(stream.continuity).toBe('unknown')
+    server.ledger.live.push({ n: 1 })
+    const iterator = stream[Symbol.asyncIterator]()
+    expect((await iterator.next()).value).toEqual({ live: { n: 1 } })
+    server.drop()
+    await server.until(() => server.requests.length === 2 && server.ledger.live.subscribers === 1)
+    server.ledger.live.push({ n: 3 })
+    const second = (await iterator.next()).value
+    expect(isGap(second)).toBe(true)
+    expect((await iterator.next()).value).toEqual({ live: { n: 3 } })
+    await iterator.return?.()
+  })
+
+  it('loses nothing over drops where it declares how it goes on', async () => {
+    await using server = await GraphQLSseServer.start(kind)
+    const exact = subscription('subscription Count($to: Int!, $after: Int) { count(to: $to, after: $after) }', {
+      variables: type<{ to: number; after?: number }>(),
+      output: type<{ count: number }>(),
+      resume: {
+        cursor: (data) => data.count,
+        apply: (variables, after) => ({ ...variables, after: Number(after) }),
+      },
+    })
+    const seen: number[] = []
+    for await (const { count: n } of connect(server.url).call(exact, { to: 40 })) {
+      seen.push(n)
+      if (n % 10 === 5) server.drop()
+    }
+    expect(seen).toEqual(Array.from({ length: 40 }, (_, index) => index + 1))
+  })
+
+  it('gets another credential where its own is refused, once, and goes on', async () => {
+    await using server = await GraphQLSseServer.start(kind)
+    let refreshes = 0
+    const auth = bearerAuth(() => 'old', {
+      refresh: async () => {
+        refreshes++
+        return 'good'
+      },
+    })
+    const client = connect(server.url, { client: { clock: hasteClock, auth } })
+    expect(await collect(client.call(guarded))).toEqual([{ guarded: 1 }, { guarded: 2 }])
+    expect(refreshes).toBe(1)
+    expect(server.requests.at(-1)?.headers.authorization).toBe('Bearer good')
+  })
+
+  it('that stays refused is no loop', async () => {
+    await using server = await GraphQLSseServer.start(kind)
+    const auth = bearerAuth(() => 'old', { refresh: async () => `bad ${server.requests.length}` })
+    const client = connect(server.url, { client: { clock: hasteClock, auth } })
+    expect(await endOf(client.call(guarded))).toMatchObject({ code: 'unauthenticated' })
+    expect(server.requests.length).toBeLessThanOrEqual(3)
+    expect(await endOf(connect(server.url).call(guarded))).toMatchObject({ code: 'unauthenticated' })
+  })
+
+  it('ends with the caller’s signal', async () => {
+    await using server = await GraphQLSseServer.start(kind)
+    const controller = new AbortController()
+    const stream = connect(server.url).call(hanging, {}, { signal: controller.signal })
+    await stream.opened
+    await server.until(() => server.requests.length === 1)
+    const next = stream[Symbol.asyncIterator]().next()
+    controller.abort(new Error('enough'))
+    await expect(next).rejects.toThrow('enough')
+    await server.until(() => server.ledger.left.length === 1)
+  })
+})
+
+describe('an event stream of GraphQL', () => {
+  const events = { 'content-type': 'text/event-stream' }
+  const next = (n: number, id?: number) =>
+    `event: next\n${id === undefined ? '' : `id: ${id}\n`}data: {"data":{"hanging":${n}}}\n\n`
+
+  test.each<[string, number, object, object]>([
+    [
+      'GraphQL errors',
+      400,
+      { errors: [{ message: 'no', extensions: { code: 'BAD_USER_INPUT' } }] },
+      { code: 'invalid_argument' },
+    ],
+    ['GraphQL errors with 200', 200, { errors: [{ message: 'no' }] }, { code: 'invalid_argument' }],
+    ['one result', 200, { data: { hanging: 1 } }, { code: 'failed_precondition' }],
+    ['a page', 200, '<html>' as never, { code: 'internal' }],
+    ['404', 404, 'nothing here' as never, { code: 'not_found', status: 404 }],
+    ['406', 406, { errors: [{ message: 'no' }] }, { status: 406 }],
+  ])('tells what a server means that answers with %s', async (_, status, body, expected) => {
+    await using server = await FaultServer.start()
+    server.on('/graphql', (exchange) =>
+      exchange.reply(status, body, typeof body === 'string' ? { 'content-type': 'text/html' } : {}),
+    )
+    const error = await endOf(connect(`${server.url}/graphql`).call(hanging))
+    expect(error).toMatchObject({ ...expected, sent: 'yes' })
+    expect(server.exchanges).toHaveLength(1)
+  })
+
+  it('that the server cuts without `complete` is a drop', async () => {
+    await using server = await FaultServer.start()
+    server.on('/graphql', (exchange) => {
+      exchange.head(200, events)
+      exchange.end(exchange.nth === 1 ? next(1) : `${next(2)}event: complete\ndata:\n\n`)
+    })
+    const stream = connect(`${server.url}/graphql`).call(
+      subscription('subscription H { hanging }', { output: type<{ hanging: number }>(), gaps: 'yield' }),
+    )
+    const all = await collect(stream)
+    expect(all.map((each) => (isGap(each) ? 'gap' : each.hanging))).toEqual([1, 'gap', 2])
+  })
+
+  it('goes on from the last id, where the server gives ids, and drops repeats', async () => {
+    await using server = await FaultServer.start()
+    server.on('/graphql', (exchange) => {
+      exchange.head(200, events)
+      exchange.end(exchange.nth === 1 ? next(1, 7) : `${next(1, 7)}${next(2, 8)}event: complete\n\ndata: x\n\n`)
+      if (exchange.nth === 2) exchange.end()
+    })
+    const stream = connect(`${server.url}/graphql`).call(hanging)
+    const iterator = stream[Symbol.asyncIterator]()
+    expect((await iterator.next()).value).toEqual({ hanging: 1 })
+    expect((await iterator.next()).value).toEqual({ hanging: 2 })
+    expect(server.exchanges[1]?.headers['last-event-id']).toBe('7')
+    expect(stream.continuity).toBe('at-least-once')
+    await iterator.return?.()
+  })
+
+  it('with data that is no JSON, or no result, ends with one clear error', async () => {
+    await using server = await FaultServer.start()
+    const bodies = ['event: next\ndata: {oops\n\n', 'event: next\ndata: {"a":1}\n\n']
+    server.on('/graphql', (exchange) => {
+      exchange.head(200, events)
+      exchange.response.write(bodies[exchange.nth - 1])
+    })
+    const client = connect(`${server.url}/graphql`)
+    expect(await endOf(client.call(hanging))).toMatchObject({ code: 'data_loss', phase: 'stream' })
+    expect(await endOf(client.call(hanging))).toMatchObject({ code: 'internal', phase: 'stream' })
+  })
+
+  it('opens after 503 and a reset, and after 401 with another credential', async () => {
+    await using server = await FaultServer.start()
+    server.on('/graphql', (exchange) => {
+      if (exchange.nth === 1) exchange.reset()
+      else if (exchange.nth === 2) exchange.reply(503)
+      else if (exchange.nth === 3) exchange.reply(401)
+      else {
+        exchange.head(200, events)
+        exchange.end(`${next(1)}event: complete\ndata: \n\n`)
+      }
+    })
+    const auth = bearerAuth(() => 'old', { refresh: async () => 'new' })
+    const client = connect(`${server.url}/graphql`, { client: { clock: hasteClock, auth } })
+    expect(await collect(client.call(hanging))).toEqual([{ hanging: 1 }])
+    expect(server.exchanges.map(({ headers }) => headers.authorization)).toEqual([
+      'Bearer old',
+      'Bearer old',
+      'Bearer old',
+      'Bearer new',
+    ])
+  })
+})
