@@ -45,8 +45,6 @@ export class UndiciExchange implements HttpControl {
   #drained = 0
   /** The exchange before this one, while the rest of its body is read. */
   #previous: UndiciExchange | undefined
-  /** For a connection: what is written then is not written at once. */
-  #isWaiting = false
   /** Sent once more after a 421. */
   #isResent = false
 
@@ -85,7 +83,6 @@ export class UndiciExchange implements HttpControl {
       const { via } = this.#route
       const dispatcher = 'lease' in via ? (this.#connection = via.lease(origin, this.#isResent)) : via
       dispatcher.dispatch(options, this)
-      this.#isWaiting = this.#state === 'queued'
     } catch (error) {
       this.onResponseError(undefined, error)
     }
@@ -110,7 +107,7 @@ export class UndiciExchange implements HttpControl {
 
   onRequestStart(controller: DispatchController): void {
     this.#controller = controller
-    if (this.#state === 'over' || (this.#isWaiting && this.#scope.endIfLate())) {
+    if (this.#state === 'over' || this.#scope.endIfLate()) {
       controller.abort(canceled)
       return
     }

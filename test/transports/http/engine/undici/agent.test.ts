@@ -1,8 +1,11 @@
 import { createServer } from 'node:net'
 import { Agent } from 'undici'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { Scope, type Services } from '../../../../../src/core/call/scope.ts'
+import { DeadlineList } from '../../../../../src/core/time/clock.ts'
 import { requestBuffered } from '../../../../../transports/http/collect.ts'
 import { UndiciEngine } from '../../../../../transports/http/engine/undici/engine.ts'
+import { manualClock } from '../../../../support/manual-clock.ts'
 import { exchange, newScope, turns } from '../../../../support/recording-sink.ts'
 import { freshSeed, seeded } from '../../../../support/seeded.ts'
 import { FaultServer } from '../../../../support/servers/fault-server.ts'
@@ -123,6 +126,25 @@ describe('the connections of the undici engine', () => {
     await engine.close()
     await server.until(() => server.openSockets === 0)
   })
+
+  it.each([false, true])(
+    'write nothing once the deadline has passed, though no timer has told it; warm: %s',
+    async (isWarm) => {
+      if (isWarm) await get()
+      const hits = server.exchanges.length
+      const clock = manualClock()
+      const services = { clock, deadlines: new DeadlineList(clock) } as unknown as Services
+      const scope = new Scope(services)
+      scope.abortAt(1000, () => 'late')
+      const sink = exchange(engine, { url: `${server.url}/json` }, scope)
+      // As in a process that was stopped: sockets are heard of before timers.
+      Object.assign(clock, { now: () => 6000 })
+      await sink.on('abort')
+      await get()
+      expect(server.exchanges.length - hits).toBe(1)
+      expect(services.deadlines.size).toBe(0)
+    },
+  )
 
   it('close() ends what is running and leaves no socket', async () => {
     await get()
