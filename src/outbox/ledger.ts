@@ -146,7 +146,8 @@ export class Ledger {
       for (const { key, value } of page) {
         found.add(key)
         // What was written while the list was read may be newer than the list.
-        if (this.#seen.get(key) === before.get(key)) this.#note(key, value, true)
+        // And of what was not known before the list began, the list may lack what stood before it: on a page already read.
+        if (this.#seen.get(key) === before.get(key)) this.#note(key, value, before.has(key))
       }
       if (page.length < pageSize) break
       after = page.at(-1)?.key

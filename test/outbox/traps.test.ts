@@ -884,6 +884,39 @@ describe('lanes', () => {
   })
 })
 
+describe('a lane whose store is listed in pages', () => {
+  it('is not led by what was written behind the page that is being read', async () => {
+    const { server, store, clock } = setting()
+    const writing = { ...store }
+    const sku = (n: string) => ({ sku: n, lane: 'ann' })
+    const writer = tab(server, writing, { name: 'paged' })
+    await writer.box.enqueue(shop.ordered, sku('first'))
+    await clock.advance(10 * ms)
+    // From now on it writes what it is given, and sends nothing.
+    writing.compareAndSet = (key, old, next, write) =>
+      key.includes('/lane/') ? store.compareAndSet(key, old, next, write) : false
+    const page = Array.from({ length: 500 }, (_, n) => ({ key: `paged/${n}`, value: '{}' }))
+    let pages = 0
+    const reading: Store = {
+      ...store,
+      // Hears of nothing: what it knows it has read.
+      listen: () => () => {},
+      list: async (prefix, options) => {
+        if (pages++ > 0) return pages > 2 ? (store.list?.(prefix, options) ?? []) : (await written()).slice(-1)
+        // Behind the first page both of them are written; the later one stands in the page to come.
+        await writer.box.enqueue(shop.ordered, sku('second'), { idempotencyKey: 'a' })
+        await writer.box.enqueue(shop.ordered, sku('third'), { idempotencyKey: 'b' })
+        return page
+      },
+    }
+    const written = async () =>
+      ((await store.list?.('paged/')) ?? []).filter(({ value }) => JSON.parse(value).state === 'queued')
+    tab(server, reading, { name: 'paged' })
+    await clock.advance(60 * ms)
+    expect(server.orders.map((order) => order.sku)).toEqual(['first', 'second', 'third'])
+  })
+})
+
 describe('what is left behind', () => {
   it('closing the client leaves no timer, and what was queued goes on with the next', async () => {
     const { clock, server, store } = setting()
