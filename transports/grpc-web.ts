@@ -6,6 +6,7 @@ import { grpcStreams } from './grpc/streams.ts'
 import type { MethodSpec, RpcCheck, RpcSpec, ServiceOperations, SpecifiedCall, UnarySpec, ViaOf } from './grpc/types.ts'
 
 export type { AnyStop, OtherVia } from '../src/core/resume/continuation.ts'
+export { type ConnectGet, type ConnectGetOptions, connectGet } from './grpc/connect-get.ts'
 export type { ConnectResponseLike, ConnectTransportLike } from './grpc/connect-transport.ts'
 export { type GrpcDetail, type GrpcRegistry, grpcDetail, grpcDetails, type StandardDetails } from './grpc/details.ts'
 export { type AnyMessage, type LongRunningRpcSpec, longRunning } from './grpc/long-running.ts'

@@ -1,25 +1,15 @@
 import type { HeaderMap } from '../../src/core/call/header-map.ts'
 
-const hexPair = /^[0-9a-f]{2}$/i
-
 /**
  * Decodes `grpc-message`: percent-encoded UTF-8. Never throws: a sequence that is none stays as it stands.
  *
  * Source: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md ("must not error when decoding invalid values")
  */
 export function decodeGrpcMessage(text: string): string {
-  if (!text.includes('%')) return text
-  const source = new TextEncoder().encode(text)
-  const bytes: number[] = []
-  for (let i = 0; i < source.length; i++) {
-    const byte = source[i] ?? 0
-    const pair = byte === 0x25 ? String.fromCharCode(source[i + 1] ?? 0, source[i + 2] ?? 0) : ''
-    if (hexPair.test(pair)) {
-      bytes.push(Number.parseInt(pair, 16))
-      i += 2
-    } else bytes.push(byte)
-  }
-  return new TextDecoder().decode(new Uint8Array(bytes))
+  return text.replace(/(?:%[\da-f]{2})+/gi, (encoded) => {
+    const pairs = encoded.slice(1).split('%')
+    return new TextDecoder().decode(Uint8Array.from(pairs, (pair) => Number.parseInt(pair, 16)))
+  })
 }
 
 /** The last value of a key, also where several were joined by commas: a proxy may have added one of its own. */

@@ -82,6 +82,16 @@ const passed = [
   'sendQueue',
 ] as const
 
+/** Options that one kind of method has. */
+const onlyOf = {
+  paginate: 'unary',
+  resume: 'server_stream',
+  stop: 'server_stream',
+  cursors: 'server_stream',
+  gaps: 'server_stream',
+  sendQueue: 'bidi_stream',
+} as const
+
 /** A transport that carries bidi streams brings along what they need of the core: most programs have none. */
 export interface Duplexing {
   readonly duplexing?: Streaming
@@ -136,14 +146,9 @@ export function serviceOperations(
 function checkSpec(name: string, kind: Kind, spec: AnySpec): void {
   const wrong = wrongOption(spec, rules)
   if (wrong) throw new TypeError(`rpc(${name}): ${wrong}`)
-  const only = (key: keyof AnySpec, of: Kind) => {
-    if (spec[key] !== undefined && kind !== of)
+  for (const key in onlyOf) {
+    const of = onlyOf[key as keyof typeof onlyOf]
+    if (spec[key as keyof AnySpec] !== undefined && kind !== of)
       throw new TypeError(`rpc(${name}): '${key}' is for ${of}, and this method is a ${kind}`)
   }
-  only('paginate', 'unary')
-  only('resume', 'server_stream')
-  only('stop', 'server_stream')
-  only('cursors', 'server_stream')
-  only('gaps', 'server_stream')
-  only('sendQueue', 'bidi_stream')
 }

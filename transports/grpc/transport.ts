@@ -23,14 +23,18 @@ import { duplexing } from '../../src/core/stream/duplex.ts'
 import type { HttpOptions } from '../http/contract.ts'
 import { requestRules } from '../http/option-rules.ts'
 import { idempotencyRule } from '../shared/option-rules.ts'
+import type { ConnectGet } from './connect-get.ts'
 import { ConnectTransportAttempt, type ConnectTransportLike } from './connect-transport.ts'
 import { ConnectWebAttempt } from './connect-web.ts'
 import { sendFramedUnary } from './framed.ts'
-import { type Duplexing, streamsOf } from './operation.ts'
+import { type Duplexing, methodOf, streamsOf } from './operation.ts'
 import { connectWeb, protobuf } from './peers.ts'
 import { type Framing, grpcWebWire, inputOf } from './request.ts'
 import { needsConnectTransport, sendByConnect, sendUnary } from './send.ts'
 import type { GrpcStreamTimes } from './stream.ts'
+
+/** Of google.protobuf.MethodOptions.IdempotencyLevel. */
+const noSideEffects = 1
 
 /** What both gRPC transports take. */
 export interface GrpcOptions {
@@ -83,6 +87,8 @@ export interface GrpcWebTransportOptions extends GrpcOptions, Omit<HttpOptions, 
    * @defaultValue none
    */
   readonly crossOriginHeaders?: readonly string[] | undefined
+  /** Methods without side effects go by GET, where the server speaks Connect, too: made by `connectGet()`. @defaultValue all go by POST */
+  readonly get?: ConnectGet | undefined
   /** Interceptors of @connectrpc/connect, inside Polywire's own chain. */
   readonly connectInterceptors?: readonly ((next: any) => any)[] | undefined
 }
@@ -122,8 +128,10 @@ export interface GrpcTransport extends Transport<'grpc-web'>, Duplexing {
 export function grpcWebTransport(options: GrpcWebTransportOptions): GrpcTransport {
   checkOptions('grpcWebTransport()', options, grpcWebRules())
   const wire = grpcWebWire(options)
-  const { auth, idempotency, opening } = options
+  const { auth, idempotency, opening, get } = options
   const times = timesOf(options)
+  const post = (call: Call, input: unknown): Promise<Reply> =>
+    wire.isFramed() ? sendFramedUnary(call, wire, input) : sendUnary(new ConnectWebAttempt(call, wire), input)
   protobuf.preload()
   if (!wire.isFramed()) connectWeb.preload()
   return {
@@ -133,17 +141,21 @@ export function grpcWebTransport(options: GrpcWebTransportOptions): GrpcTranspor
     origin: wire.origin,
     url: wire.baseUrl,
     idempotency,
-    send: rejecting((call) => {
+    send: async (call) => {
       const { kind } = call.operation
-      const isUnary = kind === 'unary'
-      if (!isUnary && kind !== 'server_stream') throw needsConnectTransport(call)
-      const input = inputOf(call, idempotency)
-      if (wire.isFramed()) {
-        return isUnary ? sendFramedUnary(call, wire, input) : streamsOf(call).sendFramed(call, wire, input, times)
+      if (kind === 'unary') {
+        const input = inputOf(call, idempotency)
+        return get && methodOf(call).idempotency === noSideEffects
+          ? get.send(call, wire, input, () => post(call, input))
+          : post(call, input)
       }
-      const attempt = new ConnectWebAttempt(call, wire)
-      return isUnary ? sendUnary(attempt, input) : streamsOf(call).send(call, attempt, input, times)
-    }),
+      if (kind !== 'server_stream') throw needsConnectTransport(call)
+      const input = inputOf(call, idempotency)
+      const streams = streamsOf(call)
+      return wire.isFramed()
+        ? streams.sendFramed(call, wire, input, times)
+        : streams.send(call, new ConnectWebAttempt(call, wire), input, times)
+    },
     close: () => wire.engine.close(),
   }
 }
@@ -169,10 +181,10 @@ export function connectTransport(options: ConnectTransportOptions): GrpcTranspor
     ...(origin !== undefined && { origin }),
     idempotency,
     duplexing,
-    send: rejecting((call) => {
+    send: async (call) => {
       const attempt = new ConnectTransportAttempt(call, wire)
       return sendByConnect(call, attempt, inputOf(call, idempotency), times)
-    }),
+    },
     close: async () => {},
   }
 }
@@ -195,9 +207,10 @@ const grpcWebRules = (): OptionRules => {
     useBinaryFormat: flag,
     maxMessageBytes: aboveZero,
     framing: oneOf('auto', 'connect-web', 'own'),
-    jsonOptions: object('an object such as { ignoreUnknownFields: true }'),
-    binaryOptions: object('an object such as { readUnknownFields: false }'),
+    jsonOptions: object('an object'),
+    binaryOptions: object('an object'),
     connectInterceptors: list,
+    get: object('what connectGet() makes'),
   } satisfies RulesOf<GrpcWebTransportOptions>
 }
 
@@ -213,15 +226,4 @@ const connectRules = (): RulesOf<ConnectTransportOptions> => ({
 
 function timesOf({ quietOpenMs = 10_000, idleTimeoutMs }: GrpcOptions): GrpcStreamTimes {
   return { quietOpenMs, idleTimeoutMs }
-}
-
-/** What is thrown at once rejects, as a transport's `send` must. */
-function rejecting(send: (call: Call) => Promise<Reply>): (call: Call) => Promise<Reply> {
-  return (call) => {
-    try {
-      return send(call)
-    } catch (error) {
-      return Promise.reject(error)
-    }
-  }
 }

@@ -9,6 +9,7 @@ import type { Exchange } from './fault-server.ts'
 /** One call as the server saw it. */
 export interface SeenCall {
   readonly method: string
+  readonly httpMethod: string
   readonly headers: Headers
   /** Aborted when the client leaves. */
   readonly signal: AbortSignal
@@ -34,8 +35,8 @@ export class GrpcServer implements AsyncDisposable {
         typeof implementation === 'function' ? implementation(router) : router.service(ShopService, implementation),
       interceptors: [
         (next) => (request) => {
-          const { header: headers, signal, method } = request
-          this.calls.push({ method: method.name, headers, signal, timeout: headers.get('grpc-timeout') })
+          const { header: headers, signal, method, requestMethod: httpMethod } = request
+          this.calls.push({ method: method.name, httpMethod, headers, signal, timeout: headers.get('grpc-timeout') })
           return next(request)
         },
       ],
