@@ -3,7 +3,7 @@ import { create, createRegistry, type DescMethod } from '@bufbuild/protobuf'
 import { type Any, AnySchema, anyUnpack } from '@bufbuild/protobuf/wkt'
 import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from '@connectrpc/connect-node'
 import { type CallOptions, createClient, HeaderMap, type Interceptor, isCallError } from 'polywire'
-import { connectTransport, type GrpcTransport, grpcDetails, grpcWebTransport, rpc } from 'polywire/grpc-web'
+import { connectGet, connectTransport, type GrpcTransport, grpcDetails, grpcWebTransport, rpc } from 'polywire/grpc-web'
 import { Agent } from 'undici'
 import type { ClientCompatRequest } from './gen/connectrpc/conformance/v1/client_compat_pb.js'
 import { ClientResponseResultSchema } from './gen/connectrpc/conformance/v1/client_compat_pb.js'
@@ -68,6 +68,7 @@ function webTransport(request: ClientCompatRequest, framing: 'own' | 'connect-we
     useBinaryFormat: request.codec === Codec.PROTO,
     jsonOptions: { registry },
     maxMessageBytes: request.messageReceiveLimit || undefined,
+    ...(request.protocol === Protocol.CONNECT && { get: connectGet() }),
     ...(dispatcher && { dispatcher }),
   })
 }

@@ -36,16 +36,18 @@ async function obstacle(): Promise<string | undefined> {
 const why = await obstacle()
 
 describe(`connectrpc conformance${why ? ` (skipped: ${why})` : ''}`, { skip: why !== undefined }, () => {
-  it.each([
+  it.each<[name: string, carrier: string, config: string, cases: number, pattern?: string]>([
     ['own framing', 'own', 'grpc-web.yaml', 484],
     ['connect-web', 'connect-web', 'grpc-web-json.yaml', 756],
     ['connect-node: gRPC, gRPC-Web and Connect', 'connect-node', 'connect-node.yaml', 2494],
+    ['connectGet()', 'own', 'connect-get.yaml', 4, 'Connect with GET/**'],
   ])(
     '%s',
-    async (_, carrier, config, cases) => {
+    async (_, carrier, config, cases, pattern) => {
       const here = import.meta.dirname
       const client = [process.execPath, '--conditions=polywire-source', `${here}/client.ts`, carrier]
-      const args = ['--mode', 'client', '--conf', `${here}/${config}`, '--', ...client]
+      const only = pattern === undefined ? [] : ['--run', pattern]
+      const args = ['--mode', 'client', '--conf', `${here}/${config}`, ...only, '--', ...client]
       const { stdout } = await run(program, args, { maxBuffer: 1 << 26 }).catch((failed) => failed)
       expect(stdout).toContain(`${cases} passed, 0 failed`)
     },
