@@ -30,6 +30,7 @@ export type {
   UnaryResult,
 } from './core/call/call-types.ts'
 export { Context, type ContextKey, createContextKey } from './core/call/context.ts'
+export { type Deprecation, readDeprecation } from './core/call/deprecation.ts'
 export { HeaderMap, type HeadersInit } from './core/call/header-map.ts'
 export type { Health, HealthCheck, HealthStatus } from './core/call/health.ts'
 export type { IdempotencyOption } from './core/call/idempotency.ts'

@@ -1,5 +1,7 @@
 import type { Call } from '../core/call/call.ts'
+import { tellDeprecation } from '../core/call/deprecation.ts'
 import type { Telemetry, TelemetryEvent } from '../core/call/telemetry.ts'
+import { isAnyCallError } from '../core/errors/error.ts'
 import { notify } from '../core/guard.ts'
 
 /** How a call, or an attempt of it, came out. */
@@ -69,17 +71,15 @@ export function eventTelemetry(listener: (event: CallEvent) => unknown, isHeard:
       const { clock } = call.scope.services
       const attempt = call.scope.root.sends + 1
       if (isHeard('attempt:start')) tell({ type: 'attempt:start', call, attempt })
-      if (!isHeard('attempt:end')) return undefined
+      const isEndHeard = isHeard('attempt:end')
+      const isHeardOfEnds = isHeard('deprecation') || isHeard('sunset')
+      if (!isEndHeard && !isHeardOfEnds) return undefined
       const begin = clock.now()
-      return (error, reply) =>
-        tell({
-          type: 'attempt:end',
-          attempt,
-          call,
-          durationMs: clock.now() - begin,
-          status: statusOf(error, reply),
-          error,
-        })
+      return (error, reply) => {
+        const durationMs = clock.now() - begin
+        if (isHeardOfEnds) tellDeprecation(call, (reply ?? (isAnyCallError(error) ? error : undefined))?.headers)
+        if (isEndHeard) tell({ type: 'attempt:end', attempt, call, durationMs, status: statusOf(error, reply), error })
+      }
     },
     event(event) {
       if (isHeard(event.type)) tell(event)

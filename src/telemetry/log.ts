@@ -25,7 +25,7 @@ export interface LogOptions {
    * Level of each event by its type, and of `failed`: calls that end with an error.
    *
    * @defaultValue `call:end` debug, `failed` warn, `retry` `resume` `reconnect` `route` `continued` `repeated` info, `gap`
-   * `warning` warn, `refresh` `resumed` debug, the rest trace
+   * `warning` `deprecation` `sunset` warn, `refresh` `resumed` debug, the rest trace
    */
   readonly levels?: { readonly [Type in CallEvent['type'] | 'failed']?: LogLevel }
 }
@@ -41,6 +41,8 @@ const defaults: Readonly<Record<string, LogLevel>> = {
   repeated: 'info',
   gap: 'warn',
   warning: 'warn',
+  deprecation: 'warn',
+  sunset: 'warn',
   refresh: 'debug',
   resumed: 'debug',
 }
@@ -106,6 +108,7 @@ const plain = [
   'repeated',
   'state',
   'gap',
+  'at',
 ] as const
 
 function fieldsOf(event: CallEvent): object {

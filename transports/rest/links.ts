@@ -1,9 +1,9 @@
 import type { UnaryResult } from '../../src/core/call/call-types.ts'
+import { linkOf } from '../../src/core/call/link-header.ts'
 import { CallError } from '../../src/core/errors/error.ts'
 import { refusal } from '../../src/core/errors/refusal.ts'
 import { at } from '../http/at.ts'
 import { encodeSegment } from '../http/path.ts'
-import { linkOf } from './link-header.ts'
 
 /** What links are read of: what `.reply()` gives, or a message, or a part of one. */
 export type Linked = Pick<UnaryResult<unknown>, 'message' | 'headers'> | object

@@ -1,4 +1,5 @@
 import type { HeaderMap } from '../../src/core/call/header-map.ts'
+import { linkOf } from '../../src/core/call/link-header.ts'
 import type { PageFacts } from '../../src/core/call/operation.ts'
 import type { ErrorOrigin } from '../../src/core/errors/error.ts'
 import { refusal } from '../../src/core/errors/refusal.ts'
@@ -14,7 +15,6 @@ import {
 } from '../../src/core/options.ts'
 import { at } from '../http/at.ts'
 import { itemsOf, makePager, type Pager, readPath, unfit } from '../shared/pages.ts'
-import { linkOf } from './link-header.ts'
 
 type Items = string | undefined | ((page: never) => readonly unknown[])
 const itemsRule: OptionRule = /* @__PURE__ */ either(text, callable)

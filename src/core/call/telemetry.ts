@@ -3,6 +3,7 @@ import type { BreakerState } from '../policies/breaker.ts'
 import type { Gap } from '../stream/gap.ts'
 import type { StreamState } from '../stream/state.ts'
 import type { Call } from './call.ts'
+import type { HeaderMap } from './header-map.ts'
 
 /**
  * What happens to a call, as it happens: the hook for logs, metrics and traces. Every member is optional; what one
@@ -23,7 +24,7 @@ export interface Telemetry {
 }
 
 /** Told of the end: its error, or what is known of its reply. */
-export type Finish = (error?: unknown, reply?: { readonly status: number }) => void
+export type Finish = (error?: unknown, reply?: { readonly status: number; readonly headers?: HeaderMap }) => void
 
 /** An `Interceptor`. */
 type Around = (call: Call, next: (call: Call) => Promise<any>) => Promise<any>
@@ -77,6 +78,20 @@ export type TelemetryEvent =
   | { readonly type: 'state'; readonly call: Call; readonly state: StreamState }
   /** The store that policies are shared by does not answer, or does again. */
   | { readonly type: 'store'; readonly state: 'away' | 'back'; readonly cause: unknown }
+  /**
+   * The server says that this operation is deprecated, or that it will stop answering; told once for each operation by
+   * `onEvent`, `logTo` and `otel`. See `readDeprecation`.
+   */
+  | {
+      readonly type: 'deprecation' | 'sunset'
+      readonly call: Call
+      /** Undefined where the server does not say when, or not readably. */
+      readonly at: Date | undefined
+      /** Where it is explained. */
+      readonly link: string | undefined
+      /** What takes its place. */
+      readonly successor: string | undefined
+    }
   | { readonly type: 'warning'; readonly call: Call | undefined; readonly message: string }
 
 /**

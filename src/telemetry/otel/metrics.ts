@@ -68,6 +68,7 @@ function instrumentsOf({ createNoopMeter }: OpenTelemetry, provider: MeterProvid
   const counter = (name: string, unit: string, description: string) =>
     meter.createCounter(`polywire.client.${name}`, { unit: `{${unit}}`, description })
   const reopens = counter('reopens', 'reopen', 'Streams that were opened again after a drop.')
+  const deprecations = counter('deprecations', 'operation', 'Operations of which a server announced the end.')
   return {
     isHeard: meter !== createNoopMeter(),
     http: duration('http.client.request.duration', 'Duration of HTTP client requests.'),
@@ -81,6 +82,8 @@ function instrumentsOf({ createNoopMeter }: OpenTelemetry, provider: MeterProvid
       continued: reopens,
       gap: counter('gaps', 'gap', 'Places where messages of a stream are missing, or may be.'),
       route: counter('route_changes', 'change', 'Calls and streams that took another route.'),
+      deprecation: deprecations,
+      sunset: deprecations,
       warning: counter('warnings', 'warning', 'What a developer should know, and no call failed of.'),
     },
   }

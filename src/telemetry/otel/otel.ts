@@ -1,9 +1,11 @@
 import type { Call } from '../../core/call/call.ts'
+import { tellDeprecation } from '../../core/call/deprecation.ts'
 import { readHeaders } from '../../core/call/header-map.ts'
 import { type Interceptor, type Next, trusted } from '../../core/call/interceptor.ts'
 import type { Reply } from '../../core/call/reply.ts'
 import type { Scope } from '../../core/call/scope.ts'
 import type { Finish, Telemetry, TelemetryEvent } from '../../core/call/telemetry.ts'
+import { isAnyCallError } from '../../core/errors/error.ts'
 import { notify } from '../../core/guard.ts'
 import { callable, checkOptions, flag, has, type RulesOf, takes } from '../../core/options.ts'
 import { finishing } from '../../interceptors/telemetry.ts'
@@ -206,6 +208,7 @@ class OtelTelemetry implements Telemetry {
     const off = call.scope.onEnd(() => end(call.scope.reason))
     const finish: Finish = (error, reply) => {
       off()
+      tellDeprecation(call, (reply ?? (isAnyCallError(error) ? error : undefined))?.headers)
       end(error, reply)
     }
     const { context } = this.#api

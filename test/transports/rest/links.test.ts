@@ -3,7 +3,7 @@ import { createClient, HeaderMap, isCallError, type } from 'polywire'
 import { bearerAuth } from 'polywire/auth'
 import { follow, get, linkTo, post, restTransport } from 'polywire/rest'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { parseLinks } from '../../../transports/rest/link-header.ts'
+import { parseLinks } from '../../../src/core/call/link-header.ts'
 import { answer, echo, type RestServer, startRestServer } from '../../support/servers/rest-server.ts'
 
 let server: RestServer

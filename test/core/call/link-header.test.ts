@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { linkOf, parseLinks } from '../../../transports/rest/link-header.ts'
+import { linkOf, parseLinks } from '../../../src/core/call/link-header.ts'
 import { freshSeed, seeded } from '../../support/seeded.ts'
 
 describe('a Link header', () => {
