@@ -33,13 +33,18 @@ const rules: RulesOf<ConnectGetOptions> = {
 const type = 'application/proto'
 const trailerPrefix = 'trailer-'
 
-/** Sends reads by GET of the Connect protocol; made by {@link connectGet}. */
-export class ConnectGet {
-  readonly #maxUrlLength: number
+/** Sends reads by GET; made by {@link connectGet}, and only the transport knows what else it is. */
+export interface ConnectGet {
+  readonly maxUrlLength: number
+}
+
+/** Sends reads by GET of the Connect protocol. */
+export class ConnectReads implements ConnectGet {
+  readonly maxUrlLength: number
   readonly #cache: HttpCache | undefined
 
   constructor({ maxUrlLength = 8_000, cache }: ConnectGetOptions) {
-    this.#maxUrlLength = maxUrlLength
+    this.maxUrlLength = maxUrlLength
     this.#cache = cache
   }
 
@@ -56,7 +61,7 @@ export class ConnectGet {
     const text = message.replaceAll('+', '-').replaceAll('/', '_')
     const query = `?connect=v1&base64=1&encoding=proto&message=${text}`
     const url = addQuery(`${wire.baseUrl}/${parent.typeName}/${name}${query}`, call.credential?.query)
-    if (url.length > this.#maxUrlLength) return post()
+    if (url.length > this.maxUrlLength) return post()
     const made: HttpRequest = {
       method: 'GET',
       url,
@@ -99,7 +104,7 @@ export class ConnectGet {
  */
 export function connectGet(options: ConnectGetOptions = {}): ConnectGet {
   checkOptions('connectGet()', options, rules)
-  return new ConnectGet(options)
+  return new ConnectReads(options)
 }
 
 const noConnect =

@@ -23,7 +23,7 @@ import { duplexing } from '../../src/core/stream/duplex.ts'
 import type { HttpOptions } from '../http/contract.ts'
 import { requestRules } from '../http/option-rules.ts'
 import { idempotencyRule } from '../shared/option-rules.ts'
-import type { ConnectGet } from './connect-get.ts'
+import type { ConnectGet, ConnectReads } from './connect-get.ts'
 import { ConnectTransportAttempt, type ConnectTransportLike } from './connect-transport.ts'
 import { ConnectWebAttempt } from './connect-web.ts'
 import { sendFramedUnary } from './framed.ts'
@@ -146,7 +146,7 @@ export function grpcWebTransport(options: GrpcWebTransportOptions): GrpcTranspor
       if (kind === 'unary') {
         const input = inputOf(call, idempotency)
         return get && methodOf(call).idempotency === noSideEffects
-          ? get.send(call, wire, input, () => post(call, input))
+          ? (get as ConnectReads).send(call, wire, input, () => post(call, input))
           : post(call, input)
       }
       if (kind !== 'server_stream') throw needsConnectTransport(call)
