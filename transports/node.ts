@@ -30,3 +30,4 @@ export {
   mutualTls,
   type PemSource,
 } from './node/mutual-tls.ts'
+export { type ResumedDownload, type SaveFileOptions, saveFile } from './node/save-file.ts'

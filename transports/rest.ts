@@ -31,6 +31,9 @@ export {
   type Tagged,
 } from './rest/conditional/conditional.ts'
 export { type UpdateFacts, type UpdateOptions, update } from './rest/conditional/update.ts'
+export type { DigestAlgorithm } from './rest/downloads/digest.ts'
+export { download } from './rest/downloads/download.ts'
+export type * from './rest/downloads/types.ts'
 export { type HealthSpec, health } from './rest/health.ts'
 export { type JsonLinesBuilder, type JsonLinesSpec, jsonLines } from './rest/json-lines.ts'
 export { follow, type Linked, linkTo } from './rest/links.ts'

@@ -49,6 +49,13 @@ export interface RequestWriter {
 /** Sends a request whose reply is read as it comes. */
 export type OpenReply = (engine: HttpEngine, request: HttpRequest, call: Call, limits: ReplyLimits) => Promise<Reply>
 
+/** What a value of `response` is beside its kind. */
+interface OpenedResponse {
+  readonly open: OpenReply
+  /** The call is bounded up to its opening. */
+  readonly isResumable?: true
+}
+
 /** What a transport says of replies. */
 export interface ReplyLimits {
   readonly maxBodyBytes: number
@@ -85,8 +92,7 @@ export function defineRest<O extends Operation<any, any>>(
   const response = spec.response === 'stream' ? byteStream : spec.response
   if (response === undefined && spec.response === 'stream')
     throw new TypeError(`${name}('${path}', …): on a page, write response: byteStream, imported from polywire/rest`)
-  const reader =
-    typeof response === 'object' ? (response as ByteStreamResponse & { readonly open: OpenReply }) : undefined
+  const reader = typeof response === 'object' ? (response as ByteStreamResponse & OpenedResponse) : undefined
   const schema = reader ? undefined : validating(output)
   const pager = paginate as PagerInfo | undefined
   const binding: RestBinding = {
@@ -104,6 +110,7 @@ export function defineRest<O extends Operation<any, any>>(
   }
   return defineOperation<O>({
     ...operation,
+    ...(reader?.isResumable && { isOpenEnded: true as const }),
     isIdempotent,
     isKeyedByDefault: !isIdempotent && keyed.includes(method),
     binding,

@@ -13,6 +13,7 @@ import type { ByteStreamResponse, InputCheck, RequestSpec, ResponseKind, RestIn,
 import type { QueryStyle } from '../http/query.ts'
 import type { DeadlineHeader } from '../shared/deadline-header.ts'
 import type { ItemOf, Pager, PagerCheck } from '../shared/pages.ts'
+import type { Download, DownloadResponse } from './downloads/types.ts'
 
 // Five rules keep hovers short, declarations small, checking cheap and the checks honest:
 //   1. An operation carries its finished call interface as one type argument; `Bound` only looks it up.
@@ -82,9 +83,11 @@ type ByKind<S> = S extends { readonly response: infer R }
     ? string
     : R extends 'bytes'
       ? Uint8Array
-      : R extends 'stream' | ByteStreamResponse
-        ? ByteStream
-        : unknown
+      : R extends DownloadResponse
+        ? Download
+        : R extends 'stream' | ByteStreamResponse
+          ? ByteStream
+          : unknown
   : unknown
 type RestOut<S> = S extends { readonly output: Schema<any, infer O> } ? O : ByKind<S>
 type WithErrors<C, S> = S extends { readonly errors: infer E } ? C & Fails<{ [K in keyof E]: SchemaOutput<E[K]> }> : C

@@ -1,0 +1,133 @@
+import { spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { createServer, type IncomingMessage, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { createClient } from 'polywire'
+import { saveFile } from 'polywire/node'
+import { download, get, restTransport } from 'polywire/rest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { freshSeed, seeded } from '../../support/seeded.ts'
+
+const worker = fileURLToPath(new URL('../../support/download-worker.ts', import.meta.url))
+const seed = freshSeed()
+const random = seeded(seed)
+const file = Buffer.alloc(4_000_000)
+for (let at = 0; at < file.length; at++) file[at] = random() * 256
+const sha256 = createHash('sha256').update(file).digest('hex')
+
+let server: Server
+let baseUrl = ''
+let folder = ''
+let bytes = file
+let etag = '"one"'
+/** The connection is cut behind so many bytes, once each. */
+let cuts: number[] = []
+const asked: IncomingMessage['headers'][] = []
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'polywire-download-'))
+  server = createServer((request, response) => {
+    asked.push(request.headers)
+    const { range, 'if-range': condition } = request.headers
+    const isSame = range !== undefined && (condition === undefined || condition === etag)
+    const first = isSame ? Number(/\d+/.exec(range)?.[0]) : 0
+    const rest = bytes.subarray(first)
+    const contentRange = { 'content-range': `bytes ${first}-${bytes.length - 1}/${bytes.length}` }
+    response.writeHead(isSame ? 206 : 200, { etag, 'content-length': rest.length, ...(isSame && contentRange) })
+    const cut = cuts.shift()
+    if (cut === undefined) response.end(rest)
+    else response.write(rest.subarray(0, cut), () => setImmediate(() => response.destroy()))
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+})
+afterAll(async () => {
+  server.close()
+  await rm(folder, { recursive: true, force: true })
+})
+beforeEach(() => {
+  bytes = file
+  etag = '"one"'
+  cuts = []
+  asked.length = 0
+})
+
+function clientOf(maxAttempts = 10) {
+  const client = createClient({ transports: { rest: restTransport({ baseUrl }) }, retry: { baseDelayMs: 1 } })
+  const resume = { baseDelayMs: 1, maxDelayMs: 5, maxAttempts }
+  const api = client.bind({ file: get('/file', { response: download({ resume }) }) })
+  return Object.assign(api, { [Symbol.asyncDispose]: () => client.close() })
+}
+
+describe('saveFile()', () => {
+  it('writes the file, and leaves nothing beside it', async () => {
+    const path = join(folder, 'whole.bin')
+    writeFileSync(path, 'old')
+    cuts = [100_000, 500_000]
+    await using api = clientOf()
+    expect(await saveFile(path, (headers) => api.file(undefined, { headers }))).toEqual({ bytes: file.length })
+    expect(readFileSync(path).equals(file)).toBe(true)
+    expect([existsSync(`${path}.part`), existsSync(`${path}.part.json`)]).toEqual([false, false])
+    expect(asked).toHaveLength(3)
+  })
+
+  it('goes on with what a run has left that was killed, to the byte', { timeout: 60_000 }, async () => {
+    const path = join(folder, 'killed.bin')
+    let done = ''
+    let kills = 0
+    while (!done.includes('\n')) {
+      const child = spawn(process.execPath, ['--conditions=polywire-source', worker, baseUrl, path, sha256])
+      const dots = kills < 3 ? 2 + Math.floor(random() * 10) : Number.POSITIVE_INFINITY
+      let errors = ''
+      done = ''
+      child.stderr.on('data', (chunk) => (errors += chunk))
+      child.stdout.on('data', (chunk) => {
+        done += chunk
+        if (done.length >= dots) child.kill('SIGKILL')
+      })
+      await new Promise((resolve) => child.on('close', resolve))
+      if (kills++ > 3 && !done.includes('\n')) throw new Error(`SEED=${seed}: ${errors}`)
+    }
+    expect(readFileSync(path).equals(file), `SEED=${seed}`).toBe(true)
+    expect(asked.filter(({ range }) => range !== undefined).length, `SEED=${seed}`).toBeGreaterThan(0)
+  })
+
+  it('begins anew where the file is another one by now', async () => {
+    const path = join(folder, 'changed.bin')
+    await using once = clientOf(1)
+    await using api = clientOf()
+    cuts = [100_000, 0, 0, 0, 0, 0, 0]
+    await expect(saveFile(path, (headers) => once.file(undefined, { headers, retry: false }))).rejects.toMatchObject({
+      code: 'data_loss',
+    })
+    expect(readFileSync(`${path}.part`)).toHaveLength(100_000)
+    cuts = []
+    bytes = Buffer.from(file).fill(7)
+    etag = '"two"'
+    await saveFile(path, (headers) => api.file(undefined, { headers }))
+    expect(readFileSync(path).equals(bytes)).toBe(true)
+  })
+
+  it('keeps nothing of bytes with a wrong digest', async () => {
+    const path = join(folder, 'wrong.bin')
+    await using api = clientOf()
+    const open = async (headers: Readonly<Record<string, string>>) =>
+      (await api.file(undefined, { headers })).expectDigest('sha-256', createHash('sha256').digest('hex'))
+    await expect(saveFile(path, open)).rejects.toMatchObject({ reason: 'digest_mismatch' })
+    expect([path, `${path}.part`, `${path}.part.json`].map(existsSync)).toEqual([false, false, false])
+  })
+
+  it('closes the connection where the file cannot be written', async () => {
+    await using api = clientOf()
+    const cut = new Promise((resolve) => server.once('request', (_, response) => response.once('close', resolve)))
+    const path = join(folder, 'no/such/folder/a.bin')
+    await expect(saveFile(path, (headers) => api.file(undefined, { headers }))).rejects.toMatchObject({
+      code: 'ENOENT',
+    })
+    await cut
+  })
+})

@@ -1,0 +1,88 @@
+import { createReadStream, promises } from 'node:fs'
+
+const { open: openFile, readFile, rename, rm, stat, writeFile } = promises
+
+/** What `response: download()` gives. */
+export interface ResumedDownload extends AsyncIterable<Uint8Array> {
+  readonly start: number
+  readonly offset: number
+  readonly resumeHeaders: Readonly<Record<string, string>> | undefined
+  addEarlier(bytes: Uint8Array): void
+  restart(): Promise<void>
+  cancel(): Promise<void>
+}
+
+/** What may be said of a file that is downloaded. */
+export interface SaveFileOptions {
+  /** A file that changes at the server meanwhile is begun anew, at most three times, or fails. @defaultValue 'restart' */
+  readonly onChange?: 'restart' | 'fail'
+}
+
+const maxRestarts = 3
+
+/**
+ * Downloads into a file, and goes on with what an earlier run has left, be it killed: the part that is there is kept
+ * beside the file (`….part`, with `….part.json` that tells of which version it is), checked with the rest against the
+ * digest, and takes the file's name when all is there.
+ *
+ * @param path - where the file is to stand; what stands there is replaced at the end.
+ * @param open - makes the call, with the headers that it is given.
+ * @throws {CallError} what the download failed with; the part stays for the next run, but where its digest is wrong.
+ * @example
+ * const fetchFile = get('/files/{name}', { response: download() })
+ * await saveFile('a.iso', (headers) => client.call(fetchFile, { name: 'a.iso' }, { headers }))
+ */
+export async function saveFile(
+  path: string,
+  open: (headers: Readonly<Record<string, string>>) => Promise<ResumedDownload>,
+  { onChange = 'restart' }: SaveFileOptions = {},
+): Promise<{ readonly bytes: number }> {
+  const part = `${path}.part`
+  const note = `${part}.json`
+  const download = await open(await leftOf(part, note))
+  for (let restarts = 0; ; restarts++) {
+    try {
+      await write(download, part, note)
+      break
+    } catch (error) {
+      const { reason } = Object(error) as { reason?: unknown }
+      // What is there is none of the file.
+      if (reason === 'digest_mismatch' || reason === 'representation_changed')
+        await Promise.all([part, note].map((each) => rm(each, { force: true })))
+      if (reason !== 'representation_changed' || onChange === 'fail' || restarts >= maxRestarts) {
+        // The disk may have failed, and not the download.
+        await download.cancel()
+        throw error
+      }
+      await download.restart()
+    }
+  }
+  await rename(part, path)
+  await rm(note, { force: true })
+  return { bytes: download.offset }
+}
+
+/** The headers that ask for the rest of what is there; none where there is nothing, or nothing tells of what it is. */
+async function leftOf(part: string, note: string): Promise<Readonly<Record<string, string>>> {
+  try {
+    const [{ size }, text] = await Promise.all([stat(part), readFile(note, 'utf8')])
+    const { validator } = JSON.parse(text) as { readonly validator?: unknown }
+    return size > 0 && typeof validator === 'string' ? { range: `bytes=${size}-`, 'if-range': validator } : {}
+  } catch {
+    return {}
+  }
+}
+
+async function write(download: ResumedDownload, part: string, note: string): Promise<void> {
+  const { start, resumeHeaders } = download
+  if (start > 0) for await (const chunk of createReadStream(part)) download.addEarlier(chunk as Buffer)
+  // Before the bytes: a part of an unknown version is never gone on with.
+  await writeFile(note, JSON.stringify({ validator: resumeHeaders?.['if-range'] }))
+  const file = await openFile(part, start > 0 ? 'a' : 'w')
+  try {
+    for await (const chunk of download) await file.writeFile(chunk)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+}
