@@ -15,6 +15,7 @@ export {
   type IncrementalTextSpec,
   incremental,
 } from './graphql/incremental.ts'
+export { type JsonCodecOptions, jsonCodec } from './graphql/json-codec.ts'
 export {
   type ConnectionPath,
   type RelayItem,

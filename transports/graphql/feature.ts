@@ -1,4 +1,5 @@
 import type { Call } from '../../src/core/call/call.ts'
+import type { ErrorOrigin } from '../../src/core/errors/error.ts'
 import type { BufferedResponse } from '../http/collect.ts'
 import { stringifyJson } from '../shared/json.ts'
 import { type DocumentText, type PreparedDocument, textOf } from './document.ts'
@@ -29,12 +30,20 @@ export interface Closable {
   close(): void
 }
 
+/** How JSON is read and written otherwise; see `jsonCodec()`. */
+export interface JsonWays {
+  read(text: string, origin: ErrorOrigin | undefined): { readonly value: unknown } | undefined
+  write(value: unknown, what: string, origin: ErrorOrigin): string | undefined
+}
+
 /** A request that is on its way to be written. */
 export interface Asked {
   readonly call: Call
   readonly document: PreparedDocument
   /** What its JSON holds, in order; what is undefined is left out. */
   readonly members: Readonly<Record<string, unknown>>
+  /** Reads and writes what the platform's JSON would lose. */
+  readonly json?: JsonWays
   /** It is too long for a URL, or holds files: it stays a POST. */
   readonly isPost?: boolean
 }
@@ -43,7 +52,7 @@ export interface Asked {
 export type Ask = (asked: Asked) => Promise<Answer>
 
 /** The order in which features see a request: the first is outermost. */
-const order = ['socket requests', 'documents', 'uploads', 'get queries', 'batching', 'subscriptions'] as const
+const order = ['json', 'socket requests', 'documents', 'uploads', 'get queries', 'batching', 'subscriptions'] as const
 
 /** A feature as the others see it. */
 export abstract class Feature implements AskingFeature {
@@ -71,7 +80,9 @@ function askedOf(call: Call, { text }: DocumentText, http: HttpGraphQLTransport)
   const { document } = call.operation.binding as GraphQLBinding
   const { operationName } = document
   const extensions = extensionsOf(call, http.idempotency)
-  return { call, document, members: { query: text, operationName, variables: call.input, extensions } }
+  const json = featuresOf(call, http).find((each): each is Feature & JsonWays => each.kind === 'json')
+  const members = { query: text, operationName, variables: call.input, extensions }
+  return { call, document, members, ...(json && { json }) }
 }
 
 /** A request that is sent as it is, under the name of its document: what a subscription asks with. */
@@ -83,9 +94,15 @@ export async function namedRequest(call: Call, http: HttpGraphQLTransport): Prom
 }
 
 /** The JSON of a request. @throws {CallError} `invalid_argument` where JSON cannot carry a member; it shows no value. */
-export function bodyOf({ call, members }: Asked): string {
-  const written = Object.entries(members).flatMap(([name, value]) =>
-    value === undefined ? [] : [`${JSON.stringify(name)}:${stringifyJson(value, `the ${name}`, call)}`],
+export function bodyOf(asked: Asked): string {
+  const written = Object.entries(asked.members).flatMap(([name, value]) =>
+    value === undefined ? [] : [`${JSON.stringify(name)}:${memberOf(asked, name, value)}`],
   )
   return `{${written.join(',')}}`
+}
+
+/** The JSON of one member of a request. @throws {CallError} `invalid_argument` */
+export function memberOf({ call, json }: Asked, name: string, value: unknown): string {
+  const what = `the ${name}`
+  return (name === 'variables' ? json?.write(value, what, call) : undefined) ?? stringifyJson(value, what, call)
 }

@@ -60,14 +60,15 @@ const preflightName = 'apollo-require-preflight'
  * The address of a query, as GraphQL over HTTP says; undefined where a URL cannot carry it as it is. Equal variables give
  * equal addresses, whatever the order of their members, since caches compare texts.
  */
-export function urlOf({ call, members }: Asked, endpoint: string): string | undefined {
+export function urlOf(asked: Asked, endpoint: string): string | undefined {
   const url = new URL(endpoint)
-  for (const [name, value] of Object.entries(members)) {
+  for (const [name, value] of Object.entries(asked.members)) {
     if (value === undefined) continue
     // Half a surrogate pair would become another character.
     if (typeof value === 'string' && /\p{Surrogate}/u.test(value)) return undefined
-    if (typeof value !== 'string') stringifyJson(value, `the ${name}`, call)
-    url.searchParams.set(name, typeof value === 'string' ? value : JSON.stringify(value, sorted))
+    const own = name === 'variables' ? asked.json?.write(value, 'the variables', asked.call) : undefined
+    if (typeof value !== 'string' && own === undefined) stringifyJson(value, `the ${name}`, asked.call)
+    url.searchParams.set(name, own ?? (typeof value === 'string' ? value : JSON.stringify(value, sorted)))
   }
   return url.href
 }

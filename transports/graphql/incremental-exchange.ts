@@ -1,6 +1,5 @@
 import { EventParsers } from '#platform'
-import type { Call } from '../../src/core/call/call.ts'
-import { HeaderMap } from '../../src/core/call/header-map.ts'
+import type { HeaderMap } from '../../src/core/call/header-map.ts'
 import { isAnyCallError } from '../../src/core/errors/error.ts'
 import type { Failure } from '../../src/core/errors/failure.ts'
 import type { Item } from '../../src/core/stream/source.ts'
@@ -11,8 +10,9 @@ import type { EventStreamSink, EventStreams } from '../http/event-stream/event-s
 import { onStream, StreamExchange } from '../http/event-stream/stream-exchange.ts'
 import { faultToFailure } from '../http/fault.ts'
 import { graphqlFailure } from './errors.ts'
+import type { Asked } from './feature.ts'
 import { GrowingResult, MisplacedPart } from './growing-result.ts'
-import { boundaryOf, MixedReader } from './multipart-mixed.ts'
+import { boundaryOf, MixedReader, type ReadPart } from './multipart-mixed.ts'
 import { type GraphQLBinding, messageOf } from './operation.ts'
 import { parseJson, readGraphQL } from './response.ts'
 
@@ -31,16 +31,16 @@ interface PartReader {
 export class IncrementalExchange extends StreamExchange {
   readonly #growing = new GrowingResult()
   readonly #maxBytes: number
-  readonly #document: string
+  readonly #parse: ReadPart
   #reader: PartReader | undefined
   #size = 0
   /** What one read of the wire has brought. */
   #items: Item[] = []
   #end: { readonly error: unknown } | undefined
 
-  constructor(call: Call, document: string, maxBytes: number) {
+  constructor({ call, json }: Asked, maxBytes: number) {
     super(call)
-    this.#document = document
+    this.#parse = json ? (text) => json.read(text, call) : parseJson
     this.#maxBytes = maxBytes
   }
 
@@ -53,8 +53,8 @@ export class IncrementalExchange extends StreamExchange {
     const contentType = this.head.headers.last('content-type') ?? ''
     const essence = essenceOf(contentType)
     const boundary = boundaryOf(contentType)
-    if (essence === 'multipart/mixed' && boundary !== undefined) this.#reader = new MixedReader(boundary, parseJson)
-    else if (essence === 'text/event-stream') this.#reader = new EventReader(this.#maxBytes)
+    if (essence === 'multipart/mixed' && boundary !== undefined) this.#reader = new MixedReader(boundary, this.#parse)
+    else if (essence === 'text/event-stream') this.#reader = new EventReader(this.#maxBytes, this.#parse)
     else this.#reader = new WholeReader((bytes) => this.#whole(bytes))
   }
 
@@ -90,9 +90,10 @@ export class IncrementalExchange extends StreamExchange {
   #whole(body: Uint8Array): unknown {
     if (this.head.status === 406 || essenceOf(this.head.headers.get('content-type')) === 'multipart/mixed')
       throw this.error({ ...unreadable, status: this.head.status, headers: this.head.headers })
-    const text = (): string => decodeUtf8(body)
-    const response = { ...this.head, body, text, trailers: HeaderMap.empty }
-    return readGraphQL(response, text(), this.#document, this.call)
+    const text = decodeUtf8(body)
+    const parsed = this.#parse(text)
+    const response = { ...this.head, body, text: () => text, ...(parsed && { parsed }) }
+    return readGraphQL(response, text, '', this.call)
   }
 
   #read(by: (reader: PartReader) => void, bytes: number): void {
@@ -145,11 +146,13 @@ export class IncrementalExchange extends StreamExchange {
 /** The events of graphql-sse: `next` with a part, `complete` at the end. */
 class EventReader implements PartReader, EventStreamSink {
   readonly #stream: ReturnType<EventStreams['open']>
+  readonly #parse: ReadPart
   /** What the bytes have brought: read behind the parser, which is not made for what throws. */
   #texts: string[] = []
   isOver = false
 
-  constructor(maxBytes: number) {
+  constructor(maxBytes: number, parse: ReadPart) {
+    this.#parse = parse
     this.#stream = new EventParsers(maxBytes).open(this)
   }
 
@@ -158,7 +161,7 @@ class EventReader implements PartReader, EventStreamSink {
     const texts = this.#texts
     this.#texts = []
     for (const text of texts) {
-      const part = parseJson(text)
+      const part = this.#parse(text)
       if (!part) throw new SyntaxError('an event is no JSON')
       give(part.value)
     }

@@ -5,11 +5,10 @@ import type { StreamReply } from '../../src/core/call/reply.ts'
 import type { OpeningOptions } from '../../src/core/resume/options.ts'
 import { receiving } from '../../src/core/stream/streaming.ts'
 import { openStream } from '../http/event-stream/stream-exchange.ts'
-import { textOf } from './document.ts'
 import type { HttpGraphQLTransport } from './exchange.ts'
+import { bodyOf, namedRequest } from './feature.ts'
 import { IncrementalExchange } from './incremental-exchange.ts'
-import { type GraphQLBinding, graphqlOperation, type Subscribing } from './operation.ts'
-import { requestRest } from './request.ts'
+import { graphqlOperation, type Subscribing } from './operation.ts'
 import type {
   ErrorPolicy,
   GraphQLSpec,
@@ -83,11 +82,7 @@ export const incremental: IncrementalBuilder = (document: unknown, spec?: object
   graphqlOperation('query', document, spec, growing)
 
 async function openIncremental(call: Call, http: HttpGraphQLTransport): Promise<StreamReply> {
-  const { document } = call.operation.binding as GraphQLBinding
-  const { head, text } = await textOf(document, call)
-  const request = http.requestOf(call, {
-    headers: { ...http.makeHeaders(call), accept },
-    body: `${head}${requestRest(call, http.idempotency)}}`,
-  })
-  return openStream(http.engine, request, new IncrementalExchange(call, text, http.maxBodyBytes))
+  const asked = await namedRequest(call, http)
+  const request = http.requestOf(call, { headers: { ...http.makeHeaders(call), accept }, body: bodyOf(asked) })
+  return openStream(http.engine, request, new IncrementalExchange(asked, http.maxBodyBytes))
 }

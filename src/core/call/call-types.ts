@@ -16,6 +16,8 @@ export interface UnaryResult<Out> {
   /** Attempts made, the first included. */
   readonly attempts: number
   readonly idempotencyKey?: string
+  /** What stands beside the data of a GraphQL response: `cost`, `tracing`. */
+  readonly extensions?: Readonly<Record<string, unknown>>
   /** The operation that answered, where `failover` gave the call several routes. */
   readonly operation?: string
 }

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { createSchema, createYoga } from 'graphql-yoga'
 
 /** A promise that the test settles. */
-export class Gate {
+class Gate {
   readonly opened: Promise<void>
   open: () => void = () => undefined
 
