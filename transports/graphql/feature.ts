@@ -102,7 +102,7 @@ export function bodyOf(asked: Asked): string {
 }
 
 /** The JSON of one member of a request. @throws {CallError} `invalid_argument` */
-export function memberOf({ call, json }: Asked, name: string, value: unknown): string {
+function memberOf({ call, json }: Asked, name: string, value: unknown): string {
   const what = `the ${name}`
   return (name === 'variables' ? json?.write(value, what, call) : undefined) ?? stringifyJson(value, what, call)
 }
