@@ -14,6 +14,7 @@ export const entries = {
   websocket: 'transports/websocket.ts',
   'socket-io': 'transports/wires/socket-io.ts',
   centrifugo: 'transports/wires/centrifugo.ts',
+  signalr: 'transports/wires/signalr.ts',
   fetch: 'transports/fetch.ts',
   webhooks: 'src/webhooks/index.ts',
   testing: 'transports/testing.ts',

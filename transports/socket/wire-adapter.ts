@@ -148,6 +148,11 @@ export interface WireTraits {
   readonly acks: boolean | 'auto'
   /** Nothing is sent before the hello was accepted. */
   readonly isHelloAwaited: boolean
+  /**
+   * The server hangs up on a client that says nothing for long, however much it says itself: `ping()` goes out so often,
+   * also where the socket can ping by itself; ms. @defaultValue only silence is asked about
+   */
+  readonly keepAliveMs?: number | undefined
   /** The close code for a socket whose hello is not answered in time. @defaultValue none: the connection is cut */
   readonly helloTimeoutCode?: number | undefined
   /**

@@ -135,7 +135,7 @@ class SocketIoConnection implements WireAdapter {
   request({ ref, name, payload }: Request): WireFrames {
     const space = name.startsWith('/') ? name.indexOf(' ') : -1
     const namespace = this.#namespaceOf(space < 0 ? '/' : name.slice(0, space))
-    const args = payload === undefined ? [] : [payload]
+    const args = payload === undefined ? [] : Array.isArray(payload) ? payload : [payload]
     const frames = encodePacket('event', namespace.name, ref, [name.slice(space + 1), ...args])
     return namespace.request(ref, frames, () => this.#connect(namespace))
   }

@@ -15,6 +15,7 @@ const realtime = ws.link('wss://rt.example.com/ws')
 const phoenix = ws.link('wss://phoenix.example.com/socket/websocket')
 const socketIo = ws.link(/socketio\.example\.com/)
 const centrifugo = ws.link('wss://centrifugo.example.com/connection/websocket')
+const signalr = ws.link(/signalr\.example\.com/)
 const encoder = new TextEncoder()
 const failures = new Map<string, number>()
 const note = { text: 'old', likes: 0 }
@@ -230,6 +231,21 @@ const server = setupServer(
       if (publish)
         client.send(JSON.stringify({ push: { channel: publish.channel, pub: { data: publish.data, offset: 1 } } }))
       if (rpc) reply({ rpc: { data: { hits: 2 } } })
+    })
+  }),
+  http.post('https://signalr.example.com/hubs/chat/negotiate', () =>
+    HttpResponse.json({ connectionId: 'c', connectionToken: 't', availableTransports: [{ transport: 'WebSockets' }] }),
+  ),
+  signalr.addEventListener('connection', ({ client }) => {
+    const send = (message: object) => client.send(`${JSON.stringify(message)}\u001e`)
+    client.addEventListener('message', ({ data }) => {
+      for (const part of String(data).split('\u001e').slice(0, -1)) {
+        const { protocol, type, invocationId, arguments: args } = JSON.parse(part) as Record<string, any>
+        if (protocol) send({})
+        if (type === 1) send({ type: 1, target: 'ReceiveMessage', arguments: args })
+        if (type === 4) for (const item of args) send({ type: 2, invocationId, item })
+        if (type === 1 || type === 4) send({ type: 3, invocationId })
+      }
     })
   }),
   phoenix.addEventListener('connection', ({ client }) => {

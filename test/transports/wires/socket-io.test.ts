@@ -66,14 +66,15 @@ describe('Socket.IO, against its own server', () => {
     const { client } = await setUp({
       onConnection(socket) {
         socket.on('add', ({ a, b }, reply) => reply(a + b))
-        socket.on('pair', (reply) => reply(1, 2))
+        socket.on('pair', (one, other, reply) => reply(one, other))
         socket.on('blob', (bytes: Buffer, reply) => reply(Buffer.from([...bytes].reverse())))
       },
     })
     const add = request('add', { input: type<{ a: number; b: number }>(), output: type<number>() })
     const sums = await Promise.all([1, 2, 3].map((n) => client.call(add, { a: n, b: n })))
     expect(sums).toEqual([2, 4, 6])
-    expect(await client.call(request('pair', { output: type<number[]>() }))).toEqual([1, 2])
+    const pair = request('pair', { input: type<[number, number]>(), output: type<number[]>() })
+    expect(await client.call(pair, [1, 2])).toEqual([1, 2])
     const blob = request('blob', { input: type<Uint8Array>(), output: type<Uint8Array>() })
     expect(await client.call(blob, Uint8Array.of(1, 2))).toEqual(Uint8Array.of(2, 1))
   })

@@ -62,6 +62,7 @@ export class Connection implements SocketSink, HeartbeatOwner {
   #writtenBytes = 0
   #patience: Timer | undefined
   #dialling: AbortController | undefined
+  #beat: Timer | undefined
   #helloRef: number | undefined
   /** The socket has too much to send: frames should wait. */
   congestion: Congestion | undefined
@@ -283,7 +284,18 @@ export class Connection implements SocketSink, HeartbeatOwner {
     this.#state = 'ready'
     this.#patience?.clear()
     if (promised?.silenceMs) this.#heartbeat?.promised(promised.silenceMs)
+    this.#keepAlive()
     this.#owner.onReady(this)
+  }
+
+  #keepAlive(): void {
+    const { keepAliveMs } = this.adapter.traits
+    if (!keepAliveMs || this.#state !== 'ready') return
+    this.#beat = this.#options.clock.setTimer(() => {
+      this.#answer('ping', (adapter) => adapter.ping())
+      this.#keepAlive()
+    }, keepAliveMs)
+    this.#beat.hold(false)
   }
 
   /** The first words; an adapter may have to ask somebody for them. */
@@ -333,6 +345,7 @@ export class Connection implements SocketSink, HeartbeatOwner {
   #leave(): void {
     this.#state = 'over'
     this.#dialling?.abort()
+    this.#beat?.clear()
     this.#patience?.clear()
     this.#heartbeat?.stop()
     this.congestion?.stop()

@@ -46,14 +46,17 @@ export class Namespace {
   }
 
   subscribe(ref: number, since: WireCursor | undefined, connect: () => WireFrames): WireFrames {
-    this.#subscription = ref
-    this.#since = since
     if (this.#state === 'joined') {
+      // Only then, since nothing may come for it before it is accepted.
       queueMicrotask(() => {
+        this.#subscription = ref
+        this.#since = since
         for (const each of this.#accept()) this.#wire.receive(each)
       })
       return []
     }
+    this.#subscription = ref
+    this.#since = since
     if (this.#state === 'joining') return []
     this.#state = 'joining'
     this.asked = since?.epoch === undefined ? undefined : since

@@ -1,0 +1,112 @@
+import type { Credential } from '../../../src/core/call/auth.ts'
+import { CallError } from '../../../src/core/errors/error.ts'
+import { guard } from '../../../src/core/guard.ts'
+import { statusRow } from '../../shared/http-status.ts'
+import type { Handshake } from '../../socket/wire-adapter.ts'
+
+/** The part of `fetch` that negotiating needs. */
+export type NegotiateFetch = (
+  url: string,
+  init: { method: 'POST'; headers: Record<string, string>; signal: AbortSignal },
+) => Promise<{ readonly status: number; json(): Promise<unknown> }>
+
+/** What the server said: where the socket is opened, and what names the connection. */
+export interface Negotiated {
+  readonly url: string
+  readonly credential: Credential | undefined
+  readonly connectionId: string
+  /** The server keeps the connection's state over a drop. */
+  readonly isStateful: boolean
+}
+
+interface Answer {
+  readonly connectionId?: unknown
+  readonly connectionToken?: unknown
+  readonly availableTransports?: unknown
+  readonly useStatefulReconnect?: unknown
+  readonly url?: unknown
+  readonly accessToken?: unknown
+  readonly error?: unknown
+}
+
+/** Servers hand on to others, such as Azure SignalR; never in a circle. */
+const maxHops = 5
+
+/**
+ * Asks the server for a connection, as the protocol wants it before the socket.
+ *
+ * @throws {CallError} what the server answered, or that it could not be reached; nothing was done.
+ */
+export async function negotiate(
+  { url, headers, credential, signal }: Pick<Handshake, 'url' | 'headers' | 'credential' | 'signal'>,
+  fetch: NegotiateFetch,
+  wantsState: boolean,
+  hops = 0,
+): Promise<Negotiated> {
+  const whole = new URL(url)
+  const here = new URL(url.replace(/^ws/, 'http'))
+  here.pathname = `${here.pathname.replace(/\/$/, '')}/negotiate`
+  here.searchParams.set('negotiateVersion', '1')
+  if (wantsState) here.searchParams.set('useStatefulReconnect', 'true')
+  for (const [name, value] of Object.entries(credential?.query ?? {})) here.searchParams.set(name, value)
+  const answer = await ask(here.href, { ...headers, ...credential?.headers }, fetch, signal)
+  if (typeof answer.error === 'string')
+    throw refused('the server refused to negotiate: see serverMessage', { serverMessage: answer.error })
+  if (typeof answer.url === 'string') {
+    if (hops === maxHops) throw refused('the server hands on and on while it negotiates')
+    const next = new URL(answer.url.replace(/^http/, 'ws'), url)
+    const token = typeof answer.accessToken === 'string' ? answer.accessToken : undefined
+    // The credential is for the server that it was made for.
+    const own = next.origin === whole.origin ? credential : undefined
+    const given = token === undefined ? own : { secret: token, headers: { authorization: `Bearer ${token}` } }
+    return negotiate({ url: next.href, headers, credential: given, signal }, fetch, wantsState, hops + 1)
+  }
+  const { connectionId, connectionToken = connectionId, availableTransports } = answer
+  if (typeof connectionId !== 'string' || typeof connectionToken !== 'string')
+    throw refused('what the server answers to negotiate is no answer of SignalR: check the path of the hub')
+  if (!hasWebSockets(availableTransports)) throw refused('the server offers no WebSockets for this hub')
+  whole.searchParams.set('id', connectionToken)
+  return { url: whole.href, credential, connectionId, isStateful: answer.useStatefulReconnect === true }
+}
+
+function hasWebSockets(offered: unknown): boolean {
+  if (!Array.isArray(offered)) return false
+  return offered.some((each: { transport?: unknown } | null) => each?.transport === 'WebSockets')
+}
+
+async function ask(
+  url: string,
+  headers: Record<string, string>,
+  fetch: NegotiateFetch,
+  signal: AbortSignal,
+): Promise<Answer> {
+  const response = await guard('fetch', () => fetch(url, { method: 'POST', headers, signal }), undefined, {
+    code: 'unavailable',
+    message: 'the server could not be reached to negotiate: see cause',
+    isRetryable: true,
+    phase: 'connect',
+    sent: 'no',
+  })
+  const { status } = response
+  if (status !== 200) throw refusedBy(status)
+  const answer = await response.json().catch(() => undefined)
+  return typeof answer === 'object' && answer !== null ? answer : {}
+}
+
+function refusedBy(status: number): CallError {
+  const { code, hint, isRetryable, isThrottled } = statusRow(status)
+  return new CallError({
+    code: code === 'unknown' ? 'failed_precondition' : code,
+    message: `the server answered ${status} to negotiate: ${hint}`,
+    status,
+    phase: 'connect',
+    sent: 'no',
+    isUnexecuted: true,
+    ...(isRetryable && { isRetryable }),
+    ...(isThrottled && { isThrottled }),
+  })
+}
+
+function refused(message: string, more: { readonly serverMessage?: string } = {}): CallError {
+  return new CallError({ code: 'failed_precondition', message, phase: 'connect', sent: 'no', ...more })
+}
