@@ -5,7 +5,7 @@ import { watchTimer } from '../../../src/core/time/clock.ts'
 import type { SocketDriver, SocketEnd, SocketHandle, SocketRequest, SocketSink } from '../driver/driver.ts'
 import type { CloseVerdict, Incoming, Promised, WireAdapter, WireFrame, WireFrames } from '../wire-adapter.ts'
 import { type CredentialPlace, placeCredential } from './credential.ts'
-import { Congestion } from './flow.ts'
+import { Congestion, highWaterBytes } from './flow.ts'
 import { Heartbeat, type HeartbeatOptions, type HeartbeatOwner } from './heartbeat.ts'
 import { broken, malformed, noFrame, refusedHello, silent, unanswered, undialled, unmakeable } from './loss.ts'
 
@@ -40,9 +40,6 @@ export interface ConnectionOwner {
   /** It is over; `verdict` is set where more is known than the close code says. */
   onLost(connection: Connection, end: SocketEnd, verdict: CloseVerdict | undefined): void
 }
-
-/** Written and not gone: above this a sender waits; bytes. */
-const highWaterBytes = 1 << 20
 
 /**
  * One socket, from the dialling to its end:

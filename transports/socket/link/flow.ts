@@ -1,6 +1,9 @@
 import type { Clock, Timer } from '../../../src/core/time/clock.ts'
 import type { SocketHandle } from '../driver/driver.ts'
 
+/** Written and not gone: above this a sender waits; bytes. */
+export const highWaterBytes = 1 << 20
+
 /** So many subscriptions at once. */
 const burstSize = 50
 /** And so many again after this; ms. */
