@@ -149,7 +149,7 @@ export const libraries: Readonly<Record<string, string | readonly string[]>> = {
   'graphql-request': 'transports/graphql/peer-graphql-request.ts',
   graphql: 'transports/graphql/peer-graphql.ts',
   '@connectrpc/connect-web': 'transports/grpc/peer-connect-web.ts',
-  '@bufbuild/protobuf': 'transports/grpc/peer-protobuf.ts',
+  '@bufbuild/protobuf': ['transports/grpc/peer-protobuf.ts', 'transports/grpc/peer-protobuf-health.ts'],
   oauth4webapi: 'src/auth/oauth/peer-oauth4webapi.ts',
   dpop: 'src/auth/oauth/peer-dpop.ts',
   dataloader: 'src/loader/peer-dataloader.ts',

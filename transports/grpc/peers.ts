@@ -15,3 +15,8 @@ export const connectWeb: Peer<typeof import('./peer-connect-web.ts')> = /*#__PUR
   ['grpc-web', '@connectrpc/connect-web', packages],
   () => import('./peer-connect-web.ts'),
 )
+/** What describes the standard health service, of @bufbuild/protobuf, too. */
+export const healthDescriptor: Peer<typeof import('./peer-protobuf-health.ts')> = /*#__PURE__*/ new Peer(
+  ['grpc-web', '@bufbuild/protobuf', packages],
+  () => import('./peer-protobuf-health.ts'),
+)
