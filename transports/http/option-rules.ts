@@ -1,4 +1,16 @@
-import { anything, callable, either, flag, list, object, oneOf, type RulesOf, text } from '../../src/core/options.ts'
+import {
+  anything,
+  callable,
+  either,
+  flag,
+  has,
+  list,
+  object,
+  oneOf,
+  type RulesOf,
+  takes,
+  text,
+} from '../../src/core/options.ts'
 import { authRule } from '../shared/option-rules.ts'
 import type { HttpOptions } from './contract.ts'
 
@@ -22,6 +34,9 @@ export const requestRules = {
   crossOriginHeaders: list,
   deadlineHeader: anything,
 }
+
+/** What the option `version` takes. */
+export const versionRule = /* @__PURE__ */ takes('what apiVersion() makes', /* @__PURE__ */ has('apply'))
 
 /** How queries are written. */
 export const queryStyleRule = /* @__PURE__ */ object("an object such as { arrays: 'repeat', nulls: 'empty' }", {

@@ -2,7 +2,9 @@ import type { AnyPager } from '../../src/core/call/operation.ts'
 import type { Schema } from '../../src/core/call/schema.ts'
 import { flag, has, type OptionRules, oneOf, takes, text, wrongOption } from '../../src/core/options.ts'
 import { idempotencyRule, isSchema, operationRules, schemaRule, schemaWords } from '../shared/option-rules.ts'
+import type { HttpRequest } from './contract.ts'
 import type { RequestSpec, ResponseKind } from './input-types.ts'
+import { versionRule } from './option-rules.ts'
 
 /** What a builder may be given, `openapi()` included. */
 export interface AnySpec extends Omit<RequestSpec, 'body'> {
@@ -11,6 +13,7 @@ export interface AnySpec extends Omit<RequestSpec, 'body'> {
   readonly errors?: { readonly [status: number]: Schema<any, any> }
   readonly paginate?: AnyPager
   readonly response?: ResponseKind
+  readonly version?: { readonly version: string; apply(request: HttpRequest, prefix: string): HttpRequest }
 }
 
 function isNames(value: unknown): boolean {
@@ -42,6 +45,7 @@ const restRules: OptionRules = {
     Object.entries(value as object).every(([status, schema]) => /^[1-5]\d\d$/.test(status) && isSchema(schema)),
   ),
   paginate: /* @__PURE__ */ takes('what cursorPages({ … }) or its like makes', /* @__PURE__ */ has('nextCursor')),
+  version: versionRule,
   response: /* @__PURE__ */ takes("'json', 'text', 'bytes', 'stream', or byteStream", isResponse),
 }
 

@@ -10,7 +10,7 @@ import type { Codecs } from '../http/codecs.ts'
 import { type CollectOptions, requestBuffered } from '../http/collect.ts'
 import type { FetchOptions, HttpEngine } from '../http/contract.ts'
 import { toCallError } from '../http/fault.ts'
-import { queryStyleRule, requestRules } from '../http/option-rules.ts'
+import { queryStyleRule, requestRules, versionRule } from '../http/option-rules.ts'
 import { reportProgress } from '../http/progress.ts'
 import { readBaseUrl } from '../shared/base-url.ts'
 import { deadlineWriter } from '../shared/deadline-header.ts'
@@ -26,6 +26,7 @@ const rules: RulesOf<RestTransportOptions> = {
   ...requestRules,
   baseUrl: anything,
   query: /* @__PURE__ */ object('an object of parameters'),
+  version: versionRule,
   queryStyle: queryStyleRule,
   origins: list,
   idempotency: idempotencyRule,
@@ -67,6 +68,7 @@ export class HttpRestTransport implements RestTransport {
       base,
       headers: readHeaders(options.headers, { operation: { name: 'restTransport()', protocol: 'rest', via: 'rest' } }),
       query,
+      version: options.version,
       queryStyle,
       codecs,
       idempotency,

@@ -10,6 +10,7 @@ import type { ByteStreamResponse, ResponseKind } from '../http/input-types.ts'
 import { PathTemplate, type UrlTemplate } from '../http/path.ts'
 import type { encodeQuery } from '../http/query.ts'
 import { type AnySpec, checkSpec } from '../http/spec.ts'
+import type { ApiVersion } from './api-version.ts'
 import type { RestBuilder } from './types.ts'
 
 /** What the transport needs to know of an operation. */
@@ -28,6 +29,8 @@ export interface RestBinding {
   readonly defaultAccept: string
   /** Of an error body, by status. */
   readonly errors: AnySpec['errors']
+  /** The version that it asks for, instead of the transport's. */
+  readonly version?: ApiVersion | undefined
   /** How its reply is opened, where that is a stream of messages. */
   readonly open?: OpenReply | undefined
   /** Of an operation that a description for run time describes. */
@@ -106,6 +109,7 @@ export function defineRest<O extends Operation<any, any>>(
     defaultAccept: typeof response === 'object' ? '*/*' : accepts[response ?? 'json'],
     errors,
     open: reader?.open,
+    version: spec.version,
     writer,
   }
   return defineOperation<O>({

@@ -18,6 +18,7 @@ import { encodeQuery, isSearchParams, joinQuery, type QueryStyle } from '../http
 import type { BaseUrl } from '../shared/base-url.ts'
 import { type CrossOriginFilter, crossOriginFilter } from '../shared/cross-origin.ts'
 import { addDeadline, type DeadlineWriter } from '../shared/deadline-header.ts'
+import type { ApiVersion } from './api-version.ts'
 import type { RequestWriter, RestBinding } from './operation.ts'
 
 /** What the requests of one transport have in common. */
@@ -25,6 +26,7 @@ export interface RequestDefaults {
   readonly base: BaseUrl
   readonly headers: CallHeaders
   readonly query: Readonly<Record<string, unknown>> | undefined
+  readonly version: ApiVersion | undefined
   readonly queryStyle: QueryStyle
   readonly codecs: Codecs | undefined
   readonly idempotency: IdempotencyOption | undefined
@@ -97,7 +99,9 @@ export class RestRequests {
       fetchOptions,
       onUploadProgress: call.options.onUploadProgress && uploadProgress(call, encoded),
     }
-    return template.place?.(request, call) ?? request
+    const { version = this.#defaults.version } = binding
+    const versioned = version ? version.apply(request, base.prefix) : request
+    return template.place?.(versioned, call) ?? versioned
   }
 
   /** Of the transport and the call; where a name is in both, the call's wins. */

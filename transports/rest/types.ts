@@ -13,6 +13,7 @@ import type { ByteStreamResponse, InputCheck, RequestSpec, ResponseKind, RestIn,
 import type { QueryStyle } from '../http/query.ts'
 import type { DeadlineHeader } from '../shared/deadline-header.ts'
 import type { ItemOf, Pager, PagerCheck } from '../shared/pages.ts'
+import type { ApiVersion } from './api-version.ts'
 import type { Download, DownloadResponse } from './downloads/types.ts'
 
 // Five rules keep hovers short, declarations small, checking cheap and the checks honest:
@@ -39,6 +40,8 @@ export interface RestTransportOptions extends Omit<HttpOptions, 'cache'> {
   readonly origins?: readonly string[] | undefined
   /** Sent with every request; names of the operation and the call win. */
   readonly headers?: HeadersInit | undefined
+  /** The version of the API, made by `apiVersion()`; an operation may name another. @defaultValue none is told */
+  readonly version?: ApiVersion | undefined
   /** Parameters of every request; those of the call win. */
   readonly query?: Readonly<Record<string, unknown>> | undefined
   /** How lists and nulls are written in queries. */
@@ -70,6 +73,8 @@ export interface RestTransport extends Transport<'rest'> {
 export interface RestSpec extends RequestSpec {
   /** The reply's message: a type, or a schema that validates it. @defaultValue unknown */
   readonly output?: Schema<any, any>
+  /** The version of the API, made by `apiVersion()`. @defaultValue the transport's */
+  readonly version?: ApiVersion
   /** Typed error bodies by status; see `isCallError`. */
   readonly errors?: { readonly [status: number]: Schema<any, any> }
   /** How its pages follow each other: `cursorPages({ items: 'users', next: 'next_cursor' })`. */
