@@ -97,7 +97,6 @@ export function defineRest<O extends Operation<any, any>>(
     throw new TypeError(`${name}('${path}', …): on a page, write response: byteStream, imported from polywire/rest`)
   const reader = typeof response === 'object' ? (response as ByteStreamResponse & OpenedResponse) : undefined
   const schema = reader ? undefined : validating(output)
-  const pager = paginate as PagerInfo | undefined
   const binding: RestBinding = {
     method,
     template,
@@ -122,7 +121,7 @@ export function defineRest<O extends Operation<any, any>>(
     isReplayable: (input: RequestParts) => isReplayableBody(input.body),
     decodeOutput: schema && ((message, check) => check(schema, message)),
     errors,
-    paginate: shape === 'nested' ? pager?.nested(restPart(method, spec)) : pager,
+    paginate: shape === 'nested' ? (paginate as PagerInfo | undefined)?.nested(restPart(method, spec)) : paginate,
     retry,
     auth,
     headersOf: shape === 'nested' || writer ? headersOf : undefined,
