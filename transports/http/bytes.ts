@@ -32,8 +32,17 @@ export type BodyKind = 'text' | 'bytes' | 'blob' | 'form' | 'params' | 'stream' 
 /** Where a stream or its function has what encodes it: set by `streamBody()`. */
 export const streamed: unique symbol = /* @__PURE__ */ Symbol.for('polywire.stream-body')
 
-/** Encodes a stream, or a function that makes one. */
-export type EncodeStream = (source: object, contentType: string | undefined, origin: ErrorOrigin) => EncodedBody
+/**
+ * Encodes a stream, or a function that makes one.
+ *
+ * @param byPlatform - what the platform encodes those with that bring nothing: for the parts of a form.
+ */
+export type EncodeStream = (
+  source: object,
+  contentType: string | undefined,
+  origin: ErrorOrigin,
+  byPlatform?: EncodeStream,
+) => EncodedBody
 
 /** A stream, or a function that makes one, that may bring what encodes it. */
 export interface Streamed {

@@ -37,9 +37,14 @@ export function isRawBody(value: unknown): boolean {
   return bodyKind(value) !== undefined
 }
 
-/** Whether a body can be sent once more: all but streams, which a factory function makes anew. */
-export function isReplayableBody(value: unknown): boolean {
-  return typeof value !== 'object' || bodyKind(value) !== 'stream'
+/** Whether a body can be sent once more: all but streams, which a factory function makes anew, and forms of them. */
+export function isReplayableBody(value: unknown, contentType?: string): boolean {
+  if (typeof value !== 'object' || value === null) return true
+  if (contentType !== undefined && !bodyKind(value) && /^multipart\/form-data/i.test(contentType))
+    return Object.values(value)
+      .flat()
+      .every((part) => isReplayableBody(part?.content ?? part))
+  return bodyKind(value) !== 'stream'
 }
 
 /**
@@ -69,7 +74,7 @@ export function encodeBody(value: unknown, rules: BodyRules, origin: ErrorOrigin
     default: {
       const encode = (value as Streamed)[streamed] ?? bodies?.stream
       if (!encode) throw refusal('the body is a stream: write streamBody(…), imported from polywire/rest', origin)
-      return encode(value as object, contentType, origin)
+      return encode(value as object, contentType, origin, bodies?.stream)
     }
   }
 }
@@ -86,24 +91,22 @@ function encodeBlob(blob: BlobLike, contentType: string | undefined): EncodedBod
   return { ...noBody, blob: blob as Blob, contentType: type, length: blob.size }
 }
 
-function encodeByType(
-  value: unknown,
-  { contentType = 'application/json', codecs, queryStyle }: BodyRules,
-  origin: ErrorOrigin,
-): EncodedBody {
+function encodeByType(value: unknown, rules: BodyRules, origin: ErrorOrigin): EncodedBody {
+  const { contentType = 'application/json', codecs, queryStyle } = rules
   const essence = essenceOf(contentType)
   const serialize = findCodec(codecs, essence)?.serialize
   try {
     if (serialize) {
       const written = serialize(value)
-      return bodyKind(written) === 'blob'
-        ? encodeBlob(written as BlobLike, contentType)
+      // A Blob, or a form of which a part is a stream.
+      return /^(?:blob|stream|factory)$/.test(bodyKind(written) ?? '')
+        ? encodeBody(written, rules, origin)
         : whole(written as string, contentType)
     }
     if (isJson(essence)) return whole(stringifyJson(value, 'the body', origin), contentType)
     if (essence === 'application/x-www-form-urlencoded')
       return whole(encodeQuery(value as object, queryStyle, origin, 'the form'), contentType)
-    if (bodies && essence === 'multipart/form-data') return encodeBlob(bodies.multipart(value as never), undefined)
+    if (bodies && essence === 'multipart/form-data') return encodeBody(bodies.multipart(value as never), rules, origin)
   } catch (cause) {
     if (isAnyCallError(cause)) throw cause
     // Our own TypeError names the field of a form; what else threw is the user's codec.

@@ -111,10 +111,9 @@ function fileOf(value: unknown, type: string): MultipartFile {
   return { content, type, ...(typeof name === 'string' && { filename: name }) }
 }
 
-function multipartBody(parts: readonly Part[], origin: ErrorOrigin | undefined): EncodedBody {
+function multipartBody(parts: readonly Part[], origin: ErrorOrigin): EncodedBody {
   try {
-    const blob = multipartOf(parts) as Blob
-    return { body: undefined, blob, contentType: blob.type, length: blob.size, isReplayable: true }
+    return encodeBody(multipartOf(parts), { contentType: undefined, codecs: {}, queryStyle: undefined }, origin)
   } catch (cause) {
     // It names the field.
     throw refusal(`the body cannot be written as multipart/form-data: ${(cause as Error).message}`, origin, cause)

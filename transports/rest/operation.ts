@@ -118,7 +118,7 @@ export function defineRest<O extends Operation<any, any>>(
     isKeyedByDefault: !isIdempotent && keyed.includes(method),
     binding,
     encodeInput: writer?.encodeInput ?? inputReader(method, template.names, spec, { operation }),
-    isReplayable: (input: RequestParts) => isReplayableBody(input.body),
+    isReplayable: (input: RequestParts) => isReplayableBody(input.body, binding.contentType),
     decodeOutput: schema && ((message, check) => check(schema, message)),
     errors,
     paginate: shape === 'nested' ? (paginate as PagerInfo | undefined)?.nested(restPart(method, spec)) : paginate,

@@ -73,6 +73,13 @@ describe('on a page', () => {
     expect(isCallError(error) && error.message).toContain("no codec writes the media type 'multipart/form-data'")
   })
 
+  it('a stream is a part of a form with streamBody(), and refused in words that name it', async () => {
+    const read = await formOf(await send(multipart({ title: 'x', file: streamBody(() => chunks()) })))
+    expect([read.get('title'), await (read.get('file') as File).text()]).toEqual(['x', 'one two'])
+    const error = await send(multipart({ file: chunks() })).catch((thrown: unknown) => thrown)
+    expect(isCallError(error) && error.message).toContain("the multipart field 'file' is a stream: write streamBody(…)")
+  })
+
   it('a stream is sent with streamBody(), and refused in words that name it', async () => {
     expect(Buffer.from((await send(streamBody(chunks()))).bytes).toString()).toBe('one two')
     const { bytes, progress } = await send(streamBody(() => chunks()))
