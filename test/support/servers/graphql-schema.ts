@@ -51,6 +51,7 @@ function coded(code: string | number, extensions: Record<string, unknown> = {}):
 }
 
 const typeDefs = /* GraphQL */ `
+  directive @defer(if: Boolean! = true, label: String) on FRAGMENT_SPREAD | INLINE_FRAGMENT
   type Query {
     hello(name: String!): String!
     echo(text: String): String
