@@ -132,10 +132,14 @@ export const explainByCode: Explain = (cause, progress) => {
     return { what: 'the answer is no HTTP', hint: 'Check scheme and port: a port that speaks TLS wants https' }
   // A stream that an HTTP/2 server refused did not run (RFC 9113 §8.7).
   if (message.includes('REFUSED_STREAM')) return { what: 'stream refused', sent: 'no', isUnprocessed: true }
+  if (code === 'ERR_HTTP2_INVALID_SESSION') return { ...reset, hint: deadSession }
   if (code.startsWith('ERR_HTTP2_')) return reset
   // What is said there of CORS is for browsers.
   return { ...explainByText(cause, progress), hint: undefined }
 }
+
+const deadSession =
+  'undici keeps an HTTP/2 connection that a broken TLS record has ended, and fails every later call: make the dispatcher anew'
 
 /** What an error says of itself. */
 interface ErrorFacts {
