@@ -147,6 +147,7 @@ export type { BackoffOptions } from './core/time/backoff.ts'
 export type { Clock } from './core/time/clock.ts'
 export { createClient } from './create-client.ts'
 export {
+  acceptLanguage,
   attemptSpan,
   auth,
   type BreakerEvent,
@@ -163,6 +164,7 @@ export {
   type InFlightDedupeOptions,
   idempotencyKey,
   inFlightDedupe,
+  type Languages,
   type OwnRateLimit,
   type RateLimiterOptions,
   type ResumeOptions,

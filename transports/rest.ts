@@ -5,6 +5,7 @@ export { at } from './http/at.ts'
 export type { BlobLike, ByteStream } from './http/bytes.ts'
 export { type HttpCache, type HttpCacheOptions, type HttpCacheStore, httpCache } from './http/cache.ts'
 export type { Codec, Codecs } from './http/codecs.ts'
+export { type BodyCoding, type CompressionOptions, compression } from './http/compression.ts'
 export type { HttpOptions } from './http/contract.ts'
 export type {
   AddTo,
@@ -38,27 +39,8 @@ export type * from './rest/downloads/types.ts'
 export { type HealthSpec, health } from './rest/health.ts'
 export { type JsonLinesBuilder, type JsonLinesSpec, jsonLines } from './rest/json-lines.ts'
 export { follow, type Linked, linkTo } from './rest/links.ts'
-export {
-  allOf,
-  anyOf,
-  type Bare,
-  bare,
-  type FieldTest,
-  not,
-  type Where,
-  type WhereOptions,
-  where,
-} from './rest/listing/aip-filter.ts'
-export {
-  type FieldAt,
-  type FieldPath,
-  fieldList,
-  orderBy,
-  type Selected,
-  type SortKey,
-  select,
-  sortBy,
-} from './rest/listing/fields.ts'
+export * from './rest/listing/aip-filter.ts'
+export * from './rest/listing/fields.ts'
 export { aipLro } from './rest/long-running/aip-lro.ts'
 export { type AzureLroOptions, azureLro } from './rest/long-running/azure-lro.ts'
 export type { LroAnswer, LroDialect, LroState } from './rest/long-running/dialect.ts'

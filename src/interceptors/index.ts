@@ -1,3 +1,4 @@
+export { acceptLanguage, type Languages } from './accept-language.ts'
 export { auth } from './auth.ts'
 export { type BulkheadOptions, bulkhead } from './bulkhead.ts'
 export { type BreakerEvent, type CircuitBreakerOptions, circuitBreaker } from './circuit-breaker.ts'

@@ -83,3 +83,12 @@ const result = await update(
   (order, options) => api.make({ id: order.id }, options).then(() => order.state),
 )
 same<typeof result, Order['state']>(true)
+
+const file = get('/repos/{owner}/contents/{+path}', { output: type<string>(), response: 'text' })
+client.call(file, { owner: 'a', path: 'docs/a.md' })
+// @ts-expect-error the name is path
+client.call(file, { owner: 'a', '+path': 'docs/a.md' })
+// @ts-expect-error 'follow', 'error' or 'manual'
+get('/a', { redirect: 'never' })
+// @ts-expect-error what compression() makes
+post('/a', { body: type<{ a: 1 }>(), compress: 'gzip' })

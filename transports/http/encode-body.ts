@@ -30,7 +30,7 @@ export interface BodyRules {
 }
 
 /** No body. */
-const noBody: EncodedBody = { body: undefined, contentType: undefined, isReplayable: true }
+export const noBody: EncodedBody = { body: undefined, contentType: undefined, isReplayable: true }
 
 /** Whether a body is sent as it is, rather than written by a codec. */
 export function isRawBody(value: unknown): boolean {

@@ -7,12 +7,20 @@ import {
   list,
   object,
   oneOf,
+  orFalse,
   type RulesOf,
   takes,
   text,
 } from '../../src/core/options.ts'
 import { authRule } from '../shared/option-rules.ts'
 import type { HttpOptions } from './contract.ts'
+
+/** What becomes of redirects. */
+export const redirectRule = /* @__PURE__ */ oneOf('follow', 'error', 'manual')
+/** What `compression()` makes, or `false` for none. */
+export const compressRule = /* @__PURE__ */ orFalse(
+  /* @__PURE__ */ takes("compression('gzip')", /* @__PURE__ */ has('apply')),
+)
 
 /** What every transport over HTTP takes of a fetch: its own options pass unread. */
 const httpRules: RulesOf<HttpOptions> = {
@@ -21,7 +29,7 @@ const httpRules: RulesOf<HttpOptions> = {
   credentials: text,
   mode: text,
   cache: anything,
-  redirect: /* @__PURE__ */ oneOf('follow', 'error', 'manual'),
+  redirect: redirectRule,
   priority: text,
   keepalive: flag,
 }

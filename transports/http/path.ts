@@ -21,14 +21,15 @@ const dots = /^(?:\.|%2e){1,2}$/i
 const unfit = /[\p{Cc}\p{Cs}]/u
 /** All that must not stand in a template: it would end the path, or be rewritten by a URL parser. */
 const unfitLiteral = /[\s\\#\p{Cc}\p{Cs}]/u
-/** RFC 6570 operators and modifiers are refused, rather than taken for a part of the name. */
-const name = /^[^+#./;?&=,!@|*:{}\s][^*:,{}\s]*$/
+/** Operators and modifiers of RFC 6570 but `+` are refused, rather than taken for a part of the name. */
+const name = /^\+?[^+#./;?&=,!@|*:{}\s][^*:,{}\s]*$/
 
 /**
  * A path such as `/users/{id}`, taken apart once: filling it is a concatenation.
  *
  * A value becomes one segment or a part of one, whatever it holds: `/` is encoded, and what could leave the segment
- * (`.`, `..`, nothing, control characters, lone surrogates) is refused.
+ * (`.`, `..`, nothing, control characters, lone surrogates) is refused. `{+path}` takes several segments, each of which is
+ * treated so.
  */
 export class PathTemplate {
   readonly names: readonly string[]
@@ -36,6 +37,8 @@ export class PathTemplate {
   readonly hasQuery: boolean
   readonly #literals: readonly string[]
   readonly #writers: PathWriters | undefined
+  /** As they stand in the template. */
+  readonly #places: readonly string[]
 
   /**
    * @param writers - of the names whose values are more than one text.
@@ -50,11 +53,12 @@ export class PathTemplate {
     if (template !== '' && !template.startsWith('/')) throw new TypeError(`the path '${template}' must start with '/'`)
     const parts = template.split(/\{([^{}]*)\}/)
     const literals = parts.filter((_, index) => index % 2 === 0)
-    this.names = parts.filter((_, index) => index % 2 === 1)
+    this.#places = parts.filter((_, index) => index % 2 === 1)
+    this.names = this.#places.map((place) => place.replace('+', ''))
     for (const literal of literals)
       if (/[{}]/.test(literal) || unfitLiteral.test(literal))
         throw new TypeError(`the path '${template}' holds a stray brace, white space, '#' or a backslash`)
-    for (const each of this.names)
+    for (const each of this.#places)
       if (!name.test(each))
         throw new TypeError(`the path '${template}' has a placeholder that is no plain name: {${each}}`)
     if (
@@ -80,7 +84,12 @@ export class PathTemplate {
         continue
       }
       const isPlain = typeof value === 'string' ? plain.test(value) : Number.isSafeInteger(value)
-      path += (isPlain ? value : encodeSegment(value, name, origin)) + (this.#literals[i + 1] as string)
+      if (isPlain) path += value
+      else {
+        const isList = typeof value === 'string' && (this.#places[i] as string)[0] === '+'
+        path += (isList ? value.split('/') : [value]).map((part) => encodeSegment(part, name, origin)).join('/')
+      }
+      path += this.#literals[i + 1] as string
     }
     return path
   }

@@ -2,9 +2,10 @@ import type { AnyPager } from '../../src/core/call/operation.ts'
 import type { Schema } from '../../src/core/call/schema.ts'
 import { flag, has, type OptionRules, oneOf, takes, text, wrongOption } from '../../src/core/options.ts'
 import { idempotencyRule, isSchema, operationRules, schemaRule, schemaWords } from '../shared/option-rules.ts'
-import type { HttpRequest } from './contract.ts'
+import type { BodyCoding } from './compression.ts'
+import type { FetchOptions, HttpRequest } from './contract.ts'
 import type { RequestSpec, ResponseKind } from './input-types.ts'
-import { versionRule } from './option-rules.ts'
+import { compressRule, redirectRule, versionRule } from './option-rules.ts'
 
 /** What a builder may be given, `openapi()` included. */
 export interface AnySpec extends Omit<RequestSpec, 'body'> {
@@ -14,6 +15,8 @@ export interface AnySpec extends Omit<RequestSpec, 'body'> {
   readonly paginate?: AnyPager
   readonly response?: ResponseKind
   readonly version?: { readonly version: string; apply(request: HttpRequest, prefix: string): HttpRequest }
+  readonly redirect?: FetchOptions['redirect']
+  readonly compress?: BodyCoding | false
 }
 
 function isNames(value: unknown): boolean {
@@ -38,6 +41,8 @@ const restRules: OptionRules = {
   ...inputRules,
   contentType: text,
   accept: text,
+  redirect: redirectRule,
+  compress: compressRule,
   idempotency: idempotencyRule,
   idempotencyScope: text,
   output: schemaRule,

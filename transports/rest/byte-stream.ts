@@ -10,11 +10,11 @@ import type { OpenReply } from './operation.ts'
 import { isReply, responseError } from './response.ts'
 
 /** Opens a reply whose message is the body itself, which holds the call until it ends. */
-const open: OpenReply = async (engine, request, call, { maxBodyBytes, isManualRedirect }) => {
+const open: OpenReply = async (engine, request, call, { maxBodyBytes }) => {
   try {
     const response = await openBody(engine, request, call.scope)
     const { status, headers, body } = response
-    if (!isReply(status, isManualRedirect)) {
+    if (!isReply(status, request)) {
       const read = await body.errorBody(maxBodyBytes)
       return await responseError(call, { ...response, ...read, trailers: HeaderMap.empty })
     }

@@ -10,7 +10,7 @@ import type { Codecs } from '../http/codecs.ts'
 import { type CollectOptions, requestBuffered } from '../http/collect.ts'
 import type { FetchOptions, HttpEngine } from '../http/contract.ts'
 import { toCallError } from '../http/fault.ts'
-import { queryStyleRule, requestRules, versionRule } from '../http/option-rules.ts'
+import { compressRule, queryStyleRule, requestRules, versionRule } from '../http/option-rules.ts'
 import { reportProgress } from '../http/progress.ts'
 import { readBaseUrl } from '../shared/base-url.ts'
 import { deadlineWriter } from '../shared/deadline-header.ts'
@@ -31,6 +31,7 @@ const rules: RulesOf<RestTransportOptions> = {
   origins: list,
   idempotency: idempotencyRule,
   maxBodyBytes: aboveZero,
+  compress: compressRule,
   codecs: /* @__PURE__ */ object("an object such as { 'text/csv': { parse } }"),
 }
 
@@ -60,10 +61,7 @@ export class HttpRestTransport implements RestTransport {
     this.#codecs = codecs
     // A mode of the platform's fetch has nothing to apply.
     this.#cache = options.cache as Partial<HttpCache> | undefined
-    this.#limits = {
-      maxBodyBytes: options.maxBodyBytes ?? defaultMaxBodyBytes,
-      isManualRedirect: options.redirect === 'manual',
-    }
+    this.#limits = { maxBodyBytes: options.maxBodyBytes ?? defaultMaxBodyBytes }
     this.#requests = new RestRequests({
       base,
       headers: readHeaders(options.headers, { operation: { name: 'restTransport()', protocol: 'rest', via: 'rest' } }),
@@ -74,6 +72,7 @@ export class HttpRestTransport implements RestTransport {
       idempotency,
       deadlineWriter: deadlineWriter(options.deadlineHeader),
       crossOriginHeaders,
+      compress: options.compress,
       fetchOptions: fetchOptionsOf(options as FetchOptions),
     })
     this.#engine = selectEngine(options)
@@ -89,7 +88,7 @@ export class HttpRestTransport implements RestTransport {
       return requestBuffered(this.#engine, request, call.scope, collect).then(
         (response) => {
           const { status } = response
-          if (status !== 200 && !isReply(status, this.#limits.isManualRedirect)) return responseError(call, response)
+          if (status !== 200 && !isReply(status, request)) return responseError(call, response)
           return readReply(call, request.url, response, this.#codecs)
         },
         (error: unknown) => {

@@ -10,7 +10,6 @@ import type { ByteStreamResponse, ResponseKind } from '../http/input-types.ts'
 import { PathTemplate, type UrlTemplate } from '../http/path.ts'
 import type { encodeQuery } from '../http/query.ts'
 import { type AnySpec, checkSpec } from '../http/spec.ts'
-import type { ApiVersion } from './api-version.ts'
 import type { RestBuilder } from './types.ts'
 
 /** What the transport needs to know of an operation. */
@@ -25,12 +24,12 @@ export interface RestBinding {
   readonly bodySchema: AnySpec['body']
   readonly contentType: string | undefined
   readonly accept: string | undefined
+  /** Where it says something else than the transport. */
+  readonly spec?: Pick<AnySpec, 'redirect' | 'compress' | 'version'>
   /** Where neither operation, transport nor call says what they accept. */
   readonly defaultAccept: string
   /** Of an error body, by status. */
   readonly errors: AnySpec['errors']
-  /** The version that it asks for, instead of the transport's. */
-  readonly version?: ApiVersion | undefined
   /** How its reply is opened, where that is a stream of messages. */
   readonly open?: OpenReply | undefined
   /** Of an operation that a description for run time describes. */
@@ -62,7 +61,6 @@ interface OpenedResponse {
 /** What a transport says of replies. */
 export interface ReplyLimits {
   readonly maxBodyBytes: number
-  readonly isManualRedirect: boolean
 }
 
 const keyed: readonly string[] = ['POST', 'PATCH']
@@ -105,10 +103,10 @@ export function defineRest<O extends Operation<any, any>>(
     bodySchema: spec.body,
     contentType: spec.contentType ?? writer?.contentType,
     accept: spec.accept,
+    spec,
     defaultAccept: typeof response === 'object' ? '*/*' : accepts[response ?? 'json'],
     errors,
     open: reader?.open,
-    version: spec.version,
     writer,
   }
   return defineOperation<O>({

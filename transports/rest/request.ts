@@ -9,8 +9,9 @@ import {
 import { refusal } from '../../src/core/errors/refusal.ts'
 import { byteLength } from '../http/bytes.ts'
 import type { Codecs } from '../http/codecs.ts'
+import type { BodyCoding } from '../http/compression.ts'
 import type { FetchOptions, HttpRequest } from '../http/contract.ts'
-import { type EncodedBody, encodeBody } from '../http/encode-body.ts'
+import { type EncodedBody, encodeBody, noBody } from '../http/encode-body.ts'
 import { bodiless, RequestInput, type RequestParts } from '../http/input.ts'
 import { writeUrl } from '../http/path.ts'
 import { reportProgress } from '../http/progress.ts'
@@ -33,12 +34,12 @@ export interface RequestDefaults {
   readonly deadlineWriter: DeadlineWriter | undefined
   readonly crossOriginHeaders: readonly string[] | undefined
   readonly fetchOptions: FetchOptions | undefined
+  readonly compress: BodyCoding | false | undefined
 }
 
 type Headers = Record<string, string>
 /** By the rules of its method. */
-const unwritten: Partial<RequestWriter> = {}
-const noBody: EncodedBody = { body: undefined, contentType: undefined, isReplayable: true }
+const unwritten: Partial<RequestWriter> & RestBinding['spec'] = {}
 
 /** Makes the HTTP requests of one transport. */
 export class RestRequests {
@@ -50,7 +51,7 @@ export class RestRequests {
   constructor(defaults: RequestDefaults) {
     this.#defaults = defaults
     const { base, headers, crossOriginHeaders } = defaults
-    const always = ['accept', 'content-type', ...Object.keys(headers)]
+    const always = ['accept', 'accept-language', 'content-type', ...Object.keys(headers)]
     this.#filter = crossOriginFilter({ factory: 'restTransport', origin: base.origin, always, crossOriginHeaders })
     this.#defaultQuery = defaults.query ? encodeQuery(defaults.query, defaults.queryStyle) : ''
   }
@@ -59,26 +60,29 @@ export class RestRequests {
   make(call: Call): HttpRequest {
     const binding = call.operation.binding as RestBinding
     const input = call.input as RequestParts
-    const { method, template } = binding
+    const {
+      method,
+      template,
+      spec: { redirect, compress = this.#defaults.compress, version = this.#defaults.version } = unwritten,
+    } = binding
     const { base, deadlineWriter, fetchOptions } = this.#defaults
-    const { credential } = call
     // Later ones win: transport, operation, input, call, credential.
     const headers: Headers = withoutRemoved({
       ...(this.#baseHeaders.get(binding) ?? this.#makeBase(binding)),
       ...(input.headers && readHeaders(textHeaders(input.headers, call), call)),
       ...call.headers,
-      ...credential?.headers,
+      ...call.credential?.headers,
     })
     if (deadlineWriter) addDeadline(headers, call, deadlineWriter)
     const profile = call.idempotencyKey === undefined ? undefined : this.#keyOutsideHeaders(call)
     const encoded =
       input.body === undefined && profile === undefined ? noBody : this.#body(call, method, headers, profile)
-    if (encoded !== noBody) describeBody(headers, encoded)
-    else {
-      // Servers refuse an empty body that is said to be JSON.
-      if (headers['content-type'] !== undefined) delete headers['content-type']
-      if (headers['content-length'] !== undefined) delete headers['content-length']
-    }
+    const { body, contentType, length } = encoded
+    // Servers refuse an empty body that is said to be JSON; the caller's own length counts for a stream alone.
+    if (contentType !== undefined) headers['content-type'] = contentType
+    else if (headers['content-type'] !== undefined) delete headers['content-type']
+    if (length !== undefined) headers['content-length'] = String(length)
+    else if (typeof body !== 'function' && headers['content-length'] !== undefined) delete headers['content-length']
     let query = this.#defaultQuery
     // A URLSearchParams has members, too: its methods.
     for (const _ in input.query) {
@@ -91,17 +95,17 @@ export class RestRequests {
       method,
       url: writeUrl(base, template, input.params, query, call),
       headers: this.#filter ? this.#filter(call, headers, input.headers) : headers,
-      credential,
-      body: encoded.body,
+      credential: call.credential,
+      body,
       blob: encoded.blob,
       open: encoded.open,
       isBodyReplayable: encoded.isReplayable,
-      fetchOptions,
+      fetchOptions: redirect ? { ...fetchOptions, redirect } : fetchOptions,
       onUploadProgress: call.options.onUploadProgress && uploadProgress(call, encoded),
     }
-    const { version = this.#defaults.version } = binding
     const versioned = version ? version.apply(request, base.prefix) : request
-    return template.place?.(versioned, call) ?? versioned
+    const placed = template.place?.(versioned, call) ?? versioned
+    return compress ? compress.apply(placed) : placed
   }
 
   /** Of the transport and the call; where a name is in both, the call's wins. */
@@ -139,14 +143,6 @@ export class RestRequests {
     const profile = named ? idempotencyProfiles[named] : undefined
     return profile?.place === 'header' ? undefined : profile
   }
-}
-
-/** Content type and length as the body has them; the caller's own length counts for a stream alone. */
-function describeBody(headers: Headers, { body, contentType, length }: EncodedBody): void {
-  if (contentType !== undefined) headers['content-type'] = contentType
-  else delete headers['content-type']
-  if (length !== undefined) headers['content-length'] = String(length)
-  else if (typeof body !== 'function') delete headers['content-length']
 }
 
 /** The key as a member of the body; a body that can hold none would be sent again without protection. */

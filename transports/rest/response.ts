@@ -14,7 +14,7 @@ import {
   readMediaType,
 } from '../http/codecs.ts'
 import { decodeUtf8 } from '../http/collect.ts'
-import type { HttpFault, HttpHead } from '../http/contract.ts'
+import type { HttpFault, HttpHead, HttpRequest } from '../http/contract.ts'
 import { readHttpFailure } from '../http/errors.ts'
 import { type Remembering, renewed } from './conditional/stored.ts'
 import type { RestBinding } from './operation.ts'
@@ -28,8 +28,12 @@ export interface WholeResponse extends HttpHead {
 }
 
 /** Whether a status is a reply; 304 answers a conditional GET, other redirects only where nobody follows them. */
-export function isReply(status: number, isManualRedirect: boolean): boolean {
-  return (status >= 200 && status < 300) || status === 304 || (isManualRedirect && status >= 300 && status < 400)
+export function isReply(status: number, { fetchOptions }: HttpRequest): boolean {
+  return (
+    (status >= 200 && status < 300) ||
+    status === 304 ||
+    (status >= 300 && status < 400 && fetchOptions?.redirect === 'manual')
+  )
 }
 
 /**
@@ -43,8 +47,8 @@ export function readReply(call: Call, url: string, response: WholeResponse, code
   const { method, reads, isContentNeeded } = call.operation.binding as RestBinding
   let { headers } = response
   let message: unknown
-  // 204, 205 and 304 never carry a message.
-  if (method !== 'HEAD' && status !== 204 && status !== 205 && status !== 304) {
+  // 204, 205 and 304 never carry a message, and that of a redirect is for people.
+  if (method !== 'HEAD' && status !== 204 && status !== 205 && status < 300) {
     const contentType = headers.get('content-type')
     const isRaw = reads === 'text' || reads === 'bytes' || codecs !== undefined || body.byteLength === 0
     try {
@@ -58,7 +62,7 @@ export function readReply(call: Call, url: string, response: WholeResponse, code
       throw unreadable(call, response, what, cause)
     }
   }
-  if (message === undefined && isContentNeeded && status !== 304)
+  if (message === undefined && isContentNeeded && status < 300)
     throw unreadable(call, response, `nothing came (status ${status}) where output is declared: ${howEmpty}`)
   if (status !== 200) headers = resolveLocation(headers, response.url || url)
   const reply: UnaryReply = { kind: 'unary', message, status, headers, trailers }
@@ -146,14 +150,14 @@ function mayHaveRun({ sent, status }: FailedAttempt): boolean {
 
 /** A schema that refuses the body, or throws, hides no error. */
 async function typedBody(call: Call, schema: Schema<any, any>, { body, status }: Failure): Promise<unknown> {
-  const what = `${call.operation.name}: the error body of ${status}`
-  const { telemetry } = call.scope.services
+  let why = 'does not fit its schema'
   try {
     const checked = await checkSchema(schema, body)
     if ('value' in checked) return checked.value
-    telemetry?.event?.({ type: 'warning', call, message: `${what} does not fit its schema` })
   } catch {
-    telemetry?.event?.({ type: 'warning', call, message: `${what} was not read: its schema threw` })
+    why = 'was not read: its schema threw'
   }
+  const message = `${call.operation.name}: the error body of ${status} ${why}`
+  call.scope.services.telemetry?.event?.({ type: 'warning', call, message })
   return body
 }

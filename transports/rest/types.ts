@@ -8,6 +8,7 @@ import type { Transport } from '../../src/core/call/transport.ts'
 import type { ByteStream } from '../http/bytes.ts'
 import type { HttpCache } from '../http/cache.ts'
 import type { Codecs } from '../http/codecs.ts'
+import type { BodyCoding } from '../http/compression.ts'
 import type { HttpOptions } from '../http/contract.ts'
 import type { ByteStreamResponse, InputCheck, RequestSpec, ResponseKind, RestIn, ViaOf } from '../http/input-types.ts'
 import type { QueryStyle } from '../http/query.ts'
@@ -52,6 +53,8 @@ export interface RestTransportOptions extends Omit<HttpOptions, 'cache'> {
   readonly maxBodyBytes?: number | undefined
   /** Media types beside JSON, text, forms and multipart, or instead of them. */
   readonly codecs?: Codecs | undefined
+  /** How bodies are compressed: `compression('gzip')`, where the server takes that. @defaultValue not at all */
+  readonly compress?: BodyCoding | false | undefined
   /** Tells the server how long the caller still waits. @defaultValue none */
   readonly deadlineHeader?: DeadlineHeader | undefined
   /**
@@ -81,6 +84,10 @@ export interface RestSpec extends RequestSpec {
   readonly paginate?: AnyPager
   /** How the reply's body is read. @defaultValue by content type: JSON, text, else bytes */
   readonly response?: ResponseKind
+  /** Redirects are followed, refused, or given as the reply, without a message. @defaultValue the transport's */
+  readonly redirect?: 'follow' | 'error' | 'manual'
+  /** How its bodies are compressed: `compression('gzip')`; `false` for not at all. @defaultValue the transport's */
+  readonly compress?: BodyCoding | false
 }
 
 type ByKind<S> = S extends { readonly response: infer R }

@@ -180,9 +180,9 @@ export type DeclaredError<Bodies> = ErrorOf<Bodies>
 /** What may stand in a path: written as text, percent-encoded. */
 export type PathValue = string | number | bigint
 
-/** The names in a template: `'id'` of `/users/{id}`. */
+/** The names in a template: `'id'` of `/users/{id}`, `'path'` of `/files/{+path}`. */
 export type PathNames<P extends string> = string extends P
   ? string
   : P extends `${string}{${infer Name}}${infer Rest}`
-    ? Name | PathNames<Rest>
+    ? (Name extends `+${infer Path}` ? Path : Name) | PathNames<Rest>
     : never

@@ -142,6 +142,15 @@ const server = setupServer(
   ),
   http.get(`${api}/files/:name`, () => HttpResponse.text('hello')),
   ...tus(`${api}/albums/:album/uploads`),
+  http.get(`${api}/table`, () =>
+    HttpResponse.text('name,note\r\nAda,"said ""hi"", once"', { headers: { 'content-type': 'text/csv' } }),
+  ),
+  http.put(`${api}/table`, () => new HttpResponse(null, { status: 204 })),
+  http.put(
+    `${api}/items/:id`,
+    async ({ request }) =>
+      new HttpResponse(await request.arrayBuffer(), { headers: { 'content-type': 'application/x-protobuf' } }),
+  ),
   http.get(`${api}/notes/:id`, ({ request }) => {
     const etag = `"${note.likes}-${note.text}"`
     return request.headers.get('if-none-match') === etag

@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { isCallError } from 'polywire'
 import { describe, expect, it } from 'vitest'
 import { PathTemplate } from '../../../transports/http/path.ts'
@@ -93,7 +94,9 @@ describe('what is no template', () => {
     ['/users/id}', 'stray brace'],
     ['/users/{{id}}', 'stray brace'],
     ['/users/{}', 'no plain name'],
-    ['/users/{+path}', 'no plain name'],
+    ['/users/{+}', 'no plain name'],
+    ['/users/{++path}', 'no plain name'],
+    ['/users/{/path}', 'no plain name'],
     ['/users/{path*}', 'no plain name'],
     ['/users/{a,b}', 'no plain name'],
     ['/users/{?q}', 'no plain name'],
@@ -109,6 +112,46 @@ describe('what is no template', () => {
   ])('%o', (template, message) => {
     expect(() => new PathTemplate(template)).toThrow(TypeError)
     expect(() => new PathTemplate(template)).toThrow(message)
+  })
+
+  it.each([
+    ['a', '/files/a/raw'],
+    ['a/b c/d', '/files/a/b%20c/d/raw'],
+    ['ä/?#', '/files/%C3%A4/%3F%23/raw'],
+    ['a%2Fb', '/files/a%252Fb/raw'],
+    ['a\\b', '/files/a%5Cb/raw'],
+    [7, '/files/7/raw'],
+  ])('{+path} takes several segments: %j', (path, filled) => {
+    expect(new PathTemplate('/files/{+path}/raw').names).toEqual(['path'])
+    expect(fill('/files/{+path}/raw', { path })).toBe(filled)
+  })
+
+  it.each(['', '/a', 'a/', 'a//b', '.', '..', 'a/../b', 'a/%2e%2e/b', 'a/./b', 'a\nb', '\ud800', undefined, {}])(
+    '{+path} refuses %j, which could leave them',
+    (path) => {
+      expect(() => fill('/files/{+path}', { path })).toThrow(/'path' of the path/)
+    },
+  )
+
+  it('{+path} leaves its place as little as {path} does (random)', () => {
+    const part = fc.constantFrom('.', '..', '/', '\\', '%2e', '?', '#', '@', ':', ' ', '\n', 'ä', 'a', '%2f', ';', '')
+    fc.assert(
+      fc.property(fc.array(part, { maxLength: 8 }), (parts) => {
+        const path = parts.join('')
+        let filled: string
+        try {
+          filled = fill('/before/{+path}/after', { path })
+        } catch (error) {
+          expect(isCallError(error)).toBe(true)
+          return
+        }
+        const url = new URL(`https://api.example.com${filled}`)
+        expect([url.origin, url.search, url.hash]).toEqual(['https://api.example.com', '', ''])
+        const inside = url.pathname.split('/').slice(2, -1)
+        expect(inside.map(decodeURIComponent)).toEqual(path.split('/'))
+      }),
+      { numRuns: 3000 },
+    )
   })
 
   it('`//` at the start stays a path: nothing is put before it but an origin', () => {

@@ -362,6 +362,25 @@ describe('the reply', () => {
     expect(await failed(connect({ redirect: 'error' }).call(get('/a')))).toMatchObject({ code: 'failed_precondition' })
   })
 
+  it('an operation says for itself what becomes of redirects; one that is the reply has no message', async () => {
+    const to = answer(302, { html: 'moved' }, { location: '/there' })
+    const api = (options = {}) =>
+      connect(options).bind({
+        plain: get('/a', { output: type<object>() }),
+        manual: get('/a', { output: type<object>(), redirect: 'manual' }),
+        refused: get('/a', { redirect: 'error' }),
+        bytes: get('/a', { response: 'stream', redirect: 'manual' }),
+      })
+    server.answer(to)
+    const { status, headers, message } = await api().manual.reply()
+    expect([status, headers.get('location'), message]).toEqual([302, `${server.url}/there`, undefined])
+    expect((await api().bytes.reply()).status).toBe(302)
+    expect(await failed(api().refused())).toMatchObject({ code: 'failed_precondition', sent: 'yes' })
+    server.answer(to, echo)
+    expect(await api().plain()).toMatchObject({ url: '/there' })
+    expect(() => get('/a', { redirect: 'never' as never })).toThrow(/redirect takes 'follow', 'error', 'manual'/)
+  })
+
   it('a redirect that leads nowhere is an error', async () => {
     server.answer(answer(302))
     expect(await failed(connect().call(get('/a')))).toMatchObject({ code: 'unknown', status: 302, isRetryable: false })

@@ -48,7 +48,7 @@ export function download(options: DownloadOptions = {}): DownloadResponse {
       const response = await openBody(engine, request, call.scope)
       const { status, headers } = response
       const isFile = status === 200 || status === 206 || status === 416
-      if (!isFile && !isReply(status, limits.isManualRedirect)) return await refuse(call, response, limits.maxBodyBytes)
+      if (!isFile && !isReply(status, request)) return await refuse(call, response, limits.maxBodyBytes)
       const read = representationOf(isFile ? response : { status: 200, headers })
       // It says that nothing is behind what the caller has, or that the file is another one.
       if (status === 416 && (typeof read === 'string' || read.totalBytes !== asked))

@@ -32,7 +32,7 @@ export const openAnswer: OpenReply = async (engine, request, call, limits) => {
     throw toCallError(error, call)
   })
   const { status, redirected } = response
-  if (!isReply(status, false)) return responseError(call, response)
+  if (!isReply(status, request)) return responseError(call, response)
   const reply = readReply(call, request.url, response, undefined)
   const by = redirected && (redirected.status ?? 'unknown')
   const message = new Answer({
