@@ -15,6 +15,7 @@ export const entries = {
   'socket-io': 'transports/wires/socket-io.ts',
   centrifugo: 'transports/wires/centrifugo.ts',
   signalr: 'transports/wires/signalr.ts',
+  phoenix: 'transports/wires/phoenix.ts',
   fetch: 'transports/fetch.ts',
   webhooks: 'src/webhooks/index.ts',
   testing: 'transports/testing.ts',

@@ -23,6 +23,7 @@ const programs = {
   'socket-io': "export { socketIo } from 'polywire/socket-io';",
   centrifugo: "export { centrifugo } from 'polywire/centrifugo';",
   signalr: "export { signalR } from 'polywire/signalr';",
+  phoenix: "export { phoenix } from 'polywire/phoenix';",
   graphql: "export { graphqlTransport, mutation, query } from 'polywire/graphql';",
   outbox: "export { durable, outbox, settledBy } from 'polywire/outbox';",
   fetch: "export { createFetch } from 'polywire/fetch';",
@@ -89,6 +90,7 @@ const rows: readonly Row[] = [
   { name: 'Socket.IO adapter, beside REST', programs: ['socket-io'], besideRest: true, barKb: 4.5, limitKb: 4.5 },
   { name: 'Centrifugo adapter, beside REST', programs: ['centrifugo'], besideRest: true, barKb: 3.5, limitKb: 3.5 },
   { name: 'SignalR adapter, beside REST', programs: ['signalr'], besideRest: true, barKb: 5, limitKb: 5 },
+  { name: 'Phoenix adapter, beside REST', programs: ['phoenix'], besideRest: true, barKb: 3.5, limitKb: 3.5 },
   {
     name: 'GraphQL, beside REST',
     programs: ['graphql'],

@@ -1,0 +1,238 @@
+import type { Credential } from '../../src/core/call/auth.ts'
+import type { Failure } from '../../src/core/errors/failure.ts'
+import { classifyClose } from '../socket/close-codes.ts'
+import type { SocketEnd } from '../socket/driver/driver.ts'
+import type {
+  CloseVerdict,
+  Handshake,
+  Incoming,
+  Publish,
+  Request,
+  Subscribe,
+  Unsubscribe,
+  WireAdapter,
+  WireFrame,
+  WireFrames,
+} from '../socket/wire-adapter.ts'
+import { decodeMessage, encodeMessage, type PhoenixMessage } from './phoenix/message.ts'
+
+/** A message of a channel, both ways. */
+export interface PhoenixEvent<Name extends string = string, Payload = any> {
+  readonly event: Name
+  readonly payload: Payload
+}
+
+/** How a Phoenix server is spoken to. */
+export interface PhoenixOptions {
+  /** Beside the token, for the server's `connect/3`. @defaultValue none */
+  readonly params?: Readonly<Record<string, string>> | undefined
+  /**
+   * Where the token goes: the parameter `token` of the URL, or a sub-protocol (`auth_token: true` of the server's socket,
+   * from Phoenix 1.8 on), which no log shows.
+   *
+   * @defaultValue 'params'
+   */
+  readonly token?: 'params' | 'subprotocol' | undefined
+  /** Every handler of the server replies to what is pushed: `send()` waits for that. @defaultValue false */
+  readonly acks?: boolean | undefined
+  /** What a join is answered with comes as the first message, with the event `phx_reply`. @defaultValue false */
+  readonly joinReply?: boolean | undefined
+}
+
+/**
+ * Phoenix channels, version 2 of the serializer. A channel is a topic, its messages are events with a payload; a request
+ * is a push and its reply, `request('room:1 new_msg')`: the topic, a blank, the event.
+ *
+ * The protocol has no places: after a drop the channel is joined again, and nobody knows what was missed.
+ *
+ * @example
+ * const client = createClient({
+ *   transports: { websocket: websocketTransport({ url: 'wss://api.example.com/socket', adapter: phoenix() }) },
+ *   auth: bearerAuth(() => session.token),
+ * })
+ * const room = channel('room:{id}', { receive: type<PhoenixEvent<'new_msg', { body: string }>>() })
+ * for await (const { event, payload } of client.call(room, { id: 'lobby' })) console.log(event, payload.body)
+ */
+export function phoenix(options: PhoenixOptions = {}): () => WireAdapter {
+  return () => new PhoenixConnection(options)
+}
+
+/** A topic that is joined, or about to be. */
+interface Joined {
+  /** The `ref` of the join: what belongs to another one is of a channel that was. */
+  readonly join: number
+  /** The stream's; none where only requests have joined. */
+  readonly subscription: number | undefined
+  isAccepted: boolean
+  /** Requests by `ref`; what waits for the join, or nothing where it is written. */
+  readonly requests: Map<number, PhoenixMessage | undefined>
+  /** Requests of the join before, which the server has ended for this one. */
+  readonly lost: readonly number[]
+}
+
+class PhoenixConnection implements WireAdapter {
+  readonly name = 'phoenix'
+  readonly traits
+  readonly subprotocols
+  readonly #options: PhoenixOptions
+  readonly #topics = new Map<string, Joined>()
+
+  constructor(options: PhoenixOptions) {
+    const { acks = false } = options
+    this.#options = options
+    // A server hangs up on a client that says nothing for a minute.
+    this.traits = { subscribed: true, acks, isHelloAwaited: false, isShared: true, keepAliveMs: 30_000 } as const
+    this.subprotocols = options.token === 'subprotocol' ? ['phoenix'] : []
+  }
+
+  handshake(handshake: Handshake): Handshake {
+    const { params = {}, token = 'params' } = this.#options
+    const { credential, subprotocols } = handshake
+    const whole = new URL(handshake.url)
+    if (!/\/websocket\/?$/.test(whole.pathname)) whole.pathname = `${whole.pathname.replace(/\/$/, '')}/websocket`
+    for (const [name, value] of Object.entries({ ...params, vsn: '2.0.0' })) whole.searchParams.set(name, value)
+    const url = whole.href
+    const { secret } = credential ?? {}
+    if (secret === undefined) return { ...handshake, url }
+    if (token === 'params') {
+      const query: Credential = { query: { ...credential?.query, token: secret } }
+      return { ...handshake, url, credential: query }
+    }
+    const bearer = `base64url.bearer.phx.${btoa(secret).replaceAll('=', '')}`
+    return { ...handshake, url, subprotocols: [...subprotocols, bearer], credential: undefined }
+  }
+
+  hello(): undefined {}
+
+  subscribe({ ref, topic, payload }: Subscribe): WireFrame {
+    return this.#join(topic, ref, ref, payload)
+  }
+
+  unsubscribe({ topic, subscription }: Unsubscribe): WireFrame | undefined {
+    const joined = this.#topics.get(topic)
+    if (joined?.join !== subscription || joined.requests.size > 0) return undefined
+    this.#topics.delete(topic)
+    return encodeMessage({ join: `${subscription}`, ref: `${subscription}`, topic, event: 'phx_leave', payload: {} })
+  }
+
+  publish({ topic, subscription, ref, message }: Publish): WireFrame {
+    const { event, payload } = (message ?? {}) as Partial<PhoenixEvent>
+    if (typeof event !== 'string') throw new TypeError('a message is { event, payload }')
+    return encodeMessage({ join: `${subscription}`, ref: `${ref}`, topic, event, payload })
+  }
+
+  /** Pushes belong to a channel: where none is joined, the request joins it. */
+  request({ ref, name, payload }: Request): WireFrames {
+    const blank = name.lastIndexOf(' ')
+    if (blank < 1) throw new TypeError("a request's name is the topic, a blank, and the event: 'room:1 new_msg'")
+    const topic = name.slice(0, blank)
+    const known = this.#topics.get(topic)
+    const joining = known ? [] : [this.#join(topic, ref, undefined, undefined)]
+    const joined = known ?? (this.#topics.get(topic) as Joined)
+    const event = name.slice(blank + 1)
+    // The join has taken the number of the request.
+    const message = { join: `${joined.join}`, ref: `r${ref}`, topic, event, payload }
+    const frame = encodeMessage(message)
+    joined.requests.set(ref, joined.isAccepted ? undefined : message)
+    return joined.isAccepted ? frame : joining
+  }
+
+  cancel(ref: number): undefined {
+    for (const { requests } of this.#topics.values()) requests.delete(ref)
+  }
+
+  ping(): WireFrame {
+    return encodeMessage({ join: null, ref: 'heartbeat', topic: 'phoenix', event: 'heartbeat', payload: {} })
+  }
+
+  pong(): undefined {}
+
+  decode(frame: WireFrame): Incoming | readonly Incoming[] | undefined {
+    const message = decodeMessage(frame)
+    const { join, topic, event, payload } = message
+    if (topic === 'phoenix') return { kind: 'pong' }
+    const joined = this.#topics.get(topic)
+    // Of a channel that was left, or joined anew.
+    if (!joined || (join !== null && join !== `${joined.join}`)) return undefined
+    if (event === 'phx_reply') return this.#replied(joined, message)
+    if (event === 'phx_close' || event === 'phx_error') return this.#closed(topic, joined, event === 'phx_error')
+    return joined.isAccepted ? { kind: 'data', topic, message: { event, payload } } : undefined
+  }
+
+  classifyClose(end: SocketEnd): CloseVerdict {
+    const verdict = classifyClose(end)
+    // What a server answers whose connect/3 refuses the token.
+    if (end.status !== 403 || end.phase !== 'connect') return verdict
+    return { ...verdict, action: 'refresh-auth', failure: { ...verdict.failure, code: 'unauthenticated' } }
+  }
+
+  #join(topic: string, join: number, subscription: number | undefined, payload: unknown): WireFrame {
+    const before = [...(this.#topics.get(topic)?.requests ?? [])]
+    const requests = new Map(before.filter(([, message]) => message))
+    const lost = before.flatMap(([ref, message]) => (message ? [] : [ref]))
+    this.#topics.set(topic, { join, subscription, isAccepted: false, requests, lost })
+    return encodeMessage({ join: `${join}`, ref: `${join}`, topic, event: 'phx_join', payload })
+  }
+
+  #replied(joined: Joined, { ref, topic, payload }: PhoenixMessage): Incoming | readonly Incoming[] | undefined {
+    const { status, response } = payload
+    const failure = status === 'ok' ? undefined : failureOf(response)
+    if (ref === `${joined.join}` && !joined.isAccepted) return this.#judged(topic, joined, response, failure)
+    const number = Number(ref?.replace('r', ''))
+    if (ref?.startsWith('r') && !joined.requests.delete(number)) return undefined
+    if (failure) return { kind: 'error', ref: number, failure }
+    return { kind: 'ack', ref: number, message: response }
+  }
+
+  /** The answer to a join, and what waited for it. */
+  #judged(topic: string, joined: Joined, response: unknown, failure: Failure | undefined): readonly Incoming[] {
+    const { subscription: ref, requests, lost } = joined
+    const said = lost.map((each): Incoming => ({ kind: 'error', ref: each, failure: closed(false) }))
+    if (failure) {
+      this.#topics.delete(topic)
+      if (ref !== undefined) said.push({ kind: 'error', ref, failure })
+      for (const each of requests.keys()) said.push({ kind: 'error', ref: each, failure })
+      return said
+    }
+    joined.isAccepted = true
+    if (ref !== undefined) said.push({ kind: 'ack', ref })
+    if (ref !== undefined && this.#options.joinReply)
+      said.push({ kind: 'data', ref, topic, message: { event: 'phx_reply', payload: response } })
+    for (const [each, waiting] of requests) {
+      if (waiting) said.push({ kind: 'answer', frames: encodeMessage({ ...waiting, join: `${joined.join}` }) })
+      requests.set(each, undefined)
+    }
+    return said
+  }
+
+  /** The channel has ended on the server, or crashed: then it is joined again. */
+  #closed(topic: string, { requests, subscription: ref }: Joined, hasCrashed: boolean): readonly Incoming[] {
+    this.#topics.delete(topic)
+    const failure = closed(hasCrashed)
+    const said = [...requests.keys()].map((each): Incoming => ({ kind: 'error', ref: each, failure }))
+    if (ref === undefined) return said
+    return [...said, hasCrashed ? { kind: 'error', ref, topic, failure } : { kind: 'end', ref, topic }]
+  }
+}
+
+function closed(hasCrashed: boolean): Failure {
+  const message = hasCrashed ? 'the channel crashed on the server' : 'the server closed the channel'
+  return { code: 'unavailable', message, isRetryable: true }
+}
+
+/** What servers say by custom: `{ reason: 'unauthorized' }`, `'unmatched topic'`, `'join crashed'`. */
+function failureOf(response: unknown): Failure {
+  const given = (response as { reason?: unknown } | null)?.reason
+  const reason = typeof given === 'string' ? given : undefined
+  const base = { ...(reason !== undefined && { reason, serverMessage: reason }), details: response }
+  if (reason === 'unmatched topic')
+    return { ...base, code: 'not_found', message: 'the server has no channel for this topic' }
+  if (reason === 'join crashed')
+    return { ...base, code: 'internal', message: 'the join crashed on the server', isRetryable: true }
+  const isDenied = reason !== undefined && /unauthori[sz]ed|forbidden|denied/i.test(reason)
+  return {
+    ...base,
+    code: isDenied ? 'permission_denied' : 'unknown',
+    message: 'the channel refused: see reason and details',
+  }
+}
