@@ -135,6 +135,6 @@ function wrongType({ status, headers }: HttpHead): Failure {
 
 const cut = () => onStream('unavailable', 'the stream was cut within a line')
 const early = () => onStream('unavailable', "the server ended the stream before the message of 'until'")
-const unreadable = (cause: unknown) => onStream('data_loss', 'a line is no JSON: see cause', cause)
+const unreadable = (cause: unknown) => onStream('data_loss', 'a line is no JSON, or no UTF-8: see cause', cause)
 const overflow = (maxLineBytes: number) =>
   onStream('resource_exhausted', `a line is larger than maxLineBytes (${maxLineBytes}): raise it, or send less at once`)

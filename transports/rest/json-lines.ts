@@ -43,7 +43,7 @@ export interface JsonLinesSpec extends Omit<RequestSpec, 'accept'> {
   readonly gaps?: 'fail' | 'yield'
   /** How it is opened for the first time, instead of `retry`. @defaultValue as calls are retried */
   readonly opening?: OpeningOptions
-  /** A larger line fails the stream with `resource_exhausted`; UTF-16 units. @defaultValue 16_777_216 (16 MiB) */
+  /** A larger line fails the stream with `resource_exhausted`; bytes. @defaultValue 16_777_216 (16 MiB) */
   readonly maxLineBytes?: number
   /** Silence after which an open connection is taken for dead; ms. @defaultValue Infinity: never */
   readonly idleTimeoutMs?: number

@@ -1,45 +1,51 @@
-const recordSeparator = '\u001e'
+import { join } from '../http/collect.ts'
+
+const recordSeparator = 0x1e
+const lineFeed = 0x0a
 const incomplete = Symbol('incomplete')
+/** Bytes that are no UTF-8 are an error, and never read as something else. */
+const decoder = /* @__PURE__ */ new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /** Cuts the bytes of one response into JSON texts: line by line, or by RFC 7464, whatever the boundaries of the chunks. */
 export class JsonLineReader {
-  readonly #decoder = new TextDecoder()
   readonly #isSequence: boolean
-  readonly #maxLength: number
+  readonly #separator: number
+  readonly #maxBytes: number
   /** What has come of the text that is not over. */
-  #parts: string[] = []
-  #length = 0
+  #pending: Uint8Array[] = []
+  #size = 0
+  /** A byte order mark may stand before the first text. */
+  #isStart = true
   /** More of one text came than is allowed: nothing more is read. */
   isOverflown = false
 
   /** @param isSequence - of `application/json-seq`: texts stand behind a record separator, and may have several lines. */
-  constructor(isSequence: boolean, maxLength: number) {
+  constructor(isSequence: boolean, maxBytes: number) {
     this.#isSequence = isSequence
-    this.#maxLength = maxLength
+    this.#separator = isSequence ? recordSeparator : lineFeed
+    this.#maxBytes = maxBytes
   }
 
   /**
    * Gives each value that is whole.
    *
-   * @throws {SyntaxError} for a text that is whole, and no JSON.
+   * @throws {SyntaxError | TypeError} for a text that is whole, and no JSON or no UTF-8.
    */
   feed(bytes: Uint8Array, give: (value: unknown) => void): void {
     if (this.isOverflown) return
-    const text = this.#decoder.decode(bytes, { stream: true })
-    const separator = this.#isSequence ? recordSeparator : '\n'
-    let from = 0
-    for (let at = text.indexOf(separator); at >= 0; at = text.indexOf(separator, from)) {
-      this.#hold(text.slice(from, at))
+    const end = bytes.lastIndexOf(this.#separator)
+    if (end >= 0) {
+      const texts = this.#take(bytes.subarray(0, end))
+      if (texts.byteLength <= this.#maxBytes) this.#readAll(texts, give)
+      else this.#readEach(texts, give)
       if (this.isOverflown) return
-      from = at + 1
-      this.#flush(give)
     }
-    this.#hold(text.slice(from))
-    if (!this.#isSequence || !text.endsWith('\n') || this.isOverflown) return
+    this.#hold(bytes.subarray(end + 1))
+    if (!this.#isSequence || bytes.at(-1) !== lineFeed || this.isOverflown) return
     // No separator stands behind the last one: it is whole as soon as it can be read.
-    const value = this.#read()
+    const value = this.#peek()
     if (value === incomplete) return
-    this.#clear()
+    this.#take()
     if (value !== undefined) give(value)
   }
 
@@ -49,44 +55,89 @@ export class JsonLineReader {
    * @returns whether nothing is left: false where a text was cut.
    */
   end(give: (value: unknown) => void): boolean {
-    this.#hold(this.#decoder.decode())
-    const value = this.#read()
-    this.#clear()
+    const value = this.#peek()
+    this.#take()
     // Half of a number is a number, too.
     if (value === incomplete || typeof value === 'number') return false
     if (value !== undefined) give(value)
     return true
   }
 
-  #hold(text: string): void {
-    if (text === '') return
-    this.#parts.push(text)
-    this.#length += text.length
-    if (this.#length > this.#maxLength) {
-      this.isOverflown = true
-      this.#clear()
+  #hold(bytes: Uint8Array): void {
+    if (bytes.byteLength === 0) return
+    this.#pending.push(bytes)
+    this.#size += bytes.byteLength
+    if (this.#size > this.#maxBytes) this.#overflow()
+  }
+
+  #overflow(): void {
+    this.isOverflown = true
+    this.#take()
+  }
+
+  /** What is pending, and `more` of it. */
+  #take(more?: Uint8Array): Uint8Array {
+    if (more && this.#size === 0) return more
+    const chunks = more ? [...this.#pending, more] : this.#pending
+    const size = this.#size + (more?.byteLength ?? 0)
+    this.#pending = []
+    this.#size = 0
+    return chunks.length === 1 ? (chunks[0] as Uint8Array) : join(chunks, size)
+  }
+
+  /** Texts with a separator between each: decoded at once. */
+  #readAll(texts: Uint8Array, give: (value: unknown) => void): void {
+    let text: string
+    try {
+      text = decoder.decode(texts)
+    } catch {
+      // Those before the broken one are whole.
+      this.#readEach(texts, give)
+      return
+    }
+    const separator = this.#isSequence ? '\u001e' : '\n'
+    let from = 0
+    for (let at = text.indexOf(separator); at >= 0; at = text.indexOf(separator, from)) {
+      this.#give(text.slice(from, at), give)
+      from = at + 1
+    }
+    this.#give(from === 0 ? text : text.slice(from), give)
+  }
+
+  /** The same one by one, each within its bound. */
+  #readEach(texts: Uint8Array, give: (value: unknown) => void): void {
+    for (let from = 0; from <= texts.byteLength; ) {
+      const at = texts.indexOf(this.#separator, from)
+      const to = at < 0 ? texts.byteLength : at
+      if (to - from > this.#maxBytes) {
+        this.#overflow()
+        return
+      }
+      this.#give(decoder.decode(texts.subarray(from, to)), give)
+      from = to + 1
     }
   }
 
-  #flush(give: (value: unknown) => void): void {
-    const text = this.#parts.join('')
-    this.#clear()
-    if (text.trim() !== '') give(JSON.parse(text))
+  #give(text: string, give: (value: unknown) => void): void {
+    const value = this.#parse(text)
+    this.#isStart = false
+    if (value === undefined) return
+    if (this.#isSequence && typeof value === 'number' && !/\s$/.test(text))
+      throw new SyntaxError('a number without an end may be a part of one (RFC 7464 §2.4)')
+    give(value)
   }
 
-  /** Undefined where there is nothing. */
-  #read(): unknown {
-    const text = this.#parts.join('')
-    if (text.trim() === '') return undefined
+  /** What is pending, where it is whole; undefined where there is nothing. */
+  #peek(): unknown {
     try {
-      return JSON.parse(text)
+      return this.#parse(decoder.decode(join(this.#pending, this.#size)))
     } catch {
       return incomplete
     }
   }
 
-  #clear(): void {
-    this.#parts = []
-    this.#length = 0
+  #parse(text: string): unknown {
+    const json = this.#isStart && text.startsWith('\ufeff') ? text.slice(1) : text
+    return json.trim() === '' ? undefined : JSON.parse(json)
   }
 }
