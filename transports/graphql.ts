@@ -7,6 +7,7 @@ import type { GraphQLBuilder, QueryBuilder, SubscriptionBuilder } from './graphq
 export type { AnyContinuation, AnyStop, OtherVia } from '../src/core/resume/continuation.ts'
 export { type Conflation, conflate, type OverflowPolicy } from '../src/core/stream/overflow.ts'
 export type { GraphQLFeature } from './graphql/feature.ts'
+export { fileUploads } from './graphql/file-uploads.ts'
 export { type GetQueriesOptions, getQueries } from './graphql/get-queries.ts'
 export {
   type GrowingPartialResult,
@@ -24,16 +25,13 @@ export {
   relayPages,
 } from './graphql/pages.ts'
 export { type PersistedQueriesOptions, persistedQueries } from './graphql/persisted-queries.ts'
+export { type RequestBatchingOptions, requestBatching } from './graphql/request-batching.ts'
+export { socketRequests } from './graphql/socket-requests.ts'
 export { type SseSubscriptionsOptions, sseSubscriptions } from './graphql/sse-subscriptions.ts'
 export type { SubscriptionSocketOptions } from './graphql/subscriptions.ts'
 export type { GraphQLTransport, GraphQLTransportOptions } from './graphql/transport.ts'
-export type { ConnectionParams } from './graphql/transport-ws.ts'
-export {
-  type TrustedDocumentsOptions,
-  type TrustedForm,
-  type TrustedIds,
-  trustedDocuments,
-} from './graphql/trusted-documents.ts'
+export type { ConnectionAck, ConnectionParams } from './graphql/transport-ws.ts'
+export * from './graphql/trusted-documents.ts'
 export type {
   ErrorPolicy,
   GraphQLBuilder,

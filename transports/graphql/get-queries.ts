@@ -54,7 +54,7 @@ class GetQueries extends Feature {
 }
 
 /** What Apollo Server, and others by its example, look for. */
-const preflightName = 'apollo-require-preflight'
+export const preflightName = 'apollo-require-preflight'
 
 /**
  * The address of a query, as GraphQL over HTTP says; undefined where a URL cannot carry it as it is. Equal variables give

@@ -64,6 +64,9 @@ export const featuresRule = /* @__PURE__ */ takes(
   (value) => Array.isArray(value) && value.every(has('ask')),
 )
 
+/** Variables that hold a stream, which can be sent only once. */
+export const onceOnly = /* @__PURE__ */ new WeakSet<object>()
+
 const rules: RulesOf<AnySpec> = {
   via: operationRules.via,
   auth: operationRules.auth,
@@ -132,6 +135,7 @@ export function graphqlOperation(
     via,
     kind: subscribing ? 'server_stream' : 'unary',
     isIdempotent: spec.idempotent ?? kind !== 'mutation',
+    isReplayable: (input: object) => !onceOnly.has(input),
     binding,
     ...pick(spec, ['idempotency', 'idempotencyScope', 'retry', 'auth', 'validate', 'gaps', 'opening']),
     ...(subscribing && { isResumable: true }),

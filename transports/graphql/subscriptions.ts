@@ -2,7 +2,8 @@ import type { Call } from '../../src/core/call/call.ts'
 import { defineOperation } from '../../src/core/call/operation.ts'
 import type { StreamReply } from '../../src/core/call/reply.ts'
 import { CallError } from '../../src/core/errors/error.ts'
-import { anything, checkOptions, count, oneOf, type RulesOf } from '../../src/core/options.ts'
+import { notify } from '../../src/core/guard.ts'
+import { anything, callable, checkOptions, count, oneOf, type RulesOf } from '../../src/core/options.ts'
 import type { Item, Tap } from '../../src/core/stream/source.ts'
 import { receiving } from '../../src/core/stream/streaming.ts'
 import { readUrl } from '../shared/base-url.ts'
@@ -16,34 +17,39 @@ import type { HttpGraphQLTransport } from './exchange.ts'
 import type { GraphQLBinding, Subscribing } from './operation.ts'
 import { requestRest } from './request.ts'
 import { readResult } from './result-reader.ts'
-import { graphqlTransportWs, type SubscriptionPayload } from './transport-ws.ts'
+import { type ConnectionAck, graphqlTransportWs, type SubscriptionPayload } from './transport-ws.ts'
 
 /** How the socket of the subscriptions lives. */
 export interface SubscriptionSocketOptions extends Omit<SocketOptions, 'lingerMs'> {
   /** Where the credential goes. @defaultValue 'message': the payload of `connection_init` */
   readonly authIn?: CredentialPlace | undefined
+  /** Told what the server says when it accepts a connection: the payload of `connection_ack`, on each connection anew. @defaultValue nobody */
+  readonly onAck?: ConnectionAck | undefined
 }
 
 function rulesOf(): RulesOf<SubscriptionSocketOptions> {
   const { lingerMs: _none, ...rules } = socketRules
-  return rules
+  return { ...rules, onAck: callable }
 }
 
 /** The subscriptions of one transport, over one socket for each principal. */
-class Subscriptions {
+export class Subscriptions {
   readonly sessions: SocketSessions
 
-  constructor({ url, options }: HttpGraphQLTransport, call: Call) {
-    const { connectionParams, socket, subscriptionUrl = url } = options
+  constructor({ url, options: transport }: HttpGraphQLTransport, call: Call) {
+    const { connectionParams, socket, subscriptionUrl = url } = transport
     // Here, since a program without subscriptions need not carry the rules.
     checkOptions('graphqlTransport({ socket })', socket ?? {}, rulesOf())
     const target = readUrl(subscriptionUrl, 'graphqlTransport({ subscriptionUrl })', 'wss ws https http')
     target.hash = ''
-    const adapter = graphqlTransportWs(connectionParams)
+    const { onAck, ...options } = socket ?? {}
+    const { telemetry } = call.scope.services
+    const told: ConnectionAck | undefined = onAck && ((payload) => notify('socket.onAck()', onAck, telemetry, payload))
+    const adapter = graphqlTransportWs(connectionParams, told)
     // Each subscription is a call's own: nobody could take it over, so it ends with its reader.
     this.sessions = new SocketSessions(readSocketUrl(target.href), adapter, {
       authIn: 'message',
-      ...socket,
+      ...options,
       lingerMs: 0,
     })
     this.sessions.attach(call.scope.services, call.operation.via)
@@ -88,7 +94,12 @@ async function openSubscription(call: Call, http: HttpGraphQLTransport): Promise
   const { features = http.options.features ?? [] } = call.operation.binding as GraphQLBinding
   const way = (features as readonly Partial<Subscribes>[]).find((each) => each.open)
   if (way?.open) return way.open(call, http)
-  return http.part(Subscriptions, () => new Subscriptions(http, call)).open(call)
+  return socketOf(http, call).open(call)
+}
+
+/** The sockets of a transport; the first who needs them makes them. */
+export function socketOf(http: HttpGraphQLTransport, call: Call): Subscriptions {
+  return http.part(Subscriptions, () => new Subscriptions(http, call))
 }
 
 /** Comes in with `subscription` only: who has no subscriptions carries no socket. */

@@ -9,6 +9,7 @@ import type {
   CloseVerdict,
   Hello,
   Incoming,
+  Request,
   Subscribe,
   Unsubscribe,
   WireAdapter,
@@ -23,7 +24,10 @@ export type ConnectionParams =
   | Readonly<Record<string, unknown>>
   | ((credential: Credential | undefined) => Params | Promise<Params>)
 
-/** A subscription's payload: the JSON of query, operationName, variables and extensions, written once. */
+/** Told the payload of `connection_ack`. */
+export type ConnectionAck = (payload: unknown) => void
+
+/** A subscription's or request's payload: the JSON of query, operationName, variables and extensions, written once. */
 export interface SubscriptionPayload {
   readonly json: string
 }
@@ -48,12 +52,15 @@ const codes: Readonly<Record<number, readonly [CloseVerdict['action'], Failure['
   4504: ['retry', 'unavailable', 'connection_ack came too late'],
 }
 
+/** In front of the ids of requests: those of subscriptions are bare numbers. */
+const requestMark = 'q'
+
 /**
- * The wire adapter of `graphql-transport-ws`: subscriptions over one socket, each with an id of its own.
+ * The wire adapter of `graphql-transport-ws`: subscriptions, queries and mutations over one socket, each with an id of its own.
  *
  * Source: https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md
  */
-export function graphqlTransportWs(params: ConnectionParams = fromCredential): WireAdapter {
+export function graphqlTransportWs(params: ConnectionParams = fromCredential, onAck?: ConnectionAck): WireAdapter {
   return {
     name: 'graphql-transport-ws',
     subprotocols: ['graphql-transport-ws'],
@@ -67,11 +74,12 @@ export function graphqlTransportWs(params: ConnectionParams = fromCredential): W
       `{"id":${JSON.stringify(topic)},"type":"subscribe","payload":${(payload as SubscriptionPayload).json}}`,
     unsubscribe: ({ topic }: Unsubscribe) => JSON.stringify({ id: topic, type: 'complete' }),
     publish: unsupported,
-    request: unsupported,
-    cancel: () => undefined,
+    request: ({ ref, payload }: Request) =>
+      `{"id":"${requestMark}${ref}","type":"subscribe","payload":${(payload as SubscriptionPayload).json}}`,
+    cancel: (ref) => `{"id":"${requestMark}${ref}","type":"complete"}`,
     ping: () => '{"type":"ping"}',
     pong: (payload) => JSON.stringify({ type: 'pong', payload }),
-    decode,
+    decode: (frame) => decode(frame, onAck),
     classifyClose: (end: SocketEnd) => verdictOf(end),
   }
 }
@@ -91,7 +99,7 @@ function fromCredential(credential: Credential | undefined): Readonly<Record<str
 }
 
 function unsupported(): never {
-  throw new TypeError('graphql-transport-ws carries subscriptions only')
+  throw new TypeError('graphql-transport-ws carries no messages of the client: subscriptions only')
 }
 
 function verdictOf(end: SocketEnd): CloseVerdict {
@@ -110,7 +118,7 @@ function verdictOf(end: SocketEnd): CloseVerdict {
 }
 
 /** A frame that is none of the protocol's closes the socket with 4400, as the protocol demands of both sides. */
-function decode(frame: WireFrame): Incoming | undefined {
+function decode(frame: WireFrame, onAck: ConnectionAck | undefined): Incoming | undefined {
   let message: unknown
   try {
     message = JSON.parse(typeof frame === 'string' ? frame : decodeUtf8(frame))
@@ -123,7 +131,17 @@ function decode(frame: WireFrame): Incoming | undefined {
   const isOfOperation = type === 'next' || type === 'error' || type === 'complete'
   if (isOfOperation && typeof id !== 'string')
     return malformed(4004, `a message '${type}' of the server has no id: nobody can take it`)
-  return meaningOf(type, id as string, payload)
+  if (type === 'connection_ack') onAck?.(payload)
+  const isRequest = isOfOperation && (id as string).startsWith(requestMark)
+  return isRequest
+    ? replyOf(type, Number((id as string).slice(requestMark.length)), payload)
+    : meaningOf(type, id as string, payload)
+}
+
+/** What comes for a query or mutation: errors are a result, too, which the transport judges as it does over HTTP. */
+function replyOf(type: string, ref: number, payload: unknown): Incoming {
+  if (type === 'complete') return { kind: 'end', ref }
+  return { kind: 'ack', ref, message: type === 'error' ? { errors: payload } : payload }
 }
 
 function meaningOf(type: string, id: string, payload: unknown): Incoming | undefined {

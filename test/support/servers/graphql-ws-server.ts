@@ -11,8 +11,11 @@ export interface ClientFrame {
   readonly payload?: { readonly [key: string]: unknown }
 }
 
-/** What decides over the n-th connection, from 1: false refuses it (4403), a number closes it with that code. */
-export type OnConnect = (nth: number, params: Record<string, unknown> | undefined) => boolean | number
+/** What decides over the n-th connection, from 1: false refuses it (4403), a number closes it with that code, an object is acknowledged with. */
+export type OnConnect = (
+  nth: number,
+  params: Record<string, unknown> | undefined,
+) => boolean | number | Record<string, unknown>
 
 /** graphql-ws's own server over `ws`, on 127.0.0.1, with what a test must see and do. */
 export class GraphQLWsServer implements AsyncDisposable {
@@ -42,7 +45,8 @@ export class GraphQLWsServer implements AsyncDisposable {
           const verdict = onConnect(this.params.length, connectionParams)
           if (typeof verdict === 'number') extra.socket.close(verdict, 'as asked')
           this.ledger.changed()
-          return verdict !== false
+          // An object is the payload of the acknowledgement.
+          return typeof verdict === 'object' ? verdict : verdict !== false
         },
       },
       this.#sockets,

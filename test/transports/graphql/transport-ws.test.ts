@@ -38,7 +38,14 @@ describe('what the client says', () => {
     expect(frame(adapter.pong({ at: 1 }))).toEqual({ type: 'pong', payload: { at: 1 } })
   })
 
-  it('can neither publish nor request', () => {
+  it('asks by an id that no subscription has, and takes that back', () => {
+    const payload = { json: '{"query":"{ a }"}' }
+    const request = { ref: 7, name: 'query A', payload, key: undefined, timeoutMs: undefined, headers: {} }
+    expect(adapter.request(request)).toBe('{"id":"q7","type":"subscribe","payload":{"query":"{ a }"}}')
+    expect(adapter.cancel(7)).toBe('{"id":"q7","type":"complete"}')
+  })
+
+  it('cannot publish', () => {
     expect(() =>
       adapter.publish({ topic: '1', subscription: 1, ref: 2, key: undefined, message: {}, isAcked: false }),
     ).toThrow('subscriptions only')

@@ -165,10 +165,9 @@ class SseExchange extends StreamExchange implements EventStreamSink {
       isJudged = true
       message = reader.read(type, data, id)
     } catch (cause) {
-      // A reader that knows more says it itself.
-      const known = isAnyCallError(cause) ? cause : undefined
       const failure = isJudged ? failures.unreadableFailure(cause) : failures.untilFailure(cause)
-      this.#end = { error: known ?? this.error(failure) }
+      // A reader that knows more says it itself.
+      this.#end = { error: isAnyCallError(cause) ? cause : this.error(failure) }
       return
     }
     if (message === undefined) return
@@ -245,9 +244,9 @@ class SseExchange extends StreamExchange implements EventStreamSink {
   }
 
   protected refusedBy(body: Uint8Array, reject: (error: unknown) => void): void {
-    const { refusal } = this.#settings
-    const wallNow = this.call.scope.services.clock.wallNow()
-    reject(refusal ? refusal(this.head, body) : this.error(failures.statusFailure(this.head, body, wallNow)))
+    const { head, call } = this
+    const wallNow = call.scope.services.clock.wallNow()
+    reject(this.#settings.refusal?.(head, body) ?? this.error(failures.statusFailure(head, body, wallNow)))
   }
 
   /** The reconnection time that the server has named is a wait that it asks for. */

@@ -164,7 +164,7 @@ export class SocketSession implements LinkReceiver {
       for (const member of subscription.members) member.receive(message, at, size)
     } else if (incoming.kind === 'ack') this.#acknowledged(connection, incoming)
     else if (incoming.kind === 'subscribed') this.#subscriptions.get(incoming.topic)?.onAck(incoming)
-    else if (incoming.kind === 'end') this.#subscriptionOf(incoming.ref, incoming.topic)?.end(undefined)
+    else if (incoming.kind === 'end') this.#ended(incoming)
     else if (incoming.kind === 'error') this.#failed(connection, incoming)
   }
 
@@ -182,6 +182,12 @@ export class SocketSession implements LinkReceiver {
 
   onFault(what: string, cause: unknown): void {
     notify(what, () => Promise.reject(cause), this.#options.telemetry)
+  }
+
+  #ended({ ref, topic }: Extract<Incoming, { kind: 'end' }>): void {
+    const awaiting = ref === undefined ? undefined : this.#awaiting.get(ref)
+    if (awaiting?.awaits !== 'reply') this.#subscriptionOf(ref, topic)?.end(undefined)
+    else awaiting.onError({ code: 'internal', message: 'the server ended the request without a reply' })
   }
 
   #subscriptionOf(ref: number | undefined, topic: string | undefined): ChannelSubscription | undefined {

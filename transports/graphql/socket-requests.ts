@@ -1,0 +1,50 @@
+import type { Call } from '../../src/core/call/call.ts'
+import { HeaderMap } from '../../src/core/call/header-map.ts'
+import { idempotencyProfiles } from '../../src/core/call/idempotency.ts'
+import { sendRequest } from '../socket/session/request.ts'
+import { graphqlFailure } from './errors.ts'
+import type { HttpGraphQLTransport } from './exchange.ts'
+import { type Answer, type Ask, type Asked, bodyOf, Feature, type GraphQLFeature } from './feature.ts'
+import { toGraphQLResult } from './response.ts'
+import { socketOf } from './subscriptions.ts'
+import type { SubscriptionPayload } from './transport-ws.ts'
+
+/**
+ * Sends queries and mutations over the socket of the subscriptions (`graphql-transport-ws`) instead of HTTP, with the same
+ * errors, retries and deadlines: a mutation that may have reached the server is not sent again. What needs headers of its
+ * own (a call with `headers`, an idempotency key that goes among them) still goes by HTTP.
+ *
+ * @example
+ * graphqlTransport({ url, features: [socketRequests()] })
+ */
+export function socketRequests(): GraphQLFeature {
+  return new SocketRequests()
+}
+
+class SocketRequests extends Feature {
+  readonly kind = 'socket requests'
+
+  wrap(next: Ask, http: HttpGraphQLTransport): Ask {
+    return (asked) => (needsHeaders(asked.call, http) ? next(asked) : ask(asked, http))
+  }
+}
+
+/** A socket has no place for them: the server would miss what the caller relies on. */
+function needsHeaders({ options, idempotencyKey, operation }: Call, { idempotency }: HttpGraphQLTransport): boolean {
+  const profile = operation.idempotency ?? idempotency
+  const isInBody = profile !== undefined && profile !== false && idempotencyProfiles[profile].place === 'body'
+  return options.headers !== undefined || (idempotencyKey !== undefined && !isInBody)
+}
+
+async function ask(asked: Asked, http: HttpGraphQLTransport): Promise<Answer> {
+  const { call, document } = asked
+  const session = socketOf(http, call).sessions.of(call)
+  const payload: SubscriptionPayload = { json: bodyOf(asked) }
+  const { message: value, status, headers } = await sendRequest(call, { name: call.operation.name, payload }, session)
+  const result = toGraphQLResult(value)
+  const answer = { document, policy: 'none', status: 200, headers: HeaderMap.empty, wallNow: 0 } as const
+  // The socket was opened with it: the next one is to have another.
+  if (result?.errors && graphqlFailure({ ...answer, result })?.code === 'unauthenticated')
+    session.refuseCredential(false)
+  return { status, headers, parsed: { value }, text: () => '' }
+}
