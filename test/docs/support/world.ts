@@ -49,6 +49,26 @@ const server = setupServer(
   http.all(`${api}/files/:name`, ({ request }) =>
     request.method === 'PROPFIND' ? HttpResponse.text('<multistatus/>') : undefined,
   ),
+  http.post(`${api}/reports`, () =>
+    HttpResponse.json(
+      { id: 'j1', status: 'queued' },
+      { status: 202, headers: { location: '/v1/report-jobs/j1', 'retry-after': '0' } },
+    ),
+  ),
+  http.get(`${api}/report-jobs/:id`, ({ params }) => {
+    const polls = (failures.get('polls') ?? 0) + 1
+    failures.set('polls', polls)
+    const percent = polls % 2 === 0 ? 100 : 50
+    const end = percent === 100 && { status: 'succeeded', result_url: '/v1/reports/7' }
+    return HttpResponse.json(
+      { id: params.id, status: 'running', progress: { percent }, ...end },
+      { headers: { 'retry-after': '0' } },
+    )
+  }),
+  http.get(`${api}/reports/:id`, () => HttpResponse.json({ rows: 12 }, { headers: { deprecation: '@1688169599' } })),
+  http.get('https://api.example.com/healthz', () =>
+    HttpResponse.json({ status: 'pass' }, { headers: { 'content-type': 'application/health+json' } }),
+  ),
   http.get(`${api}/orders`, () => HttpResponse.json([{ id: 1, total: 120 }])),
   http.post(`${api}/orders`, async ({ request }) =>
     HttpResponse.json({ id: 'o1', ...((await request.json()) as object) }, { status: 201 }),
