@@ -1,6 +1,7 @@
 /** `npm run types`: sources, tests, type tests and examples under both compilers, then the budget for the type checker. */
 import { compile, compilers } from './compilers.ts'
 import { checkInstantiations } from './instantiations.ts'
+import { checkContracts } from './openapi-contracts.ts'
 
 let failed = false
 for (const [name, compiler] of Object.entries(compilers)) {
@@ -10,4 +11,5 @@ for (const [name, compiler] of Object.entries(compilers)) {
   failed ||= !ok
 }
 if (!checkInstantiations()) failed = true
+if (!(await checkContracts())) failed = true
 process.exitCode = failed ? 1 : 0

@@ -112,6 +112,26 @@ describe('a structured key', () => {
   })
 })
 
+describe('a key among the headers of a nested input', () => {
+  const ask = async (headers: object) => {
+    const seen: (string | undefined)[] = []
+    const rest = memoryTransport({ protocol: 'rest', handle: (call) => seen.push(call.headers['idempotency-key']) })
+    const client = createClient({ transports: { rest } })
+    const create = post('/orders', { shape: 'nested', headers: type<object>() })
+    const { idempotencyKey } = await client.bind({ create }).create.reply({ headers })
+    return [idempotencyKey, ...seen]
+  }
+
+  it("is the call's, in any case of its name", async () => {
+    expect(await ask({ 'Idempotency-Key': 'mine' })).toEqual(['mine', 'mine'])
+  })
+
+  it('is made where it stands there without a value', async () => {
+    const [key, sent] = await ask({ 'Idempotency-Key': undefined })
+    expect([key, sent]).toEqual([expect.stringMatching(/^[\da-f-]{36}$/), key])
+  })
+})
+
 describe('pages of a keyed operation', () => {
   const search = post('/search', {
     input: type<{ q: string; after?: string }>(),

@@ -1,7 +1,8 @@
 /** `openapi()` over a small description and over GitHub's. It passes when it compiles; nothing here runs. */
 import type { paths as GitHub } from '@octokit/openapi-types'
 import { createClient, isCallError, isGap } from 'polywire'
-import { jsonLines, openapi, restTransport } from 'polywire/rest'
+import type { Described } from 'polywire/openapi'
+import { cursorPages, jsonLines, openapi, restTransport } from 'polywire/rest'
 import { events, sseTransport } from 'polywire/sse'
 import type { components, paths as Petstore } from './petstore.d.ts'
 
@@ -283,3 +284,153 @@ export async function streams() {
   // @ts-expect-error no such path for this method
   ai.stream.post('/untyped')
 }
+
+interface Styled {
+  '/things/{id}': {
+    get: {
+      parameters: {
+        path: { id: string[] }
+        query?: { filter?: { a?: string }; page?: number }
+        header: { 'X-Trace': string }
+        cookie?: { session?: string }
+      }
+      responses: { 200: Body<{ id: string }>; 304: { content?: never }; '4XX': Body<{ title: string }> }
+    }
+    post: {
+      parameters: { path: { id: string[] }; query: { dryRun: boolean } }
+      requestBody?: {
+        content: {
+          'application/json': { name: string; size?: number }
+          'multipart/form-data': { file: string; kind: 'a' }
+        }
+      }
+      responses: {
+        201: Body<{ created: true }>
+        202: Body<{ job: string }>
+        409: Body<{ of: string }>
+        default: Body<{ code: number }>
+      }
+    }
+  }
+  '/cookie': {
+    get: { parameters: { cookie: { session: string } }; responses: { 200: Body<1> } }
+  }
+  '/patch/{id}': {
+    patch: {
+      parameters: { path: { id: string } }
+      requestBody: {
+        content: { 'application/merge-patch+json': { a?: 1 }; 'application/json-patch+json': { op: string }[] }
+      }
+      responses: { 200: { content: { 'application/json': { a: 1 }; 'text/csv': string; 'application/pdf': string } } }
+    }
+  }
+  '/form': {
+    post: {
+      requestBody: {
+        content: { 'application/x-www-form-urlencoded': { amount: number; metadata?: { [name: string]: string } } }
+      }
+      responses: { 200: Body<{ data: { id: string }[]; next?: string }> }
+    }
+  }
+  '/empty/{id}': {
+    delete: {
+      parameters: { path: { id: string } }
+      requestBody?: { content: { 'application/x-www-form-urlencoded': Record<string, never> } }
+      responses: { 200: Body<1> }
+    }
+    get: {
+      parameters: { path: { id: string } }
+      requestBody?: { content: { 'application/x-www-form-urlencoded': Record<string, never> } }
+      responses: { 200: Body<1> }
+    }
+  }
+  '/any/{id}': {
+    post: {
+      parameters: { path: { id: string } }
+      requestBody: Body<unknown>
+      responses: { 200: Body<1> }
+    }
+  }
+}
+
+declare const description: Described
+
+export async function describedAtRunTime() {
+  const api = openapi<Styled>({ description })
+  const bare = openapi<Styled>()
+  const calls = client.bind({
+    find: api.get('/things/{id}'),
+    findNested: api.get('/things/{id}', { shape: 'nested' }),
+    create: api.post('/things/{id}'),
+    upload: api.post('/things/{id}', { contentType: 'multipart/form-data' }),
+    cookie: api.get('/cookie'),
+    merge: api.patch('/patch/{id}', { contentType: 'application/merge-patch+json' }),
+    patch: api.patch('/patch/{id}', {
+      shape: 'nested',
+      contentType: 'application/json-patch+json',
+      accept: 'text/csv',
+    }),
+    pdf: api.patch('/patch/{id}', { contentType: 'application/merge-patch+json', accept: 'application/pdf' }),
+    text: api.patch('/patch/{id}', { contentType: 'application/merge-patch+json', response: 'text' }),
+    charge: api.post('/form', { paginate: cursorPages({ items: 'data', next: 'next' }) }),
+    remove: api.del('/empty/{id}'),
+    any: api.post('/any/{id}'),
+  })
+  await calls.find({ id: ['1'], filter: { a: 'b' }, 'X-Trace': 't', session: 's' })
+  await calls.findNested({ params: { id: ['1'] }, headers: { 'X-Trace': 't' }, cookies: { session: 's' } })
+  await calls.create({ id: ['1'], dryRun: true, name: 'n' })
+  await calls.create({ id: ['1'], dryRun: true })
+  // @ts-expect-error a body that may be left out is there whole, or not at all
+  await calls.create({ id: ['1'], dryRun: true, size: 1 })
+  await calls.upload({ id: ['1'], dryRun: true, file: new Blob(), kind: 'a' })
+  // @ts-expect-error a text of a few is no file
+  await calls.upload({ id: ['1'], dryRun: true, file: new Blob(), kind: new Blob() })
+  await calls.cookie({ session: 's' })
+  same<Awaited<ReturnType<typeof calls.merge>>, { a: 1 }>(true)
+  same<Awaited<ReturnType<typeof calls.patch>>, string>(true)
+  same<Awaited<ReturnType<typeof calls.pdf>>, Uint8Array>(true)
+  same<Awaited<ReturnType<typeof calls.text>>, string>(true)
+  await calls.patch({ params: { id: '1' }, body: [{ op: 'add' }] })
+  for await (const item of calls.charge.items({ amount: 1, metadata: { a: 'b' } }))
+    same<typeof item, { id: string }>(true)
+  await calls.remove({ id: '1' })
+  await calls.any({ id: '1', whatever: 1 })
+  const reply = await calls.create.reply({ id: ['1'], dryRun: true })
+  if (reply.status === 201) same<typeof reply.message, { created: true }>(true)
+  const found = await calls.find.reply({ id: ['1'], 'X-Trace': 't' })
+  if (found.status === 304) same<typeof found.message, undefined>(true)
+  else same<typeof found.message, { id: string }>(true)
+  try {
+    await calls.create({ id: ['1'], dryRun: true })
+  } catch (error) {
+    if (isCallError(error, calls.create)) {
+      if (error.status === 409) same<typeof error.body, { of: string }>(true)
+      if (error.status === 500) same<typeof error.body, { code: number }>(true)
+    }
+    if (isCallError(error, calls.find)) {
+      if (error.status === 418) same<typeof error.body, { title: string }>(true)
+      if (error.status === 503) same<typeof error.body, unknown>(true)
+    }
+  }
+  // @ts-expect-error 'X-Trace' is required
+  await calls.find({ id: ['1'] })
+  // @ts-expect-error two media types, and none is JSON: { contentType }
+  api.patch('/patch/{id}')
+  // @ts-expect-error no such media type
+  api.post('/things/{id}', { contentType: 'text/plain' })
+  // @ts-expect-error a body that is a list has no names: { shape: 'nested' }
+  api.patch('/patch/{id}', { contentType: 'application/json-patch+json' })
+  // @ts-expect-error 'items' names no list of the reply
+  api.post('/form', { paginate: cursorPages({ items: 'rows', next: 'next' }) })
+  // @ts-expect-error without a description a required header needs { shape: 'nested' }
+  bare.get('/things/{id}')
+  // @ts-expect-error without a description cookies cannot be sent
+  bare.get('/cookie', { shape: 'nested' })
+  // @ts-expect-error nested or not, the form would be sent as JSON
+  bare.post('/form', { shape: 'nested' })
+  bare.del('/empty/{id}')
+  // A GET's body, which no client sends, is not there.
+  same<Parameters<typeof read>[0], { id: string }>(true)
+}
+
+const { read } = client.bind({ read: openapi<Styled>().get('/empty/{id}') })

@@ -15,7 +15,7 @@ const bodied: readonly string[] = ['put', 'post', 'patch']
  * writeFileSync('api.wire.json', JSON.stringify(describe(JSON.parse(readFileSync('openapi.json', 'utf8')))))
  */
 export function describe(document: object): Description {
-  const { openapi, swagger, paths = {} } = document as Json
+  const { openapi, swagger, paths = {} } = Object(document) as Json
   if (typeof openapi !== 'string' || !openapi.startsWith('3.'))
     throw new TypeError(
       `describe() takes a document of OpenAPI 3${swagger === undefined ? '' : `, and this is Swagger ${swagger}: convert it first`}`,

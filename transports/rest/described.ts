@@ -62,6 +62,7 @@ export function described(description: Description): Described {
 }
 
 function parametersOf(place: Place, styles: ParameterStyles = {}): Parameters {
+  if (typeof styles !== 'object' || styles === null) throw new TypeError(`${place} is an object of styles by name`)
   return new Map(Object.entries(styles).map(([name, style]) => [name, readParameter(name, place, style)]))
 }
 

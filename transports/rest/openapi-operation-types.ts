@@ -23,8 +23,8 @@ export type ApiParams<Op, K extends string> = Op extends { parameters: infer Ps 
     : {}
   : {}
 /**
- * The request body by media type; the generator writes `requestBody?: never` where there is none. That of a GET, which
- * some descriptions have, no client sends.
+ * The request body by media type; the generator writes `requestBody?: never` where there is none. That of a GET,
+ * which some descriptions have, no client sends, and one that is described to be empty is none.
  */
 export type ApiContent<Op, V> = V extends 'get' | 'head'
   ? never
@@ -32,7 +32,9 @@ export type ApiContent<Op, V> = V extends 'get' | 'head'
     ? [NonNullable<B>] extends [never]
       ? never
       : NonNullable<B> extends { content: infer C }
-        ? C
+        ? [C[keyof C]] extends [Record<string, never>]
+          ? never
+          : C
         : never
     : never
 
@@ -90,8 +92,9 @@ type BodyOfContent<C, How> = How extends { readonly contentType: infer K }
     : AllSent<C>
 /** The body that is passed; nothing where there is none. */
 export type ApiBody<Op, V, How = {}> = [ApiContent<Op, V>] extends [never] ? {} : BodyOfContent<ApiContent<Op, V>, How>
-/** The part of a body that has names. */
-export type Plain<B> = B extends
+/** The part of a body that has names; of one without a type, any. */
+export type Plain<B> = unknown extends B ? { readonly [name: string]: unknown } : PlainOf<B>
+type PlainOf<B> = B extends
   | readonly unknown[]
   | string
   | number
@@ -104,12 +107,20 @@ export type Plain<B> = B extends
   | AsyncIterable<unknown>
   | PlatformStream
   ? never
-  : B extends { readonly [name: string]: never }
-    ? {}
-    : B
-type ApiFlatBody<Op, V, How> =
-  | Plain<ApiBody<Op, V, How>>
-  | (Op extends { requestBody: unknown } ? never : {} extends Plain<ApiBody<Op, V, How>> ? never : {})
+  : B
+/** The names of a body, of each where there are several; any name that there might be is none. */
+export type NamesOf<B> = B extends unknown
+  ? string extends keyof B
+    ? unknown extends B[keyof B]
+      ? keyof { [K in keyof B as string extends K ? never : number extends K ? never : K]: K }
+      : keyof B
+    : keyof B
+  : never
+/** A body that may be left out is there whole, or none of its names is. */
+type OrNone<B> = {} extends B ? B : B | { readonly [K in NamesOf<B>]?: never }
+type ApiFlatBody<Op, V, How> = Op extends { requestBody: unknown }
+  ? Plain<ApiBody<Op, V, How>>
+  : OrNone<Plain<ApiBody<Op, V, How>>>
 type Sides<Op, How> = How extends { readonly isDescribed: true }
   ? ApiParams<Op, 'header'> & ApiParams<Op, 'cookie'>
   : unknown

@@ -14,6 +14,7 @@ import type {
   ApiOut,
   ApiParams,
   ApiReply,
+  NamesOf,
   Plain,
 } from './openapi-operation-types.ts'
 import type { ApiStreamBuilder } from './openapi-stream-types.ts'
@@ -83,7 +84,6 @@ interface AllOf<Keys> {
 interface MustDeclare<Needs> {
   readonly mustDeclare: Needs
 }
-type Keys<T> = T extends unknown ? keyof T : never
 type IsUnion<T, All = T> = T extends unknown ? ([All] extends [T] ? false : true) : never
 
 /** Names that stand in two places, or a body that has none. */
@@ -92,7 +92,7 @@ type ApiClash<Op, V, How> = [Plain<ApiBody<Op, V, How>>] extends [never]
   : ClashOf<
       keyof ApiParams<Op, 'path'>,
       keyof ApiParams<Op, 'query'>,
-      Keys<Plain<ApiBody<Op, V, How>>>,
+      NamesOf<Plain<ApiBody<Op, V, How>>>,
       How extends { readonly isDescribed: true } ? keyof ApiParams<Op, 'header'> | keyof ApiParams<Op, 'cookie'> : never
     >
 type ClashOf<P, Q, B, H> = (P & (Q | B)) | (Q & B) | (H & (P | Q | B))

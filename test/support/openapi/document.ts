@@ -50,9 +50,19 @@ export function operationsOf(document: Json): DocumentOperation[] {
         const operation = item[method] as Json
         const all = [...(item.parameters ?? []), ...(operation.parameters ?? [])].map((each) => deref(document, each))
         const parameters = [...new Map(all.map((each) => [`${each.in} ${each.name}`, each])).values()]
-        const body = operation.requestBody && deref(document, operation.requestBody)
+        const body = bodyOf(document, operation.requestBody)
         const name = `${method.toUpperCase()} ${path}`
         return { name, method, path, parameters, body, responses: operation.responses }
       })
   })
+}
+
+/** The body, unless it is described to be empty. */
+function bodyOf(document: Json, given: Json | undefined): Json | undefined {
+  const body = given && deref(document, given)
+  const isEmpty = Object.values<Json>(body?.content ?? {}).every(({ schema }) => {
+    const { type, properties = {}, additionalProperties } = deref(document, schema)
+    return type === 'object' && Object.keys(properties).length === 0 && additionalProperties === false
+  })
+  return isEmpty && !body?.required ? undefined : body
 }

@@ -28,7 +28,7 @@ interface Case {
  * @param mode - `described`: with a description for run time; `typed`: what the types alone can say, nothing being known
  * at run time; undefined where the compiler refuses an operation in this mode.
  */
-function makeCase(
+export function makeCase(
   document: Json,
   operation: DocumentOperation,
   samples: Samples,
@@ -40,10 +40,8 @@ function makeCase(
   const isChosen = contents.length > 1 && !contents.includes('application/json') && !contents.includes('*/*')
   const isForm = passed.contentType !== undefined && !/^application\/json$|\*/.test(passed.contentType)
   if (isChosen || (mode === 'typed' && isForm)) spec.contentType = passed.contentType
-  const names = [passed.path, passed.query, passed.header, passed.cookie].map((part) => Object.keys(part))
   const isObject = isPlain(passed.body)
-  if (isObject) names.push(Object.keys(passed.body as object), possible(document, operation))
-  const sets = [...declared(operation), isObject ? [...new Set(names.slice(4).flat())] : []]
+  const sets = [...declared(operation), possible(document, operation)]
   const isClashing = new Set(sets.flat()).size < sets.flat().length
   const hasSides = Object.keys({ ...passed.header, ...passed.cookie }).length > 0
   if (mode === 'typed' && Object.keys(passed.cookie).length > 0) return undefined
@@ -59,18 +57,16 @@ function makeCase(
   const isNested =
     isEmpty ||
     isClashing ||
-    (passed.body !== undefined && !isObject) ||
+    (contents.length > 0 && !isObjectBody(document, operation)) ||
     (mode === 'typed' && hasSides) ||
     isOpen(document, operation)
   if (isNested) {
     spec.shape = 'nested'
     const { path: params, query, header: headers, cookie: cookies, body } = passed
-    return {
-      operation,
-      passed,
-      spec,
-      input: { params, query, headers, ...(mode === 'described' && { cookies }), body },
-    }
+    const parts = Object.entries({ params, query, headers, cookies, body })
+    // Of a part without names the types know nothing.
+    const input = parts.filter(([part, value]) => part === 'body' || Object.keys(value as Json).length > 0)
+    return { operation, passed, spec, input: Object.fromEntries(input) }
   }
   if (mode === 'typed' && operation.body && !['get', 'head'].includes(operation.method)) {
     if (!['post', 'put', 'patch'].includes(operation.method)) spec.body = '*'
@@ -102,13 +98,23 @@ function declared({ parameters }: DocumentOperation): string[][] {
 }
 
 function possible(document: Json, operation: DocumentOperation): string[] {
-  return Object.values<Json>(contentOf(operation)).flatMap(({ schema }) => Object.keys(propertiesOf(document, schema)))
+  const all = Object.values<Json>(contentOf(operation)).flatMap(({ schema }) =>
+    Object.keys(propertiesOf(document, schema)),
+  )
+  return [...new Set(all)]
 }
 
 function propertiesOf(document: Json, given: Json | undefined): Json {
   const schema = deref(document, given)
   const parts: Json[] = [...(schema.allOf ?? []), ...(schema.oneOf ?? []), ...(schema.anyOf ?? [])]
   return Object.assign({}, ...parts.map((part) => propertiesOf(document, part)), schema.properties)
+}
+
+/** Whether the body that is sent has names. */
+function isObjectBody(document: Json, operation: DocumentOperation): boolean {
+  const content = contentOf(operation)
+  const media = content['application/json'] ?? Object.values<Json>(content)[0]
+  return kindOf(document, media?.schema) === 'object'
 }
 
 /** A body of any names may clash with any. */

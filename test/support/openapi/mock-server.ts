@@ -119,7 +119,8 @@ async function readAs(
   bytes: Buffer,
   faults: string[],
 ): Promise<ReadRequest> {
-  const [path = '', query = ''] = url.split('?')
+  const [path = '', ...queries] = url.split('?')
+  const query = queries.join('?')
   const { operation, names } = route
   const segments = route.pattern.exec(path)?.slice(1) ?? []
   const pairs = new Set(rawPairs(query))

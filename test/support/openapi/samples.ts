@@ -101,7 +101,9 @@ export class Samples {
     const properties: Json = { ...Object.fromEntries(unsaid), ...schema.properties, ...variant.properties }
     const isOpen = depth < 2
     const entries = Object.entries<Json>(properties)
-      .filter(([name]) => required.includes(name) || (isOpen && this.random() < 0.4))
+      .filter(
+        ([name, member]) => required.includes(name) || member.default !== undefined || (isOpen && this.random() < 0.4),
+      )
       .map(([name, member]) => [name, this.value(member, depth + 1)] as const)
     // An empty object leaves nothing in a form.
     const [some] = Object.entries<Json>(properties)
