@@ -16,6 +16,7 @@ export const entries = {
   centrifugo: 'transports/wires/centrifugo.ts',
   signalr: 'transports/wires/signalr.ts',
   phoenix: 'transports/wires/phoenix.ts',
+  nats: 'transports/wires/nats.ts',
   fetch: 'transports/fetch.ts',
   webhooks: 'src/webhooks/index.ts',
   testing: 'transports/testing.ts',

@@ -24,6 +24,7 @@ const programs = {
   centrifugo: "export { centrifugo } from 'polywire/centrifugo';",
   signalr: "export { signalR } from 'polywire/signalr';",
   phoenix: "export { phoenix } from 'polywire/phoenix';",
+  nats: "export { nats } from 'polywire/nats';",
   graphql: "export { graphqlTransport, mutation, query } from 'polywire/graphql';",
   outbox: "export { durable, outbox, settledBy } from 'polywire/outbox';",
   fetch: "export { createFetch } from 'polywire/fetch';",
@@ -91,6 +92,7 @@ const rows: readonly Row[] = [
   { name: 'Centrifugo adapter, beside REST', programs: ['centrifugo'], besideRest: true, barKb: 3.5, limitKb: 3.5 },
   { name: 'SignalR adapter, beside REST', programs: ['signalr'], besideRest: true, barKb: 5, limitKb: 5 },
   { name: 'Phoenix adapter, beside REST', programs: ['phoenix'], besideRest: true, barKb: 3.5, limitKb: 3.5 },
+  { name: 'NATS adapter, beside REST', programs: ['nats'], besideRest: true, barKb: 4.5, limitKb: 4.5 },
   {
     name: 'GraphQL, beside REST',
     programs: ['graphql'],

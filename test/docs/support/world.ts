@@ -16,6 +16,7 @@ const phoenix = ws.link('wss://phoenix.example.com/socket/websocket')
 const socketIo = ws.link(/socketio\.example\.com/)
 const centrifugo = ws.link('wss://centrifugo.example.com/connection/websocket')
 const signalr = ws.link(/signalr\.example\.com/)
+const nats = ws.link(/nats\.example\.com/)
 const encoder = new TextEncoder()
 const failures = new Map<string, number>()
 const note = { text: 'old', likes: 0 }
@@ -275,6 +276,16 @@ const server = setupServer(
         if (type === 4) for (const item of args) send({ type: 2, invocationId, item })
         if (type === 1 || type === 4) send({ type: 3, invocationId })
       }
+    })
+  }),
+  nats.addEventListener('connection', ({ client }) => {
+    client.send('INFO {"headers":true,"max_payload":1048576}\r\n')
+    client.addEventListener('message', ({ data }) => {
+      const text = typeof data === 'string' ? data : new TextDecoder().decode(data as ArrayBuffer)
+      if (text.includes('PING\r\n')) client.send('PONG\r\n')
+      const [, subject, reply] = /^PUB (\S+) (?:(\S+) )?\d+\r\n/.exec(text) ?? []
+      const answer = reply ? [reply, '0', '{"price":3}'] : [subject, '2', '{"sku":"tea"}']
+      if (subject) client.send(`MSG ${answer[0]} ${answer[1]} ${answer[2]?.length}\r\n${answer[2]}\r\n`)
     })
   }),
   phoenix.addEventListener('connection', ({ client }) => {

@@ -1,0 +1,332 @@
+import type { Credential } from '../../src/core/call/auth.ts'
+import { CallError } from '../../src/core/errors/error.ts'
+import type { Failure } from '../../src/core/errors/failure.ts'
+import { stringifyJson } from '../shared/json.ts'
+import { classifyClose, meaningOfStatus } from '../socket/close-codes.ts'
+import type {
+  CloseVerdict,
+  Incoming,
+  Publish,
+  Request,
+  Subscribe,
+  Unsubscribe,
+  Wire,
+  WireAdapter,
+  WireFrame,
+  WireFrames,
+} from '../socket/wire-adapter.ts'
+import { concat, type NatsMessage, NatsReader } from './nats/reader.ts'
+
+/** A whole message, where `messages: 'whole'` is set. */
+export interface NatsWhole<Data = unknown> {
+  readonly data: Data
+  /** That it came by. When sent: instead of the channel's own, which may be a pattern. */
+  readonly subject?: string
+  /** Names in lower case. */
+  readonly headers?: Readonly<Record<string, string>> | undefined
+  /** Where an answer is waited for. */
+  readonly reply?: string | undefined
+}
+
+/** What goes along with a subscription: the `input` of a channel. */
+export interface NatsSubscription {
+  /** Each message goes to one member of the group. */
+  readonly queue?: string
+}
+
+/** How a NATS server is spoken to. */
+export interface NatsOptions {
+  /** What payloads are. @defaultValue 'json' */
+  readonly payloads?: 'json' | 'text' | 'bytes' | undefined
+  /** `'whole'`: messages of channels, and replies, are `{ data, subject, headers, reply }`. @defaultValue 'payload' */
+  readonly messages?: 'payload' | 'whole' | undefined
+  /** `send()` waits until the server has taken the message (not a receiver). @defaultValue false */
+  readonly acks?: boolean | undefined
+  /**
+   * Members of `CONNECT`, given what the server said first: for nkeys and JWTs, which sign its `nonce`.
+   *
+   * @defaultValue `auth_token`, the credential's secret; `user` and `pass` for `basicAuth`
+   */
+  readonly connect?:
+    | ((info: Readonly<Record<string, unknown>>, credential: Credential | undefined) => object | Promise<object>)
+    | undefined
+}
+
+/**
+ * NATS over WebSocket. A channel is a subject, patterns (`orders.*`, `orders.>`) included; a request is a request with an
+ * inbox of this connection. A subscription is open when the server has taken it.
+ *
+ * Core NATS keeps nothing: what is published while the connection is away is lost, and `continuity` is `unknown`.
+ *
+ * @example
+ * const client = createClient({
+ *   transports: { websocket: websocketTransport({ url: 'wss://nats.example.com', adapter: nats() }) },
+ *   auth: bearerAuth('the token'),
+ * })
+ * const orders = channel('orders.{region}', { send: type<Order>(), receive: type<Order>() })
+ * for await (const order of client.call(orders, { region: '*' })) console.log(order)
+ */
+export function nats(options: NatsOptions = {}): (wire: Wire) => WireAdapter {
+  return (wire) => new NatsConnection(options, wire)
+}
+
+/** Of the inbox, beside those of subscriptions, which are numbers from 1 on. */
+const inboxSubscription = '0'
+const empty = new Uint8Array()
+const encoder = new TextEncoder()
+const decoder = new TextDecoder('utf-8', { fatal: true })
+
+class NatsConnection implements WireAdapter {
+  readonly name = 'nats'
+  readonly traits
+  readonly classifyClose = classifyClose
+  readonly #options: NatsOptions
+  readonly #wire: Wire
+  readonly #reader = new NatsReader()
+  readonly #inbox = `_INBOX.${crypto.randomUUID().replaceAll('-', '')}`
+  #credential: Credential | undefined
+  #maxPayload = Number.POSITIVE_INFINITY
+  #isReady = false
+  /** Who waits for the server to have read so far: it answers each PING in order. */
+  readonly #pings: (number | 'hello' | 'heartbeat')[] = []
+  /** The subjects of what may be refused by name: subscriptions, requests and messages, by `ref`. */
+  readonly #subjects = new Map<number, string>()
+
+  constructor(options: NatsOptions, wire: Wire) {
+    this.#options = options
+    this.#wire = wire
+    const { acks = false } = options
+    this.traits = { subscribed: true, acks, isHelloAwaited: true, isShared: true, authIn: 'message' } as const
+  }
+
+  /** The server speaks first. */
+  hello({ credential }: { readonly credential: Credential | undefined }): WireFrames {
+    this.#credential = credential
+    return []
+  }
+
+  subscribe({ ref, topic, payload }: Subscribe): WireFrame {
+    const { queue } = (payload ?? {}) as NatsSubscription
+    checkSubject(topic, true)
+    if (queue !== undefined) checkSubject(queue, false)
+    return this.#flushed(ref, topic, `SUB ${topic}${queue === undefined ? '' : ` ${queue}`} ${ref}\r\n`)
+  }
+
+  unsubscribe({ subscription }: Unsubscribe): WireFrame {
+    this.#subjects.delete(subscription)
+    return `UNSUB ${subscription}\r\n`
+  }
+
+  publish({ topic, ref, message, key, isAcked }: Publish): WireFrames {
+    const isWhole = this.#options.messages === 'whole'
+    const { data, subject = topic, headers, reply }: NatsWhole = isWhole ? (message as NatsWhole) : { data: message }
+    const frame = this.#write(subject, reply, data, withKey(headers, key))
+    return isAcked ? [frame, this.#flushed(ref, subject, '')] : frame
+  }
+
+  request({ ref, name, payload, headers, key }: Request): WireFrame {
+    const frame = this.#write(name, `${this.#inbox}.${ref}`, payload, withKey(headers, key))
+    this.#subjects.set(ref, name)
+    return frame
+  }
+
+  cancel(ref: number): undefined {
+    this.#subjects.delete(ref)
+  }
+
+  ping(): WireFrame {
+    this.#pings.push('heartbeat')
+    return 'PING\r\n'
+  }
+
+  pong(): WireFrame {
+    return 'PONG\r\n'
+  }
+
+  decode(frame: WireFrame): Incoming[] {
+    const incoming: Incoming[] = []
+    for (const each of this.#reader.read(frame)) {
+      if (each.kind === 'message') incoming.push(this.#message(each))
+      else if (each.kind === 'ping') incoming.push({ kind: 'ping' })
+      else if (each.kind === 'pong') this.#ponged(incoming)
+      else if (each.kind === 'error') incoming.push(...this.#refused(each.message))
+      else if (each.kind === 'info') this.#informed(each.info, incoming)
+    }
+    return incoming
+  }
+
+  /** The first words of the server, or news of it: one that is about to leave is left. */
+  #informed(info: Readonly<Record<string, unknown>>, into: Incoming[]): void {
+    if (typeof info.max_payload === 'number') this.#maxPayload = info.max_payload
+    if (info.ldm === true) into.push({ kind: 'goodbye', verdict: away('the server is about to leave') })
+    if (this.#isReady || this.#pings.length > 0) return
+    this.#pings.push('hello')
+    const { connect = connectFields } = this.#options
+    try {
+      const fields = connect(info, this.#credential)
+      if (!(fields instanceof Promise)) into.push({ kind: 'answer', frames: this.#connect(fields) })
+      else
+        fields.then(
+          (late) => this.#wire.receive({ kind: 'answer', frames: this.#connect(late) }),
+          (cause: unknown) => this.#wire.receive({ kind: 'goodbye', verdict: unconnected(cause) }),
+        )
+    } catch (cause) {
+      into.push({ kind: 'goodbye', verdict: unconnected(cause) })
+    }
+  }
+
+  #connect(fields: object): WireFrame {
+    const known = { verbose: false, pedantic: false, lang: 'polywire', version: '1', protocol: 1 }
+    const all = JSON.stringify({ ...known, headers: true, no_responders: true, ...fields })
+    return `CONNECT ${all}\r\nSUB ${this.#inbox}.* ${inboxSubscription}\r\nPING\r\n`
+  }
+
+  #ponged(into: Incoming[]): void {
+    const waiting = this.#pings.shift()
+    if (waiting === undefined || waiting === 'heartbeat') into.push({ kind: 'pong' })
+    else if (waiting === 'hello') {
+      this.#isReady = true
+      into.push({ kind: 'ready' })
+    } else {
+      into.push({ kind: 'ack', ref: waiting })
+      this.#subjects.delete(waiting)
+    }
+  }
+
+  #message({ subject, subscription, reply, headers, status, payload }: NatsMessage): Incoming {
+    const isReply = subscription === inboxSubscription
+    const ref = Number(isReply ? subject.slice(this.#inbox.length + 1) : subscription)
+    if (isReply) this.#subjects.delete(ref)
+    const failure = isReply ? failureIn(status, headers) : undefined
+    if (failure) return { kind: 'error', ref, failure }
+    const data = this.#decodePayload(payload)
+    const isWhole = this.#options.messages === 'whole'
+    const message = isWhole ? { data, subject, ...(headers && { headers }), ...(reply && { reply }) } : data
+    return isReply ? { kind: 'ack', ref, message } : { kind: 'data', ref, message }
+  }
+
+  #refused(message: string): Incoming[] {
+    const [, what, subject] = /^Permissions Violation for (Subscription|Publish) to "([^"]*)"/i.exec(message) ?? []
+    if (what === undefined) return [{ kind: 'goodbye', verdict: verdictOf(message) }]
+    const failure: Failure = {
+      code: 'permission_denied',
+      message: `the server does not allow this ${what.toLowerCase()}: see its permissions`,
+      serverMessage: message,
+    }
+    const refs = [...this.#subjects].filter(([, each]) => each === subject).map(([ref]) => ref)
+    // The server answers the PING behind it all the same.
+    for (const ref of refs) this.#subjects.delete(ref)
+    if (refs.length === 0) return [{ kind: 'error', failure }]
+    return refs.map((ref) => ({ kind: 'error', ref, failure }))
+  }
+
+  /** What is answered when the server has read it. */
+  #flushed(ref: number, subject: string, frame: string): string {
+    this.#pings.push(ref)
+    this.#subjects.set(ref, subject)
+    return `${frame}PING\r\n`
+  }
+
+  #write(
+    subject: string,
+    reply: string | undefined,
+    data: unknown,
+    headers: Readonly<Record<string, string>> | undefined,
+  ): WireFrame {
+    checkSubject(subject, false)
+    if (reply !== undefined) checkSubject(reply, false)
+    const payload = this.#encodePayload(data)
+    const head = headers ? encoder.encode(`NATS/1.0\r\n${Object.entries(headers).map(headerLine).join('')}\r\n`) : empty
+    const total = head.length + payload.length
+    if (total > this.#maxPayload) throw tooLarge(this.#maxPayload)
+    const sizes = headers ? `${head.length} ${total}` : total
+    const line = `${headers ? 'HPUB' : 'PUB'} ${subject} ${reply === undefined ? '' : `${reply} `}${sizes}\r\n`
+    return concat(encoder.encode(line), head, payload, encoder.encode('\r\n'))
+  }
+
+  #encodePayload(data: unknown): Uint8Array {
+    if (data === undefined) return empty
+    const { payloads = 'json' } = this.#options
+    if (payloads === 'json') return encoder.encode(stringifyJson(data, 'the message', undefined))
+    if (payloads === 'text' && typeof data === 'string') return encoder.encode(data)
+    if (payloads === 'bytes' && data instanceof Uint8Array) return data
+    throw new TypeError(`the payload is no ${payloads}: see the option payloads of nats()`)
+  }
+
+  #decodePayload(payload: Uint8Array): unknown {
+    const { payloads = 'json' } = this.#options
+    if (payloads === 'bytes') return payload
+    const text = decoder.decode(payload)
+    return payloads === 'text' ? text : text === '' ? undefined : JSON.parse(text)
+  }
+}
+
+/** A subject, or a queue's name: parts without blanks, wildcards where a subscription is made. */
+function checkSubject(subject: string, isPattern: boolean): void {
+  const isFit = isPattern ? /^(?:[^\s.*>]+|\*)(?:\.(?:[^\s.*>]+|\*))*(?:\.>)?$|^>$/ : /^[^\s.*>]+(?:\.[^\s.*>]+)*$/
+  if (!isFit.test(subject)) throw new TypeError('a subject of NATS is made of parts between dots, without blanks')
+}
+
+function headerLine([name, value]: [string, string]): string {
+  if (!/^[!-9;-~]+$/.test(name) || /[\r\n]/.test(value)) throw new TypeError('a header of NATS is a name and one line')
+  return `${name}: ${value}\r\n`
+}
+
+/** JetStream drops what it has seen under the same number. */
+function withKey(
+  headers: Readonly<Record<string, string>> | undefined,
+  key: string | undefined,
+): Readonly<Record<string, string>> | undefined {
+  if (key !== undefined) return { ...headers, 'Nats-Msg-Id': key }
+  for (const _ in headers) return headers
+  return undefined
+}
+
+function connectFields(_: unknown, credential: Credential | undefined): object {
+  const [, basic] = /^Basic (.+)$/i.exec(credential?.headers?.authorization ?? '') ?? []
+  if (basic === undefined) return { auth_token: credential?.secret }
+  const text = decoder.decode(Uint8Array.from(atob(basic), (each) => each.charCodeAt(0)))
+  const colon = text.indexOf(':')
+  return { user: text.slice(0, colon), pass: text.slice(colon + 1) }
+}
+
+/** What a reply says of a failure: nobody listens, or a service of NATS has failed. */
+function failureIn(status: number | undefined, headers: NatsMessage['headers']): Failure | undefined {
+  if (status === 503) {
+    const message = 'nobody listens to this subject: start the service, or check the name of the request'
+    return { code: 'unavailable', message, status, isRetryable: true, isUnexecuted: true }
+  }
+  const { 'nats-service-error': text, 'nats-service-error-code': code } = headers ?? {}
+  if (text === undefined && code === undefined) return undefined
+  const said = Number(code) >= 400 ? meaningOfStatus(Number(code)) : { code: 'unknown' as const }
+  const message = 'the service failed: see reason and serverMessage'
+  return { ...said, message, reason: code, serverMessage: text }
+}
+
+function verdictOf(serverMessage: string): CloseVerdict {
+  const isOfCredential = /^(?:authorization violation|authentication|user authentication|account authentication)/i
+  if (isOfCredential.test(serverMessage)) {
+    const message = 'the server refused the credential'
+    return { action: 'refresh-auth', failure: { code: 'unauthenticated', message, serverMessage } }
+  }
+  if (/^(?:maximum payload|maximum control line|unknown protocol|invalid|parser error)/i.test(serverMessage)) {
+    const message = 'the server could not take what was sent: see serverMessage'
+    return { action: 'fatal', failure: { code: 'invalid_argument', message, serverMessage } }
+  }
+  return away('the server ended the connection: see serverMessage', serverMessage)
+}
+
+function away(message: string, serverMessage?: string): CloseVerdict {
+  const failure: Failure = { code: 'unavailable', message, isRetryable: true, serverMessage }
+  return { action: 'retry', failure }
+}
+
+function unconnected(cause: unknown): CloseVerdict {
+  const message = 'the option connect of nats() failed: see cause'
+  return { action: 'fatal', failure: { code: 'internal', message, cause } }
+}
+
+function tooLarge(limit: number): CallError {
+  const message = `the message is larger than the ${limit} bytes that the server takes; it was not sent`
+  return new CallError({ code: 'resource_exhausted', message, phase: 'send', sent: 'no' })
+}
