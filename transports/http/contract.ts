@@ -78,6 +78,8 @@ export interface HttpControl {
 
 /** Where an engine reports to; every exchange ends with exactly one `onEnd`, `onError` or `onAbort`, or by `cancel`. */
 export interface HttpSink {
+  /** An interim response (1xx) before the head: undici shows it, fetch does not. */
+  onInfo?(status: number, headers: HeaderMap): void
   onHead(head: HttpHead, control: HttpControl): void
   /** The bytes are the sink's to keep. */
   onData(bytes: Uint8Array): void

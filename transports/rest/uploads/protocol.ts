@@ -5,6 +5,8 @@ import type { UploadLimits } from './fields.ts'
 export interface Creation {
   readonly totalBytes: number | undefined
   readonly metadata: Readonly<Record<string, string>>
+  /** What of the source goes with the request, where something does: whether that is all. */
+  readonly isWhole: boolean | undefined
 }
 
 /** One part on its way. */
@@ -54,6 +56,8 @@ export interface UploadProtocol {
   readonly digest?: PartDigest | undefined
   /** A server may give its last answer once more, for a part without content. */
   readonly repeatsAnswers: boolean
+  /** The request that creates it carries the first part; where it is, an interim response says. */
+  readonly isOptimistic: boolean
   /** A creation of no content still has a content type. */
   readonly isTyped: boolean
   /** Headers of the request that creates it; a text says what it cannot hold. */

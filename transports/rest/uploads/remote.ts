@@ -1,5 +1,6 @@
 import type { CallOptions, Progress } from '../../../src/core/call/call-options.ts'
 import type { UnaryResult } from '../../../src/core/call/call-types.ts'
+import { Context } from '../../../src/core/call/context.ts'
 import type { OperationInfo } from '../../../src/core/call/operation.ts'
 import type { Plan } from '../../../src/core/call/plan.ts'
 import type { Scope, Services } from '../../../src/core/call/scope.ts'
@@ -9,8 +10,8 @@ import { bounded } from '../../../src/core/time/bounded.ts'
 import { at } from '../../http/at.ts'
 import { IdleWatch } from '../../http/idle-watch.ts'
 import { base64, type UploadLimits } from './fields.ts'
-import type { PartDigest, Standing } from './protocol.ts'
-import type { Send, UploadRequests } from './requests.ts'
+import type { Standing, UploadProtocol } from './protocol.ts'
+import { onUploadUrl, type Send, type UploadRequests } from './requests.ts'
 import type { Part, Source } from './source.ts'
 import type { UploadOptions, UploadSpec, UploadState } from './types.ts'
 
@@ -77,29 +78,48 @@ export class RemoteUpload {
     this.offset = 0
   }
 
-  async create(step: Scope): Promise<Reply> {
+  async create(step: Scope, source: Source): Promise<Reply> {
     const { spec, names } = this.#plan
     const { by } = spec
+    const part = by.isOptimistic ? await bounded(step, () => source.part(0, this.#partBytes())) : undefined
+    if (part?.isLast && part.totalBytes !== undefined) this.totalBytes = part.totalBytes
     const { totalBytes, metadata } = this
-    const own = by.create({ totalBytes, metadata })
+    const own = by.create({ totalBytes, metadata, isWhole: part?.isLast })
     if (typeof own === 'string') throw refusal(own, { operation: this.#plan.info })
     const split = (isOfPath: boolean) =>
       Object.fromEntries(Object.entries(this.input).filter(([name]) => names.includes(name) === isOfPath))
-    const body = by.isTyped ? new Uint8Array(0) : undefined
-    const input = { params: split(true), query: split(false), headers: { ...by.headers, ...own }, body }
-    const reply = await this.#send.create(input, this.#requestOptions(step, true))
+    const body = part ? part.body : by.isTyped ? new Uint8Array(0) : undefined
+    const headers = { ...by.headers, ...own, ...(part && (await partHeaders(part, by))) }
+    const input = { params: split(true), query: split(false), headers, body }
+    const options = this.#requestOptions(step, true)
+    const { context = Context.empty } = options
+    const onUrl = (url: string): void => {
+      this.url = url
+    }
+    const reply = part
+      ? await this.#sendPart(
+          this.#send.create,
+          input,
+          { ...options, context: context.with(onUploadUrl, onUrl) },
+          step,
+          part,
+        )
+      : await this.#send.create(input, options)
     const standing = this.#read(reply)
-    this.isComplete = totalBytes === 0 && (standing.isComplete ?? true)
+    // A server that says nothing of uploads has taken all that it was sent for a plain request.
+    const isAll = totalBytes === 0 || part?.isLast === true
+    this.isComplete = isAll && (standing.isComplete || !reply.headers.has('upload-complete'))
     const location = reply.headers.last('location')
-    if (location === null && !this.isComplete) {
+    if (location === null && this.url === undefined && !this.isComplete) {
       const message = `the server answered ${reply.status} without Location: it knows no uploads by ${by.name}`
       throw this.error('failed_precondition', message)
     }
-    this.url = location ?? undefined
+    this.url ??= location ?? undefined
     this.#isLengthOpen = totalBytes === undefined
     this.#learn(standing)
-    this.isSure = true
-    this.#confirm(0)
+    // What it has taken of the first part it says where it is asked.
+    this.isSure = !part || this.isComplete
+    this.#confirm(part && this.isComplete ? (totalBytes ?? source.totalBytes ?? 0) : 0)
     return reply
   }
 
@@ -130,11 +150,11 @@ export class RemoteUpload {
       ...by.headers,
       ...by.append({ offset, length, isLast, totalBytes, isLengthOpen: this.#isLengthOpen }),
       'content-type': by.contentType,
-      ...(length !== undefined && { 'content-length': String(length) }),
-      ...(by.digest && { [by.digest.header]: await digestOf(part, by.digest) }),
+      ...(await partHeaders(part, by)),
     }
     this.isSure = false
-    const reply = await this.#sendPart(step, this.#at({ headers, body: part.body }), part)
+    const input = this.#at({ headers, body: part.body })
+    const reply = await this.#sendPart(this.#send.append, input, this.#requestOptions(step), step, part)
     const standing = this.#read(reply)
     this.#learn(standing)
     this.totalBytes ??= source.totalBytes
@@ -177,7 +197,7 @@ export class RemoteUpload {
     return new CallError({ code, message, phase, sent }, { operation: this.#plan.info })
   }
 
-  async #sendPart(step: Scope, input: unknown, { length }: Part): Promise<Reply> {
+  async #sendPart(send: Send, input: unknown, options: CallOptions, step: Scope, { length }: Part): Promise<Reply> {
     const { offset } = this
     const { idleTimeoutMs = 60_000 } = this.#plan.spec
     const dead = (): void => {
@@ -193,8 +213,7 @@ export class RemoteUpload {
       watch.alive()
     }
     try {
-      const options = { ...this.#requestOptions(step), timeoutMs: Number.POSITIVE_INFINITY, onUploadProgress }
-      return await this.#send.append(input, options)
+      return await send(input, { ...options, timeoutMs: Number.POSITIVE_INFINITY, onUploadProgress })
     } finally {
       watch.stop()
     }
@@ -254,7 +273,11 @@ export class RemoteUpload {
   }
 }
 
-async function digestOf({ body }: Part, { algorithm, write }: PartDigest): Promise<string> {
+/** What a part says of itself. */
+async function partHeaders({ body, length }: Part, { digest }: UploadProtocol): Promise<Headers> {
+  const sized = length === undefined ? undefined : { 'content-length': String(length) }
+  if (!digest) return { ...sized }
   const bytes = body instanceof Blob ? await body.arrayBuffer() : (body as Uint8Array<ArrayBuffer>)
-  return write(base64(new Uint8Array(await crypto.subtle.digest(algorithm, bytes))))
+  const made = new Uint8Array(await crypto.subtle.digest(digest.algorithm, bytes))
+  return { ...sized, [digest.header]: digest.write(base64(made)) }
 }

@@ -2,7 +2,7 @@ import { checkCallOptions, type Progress } from '../../../src/core/call/call-opt
 import type { UnaryResult } from '../../../src/core/call/call-types.ts'
 import type { Plan } from '../../../src/core/call/plan.ts'
 import { Scope } from '../../../src/core/call/scope.ts'
-import { addCaller, CallError, isAnyCallError } from '../../../src/core/errors/error.ts'
+import { addCaller, CallError, failureOf, isAnyCallError } from '../../../src/core/errors/error.ts'
 import { refusal } from '../../../src/core/errors/refusal.ts'
 import { guard, notify } from '../../../src/core/guard.ts'
 import { Backoff } from '../../../src/core/time/backoff.ts'
@@ -225,8 +225,9 @@ export class UploadRun implements Upload<unknown> {
 
   #next(step: Scope): Promise<Reply | undefined> {
     const remote = this.#remote
-    if (remote.url === undefined) return remote.create(step)
-    return remote.isSure ? remote.append(step, this.#source as Source) : remote.ask(step)
+    const source = this.#source as Source
+    if (remote.url === undefined) return remote.create(step, source)
+    return remote.isSure ? remote.append(step, source) : remote.ask(step)
   }
 
   /** Its last answer was lost: where something is to be read in it, a server may give it once more. */
@@ -272,6 +273,9 @@ export class UploadRun implements Upload<unknown> {
       return
     }
     if (status === 413 && remote.fitsSmaller(error)) return
+    // With content it may be complete, and nothing tells where it is: it is not made twice.
+    const isLost = remote.url === undefined && by.isOptimistic && error.sent !== 'no' && !failureOf(error).isUnexecuted
+    if (isLost) throw error
     const isPassing = error.isRetryable || passing.includes(status) || error.code === 'deadline_exceeded'
     if (!isPassing || this.#backoff.isExhausted) throw error
     await this.#wait(error.retryAfterMs)

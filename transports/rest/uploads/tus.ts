@@ -34,6 +34,7 @@ export function tusUploads(options: TusUploadsOptions = {}): UploadProtocol {
     contentType: 'application/offset+octet-stream',
     headers: { 'tus-resumable': '1.0.0' },
     isTyped: false,
+    isOptimistic: false,
     repeatsAnswers: false,
     gone: [403, 404, 410],
     digest: checksum && {

@@ -213,4 +213,69 @@ describe('an upload by the IETF draft', () => {
       })
     }
   })
+
+  describe('created with its content', () => {
+    it('takes one request where nothing breaks, by a server that knows nothing of it too', async () => {
+      await using server = await IetfUploadServer.start()
+      await using api = clientOf(server, {}, { optimistic: true })
+      for (const source of [new Blob([megabyte]), () => pieces()])
+        expect(await api.store({ album: 1, source })).toEqual({ bytes: 1_000_000 })
+      expect(server.requests.map(({ method, taken }) => [method, taken])).toEqual([
+        ['POST', 1_000_000],
+        ['POST', 1_000_000],
+      ])
+      server.intercept = (request, response) => {
+        let bytes = 0
+        request.on('data', (chunk: Buffer) => (bytes += chunk.length))
+        request.on('end', () =>
+          response.writeHead(201, { 'content-type': 'application/json' }).end(JSON.stringify({ bytes })),
+        )
+        return true
+      }
+      expect(await api.store({ album: 1, source: megabyte })).toEqual({ bytes: 1_000_000 })
+      await using chunked = clientOf(server, { chunkBytes: 300_000 }, { optimistic: true })
+      server.intercept = undefined
+      server.requests.length = 0
+      expect(await chunked.store({ album: 1, source: megabyte })).toEqual({ bytes: 1_000_000 })
+      expect(server.requests.map(({ method }) => method)).toEqual(['POST', 'HEAD', 'PATCH', 'PATCH', 'PATCH'])
+    })
+
+    it('goes on behind what the interim response (104) has told of', async () => {
+      await using server = await IetfUploadServer.start()
+      await using api = clientOf(server, {}, { optimistic: true })
+      const cuts = [400_000, 200_000]
+      server.cutAfter = () => cuts.shift() ?? Number.POSITIVE_INFINITY
+      const handle = api.store.start({ album: 1, source: megabyte })
+      expect(await handle.result()).toEqual({ bytes: 1_000_000 })
+      expect(handle.url).toBe(`${server.url}/uploads/1`)
+      expect(server.requests.map(({ method, taken }) => [method, taken])).toEqual([
+        ['POST', 400_000],
+        ['HEAD', 0],
+        ['PATCH', 200_000],
+        ['HEAD', 0],
+        ['PATCH', 400_000],
+      ])
+      expect(hash(server.stored(handle.url as string))).toBe(hash(megabyte))
+    })
+
+    it('is not made twice where nothing tells of it: it may have been carried out', async () => {
+      await using server = await IetfUploadServer.start({ informs: false })
+      await using api = clientOf(server, {}, { optimistic: true })
+      const cuts = [400_000]
+      server.cutAfter = () => cuts.shift() ?? Number.POSITIVE_INFINITY
+      await expect(api.store({ album: 1, source: megabyte })).rejects.toMatchObject({
+        code: 'unavailable',
+        sent: 'maybe',
+      })
+      expect(server.requests.map(({ method }) => method)).toEqual(['POST'])
+      let refusals = 1
+      server.intercept = (request, response) => {
+        if (refusals-- <= 0) return false
+        request.resume()
+        response.writeHead(503, { 'retry-after': '0' }).end()
+        return true
+      }
+      expect(await api.store({ album: 1, source: megabyte })).toEqual({ bytes: 1_000_000 })
+    })
+  })
 })

@@ -53,10 +53,14 @@ describe('an upload by tus against @tus/server', () => {
     'an empty Blob': { source: () => new Blob([]) },
     'a chunk that ends where the source does': { source: () => Readable.from(pieces()), chunkBytes: 1_000_000 },
   }
-  for (const [name, { source, chunkBytes, totalBytes }] of Object.entries(kinds))
-    it(`takes ${name}, to the byte`, async () => {
+  const each = Object.entries(kinds).flatMap(([name, kind]) => [
+    { name, http: 'undici', ...kind },
+    { name, http: 'fetch', ...kind },
+  ])
+  for (const { name, http, source, chunkBytes, totalBytes } of each)
+    it(`takes ${name}, to the byte (${http})`, async () => {
       await using server = await TusServer.start()
-      await using api = clientOf(server.url, chunkBytes === undefined ? {} : { chunkBytes })
+      await using api = clientOf(server.url, chunkBytes === undefined ? {} : { chunkBytes }, { http })
       const given = source()
       const seen: number[] = []
       const { url, totalBytes: size } = await api.store(

@@ -118,7 +118,11 @@ export class UndiciExchange implements HttpControl {
   }
 
   onResponseStart(controller: DispatchController, status: number, headers: HeaderRecord, statusText?: string): void {
-    if (status < 200 || this.#state !== 'sent') return
+    if (this.#state !== 'sent') return
+    if (status < 200) {
+      this.#sink.onInfo?.(status, new HeaderMap(headers))
+      return
+    }
     if (
       status < 400 &&
       headers.location !== undefined &&
