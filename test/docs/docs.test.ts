@@ -15,7 +15,9 @@ const programs = pagesOf(root).flatMap((file) => programsOf(root, file))
 rmSync(folder, { recursive: true, force: true })
 mkdirSync(folder, { recursive: true })
 // What a user's own code generator would have written.
-cpSync(join(root, 'test/support/proto/gen/polywire/test/v1'), join(folder, 'gen'), { recursive: true })
+cpSync(join(root, 'test/support/proto/gen'), join(folder, 'gen'), { recursive: true })
+for (const name of ['shop', 'jobs'])
+  writeFileSync(join(folder, `gen/${name}_pb.ts`), `export * from './polywire/test/v1/${name}_pb.ts'\n`)
 for (const { name, code, words } of programs) {
   const page = words.includes('browser') ? `import '../support/page.ts'\n` : ''
   writeFileSync(join(folder, `${name}.ts`), `${page}${code}\nexport {}\n`)

@@ -1,9 +1,18 @@
 import { create, toBinary } from '@bufbuild/protobuf'
+import { anyPack } from '@bufbuild/protobuf/wkt'
 import { graphql } from 'msw/graphql'
 import { HttpResponse, http } from 'msw/http'
 import { setupServer } from 'msw/node'
 import { ws } from 'msw/ws'
-import { ItemEventSchema, ItemSchema } from '../../support/proto/gen/polywire/test/v1/shop_pb.ts'
+import { OperationSchema } from '../../support/proto/gen/google/longrunning/operations_pb.ts'
+import { BadRequestSchema } from '../../support/proto/gen/google/rpc/error_details_pb.ts'
+import { StatusSchema } from '../../support/proto/gen/google/rpc/status_pb.ts'
+import { ExportProgressSchema, ExportResultSchema } from '../../support/proto/gen/polywire/test/v1/jobs_pb.ts'
+import {
+  ItemEventSchema,
+  ItemSchema,
+  ListItemsResponseSchema,
+} from '../../support/proto/gen/polywire/test/v1/shop_pb.ts'
 
 /**
  * The hosts that README and docs speak of, mocked as a user would mock them. Loaded before each program of the docs;
@@ -221,6 +230,36 @@ const server = setupServer(
     grpcWeb(0, toBinary(ItemSchema, create(ItemSchema, { id: 7n, name: 'tea' }))),
   ),
   http.post('https://rpc.example.com/polywire.test.v1.ShopService/AddItem', () => grpcWeb(6)),
+  http.get('https://rpc.example.com/polywire.test.v1.ShopService/GetItem', () => {
+    const item = toBinary(ItemSchema, create(ItemSchema, { id: 7n, name: 'tea' })) as Uint8Array<ArrayBuffer>
+    return new HttpResponse(item, { headers: { 'content-type': 'application/proto' } })
+  }),
+  http.post('https://rpc.example.com/polywire.test.v1.ShopService/PutItem', () => {
+    const fields = create(BadRequestSchema, { fieldViolations: [{ field: 'name', description: 'is empty' }] })
+    const status = create(StatusSchema, { code: 3, message: 'wrong', details: [anyPack(BadRequestSchema, fields)] })
+    const details = Buffer.from(toBinary(StatusSchema, status)).toString('base64')
+    return new HttpResponse(null, {
+      headers: {
+        'content-type': 'application/grpc-web+proto',
+        'grpc-status': '3',
+        'grpc-status-details-bin': details,
+      },
+    })
+  }),
+  http.post('https://rpc.example.com/polywire.test.v1.ShopService/ListItems', () =>
+    grpcWeb(0, toBinary(ListItemsResponseSchema, create(ListItemsResponseSchema, { items: [{ id: 1n }, { id: 2n }] }))),
+  ),
+  http.post('https://rpc.example.com/polywire.test.v1.JobService/Export', () => {
+    const metadata = anyPack(ExportProgressSchema, create(ExportProgressSchema, { percent: 40 }))
+    return grpcWeb(0, toBinary(OperationSchema, create(OperationSchema, { name: 'operations/1', metadata })))
+  }),
+  http.post('https://rpc.example.com/google.longrunning.Operations/GetOperation', () => {
+    const value = anyPack(ExportResultSchema, create(ExportResultSchema, { file: 'items.csv' }))
+    const done = create(OperationSchema, { name: 'operations/1', done: true, result: { case: 'response', value } })
+    return grpcWeb(0, toBinary(OperationSchema, done))
+  }),
+  http.post('https://rpc.example.com/grpc.health.v1.Health/Check', () => grpcWeb(0, Uint8Array.of(8, 1))),
+  http.post('https://rpc.example.com/grpc.health.v1.Health/Watch', () => grpcWeb(0, Uint8Array.of(8, 1))),
   http.post('https://rpc.example.com/polywire.test.v1.ShopService/WatchItems', () =>
     grpcWeb(0, ...[1n, 2n].map((sequence) => toBinary(ItemEventSchema, create(ItemEventSchema, { sequence })))),
   ),
