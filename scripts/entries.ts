@@ -3,6 +3,7 @@ export const entries = {
   index: 'src/index.ts',
   auth: 'src/auth/index.ts',
   oauth: 'src/auth/oauth/index.ts',
+  cookies: 'src/auth/cookies/index.ts',
   outbox: 'src/outbox/index.ts',
   loader: 'src/loader/index.ts',
   rest: 'transports/rest.ts',

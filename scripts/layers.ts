@@ -17,6 +17,11 @@ export const layers: readonly { readonly files: string; readonly may: readonly s
     may: ['src/core/**', 'src/auth/**', 'transports/shared/peer.ts', 'transports/http/signing/*'],
     why: 'a token source over a library that users install',
   },
+  {
+    files: 'src/auth/cookies/**',
+    may: ['src/core/**', 'src/auth/**', 'transports/shared/peer.ts', 'transports/http/signing/*'],
+    why: 'a jar over a library that users install',
+  },
   { files: 'src/webhooks/**', may: ['src/core/**', 'src/webhooks/**'], why: 'the receiving side needs no transport' },
   {
     files: 'src/loader/**',
@@ -153,6 +158,7 @@ export const libraries: Readonly<Record<string, string | readonly string[]>> = {
   oauth4webapi: 'src/auth/oauth/peer-oauth4webapi.ts',
   dpop: 'src/auth/oauth/peer-dpop.ts',
   dataloader: 'src/loader/peer-dataloader.ts',
+  'tough-cookie': 'src/auth/cookies/peer-tough-cookie.ts',
   '@opentelemetry/api': 'src/telemetry/otel/peer-opentelemetry.ts',
 }
 

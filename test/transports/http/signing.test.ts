@@ -56,6 +56,7 @@ describe.each(engines)('a signer on the wire, by %s', (http) => {
     })
     await client.call(get('/a'))
     expect(told).toEqual([
+      [302, `${server.url}/a`],
       [429, `${server.url}/b`],
       [200, `${server.url}/b`],
     ])
@@ -110,7 +111,7 @@ describe.each(engines)('a signer on the wire, by %s', (http) => {
         throw new Error('bug')
       },
     })
-    await expect(late.call(get('/a'))).rejects.toMatchObject({ code: 'failed_precondition' })
+    await expect(late.call(get('/a'))).rejects.toMatchObject({ code: 'failed_precondition', sent: 'yes' })
     expect(server.seen.length).toBe(1)
   })
 

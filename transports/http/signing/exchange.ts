@@ -5,7 +5,15 @@ import { callOver, faultAt } from '../fault.ts'
 import { answered, type Redirected, stepOf, unsent } from '../progress.ts'
 import { followRedirect, type Hop, isRedirect, isReplayable, refuse } from '../redirect.ts'
 import { drainedBytes } from '../responder.ts'
-import { judge, type RequestSigner, type SignableRequest, signatureOf, signingFault, toSignable } from './signer.ts'
+import {
+  judge,
+  judgingFault,
+  type RequestSigner,
+  type SignableRequest,
+  signatureOf,
+  signingFault,
+  toSignable,
+} from './signer.ts'
 
 /** What all hops of one exchange share. */
 interface Parties {
@@ -74,10 +82,7 @@ export class SignedExchange implements HttpSink {
     this.#control = control
     const hop = this.#hopOf(head)
     if (hop && 'what' in hop) this.#refuse(hop)
-    else if (hop) {
-      this.#parties.scope.mark('headers', 'yes')
-      this.#next(hop, head)
-    } else this.#judge(head, control)
+    else this.#judge(head, control, hop)
   }
 
   onData(bytes: Uint8Array): void {
@@ -112,7 +117,12 @@ export class SignedExchange implements HttpSink {
     engine.send(sent, this, this.#parties.scope)
   }
 
-  #decide(isAgain: boolean, head: HttpHead): void {
+  #decide(isAgain: boolean, head: HttpHead, hop: Hop | undefined): void {
+    if (hop) {
+      this.#parties.scope.mark('headers', 'yes')
+      this.#next(hop, head)
+      return
+    }
     const { request, isRepeated, redirected } = this.#sending
     if (isAgain && !isRepeated && isReplayable(request)) {
       this.#next({ request, redirected, isRepeated: true }, head)
@@ -137,18 +147,19 @@ export class SignedExchange implements HttpSink {
     return follows === 'error' ? refuse('redirect') : followRedirect(request, status, location, redirected)
   }
 
-  #judge(head: HttpHead, control: HttpControl): void {
+  /** A redirect is told, too: it may set cookies, or a nonce for the hop to come. */
+  #judge(head: HttpHead, control: HttpControl, hop: Hop | undefined): void {
     const isForeign = this.#sending.redirected?.isForeign
     const verdict = isForeign ? false : judge(this.#parties.signer, this.#signable, head)
     if (!isThenable(verdict)) {
-      this.#decide(verdict === true, head)
+      this.#decide(verdict === true, head, hop)
       return
     }
     this.#state = 'judging'
     control.pause()
     Promise.resolve(verdict).then(
-      (isAgain) => this.#state === 'judging' && this.#decide(isAgain === true, head),
-      (cause) => this.#state === 'judging' && this.#refuse(signingFault(cause)),
+      (isAgain) => this.#state === 'judging' && this.#decide(isAgain === true, head, hop),
+      (cause) => this.#state === 'judging' && this.#refuse(judgingFault(cause)),
     )
   }
 

@@ -8,6 +8,7 @@ import { ReplayBody } from '../replay-body.ts'
 import { type Answer, describeResponse, type OpenRequest, type Responder } from '../responder.ts'
 import {
   judge,
+  judgingFault,
   maxHashedBytes,
   type RequestSigner,
   type SignableRequest,
@@ -38,6 +39,7 @@ export async function respond(
     const location = isRedirect(answer.status) ? answer.headers.get('location') : null
     const isOpaque = answer.response.type === 'opaqueredirect'
     if (redirect === 'follow' && (location !== null || isOpaque)) {
+      if (!redirected?.isForeign) await judged(signer, signable, answerOf(answer, request))
       answer.discard()
       const hop = isOpaque
         ? refuse('redirect while the request is signed')
@@ -47,13 +49,21 @@ export async function respond(
       redirected = hop.redirected
       continue
     }
-    const isAgain = redirected?.isForeign ? false : await judge(signer, signable, { ...answerOf(answer, request) })
+    const isAgain = redirected?.isForeign ? false : await judged(signer, signable, answerOf(answer, request))
     if (isAgain === true && !isRepeated && isReplayable(asReplayable(request))) {
       answer.discard()
       isRepeated = true
       continue
     }
     return redirected ? described(answer, request, redirected) : answer
+  }
+}
+
+async function judged(signer: RequestSigner, request: SignableRequest, answer: SignedAnswer): Promise<boolean> {
+  try {
+    return (await judge(signer, request, answer)) === true
+  } catch (cause) {
+    throw isAnyCallError(cause) ? cause : new HttpFaultError(judgingFault(cause))
   }
 }
 

@@ -29,8 +29,8 @@ export interface RequestSigner {
   /** The headers that it adds, or replaces; asked for each attempt, each redirect inside of the origin, each repetition. */
   sign(request: SignableRequest): Readonly<Record<string, string>> | Promise<Readonly<Record<string, string>>>
   /**
-   * Told of each answer. `true` has the request signed and sent once more, which costs no retry; a second answer is
-   * final, and so is one to a body that can be sent only once.
+   * Told of each answer of the own origin, redirects among them. `true` has the request signed and sent once more, which costs no retry; a second answer is
+   * final, and so is a redirect, and an answer to a body that can be sent only once.
    */
   answered?(request: SignableRequest, answer: SignedAnswer): boolean | Promise<boolean>
 }
@@ -94,4 +94,15 @@ export function signingFault(cause: unknown): HttpFault {
   const message = cause instanceof TypeError && !isPassing ? cause.message : 'see cause'
   const code = isPassing ? undefined : 'failed_precondition'
   return { ...unsent, what: `the request could not be signed: ${message}`, code, cause }
+}
+
+/** What a signer fails with once the answer is there: the request was carried out, and is not sent again for it. */
+export function judgingFault(cause: unknown): HttpFault {
+  return {
+    phase: 'headers',
+    sent: 'yes',
+    what: 'what signs requests failed at the answer: see cause',
+    code: 'failed_precondition',
+    cause,
+  }
 }
