@@ -123,7 +123,6 @@ class KillRun {
   /** Lanes take one order after the other: an order is handed out when the one before was written. */
   readonly #lanes = new Map<string, Job[]>()
   readonly #trespasses: string[] = []
-  readonly #confirmedAt = new Map<string, number>()
   #kills = 0
   #stops = 0
   #names = 0
@@ -222,9 +221,7 @@ class KillRun {
   #spawn(): void {
     const name = `w${++this.#names}`
     const { without } = this.#options
-    // While one entry of a process is stopped, another may have passed its fence and wait for its connection: it is sent when
-    // the process goes on. So the promise about the server covers the longest stop, but where that is what is to be shown.
-    const { absentAfterMs = without === 'fence' ? 3000 : 3 * leaseMs + 2000 } = this.#options
+    const { absentAfterMs = 3000 } = this.#options
     const options: WorkerOptions = {
       redis: this.#redis,
       url: this.#shop.url,
@@ -254,7 +251,7 @@ class KillRun {
   #heard(worker: Worker, message: Record<string, any>): void {
     if (message.ready) worker.isReady = true
     if (message.row) this.#rows.add(message.row)
-    if (message.confirmed) this.#confirmedAt.set(message.confirmed, message.at)
+    if (message.stage) this.#fences.push(message as never)
     if (message.claimed) {
       const claims = this.#claims.get(message.claimed) ?? []
       this.#claims.set(message.claimed, [...claims, { worker: worker.name, fence: message.fence, at: message.at }])
@@ -284,6 +281,7 @@ class KillRun {
     this.#stops++
     worker.isStopped = true
     const forMs = this.#options.without === 'fence' ? 3 * leaseMs : this.#random() * 3 * leaseMs
+    this.#stopped.push({ worker: worker.name, point, at: Date.now(), until: Date.now() + forMs })
     setTimeout(() => {
       worker.isStopped = false
       worker.child.kill('SIGCONT')
@@ -379,11 +377,17 @@ class KillRun {
       const count = this.#shop.carriedOut.get(key) ?? 0
       if (count === 0 && !isRefused(key)) lost[kind]++
       doubled[kind] += Math.max(0, count - 1)
+      if (count > 1 && process.env.KILLS_VERBOSE) this.#explain(key)
     }
     let disordered = 0
     for (const list of this.#lanes.values()) {
       const places = list.map(({ key }) => this.#shop.order.indexOf(key)).filter((place) => place >= 0)
-      for (let at = 1; at < places.length; at++) if ((places[at] as number) < (places[at - 1] as number)) disordered++
+      for (let at = 1; at < places.length; at++) {
+        if ((places[at] as number) > (places[at - 1] as number)) continue
+        disordered++
+        if (process.env.KILLS_VERBOSE)
+          for (const key of places.slice(at - 1, at + 1)) this.#explain(this.#shop.order[key] as string)
+      }
     }
     return {
       kills: this.#kills,
@@ -399,12 +403,31 @@ class KillRun {
     }
   }
 
+  /** How an order came to be doubled. */
+  #explain(key: string): void {
+    const of = <T extends { key?: string }>(list: readonly T[]): T[] => list.filter((each) => each.key === key)
+    console.error(`doubled ${key}`, {
+      claims: this.#claims.get(key),
+      requests: of(this.#shop.requests),
+      carriedOut: of(this.#shop.carries),
+      stopped: this.#stopped.filter(
+        ({ until }) =>
+          until > (of(this.#shop.requests)[0]?.at ?? 0) - 10_000 &&
+          until < (of(this.#shop.requests).at(-1)?.at ?? 0) + 10_000,
+      ),
+      fences: of(this.#fences),
+    })
+  }
+
+  readonly #stopped: { worker: string; point: string; at: number; until: number }[] = []
+  readonly #fences: { key: string; worker: string; at: number; stage: string }[] = []
+
   /** Requests under keys that somebody else had claimed anew well before they came. */
   #trespassing(): number {
     let count = 0
-    for (const { key, worker, at } of this.#shop.requests) {
+    for (const { key, worker, at, isJoining } of this.#shop.requests) {
       // Who has joined an entry that somebody else has brought to its end asks for the reply under its key.
-      if ((this.#confirmedAt.get(key) ?? Number.POSITIVE_INFINITY) < at) continue
+      if (isJoining) continue
       const claims = this.#claims.get(key) ?? []
       const own = claims.filter((claim) => claim.worker === worker && claim.at <= at).at(-1)
       const newer = claims.find(
@@ -412,6 +435,7 @@ class KillRun {
       )
       if (newer) {
         count++
+        if (process.env.KILLS_VERBOSE) this.#explain(key)
         this.#trespasses.push(`${key} by ${worker} at ${at}, ${JSON.stringify(claims)}`)
       }
     }
@@ -424,7 +448,13 @@ class FaultyShop {
   readonly carriedOut = new Map<string, number>()
   /** Keys, in the order in which they were first carried out. */
   readonly order: string[] = []
-  readonly requests: { readonly key: string; readonly worker: string; readonly at: number }[] = []
+  readonly requests: {
+    readonly key: string
+    readonly worker: string
+    readonly at: number
+    readonly isJoining: boolean
+  }[] = []
+  readonly carries: { readonly key: string; readonly at: number }[] = []
   readonly #answers = new Set<string>()
   readonly #random: () => number
   readonly #late: number
@@ -463,7 +493,7 @@ class FaultyShop {
     const key = String(request.headers['idempotency-key'])
     if (request.method === 'POST') {
       this.#onStage('head', worker)
-      this.requests.push({ key, worker, at: Date.now() })
+      this.requests.push({ key, worker, at: Date.now(), isJoining: request.headers['x-joins'] !== undefined })
     }
     // Whoever has the whole request carries it out, whether or not somebody waits for the answer.
     const isWhole = await drained(request)
@@ -488,6 +518,7 @@ class FaultyShop {
     if (isKeyed && this.#answers.has(key)) return
     if (!this.#answers.has(key)) this.order.push(key)
     this.#answers.add(key)
+    this.carries.push({ key, at: Date.now() })
     this.carriedOut.set(key, (this.carriedOut.get(key) ?? 0) + 1)
   }
 }
