@@ -31,6 +31,7 @@ interface PartReader {
 export class IncrementalExchange extends StreamExchange {
   readonly #growing = new GrowingResult()
   readonly #maxBytes: number
+  readonly #idleTimeoutMs: number
   readonly #parse: ReadPart
   #reader: PartReader | undefined
   #size = 0
@@ -38,10 +39,11 @@ export class IncrementalExchange extends StreamExchange {
   #items: Item[] = []
   #end: { readonly error: unknown } | undefined
 
-  constructor({ call, json }: Asked, maxBytes: number) {
+  constructor({ call, json }: Asked, maxBytes: number, idleTimeoutMs: number) {
     super(call)
     this.#parse = json ? (text) => json.read(text, call) : parseJson
     this.#maxBytes = maxBytes
+    this.#idleTimeoutMs = idleTimeoutMs
   }
 
   /** Nothing is opened again: what came before is no beginning of another answer. */
@@ -60,6 +62,7 @@ export class IncrementalExchange extends StreamExchange {
 
   onData(bytes: Uint8Array): void {
     if (!this.#reader || this.state === 'over') return
+    this.idle?.alive()
     this.#size += bytes.byteLength
     if (this.#size > this.#maxBytes) this.#fail(faultToFailure(tooLarge(this.#maxBytes), true))
     this.#read((reader) => reader.feed(bytes, this.#give), bytes.byteLength)
@@ -110,6 +113,7 @@ export class IncrementalExchange extends StreamExchange {
       this.open()
       this.source.pushAll(this.#items, bytes)
       this.opened()
+      this.watch(this.#idleTimeoutMs)
     } else this.source.pushAll(this.#items, bytes)
     this.#items = []
   }

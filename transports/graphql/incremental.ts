@@ -2,13 +2,14 @@ import type { Call } from '../../src/core/call/call.ts'
 import type { ServerStream } from '../../src/core/call/call-types.ts'
 import { defineOperation, type Operation } from '../../src/core/call/operation.ts'
 import type { StreamReply } from '../../src/core/call/reply.ts'
+import { aboveZero } from '../../src/core/options.ts'
 import type { OpeningOptions } from '../../src/core/resume/options.ts'
 import { receiving } from '../../src/core/stream/streaming.ts'
 import { openStream } from '../http/event-stream/stream-exchange.ts'
 import type { HttpGraphQLTransport } from './exchange.ts'
 import { bodyOf, namedRequest } from './feature.ts'
 import { IncrementalExchange } from './incremental-exchange.ts'
-import { graphqlOperation, type Subscribing } from './operation.ts'
+import { type GraphQLBinding, graphqlOperation, type Subscribing } from './operation.ts'
 import type {
   ErrorPolicy,
   GraphQLSpec,
@@ -24,6 +25,8 @@ import type {
 export interface IncrementalSpec extends GraphQLSpec {
   /** How it is opened, instead of `retry`. @defaultValue as calls are retried */
   readonly opening?: OpeningOptions
+  /** Silence between two parts after which the connection is taken for dead; ms. @defaultValue Infinity: never */
+  readonly idleTimeoutMs?: number
 }
 /** The same for a document that is a plain string: what is deferred is optional in `output`. */
 export interface IncrementalTextSpec extends IncrementalSpec, TypesOfText {}
@@ -63,7 +66,7 @@ const growing: Subscribing = {
     return defineOperation({ ...info, streaming: receiving })
   },
   open: openIncremental,
-  rules: {},
+  rules: { idleTimeoutMs: aboveZero },
 }
 
 /**
@@ -82,7 +85,8 @@ export const incremental: IncrementalBuilder = (document: unknown, spec?: object
   graphqlOperation('query', document, spec, growing)
 
 async function openIncremental(call: Call, http: HttpGraphQLTransport): Promise<StreamReply> {
+  const { idleTimeoutMs = Number.POSITIVE_INFINITY } = call.operation.binding as GraphQLBinding & IncrementalSpec
   const asked = await namedRequest(call, http)
   const request = http.requestOf(call, { headers: { ...http.makeHeaders(call), accept }, body: bodyOf(asked) })
-  return openStream(http.engine, request, new IncrementalExchange(asked, http.maxBodyBytes))
+  return openStream(http.engine, request, new IncrementalExchange(asked, http.maxBodyBytes, idleTimeoutMs))
 }

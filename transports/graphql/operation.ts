@@ -10,7 +10,18 @@ import type { Reply } from '../../src/core/call/reply.ts'
 import { type Schema, validating } from '../../src/core/call/schema.ts'
 import type { ErrorOrigin } from '../../src/core/errors/error.ts'
 import { refusal } from '../../src/core/errors/refusal.ts'
-import { anything, flag, has, object, oneOf, type RulesOf, takes, text, wrongOption } from '../../src/core/options.ts'
+import {
+  anything,
+  flag,
+  has,
+  type OptionRules,
+  object,
+  oneOf,
+  type RulesOf,
+  takes,
+  text,
+  wrongOption,
+} from '../../src/core/options.ts'
 import type { AnyContinuation, AnyStop } from '../../src/core/resume/continuation.ts'
 import { type OpeningOptions, openingOption } from '../../src/core/resume/options.ts'
 import type { OverflowPolicy } from '../../src/core/stream/overflow.ts'
@@ -43,7 +54,7 @@ export interface Subscribing {
   readonly define: (info: OperationInfo, spec: AnySpec) => Operation<any, any>
   readonly open: GraphQLBinding['open']
   /** What its options may be, beside those of every operation. */
-  readonly rules: Partial<RulesOf<Pick<AnySpec, StreamOption>>>
+  readonly rules: OptionRules
 }
 
 /** Every option of every kind of operation. */

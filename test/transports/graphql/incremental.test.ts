@@ -363,6 +363,20 @@ describe('an answer that is wrong', () => {
     expect(error).toMatchObject({ code: 'resource_exhausted', sent: 'yes', isRetryable: false })
   })
 
+  it('that falls silent between two parts ends where a limit is declared', async () => {
+    await using server = await startScripted((response) => {
+      response.writeHead(200, { 'content-type': 'multipart/mixed; boundary="-"' })
+      response.write(multipart([first, first])[0])
+      response.write(multipart([first, first])[1])
+    })
+    await using client = graphqlClient(server.url)
+    const watched = incremental('query Page { a ... @defer { b } }', { output: type<unknown>(), idleTimeoutMs: 30 })
+    const error = await failureOf(collect(client.call(watched)))
+    expect(error).toMatchObject({ code: 'unavailable', phase: 'stream', sent: 'yes' })
+    expect(error.message).toContain('idleTimeoutMs')
+    expect(() => incremental('{ a }', { output, idleTimeoutMs: 0 })).toThrow('idleTimeoutMs takes a number above 0')
+  })
+
   it('that never comes ends at the deadline; an abort ends it with its reason', async () => {
     await using server = await startScripted(() => undefined)
     await using client = graphqlClient(server.url)
