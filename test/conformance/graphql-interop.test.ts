@@ -4,6 +4,7 @@ import { version } from 'graphql'
 import { type Code, type } from 'polywire'
 import { bearerAuth } from 'polywire/auth'
 import {
+  fileUploads,
   type GraphQLFeature,
   getQueries,
   incremental,
@@ -12,6 +13,8 @@ import {
   persistedQueries,
   query,
   relayPages,
+  requestBatching,
+  socketRequests,
   sseSubscriptions,
   subscription,
 } from 'polywire/graphql'
@@ -54,6 +57,15 @@ const greetsWith =
     await greets(client)
     await greets(client, 'Bo')
   }
+/** A fetch that counts. */
+function counting() {
+  let requests = 0
+  const http = (url: string, init: object) => {
+    requests++
+    return fetch(url, init)
+  }
+  return { http, sent: () => requests }
+}
 async function counts(client: Client): Promise<void> {
   const seen: number[] = []
   for await (const message of client.call(count, { to: 3 })) seen.push(message.count)
@@ -178,6 +190,46 @@ const rows: readonly Row[] = [
   { name: 'GET', run: greetsWith(getQueries()) },
   { name: 'persisted queries', run: greetsWith(persistedQueries()), without: { msw: undefined } },
   { name: 'persisted queries by GET', run: greetsWith(persistedQueries(), getQueries()), without: { msw: undefined } },
+  {
+    name: 'batches',
+    async run({ made, name }) {
+      const { http, sent } = counting()
+      await using client = made({ http, features: [requestBatching()], client: { retry: false } })
+      const none = query('query None { nothing }', { output })
+      const [ada, wrong, bo] = await Promise.allSettled([greets(client), client.call(none), greets(client, 'Bo')])
+      expect([ada.status, wrong.status, bo.status]).toEqual(['fulfilled', 'rejected', 'fulfilled'])
+      // Mercurius gives it `data: null` and no status of its own: it may have run.
+      const code = name === 'Mercurius' ? 'unknown' : 'invalid_argument'
+      expect((wrong as PromiseRejectedResult).reason).toMatchObject({ code, isRetryable: false })
+      expect(sent()).toBe(1)
+    },
+    without: { msw: undefined },
+  },
+  {
+    name: 'file uploads',
+    async run({ made }) {
+      await using client = made({ features: [fileUploads()], client: { retry: false } })
+      const upload = mutation('mutation Upload($file: File!) { upload(file: $file) }', {
+        variables: type<{ file: File }>(),
+        output,
+      })
+      const file = new File(['héllo'], 'a.txt', { type: 'text/plain' })
+      expect(await client.call(upload, { file })).toEqual({ upload: 'a.txt: héllo' })
+    },
+    without: { 'Apollo Server': 'invalid_argument', Mercurius: 'unimplemented' },
+  },
+  {
+    name: 'queries and mutations over the socket',
+    async run({ made }) {
+      const { http, sent } = counting()
+      await using client = made({ http, features: [socketRequests()] })
+      await greets(client)
+      const error = await failureOf(client.call(query('query Q { nothing }', { output })))
+      expect(error).toMatchObject({ code: 'invalid_argument', isRetryable: false })
+      expect(sent()).toBe(0)
+    },
+    without: { msw: undefined },
+  },
   { name: 'a JSON parser of the user', run: greetsWith(jsonCodec({ parse: (text) => JSON.parse(text) })) },
   {
     name: 'subscriptions over a socket',

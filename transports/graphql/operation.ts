@@ -111,7 +111,6 @@ const owners = {
   maxQueued: 'subscription',
 } as const
 type Owned = keyof typeof owners
-type StreamOption = Exclude<Owned, 'paginate'>
 
 function wrongOwner(spec: AnySpec, kind: GraphQLKind): string | undefined {
   const name = (Object.keys(owners) as Owned[]).find((each) => spec[each] !== undefined && owners[each] !== kind)

@@ -63,7 +63,11 @@ async function withSocketServer(server: Omit<Column, 'subscriptionUrl'>): Promis
 /** Its own implementation of `graphql-transport-ws`, and of batches and persisted queries. */
 async function mercuriusColumn(): Promise<Column> {
   const persistedQueryProvider = mercurius.persistedQueryDefaults.automatic()
-  const server = await startMercurius({ subscription: true, allowBatchedQueries: true, persistedQueryProvider })
+  const server = await startMercurius({
+    subscription: { fullWsTransport: true },
+    allowBatchedQueries: true,
+    persistedQueryProvider,
+  })
   return {
     url: server.url,
     ledger: server.ledger,

@@ -52,6 +52,7 @@ function coded(code: string | number, extensions: Record<string, unknown> = {}):
 
 const typeDefs = /* GraphQL */ `
   directive @defer(if: Boolean! = true, label: String) on FRAGMENT_SPREAD | INLINE_FRAGMENT
+  scalar File
   type Query {
     hello(name: String!): String!
     echo(text: String): String
@@ -79,6 +80,7 @@ const typeDefs = /* GraphQL */ `
     create(name: String!): Order!
     createSecret: Order!
     createThenFail(name: String!): Order!
+    upload(file: File!): String
   }
   type Subscription {
     count(to: Int!, after: Int): Int!
@@ -118,6 +120,7 @@ export function testSchema(ledger: Ledger) {
       Mutation: {
         create: (_root, { name }: { name: string }) => record(ledger, name),
         createSecret: (_root, _args, { token }) => guard(token, record(ledger, 'secret', token)),
+        upload: async (_root, { file }: { file: File }) => `${file.name}: ${await file.text()}`,
         createThenFail: (_root, { name }: { name: string }) => {
           record(ledger, name)
           throw coded('SERVICE_UNAVAILABLE')
