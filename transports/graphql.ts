@@ -27,6 +27,7 @@ export {
 export { type PersistedQueriesOptions, persistedQueries } from './graphql/persisted-queries.ts'
 export { type RequestBatchingOptions, requestBatching } from './graphql/request-batching.ts'
 export { socketRequests } from './graphql/socket-requests.ts'
+export { sseSingleConnection } from './graphql/sse-single-connection.ts'
 export { type SseSubscriptionsOptions, sseSubscriptions } from './graphql/sse-subscriptions.ts'
 export type { SubscriptionSocketOptions } from './graphql/subscriptions.ts'
 export type { GraphQLTransport, GraphQLTransportOptions } from './graphql/transport.ts'

@@ -43,7 +43,7 @@ export class HttpGraphQLTransport implements GraphQLTransport {
   declare readonly makeHeaders: (call: Call) => Record<string, string>
   // Private, since a console shows what is not; headers may hold secrets.
   readonly #options: GraphQLTransportOptions
-  readonly #fetchOptions: FetchOptions | undefined
+  declare readonly fetchOptions: FetchOptions | undefined
   readonly #parts = new Map<unknown, Closable>()
   /** Mutations that may have run before their credential was refused: a replay must not run them twice. */
   readonly #spent = new WeakMap<Scope, CallError>()
@@ -61,7 +61,7 @@ export class HttpGraphQLTransport implements GraphQLTransport {
     this.engine = selectEngine(options)
     this.maxBodyBytes = options.maxBodyBytes ?? 64 * 1024 * 1024
     this.makeHeaders = headersMaker(options, url.origin)
-    this.#fetchOptions = fetchOptionsOf(options)
+    this.fetchOptions = fetchOptionsOf(options)
   }
 
   get options(): GraphQLTransportOptions {
@@ -182,7 +182,7 @@ export class HttpGraphQLTransport implements GraphQLTransport {
       method: 'POST',
       headers: part.headers ?? this.makeHeaders(call),
       credential,
-      fetchOptions: this.#fetchOptions,
+      fetchOptions: this.fetchOptions,
       ...part,
       url: credential?.query ? withQuery(url, credential.query) : url,
     }

@@ -29,7 +29,12 @@ export interface SseSubscriptionsOptions {
   readonly maxEventBytes?: number | undefined
 }
 
-const rules: RulesOf<SseSubscriptionsOptions> = { url: text, idleTimeoutMs: aboveZero, maxEventBytes: aboveZero }
+/** What they may be. */
+export const sseRules: RulesOf<SseSubscriptionsOptions> = {
+  url: text,
+  idleTimeoutMs: aboveZero,
+  maxEventBytes: aboveZero,
+}
 
 /**
  * Subscriptions over Server-Sent Events instead of a socket, each by a request of its own: graphql-sse's *distinct
@@ -40,7 +45,7 @@ const rules: RulesOf<SseSubscriptionsOptions> = { url: text, idleTimeoutMs: abov
  * graphqlTransport({ url, features: [sseSubscriptions()] })
  */
 export function sseSubscriptions(options: SseSubscriptionsOptions = {}): GraphQLFeature {
-  checkOptions('sseSubscriptions()', options, rules)
+  checkOptions('sseSubscriptions()', options, sseRules)
   return new SseSubscriptions(options)
 }
 

@@ -8,10 +8,12 @@ import type { Item, Tap } from '../../src/core/stream/source.ts'
 import { receiving } from '../../src/core/stream/streaming.ts'
 import { readUrl } from '../shared/base-url.ts'
 import { declare, resumeOf, resumeRule, stopRule } from '../shared/option-rules.ts'
+import type { SocketDriver } from '../socket/driver/driver.ts'
 import type { CredentialPlace } from '../socket/link/credential.ts'
 import { openChannel } from '../socket/session/channel-member.ts'
 import { type SocketOptions, SocketSessions, socketRules } from '../socket/session/sessions.ts'
 import { readSocketUrl } from '../socket/url.ts'
+import type { WireAdapter } from '../socket/wire-adapter.ts'
 import { textOf } from './document.ts'
 import type { HttpGraphQLTransport } from './exchange.ts'
 import type { GraphQLBinding, Subscribing } from './operation.ts'
@@ -32,26 +34,23 @@ function rulesOf(): RulesOf<SubscriptionSocketOptions> {
   return { ...rules, onAck: callable }
 }
 
+/** What subscriptions are carried by. */
+export interface Carrier {
+  readonly url: string
+  readonly adapter: WireAdapter
+  readonly socket: Omit<SocketOptions, 'lingerMs'> & { readonly driver?: SocketDriver }
+}
+
 /** The subscriptions of one transport, over one socket for each principal. */
 export class Subscriptions {
   readonly sessions: SocketSessions
 
-  constructor({ url, options: transport }: HttpGraphQLTransport, call: Call) {
-    const { connectionParams, socket, subscriptionUrl = url } = transport
-    // Here, since a program without subscriptions need not carry the rules.
-    checkOptions('graphqlTransport({ socket })', socket ?? {}, rulesOf())
-    const target = readUrl(subscriptionUrl, 'graphqlTransport({ subscriptionUrl })', 'wss ws https http')
+  constructor({ url, adapter, socket }: Carrier, call: Call) {
+    const target = readUrl(url, 'graphqlTransport({ subscriptionUrl })', 'wss ws https http')
     target.hash = ''
-    const { onAck, ...options } = socket ?? {}
-    const { telemetry } = call.scope.services
-    const told: ConnectionAck | undefined = onAck && ((payload) => notify('socket.onAck()', onAck, telemetry, payload))
-    const adapter = graphqlTransportWs(connectionParams, told)
     // Each subscription is a call's own: nobody could take it over, so it ends with its reader.
-    this.sessions = new SocketSessions(readSocketUrl(target.href), adapter, {
-      authIn: 'message',
-      ...options,
-      lingerMs: 0,
-    })
+    const options = { authIn: 'message', ...socket, lingerMs: 0 } as const
+    this.sessions = new SocketSessions(readSocketUrl(target.href), adapter, options)
     this.sessions.attach(call.scope.services, call.operation.via)
   }
 
@@ -99,7 +98,17 @@ async function openSubscription(call: Call, http: HttpGraphQLTransport): Promise
 
 /** The sockets of a transport; the first who needs them makes them. */
 export function socketOf(http: HttpGraphQLTransport, call: Call): Subscriptions {
-  return http.part(Subscriptions, () => new Subscriptions(http, call))
+  return http.part(Subscriptions, () => new Subscriptions(carrierOf(http, call), call))
+}
+
+function carrierOf({ url, options }: HttpGraphQLTransport, call: Call): Carrier {
+  const { connectionParams, subscriptionUrl = url, socket: asked = {} } = options
+  // Here, since a program without subscriptions need not carry the rules.
+  checkOptions('graphqlTransport({ socket })', asked, rulesOf())
+  const { onAck, ...socket } = asked
+  const { telemetry } = call.scope.services
+  const told: ConnectionAck | undefined = onAck && ((payload) => notify('socket.onAck()', onAck, telemetry, payload))
+  return { url: subscriptionUrl, adapter: graphqlTransportWs(connectionParams, told), socket }
 }
 
 /** Comes in with `subscription` only: who has no subscriptions carries no socket. */

@@ -1,6 +1,6 @@
 import { isGap, type } from 'polywire'
 import { bearerAuth } from 'polywire/auth'
-import { sseSubscriptions, subscription } from 'polywire/graphql'
+import { sseSingleConnection, sseSubscriptions, subscription } from 'polywire/graphql'
 import { afterEach, describe, expect, it, test } from 'vitest'
 import { failureOf, graphqlClient } from '../../support/graphql-client.ts'
 import { hasteClock } from '../../support/grpc-client.ts'
@@ -155,6 +155,117 @@ describe.each(['graphql-sse', 'graphql-yoga'] as const)('a subscription over SSE
     controller.abort(new Error('enough'))
     await expect(next).rejects.toThrow('enough')
     await server.until(() => server.ledger.left.length === 1)
+  })
+})
+
+describe('subscriptions over one event stream (single connection mode)', () => {
+  const single = (url: string, options: NonNullable<Parameters<typeof graphqlClient>[1]> = {}) =>
+    connect(url, {
+      features: [sseSingleConnection()],
+      socket: { reconnect: { baseDelayMs: 1 }, idleMs: 0 },
+      ...options,
+    })
+
+  it('reserves once, and carries all of them; the last one who leaves ends the stream', async () => {
+    await using server = await GraphQLSseServer.start()
+    const client = single(server.url)
+    const [one, two] = [client.call(live), client.call(live)]
+    await Promise.all([one.opened, two.opened])
+    expect(await collect(client.call(count, { to: 3 }))).toEqual([{ count: 1 }, { count: 2 }, { count: 3 }])
+    await server.until(() => server.ledger.live.subscribers === 2)
+    expect(server.of('PUT')).toHaveLength(1)
+    expect(server.of('GET')).toHaveLength(1)
+    expect(server.of('POST')).toHaveLength(3)
+    server.ledger.live.push({ n: 1 })
+    for await (const message of one) {
+      expect(message).toEqual({ live: { n: 1 } })
+      break
+    }
+    await server.until(() => server.ledger.live.subscribers === 1)
+    expect(server.of('DELETE')).toHaveLength(1)
+    expect(server.of('POST')[0]?.headers['x-graphql-event-stream-token']).toMatch(/./)
+    await two.close()
+    await server.until(() => server.ledger.live.subscribers === 0)
+  })
+
+  it('comes back after a drop by another reservation, and tells the gap', async () => {
+    await using server = await GraphQLSseServer.start()
+    const stream = single(server.url).call(gapped)
+    const iterator = stream[Symbol.asyncIterator]()
+    await stream.opened
+    await server.until(() => server.ledger.live.subscribers === 1)
+    server.ledger.live.push({ n: 1 })
+    expect((await iterator.next()).value).toEqual({ live: { n: 1 } })
+    server.drop()
+    await server.until(() => server.of('PUT').length === 2 && server.ledger.live.subscribers === 1)
+    server.ledger.live.push({ n: 3 })
+    expect(isGap((await iterator.next()).value)).toBe(true)
+    expect((await iterator.next()).value).toEqual({ live: { n: 3 } })
+    await iterator.return?.()
+  })
+
+  it('gets another credential where its own is refused by an operation, and where the reservation is', async () => {
+    await using server = await GraphQLSseServer.start('graphql-sse', (request, response) => {
+      const isRefused = request.method === 'PUT' && request.headers.authorization === 'Bearer older'
+      if (isRefused) response.writeHead(401).end()
+      return isRefused
+    })
+    const refreshed: string[] = []
+    const auth = (first: string, then: string) =>
+      bearerAuth(() => first, {
+        refresh: async () => {
+          refreshed.push(then)
+          return then
+        },
+      })
+    const client = single(server.url, { client: { clock: hasteClock, auth: auth('old', 'good') } })
+    expect(await collect(client.call(guarded))).toEqual([{ guarded: 1 }, { guarded: 2 }])
+    const other = single(server.url, { client: { clock: hasteClock, auth: auth('older', 'good') } })
+    expect(await collect(other.call(guarded))).toEqual([{ guarded: 1 }, { guarded: 2 }])
+    expect(refreshed).toEqual(['good', 'good'])
+  })
+
+  it('is refused for its document alone', async () => {
+    await using server = await GraphQLSseServer.start()
+    const client = single(server.url)
+    const stream = client.call(live)
+    await stream.opened
+    const wrong = subscription('subscription { nothing }', { output: type<unknown>() })
+    expect(await endOf(client.call(wrong))).toMatchObject({ code: 'invalid_argument', isRetryable: false })
+    await server.until(() => server.ledger.live.subscribers === 1)
+    server.ledger.live.push({ n: 1 })
+    for await (const message of stream) {
+      expect(message).toEqual({ live: { n: 1 } })
+      break
+    }
+  })
+
+  it('says what to do where the server has no such mode', async () => {
+    await using server = await FaultServer.start()
+    server.on('/graphql', (exchange) => exchange.reply(405))
+    const error = await endOf(single(`${server.url}/graphql`).call(hanging))
+    expect(error).toMatchObject({ code: 'failed_precondition', message: expect.stringContaining('sseSubscriptions()') })
+  })
+
+  test.each<[string, string]>([
+    ['no JSON', 'event: next\ndata: {oops\n\n'],
+    ['no object', 'event: next\ndata: 7\n\n'],
+    ['no id', 'event: next\ndata: {"payload":{}}\n\n'],
+    ['nothing', 'event: next\ndata:\n\n'],
+    ['an empty object', 'event: next\ndata: { }\n\n'],
+  ])('ends with one clear error where an event holds %s', async (_, event) => {
+    await using server = await FaultServer.start()
+    server.on('/graphql', async (exchange) => {
+      if (exchange.method === 'PUT') exchange.reply(201, 'token')
+      else if (exchange.method !== 'GET') exchange.reply(202)
+      else {
+        exchange.head(200, { 'content-type': 'text/event-stream' })
+        await server.until(() => server.exchanges.some(({ method }) => method === 'POST'))
+        exchange.response.write(event)
+      }
+    })
+    const error = await endOf(single(`${server.url}/graphql`).call(hanging))
+    expect(error).toMatchObject({ code: 'internal', isRetryable: false })
   })
 })
 

@@ -8,7 +8,7 @@ import type { BackoffOptions } from '../../../src/core/time/backoff.ts'
 import { type PageLife, pageLife } from '../../../src/core/time/page-life.ts'
 import type { CloseCodes } from '../close-codes.ts'
 import { chooseSocketDriver } from '../driver/choose.ts'
-import type { WebSocketClass } from '../driver/driver.ts'
+import type { SocketDriver, WebSocketClass } from '../driver/driver.ts'
 import type { CredentialPlace } from '../link/credential.ts'
 import type { HeartbeatOptions } from '../link/heartbeat.ts'
 import type { WireAdapterOption } from '../wire-adapter.ts'
@@ -40,6 +40,10 @@ export interface SocketOptions {
   readonly wsOptions?: object | undefined
 }
 
+interface SessionsOptions extends SocketOptions {
+  readonly driver?: SocketDriver
+}
+
 /** What a transport over sockets takes of them. */
 export const socketRules: RulesOf<SocketOptions> = {
   authIn: /* @__PURE__ */ oneOf('header', 'subprotocol', 'query', 'message'),
@@ -69,13 +73,14 @@ export const socketRules: RulesOf<SocketOptions> = {
 export class SocketSessions {
   readonly #url: string
   readonly #adapter: WireAdapterOption
-  readonly #options: SocketOptions
+  readonly #options: SessionsOptions
   readonly #page: PageLife | undefined
   readonly #sessions = new Map<unknown, SocketSession>()
   #services: Services | undefined
   #via = ''
 
-  constructor(url: URL, adapter: WireAdapterOption, options: SocketOptions, page?: PageLife) {
+  /** @param options - `driver`: what stands in the place of a WebSocket. */
+  constructor(url: URL, adapter: WireAdapterOption, options: SessionsOptions, page?: PageLife) {
     this.#url = url.href
     this.#adapter = adapter
     this.#options = options
@@ -112,7 +117,7 @@ export class SocketSessions {
 
   /** @param isOwn - of one call, with which it ends. */
   #make({ clock, telemetry }: Services, isOwn: boolean): SocketSession {
-    const { authIn, headers = {}, heartbeat, reconnect = {}, webSocket, wsOptions, closeCodes } = this.#options
+    const { authIn, headers = {}, heartbeat, reconnect = {}, webSocket, wsOptions, closeCodes, driver } = this.#options
     const { connectTimeoutMs = 10_000, idleMs = 1000, lingerMs = 100, maxFrameBytes = 1 << 24 } = this.#options
     const adapter = this.#adapter
     const memory = {}
@@ -125,7 +130,7 @@ export class SocketSessions {
       telemetry,
       via: this.#via,
       request: { url: this.#url, headers, maxFrameBytes },
-      chooseDriver: () => chooseSocketDriver({ webSocket, wsOptions, loadNative: loadSocketDriver }),
+      chooseDriver: () => driver ?? chooseSocketDriver({ webSocket, wsOptions, loadNative: loadSocketDriver }),
       authIn,
       connectTimeoutMs,
       heartbeat: heartbeat ?? {},

@@ -1,0 +1,60 @@
+import type { Call } from '../../src/core/call/call.ts'
+import { readHeaders, withoutRemoved } from '../../src/core/call/header-map.ts'
+import type { StreamReply } from '../../src/core/call/reply.ts'
+import { checkOptions } from '../../src/core/options.ts'
+import type { HttpGraphQLTransport } from './exchange.ts'
+import { type Ask, Feature, type GraphQLFeature } from './feature.ts'
+import { sseDriver } from './sse-driver.ts'
+import { type SseSubscriptionsOptions, sseRules } from './sse-subscriptions.ts'
+import { Subscriptions } from './subscriptions.ts'
+import { graphqlTransportWs } from './transport-ws.ts'
+
+/**
+ * All subscriptions of a caller over one event stream: graphql-sse's *single connection mode*, for servers without HTTP/2 and
+ * pages that may open six connections. They come back after a drop, with a fresh credential, as over a socket; the state of the
+ * reservation is in one server: behind a balancer it must be the same one.
+ *
+ * @throws {CallError} `invalid_argument` where an option is wrong.
+ * @example
+ * graphqlTransport({ url, features: [sseSingleConnection({ url: '/graphql/stream' })] })
+ */
+export function sseSingleConnection(options: SseSubscriptionsOptions = {}): GraphQLFeature {
+  checkOptions('sseSingleConnection()', options, sseRules)
+  return new SseSingleConnection(options)
+}
+
+class SseSingleConnection extends Feature {
+  readonly kind = 'subscriptions'
+  readonly #options: SseSubscriptionsOptions
+
+  constructor(options: SseSubscriptionsOptions) {
+    super()
+    this.#options = options
+  }
+
+  wrap(next: Ask): Ask {
+    return next
+  }
+
+  /** Opens a subscription. */
+  async open(call: Call, http: HttpGraphQLTransport): Promise<StreamReply> {
+    return http.part(this, () => this.#make(call, http)).open(call)
+  }
+
+  #make(call: Call, http: HttpGraphQLTransport): Subscriptions {
+    const { url = http.url, idleTimeoutMs, maxEventBytes = 1 << 24 } = this.#options
+    const { engine, maxBodyBytes, options } = http
+    const driver = sseDriver({
+      engine,
+      services: call.scope.services,
+      headers: withoutRemoved({ ...readHeaders(options.headers, call) }),
+      fetchOptions: http.fetchOptions,
+      idleTimeoutMs,
+      maxBodyBytes,
+    })
+    const { onAck: _none, authIn: _message, ...own } = options.socket ?? {}
+    // Its own silence tells whether it lives; the stream has no pings.
+    const socket = { ...own, driver, heartbeat: false, maxFrameBytes: maxEventBytes } as const
+    return new Subscriptions({ url, socket, adapter: graphqlTransportWs() }, call)
+  }
+}
