@@ -66,7 +66,7 @@ same<Awaited<ReturnType<typeof all>>, Pick<Order, 'id'>[]>(true)
 // @ts-expect-error no such field
 select(api.get, ['ids'])
 // @ts-expect-error the input stays what it was
-brief({ name: 1 })
+void brief({ name: 1 })
 
 const made = await api.make.reply({ id: 1 })
 await api.get(follow(made))

@@ -1,4 +1,7 @@
 import { createHash } from 'node:crypto'
+import { getEventListeners } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { Readable } from 'node:stream'
 import { createClient } from 'polywire'
 import { bearerAuth } from 'polywire/auth'
@@ -463,5 +466,57 @@ describe('an upload by tus against @tus/server', () => {
     for await (const { transferredBytes } of open.progress) if (transferredBytes > 0) break
     await client.close()
     await expect(open.result()).rejects.toMatchObject({ code: 'canceled' })
+  })
+
+  it('sends a checksum of each part, and a part that was damaged on the way once more', async () => {
+    // @tus/server offers no checksums.
+    const parts: Buffer[] = []
+    const sums: (string | undefined)[] = []
+    let damaged = 0
+    const length = () => parts.reduce((sum, part) => sum + part.length, 0)
+    const http = createServer(async (request, response) => {
+      const chunks: Buffer[] = []
+      for await (const chunk of request) chunks.push(chunk)
+      const body = Buffer.concat(chunks)
+      if (request.method === 'POST') return response.writeHead(201, { location: '/files/1' }).end()
+      const sum = request.headers['upload-checksum'] as string | undefined
+      if (request.method === 'PATCH') {
+        sums.push(sum)
+        if (damaged++ === 1) body[5] = (body[5] as number) ^ 1
+        if (sum !== `sha1 ${createHash('sha1').update(body).digest('base64')}`) return response.writeHead(460).end()
+        parts.push(body)
+      }
+      const status = request.method === 'PATCH' ? 204 : 200
+      return response.writeHead(status, { 'upload-offset': length(), 'upload-length': megabytes.length }).end()
+    })
+    await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve))
+    const by = tusUploads({ checksum: 'sha1' })
+    await using api = clientOf(`http://127.0.0.1:${(http.address() as AddressInfo).port}`, {
+      by,
+      chunkBytes: 1_000_000,
+    })
+    await api.store({ source: new Blob([megabytes]) })
+    expect(hash(Buffer.concat(parts))).toBe(hash(megabytes))
+    expect(sums).toHaveLength(4)
+    expect(sums[1]).toBe(sums[2])
+    http.close()
+  })
+
+  it('leaves nothing on the signal of its caller, and no rejection that nobody handles', async () => {
+    await using server = await TusServer.start()
+    await using api = clientOf(server.url, { resume: { ...fast, maxAttempts: 1 } })
+    const stop = new AbortController()
+    for (let n = 0; n < 20; n++) await api.store({ source: 'x' }, { signal: stop.signal })
+    expect(getEventListeners(stop.signal, 'abort')).toHaveLength(0)
+    server.intercept = (_, response) => {
+      response.writeHead(500).end()
+      return true
+    }
+    const handle = api.store.start({ source: 'x' }, { signal: stop.signal })
+    for await (const _ of handle.progress);
+    expect(handle.state).toBe('failed')
+    expect(getEventListeners(stop.signal, 'abort')).toHaveLength(0)
+    const aborted = AbortSignal.abort(new Error('before'))
+    await expect(api.store({ source: 'x' }, { signal: aborted })).rejects.toThrow('before')
   })
 })
