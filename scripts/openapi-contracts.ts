@@ -51,7 +51,8 @@ function contractOf(
   const source = `import { createClient } from 'polywire'
 import type { Described } from 'polywire/openapi'
 import { openapi, restTransport } from 'polywire/rest'
-import type { paths } from './${name}.d.ts'
+import type { paths, webhooks } from './${name}.d.ts'
+import { openapiWebhooks } from 'polywire/webhooks'
 declare const description: Described
 const client = createClient({ transports: { rest: restTransport({ baseUrl: 'https://example.com' }) } })
 const described = openapi<paths>(${options})
@@ -60,6 +61,12 @@ ${operations.join('\n')}
 })
 export async function calls() {
 ${calls.join('\n')}
+}
+const hook = openapiWebhooks<webhooks>()
+export const hooks = {
+${Object.keys(document.webhooks ?? {})
+  .map((each, at) => `  hook${at}: hook(${JSON.stringify(each)}),`)
+  .join('\n')}
 }
 export { description }
 `
@@ -111,6 +118,8 @@ export async function checkContracts(names: readonly DescriptionName[] = descrip
   let isOk = true
   for (const name of names) {
     const document = readDescription(name)
+    // GitHub describes them in OpenAPI 3.0, which has no place for them.
+    document.webhooks ??= document['x-webhooks']
     writeFileSync(
       join(root, folder, `${name}.d.ts`),
       astToString(await openapiTS(forTypes(document) as never, { silent: true })),

@@ -79,6 +79,12 @@ const server = setupServer(
   http.get('https://api.example.com/healthz', () =>
     HttpResponse.json({ status: 'pass' }, { headers: { 'content-type': 'application/health+json' } }),
   ),
+  http.post(`${api}/users/:id/export`, async ({ request }) => {
+    const { headers, url } = request
+    const came = [new URL(url).search, headers.get('x-trace'), headers.get('cookie'), await request.text()]
+    const isRight = came.join(' ') === '?fields=name,email 1 seen=yes filter%5Brole%5D=admin'
+    return HttpResponse.json({ url: '/exports/1' }, { status: isRight ? 202 : 400 })
+  }),
   http.get(`${api}/orders`, () => HttpResponse.json([{ id: 1, total: 120 }])),
   http.post(`${api}/orders`, async ({ request }) =>
     HttpResponse.json({ id: 'o1', ...((await request.json()) as object) }, { status: 201 }),
