@@ -13,6 +13,7 @@ export { type GrpcHealthSpec, type HealthNews, health, watchHealth } from './grp
 export { type AnyMessage, type LongRunningRpcSpec, longRunning } from './grpc/long-running.ts'
 export { decodeBinaryHeader, encodeBinaryHeader } from './grpc/metadata.ts'
 export type { Framing } from './grpc/request.ts'
+export { type GrpcWebText, grpcWebText } from './grpc/text.ts'
 export {
   type ConnectTransportOptions,
   connectTransport,

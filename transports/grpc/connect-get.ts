@@ -20,7 +20,7 @@ import { unencodable } from './send.ts'
 
 /** How calls go by GET. */
 export interface ConnectGetOptions {
-  /** A call whose URL would be longer goes by POST, as others do; characters. @defaultValue 8_000 */
+  /** A call whose URL would be longer goes by POST, as others do; bytes. @defaultValue 8_000 */
   readonly maxUrlLength?: number | undefined
   /** Answers are kept, as `Cache-Control` says: made by `httpCache()` of `polywire/rest`. @defaultValue by browsers alone */
   readonly cache?: HttpCache | undefined

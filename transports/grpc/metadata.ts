@@ -25,9 +25,14 @@ export function lastValue(metadata: HeaderMap, name: string): string | undefined
  * await api.orders.place(order, { headers: { 'trace-bin': encodeBinaryHeader(bytes) } })
  */
 export function encodeBinaryHeader(bytes: Uint8Array): string {
+  return toBase64(bytes).replace(/=+$/, '')
+}
+
+/** Bytes as base64, padded. */
+export function toBase64(bytes: Uint8Array): string {
   let text = ''
   for (const byte of bytes) text += String.fromCharCode(byte)
-  return btoa(text).replace(/=+$/, '')
+  return btoa(text)
 }
 
 /**

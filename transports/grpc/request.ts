@@ -11,6 +11,7 @@ import { isCrossOrigin, readBaseUrl } from '../shared/base-url.ts'
 import { type CrossOriginFilter, crossOriginFilter } from '../shared/cross-origin.ts'
 import { grpcTimeout } from '../shared/grpc-timeout.ts'
 import { methodOf } from './operation.ts'
+import type { GrpcWebText, TextFormat } from './text.ts'
 
 /** Who makes frames of messages and messages of frames. */
 export type Framing = 'auto' | 'connect-web' | 'own'
@@ -53,6 +54,7 @@ export interface GrpcWebWireOptions extends Omit<HttpOptions, 'redirect'> {
   readonly jsonOptions?: object | undefined
   readonly binaryOptions?: object | undefined
   readonly connectInterceptors?: readonly ((next: any) => any)[] | undefined
+  readonly text?: GrpcWebText | undefined
 }
 
 /** No RPC is redirected: the message would go to a server that nobody named. */
@@ -67,7 +69,8 @@ export function grpcWebWire(options: GrpcWebWireOptions): GrpcWebWire {
   const { useBinaryFormat = true, maxMessageBytes = 1 << 24, crossOriginHeaders, connectInterceptors = [] } = options
   const { framing = 'auto', jsonOptions, binaryOptions } = options
   const { origin, prefix } = readBaseUrl(options.baseUrl, 'grpcWebTransport')
-  const engine = selectEngine(options)
+  const selected = selectEngine(options)
+  const engine = (options.text as TextFormat | undefined)?.over(selected) ?? selected
   const headers = readHeaders(options.headers, {
     operation: { name: 'grpcWebTransport()', protocol: 'grpc-web', via: 'grpc-web' },
   })

@@ -32,6 +32,7 @@ import { connectWeb, protobuf } from './peers.ts'
 import { type Framing, grpcWebWire, inputOf } from './request.ts'
 import { needsConnectTransport, sendByConnect, sendUnary } from './send.ts'
 import type { GrpcStreamTimes } from './stream.ts'
+import type { GrpcWebText } from './text.ts'
 
 /** Of google.protobuf.MethodOptions.IdempotencyLevel. */
 const noSideEffects = 1
@@ -89,6 +90,8 @@ export interface GrpcWebTransportOptions extends GrpcOptions, Omit<HttpOptions, 
   readonly crossOriginHeaders?: readonly string[] | undefined
   /** Methods without side effects go by GET, where the server speaks Connect, too: made by `connectGet()`. @defaultValue all go by POST */
   readonly get?: ConnectGet | undefined
+  /** Messages go as base64, both ways, where a proxy knows nothing else: made by `grpcWebText()`. @defaultValue binary */
+  readonly text?: GrpcWebText | undefined
   /** Interceptors of @connectrpc/connect, inside Polywire's own chain. */
   readonly connectInterceptors?: readonly ((next: any) => any)[] | undefined
 }
@@ -211,6 +214,7 @@ const grpcWebRules = (): OptionRules => {
     binaryOptions: object('an object'),
     connectInterceptors: list,
     get: object('what connectGet() makes'),
+    text: object('what grpcWebText() makes'),
   } satisfies RulesOf<GrpcWebTransportOptions>
 }
 
