@@ -96,16 +96,19 @@ class SignalRConnection implements WireAdapter {
       stateful = true,
       fetch = globalThis.fetch as NegotiateFetch,
     } = this.#options
-    const { connection } = this.#memory
-    this.#isResuming = connection !== undefined
-    if (connection) return place({ ...handshake, url: connection.url })
+    const { resumable } = this.#memory
+    this.#isResuming = resumable !== undefined
+    if (resumable) {
+      this.#memory.attempts++
+      return place({ ...handshake, url: resumable.url })
+    }
     if (!isNegotiated) {
       this.#memory.begin(undefined)
       return place(handshake)
     }
-    const { url, credential, connectionId, isStateful } = await negotiate(handshake, fetch, stateful)
-    this.#memory.begin(isStateful && stateful ? { url, id: connectionId } : undefined)
-    return place({ ...handshake, url, credential })
+    const { connectionId, isStateful, ...made } = await negotiate(handshake, fetch, stateful)
+    this.#memory.begin(isStateful && stateful ? { url: made.url, id: connectionId } : undefined)
+    return place({ ...handshake, ...made })
   }
 
   hello(): WireFrames {
@@ -117,6 +120,7 @@ class SignalRConnection implements WireAdapter {
     const isStream = topic.startsWith('stream ')
     const subscription: Subscription = { target: topic, waiting: [] }
     this.#subscriptions.set(ref, subscription)
+    this.#memory.wanted.add(topic)
     const known = isStream ? this.#runningLike(topic, payload, since) : this.#memory.targets.get(topic)
     const received = known && 'received' in known ? known.received : known
     const { id, epoch } = since ?? {}
@@ -134,6 +138,7 @@ class SignalRConnection implements WireAdapter {
 
   unsubscribe({ subscription, topic }: Unsubscribe): WireFrames | undefined {
     this.#subscriptions.delete(subscription)
+    if (![...this.#subscriptions.values()].some(({ target }) => target === topic)) this.#memory.wanted.delete(topic)
     if (!topic.startsWith('stream ')) return undefined
     for (const [invocationId, { ref }] of this.#memory.running) {
       if (ref !== subscription) continue
@@ -179,13 +184,18 @@ class SignalRConnection implements WireAdapter {
   }
 
   classifyClose(end: SocketEnd): CloseVerdict {
-    if (!this.#isResuming || this.#isReady) return classifyClose(end)
+    // A status is the server's own word that it does not know the connection any more.
+    if (!this.#isResuming || this.#isReady || end.status === undefined) return classifyClose(end)
     this.#memory.connection = undefined
     return lostState
   }
 
   /** The answer to the first words, or to where this side goes on. */
   #greeted({ type, error, sequenceId = 0 }: HubMessage): Incoming[] {
+    if (this.#isResuming && type === kinds.close) {
+      this.#memory.connection = undefined
+      return [{ kind: 'goodbye', verdict: lostState }]
+    }
     if (this.#isResuming && type !== kinds.sequence) return []
     this.#isReady = true
     if (this.#isResuming && !this.#memory.resumed(sequenceId)) {

@@ -63,6 +63,10 @@ export class SignalRServer {
     return `http://127.0.0.1:${(this.#http.address() as AddressInfo).port}/hub`
   }
 
+  get sockets(): number {
+    return this.#sockets.clients.size
+  }
+
   /** Calls a target of all clients. */
   callAll(target: string, ...args: unknown[]): void {
     for (const connection of this.connections.values()) connection.send({ type: 1, target, arguments: args })

@@ -10,6 +10,7 @@ import { parseMessages } from '../../../transports/wires/signalr/messages.ts'
 import { manualClock } from '../../support/manual-clock.ts'
 import { closeAll, onClose, settle, take, untilLost } from '../../support/realtime.ts'
 import { SignalRServer, type SignalRServerOptions } from '../../support/servers/signalr-server.ts'
+import { TcpProxy } from '../../support/tcp-proxy.ts'
 
 afterEach(closeAll)
 
@@ -262,6 +263,34 @@ describe('negotiating', () => {
     expect(other.seen[0]?.authorization).toBe('Bearer for the other')
   })
 
+  it.each(['http://[', 'ftp://other.example.com/hub'])('hands on to %s is one clear error', async (url) => {
+    const { client, server } = await setUp()
+    server.answers = [(_, response) => response.end(JSON.stringify({ url }))]
+    await expect(client.call(add, [1, 2])).rejects.toMatchObject({ code: 'failed_precondition', sent: 'no' })
+  })
+
+  it('never from TLS to none, and without headers of its own to another origin', async () => {
+    const asked: { readonly url: string; readonly headers: object }[] = []
+    const answers = [{ url: 'https://b.example.com/hub' }, { url: 'http://b.example.com/hub', accessToken: 't' }]
+    const fetch: SignalROptions['fetch'] = async (url, { headers }) => {
+      asked.push({ url, headers })
+      return { status: 200, json: async () => answers[asked.length - 1] }
+    }
+    const websocket = websocketTransport({
+      url: 'https://a.example.com/hub',
+      adapter: signalR({ fetch }),
+      auth: bearerAuth('mine'),
+      headers: { 'x-a': '1' },
+    })
+    const client = createClient({ transports: { websocket } })
+    onClose(() => client.close())
+    await expect(client.call(add, [1, 2])).rejects.toMatchObject({ code: 'failed_precondition', sent: 'no' })
+    expect(asked.map(({ url, headers }) => [new URL(url).host, headers])).toEqual([
+      ['a.example.com', { 'x-a': '1', authorization: 'Bearer mine' }],
+      ['b.example.com', {}],
+    ])
+  })
+
   it('never in a circle', async () => {
     const { client, server } = await setUp()
     server.answers = Array.from(
@@ -370,6 +399,42 @@ describe('stateful reconnect', () => {
     expect(isGap(gap) && gap.reason).toBe('not_recovered')
     server.callAll('News', 2)
     expect(await take(stream, 1)).toEqual([[2]])
+    expect(server.negotiations).toBe(2)
+  })
+
+  it('keeps its state while the network is away', async () => {
+    const server = await SignalRServer.start(hub)
+    onClose(() => server.close())
+    const proxy = await TcpProxy.start({ port: Number(new URL(server.url).port) })
+    onClose(() => proxy.close())
+    const websocket = websocketTransport({
+      url: server.url.replace(/:\d+/, `:${proxy.port}`),
+      adapter: signalR(),
+      reconnect: { baseDelayMs: 1, maxDelayMs: 5 },
+    })
+    const client = createClient({ transports: { websocket } })
+    onClose(() => client.close())
+    const stream = client.call(news)
+    await stream.opened
+    server.callAll('News', 1)
+    await take(stream, 1)
+    proxy.refuse()
+    proxy.reset()
+    server.callAll('News', 2)
+    const before = proxy.accepted
+    while (proxy.accepted < before + 3) await new Promise(setImmediate)
+    proxy.accept()
+    expect(await take(stream, 1)).toEqual([[2]])
+    expect(server.negotiations).toBe(1)
+  })
+
+  it('begins anew after nobody has needed it, since the server has given it up by then', async () => {
+    const { client, server } = await setUp({ transport: { idleMs: 0, lingerMs: 0 } })
+    const stream = client.call(news)
+    await stream.opened
+    await stream.close()
+    while (server.sockets > 0) await new Promise(setImmediate)
+    expect(await client.call(add, [1, 2])).toBe(3)
     expect(server.negotiations).toBe(2)
   })
 

@@ -8,6 +8,8 @@ const ackEvery = { messages: 64, bytes: 16_384 }
 /** What may be out unacknowledged; beyond, a drop costs the connection its state; characters. */
 const maxUnacked = 1 << 20
 
+const maxAttempts = 5
+
 /** A message of a subscription, with its number on the connection. */
 interface Numbered {
   readonly sequence: number
@@ -75,6 +77,10 @@ export interface Running {
 export class Memory {
   /** Where the connection is, and its public name; undefined: none that could be gone on with. */
   connection: { readonly url: string; readonly id: string } | undefined
+  /** What was subscribed to when the connection was lost. */
+  readonly wanted = new Set<string>()
+  /** How often it was tried to go on, in a row. */
+  attempts = 0
   readonly targets = new Map<string, Received>()
   readonly running = new Map<string, Running>()
   /** The number of the newest message that came. */
@@ -85,9 +91,19 @@ export class Memory {
   #unackedChars = 0
   #toAck = { messages: 0, bytes: 0 }
 
+  /**
+   * Where to go on, if there is anything to go on with. A network that is away for some seconds costs attempts, and the
+   * server waits; one that does not know the connection any more cannot be told from it everywhere.
+   */
+  get resumable(): Memory['connection'] {
+    return this.wanted.size > 0 && this.attempts < maxAttempts ? this.connection : undefined
+  }
+
   /** Another connection: nothing of the one before is known there. */
   begin(connection: Memory['connection']): void {
     this.connection = connection
+    this.attempts = 0
+    this.wanted.clear()
     this.targets.clear()
     this.running.clear()
     this.received = this.#sent = this.#unackedChars = 0
@@ -111,6 +127,7 @@ export class Memory {
   /** The server's own words to that; false where messages are missing. */
   resumed(sequenceId: number): boolean {
     const isWhole = sequenceId <= this.#next
+    this.attempts = 0
     this.#next = sequenceId
     return isWhole
   }

@@ -14,6 +14,7 @@ export type NegotiateFetch = (
 export interface Negotiated {
   readonly url: string
   readonly credential: Credential | undefined
+  readonly headers: Readonly<Record<string, string>>
   readonly connectionId: string
   /** The server keeps the connection's state over a drop. */
   readonly isStateful: boolean
@@ -54,20 +55,32 @@ export async function negotiate(
     throw refused('the server refused to negotiate: see serverMessage', { serverMessage: answer.error })
   if (typeof answer.url === 'string') {
     if (hops === maxHops) throw refused('the server hands on and on while it negotiates')
-    const next = new URL(answer.url.replace(/^http/, 'ws'), url)
+    const next = nextUrl(answer.url, whole)
     const token = typeof answer.accessToken === 'string' ? answer.accessToken : undefined
-    // The credential is for the server that it was made for.
-    const own = next.origin === whole.origin ? credential : undefined
-    const given = token === undefined ? own : { secret: token, headers: { authorization: `Bearer ${token}` } }
-    return negotiate({ url: next.href, headers, credential: given, signal }, fetch, wantsState, hops + 1)
+    // Credential and headers are for the server that they were made for.
+    const own = next.origin === whole.origin ? { headers, credential } : { headers: {}, credential: undefined }
+    const given = token === undefined ? {} : { credential: bearerOf(token) }
+    return negotiate({ url: next.href, signal, ...own, ...given }, fetch, wantsState, hops + 1)
   }
   const { connectionId, connectionToken = connectionId, availableTransports } = answer
   if (typeof connectionId !== 'string' || typeof connectionToken !== 'string')
     throw refused('what the server answers to negotiate is no answer of SignalR: check the path of the hub')
   if (!hasWebSockets(availableTransports)) throw refused('the server offers no WebSockets for this hub')
   whole.searchParams.set('id', connectionToken)
-  return { url: whole.href, credential, connectionId, isStateful: answer.useStatefulReconnect === true }
+  return { url: whole.href, credential, headers, connectionId, isStateful: answer.useStatefulReconnect === true }
 }
+
+function nextUrl(text: string, from: URL): URL {
+  let next: URL | undefined
+  try {
+    next = new URL(text.replace(/^http/, 'ws'), from)
+  } catch {}
+  const isFit = next?.protocol === 'wss:' || (next?.protocol === 'ws:' && from.protocol === 'ws:')
+  if (!next || !isFit) throw refused('the server hands on to an address that is none, or without TLS')
+  return next
+}
+
+const bearerOf = (secret: string): Credential => ({ secret, headers: { authorization: `Bearer ${secret}` } })
 
 function hasWebSockets(offered: unknown): boolean {
   if (!Array.isArray(offered)) return false
