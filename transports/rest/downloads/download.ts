@@ -49,7 +49,8 @@ export function download(options: DownloadOptions = {}): DownloadResponse {
       const { status, headers } = response
       const isFile = status === 200 || status === 206 || status === 416
       if (!isFile && !isReply(status, request)) return await refuse(call, response, limits.maxBodyBytes)
-      const read = representationOf(isFile ? response : { status: 200, headers })
+      const isFetch = engine.name === 'fetch'
+      const read = representationOf(isFile ? response : { status: 200, headers }, isFetch ? asked : undefined)
       // It says that nothing is behind what the caller has, or that the file is another one.
       if (status === 416 && (typeof read === 'string' || read.totalBytes !== asked))
         return await refuse(call, response, limits.maxBodyBytes)
@@ -63,6 +64,7 @@ export function download(options: DownloadOptions = {}): DownloadResponse {
         response,
         representation: read as Representation,
         reopen,
+        isFetch,
       })
       const { finished } = stream
       const discard = () => void stream.cancel()

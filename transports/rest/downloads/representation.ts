@@ -18,8 +18,16 @@ export interface Representation {
   readonly digests: readonly ExpectedDigest[]
 }
 
-/** Reads the head of a 200, 206 or 416; a text says what is wrong with it. */
-export function representationOf({ status, headers }: Pick<HttpHead, 'status' | 'headers'>): Representation | string {
+/**
+ * Reads the head of a 200, 206 or 416; a text says what is wrong with it.
+ *
+ * @param hidden - the byte that was asked for, where a server of another origin may hide its `Content-Range` from a page:
+ * what the length says is held against what was known before.
+ */
+export function representationOf(
+  { status, headers }: Pick<HttpHead, 'status' | 'headers'>,
+  hidden?: number,
+): Representation | string {
   const isEncoded = !/^(?:identity)?$/i.test(headers.get('content-encoding')?.trim() ?? '')
   const etag = headers.last('etag')
   const lastModified = headers.last('last-modified')
@@ -32,10 +40,14 @@ export function representationOf({ status, headers }: Pick<HttpHead, 'status' | 
   }
   if (/^multipart\/byteranges\b/i.test(headers.get('content-type') ?? ''))
     return 'several ranges (multipart/byteranges)'
+  const length = lengthOf(headers)
+  if (status === 206 && hidden !== undefined && !headers.has('content-range')) {
+    const totalBytes = length === undefined || isEncoded ? undefined : hidden + length
+    return { ...common, first: hidden, totalBytes, digests: whole }
+  }
   const parsed = parseContentRange(headers.get('content-range'))
   if (!parsed || (status === 206) !== (parsed.range !== undefined)) return 'a Content-Range that cannot be read'
   const { range, total } = parsed
-  const length = lengthOf(headers)
   if (range && length !== undefined && !isEncoded && length !== range.last - range.first + 1)
     return 'a Content-Range that contradicts its Content-Length'
   return { ...common, first: range?.first ?? total ?? 0, totalBytes: total, digests: whole }

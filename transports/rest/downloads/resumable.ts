@@ -27,6 +27,8 @@ export interface DownloadStart {
   readonly response: OpenResponse
   readonly representation: Representation
   readonly reopen: Reopen
+  /** A page may not see all headers. */
+  readonly isFetch: boolean
 }
 
 /** A download under way: bytes in order, each once, whatever answers they come from. */
@@ -39,6 +41,7 @@ export class ResumableDownload implements Download, AsyncIterator<Uint8Array, un
   readonly #call: Call
   readonly #options: DownloadOptions
   readonly #reopen: Reopen
+  readonly #isFetch: boolean
   readonly #watch: IdleWatch
   readonly #digest: DigestCheck
   #finish!: () => void
@@ -55,10 +58,11 @@ export class ResumableDownload implements Download, AsyncIterator<Uint8Array, un
   /** One step at a time, in the order of the calls. */
   #last: Promise<unknown> = Promise.resolve()
 
-  constructor(call: Call, options: DownloadOptions, { response, representation, reopen }: DownloadStart) {
+  constructor(call: Call, options: DownloadOptions, { response, representation, reopen, isFetch }: DownloadStart) {
     this.#call = call
     this.#options = options
     this.#reopen = reopen
+    this.#isFetch = isFetch
     this.#response = response
     this.#digest = new DigestCheck(options.digest)
     this.#backoff = newBackoff(this.#call, this.#options)
@@ -267,7 +271,7 @@ export class ResumableDownload implements Download, AsyncIterator<Uint8Array, un
 
   /** Goes on with another answer. @param before - of what was given; undefined where nothing was, or it is begun anew. */
   #take(response: OpenResponse, before: Representation | undefined): void {
-    const read = representationOf(response)
+    const read = representationOf(response, this.#isFetch ? (before ? this.offset : 0) : undefined)
     const fail = (error: CallError): CallError => {
       response.body.cancel()
       return error

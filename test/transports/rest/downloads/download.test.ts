@@ -407,6 +407,25 @@ describe('a download', () => {
     await client.close()
   })
 
+  it('reads what a server of another origin hides from a page', async () => {
+    const hide: (serving: Serving) => Answer = (serving) => (request, response) => {
+      const head = response.writeHead.bind(response) as (status: number, headers: object) => ServerResponse
+      const shown = (status: number, { 'content-range': _, ...headers }: Record<string, unknown>) =>
+        head(status, headers)
+      serve(serving)(request, Object.assign(response, { writeHead: shown }))
+    }
+    await using api = clientOf({}, { http: 'fetch' })
+    answers = [hide({})]
+    const stream = await api.file({ name: 'a' })
+    expect(stream.totalBytes).toBe(file.length)
+    expect((await read(stream)).equals(file)).toBe(true)
+    answers = [hide({ cut: 100_000 }), hide({})]
+    expect((await read(await api.file({ name: 'a' }))).equals(file)).toBe(true)
+    // The length of the rest does not fit.
+    answers = [hide({ cut: 100_000 }), hide({ bytes: file.subarray(0, 200_000) })]
+    await expect(api.file({ name: 'a' }).then(read)).rejects.toMatchObject({ code: 'aborted' })
+  })
+
   it('gives an empty file, through fetch too', async () => {
     for (const http of ['undici', 'fetch'] as const) {
       await using api = clientOf({}, { http })
