@@ -1,7 +1,7 @@
 import type { ServerStream } from '../call/call-types.ts'
 import type { OperationInfo } from '../call/operation.ts'
 import type { Services } from '../call/scope.ts'
-import { CallError, isAnyCallError } from '../errors/error.ts'
+import { CallError, failureOf, isAnyCallError, withHistory } from '../errors/error.ts'
 import { guard } from '../guard.ts'
 import type { Timer } from '../time/clock.ts'
 import type { Callbacks, Watch } from './feeds.ts'
@@ -66,6 +66,7 @@ export class Asking {
   #polls = 0
   #failures = 0
   #isNudged = false
+  readonly #told = new WeakSet<CallError>()
 
   /** @param isNew - the server has just answered; else it is asked at once. */
   constructor(parts: RunParts, options: RunCallOptions, state: RunState, isNew: boolean) {
@@ -207,7 +208,7 @@ export class Asking {
     this.#failures = 0
     this.#planNext(undefined)
     if (isAnyCallError(error)) Object.assign(error, { runStatus: 'running' })
-    for (const waiter of [...this.#waiters]) waiter.wake(error)
+    for (const waiter of [...this.#waiters]) waiter.wake(this.own(error))
   }
 
   /** When it is asked next: a server's wait is a floor with the jitter on top. */
@@ -231,6 +232,19 @@ export class Asking {
     const hintMs = this.#hintMs
     if (!round || hintMs === undefined || round.isPolling || round.isWatching || this.parts.callbacks) return
     for (const waiter of [...this.#waiters]) if (waiter.at < this.#dueAt) waiter.wake(this.late(hintMs))
+  }
+
+  /** The error as one of whoever is told of it: a stack is one caller's alone. */
+  own(error: CallError): CallError {
+    if (!isAnyCallError(error)) return error
+    if (!this.#told.has(error)) {
+      this.#told.add(error)
+      return error
+    }
+    const { operation: name, protocol, attempt, failures, notRetried, runStatus } = error
+    const operation = { name, protocol, via: this.parts.info.via }
+    const copy = withHistory(new CallError(failureOf(error), { operation, attempt }), failures, notRetried)
+    return runStatus ? Object.assign(copy, { runStatus }) : copy
   }
 
   /** What those are told who wait no longer. */

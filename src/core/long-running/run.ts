@@ -130,7 +130,9 @@ export class RunHandle implements Run<unknown, unknown> {
       this.#forget()
       fetching.abort()
     })
-    return this.#fetched
+    return this.#fetched.catch((error: CallError) => {
+      throw this.#asking.own(error)
+    })
   }
 
   #forget(): void {

@@ -33,7 +33,7 @@ export type RunCallOptions = Pick<CallOptions, 'headers' | 'context' | 'timeoutM
  * is dropped leaves no timer, and the server goes on.
  */
 export interface Run<Result, Progress = unknown> {
-  /** What the server calls it; its URL where it says no name. */
+  /** What the server calls it; where it says no name, the last segment of its URL. */
   readonly id: string
   /** As it was last heard of. */
   readonly status: RunStatus

@@ -26,7 +26,7 @@ export interface LroAnswer {
 /** What a dialect says of an answer. URLs may be relative to where it came from. */
 export interface LroState {
   readonly status: RunStatus
-  /** What the server calls the run. @defaultValue as before, else its URL */
+  /** What the server calls the run. @defaultValue as before, else the last segment of its URL */
   readonly id?: string | undefined
   /** Where its status is asked for. @defaultValue as before */
   readonly url?: string | undefined

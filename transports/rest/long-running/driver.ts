@@ -163,9 +163,11 @@ export class RestRuns implements RunDriver {
       ...(said.status !== 'running' && { end }),
     }
     if (said.status === 'running' && place.url === undefined && this.#parts.isUrlNeeded)
-      throw this.#unfit('the run has begun, and the answer does not say where its status stands (Location)')
+      throw this.#unfit(
+        'the run has begun, and the answer does not say where its status stands: Location, which a server of another origin must expose to a page',
+      )
     const retryAfterMs = said.retryAfterMs ?? parseRetryAfter(headers, this.#services.clock.wallNow())
-    return { ...stateAt(said.id ?? before?.id ?? place.url ?? '', place), document: body, progress, retryAfterMs }
+    return { ...stateAt(said.id ?? before?.id ?? nameIn(place.url), place), document: body, progress, retryAfterMs }
   }
 
   #read(dialect: LroDialect, facts: LroAnswer): LroState {
@@ -227,6 +229,16 @@ export class RestRuns implements RunDriver {
       { code: 'failed_precondition', message, phase: 'resolve', sent: 'no' },
       { operation: this.#parts.info },
     )
+  }
+}
+
+/** `j1` of `https://api.example.com/jobs/j1?v=1`. */
+function nameIn(url = ''): string {
+  const segment = /([^/?#]*)\/?(?:[?#].*)?$/.exec(url)?.[1] ?? ''
+  try {
+    return decodeURIComponent(segment)
+  } catch {
+    return segment
   }
 }
 

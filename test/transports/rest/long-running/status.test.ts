@@ -95,6 +95,13 @@ describe('a long-running operation', () => {
     expect(clock.timers).toBe(0)
   })
 
+  it('is called by the last segment of its URL where the server says no name', async () => {
+    const { client, report } = connect()
+    server.answer(answer(202, undefined, { location: '/v1/jobs/j%2f7?v=1' }))
+    expect((await report.start(month)).id).toBe('j/7')
+    await client.close()
+  })
+
   it('is a plain call where nobody wants the handle', async () => {
     const { clock, client, report } = connect()
     server.answer(accepted, succeeded())

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import { getEventListeners } from 'node:events'
 import { promisify } from 'node:util'
 import { createClient, isCallError, type LongRunning, type Operation, type RunToken, type, watchWith } from 'polywire'
 import { type LongRunningSpec, longRunning, post, restTransport } from 'polywire/rest'
@@ -152,6 +153,21 @@ describe('whoever waits for a run', () => {
     expect([error.code, error.runStatus, run.status]).toEqual(['unavailable', 'running', 'running'])
     server.answer(succeeded)
     expect(await drive(clock, run.result())).toEqual({ rows: 1 })
+    await client.close()
+  })
+
+  it('is told by an error of its own, and leaves no listener on its signal', async () => {
+    const { clock, client, report } = connect()
+    server.answer(accepted(), answer(404))
+    const leaving = new AbortController()
+    const run = await report.start(month, { signal: leaving.signal })
+    const { signal } = leaving
+    const errors = await Promise.all([1, 2, 3].map(() => errorOf(drive(clock, run.result({ signal })))))
+    expect(new Set(errors).size).toBe(3)
+    expect(errors.map(({ code, status, runStatus, operation }) => [code, status, runStatus, operation])).toEqual(
+      Array(3).fill(['not_found', 404, 'running', 'status of POST /reports']),
+    )
+    expect(getEventListeners(signal, 'abort')).toEqual([])
     await client.close()
   })
 
