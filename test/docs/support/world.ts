@@ -31,6 +31,32 @@ const failures = new Map<string, number>()
 const note = { text: 'old', likes: 0 }
 
 const server = setupServer(
+  http.get('https://api.github.com/repos/:owner/:repo/issues', ({ request }) => {
+    if (request.headers.get('if-none-match') === '"i1"') return new HttpResponse(null, { status: 304 })
+    const isLast = new URL(request.url).searchParams.has('page')
+    const next = '<https://api.github.com/repos/nodejs/undici/issues?page=2>; rel="next", </x>; rel="last"'
+    return HttpResponse.json([{ number: isLast ? 2 : 1, title: 'a title' }], {
+      headers: { etag: '"i1"', ...(!isLast && { link: next }) },
+    })
+  }),
+  http.post('https://api.github.com/repos/:owner/:repo/issues', () =>
+    HttpResponse.json(
+      {},
+      { status: 201, headers: { location: 'https://api.github.com/repos/nodejs/undici/issues/3' } },
+    ),
+  ),
+  http.get('https://api.github.com/repos/:owner/:repo/issues/:number', ({ request }) =>
+    HttpResponse.json({ number: 3, title: 'a title', comments_url: `${request.url}/comments` }),
+  ),
+  http.get('https://api.github.com/repos/:owner/:repo/issues/:number/comments', () =>
+    HttpResponse.json([{ body: 'yes' }]),
+  ),
+  http.get('https://api.github.com/repos/:owner/:repo/contents/*', () => HttpResponse.text('# Client')),
+  http.post('https://api.stripe.com/v1/payment_intents', async ({ request }) =>
+    (await request.text()) === 'amount=500&currency=eur' && request.headers.get('idempotency-key') === 'order-1001'
+      ? HttpResponse.json({ id: 'pi_1', status: 'succeeded' })
+      : new HttpResponse(null, { status: 400 }),
+  ),
   http.get('https://api.github.com/repos/:owner/:repo', () =>
     HttpResponse.json({ stargazers_count: 7000, full_name: 'nodejs/undici' }),
   ),
