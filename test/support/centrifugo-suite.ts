@@ -3,7 +3,7 @@ import { bearerAuth } from 'polywire/auth'
 import { type CentrifugoOptions, type CentrifugoPublication, centrifugo } from 'polywire/centrifugo'
 import { channel, request, type WebSocketTransportOptions, websocketTransport } from 'polywire/websocket'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { closeAll, onClose, take, untilLost } from './realtime.ts'
+import { closeAll, onClose, settle, take, untilLost } from './realtime.ts'
 import { CentrifugoServer, centrifugoToken } from './servers/centrifugo-server.ts'
 import { TcpProxy } from './tcp-proxy.ts'
 
@@ -153,6 +153,35 @@ export function describeCentrifugo(): void {
       await room.send(1)
       expect(await take(room, 1)).toEqual([1])
       expect(given).toHaveLength(2)
+    })
+
+    it('takes a newer token where that of a live connection expires, and loses nothing', async () => {
+      let given = 0
+      const auth = bearerAuth(
+        () => centrifugoToken('ada', { exp: Math.floor(Date.now() / 1000) + (given++ === 0 ? 2 : 3600) }),
+        { identity: () => 'ada' },
+      )
+      const { client, proxy } = await setUp({ auth })
+      const name = fresh()
+      const room = client.call(feed, { name })
+      await room.opened
+      let sent = 0
+      const driver = (async () => {
+        while (proxy.accepted < 2) {
+          await publish(`feed:${name}`, ++sent)
+          await settle(200)
+        }
+        for (let n = 0; n < 10; n++) await publish(`feed:${name}`, ++sent)
+        await publish(`feed:${name}`, 0)
+      })()
+      const seen: number[] = []
+      for await (const n of room) {
+        if (n === 0) break
+        seen.push(n)
+      }
+      await driver
+      expect(seen).toEqual(Array.from({ length: sent }, (_, n) => n + 1))
+      expect(given).toBeGreaterThan(1)
     })
 
     it('a token that is none is one clear error', async () => {

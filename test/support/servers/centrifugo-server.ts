@@ -35,7 +35,7 @@ const history = { history_size: 1000, history_ttl: '300s', force_recovery: true 
 const open = { allow_subscribe_for_client: true, allow_publish_for_client: true }
 const config = (port: number) => ({
   http_server: { address: '127.0.0.1', port: String(port), internal_port: '' },
-  client: { token: { hmac_secret_key: secret }, allowed_origins: ['*'] },
+  client: { token: { hmac_secret_key: secret }, allowed_origins: ['*'], expired_close_delay: '1s' },
   http_api: { key },
   rpc: { ping: { enabled: true } },
   channel: {
