@@ -16,7 +16,7 @@ import {
   serverDeadline,
   statusFailure,
 } from './errors.ts'
-import { OneMessage, withOwnBytes } from './messages.ts'
+import { oneMessage, withOwnBytes } from './messages.ts'
 import { methodOf } from './operation.ts'
 import { protobuf } from './peers.ts'
 import { attemptHeader } from './request.ts'
@@ -100,7 +100,7 @@ export class ConnectTransportAttempt implements ConnectAttempt {
 
   /** Over gRPC, a unary call is a stream of one message each way, whose errors keep headers and trailers apart. */
   async #single(message: unknown): Promise<ConnectUnary> {
-    const { messages, status, headers, trailers } = await this.stream(new OneMessage(message))
+    const { messages, status, headers, trailers } = await this.stream(oneMessage(message))
     return { message: await onlyMessage(messages, this.#call), status, headers, trailers: trailers() }
   }
 

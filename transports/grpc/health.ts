@@ -1,11 +1,5 @@
 import type { NoInput, ServerStream } from '../../src/core/call/call-types.ts'
-import {
-  bindHealth,
-  defaultProbeMs,
-  type Health,
-  type HealthAnswer,
-  type HealthCheck,
-} from '../../src/core/call/health.ts'
+import { bindHealth, defaultProbeMs, type HealthCheck } from '../../src/core/call/health.ts'
 import { defineOperation, type Operation, type OperationInfo, operationInfo } from '../../src/core/call/operation.ts'
 import { aboveZero, flag, type RulesOf, text, wrongOption } from '../../src/core/options.ts'
 import { type GrpcStreams, rpcOperation } from './operation.ts'
@@ -24,11 +18,15 @@ export interface GrpcHealthSpec<Via extends string = string> {
 }
 
 /** What a server says of its health as long as it is watched. */
-export type HealthNews = Pick<Health, 'isHealthy'> & Pick<HealthAnswer, 'status'>
+export interface HealthNews {
+  /** It serves. */
+  readonly isHealthy: boolean
+  readonly status: 'pass' | 'fail' | 'unknown'
+}
 
 const rules: RulesOf<GrpcHealthSpec> = { via: text, timeoutMs: aboveZero, auth: flag }
 /** By the numbers of ServingStatus: UNKNOWN, SERVING, NOT_SERVING, SERVICE_UNKNOWN. */
-const statuses: readonly HealthAnswer['status'][] = ['unknown', 'pass', 'fail', 'unknown']
+const statuses: readonly HealthNews['status'][] = ['unknown', 'pass', 'fail', 'unknown']
 
 /**
  * Declares a probe by the standard health service (`grpc.health.v1.Health/Check`), of which nothing need be generated. It

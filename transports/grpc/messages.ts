@@ -7,31 +7,8 @@ const over: IteratorResult<never> = /* @__PURE__ */ Object.freeze({
 }) as IteratorResult<never>
 
 /** One message as the iterable that a Connect transport reads. */
-export class OneMessage implements AsyncIterableIterator<unknown> {
-  #message: { readonly value: unknown; readonly done: false } | undefined
-
-  constructor(message: unknown) {
-    this.#message = { value: message, done: false }
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this
-  }
-
-  async next(): Promise<IteratorResult<unknown>> {
-    const message = this.#message
-    this.#message = undefined
-    return message ?? over
-  }
-
-  async return(): Promise<IteratorResult<unknown>> {
-    return over
-  }
-
-  /** Without it, Connect takes no iterable. */
-  throw(): Promise<IteratorResult<unknown>> {
-    return this.return()
-  }
+export async function* oneMessage(message: unknown): AsyncGenerator<unknown> {
+  yield message
 }
 
 /** The caller's messages; what their iterable throws is kept, since a Connect transport would pass it off as its own error. */

@@ -4,7 +4,7 @@ import type { Reply, StreamReply, UnaryReply } from '../../src/core/call/reply.t
 import { CallError, isAnyCallError } from '../../src/core/errors/error.ts'
 import { refusal } from '../../src/core/errors/refusal.ts'
 import type { GrpcWebExchange } from './exchange.ts'
-import { CallerMessages, OneMessage, SendQueueMessages, withOwnBytes } from './messages.ts'
+import { CallerMessages, oneMessage, SendQueueMessages, withOwnBytes } from './messages.ts'
 import { methodOf } from './operation.ts'
 import { GrpcStream, type GrpcStreamTimes } from './stream.ts'
 
@@ -83,7 +83,7 @@ export function sendServerStream(
   input: unknown,
   times: GrpcStreamTimes,
 ): Promise<Reply> {
-  return openConnectStream(call, attempt, new OneMessage(input), times)
+  return openConnectStream(call, attempt, oneMessage(input), times)
 }
 
 /** One message each way. */
@@ -181,7 +181,7 @@ async function pump(
     for await (const message of opened.messages) {
       if (stream.isOver) break
       stream.push(withOwnBytes(output, message), opened.nextSize?.())
-      if (gate.isClosed) await gate.passed
+      if (gate.passed) await gate.passed
     }
     stream.finish(opened.trailers())
     return undefined
@@ -196,25 +196,17 @@ async function pump(
 
 /** Holds the pump while the receive queue is full. */
 class Gate {
-  #passed: Promise<void> | undefined
-  #open: (() => void) | undefined
-
-  get isClosed(): boolean {
-    return this.#passed !== undefined
-  }
-
-  get passed(): Promise<void> | undefined {
-    return this.#passed
-  }
+  passed: Promise<void> | undefined
+  #open = (): void => {}
 
   close(): void {
-    this.#passed ??= new Promise((resolve) => {
+    this.passed ??= new Promise((resolve) => {
       this.#open = resolve
     })
   }
 
   open(): void {
-    this.#open?.()
-    this.#passed = undefined
+    this.#open()
+    this.passed = undefined
   }
 }
