@@ -8,8 +8,17 @@ import type { HttpScope } from '../http/contract.ts'
 import { toCallError } from '../http/fault.ts'
 import { meaningOf } from './codes.ts'
 import type { HttpGraphQLTransport } from './exchange.ts'
-import { type Answer, type Ask, type Asked, bodyOf, type Closable, Feature, type GraphQLFeature } from './feature.ts'
-import { parseJson, toGraphQLResult } from './response.ts'
+import {
+  type Answer,
+  type Ask,
+  type Asked,
+  bodyOf,
+  type Closable,
+  Feature,
+  type GraphQLFeature,
+  type JsonWays,
+} from './feature.ts'
+import { isRecord, parseJson, toGraphQLResult } from './response.ts'
 
 /** How requests are gathered. */
 export interface RequestBatchingOptions {
@@ -250,7 +259,24 @@ function answersOf(response: BufferedResponse, members: readonly Waiting[]): (in
   if (list.length !== members.length)
     return refuse('internal', `the server answered a batch of ${members.length} with ${list.length} results`)
   const none = () => ''
-  return (index) => ({ status, headers, redirected, parsed: { value: list[index] }, text: none })
+  const value = itemReader(list, text)
+  return (index) => {
+    const { asked } = members[index] as Waiting
+    return { status, headers, redirected, parsed: { value: value(index, asked) }, text: none }
+  }
+}
+
+/** Each result as its own operation reads JSON; errors and extensions decide over retries, so that they are read plainly. */
+function itemReader(list: readonly unknown[], text: string): (index: number, asked: Asked) => unknown {
+  const known = new Map<JsonWays, readonly unknown[]>()
+  return (index, { json, call }) => {
+    const plain = list[index]
+    if (!json || !isRecord(plain)) return plain
+    const own = known.get(json) ?? (json.read(text, call)?.value as readonly unknown[])
+    known.set(json, own)
+    const { errors, extensions } = plain
+    return { ...(own[index] as object), errors, extensions }
+  }
 }
 
 function codeIn({ extensions }: { readonly extensions?: unknown }): unknown {

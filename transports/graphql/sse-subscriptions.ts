@@ -14,7 +14,7 @@ import { readUrl } from '../shared/base-url.ts'
 import { Refusals } from '../socket/link/credential.ts'
 import { graphqlFailure } from './errors.ts'
 import type { HttpGraphQLTransport } from './exchange.ts'
-import { type Ask, bodyOf, type Closable, Feature, type GraphQLFeature, namedRequest } from './feature.ts'
+import { type Ask, type Asked, bodyOf, type Closable, Feature, type GraphQLFeature, namedRequest } from './feature.ts'
 import type { GraphQLBinding } from './operation.ts'
 import { readGraphQL } from './response.ts'
 import { readResult } from './result-reader.ts'
@@ -95,9 +95,10 @@ class EventSubscriptions implements Closable {
   async open(call: Call): Promise<StreamReply> {
     const { stream: life, refusals } = this.#lifeOf(call)
     if (call.isReopen && refusals.isRefused(call.credential)) throw refusedBefore(call)
-    const request = await this.#request(call)
+    const asked = await namedRequest(call, this.#http)
+    const request = this.#request(asked)
     return openEventStream(this.#http.engine, request, call, {
-      reader: readerOf(call, refusals),
+      reader: readerOf(asked, refusals),
       life,
       idleTimeoutMs: this.#idleTimeoutMs,
       maxEventBytes: this.#maxEventBytes,
@@ -109,8 +110,8 @@ class EventSubscriptions implements Closable {
 
   close(): void {}
 
-  async #request(call: Call): Promise<HttpRequest> {
-    const asked = await namedRequest(call, this.#http)
+  #request(asked: Asked): HttpRequest {
+    const { call } = asked
     const headers: Record<string, string> = { ...this.#http.makeHeaders(call), accept: 'text/event-stream' }
     // Where a declared resume has put the cursor into the variables, it travels there.
     const cursor = call.operation.resume || call.cursor === undefined ? undefined : lastEventId(call.cursor)
@@ -139,11 +140,12 @@ class EventSubscriptions implements Closable {
 }
 
 /** `next` brings a result, `complete` ends the subscription; all else may come one day. */
-function readerOf(call: Call, refusals: Refusals): EventReader {
+function readerOf({ call, json }: Asked, refusals: Refusals): EventReader {
   return {
     read(type, data) {
       if (type !== 'next') return undefined
-      const read = readResult(call, JSON.parse(data) as unknown)
+      const { value } = json?.read(data, call) ?? { value: JSON.parse(data) as unknown }
+      const read = readResult(call, value)
       if ('failure' in read) {
         const { failure } = read
         // Another credential may be welcome; what fails again is no matter of it.

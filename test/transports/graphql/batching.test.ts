@@ -1,6 +1,14 @@
 import { type } from 'polywire'
 import { bearerAuth } from 'polywire/auth'
-import { fileUploads, getQueries, mutation, persistedQueries, query, requestBatching } from 'polywire/graphql'
+import {
+  fileUploads,
+  getQueries,
+  jsonCodec,
+  mutation,
+  persistedQueries,
+  query,
+  requestBatching,
+} from 'polywire/graphql'
 import { batched } from 'polywire/loader'
 import { afterEach, beforeEach, describe, expect, it, test } from 'vitest'
 import { type Clock, systemClock } from '../../../src/core/time/clock.ts'
@@ -258,6 +266,26 @@ describe('requestBatching', () => {
     server.on('/graphql', (exchange) => exchange.reply(200, good('x')))
     await Promise.all(['a', 'b'].map((name) => client.call(hello, { name })))
     expect(server.exchanges.map(({ method }) => method)).toEqual(['GET', 'GET'])
+  })
+
+  it('reads each result as its operation reads JSON, codes and waits plainly', async () => {
+    server.on('/graphql', async (exchange) => {
+      const list = JSON.parse((await exchange.body()).toString())
+      const items =
+        '{"data":{"hello":9007199254740993}},{"errors":[{"message":"no","extensions":{"code":"FORBIDDEN"}}]}'
+      exchange.reply(200, Array.isArray(list) ? `[${items}]` : '{"data":{"hello":1}}', {
+        'content-type': 'application/json',
+      })
+    })
+    const parse = (text: string) =>
+      (JSON.parse as any)(text, (_: string, value: unknown, { source }: { source: string }) =>
+        typeof value === 'number' ? BigInt(source) : value,
+      )
+    await using client = graphqlClient(url(), { features: [requestBatching(), jsonCodec({ parse })] })
+    await client.call(hello, { name: 'alone' })
+    const [one, two] = await Promise.allSettled([client.call(hello, { name: 'a' }), client.call(hello, { name: 'b' })])
+    expect(one).toMatchObject({ value: { hello: 9007199254740993n } })
+    expect(two).toMatchObject({ reason: { code: 'permission_denied' } })
   })
 
   it('keeps a batch open for a while where told', async () => {
