@@ -258,6 +258,7 @@ const server = setupServer(
     return new HttpResponse(`${text}\r\n-----\r\n`, { headers }) as never
   }),
   http.post('https://api.example.com/graphql', () => HttpResponse.json({ data: { order: { total: 3 } } })),
+  http.get('https://api.example.com/graphql', () => HttpResponse.json({ data: { order: { total: 3 } } })),
   http.post('https://rpc.example.com/polywire.test.v1.ShopService/GetItem', () =>
     grpcWeb(0, toBinary(ItemSchema, create(ItemSchema, { id: 7n, name: 'tea' }))),
   ),
