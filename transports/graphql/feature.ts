@@ -1,5 +1,6 @@
 import type { Call } from '../../src/core/call/call.ts'
 import type { ErrorOrigin } from '../../src/core/errors/error.ts'
+import { refusal } from '../../src/core/errors/refusal.ts'
 import type { BufferedResponse } from '../http/collect.ts'
 import { stringifyJson } from '../shared/json.ts'
 import { type DocumentText, type PreparedDocument, textOf } from './document.ts'
@@ -67,6 +68,8 @@ export abstract class Feature implements AskingFeature {
   ask(call: Call, text: DocumentText, http: HttpGraphQLTransport): Promise<Answer> {
     const post: Ask = (asked) => http.request(call, { body: bodyOf(asked) })
     const features = [...featuresOf(call, http)].sort((a, b) => order.indexOf(b.kind) - order.indexOf(a.kind))
+    const twice = features.find(({ kind }, index) => kind === features[index + 1]?.kind)
+    if (twice) throw refusal(`features holds two that do one thing (${twice.kind}): leave one out`, call)
     return features.reduce<Ask>((next, feature) => feature.wrap(next, http), post)(askedOf(call, text, http))
   }
 }

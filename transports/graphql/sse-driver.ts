@@ -147,9 +147,7 @@ class SingleConnection implements SocketHandle, HttpSink, HttpScope, EventStream
   }
 
   onEvent(type: string, data: string): void {
-    // The id and the payload stand in it as the adapter wants them.
-    if (type === 'next' || type === 'complete')
-      this.#sink.onFrame(`{"type":"${type}"${data.trimStart().replace(/^\{(?!\s*\})/, ',')}`)
+    if (type === 'next' || type === 'complete') this.#sink.onFrame(frameOf(type, data))
   }
 
   onComment(): void {
@@ -252,6 +250,11 @@ class SingleConnection implements SocketHandle, HttpSink, HttpScope, EventStream
     for (const listener of [...this.#listeners]) listener(undefined)
     this.#listeners.clear()
   }
+}
+
+/** The frame of an event, whose id and payload stand in its data as the adapter wants them; what is no object stays unreadable. */
+export function frameOf(type: string, data: string): string {
+  return `{"type":"${type}"${data.trimStart().replace(/^\{(?!\s*\})/, ',')}`
 }
 
 function lossOf(failure: Failure): CloseVerdict {

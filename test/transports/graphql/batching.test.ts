@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { type } from 'polywire'
 import { bearerAuth } from 'polywire/auth'
 import {
@@ -238,6 +239,30 @@ describe('requestBatching', () => {
     await client.call(hello, { name: 'alone' })
     const all = await Promise.allSettled(['a', 'b'].map((name) => client.call(hello, { name })))
     for (const each of all) expect(each).toMatchObject({ reason: { ...expected, sent: 'yes' } })
+  })
+
+  it('gives each its own result, whatever the sizes, orders and failures', async () => {
+    server.on('/graphql', async (exchange) => {
+      const body = JSON.parse((await exchange.body()).toString())
+      const answer = ({ variables }: Items[number]) =>
+        variables.name?.startsWith('!')
+          ? { errors: [{ message: variables.name, extensions: { code: 'FORBIDDEN' } }] }
+          : good(variables.name)
+      exchange.reply(200, Array.isArray(body) ? body.map(answer) : answer(body))
+    })
+    const run = async (asked: readonly string[], max: number) => {
+      await using client = graphqlClient(url(), { features: [requestBatching({ max })] })
+      const all = await Promise.allSettled(asked.map((name) => client.call(hello, { name })))
+      for (const [index, each] of all.entries()) {
+        const name = asked[index] as string
+        if (name.startsWith('!'))
+          expect(each).toMatchObject({ reason: { code: 'permission_denied', serverMessage: name } })
+        else expect(each).toMatchObject({ value: { hello: `Hello ${name}` } })
+      }
+    }
+    await fc.assert(fc.asyncProperty(fc.array(fc.string(), { maxLength: 12 }), fc.integer({ min: 1, max: 5 }), run), {
+      numRuns: 40,
+    })
   })
 
   it('refuses variables that cannot be written alone', async () => {

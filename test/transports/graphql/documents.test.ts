@@ -349,6 +349,11 @@ describe('features', () => {
     expect((await sent()).map(({ method }) => method)).toEqual(['POST', 'GET'])
   })
 
+  it('that do one thing are refused where there are two', async () => {
+    await using client = graphqlClient(url(), { features: [persistedQueries(), getQueries(), trustedDocuments()] })
+    expect(await failureOf(client.call(hello, { name: 'x' }))).toMatchObject({ code: 'invalid_argument', sent: 'no' })
+  })
+
   it('are refused where they are none', () => {
     expect(() => graphqlClient(url(), { features: [{}] as never })).toThrow('features takes a list of features')
     expect(() => query('{ a }', { output: type<unknown>(), features: getQueries() as never })).toThrow(TypeError)

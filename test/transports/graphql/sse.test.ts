@@ -1,7 +1,10 @@
+import fc from 'fast-check'
 import { isGap, type } from 'polywire'
 import { bearerAuth } from 'polywire/auth'
 import { sseSingleConnection, sseSubscriptions, subscription } from 'polywire/graphql'
 import { afterEach, describe, expect, it, test } from 'vitest'
+import { frameOf } from '../../../transports/graphql/sse-driver.ts'
+import { graphqlTransportWs } from '../../../transports/graphql/transport-ws.ts'
 import { failureOf, graphqlClient } from '../../support/graphql-client.ts'
 import { hasteClock } from '../../support/grpc-client.ts'
 import { FaultServer } from '../../support/servers/fault-server.ts'
@@ -223,6 +226,22 @@ describe('subscriptions over one event stream (single connection mode)', () => {
     const other = single(server.url, { client: { clock: hasteClock, auth: auth('older', 'good') } })
     expect(await collect(other.call(guarded))).toEqual([{ guarded: 1 }, { guarded: 2 }])
     expect(refreshed).toEqual(['good', 'good'])
+  })
+
+  it('makes a frame of each event that means the same', () => {
+    const adapter = graphqlTransportWs()
+    fc.assert(
+      fc.property(fc.nat(), fc.jsonValue(), fc.constantFrom('', ' ', '\n'), (id, value, space) => {
+        const message = { data: { value } }
+        const data = space + JSON.stringify({ id: String(id), payload: message }, null, space)
+        const expected = { kind: 'data', topic: String(id), message: JSON.parse(JSON.stringify(message)) }
+        expect(adapter.decode(frameOf('next', data))).toEqual(expected)
+        expect(adapter.decode(frameOf('complete', `${space}{"id":"${id}"}`))).toEqual({
+          kind: 'end',
+          topic: String(id),
+        })
+      }),
+    )
   })
 
   it('is refused for its document alone', async () => {
