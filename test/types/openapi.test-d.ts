@@ -285,6 +285,24 @@ export async function streams() {
   ai.stream.post('/untyped')
 }
 
+export async function describedStreams(wire: Described) {
+  interface Sided {
+    '/chat': {
+      post: {
+        parameters: { query: { model: string }; header: { 'X-Trace': string } }
+        requestBody: Body<{ q: string }>
+        responses: { 200: { content: { 'text/event-stream': { delta: string } } } }
+      }
+    }
+  }
+  const sse = createClient({ transports: { sse: sseTransport({ baseUrl: 'https://api.example.com' }) } })
+  const chat = openapi<Sided>({ events, description: wire }).stream.post('/chat')
+  for await (const event of sse.call(chat, { model: 'm', 'X-Trace': 't', q: 'hi' }))
+    same<typeof event.data, { delta: string }>(true)
+  // @ts-expect-error without a description its query, and its header, must be said
+  openapi<Sided>({ events }).stream.post('/chat')
+}
+
 interface Styled {
   '/things/{id}': {
     get: {

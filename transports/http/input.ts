@@ -59,7 +59,11 @@ export interface InputSpec {
   readonly query?: Schema<any, any> | readonly string[] | undefined
   readonly headers?: Schema<any, any> | undefined
   readonly body?: Schema<any, any> | '*' | undefined
+  readonly [readsInput]?: ReadInput
 }
+
+/** Where a spec has what reads its input instead: set by a description for run time. */
+export const readsInput: unique symbol = /* @__PURE__ */ Symbol('reads input')
 
 /** Takes the input of a call apart, validated; asynchronous only where a schema is. */
 export type ReadInput = (input: unknown, check: Check) => RequestInput | Promise<RequestInput>
@@ -79,7 +83,9 @@ export function restPart(method: string, { query, body }: InputSpec): 'query' | 
 
 /** Makes, once for an operation, what takes its inputs apart. */
 export function inputReader(method: string, names: readonly string[], spec: InputSpec, origin: ErrorOrigin): ReadInput {
-  return spec.shape === 'nested' ? nestedReader(spec, origin) : flatReader(method, names, spec, origin)
+  return (
+    spec[readsInput] ?? (spec.shape === 'nested' ? nestedReader(spec, origin) : flatReader(method, names, spec, origin))
+  )
 }
 
 /** `{ id, name, dryRun }`: path by the template's names, query by the listed ones, the rest to query or body. */

@@ -6,7 +6,8 @@ import type { ApiIn, ApiNestedIn, OkOf, Responses } from './openapi-operation-ty
 import type { ApiCheck, ApiSpec, PathsWith } from './openapi-types.ts'
 
 /** What may be said of a stream whose types the description gives. */
-export interface ApiStreamSpec extends ApiSpec {
+export interface ApiStreamSpec
+  extends Omit<ApiSpec, 'accept' | 'response' | 'paginate' | 'idempotent' | 'idempotencyScope'> {
   /** `jsonl`: JSON Lines, NDJSON or json-seq, and no event stream: types are gone at run time. @defaultValue an event stream */
   readonly format?: 'jsonl'
   /** How the data of an event is read: as JSON where it is JSON, or as it came. @defaultValue 'json' */
@@ -68,18 +69,18 @@ type LinesNeed<Op> = [Extract<Keys<ContentOf<Op>>, LinesType>] extends [never]
   : unknown
 
 /** Declares one stream of the description. */
-export type ApiStreamBuilder<Paths, V extends 'get' | 'post'> = <
+export type ApiStreamBuilder<Paths, V extends 'get' | 'post', Mode = {}> = <
   P extends PathsWith<Paths, V>,
   const S extends ApiStreamSpec = {},
 >(
-  path: P & ApiCheck<Paths[P][V & keyof Paths[P]], V, S, {}> & StreamNeeds<Paths[P][V & keyof Paths[P]], S>,
+  path: P & ApiCheck<Paths[P][V & keyof Paths[P]], V, S, Mode> & StreamNeeds<Paths[P][V & keyof Paths[P]], S>,
   spec?: S & Pick<ApiStreamSpec, 'until' | 'resume'>,
 ) => Operation<
   ViaOf<S, S extends { readonly format: 'jsonl' } ? 'rest' : 'sse'>,
   ServerStream<
     S extends { readonly shape: 'nested' }
-      ? ApiNestedIn<Paths[P][V & keyof Paths[P]], V>
-      : ApiIn<Paths[P][V & keyof Paths[P]], V>,
+      ? ApiNestedIn<Paths[P][V & keyof Paths[P]], V, Mode>
+      : ApiIn<Paths[P][V & keyof Paths[P]], V, Mode>,
     Item<Paths[P][V & keyof Paths[P]], S>
   >
 >

@@ -198,7 +198,7 @@ export interface OpenApi<Paths, Mode extends ApiChoice = {}> {
   readonly delete: ApiBuilder<Paths, 'delete', Mode>
   /** Event streams and streams of JSON Lines, by the builders that `openapi()` was given. */
   readonly stream: {
-    readonly get: ApiStreamBuilder<Paths, 'get'>
-    readonly post: ApiStreamBuilder<Paths, 'post'>
+    readonly get: ApiStreamBuilder<Paths, 'get', Mode>
+    readonly post: ApiStreamBuilder<Paths, 'post', Mode>
   }
 }

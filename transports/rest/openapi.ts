@@ -1,4 +1,6 @@
+import { defineOperation, operationInfo } from '../../src/core/call/operation.ts'
 import { type } from '../../src/core/call/schema.ts'
+import { headersOf, readsInput } from '../http/input.ts'
 import type { AnySpec } from '../http/spec.ts'
 import type { Described } from './described.ts'
 import type { ApiStreamSpec } from './openapi-stream-types.ts'
@@ -54,8 +56,8 @@ export function openapi<Paths>(options: OpenApiOptions = {}): OpenApi<Paths, any
 /** Some descriptions tell operations of one path apart by a fragment, which is not sent. */
 const sentPath = (path: string): string => (typeof path === 'string' ? path.replace(/#.*/, '') : path)
 
-function streamBuilder(method: 'GET' | 'POST', { events, jsonLines }: OpenApiOptions) {
-  return (path: string, { format, ...spec }: ApiStreamSpec = {}): unknown => {
+function streamBuilder(method: 'GET' | 'POST', { events, jsonLines, description }: OpenApiOptions) {
+  return (path: string, { format, ...said }: ApiStreamSpec = {}): unknown => {
     const make = format === 'jsonl' ? jsonLines : events
     if (!make) {
       const [name, from] = format === 'jsonl' ? ['jsonLines', 'rest'] : ['events', 'sse']
@@ -63,8 +65,17 @@ function streamBuilder(method: 'GET' | 'POST', { events, jsonLines }: OpenApiOpt
         `stream.${method.toLowerCase()}('${path}'): write openapi<paths>({ ${name} }), with ${name} of polywire/${from}`,
       )
     }
-    if (format === 'jsonl') return make(sentPath(path), type(), { ...spec, method })
-    // No type is left to say which events there are: each is given.
-    return make(sentPath(path), {}, { ...spec, method, undeclared: 'yield' })
+    const via = said.via ?? (format === 'jsonl' ? 'rest' : 'sse')
+    const writer = description?.writerOf(method, path, { ...said, via }) as RequestWriter | undefined
+    const spec = { ...said, method, ...(writer && { [readsInput]: writer.encodeInput }) }
+    const made =
+      format === 'jsonl'
+        ? make(sentPath(path), type(), spec)
+        : // No type is left to say which events there are: each is given.
+          make(sentPath(path), {}, { ...spec, undeclared: 'yield' })
+    const info = operationInfo(made)
+    if (!writer || !info) return made
+    const binding = { ...(info.binding as object), template: writer.template, writer }
+    return defineOperation({ ...info, binding, headersOf })
   }
 }

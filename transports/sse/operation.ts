@@ -11,6 +11,7 @@ import type { EventReader } from '../http/event-stream/event-exchange.ts'
 import { toEvent } from '../http/event-stream/event-stream.ts'
 import { headersOf, inputReader } from '../http/input.ts'
 import { PathTemplate, type UrlTemplate } from '../http/path.ts'
+import type { encodeQuery } from '../http/query.ts'
 import { type AnySpec, checkSpec, inputRules } from '../http/spec.ts'
 import {
   declare,
@@ -37,6 +38,8 @@ export interface SseBinding {
   readonly open?: (engine: HttpEngine, request: HttpRequest, call: Call) => Promise<Reply> | undefined
   /** The body is a text that is sent as it is, and no JSON. */
   readonly isRawBody?: boolean
+  /** Of an operation that a description for run time describes. */
+  readonly writer?: { readonly writeQuery?: typeof encodeQuery | undefined }
 }
 
 type Schemas = Readonly<Record<string, Schema<any, any>>>

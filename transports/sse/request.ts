@@ -80,11 +80,12 @@ export class SseRequests {
     return call.operation.resume ? undefined : call.cursor
   }
 
-  #url(call: Call, { template }: SseBinding, { params, query }: RequestParts): string {
+  #url(call: Call, { template, writer }: SseBinding, { params, query }: RequestParts): string {
     const { base, query: defaults, queryStyle, cursorQuery } = this.#defaults
     const cursor = cursorQuery === undefined ? undefined : this.#cursor(call)
     const own = cursor === undefined ? undefined : { [cursorQuery as string]: cursor }
-    return writeUrl(base, template, params, encodeQuery({ ...defaults, ...query, ...own }, queryStyle, call), call)
+    const write = writer?.writeQuery ?? encodeQuery
+    return writeUrl(base, template, params, write({ ...defaults, ...query, ...own }, queryStyle, call), call)
   }
 
   /** Later ones win: protocol, transport, input, call, credential. */

@@ -1,6 +1,7 @@
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { createClient } from 'polywire'
+import { described } from 'polywire/openapi'
 import { at, jsonLines, openapi, restTransport } from 'polywire/rest'
 import { events, sseTransport } from 'polywire/sse'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
@@ -29,6 +30,7 @@ interface paths {
 let server: Server
 let baseUrl: string
 const seen: string[] = []
+const traces: unknown[] = []
 beforeAll(async () => {
   server = createServer((request, response) => {
     let body = ''
@@ -37,6 +39,7 @@ beforeAll(async () => {
     })
     request.on('end', () => {
       const after = request.headers['last-event-id']
+      traces.push(request.headers['x-trace'])
       seen.push(`${request.method} ${request.url} ${body}${after === undefined ? '' : `after ${after}`}`)
       if (request.url?.startsWith('/rows')) {
         response.writeHead(200, { 'content-type': 'application/jsonl' }).end('{"id":1}\n{"id":2}\n')
@@ -55,6 +58,7 @@ beforeAll(async () => {
 })
 beforeEach(() => {
   seen.length = 0
+  traces.length = 0
 })
 afterAll(async () => {
   server.closeAllConnections()
@@ -92,6 +96,29 @@ describe('streams of a description', () => {
     const ids: number[] = []
     for await (const { id } of client.call(rows, { q: 'x' })) ids.push(id)
     expect([ids, seen]).toEqual([[1, 2], ['POST /rows {"q":"x"}']])
+    await client.close()
+  })
+
+  it('with a description, parameters of streams are written in their styles, in their places', async () => {
+    const wire = {
+      'GET /runs/{id}/events': { query: { after: { style: 'form', explode: false } }, header: { 'X-Trace': 'simple' } },
+      'POST /rows': { query: { dry: 'form' }, header: { 'X-Trace': 'simple' } },
+    }
+    const api: any = openapi<any>({ events, jsonLines, description: described(wire) })
+    const client = connect()
+    const input = { id: 'a', after: [1, 2], 'X-Trace': ['t', 'u'] }
+    for await (const _ of client.call(api.stream.get('/runs/{id}/events', { until: 'done' }), input) as any);
+    for await (const _ of client.call(api.stream.post('/rows', { format: 'jsonl' }), {
+      dry: true,
+      q: 'x',
+      'X-Trace': ['v'],
+    }) as any);
+    const lines = [
+      'GET /runs/a/events?after=1,2 ',
+      'GET /runs/a/events?after=1,2 after 1',
+      'POST /rows?dry=true {"q":"x"}',
+    ]
+    expect([seen, traces]).toEqual([lines, ['t,u', 't,u', 'v']])
     await client.close()
   })
 
