@@ -259,7 +259,6 @@ export class UploadRun implements Upload<unknown> {
   /** Decides what a failure means for the upload, and waits where it goes on. @throws what ends it. */
   async #recover(error: unknown): Promise<void> {
     const remote = this.#remote
-    remote.isSure = false
     if (this.#scope.isOver) throw this.#scope.reason
     if (error === paused) return
     if (this.#source?.failure) throw this.#source.failure

@@ -165,6 +165,19 @@ describe('a download', () => {
     expect(seen).toHaveLength(4)
   })
 
+  it('knows by a 416 that all has come, where no length was named', async () => {
+    const unnamed: Answer = (_, response) => {
+      response.writeHead(200, { etag: '"one"' })
+      response.write(file, () => setImmediate(() => response.destroy()))
+    }
+    answers = [unnamed, serve()]
+    await using api = clientOf()
+    const stream = await api.file({ name: 'a' })
+    expect(stream.totalBytes).toBeUndefined()
+    expect((await read(stream)).equals(file)).toBe(true)
+    expect(stream.totalBytes).toBe(file.length)
+  })
+
   it('tells who reads that the file has changed, and begins anew for who collects', async () => {
     const other = Buffer.from(file).fill(7, 200_000)
     const change = () => [serve({ cut: 100_000 }), serve({ bytes: other, etag: '"two"' })]

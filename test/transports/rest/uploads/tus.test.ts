@@ -330,6 +330,21 @@ describe('an upload by tus against @tus/server', () => {
     })
   })
 
+  it('sends the last bytes of a source only when nothing stands behind them', async () => {
+    await using server = await TusServer.start()
+    await using api = clientOf(server.url)
+    async function* longer() {
+      yield megabytes.subarray(0, 100_000)
+      yield megabytes.subarray(100_000, 200_000)
+      // What was given has left by now.
+      for (let turn = 0; turn < 500; turn++) await new Promise(setImmediate)
+      yield megabytes.subarray(200_000, 200_001)
+    }
+    const handle = api.store.start({ source: () => longer(), totalBytes: 200_000 })
+    await expect(handle.result()).rejects.toMatchObject({ message: expect.stringContaining('has more than') })
+    expect(server.stored(handle.url).length).toBeLessThan(200_000)
+  })
+
   it('gives what a source threw', async () => {
     await using server = await TusServer.start()
     const boom = new Error('boom')
