@@ -1,6 +1,7 @@
 import type { Credential } from '../../src/core/call/auth.ts'
 import type { Code } from '../../src/core/errors/code.ts'
 import type { Failure } from '../../src/core/errors/failure.ts'
+import { anything, checkOptions, flag, type RulesOf } from '../../src/core/options.ts'
 import { stringifyJson } from '../shared/json.ts'
 import { classifyClose } from '../socket/close-codes.ts'
 import type { SocketEnd } from '../socket/driver/driver.ts'
@@ -55,6 +56,7 @@ export interface CentrifugoOptions {
  * Where a channel has history and recovery, messages have offsets: a drop costs nothing, and what the server could not
  * recover is a gap.
  *
+ * @throws {CallError} `invalid_argument` where an option is none.
  * @example
  * const client = createClient({
  *   transports: {
@@ -65,8 +67,11 @@ export interface CentrifugoOptions {
  * for await (const price of client.call(channel('prices:{symbol}', { receive: type<Price>() }), { symbol: 'X' })) …
  */
 export function centrifugo(options: CentrifugoOptions = {}): () => WireAdapter {
+  checkOptions('centrifugo()', options, rules)
   return () => new CentrifugoConnection(options)
 }
+
+const rules: RulesOf<CentrifugoOptions> = { data: anything, publications: flag }
 
 /** What the members of a reply may be; each is looked at where it is read. */
 type Members = Readonly<Record<string, any>>

@@ -1,8 +1,11 @@
 import type { Credential } from '../../src/core/call/auth.ts'
 import { CallError } from '../../src/core/errors/error.ts'
 import type { Failure } from '../../src/core/errors/failure.ts'
+import { guard, isThenable } from '../../src/core/guard.ts'
+import { callable, checkOptions, flag, oneOf, type RulesOf } from '../../src/core/options.ts'
 import { stringifyJson } from '../shared/json.ts'
 import { classifyClose, meaningOfStatus } from '../socket/close-codes.ts'
+import { broken } from '../socket/link/loss.ts'
 import type {
   CloseVerdict,
   Incoming,
@@ -58,6 +61,7 @@ export interface NatsOptions {
  *
  * Core NATS keeps nothing: what is published while the connection is away is lost, and `continuity` is `unknown`.
  *
+ * @throws {CallError} `invalid_argument` where an option is none.
  * @example
  * const client = createClient({
  *   transports: { websocket: websocketTransport({ url: 'wss://nats.example.com', adapter: nats() }) },
@@ -67,7 +71,15 @@ export interface NatsOptions {
  * for await (const order of client.call(orders, { region: '*' })) console.log(order)
  */
 export function nats(options: NatsOptions = {}): (wire: Wire) => WireAdapter {
+  checkOptions('nats()', options, rules)
   return (wire) => new NatsConnection(options, wire)
+}
+
+const rules: RulesOf<NatsOptions> = {
+  payloads: /* @__PURE__ */ oneOf('json', 'text', 'bytes'),
+  messages: /* @__PURE__ */ oneOf('payload', 'whole'),
+  acks: flag,
+  connect: callable,
 }
 
 /** Of the inbox, beside those of subscriptions, which are numbers from 1 on. */
@@ -163,15 +175,14 @@ class NatsConnection implements WireAdapter {
     this.#pings.push('hello')
     const { connect = connectFields } = this.#options
     try {
-      const fields = connect(info, this.#credential)
-      if (!(fields instanceof Promise)) into.push({ kind: 'answer', frames: this.#connect(fields) })
+      const fields = guard('connect of nats()', () => connect(info, this.#credential))
+      if (!isThenable(fields)) into.push({ kind: 'answer', frames: this.#connect(fields) })
       else
-        fields.then(
-          (late) => this.#wire.receive({ kind: 'answer', frames: this.#connect(late) }),
-          (cause: unknown) => this.#wire.receive({ kind: 'goodbye', verdict: unconnected(cause) }),
-        )
+        Promise.resolve(fields)
+          .then((late) => this.#wire.receive({ kind: 'answer', frames: this.#connect(late as object) }))
+          .catch((cause) => this.#wire.receive({ kind: 'goodbye', verdict: broken('connect of nats()', cause) }))
     } catch (cause) {
-      into.push({ kind: 'goodbye', verdict: unconnected(cause) })
+      into.push({ kind: 'goodbye', verdict: broken('connect of nats()', cause) })
     }
   }
 
@@ -319,11 +330,6 @@ function verdictOf(serverMessage: string): CloseVerdict {
 function away(message: string, serverMessage?: string): CloseVerdict {
   const failure: Failure = { code: 'unavailable', message, isRetryable: true, serverMessage }
   return { action: 'retry', failure }
-}
-
-function unconnected(cause: unknown): CloseVerdict {
-  const message = 'the option connect of nats() failed: see cause'
-  return { action: 'fatal', failure: { code: 'internal', message, cause } }
 }
 
 function tooLarge(limit: number): CallError {

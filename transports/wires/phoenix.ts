@@ -1,5 +1,6 @@
 import type { Credential } from '../../src/core/call/auth.ts'
 import type { Failure } from '../../src/core/errors/failure.ts'
+import { checkOptions, flag, object, oneOf, type RulesOf } from '../../src/core/options.ts'
 import { classifyClose } from '../socket/close-codes.ts'
 import type { SocketEnd } from '../socket/driver/driver.ts'
 import type {
@@ -45,6 +46,7 @@ export interface PhoenixOptions {
  *
  * The protocol has no places: after a drop the channel is joined again, and nobody knows what was missed.
  *
+ * @throws {CallError} `invalid_argument` where an option is none.
  * @example
  * const client = createClient({
  *   transports: { websocket: websocketTransport({ url: 'wss://api.example.com/socket', adapter: phoenix() }) },
@@ -54,7 +56,15 @@ export interface PhoenixOptions {
  * for await (const { event, payload } of client.call(room, { id: 'lobby' })) console.log(event, payload.body)
  */
 export function phoenix(options: PhoenixOptions = {}): () => WireAdapter {
+  checkOptions('phoenix()', options, rules)
   return () => new PhoenixConnection(options)
+}
+
+const rules: RulesOf<PhoenixOptions> = {
+  params: /* @__PURE__ */ object('an object of texts'),
+  token: /* @__PURE__ */ oneOf('params', 'subprotocol'),
+  acks: flag,
+  joinReply: flag,
 }
 
 /** A topic that is joined, or about to be. */

@@ -1,4 +1,5 @@
 import type { Failure } from '../../src/core/errors/failure.ts'
+import { callable, checkOptions, flag, type RulesOf } from '../../src/core/options.ts'
 import { stringifyJson } from '../shared/json.ts'
 import { classifyClose } from '../socket/close-codes.ts'
 import type { SocketEnd } from '../socket/driver/driver.ts'
@@ -45,6 +46,7 @@ export interface SignalROptions {
  * With stateful reconnect a drop costs nothing, and where the server has given the connection up meanwhile, that is a
  * gap. Without it nobody knows what a drop has cost, and `continuity` is `unknown`.
  *
+ * @throws {CallError} `invalid_argument` where an option is none.
  * @example
  * const client = createClient({
  *   transports: { websocket: websocketTransport({ url: 'https://api.example.com/hubs/chat', adapter: signalR() }) },
@@ -54,8 +56,11 @@ export interface SignalROptions {
  * for await (const [user, text] of client.call(messages)) console.log(user, text)
  */
 export function signalR(options: SignalROptions = {}): (wire: Wire) => WireAdapter {
+  checkOptions('signalR()', options, rules)
   return (wire) => new SignalRConnection(options, wire)
 }
+
+const rules: RulesOf<SignalROptions> = { negotiate: flag, stateful: flag, fetch: callable }
 
 /** What each session remembers. */
 const memories = /* @__PURE__ */ new WeakMap<object, Memory>()

@@ -1,5 +1,7 @@
 import type { Credential } from '../../src/core/call/auth.ts'
 import type { Failure } from '../../src/core/errors/failure.ts'
+import { guard } from '../../src/core/guard.ts'
+import { callable, checkOptions, flag, type RulesOf } from '../../src/core/options.ts'
 import { systemClock } from '../../src/core/time/clock.ts'
 import { classifyClose } from '../socket/close-codes.ts'
 import type {
@@ -62,6 +64,7 @@ export interface SocketIoOptions {
  * Where the server recovers connections (`connectionStateRecovery`, from 4.6 on), a drop costs nothing, and what could
  * not be recovered is a gap. Elsewhere nobody knows what a drop has cost, and `continuity` is `unknown`.
  *
+ * @throws {CallError} `invalid_argument` where an option is none.
  * @example
  * const client = createClient({
  *   transports: { websocket: websocketTransport({ url: 'wss://chat.example.com', adapter: socketIo() }) },
@@ -70,8 +73,11 @@ export interface SocketIoOptions {
  * for await (const { event, args } of client.call(lobby)) console.log(event, args)
  */
 export function socketIo(options: SocketIoOptions = {}): (wire: Wire) => WireAdapter {
+  checkOptions('socketIo()', options, rules)
   return (wire) => new SocketIoConnection(options, wire)
 }
+
+const rules: RulesOf<SocketIoOptions> = { auth: callable, acks: flag, isOffset: callable, refusal: callable }
 
 /** One Engine.IO connection, with the namespaces that are joined on it. */
 class SocketIoConnection implements WireAdapter {
@@ -174,8 +180,12 @@ class SocketIoConnection implements WireAdapter {
   #namespaceOf(name: string): Namespace {
     let namespace = this.#namespaces.get(name)
     if (!namespace) {
-      const { isOffset = (last: string) => isRecoveryOffset(last, systemClock.wallNow()) } = this.#options
-      namespace = new Namespace(name, this.#wire, isOffset)
+      const { isOffset } = this.#options
+      namespace = new Namespace(name, this.#wire, (last) =>
+        isOffset
+          ? guard('isOffset of socketIo()', () => isOffset(last))
+          : isRecoveryOffset(last, systemClock.wallNow()),
+      )
       this.#namespaces.set(name, namespace)
     }
     return namespace
@@ -185,7 +195,9 @@ class SocketIoConnection implements WireAdapter {
   #connect(namespace: Namespace): WireFrames {
     const { auth } = this.#options
     const secret = this.#credential?.secret
-    const given = auth ? auth(this.#credential, namespace.name) : secret === undefined ? undefined : { token: secret }
+    const ask = () => auth?.(this.#credential, namespace.name)
+    const token = secret === undefined ? undefined : { token: secret }
+    const given = auth ? guard('auth of socketIo()', ask) : token
     const place = namespace.asked && { pid: namespace.asked.epoch, offset: namespace.asked.id }
     return encodePacket('connect', namespace.name, undefined, given || place ? { ...given, ...place } : undefined)
   }
@@ -220,7 +232,8 @@ class SocketIoConnection implements WireAdapter {
   #failureOf(data: unknown): Failure {
     const { message, data: details } = (typeof data === 'object' ? data : { message: data }) as Partial<SocketIoRefusal>
     const refusal = { message: String(message), data: details }
-    const code = (this.#options.refusal ?? meaningOf)(refusal)
+    const { refusal: meaning = meaningOf } = this.#options
+    const code = guard('refusal of socketIo()', () => meaning(refusal))
     const what = code === 'not_found' ? 'the server has no such namespace' : 'the server refused the namespace'
     return { code, message: `${what}: see serverMessage`, serverMessage: refusal.message, details }
   }

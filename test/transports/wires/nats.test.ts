@@ -213,6 +213,7 @@ describeNats('NATS and credentials', () => {
     await client.call(orders, { region: 'a' }).opened
     for (const connect of [
       () => Promise.reject(new Error('no key')),
+      async () => ({ cannot: 1n }),
       () => {
         throw new Error('no key')
       },
