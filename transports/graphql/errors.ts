@@ -122,7 +122,11 @@ function ranNothing(
 
 function toViolation({ message, path, extensions }: GraphQLErrorItem): Violation {
   const named = isRecord(extensions) ? textOf(extensions.argumentName ?? extensions.field) : undefined
-  return { field: named ?? (Array.isArray(path) ? path.join('.') : ''), message: textOf(message) ?? '' }
+  return {
+    field:
+      named ?? (Array.isArray(path) ? path.filter((part) => /^(?:string|number)$/.test(typeof part)).join('.') : ''),
+    message: textOf(message) ?? '',
+  }
 }
 
 function textOf(value: unknown): string | undefined {

@@ -89,7 +89,8 @@ function fromRecord(body: Body, isInput: boolean): ErrorEnvelope {
 
 /** Google's `code` is a number and its `status` the code in words. */
 function reasonOf(body: Body, listed: unknown): string | undefined {
-  const status = /^[A-Z][A-Z_]+$/.test(String(body.status)) ? tokenOf(body.status) : undefined
+  const word = tokenOf(body.status) ?? ''
+  const status = /^[A-Z][A-Z_]+$/.test(word) ? word : undefined
   return (
     tokenOf(body.code) ??
     status ??
@@ -122,7 +123,7 @@ function violationsOf(body: Body, isInput: boolean): readonly Violation[] | unde
   }
   // hapi tells the keys, and one message for all.
   if (isRecord(validation) && Array.isArray(validation.keys))
-    return validation.keys.map((field) => ({ field: String(field), message: text(message) ?? '' }))
+    return validation.keys.map((field) => ({ field: tokenOf(field) ?? '', message: text(message) ?? '' }))
   if (Array.isArray(detail)) return readViolations(detail)
   if (isInput && Array.isArray(message)) return readSentences(message)
   // Kubernetes: what stands beside the causes names the resource.

@@ -59,7 +59,7 @@ function fieldOf(entry: Entry): string | undefined {
   const place = own ?? pointed ?? (locationType === 'parameter' ? location : undefined)
   // Ajv tells what is missing beside the place where it is missing.
   const missing = isRecord(params) && isText(params.missingProperty) ? params.missingProperty : undefined
-  if (Array.isArray(place)) return place.map(String).join('.')
+  if (Array.isArray(place)) return place.filter((part) => isText(part) || typeof part === 'number').join('.')
   // The name of an error class is no field.
   if (!isText(place) || (place === entry.name && /(?:Error|Exception)$/.test(place))) return undefined
   return [fromPointer(place), missing].filter(Boolean).join('.')

@@ -38,6 +38,15 @@ const failed = async (call: Promise<unknown>) => {
 }
 
 describe('what servers answer', () => {
+  it.each([
+    '{"status":{"toString":1}}',
+    '{"validation":{"keys":[{"toString":1}]}}',
+    '{"error":{"status":{"valueOf":2,"toString":1}}}',
+  ])('a body that no text can be made of hides no status: %s', async (body) => {
+    server.answer((_, reply) => reply.code(404).header('content-type', 'application/json').send(body))
+    expect(await failed(connect().call(get('/a')))).toMatchObject({ code: 'not_found', status: 404 })
+  })
+
   it('the envelope', async () => {
     server.answer(
       answer(422, {
