@@ -26,6 +26,8 @@ const programs = {
   phoenix: "export { phoenix } from 'polywire/phoenix';",
   nats: "export { nats } from 'polywire/nats';",
   graphql: "export { graphqlTransport, mutation, query } from 'polywire/graphql';",
+  'graphql-features':
+    "export { fileUploads, getQueries, graphqlTransport, mutation, persistedQueries, query, requestBatching, trustedDocuments } from 'polywire/graphql';",
   outbox: "export { durable, outbox, settledBy } from 'polywire/outbox';",
   fetch: "export { createFetch } from 'polywire/fetch';",
   cookies: "export { cookieJar } from 'polywire/cookies';",
@@ -108,6 +110,14 @@ const rows: readonly Row[] = [
     peers: graphqlPeers,
     barKb: 5.2,
     limitKb: 5.4,
+  },
+  {
+    name: 'GraphQL with features, beside REST',
+    programs: ['graphql-features'],
+    besideRest: true,
+    peers: graphqlPeers,
+    barKb: 10.5,
+    limitKb: 10.5,
   },
   {
     name: 'gRPC-Web, beside REST',
