@@ -74,16 +74,22 @@ export abstract class Feature implements AskingFeature {
   }
 }
 
-function featuresOf(call: Call, http: HttpGraphQLTransport): readonly Feature[] {
+/** What an operation, else its transport, can beside plain requests. */
+export function featuresOf(call: Call, http: HttpGraphQLTransport): readonly Feature[] {
   const { features = http.options.features ?? [] } = call.operation.binding as GraphQLBinding
   return features as readonly Feature[]
+}
+
+/** How JSON is read and written otherwise, where a `jsonCodec()` is among the features. */
+export function jsonOf(features: readonly GraphQLFeature[] = []): JsonWays | undefined {
+  return features.find((each): each is GraphQLFeature & JsonWays => each.kind === 'json')
 }
 
 function askedOf(call: Call, { text }: DocumentText, http: HttpGraphQLTransport): Asked {
   const { document } = call.operation.binding as GraphQLBinding
   const { operationName } = document
   const extensions = extensionsOf(call, http.idempotency)
-  const json = featuresOf(call, http).find((each): each is Feature & JsonWays => each.kind === 'json')
+  const json = jsonOf(featuresOf(call, http))
   const members = { query: text, operationName, variables: call.input, extensions }
   return { call, document, members, ...(json && { json }) }
 }

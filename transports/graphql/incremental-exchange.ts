@@ -9,11 +9,9 @@ import { decodeUtf8, join, tooLarge } from '../http/collect.ts'
 import type { EventStreamSink, EventStreams } from '../http/event-stream/event-stream.ts'
 import { onStream, StreamExchange } from '../http/event-stream/stream-exchange.ts'
 import { faultToFailure } from '../http/fault.ts'
-import { graphqlFailure } from './errors.ts'
 import type { Asked } from './feature.ts'
-import { GrowingResult, MisplacedPart } from './growing-result.ts'
+import { cutShort, GrowingReader } from './growing-reader.ts'
 import { boundaryOf, MixedReader, type ReadPart } from './multipart-mixed.ts'
-import { type GraphQLBinding, messageOf } from './operation.ts'
 import { parseJson, readGraphQL } from './response.ts'
 
 /** What reads one kind of body. */
@@ -29,7 +27,7 @@ interface PartReader {
  * to defer. It is open once the first part has come, so that what is refused with it can be tried again.
  */
 export class IncrementalExchange extends StreamExchange {
-  readonly #growing = new GrowingResult()
+  readonly #growing: GrowingReader
   readonly #maxBytes: number
   readonly #idleTimeoutMs: number
   readonly #parse: ReadPart
@@ -41,6 +39,7 @@ export class IncrementalExchange extends StreamExchange {
 
   constructor({ call, json }: Asked, maxBytes: number, idleTimeoutMs: number) {
     super(call)
+    this.#growing = new GrowingReader(call)
     this.#parse = json ? (text) => json.read(text, call) : parseJson
     this.#maxBytes = maxBytes
     this.#idleTimeoutMs = idleTimeoutMs
@@ -66,7 +65,8 @@ export class IncrementalExchange extends StreamExchange {
     this.#size += bytes.byteLength
     if (this.#size > this.#maxBytes) this.#fail(faultToFailure(tooLarge(this.#maxBytes), true))
     this.#read((reader) => reader.feed(bytes, this.#give), bytes.byteLength)
-    if (this.#reader.isOver && !this.#end) this.#end = { error: this.#growing.hasNext ? this.error(cut()) : undefined }
+    if (this.#reader.isOver && !this.#end)
+      this.#end = { error: this.#growing.hasNext ? this.error(cutShort()) : undefined }
     this.#settle()
   }
 
@@ -79,14 +79,14 @@ export class IncrementalExchange extends StreamExchange {
   protected ended(): void {
     this.#read((reader) => {
       const isWhole = reader.end(this.#give)
-      if (!isWhole || this.#growing.hasNext) this.#fail(cut())
+      if (!isWhole || this.#growing.hasNext) this.#fail(cutShort())
     }, 0)
     this.#end ??= { error: undefined }
     this.#settle()
   }
 
   protected refusedBy(_body: Uint8Array, reject: (error: unknown) => void): void {
-    reject(this.error(cut()))
+    reject(this.error(cutShort()))
   }
 
   /** A body that is no stream: a result, or what HTTP means. @throws {CallError} */
@@ -105,7 +105,6 @@ export class IncrementalExchange extends StreamExchange {
       by(this.#reader as PartReader)
     } catch (cause) {
       if (isAnyCallError(cause)) this.#end ??= { error: cause }
-      else if (cause instanceof MisplacedPart) this.#fail(onStream('data_loss', `${cause.message}: see body`, cause))
       else this.#fail(onStream('data_loss', 'a part of the response is no JSON: see cause', cause))
     }
     if (this.#items.length === 0) return
@@ -119,19 +118,10 @@ export class IncrementalExchange extends StreamExchange {
   }
 
   readonly #give = (part: unknown): void => {
-    if (this.#end || !this.#growing.add(part)) return
-    const { call, head } = this
-    const { document, policy } = call.operation.binding as GraphQLBinding
-    const { result, hasNext } = this.#growing
-    const wallNow = call.scope.services.clock.wallNow()
-    const failure =
-      result.errors && graphqlFailure({ result, document, policy, status: head.status, headers: head.headers, wallNow })
-    if (failure) {
-      this.#fail(this.state === 'opening' && this.#items.length === 0 ? failure : { ...failure, phase: 'stream' })
-      return
-    }
-    const message = messageOf(result, policy)
-    this.#items.push({ message: policy === 'all' ? { ...(message as object), hasNext } : message })
+    if (this.#end) return
+    const read = this.#growing.read(part, this.head)
+    if (read && 'failure' in read) this.#fail(read.failure)
+    else if (read) this.#items.push(read)
   }
 
   #fail(failure: Failure): void {
@@ -142,7 +132,7 @@ export class IncrementalExchange extends StreamExchange {
     if (!this.#end || this.state === 'over') return
     const { error } = this.#end
     this.control.cancel()
-    if (this.state === 'opening') this.refuse(error ?? this.error(cut()))
+    if (this.state === 'opening') this.refuse(error ?? this.error(cutShort()))
     else this.over(error)
   }
 }
@@ -219,6 +209,3 @@ const unreadable: Failure = {
   phase: 'headers',
   sent: 'yes',
 }
-
-/** What came until here is not all of it. */
-const cut = (): Failure => onStream('unavailable', 'the response ended before its last part')

@@ -9,6 +9,7 @@ import { openStream } from '../http/event-stream/stream-exchange.ts'
 import type { HttpGraphQLTransport } from './exchange.ts'
 import { bodyOf, namedRequest } from './feature.ts'
 import { IncrementalExchange } from './incremental-exchange.ts'
+import { streamedBySocket } from './incremental-socket.ts'
 import { type GraphQLBinding, graphqlOperation, type Subscribing } from './operation.ts'
 import type {
   ErrorPolicy,
@@ -87,6 +88,8 @@ export const incremental: IncrementalBuilder = (document: unknown, spec?: object
 async function openIncremental(call: Call, http: HttpGraphQLTransport): Promise<StreamReply> {
   const { idleTimeoutMs = Number.POSITIVE_INFINITY } = call.operation.binding as GraphQLBinding & IncrementalSpec
   const asked = await namedRequest(call, http)
+  const streamed = streamedBySocket(asked, http)
+  if (streamed) return streamed
   const request = http.requestOf(call, { headers: { ...http.makeHeaders(call), accept }, body: bodyOf(asked) })
   return openStream(http.engine, request, new IncrementalExchange(asked, http.maxBodyBytes, idleTimeoutMs))
 }

@@ -1,6 +1,7 @@
 import type { Call } from '../../src/core/call/call.ts'
 import { HeaderMap } from '../../src/core/call/header-map.ts'
 import { idempotencyProfiles } from '../../src/core/call/idempotency.ts'
+import type { StreamReply, Tap } from '../../src/core/call/reply.ts'
 import { sendRequest } from '../socket/session/request.ts'
 import { graphqlFailure } from './errors.ts'
 import type { HttpGraphQLTransport } from './exchange.ts'
@@ -26,6 +27,13 @@ class SocketRequests extends Feature {
 
   wrap(next: Ask, http: HttpGraphQLTransport): Ask {
     return (asked) => (needsHeaders(asked.call, http) ? next(asked) : ask(asked, http))
+  }
+
+  /** Asks for a result in parts; undefined where that has to go by HTTP. */
+  stream(asked: Asked, http: HttpGraphQLTransport, tapOf: (own: Call) => Tap): Promise<StreamReply> | undefined {
+    return needsHeaders(asked.call, http)
+      ? undefined
+      : socketOf(http, asked.call).stream(asked.call, bodyOf(asked), tapOf)
   }
 }
 

@@ -3,7 +3,7 @@ import { readHeaders, withoutRemoved } from '../../src/core/call/header-map.ts'
 import type { StreamReply } from '../../src/core/call/reply.ts'
 import { checkOptions } from '../../src/core/options.ts'
 import type { HttpGraphQLTransport } from './exchange.ts'
-import { type Ask, Feature, type GraphQLFeature } from './feature.ts'
+import { type Ask, Feature, type GraphQLFeature, jsonOf } from './feature.ts'
 import { sseDriver } from './sse-driver.ts'
 import { type SseSubscriptionsOptions, sseRules } from './sse-subscriptions.ts'
 import { Subscriptions } from './subscriptions.ts'
@@ -38,7 +38,7 @@ class SseSingleConnection extends Feature {
 
   /** Opens a subscription. */
   async open(call: Call, http: HttpGraphQLTransport): Promise<StreamReply> {
-    return http.part(this, () => this.#make(call, http)).open(call)
+    return http.part(this, () => this.#make(call, http)).open(call, http)
   }
 
   #make(call: Call, http: HttpGraphQLTransport): Subscriptions {
@@ -55,6 +55,7 @@ class SseSingleConnection extends Feature {
     const { onAck: _none, authIn: _message, ...own } = options.socket ?? {}
     // Its own silence tells whether it lives; the stream has no pings.
     const socket = { ...own, driver, heartbeat: false, maxFrameBytes: maxEventBytes } as const
-    return new Subscriptions({ url, socket, adapter: graphqlTransportWs() }, call)
+    const adapter = graphqlTransportWs(undefined, undefined, jsonOf(options.features))
+    return new Subscriptions({ url, socket, adapter }, call)
   }
 }

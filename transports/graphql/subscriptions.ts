@@ -16,6 +16,7 @@ import { readSocketUrl } from '../socket/url.ts'
 import type { WireAdapter } from '../socket/wire-adapter.ts'
 import { textOf } from './document.ts'
 import type { HttpGraphQLTransport } from './exchange.ts'
+import { bodyOf, featuresOf, jsonOf, namedRequest } from './feature.ts'
 import type { GraphQLBinding, Subscribing } from './operation.ts'
 import { requestRest } from './request.ts'
 import { readResult } from './result-reader.ts'
@@ -60,10 +61,19 @@ export class Subscriptions {
    * The protocol knows no acknowledgement of a subscription and no cursors: it is open once it is on its way, and what
    * a drop has cost nobody knows, unless the operation declares how it continues.
    */
-  async open(call: Call): Promise<StreamReply> {
-    const { document, overflow, maxQueued } = call.operation.binding as GraphQLBinding
+  async open(call: Call, http: HttpGraphQLTransport): Promise<StreamReply> {
+    const { document } = call.operation.binding as GraphQLBinding
     const { head } = await textOf(document, call)
-    const payload: SubscriptionPayload = { json: `${head}${requestRest(call, false)}}` }
+    const json = jsonOf(featuresOf(call, http))
+      ? bodyOf(await namedRequest(call, http))
+      : `${head}${requestRest(call, false)}}`
+    return this.stream(call, json, resultTap)
+  }
+
+  /** Opens a stream of results. @param tapOf - makes messages of them, for a call whose abort leaves the stream. */
+  async stream(call: Call, json: string, tapOf: (own: Call) => Tap): Promise<StreamReply> {
+    const { overflow, maxQueued } = call.operation.binding as GraphQLBinding
+    const payload: SubscriptionPayload = { json }
     // A scope of its own: what fails the stream from here leaves the subscription as an abort would.
     const own = call.with({ scope: call.scope.fork() })
     const spec = { topic: undefined, payload, isRecoverable: false, overflow, maxQueued }
@@ -73,7 +83,7 @@ export class Subscriptions {
         throw error
       },
     )
-    messages.tap(resultTap(own))
+    messages.tap(tapOf(own))
     const continuity = call.operation.resume ? 'at-least-once' : 'unknown'
     return { kind: 'stream', messages, status, headers, trailers, continuity: () => continuity }
   }
@@ -93,7 +103,7 @@ async function openSubscription(call: Call, http: HttpGraphQLTransport): Promise
   const { features = http.options.features ?? [] } = call.operation.binding as GraphQLBinding
   const way = (features as readonly Partial<Subscribes>[]).find((each) => each.open)
   if (way?.open) return way.open(call, http)
-  return socketOf(http, call).open(call)
+  return socketOf(http, call).open(call, http)
 }
 
 /** The sockets of a transport; the first who needs them makes them. */
@@ -108,7 +118,7 @@ function carrierOf({ url, options }: HttpGraphQLTransport, call: Call): Carrier 
   const { onAck, ...socket } = asked
   const { telemetry } = call.scope.services
   const told: ConnectionAck | undefined = onAck && ((payload) => notify('socket.onAck()', onAck, telemetry, payload))
-  return { url: subscriptionUrl, adapter: graphqlTransportWs(connectionParams, told), socket }
+  return { url: subscriptionUrl, adapter: graphqlTransportWs(connectionParams, told, jsonOf(options.features)), socket }
 }
 
 /** Comes in with `subscription` only: who has no subscriptions carries no socket. */

@@ -16,6 +16,7 @@ import type {
   WireFrame,
 } from '../socket/wire-adapter.ts'
 import { graphqlFailure } from './errors.ts'
+import type { JsonWays } from './feature.ts'
 import { isRecord, toGraphQLResult } from './response.ts'
 
 type Params = Readonly<Record<string, unknown>> | undefined
@@ -60,7 +61,11 @@ const requestMark = 'q'
  *
  * Source: https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md
  */
-export function graphqlTransportWs(params: ConnectionParams = fromCredential, onAck?: ConnectionAck): WireAdapter {
+export function graphqlTransportWs(
+  params: ConnectionParams = fromCredential,
+  onAck?: ConnectionAck,
+  json?: JsonWays,
+): WireAdapter {
   return {
     name: 'graphql-transport-ws',
     subprotocols: ['graphql-transport-ws'],
@@ -79,7 +84,7 @@ export function graphqlTransportWs(params: ConnectionParams = fromCredential, on
     cancel: (ref) => `{"id":"${requestMark}${ref}","type":"complete"}`,
     ping: () => '{"type":"ping"}',
     pong: (payload) => JSON.stringify({ type: 'pong', payload }),
-    decode: (frame) => decode(frame, onAck),
+    decode: (frame) => decode(frame, onAck, json),
     classifyClose: (end: SocketEnd) => verdictOf(end),
   }
 }
@@ -118,16 +123,18 @@ function verdictOf(end: SocketEnd): CloseVerdict {
 }
 
 /** A frame that is none of the protocol's closes the socket with 4400, as the protocol demands of both sides. */
-function decode(frame: WireFrame, onAck: ConnectionAck | undefined): Incoming | undefined {
+function decode(frame: WireFrame, onAck: ConnectionAck | undefined, json: JsonWays | undefined): Incoming | undefined {
+  const text = typeof frame === 'string' ? frame : decodeUtf8(frame)
   let message: unknown
   try {
-    message = JSON.parse(typeof frame === 'string' ? frame : decodeUtf8(frame))
+    message = JSON.parse(text)
   } catch (cause) {
     return malformed(4400, 'a frame of the server is no JSON: it does not speak graphql-transport-ws', cause)
   }
   if (!isRecord(message) || typeof message.type !== 'string')
     return malformed(4400, 'a frame of the server is no message of graphql-transport-ws: it has no type')
-  const { id, type, payload } = message
+  const { id, type } = message
+  const payload = json && type === 'next' ? ownPayload(message.payload, json.read(text, undefined)) : message.payload
   const isOfOperation = type === 'next' || type === 'error' || type === 'complete'
   if (isOfOperation && typeof id !== 'string')
     return malformed(4004, `a message '${type}' of the server has no id: nobody can take it`)
@@ -136,6 +143,14 @@ function decode(frame: WireFrame, onAck: ConnectionAck | undefined): Incoming | 
   return isRequest
     ? replyOf(type, Number((id as string).slice(requestMark.length)), payload)
     : meaningOf(type, id as string, payload)
+}
+
+/** The data as a `jsonCodec()` reads it; codes and waits stay numbers. */
+function ownPayload(payload: unknown, read: { readonly value: unknown } | undefined): unknown {
+  const own = isRecord(read?.value) ? read.value.payload : payload
+  if (!isRecord(own) || !isRecord(payload)) return own
+  const { errors, extensions } = payload
+  return { ...own, ...(errors !== undefined && { errors }), ...(extensions !== undefined && { extensions }) }
 }
 
 /** What comes for a query or mutation: errors are a result, too, which the transport judges as it does over HTTP. */

@@ -1,6 +1,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { useServer } from 'graphql-ws/use/ws'
 import { createSchema, createYoga } from 'graphql-yoga'
+import { WebSocketServer } from 'ws'
 
 /** A promise that the test settles. */
 class Gate {
@@ -69,6 +71,26 @@ export async function startIncrementalYoga() {
     })
     void yoga(request, response)
   })
+  // The recipe of yoga's docs: graphql-ws executes as yoga does.
+  const sockets = new WebSocketServer({ server, path: '/graphql' })
+  const subscriptions = useServer(
+    {
+      execute: (args: any) => args.rootValue.execute(args),
+      subscribe: (args: any) => args.rootValue.subscribe(args),
+      onSubscribe: async ({ extra }: any, _id, params) => {
+        const made = yoga.getEnveloped({ req: extra.request, params } as never)
+        const document = made.parse(params.query)
+        const errors = made.validate(made.schema, document)
+        if (errors.length > 0) return errors
+        const { execute, subscribe, schema: enveloped } = made
+        const contextValue = await made.contextFactory()
+        const { operationName, variables: variableValues } = params
+        const rootValue = { execute, subscribe }
+        return { schema: enveloped, operationName, document, variableValues, contextValue, rootValue } as never
+      },
+    },
+    sockets,
+  )
   const url = await listen(server)
   return {
     url: `${url}/graphql`,
@@ -78,6 +100,8 @@ export async function startIncrementalYoga() {
     cut: cut.opened,
     tokens: () => tokens.splice(0),
     [Symbol.asyncDispose]: async () => {
+      for (const socket of sockets.clients) socket.terminate()
+      await subscriptions.dispose()
       await close(server)
       await yoga.dispose()
       tokens = []

@@ -1,8 +1,11 @@
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
 import fc from 'fast-check'
 import { type CallError, type } from 'polywire'
 import { bearerAuth } from 'polywire/auth'
-import { incremental, mutation, query } from 'polywire/graphql'
+import { incremental, jsonCodec, mutation, query, socketRequests, subscription } from 'polywire/graphql'
 import { afterEach, beforeEach, describe, expect, it, test } from 'vitest'
+import { WebSocketServer } from 'ws'
 import { failureOf, graphqlClient } from '../../support/graphql-client.ts'
 import { recordedAnswers } from '../../support/incremental-answers.ts'
 import { multipart, startIncrementalYoga, startScripted } from '../../support/servers/incremental-servers.ts'
@@ -81,6 +84,26 @@ describe('on graphql-yoga', () => {
     server.gates.slow.open()
     const all = await collect(own.call(deferred))
     expect(all).toEqual([{ order: { id: 'o1' } }, { order: { id: 'o1', slow: 'slow é🎉', total: 7 } }])
+  })
+
+  it('over the socket, where requests go there', async () => {
+    await using own = graphqlClient(server.url, { features: [socketRequests()] })
+    const messages = own.call(deferred)[Symbol.asyncIterator]()
+    expect((await messages.next()).value).toEqual({ order: { id: 'o1' } })
+    server.gates.slow.open()
+    expect((await messages.next()).value).toEqual({ order: { id: 'o1', slow: 'slow é🎉', total: 7 } })
+    expect(await messages.next()).toMatchObject({ done: true })
+    expect(server.requests).toEqual([])
+    const strict = own.call(incremental(ask('id ... @defer { bad }'), { output }))
+    const seen: Data[] = []
+    const error = await failureOf(
+      (async () => {
+        for await (const each of strict) seen.push(each)
+      })(),
+    )
+    expect([seen[0], error.code, error.reason]).toEqual([{ order: { id: 'o1' } }, 'not_found', 'NOT_FOUND'])
+    const refused = incremental('query Q { nothing }', { output })
+    expect(await failureOf(collect(own.call(refused)))).toMatchObject({ code: 'invalid_argument' })
   })
 
   it('that defers nothing gives one message', async () => {
@@ -387,6 +410,73 @@ describe('an answer that is wrong', () => {
     const call = collect(client.call(operation, {}, { signal: controller.signal }))
     controller.abort(new Error('enough'))
     await expect(call).rejects.toThrow('enough')
+  })
+})
+
+describe('over a socket that a server of its own mind holds', () => {
+  /** Answers each `subscribe` with these payloads, then `complete`. */
+  async function over(payloads: readonly string[]) {
+    const sockets = new WebSocketServer({ port: 0, host: '127.0.0.1', handleProtocols: () => 'graphql-transport-ws' })
+    await once(sockets, 'listening')
+    sockets.on('connection', (socket) => {
+      socket.on('message', (data) => {
+        const { type: kind, id } = JSON.parse(String(data))
+        if (kind === 'connection_init') socket.send('{"type":"connection_ack"}')
+        if (kind !== 'subscribe') return
+        for (const payload of payloads) socket.send(`{"type":"next","id":"${id}","payload":${payload}}`)
+        socket.send(`{"type":"complete","id":"${id}"}`)
+      })
+    })
+    const { port } = sockets.address() as AddressInfo
+    return {
+      url: `http://127.0.0.1:${port}/graphql`,
+      [Symbol.asyncDispose]: async () => {
+        for (const socket of sockets.clients) socket.terminate()
+        await new Promise((resolve) => sockets.close(resolve))
+      },
+    }
+  }
+  const page = incremental('query Page { a ... @defer { b } }', { output: type<unknown>() })
+
+  it('an end before the last part fails behind what came', async () => {
+    await using server = await over(['{"data":{"a":1},"hasNext":true}'])
+    await using client = graphqlClient(server.url, { features: [socketRequests()] })
+    const seen: unknown[] = []
+    const read = async () => {
+      for await (const each of client.call(page)) seen.push(each)
+    }
+    const error = await failureOf(read())
+    expect(seen).toEqual([{ a: 1 }])
+    expect(error).toMatchObject({ code: 'unavailable', phase: 'stream', sent: 'yes' })
+  })
+
+  it('a part that has no place fails behind what came', async () => {
+    await using server = await over(['{"data":{"a":1},"hasNext":true}', '{"incremental":[{"path":["x"],"data":{}}]}'])
+    await using client = graphqlClient(server.url, { features: [socketRequests()] })
+    expect(await failureOf(collect(client.call(page)))).toMatchObject({ code: 'data_loss' })
+  })
+
+  it('a JSON parser of the user reads data there, too, of subscriptions as well', async () => {
+    const big = 9_007_199_254_740_993n
+    const codec = jsonCodec({
+      parse: (text) =>
+        (JSON.parse as any)(text, (_key: string, value: unknown, { source }: { source: string }) =>
+          Number.isInteger(value) && !Number.isSafeInteger(value) ? BigInt(source) : value,
+        ),
+    })
+    await using server = await over([
+      `{"data":{"a":${big}},"hasNext":true}`,
+      `{"incremental":[{"path":[],"data":{"b":${big}}}],"hasNext":false}`,
+    ])
+    await using client = graphqlClient(server.url, { features: [socketRequests(), codec] })
+    expect(await collect(client.call(page))).toEqual([{ a: big }, { a: big, b: big }])
+    await using other = await over([`{"data":{"a":${big}}}`])
+    await using own = graphqlClient(other.url, { features: [codec] })
+    const live = subscription('subscription S { a }', { output: type<unknown>() })
+    for await (const each of own.call(live)) {
+      expect(each).toEqual({ a: big })
+      break
+    }
   })
 })
 

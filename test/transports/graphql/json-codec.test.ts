@@ -1,6 +1,16 @@
 import { inspect } from 'node:util'
 import { type } from 'polywire'
-import { getQueries, incremental, jsonCodec, mutation, persistedQueries, query } from 'polywire/graphql'
+import {
+  getQueries,
+  incremental,
+  jsonCodec,
+  mutation,
+  persistedQueries,
+  query,
+  requestBatching,
+  sseSubscriptions,
+  subscription,
+} from 'polywire/graphql'
 import { afterEach, beforeEach, describe, expect, it, test } from 'vitest'
 import { failureOf, graphqlClient } from '../../support/graphql-client.ts'
 import { FaultServer } from '../../support/servers/fault-server.ts'
@@ -83,6 +93,37 @@ describe('a JSON parser of the user', () => {
     expect(await client.call(read, { id: big })).toEqual({ a: big })
     expect(server.exchanges.at(-1)).toMatchObject({ method: 'GET' })
     expect(server.exchanges.at(-1)?.query.get('variables')).toBe(`{"id":${big}}`)
+  })
+
+  it('reads each item of a batch', async () => {
+    server.on('/graphql', async (exchange) => {
+      await exchange.body()
+      const items = [`{"data":{"a":${big}}}`, '{"errors":[{"message":"x","extensions":{"code":429,"retryAfter":7}}]}']
+      exchange.reply(200, `[${items}]`, { 'content-type': 'application/json' })
+    })
+    const features = [requestBatching(), jsonCodec(bigints)]
+    await using client = graphqlClient(url(), { features, client: { retry: false } })
+    const [first, second] = await Promise.allSettled([client.call(read, { id: big }), client.call(read)])
+    expect(first).toMatchObject({ value: { a: big } })
+    expect(second).toMatchObject({ reason: { code: 'resource_exhausted', retryAfterMs: 7000 } })
+    expect(await sent()).toContain(`"variables":{"id":${big}}`)
+  })
+
+  it('reads subscriptions that come as events, and writes what they ask with', async () => {
+    server.on('/graphql', async (exchange) => {
+      await exchange.body()
+      const body = `event: next\ndata: {"data":{"a":${big}}}\n\nevent: complete\ndata:\n\n`
+      exchange.reply(200, body, { 'content-type': 'text/event-stream' })
+    })
+    const ticks = subscription('subscription S($id: ID) { a(id: $id) }', {
+      variables: type<{ id: bigint }>(),
+      output: type<{ a: bigint }>(),
+    })
+    await using client = graphqlClient(url(), { features: [sseSubscriptions(), jsonCodec(bigints)] })
+    const seen: unknown[] = []
+    for await (const each of client.call(ticks, { id: big })) seen.push(each)
+    expect(seen).toEqual([{ a: big }])
+    expect(await sent()).toContain(`"variables":{"id":${big}}`)
   })
 
   it('reads results in parts', async () => {
