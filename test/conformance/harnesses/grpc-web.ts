@@ -1,5 +1,5 @@
 import { adapt, type Code } from 'polywire'
-import { type Framing, grpcWebTransport, rpc } from 'polywire/grpc-web'
+import { type Framing, type GrpcWebTransportOptions, grpcWebTransport, rpc } from 'polywire/grpc-web'
 import { ShopService } from '../../support/proto/gen/polywire/test/v1/shop_pb.ts'
 import { startGrpcWebPeer } from '../peers/grpc-web-peer.ts'
 import { type Harness, maxAnswerBytes } from '../support/harness.ts'
@@ -46,12 +46,12 @@ const statuses: readonly (readonly [name: string, status: number, code: Code, is
 ]
 
 /** Framing by Polywire itself, or by connect-web. */
-export const grpcWeb = (framing: Framing): Harness => ({
+export const grpcWeb = (framing: Framing, more: Partial<GrpcWebTransportOptions> = {}): Harness => ({
   protocol: 'grpc-web',
   has: ['write', 'feed', 'live'],
   start: startGrpcWebPeer,
   transport: (origin, options) =>
-    grpcWebTransport({ ...options, baseUrl: origin, maxMessageBytes: maxAnswerBytes, framing }),
+    grpcWebTransport({ ...options, baseUrl: origin, maxMessageBytes: maxAnswerBytes, framing, ...more }),
   api: (client) => ({
     read: (text, options) => client.call(read, text, options),
     converted: (text, convert, options) => client.call(adapt(read, { output: convert }), text, options),
