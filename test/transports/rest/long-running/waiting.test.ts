@@ -1,12 +1,13 @@
 import { execFile } from 'node:child_process'
 import { getEventListeners } from 'node:events'
 import { promisify } from 'node:util'
+import type { FastifyReply } from 'fastify'
 import { createClient, isCallError, type LongRunning, type Operation, type RunToken, type, watchWith } from 'polywire'
 import { type LongRunningSpec, longRunning, post, restTransport } from 'polywire/rest'
 import { events, sseTransport } from 'polywire/sse'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { drive } from '../../../support/drive.ts'
-import { manualClock } from '../../../support/manual-clock.ts'
+import { type ManualClock, manualClock } from '../../../support/manual-clock.ts'
 import { answer, type RestServer, resetBeforeHeaders, startRestServer } from '../../../support/servers/rest-server.ts'
 
 let server: RestServer
@@ -40,6 +41,29 @@ const accepted = (headers: Record<string, string> = {}) =>
   answer(202, { id: 'j1', status: 'queued' }, { location: '/jobs/j1', ...headers })
 const running = (progress: number, headers = {}) => answer(200, { id: 'j1', status: 'running', progress }, headers)
 const succeeded = answer(200, { id: 'j1', status: 'succeeded', result: { rows: 1 } })
+
+/** What is left is the timer of deadlines, which holds no process. */
+function nothingIsPlanned(clock: ManualClock): void {
+  expect(clock.nextMs ?? Number.POSITIVE_INFINITY).toBeGreaterThan(1_000_000)
+}
+
+/** An answer that never comes; resolves when the client has hung up. */
+function silence() {
+  let asked: (() => void) | undefined
+  let left: (() => void) | undefined
+  const arrived = new Promise<void>((resolve) => {
+    asked = resolve
+  })
+  const closed = new Promise<void>((resolve) => {
+    left = resolve
+  })
+  const answerer = (_request: unknown, reply: FastifyReply): void => {
+    reply.hijack()
+    reply.raw.once('close', () => left?.())
+    asked?.()
+  }
+  return { answerer, arrived, closed }
+}
 
 async function errorOf(work: Promise<unknown>) {
   const error = await work.then(
@@ -108,11 +132,34 @@ describe('whoever waits for a run', () => {
     const waiting = alone.result({ signal: last.signal })
     last.abort(reason)
     await expect(waiting).rejects.toBe(reason)
-    // The timers that are left are those of deadlines, which hold no process.
-    const asked = server.seen.length
-    await clock.advance(120_000)
-    expect(server.seen.length).toBe(asked)
+    nothingIsPlanned(clock)
     await expect(alone.result({ signal: AbortSignal.abort(reason) })).rejects.toBe(reason)
+    await client.close()
+    expect(clock.timers).toBe(0)
+  })
+
+  it('hangs up where it leaves: in the middle of a poll, and of the result', async () => {
+    const { clock, client, report } = connect()
+    const poll = silence()
+    server.answer(accepted(), poll.answerer)
+    const leaving = new AbortController()
+    const run = await report.start(month)
+    const waiting = drive(clock, run.result({ signal: leaving.signal }))
+    await poll.arrived
+    leaving.abort(new Error('enough'))
+    await expect(waiting).rejects.toThrow('enough')
+    await poll.closed
+
+    const fetching = silence()
+    server.answer(answer(200, { status: 'succeeded', result_url: '/reports/7' }), fetching.answerer)
+    const again = new AbortController()
+    const fetched = drive(clock, run.result({ signal: again.signal }))
+    await fetching.arrived
+    again.abort(new Error('enough'))
+    await expect(fetched).rejects.toThrow('enough')
+    await fetching.closed
+    server.answer(answer(200, { rows: 7 }))
+    expect(await drive(clock, run.result())).toEqual({ rows: 7 })
     await client.close()
     expect(clock.timers).toBe(0)
   })
@@ -153,6 +200,44 @@ describe('whoever waits for a run', () => {
     expect([error.code, error.runStatus, run.status]).toEqual(['unavailable', 'running', 'running'])
     server.answer(succeeded)
     expect(await drive(clock, run.result())).toEqual({ rows: 1 })
+    await client.close()
+  })
+
+  it('counts failures in a row alone', async () => {
+    const { clock, client, report } = connect({ poll: { maxFailures: 2 } }, { retry: false })
+    server.answer(accepted(), answer(503), running(1), answer(503), running(2), answer(503), succeeded)
+    expect(await drive(clock, report(month))).toEqual({ rows: 1 })
+    await client.close()
+  })
+
+  it('is not turned away, and the server seldom asked, where a callback may come first', async () => {
+    let told: ((document: unknown) => void) | undefined
+    let subscribed = 0
+    const callbacks = {
+      url: 'https://app.example/hooks',
+      subscribe(id: string, listener: (document: unknown) => void) {
+        expect(id).toBe('j1')
+        told = listener
+        subscribed++
+        return () => {
+          subscribed--
+        }
+      },
+    }
+    const { clock, client, report } = connect({ callbacks, callbackParam: 'notify' })
+    server.answer(accepted({ 'retry-after': '60' }), running(1), succeeded)
+    const run = await report.start(month)
+    expect(JSON.parse(server.last.body.toString())).toEqual({ notify: callbacks.url, month: '2026-11' })
+    const waiting = run.result({ timeoutMs: 5000 })
+    await clock.advance(4000)
+    told?.({ status: 'succeeded', result: { rows: 9 } })
+    expect(await waiting).toEqual({ rows: 9 })
+    expect([polls(), subscribed]).toEqual([0, 0])
+    server.answer(accepted(), running(1), succeeded)
+    const begin = clock.now()
+    await drive(clock, report(month))
+    // Twice maxMs, behind what was left of the deadline before.
+    expect(clock.now() - begin).toBe(61_000)
     await client.close()
   })
 
@@ -249,14 +334,11 @@ describe('progress', () => {
       })(),
     )
     expect(polls()).toBe(1)
-    await clock.advance(60_000)
-    expect(polls()).toBe(1)
+    nothingIsPlanned(clock)
     const forgotten = run.progress[Symbol.asyncIterator]()
     await drive(clock, forgotten.next())
-    await clock.advance(6_000)
-    const asked = polls()
-    await clock.advance(600_000)
-    expect(polls()).toBe(asked)
+    await drive(clock, clock.advance(6_000))
+    nothingIsPlanned(clock)
     await client.close()
     expect(clock.timers).toBe(0)
   })
@@ -382,6 +464,7 @@ describe('a run', () => {
       ((_request: unknown, reply: any) => {
         reply.hijack()
         reply.raw.writeHead(200, { 'content-type': 'text/event-stream' })
+        reply.raw.flushHeaders()
         for (const each of data) reply.raw.write(`event: status\ndata: ${JSON.stringify(each)}\n\n`)
         end = () => reply.raw.end()
       }) as never
@@ -404,6 +487,14 @@ describe('a run', () => {
     expect(await drive(clock, report(month))).toEqual({ rows: 3 })
     expect(warnings).toHaveLength(1)
     expect(polls()).toBeLessThanOrEqual(2)
+    end?.()
+
+    // It has ended before the stream was open.
+    byPath(succeeded, stream())
+    const begin = clock.now()
+    // No wait of the pace passes: it is asked since the stream is open.
+    expect(await drive(clock, report(month), 100)).toEqual({ rows: 1 })
+    expect(clock.now() - begin).toBeLessThan(1000)
     end?.()
 
     byPath(running(1), stream({ status: 'running', progress: 2 }))
