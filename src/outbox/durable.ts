@@ -144,7 +144,8 @@ export function durable<V extends string, C extends (...args: any[]) => Promise<
   if (!info) return refuse('takes an operation made by a builder such as post()')
   if (info.durable) refuse(`is durable already, as '${info.durable.name}'`)
   if (info.failover) refuse('has several routes: what one of them may have done, another one would do again')
-  if (info.kind !== 'unary' || info.isOpenEnded) refuse(`'${info.name}' is no call with one message each way`)
+  if (info.kind !== 'unary' || info.isOpenEnded || info.makeCallable)
+    refuse(`'${info.name}' is no call with one message each way`)
   if (info.paginate) refuse(`'${info.name}' has pages, which are read and not done`)
   checkOptions(`durable('${name}')`, options, rules)
   const { adapted, encodeInput, decodeOutput, ...rest } = info

@@ -20,9 +20,10 @@ export function failoverCalls<V extends string, W extends string, In, Out>(
 ): Operation<V | W, Unary<In, Out>>
 export function failoverCalls(...operations: readonly unknown[]): never {
   const { routes, first, retry } = declaredRoutes('failoverCalls', operations)
-  for (const { kind, name } of routes) {
+  for (const { kind, name, makeCallable } of routes) {
     if (kind === 'server_stream' || kind === 'bidi_stream')
       throw new TypeError(`failoverCalls(…): '${name}' is a ${kind}: streams are routes of failover()`)
+    if (makeCallable) throw new TypeError(`failoverCalls(…): '${name}' is several calls, which belong to one server`)
     if (kind !== 'unary') throw new TypeError(`failoverCalls(…): '${name}' is a ${kind}, which has no routes`)
   }
   return defineOperation<Operation<never>>({

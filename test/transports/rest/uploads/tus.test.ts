@@ -3,8 +3,9 @@ import { getEventListeners } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { Readable } from 'node:stream'
-import { createClient } from 'polywire'
+import { createClient, failover } from 'polywire'
 import { bearerAuth } from 'polywire/auth'
+import { durable } from 'polywire/outbox'
 import { restTransport, tusUploads, type UploadSource, type UploadSpec, upload } from 'polywire/rest'
 import { describe, expect, it } from 'vitest'
 import { freshSeed, seeded } from '../../../support/seeded.ts'
@@ -535,4 +536,23 @@ describe('an upload by tus against @tus/server', () => {
     const aborted = AbortSignal.abort(new Error('before'))
     await expect(api.store({ source: 'x' }, { signal: aborted })).rejects.toThrow('before')
   })
+})
+
+it('an upload is no route, and no entry of an outbox: it is several calls', () => {
+  const one = upload('/files', { by: tusUploads() })
+  expect(() => failover(one as never, one as never)).toThrow('is several calls')
+  expect(() => durable('x', one as never)).toThrow('no call with one message each way')
+})
+
+it('an upload that is declared wrongly is refused where it is written', () => {
+  const wrong: [() => unknown, RegExp][] = [
+    [() => upload('/files', {} as never), /by is missing/],
+    [() => upload('/files', { by: {} } as never), /by takes tusUploads/],
+    [() => upload('/files/{source}' as never, { by: tusUploads() }), /'source' is taken/],
+    [() => upload('/files', { by: tusUploads(), chunkByte: 5 } as never), /did you mean 'chunkBytes'/],
+    [() => upload('/files', { by: tusUploads(), chunkBytes: 0 }), /chunkBytes takes a number above 0/],
+    [() => upload('/files', { by: tusUploads(), lost: 'ignore' } as never), /lost takes/],
+    [() => tusUploads({ checksum: 'md5' } as never), /checksum/],
+  ]
+  for (const [declare, words] of wrong) expect(declare).toThrow(words)
 })
