@@ -99,6 +99,10 @@ class NatsConnection implements WireAdapter {
   #credential: Credential | undefined
   #maxPayload = Number.POSITIVE_INFINITY
   #isReady = false
+  /** By subject, the number that the server knows a subscription by. */
+  readonly #subscriptions = new Map<string, number>()
+  /** Subscriptions that asked for a place: there are none here, so that what lies behind it is lost. */
+  readonly #placed = new Set<number>()
   /** Who waits for the server to have read so far: it answers each PING in order. */
   readonly #pings: (number | 'hello' | 'heartbeat')[] = []
   /** The subjects of what may be refused by name: subscriptions, requests and messages, by `ref`. */
@@ -117,16 +121,21 @@ class NatsConnection implements WireAdapter {
     return []
   }
 
-  subscribe({ ref, topic, payload }: Subscribe): WireFrame {
+  subscribe({ ref, topic, payload, since }: Subscribe): WireFrame {
+    if (since) this.#placed.add(ref)
+    if (this.#subscriptions.has(topic)) return this.#flushed(ref, topic, '')
     const { queue } = (payload ?? {}) as NatsSubscription
     checkSubject(topic, true)
     if (queue !== undefined) checkSubject(queue, false)
+    this.#subscriptions.set(topic, ref)
     return this.#flushed(ref, topic, `SUB ${topic}${queue === undefined ? '' : ` ${queue}`} ${ref}\r\n`)
   }
 
-  unsubscribe({ subscription }: Unsubscribe): WireFrame {
+  unsubscribe({ topic, subscription }: Unsubscribe): WireFrame {
+    const number = this.#subscriptions.get(topic) ?? subscription
+    this.#subscriptions.delete(topic)
     this.#subjects.delete(subscription)
-    return `UNSUB ${subscription}\r\n`
+    return `UNSUB ${number}\r\n`
   }
 
   publish({ topic, ref, message, key, isAcked }: Publish): WireFrames {
@@ -199,7 +208,7 @@ class NatsConnection implements WireAdapter {
       this.#isReady = true
       into.push({ kind: 'ready' })
     } else {
-      into.push({ kind: 'ack', ref: waiting })
+      into.push({ kind: 'ack', ref: waiting, recovered: this.#placed.delete(waiting) ? false : undefined })
       this.#subjects.delete(waiting)
     }
   }
@@ -227,6 +236,7 @@ class NatsConnection implements WireAdapter {
     const refs = [...this.#subjects].filter(([, each]) => each === subject).map(([ref]) => ref)
     // The server answers the PING behind it all the same.
     for (const ref of refs) this.#subjects.delete(ref)
+    if (subject !== undefined && what.toLowerCase() === 'subscription') this.#subscriptions.delete(subject)
     if (refs.length === 0) return [{ kind: 'error', failure }]
     return refs.map((ref) => ({ kind: 'error', ref, failure }))
   }

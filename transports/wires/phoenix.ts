@@ -11,6 +11,7 @@ import type {
   Request,
   Subscribe,
   Unsubscribe,
+  Wire,
   WireAdapter,
   WireFrame,
   WireFrames,
@@ -55,9 +56,9 @@ export interface PhoenixOptions {
  * const room = channel('room:{id}', { receive: type<PhoenixEvent<'new_msg', { body: string }>>() })
  * for await (const { event, payload } of client.call(room, { id: 'lobby' })) console.log(event, payload.body)
  */
-export function phoenix(options: PhoenixOptions = {}): () => WireAdapter {
+export function phoenix(options: PhoenixOptions = {}): (wire: Wire) => WireAdapter {
   checkOptions('phoenix()', options, rules)
-  return () => new PhoenixConnection(options)
+  return (wire) => new PhoenixConnection(options, wire)
 }
 
 const rules: RulesOf<PhoenixOptions> = {
@@ -71,8 +72,8 @@ const rules: RulesOf<PhoenixOptions> = {
 interface Joined {
   /** The `ref` of the join: what belongs to another one is of a channel that was. */
   readonly join: number
-  /** The stream's; none where only requests have joined. */
-  readonly subscription: number | undefined
+  /** Of the streams' subscriptions, each with whether it asked for a place; none where only requests have joined. */
+  readonly subscriptions: Map<number, boolean>
   isAccepted: boolean
   /** Requests by `ref`; what waits for the join, or nothing where it is written. */
   readonly requests: Map<number, PhoenixMessage | undefined>
@@ -87,7 +88,10 @@ class PhoenixConnection implements WireAdapter {
   readonly #options: PhoenixOptions
   readonly #topics = new Map<string, Joined>()
 
-  constructor(options: PhoenixOptions) {
+  readonly #wire: Wire
+
+  constructor(options: PhoenixOptions, wire: Wire) {
+    this.#wire = wire
     const { acks = false } = options
     this.#options = options
     // A server hangs up on a client that says nothing for a minute.
@@ -114,21 +118,29 @@ class PhoenixConnection implements WireAdapter {
 
   hello(): undefined {}
 
-  subscribe({ ref, topic, payload }: Subscribe): WireFrame {
-    return this.#join(topic, ref, ref, payload)
+  subscribe({ ref, topic, payload, since }: Subscribe): WireFrames {
+    const known = this.#topics.get(topic)
+    if (!known?.subscriptions.size) return this.#join(topic, ref, payload, since !== undefined)
+    // One who joins later, from another place: there are none here, and a second join would end the first.
+    known.subscriptions.set(ref, true)
+    if (known.isAccepted) queueMicrotask(() => this.#wire.receive({ kind: 'ack', ref, recovered: false }))
+    return []
   }
 
   unsubscribe({ topic, subscription }: Unsubscribe): WireFrame | undefined {
     const joined = this.#topics.get(topic)
-    if (joined?.join !== subscription || joined.requests.size > 0) return undefined
+    if (!joined?.subscriptions.has(subscription)) return undefined
+    joined.subscriptions.clear()
+    if (joined.requests.size > 0) return undefined
     this.#topics.delete(topic)
-    return encodeMessage({ join: `${subscription}`, ref: `${subscription}`, topic, event: 'phx_leave', payload: {} })
+    return encodeMessage({ join: `${joined.join}`, ref: `${joined.join}`, topic, event: 'phx_leave', payload: {} })
   }
 
   publish({ topic, subscription, ref, message }: Publish): WireFrame {
     const { event, payload } = (message ?? {}) as Partial<PhoenixEvent>
     if (typeof event !== 'string') throw new TypeError('a message is { event, payload }')
-    return encodeMessage({ join: `${subscription}`, ref: `${ref}`, topic, event, payload })
+    const join = this.#topics.get(topic)?.join ?? subscription
+    return encodeMessage({ join: `${join}`, ref: `${ref}`, topic, event, payload })
   }
 
   /** Pushes belong to a channel: where none is joined, the request joins it. */
@@ -137,7 +149,7 @@ class PhoenixConnection implements WireAdapter {
     if (blank < 1) throw new TypeError("a request's name is the topic, a blank, and the event: 'room:1 new_msg'")
     const topic = name.slice(0, blank)
     const known = this.#topics.get(topic)
-    const joining = known ? [] : [this.#join(topic, ref, undefined, undefined)]
+    const joining = known ? [] : [this.#join(topic, ref, undefined)]
     const joined = known ?? (this.#topics.get(topic) as Joined)
     const event = name.slice(blank + 1)
     // The join has taken the number of the request.
@@ -176,11 +188,13 @@ class PhoenixConnection implements WireAdapter {
     return { ...verdict, action: 'refresh-auth', failure: { ...verdict.failure, code: 'unauthenticated' } }
   }
 
-  #join(topic: string, join: number, subscription: number | undefined, payload: unknown): WireFrame {
+  /** @param hasPlace - of a stream's join; undefined for that of a request. */
+  #join(topic: string, join: number, payload: unknown, hasPlace?: boolean): WireFrame {
     const before = [...(this.#topics.get(topic)?.requests ?? [])]
     const requests = new Map(before.filter(([, message]) => message))
     const lost = before.flatMap(([ref, message]) => (message ? [] : [ref]))
-    this.#topics.set(topic, { join, subscription, isAccepted: false, requests, lost })
+    const subscriptions = new Map(hasPlace === undefined ? [] : [[join, hasPlace]])
+    this.#topics.set(topic, { join, subscriptions, isAccepted: false, requests, lost })
     return encodeMessage({ join: `${join}`, ref: `${join}`, topic, event: 'phx_join', payload })
   }
 
@@ -196,18 +210,19 @@ class PhoenixConnection implements WireAdapter {
 
   /** The answer to a join, and what waited for it. */
   #judged(topic: string, joined: Joined, response: unknown, failure: Failure | undefined): readonly Incoming[] {
-    const { subscription: ref, requests, lost } = joined
+    const { subscriptions, requests, lost } = joined
     const said = lost.map((each): Incoming => ({ kind: 'error', ref: each, failure: closed(false) }))
     if (failure) {
       this.#topics.delete(topic)
-      if (ref !== undefined) said.push({ kind: 'error', ref, failure })
-      for (const each of requests.keys()) said.push({ kind: 'error', ref: each, failure })
+      for (const ref of [...subscriptions.keys(), ...requests.keys()]) said.push({ kind: 'error', ref, failure })
       return said
     }
     joined.isAccepted = true
-    if (ref !== undefined) said.push({ kind: 'ack', ref })
-    if (ref !== undefined && this.#options.joinReply)
-      said.push({ kind: 'data', ref, topic, message: { event: 'phx_reply', payload: response } })
+    // Nothing can be gone on with after a place: what lies behind it is lost.
+    for (const [ref, hasPlace] of subscriptions)
+      said.push({ kind: 'ack', ref, recovered: hasPlace ? false : undefined })
+    if (subscriptions.size > 0 && this.#options.joinReply)
+      said.push({ kind: 'data', topic, message: { event: 'phx_reply', payload: response } })
     for (const [each, waiting] of requests) {
       if (waiting) said.push({ kind: 'answer', frames: encodeMessage({ ...waiting, join: `${joined.join}` }) })
       requests.set(each, undefined)
@@ -216,12 +231,12 @@ class PhoenixConnection implements WireAdapter {
   }
 
   /** The channel has ended on the server, or crashed: then it is joined again. */
-  #closed(topic: string, { requests, subscription: ref }: Joined, hasCrashed: boolean): readonly Incoming[] {
+  #closed(topic: string, { requests, subscriptions }: Joined, hasCrashed: boolean): readonly Incoming[] {
     this.#topics.delete(topic)
     const failure = closed(hasCrashed)
     const said = [...requests.keys()].map((each): Incoming => ({ kind: 'error', ref: each, failure }))
-    if (ref === undefined) return said
-    return [...said, hasCrashed ? { kind: 'error', ref, topic, failure } : { kind: 'end', ref, topic }]
+    if (subscriptions.size === 0) return said
+    return [...said, hasCrashed ? { kind: 'error', topic, failure } : { kind: 'end', topic }]
   }
 }
 

@@ -224,7 +224,13 @@ class SocketIoConnection implements WireAdapter {
     if (!namespace) return undefined
     if (kind === 'event') return namespace.event(data as [string, ...unknown[]], id)
     if (kind === 'ack') return id === undefined ? undefined : namespace.ack(id, data as unknown[])
-    if (kind === 'connect') return namespace.connected(data as { pid?: unknown })
+    if (kind === 'connect') {
+      const said = namespace.connected(data as { pid?: unknown })
+      if (!namespace.isUnneeded) return said
+      // All have left meanwhile.
+      this.#namespaces.delete(name)
+      return [{ kind: 'answer', frames: encodePacket('disconnect', name, undefined) } as const]
+    }
     this.#namespaces.delete(name)
     return kind === 'refused' ? namespace.refused(this.#failureOf(data)) : namespace.disconnected()
   }

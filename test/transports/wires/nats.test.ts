@@ -163,6 +163,20 @@ describeNats('NATS, the server itself', () => {
     expect([isGap(gap) && gap.reason, next]).toEqual(['no_cursor', { sku: 'b' }])
   })
 
+  it('a reader who brings a place has a gap, since there are none here; nothing comes twice', async () => {
+    const client = clientOf(server.url)
+    const told = channel('orders.{region}', { send: type<Order>(), receive: type<Order>(), gaps: 'yield' })
+    const readers = [undefined, 'a', 'b'].map((cursor) => client.call(told, { region: 'e' }, cursor ? { cursor } : {}))
+    await Promise.all(readers.map(({ opened }) => opened))
+    await readers[0]?.send({ sku: 'one' })
+    await readers[0]?.send({ sku: 'two' })
+    const items = await Promise.all(readers.map((each, index) => take(each, index === 0 ? 2 : 3)))
+    expect(items.map((all) => all.filter((each) => !isGap(each)))).toEqual(
+      Array(3).fill([{ sku: 'one' }, { sku: 'two' }]),
+    )
+    expect(items.map((all) => all.filter(isGap).length)).toEqual([0, 1, 1])
+  })
+
   it('reads messages that come in pieces of a few bytes', async () => {
     const proxy = await TcpProxy.start({ port: server.port })
     onClose(() => proxy.close())

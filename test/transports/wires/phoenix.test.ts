@@ -183,6 +183,22 @@ describe('Phoenix', () => {
     expect([isGap(gap) && gap.reason, next]).toEqual(['no_cursor', { event: 'said', payload: { n: 1 } }])
   })
 
+  it('a reader who brings a place has a gap, since there are none here; the others are not disturbed', async () => {
+    const { client, server } = await setUp({ transport: { lingerMs: 0 } })
+    const told = channel('room:{id}', { send: type<PhoenixEvent>(), receive: type<PhoenixEvent>(), gaps: 'yield' })
+    const readers = [undefined, 'a', 'b'].map((cursor) => client.call(told, { id: 'a' }, cursor ? { cursor } : {}))
+    await Promise.all(readers.map(({ opened }) => opened))
+    const late = client.call(told, { id: 'a' }, { cursor: 'c' })
+    await late.opened
+    await late.send({ event: 'say', payload: { n: 1 } })
+    const items = await Promise.all([...readers, late].map((each, index) => take(each, index === 0 ? 1 : 2)))
+    expect(items.map((all) => all.filter(isGap).length)).toEqual([0, 1, 1, 1])
+    expect(items.map((all) => all.at(-1))).toEqual(Array(4).fill({ event: 'said', payload: { n: 1 } }))
+    expect(server.members('room:a')).toBe(1)
+    await Promise.all([...readers, late].map((each) => each.close()))
+    while (server.members('room:a') > 0) await new Promise(setImmediate)
+  })
+
   it('leaves with the last reader', async () => {
     const { client, server } = await setUp({ transport: { lingerMs: 0 } })
     const lobby = client.call(room, { id: 'a' })

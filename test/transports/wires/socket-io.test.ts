@@ -140,6 +140,29 @@ describe('Socket.IO, against its own server', () => {
     expect(await take(second, 1)).toEqual([{ event: 'again', args: [] }])
   })
 
+  it('a namespace that is left while it is being joined costs the others nothing', async () => {
+    const { client, server } = await setUp({ transport: { lingerMs: 0 } })
+    let letIn: () => void = () => {}
+    const gone = new Promise((resolve) => {
+      server.io.of('/slow').use((_, next) => {
+        letIn = () => next()
+      })
+      server.io.of('/slow').on('connection', (socket) => socket.on('disconnect', resolve))
+    })
+    const room = client.call(main)
+    await room.opened
+    const slow = client.call(channel('/slow'))
+    const opened = slow.opened.catch(() => {})
+    await settle()
+    await slow.close()
+    await opened
+    await settle()
+    letIn()
+    expect(await gone).toBe('client namespace disconnect')
+    server.io.emit('still here')
+    expect(await take(room, 1)).toEqual([{ event: 'still here', args: [] }])
+  })
+
   it('gives the credential to the middleware of each namespace; another one is asked for after a refusal', async () => {
     const seen: unknown[] = []
     const tokens = ['old', 'new']
@@ -212,6 +235,22 @@ describe('connection state recovery', () => {
       expect(received.map(({ args }) => args[0])).toEqual([1, 2, 3].map((n) => round * 3 + n))
     }
     expect(room.continuity).toBe('at-least-once')
+  })
+
+  it('two readers of one namespace: both go on, and one with a place of another session has a gap', async () => {
+    const { client, server } = await setUp({ server: recovering })
+    const readers = [client.call(gapped), client.call(gapped), client.call(gapped, undefined, { cursor: 'other:x' })]
+    const [one, other, late] = readers as [(typeof readers)[0], (typeof readers)[0], (typeof readers)[0]]
+    await Promise.all(readers.map(({ opened }) => opened))
+    server.io.emit('n', 0)
+    expect(isGap((await take(late as never, 1))[0])).toBe(true)
+    const event = (n: number) => [{ event: 'n', args: [n] }]
+    expect(await Promise.all(readers.map((each) => take(each as never, 1)))).toEqual([event(0), event(0), event(0)])
+    for (let n = 1; n < 6; n++) {
+      await server.cut()
+      server.io.emit('n', n)
+      expect(await Promise.all([one, other].map((each) => take(each as never, 1)))).toEqual([event(n), event(n)])
+    }
   })
 
   it('keeps rooms and data of the session on the server', async () => {

@@ -17,9 +17,10 @@ export class Namespace {
   readonly #wire: Wire
   readonly #isOffset: (last: string) => boolean
   #state: 'new' | 'joining' | 'joined' = 'new'
-  /** Of the channel; none where only requests have joined. */
-  #subscription: number | undefined
-  #since: WireCursor | undefined
+  /** Who waits for the answer, with the places that they ask for. */
+  readonly #waiting = new Map<number, WireCursor | undefined>()
+  /** There is a stream; none where only requests have joined. */
+  #isSubscribed = false
   /** The place that the server was asked to go on from. */
   asked: WireCursor | undefined
   #recovered: boolean | undefined
@@ -46,29 +47,30 @@ export class Namespace {
   }
 
   subscribe(ref: number, since: WireCursor | undefined, connect: () => WireFrames): WireFrames {
-    if (this.#state === 'joined') {
-      // Only then, since nothing may come for it before it is accepted.
+    this.#waiting.set(ref, since)
+    // Not at once, since nothing may come for it before it is accepted.
+    if (this.#state === 'joined')
       queueMicrotask(() => {
-        this.#subscription = ref
-        this.#since = since
         for (const each of this.#accept()) this.#wire.receive(each)
       })
-      return []
-    }
-    this.#subscription = ref
-    this.#since = since
-    if (this.#state === 'joining') return []
+    if (this.#state !== 'new') return []
     this.#state = 'joining'
     this.asked = since?.epoch === undefined ? undefined : since
     return connect()
   }
 
-  /** Says whether the namespace is to be left: not while requests are under way. */
+  /** Says whether the namespace is to be left: not while it is being joined, nor while requests are under way. */
   unsubscribe(): boolean {
-    this.#subscription = undefined
+    this.#isSubscribed = false
+    this.#waiting.clear()
     this.#places.delete(this.name)
     this.#early = undefined
-    return this.#requests.size === 0
+    return this.#state === 'joined' && this.isUnneeded
+  }
+
+  /** Nobody has stayed. */
+  get isUnneeded(): boolean {
+    return !this.#isSubscribed && this.#waiting.size === 0 && this.#requests.size === 0
   }
 
   request(ref: number, frames: readonly WireFrame[], connect: () => WireFrames): WireFrames {
@@ -95,7 +97,7 @@ export class Namespace {
     this.#state = 'joined'
     this.#pid = typeof pid === 'string' ? pid : undefined
     this.#recovered = this.asked && this.asked.epoch === this.#pid
-    const said: Incoming[] = this.#subscription === undefined ? [] : this.#accept()
+    const said = this.#accept()
     for (const [ref, frames] of this.#requests) {
       if (frames) said.push({ kind: 'answer', frames })
       this.#requests.set(ref, undefined)
@@ -111,8 +113,9 @@ export class Namespace {
     if (isPlaced) args.pop()
     const message = id === undefined ? { event, args } : { event, args, id }
     const incoming: Incoming = { kind: 'data', topic: this.name, message, at }
-    if (at && this.#subscription !== undefined && this.#state === 'joined') this.#places.set(this.name, at)
-    if (this.#state === 'joined' && this.#subscription !== undefined) return incoming
+    const isTaken = this.#state === 'joined' && this.#isSubscribed
+    if (isTaken && at) this.#places.set(this.name, at)
+    if (isTaken) return incoming
     this.#keep(incoming)
     return undefined
   }
@@ -123,8 +126,7 @@ export class Namespace {
   }
 
   refused(failure: Failure): Incoming[] {
-    const refs = [...(this.#subscription === undefined ? [] : [this.#subscription]), ...this.#requests.keys()]
-    return refs.map((ref) => ({ kind: 'error', ref, failure }))
+    return [...this.#waiting.keys(), ...this.#requests.keys()].map((ref) => ({ kind: 'error', ref, failure }))
   }
 
   /** The server has put this client out. */
@@ -140,22 +142,27 @@ export class Namespace {
     return this.#pid !== undefined || this.asked !== undefined
   }
 
-  /** Missed events have been sent from `asked` on: good for the stream, where that is its own place, too. */
+  /** Missed events have been sent from `asked` on: good for a stream, where that is its own place, too. */
   #accept(): Incoming[] {
-    const since = this.#since
-    const isSame = since?.id === this.asked?.id && since?.epoch === this.asked?.epoch
-    const recovered = since && this.#recovered === true && isSame && this.#early !== undefined
-    const early = this.#early ?? []
-    this.#early = undefined
-    const newest = early.findLast((each) => each.kind === 'data' && each.at)
+    if (this.#waiting.size === 0) return []
+    const early = this.#early
     // Before the first event there is a place, too: what comes after it and is missed is told.
     const first = this.#pid === undefined ? undefined : { id: '', epoch: this.#pid }
-    const at = recovered ? since : first
-    const place = newest?.kind === 'data' ? newest.at : undefined
-    if (place) this.#places.set(this.name, place)
-    else if (recovered) this.#places.set(this.name, since)
-    const ref = this.#subscription as number
-    return [{ kind: 'ack', ref, at, recovered }, ...(since === undefined && this.asked ? [] : early)]
+    const said: Incoming[] = []
+    let isReplayed = false
+    for (const [ref, since] of this.#waiting) {
+      const isSame = since?.id === this.asked?.id && since?.epoch === this.asked?.epoch
+      const recovered = since && this.#recovered === true && isSame && early !== undefined
+      said.push({ kind: 'ack', ref, at: recovered ? since : first, recovered })
+      isReplayed ||= since !== undefined || this.asked === undefined
+      if (recovered) this.#places.set(this.name, since)
+    }
+    this.#early = undefined
+    this.#waiting.clear()
+    this.#isSubscribed = true
+    if (!isReplayed) return said
+    for (const each of early ?? []) if (each.kind === 'data' && each.at) this.#places.set(this.name, each.at)
+    return [...said, ...(early ?? [])]
   }
 
   #keep(incoming: Incoming): void {
