@@ -1,4 +1,5 @@
 import type { AddressInfo } from 'node:net'
+import { inspect } from 'node:util'
 import { type } from 'polywire'
 import { bearerAuth } from 'polywire/auth'
 import { mutation, query, socketRequests, subscription } from 'polywire/graphql'
@@ -208,6 +209,21 @@ describe('socketRequests', () => {
     })
     await using client = connect({ subscriptionUrl: raw.url })
     expect(await failureOf(client.call(hello, { name: 'x' }))).toMatchObject(expected)
+    expect(raw.frames.filter(({ type }) => type === 'subscribe')).toHaveLength(1)
+  })
+
+  test.each<[string, (socket: WebSocket, id: string) => void]>([
+    ['drops it', (socket) => socket.terminate()],
+    ['closes it', (socket) => socket.close(4400, 'no')],
+    ['refuses it', (socket, id) => socket.send(JSON.stringify({ type: 'error', id, payload: [{ message: 'no' }] }))],
+    ['ends it', (socket, id) => socket.send(JSON.stringify({ type: 'complete', id }))],
+    ['says nonsense', (socket) => socket.send('{')],
+  ])('sends a mutation once and shows no variable where the server %s', async (_, act) => {
+    await using raw = await RawServer.start((socket, { id }) => act(socket, id))
+    await using client = connect({ subscriptionUrl: raw.url })
+    const error = await failureOf(client.call(create, { name: 'canary-77' }))
+    const shown = [error.message, error.stack, JSON.stringify(error), inspect(error, { depth: 12 })].join('\n')
+    expect(shown).not.toContain('canary-77')
     expect(raw.frames.filter(({ type }) => type === 'subscribe')).toHaveLength(1)
   })
 
