@@ -48,6 +48,7 @@ export { type LongRunningSpec, longRunning } from './rest/long-running/operation
 export { locationLro, type StatusLroOptions, statusLro } from './rest/long-running/status-lro.ts'
 export { del, del as delete, get, head, method, options, patch, post, put, query } from './rest/method.ts'
 export { type OpenApiOptions, openapi } from './rest/openapi.ts'
+export type { ReadWriteMarkers } from './rest/openapi-operation-types.ts'
 export type { ApiEvent, ApiStreamBuilder, ApiStreamSpec } from './rest/openapi-stream-types.ts'
 export type { ApiSpec, OpenApi, OpenApiCall, OpenApiNestedCall } from './rest/openapi-types.ts'
 export * from './rest/pages.ts'

@@ -2,7 +2,7 @@
 import type { paths as GitHub } from '@octokit/openapi-types'
 import { createClient, isCallError, isGap } from 'polywire'
 import type { Described } from 'polywire/openapi'
-import { cursorPages, jsonLines, openapi, restTransport } from 'polywire/rest'
+import { cursorPages, jsonLines, openapi, type ReadWriteMarkers, restTransport } from 'polywire/rest'
 import { events, sseTransport } from 'polywire/sse'
 import type { components, paths as Petstore } from './petstore.d.ts'
 
@@ -301,6 +301,38 @@ export async function describedStreams(wire: Described) {
     same<typeof event.data, { delta: string }>(true)
   // @ts-expect-error without a description its query, and its header, must be said
   openapi<Sided>({ events }).stream.post('/chat')
+}
+
+/** As `--read-write-markers` writes it. */
+interface MarkedPaths {
+  '/users': {
+    post: {
+      requestBody: Body<{
+        id: { readonly $read: number }
+        name: string
+        password: { readonly $write: string }
+        tags?: { at?: { readonly $read: string } }[]
+      }>
+      responses: {
+        201: Body<{ id: { readonly $read: number }; name: string; password: { readonly $write: string } }>
+        409: Body<{ of: { readonly $read: number } }>
+      }
+    }
+  }
+}
+
+export async function marked() {
+  const { create } = client.bind({ create: openapi<MarkedPaths, ReadWriteMarkers>().post('/users') })
+  same<Parameters<typeof create>[0], { name: string; password: string; tags?: {}[] }>(true)
+  const made = await create({ name: 'n', password: 'p', tags: [{}] })
+  same<typeof made, { id: number; name: string }>(true)
+  try {
+    await create({ name: 'n', password: 'p' })
+  } catch (error) {
+    if (isCallError(error, create) && error.status === 409) same<typeof error.body, { of: number }>(true)
+  }
+  // @ts-expect-error what is only read is not sent
+  await create({ id: 1, name: 'n', password: 'p' })
 }
 
 interface Styled {

@@ -13,7 +13,44 @@ export interface ApiChoice {
   readonly response?: unknown
   /** There is a description for run time, so that headers and cookies stand in the flat input. */
   readonly isDescribed?: true
+  /** The types mark what is only read and only written: `$Read<T>` and `$Write<T>`. */
+  readonly isMarked?: true
 }
+
+/** What openapi-typescript writes with `--read-write-markers`. */
+interface ReadMark<T> {
+  readonly $read: T
+}
+interface WriteMark<T> {
+  readonly $write: T
+}
+/** Without what a reply does not have. */
+type Readable<T> =
+  T extends ReadMark<infer U>
+    ? Readable<U>
+    : T extends readonly (infer E)[]
+      ? Readable<E>[]
+      : T extends Opaque
+        ? T
+        : T extends object
+          ? { [K in keyof T as NonNullable<T[K]> extends WriteMark<unknown> ? never : K]: Readable<T[K]> }
+          : T
+/** Without what a request does not have. */
+type Writable<T> =
+  T extends WriteMark<infer U>
+    ? Writable<U>
+    : T extends readonly (infer E)[]
+      ? Writable<E>[]
+      : T extends Opaque
+        ? T
+        : T extends object
+          ? { [K in keyof T as NonNullable<T[K]> extends ReadMark<unknown> ? never : K]: Writable<T[K]> }
+          : T
+/** Said of types that `openapi-typescript --read-write-markers` has generated: `openapi<paths, ReadWriteMarkers>()`. */
+export interface ReadWriteMarkers {
+  readonly isMarked: true
+}
+type Opaque = BlobLike | ArrayBufferView | ArrayBuffer | AsyncIterable<unknown> | PlatformStream
 
 type Known<T> = [T] extends [never] ? {} : unknown extends T ? {} : T
 /** The parameters of one place. */
@@ -91,7 +128,11 @@ type BodyOfContent<C, How> = How extends { readonly contentType: infer K }
     ? J
     : AllSent<C>
 /** The body that is passed; nothing where there is none. */
-export type ApiBody<Op, V, How = {}> = [ApiContent<Op, V>] extends [never] ? {} : BodyOfContent<ApiContent<Op, V>, How>
+export type ApiBody<Op, V, How = {}> = [ApiContent<Op, V>] extends [never]
+  ? {}
+  : How extends ReadWriteMarkers
+    ? Writable<BodyOfContent<ApiContent<Op, V>, How>>
+    : BodyOfContent<ApiContent<Op, V>, How>
 /** The part of a body that has names; of one without a type, any. */
 export type Plain<B> = unknown extends B ? { readonly [name: string]: unknown } : PlainOf<B>
 type PlainOf<B> = B extends
@@ -164,7 +205,9 @@ type BestOf<C> = C extends { 'application/json': infer J }
 type BodyOf<R, How = {}> = R extends { content: infer C }
   ? [C] extends [never]
     ? undefined
-    : ByContent<C, How>
+    : How extends ReadWriteMarkers
+      ? Readable<ByContent<C, How>>
+      : ByContent<C, How>
   : undefined
 /** What `response` says of a body that there is. */
 type Read<Body, How> = How extends { readonly response: infer Kind }
@@ -194,6 +237,9 @@ export type ApiReply<Op, How = {}> =
     }[OkOf<Responses<Op>>]
   | (304 extends keyof Responses<Op> ? Omit<UnaryResult<undefined>, 'status'> & { readonly status: 304 } : never)
 /** Error bodies by status; of what is not described nothing is known. */
-export type ApiErrors<Op> = {
-  [S in Exclude<keyof Responses<Op>, Ok | Redirect | OkOf<Responses<Op>>>]: BodyOf<Responses<Op>[S]>
+export type ApiErrors<Op, How = {}> = {
+  [S in Exclude<keyof Responses<Op>, Ok | Redirect | OkOf<Responses<Op>>>]: BodyOf<
+    Responses<Op>[S],
+    How extends ReadWriteMarkers ? ReadWriteMarkers : {}
+  >
 } & ('default' extends keyof Responses<Op> ? {} : { default: unknown })

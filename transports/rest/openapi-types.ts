@@ -24,7 +24,7 @@ import type { ApiStreamBuilder } from './openapi-stream-types.ts'
 
 /** The call stays a name, `OpenApiCall<paths, "/repos/{owner}/{repo}", "get">`, until it is used. */
 export interface OpenApiCall<Paths, P extends keyof Paths, V extends keyof Paths[P], How = {}>
-  extends Fails<ApiErrors<Paths[P][V]>> {
+  extends Fails<ApiErrors<Paths[P][V], How>> {
   (...args: Args<ApiIn<Paths[P][V], V, How>>): Promise<ApiOut<Paths[P][V], How>>
   /** The same with status, headers and attempts; `status` tells the messages apart where there are several. */
   reply(...args: Args<ApiIn<Paths[P][V], V, How>>): Promise<ApiReply<Paths[P][V], How>>
@@ -32,7 +32,7 @@ export interface OpenApiCall<Paths, P extends keyof Paths, V extends keyof Paths
 
 /** The same with `{ params, query, headers, cookies, body }`. */
 export interface OpenApiNestedCall<Paths, P extends keyof Paths, V extends keyof Paths[P], How = {}>
-  extends Fails<ApiErrors<Paths[P][V]>> {
+  extends Fails<ApiErrors<Paths[P][V], How>> {
   (...args: Args<ApiNestedIn<Paths[P][V], V, How>>): Promise<ApiOut<Paths[P][V], How>>
   /** The same with status, headers and attempts; `status` tells the messages apart where there are several. */
   reply(...args: Args<ApiNestedIn<Paths[P][V], V, How>>): Promise<ApiReply<Paths[P][V], How>>

@@ -3,6 +3,7 @@ import { type } from '../../src/core/call/schema.ts'
 import { headersOf, readsInput } from '../http/input.ts'
 import type { AnySpec } from '../http/spec.ts'
 import type { Described } from './described.ts'
+import type { ReadWriteMarkers } from './openapi-operation-types.ts'
 import type { ApiStreamSpec } from './openapi-stream-types.ts'
 import type { OpenApi } from './openapi-types.ts'
 import { defineRest, type RequestWriter } from './operation.ts'
@@ -29,10 +30,12 @@ export interface OpenApiOptions {
  * const gh = openapi<paths>()
  * const api = client.bind({ repo: gh.get('/repos/{owner}/{repo}') })
  */
-export function openapi<Paths>(
+export function openapi<Paths, Markers extends ReadWriteMarkers | {} = {}>(
   options: OpenApiOptions & { readonly description: Described },
-): OpenApi<Paths, { readonly isDescribed: true }>
-export function openapi<Paths>(options?: OpenApiOptions): OpenApi<Paths>
+): OpenApi<Paths, { readonly isDescribed: true } & Markers>
+export function openapi<Paths, Markers extends ReadWriteMarkers | {} = {}>(
+  options?: OpenApiOptions,
+): OpenApi<Paths, Markers>
 export function openapi<Paths>(options: OpenApiOptions = {}): OpenApi<Paths, any> {
   const { description } = options
   const build = (name: string, method: string) => (path: string, spec?: AnySpec) => {
