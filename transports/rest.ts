@@ -21,7 +21,7 @@ export type {
 export { type Multipart, type MultipartFile, type MultipartValue, multipart } from './http/multipart.ts'
 export type { QueryStyle } from './http/query.ts'
 export { streamBody } from './http/stream-body.ts'
-export { type ApiVersion, type ApiVersionOptions, apiVersion } from './rest/api-version.ts'
+export { type ApiVersion, type ApiVersionOptions, apiVersion, type VersionedRequest } from './rest/api-version.ts'
 export { byteStream } from './rest/byte-stream.ts'
 export {
   type IfMatchOptions,

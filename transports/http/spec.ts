@@ -3,9 +3,15 @@ import type { Schema } from '../../src/core/call/schema.ts'
 import { flag, has, type OptionRules, oneOf, takes, text, wrongOption } from '../../src/core/options.ts'
 import { idempotencyRule, isSchema, operationRules, schemaRule, schemaWords } from '../shared/option-rules.ts'
 import type { BodyCoding } from './compression.ts'
-import type { FetchOptions, HttpRequest } from './contract.ts'
+import type { FetchOptions } from './contract.ts'
 import type { RequestSpec, ResponseKind } from './input-types.ts'
 import { compressRule, redirectRule, versionRule } from './option-rules.ts'
+
+/** What of a request a version changes. */
+interface Versioned {
+  readonly url: string
+  readonly headers: Readonly<Record<string, string>>
+}
 
 /** What a builder may be given, `openapi()` included. */
 export interface AnySpec extends Omit<RequestSpec, 'body'> {
@@ -14,7 +20,7 @@ export interface AnySpec extends Omit<RequestSpec, 'body'> {
   readonly errors?: { readonly [status: number]: Schema<any, any> }
   readonly paginate?: AnyPager
   readonly response?: ResponseKind
-  readonly version?: { readonly version: string; apply(request: HttpRequest, prefix: string): HttpRequest }
+  readonly version?: { readonly version: string; apply<R extends Versioned>(request: R, prefix: string): R }
   readonly redirect?: FetchOptions['redirect']
   readonly compress?: BodyCoding | false
 }

@@ -1,12 +1,21 @@
 import { refusal } from '../../src/core/errors/refusal.ts'
 import { checkOptions, list, oneOf, type RulesOf, text } from '../../src/core/options.ts'
-import type { HttpRequest } from '../http/contract.ts'
+
+/** What of a request a version changes. */
+export interface VersionedRequest {
+  readonly url: string
+  readonly headers: Readonly<Record<string, string>>
+}
 
 /** A version of an API, and how its server is told: an option of a transport, or of an operation, which wins. */
 export interface ApiVersion<V extends string = string> {
   readonly version: V
-  /** @param prefix - of the URL: what stands in front of every path of the transport. */
-  apply(request: HttpRequest, prefix: string): HttpRequest
+  /**
+   * The same request with the version in its place; the transport calls it.
+   *
+   * @param prefix - of the URL: what stands in front of every path of the transport.
+   */
+  apply<R extends VersionedRequest>(request: R, prefix: string): R
 }
 
 /** Where a version stands in requests. */
