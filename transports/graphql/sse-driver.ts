@@ -87,7 +87,7 @@ class SingleConnection implements SocketHandle, HttpSink, HttpScope, EventStream
     if (this.isOver) return false
     const frame = JSON.parse(text as string) as Frame
     if (frame.type === 'connection_init') void this.#connect(frame.payload)
-    else if (frame.type === 'subscribe') void this.#operate(frame)
+    else if (frame.type === 'subscribe') void this.#operate(frame, text as string)
     else if (frame.type === 'complete') void this.#stop(frame)
     return true
   }
@@ -178,9 +178,13 @@ class SingleConnection implements SocketHandle, HttpSink, HttpScope, EventStream
     this.#options.engine.send(this.#requestOf({ method: 'GET', headers: { accept: 'text/event-stream' } }), this, this)
   }
 
-  async #operate({ id, payload }: Frame): Promise<void> {
-    const asked = payload as { readonly extensions?: object }
-    const body = JSON.stringify({ ...asked, extensions: { ...asked.extensions, operationId: id } })
+  async #operate({ id, payload }: Frame, text: string): Promise<void> {
+    const { extensions } = payload as { readonly extensions?: object }
+    const named = JSON.stringify({ ...extensions, operationId: id })
+    // As it was written, where that can be: numbers may be larger than is read here.
+    const body = extensions
+      ? JSON.stringify({ ...(payload as object), extensions: JSON.parse(named) as object })
+      : `${text.slice(text.indexOf('"payload":') + 10, -2)},"extensions":${named}}`
     const headers = { 'content-type': 'application/json', accept: 'application/json' }
     const answer = await this.#request({ method: 'POST', headers, body })
     if (!answer || answer.status === 202) return

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { isGap, type } from 'polywire'
 import { bearerAuth } from 'polywire/auth'
-import { sseSingleConnection, sseSubscriptions, subscription } from 'polywire/graphql'
+import { jsonCodec, sseSingleConnection, sseSubscriptions, subscription } from 'polywire/graphql'
 import { afterEach, describe, expect, it, test } from 'vitest'
 import { frameOf } from '../../../transports/graphql/sse-driver.ts'
 import { graphqlTransportWs } from '../../../transports/graphql/transport-ws.ts'
@@ -257,6 +257,39 @@ describe('subscriptions over one event stream (single connection mode)', () => {
       expect(message).toEqual({ live: { n: 1 } })
       break
     }
+  })
+
+  it('carries integers above 2⁵³ both ways, and extensions beside the id', async () => {
+    await using server = await FaultServer.start()
+    server.on('/graphql', async (exchange) => {
+      await exchange.body()
+      if (exchange.method === 'PUT') exchange.reply(201, 'token')
+      else if (exchange.method !== 'GET') exchange.reply(202)
+      else {
+        exchange.head(200, { 'content-type': 'text/event-stream' })
+        const posted = () => server.exchanges.find(({ method }) => method === 'POST')
+        await server.until(() => posted() !== undefined)
+        const id = /"operationId":"(\d+)"/.exec(String(await posted()?.body()))?.[1]
+        exchange.response.write(`event: next\ndata: {"id":"${id}","payload":{"data":{"n":9007199254740993}}}\n\n`)
+        exchange.response.write(`event: complete\ndata: {"id":"${id}"}\n\n`)
+      }
+    })
+    const parse = (text: string) =>
+      (JSON.parse as any)(text, (_: string, value: unknown, { source }: { source: string }) =>
+        typeof value === 'number' ? BigInt(source) : value,
+      )
+    const stringify = (value: unknown) =>
+      JSON.stringify(value, (_, each) => (typeof each === 'bigint' ? (JSON as any).rawJSON(String(each)) : each))
+    const features = [sseSingleConnection(), jsonCodec({ parse, stringify })]
+    const big = subscription('subscription B($n: Int) { n(n: $n) }', {
+      variables: type<{ n: bigint }>(),
+      output: type<{ n: bigint }>(),
+    })
+    const client = single(`${server.url}/graphql`, { features })
+    expect(await collect(client.call(big, { n: 9007199254740993n }))).toEqual([{ n: 9007199254740993n }])
+    const body = String(await server.exchanges.find(({ method }) => method === 'POST')?.body())
+    expect(body).toContain('"variables":{"n":9007199254740993}')
+    expect(JSON.parse(body)).toMatchObject({ operationName: 'B', extensions: { operationId: expect.any(String) } })
   })
 
   it('says what to do where the server has no such mode', async () => {
