@@ -1,4 +1,3 @@
-import { EventParsers } from '#platform'
 import type { HeaderMap } from '../../src/core/call/header-map.ts'
 import { isAnyCallError } from '../../src/core/errors/error.ts'
 import type { Failure } from '../../src/core/errors/failure.ts'
@@ -6,6 +5,8 @@ import type { Item } from '../../src/core/stream/source.ts'
 import type { Continuity } from '../../src/core/stream/state.ts'
 import { essenceOf } from '../http/codecs.ts'
 import { decodeUtf8, join, tooLarge } from '../http/collect.ts'
+// Its `complete` may come without data (gqlgen), which eventsource-parser, rightly, takes for no event.
+import { EventParsers } from '../http/event-stream/by-hand.ts'
 import type { EventStreamSink, EventStreams } from '../http/event-stream/event-stream.ts'
 import { onStream, StreamExchange } from '../http/event-stream/stream-exchange.ts'
 import { faultToFailure } from '../http/fault.ts'
@@ -147,7 +148,7 @@ class EventReader implements PartReader, EventStreamSink {
 
   constructor(maxBytes: number, parse: ReadPart) {
     this.#parse = parse
-    this.#stream = new EventParsers(maxBytes).open(this)
+    this.#stream = new EventParsers(maxBytes, 'complete').open(this)
   }
 
   feed(bytes: Uint8Array, give: (part: unknown) => void): void {

@@ -1,4 +1,3 @@
-import { EventParsers } from '#platform'
 import type { HeaderMap } from '../../src/core/call/header-map.ts'
 import type { Services } from '../../src/core/call/scope.ts'
 import type { Failure } from '../../src/core/errors/failure.ts'
@@ -14,6 +13,8 @@ import type {
   HttpSink,
 } from '../http/contract.ts'
 import { readHttpFailure } from '../http/errors.ts'
+// Its `complete` may come without data (gqlgen), which eventsource-parser, rightly, takes for no event.
+import { EventParsers } from '../http/event-stream/by-hand.ts'
 import type { EventStreamSink } from '../http/event-stream/event-stream.ts'
 import { faultToFailure, HttpFaultError } from '../http/fault.ts'
 import { IdleWatch } from '../http/idle-watch.ts'
@@ -77,7 +78,7 @@ class SingleConnection implements SocketHandle, HttpSink, HttpScope, EventStream
     // The socket's own scheme, which no HTTP knows.
     this.#url = url.replace(/^ws/, 'http')
     this.#sink = sink
-    this.#stream = new EventParsers(maxFrameBytes).open(this)
+    this.#stream = new EventParsers(maxFrameBytes, 'complete').open(this)
     this.#idle = new IdleWatch(options.services, this)
     // It has nothing to wait for: the first words make the reservation.
     queueMicrotask(() => this.isOver || sink.onOpen())

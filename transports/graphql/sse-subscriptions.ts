@@ -1,4 +1,3 @@
-import { EventParsers } from '#platform'
 import type { Call } from '../../src/core/call/call.ts'
 import type { StreamReply } from '../../src/core/call/reply.ts'
 import type { Scope } from '../../src/core/call/scope.ts'
@@ -7,6 +6,8 @@ import { aboveZero, checkOptions, type RulesOf, text } from '../../src/core/opti
 import { essenceOf } from '../http/codecs.ts'
 import { decodeUtf8 } from '../http/collect.ts'
 import type { HttpHead, HttpRequest } from '../http/contract.ts'
+// Its `complete` may come without data (gqlgen), which eventsource-parser, rightly, takes for no event.
+import { EventParsers } from '../http/event-stream/by-hand.ts'
 import { type EventReader, openEventStream } from '../http/event-stream/event-exchange.ts'
 import { lastEventId } from '../http/event-stream/last-event-id.ts'
 import { SseLife } from '../http/event-stream/life.ts'
@@ -89,7 +90,7 @@ class EventSubscriptions implements Closable {
     this.#url = readUrl(url, 'sseSubscriptions({ url })').href
     this.#idleTimeoutMs = idleTimeoutMs
     this.#maxEventBytes = maxEventBytes
-    this.#parsers = new EventParsers(maxEventBytes)
+    this.#parsers = new EventParsers(maxEventBytes, 'complete')
   }
 
   async open(call: Call): Promise<StreamReply> {

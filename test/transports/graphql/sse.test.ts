@@ -47,6 +47,20 @@ async function collect<T>(stream: AsyncIterable<T>): Promise<T[]> {
 
 const endOf = (stream: AsyncIterable<unknown>) => failureOf(collect(stream))
 
+it('ends where `complete` comes as gqlgen writes it, without data, which is no event for an EventSource', async () => {
+  const server = await FaultServer.start()
+  server.on('/graphql', async (each) => {
+    each.head(200, { 'content-type': 'text/event-stream' })
+    await each.write(':\n\nevent: next\ndata: {"data":{"count":1}}\n\nevent: complete\n\n')
+    each.end()
+  })
+  const client = connect(`${server.url}/graphql`)
+  expect(await collect(client.call(count, { to: 1 }))).toEqual([{ count: 1 }])
+  expect(server.hits('/graphql')).toBe(1)
+  await client.close()
+  await server.close()
+})
+
 describe.each(['graphql-sse', 'graphql-yoga'] as const)('a subscription over SSE with %s', (kind) => {
   it('gives what the server sends, and ends with it', async () => {
     await using server = await GraphQLSseServer.start(kind)

@@ -13,14 +13,19 @@ function maySay(head: string): boolean {
  */
 export class EventParsers implements EventStreams {
   readonly #maxEventBytes: number
+  readonly #bareType: string | undefined
 
-  /** @param maxEventBytes - bounds what one event may hold; counted in UTF-16 units, of which UTF-8 needs one to three bytes each. */
-  constructor(maxEventBytes: number) {
+  /**
+   * @param maxEventBytes - bounds what one event may hold; counted in UTF-16 units, of which UTF-8 needs one to three bytes each.
+   * @param bareType - the type of an event that is told though it has no data, which is none by the specification.
+   */
+  constructor(maxEventBytes: number, bareType?: string) {
     this.#maxEventBytes = maxEventBytes
+    this.#bareType = bareType
   }
 
   open(sink: EventStreamSink): EventStream {
-    return new EventStream(sink, this.#maxEventBytes)
+    return new EventStream(sink, this.#maxEventBytes, this.#bareType)
   }
 }
 
@@ -28,6 +33,7 @@ export class EventParsers implements EventStreams {
 class EventStream {
   readonly #sink: EventStreamSink
   readonly #maxLength: number
+  readonly #bareType: string | undefined
   /** Of a decoder that takes it away by itself, Node's takes a second byte order mark where the first one was cut. */
   readonly #decoder = new TextDecoder('utf-8', { ignoreBOM: true })
   #hasBegun = false
@@ -43,9 +49,10 @@ class EventStream {
   #cursor: string | undefined
   #events: Parameters<EventStreamSink['onEvent']>[] = []
 
-  constructor(sink: EventStreamSink, maxLength: number) {
+  constructor(sink: EventStreamSink, maxLength: number, bareType: string | undefined) {
     this.#sink = sink
     this.#maxLength = maxLength
+    this.#bareType = bareType
   }
 
   /** Reads the next bytes; calls the sink before it returns. */
@@ -106,8 +113,8 @@ class EventStream {
 
   #block(): void {
     this.#cursor = this.#id ?? this.#cursor
-    if (this.#data !== undefined) {
-      this.#events.push([this.#type || 'message', this.#data, this.#id, this.#cursor])
+    if (this.#data !== undefined || (this.#type && this.#type === this.#bareType)) {
+      this.#events.push([this.#type || 'message', this.#data ?? '', this.#id, this.#cursor])
       this.#cursor = undefined
     }
     this.#data = this.#type = this.#id = undefined
