@@ -39,7 +39,7 @@ describe(`connectrpc conformance${why ? ` (skipped: ${why})` : ''}`, { skip: why
   it.each<[name: string, carrier: string, config: string, cases: number, pattern?: string]>([
     ['own framing', 'own', 'grpc-web.yaml', 484],
     ['connect-web', 'connect-web', 'grpc-web-json.yaml', 756],
-    ['connect-node: gRPC, gRPC-Web and Connect', 'connect-node', 'connect-node.yaml', 2494],
+    ['connect-node: gRPC, gRPC-Web and Connect', 'connect-node', 'connect-node.yaml', 2382],
     ['connectGet()', 'own', 'connect-get.yaml', 4, 'Connect with GET/**'],
   ])(
     '%s',
