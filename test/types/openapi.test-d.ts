@@ -393,6 +393,11 @@ interface Styled {
       requestBody?: { content: { 'application/x-www-form-urlencoded': Record<string, never> } }
       responses: { 200: Body<1> }
     }
+    patch: {
+      parameters: { path: { id: string } }
+      requestBody: { content: { 'application/merge-patch+json': Record<string, never> } }
+      responses: { 200: Body<1> }
+    }
   }
   '/any/{id}': {
     post: {
@@ -424,12 +429,14 @@ export async function describedAtRunTime() {
     text: api.patch('/patch/{id}', { contentType: 'application/merge-patch+json', response: 'text' }),
     charge: api.post('/form', { paginate: cursorPages({ items: 'data', next: 'next' }) }),
     remove: api.del('/empty/{id}'),
+    patchAny: api.patch('/empty/{id}', { shape: 'nested', contentType: 'application/merge-patch+json' }),
     any: api.post('/any/{id}'),
   })
   await calls.find({ id: ['1'], filter: { a: 'b' }, 'X-Trace': 't', session: 's' })
   await calls.findNested({ params: { id: ['1'] }, headers: { 'X-Trace': 't' }, cookies: { session: 's' } })
   await calls.create({ id: ['1'], dryRun: true, name: 'n' })
   await calls.create({ id: ['1'], dryRun: true })
+  await calls.patchAny({ params: { id: '1' }, body: { spec: { replicas: 2 } } })
   // @ts-expect-error a body that may be left out is there whole, or not at all
   await calls.create({ id: ['1'], dryRun: true, size: 1 })
   await calls.upload({ id: ['1'], dryRun: true, file: new Blob(), kind: 'a' })

@@ -5,7 +5,7 @@ import { type Ask, type Asked, Feature, type GraphQLFeature } from './feature.ts
 
 /** How queries are sent by GET. */
 export interface GetQueriesOptions {
-  /** A query whose URL is longer is sent by POST; characters. @defaultValue 2_048 */
+  /** A query whose URL is longer is sent by POST; bytes. @defaultValue 2_048 */
   readonly maxUrlLength?: number | undefined
   /**
    * The header by which servers tell a request from what a foreign page can send without being asked (CSRF): Apollo Server

@@ -61,7 +61,8 @@ export type ApiParams<Op, K extends string> = Op extends { parameters: infer Ps 
   : {}
 /**
  * The request body by media type; the generator writes `requestBody?: never` where there is none. That of a GET,
- * which some descriptions have, no client sends, and one that is described to be empty is none.
+ * which some descriptions have, no client sends. An object without properties is none where it may be left out, else anything
+ * (a patch of Kubernetes).
  */
 export type ApiContent<Op, V> = V extends 'get' | 'head'
   ? never
@@ -70,7 +71,9 @@ export type ApiContent<Op, V> = V extends 'get' | 'head'
       ? never
       : NonNullable<B> extends { content: infer C }
         ? [C[keyof C]] extends [Record<string, never>]
-          ? never
+          ? Op extends { requestBody: {} }
+            ? { readonly [K in keyof C]: unknown }
+            : never
           : C
         : never
     : never
