@@ -125,6 +125,18 @@ describe.each(gateways)('$title', ({ name, binary }) => {
       }
     })
 
+    it.runIf(name !== 'caddy' && !socket(harness))(
+      'what its limiter refuses is resource_exhausted, what it lets pass is served',
+      async () => {
+        const world = await behind(name, harness, (url) => ({ do: 'limit', url }))
+        expect(await outcomeOf(world, world.api.read('first'))).toBe('first')
+        const error = await failed(world, world.api.read('second', { retry: false }))
+        expect(error).toMatchObject({ isRetryable: true, status: 429 })
+        expect(error.code).toBe(harness.protocol === 'grpc-web' ? 'unavailable' : 'resource_exhausted')
+        expect(world.peer.seen).toHaveLength(1)
+      },
+    )
+
     it.each(harness.isFace ? [401, 403, 404] : [401, 403, 404, 200])(
       '%i with a page is one clear error',
       async (status) => {

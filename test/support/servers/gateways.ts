@@ -10,6 +10,8 @@ export type Conduct =
   | { readonly do: 'proxy'; readonly url: string; readonly isPatient?: boolean; readonly isOneShot?: boolean }
   /** The same, and compresses what comes back. */
   | { readonly do: 'compress'; readonly url: string }
+  /** Hands on one request in a while, and refuses the others with 429, its own page and no `Retry-After`. */
+  | { readonly do: 'limit'; readonly url: string }
   /** Answers by itself, with a page of HTML. */
   | { readonly do: 'answer'; readonly status: number }
   /** Sends it elsewhere, method and body kept. */
@@ -47,6 +49,7 @@ const kinds = {
         uwsgi_temp_path ${folder}/u; scgi_temp_path ${folder}/s;
         map $http_upgrade $connection_upgrade { default upgrade; '' ''; }
         ${'isOneShot' in conduct && conduct.isOneShot ? 'keepalive_timeout 0;' : ''}
+        limit_req_zone $binary_remote_addr zone=all:64k rate=1r/m; limit_req_status 429;
         server {
           listen 127.0.0.1:${port};
           large_client_header_buffers 2 ${headLimit};
@@ -106,6 +109,7 @@ function nginxConduct(conduct: Conduct): string {
         'proxy_set_header Host $http_host; proxy_set_header Upgrade $http_upgrade;',
         'proxy_set_header Connection $connection_upgrade; proxy_buffering off;',
         conduct.do === 'proxy' && conduct.isPatient === false ? 'proxy_read_timeout 300ms;' : '',
+        conduct.do === 'limit' ? 'limit_req zone=all;' : '',
         conduct.do === 'compress' ? 'gzip on; gzip_types *; gzip_min_length 1;' : '',
       ].join(' ')
   }
@@ -119,6 +123,13 @@ function haproxyConduct(conduct: Conduct): string {
       return `  http-request redirect code 307 location ${conduct.to}%[capture.req.uri]`
     default:
       return [
+        ...(conduct.do === 'limit'
+          ? [
+              '  stick-table type string size 10 expire 60s store http_req_rate(60s)',
+              '  http-request track-sc0 dst',
+              '  http-request deny deny_status 429 if { sc_http_req_rate(0) gt 1 }',
+            ]
+          : []),
         '  default_backend it',
         'backend it',
         conduct.do === 'compress' ? '  compression algo gzip' : '',
