@@ -18,6 +18,9 @@ export type PlatformStream = typeof globalThis extends { ReadableStream: { proto
   ? Stream
   : unknown
 
+/** The platform's Blob, where its types are known. */
+export type PlatformBlob = typeof globalThis extends { Blob: { prototype: infer B } } ? B : BlobLike
+
 /** A body as it arrives, chunk by chunk; read it to its end or leave it (`break`, `cancel`), which closes the wire. */
 export interface ByteStream extends AsyncIterable<Uint8Array> {
   /** Reads no further. */

@@ -5,7 +5,7 @@ import { refusal } from '../../../src/core/errors/refusal.ts'
 import { Backoff } from '../../../src/core/time/backoff.ts'
 import { bounded, sleep } from '../../../src/core/time/bounded.ts'
 import type { OpenResponse } from '../../http/body.ts'
-import { toReadable } from '../../http/bytes.ts'
+import { type PlatformBlob, toReadable } from '../../http/bytes.ts'
 import { join } from '../../http/collect.ts'
 import { toCallError } from '../../http/fault.ts'
 import { IdleWatch } from '../../http/idle-watch.ts'
@@ -143,7 +143,7 @@ export class ResumableDownload implements Download, AsyncIterator<Uint8Array, un
     return join(chunks, this.offset - this.start)
   }
 
-  async blob(): Promise<Blob> {
+  async blob(): Promise<PlatformBlob> {
     const chunks = (await this.#collect()) as Uint8Array<ArrayBuffer>[]
     return new Blob(chunks, { type: this.#response.headers.last('content-type') ?? '' })
   }

@@ -1,5 +1,5 @@
 import type { BackoffOptions } from '../../../src/core/time/backoff.ts'
-import type { ByteStream } from '../../http/bytes.ts'
+import type { ByteStream, PlatformBlob } from '../../http/bytes.ts'
 import type { ByteStreamResponse } from '../../http/input-types.ts'
 import type { DigestAlgorithm } from './digest.ts'
 
@@ -51,5 +51,5 @@ export interface Download extends ByteStream {
   /** All of it, in memory. */
   bytes(): Promise<Uint8Array>
   /** All of it, as a Blob of the server's media type. */
-  blob(): Promise<Blob>
+  blob(): Promise<PlatformBlob>
 }
