@@ -20,9 +20,16 @@ import {
 } from 'polywire/graphql'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { failureOf, graphqlClient } from '../support/graphql-client.ts'
-import { type Column, type ColumnName, columnNames, startColumn } from '../support/servers/graphql-columns.ts'
+import {
+  type Column,
+  type ColumnName,
+  columnNames,
+  columnNamesOf17,
+  startColumn,
+} from '../support/servers/graphql-columns.ts'
 
 type Client = ReturnType<typeof graphqlClient>
+const is17 = version.startsWith('17.')
 interface Ground {
   readonly column: Column
   readonly name: ColumnName
@@ -248,21 +255,25 @@ const rows: readonly Row[] = [
   },
   {
     name: 'results in parts',
-    async run({ made }) {
+    async run({ made, name }) {
       await using client = made()
       const page = incremental('query Page { order(id: "1") { id ... @defer { total } } }', { output })
       const seen: unknown[] = []
       for await (const message of client.call(page)) seen.push(message)
       // Those without an executor that defers give all of it at once.
+      const isDeferring = name === 'graphql-yoga' || (name === 'msw' && is17)
+      expect(seen).toHaveLength(isDeferring ? 2 : 1)
       expect(seen.at(-1)).toEqual({ order: { id: '1', total: 7 } })
     },
+    // Its `execute` takes no schema with `@defer`; that of 16 passes over it.
+    ...(is17 && { without: { 'Apollo Server': 'invalid_argument' } }),
   },
 ]
 
 /** What a cell of the table in the docs says. */
 const cell = ({ without }: Row, name: ColumnName) => (without && name in without ? '–' : '✓')
 
-describe.each(columnNames)(`%s, with graphql ${version.split('.')[0]}`, (name) => {
+describe.each(is17 ? columnNamesOf17 : columnNames)(`%s, with graphql ${version.split('.')[0]}`, (name) => {
   let ground: Ground
   beforeAll(async () => {
     const column = await startColumn[name]()
@@ -282,7 +293,7 @@ describe.each(columnNames)(`%s, with graphql ${version.split('.')[0]}`, (name) =
   })
 })
 
-it('the table in the docs is this one', () => {
+it.skipIf(is17)('the table in the docs is this one', () => {
   const docs = readFileSync(resolve(import.meta.dirname, '../../docs/transports/graphql.md'), 'utf8')
   const table = [
     `| | ${columnNames.join(' | ')} |`,

@@ -1,3 +1,4 @@
+import { version } from 'graphql'
 import { createSchema } from 'graphql-yoga'
 import { Feed } from './graphql-feed.ts'
 
@@ -50,8 +51,11 @@ function coded(code: string | number, extensions: Record<string, unknown> = {}):
   return Object.assign(new Error(`refused with ${code}`), { extensions: { code, ...extensions } })
 }
 
-const typeDefs = /* GraphQL */ `
+const deferDirective = /* GraphQL */ `
   directive @defer(if: Boolean! = true, label: String) on FRAGMENT_SPREAD | INLINE_FRAGMENT
+`
+
+const typeDefs = /* GraphQL */ `
   scalar File
   type Query {
     hello(name: String!): String!
@@ -94,10 +98,14 @@ const typeDefs = /* GraphQL */ `
   type Partly { good: Int bad: Int }
 `
 
-/** The schema of all GraphQL test servers. */
-export function testSchema(ledger: Ledger) {
+/**
+ * The schema of all GraphQL test servers.
+ *
+ * @param isDeferring - whether it has `@defer`: graphql 16 passes over it, and `execute` of 17 refuses such a schema.
+ */
+export function testSchema(ledger: Ledger, isDeferring = version.startsWith('16.')) {
   return createSchema<TestContext>({
-    typeDefs,
+    typeDefs: isDeferring ? [typeDefs, deferDirective] : typeDefs,
     resolvers: {
       Query: {
         hello: (_root, { name }: { name: string }) => `Hello ${name}`,

@@ -24,7 +24,7 @@ export async function startYoga(options: object = {}): Promise<GraphQLServer> {
   const ledger = new Ledger()
   const requests: IncomingMessage['headers'][] = []
   const yoga = createYoga<{ req: IncomingMessage }>({
-    schema: testSchema(ledger) as never,
+    schema: testSchema(ledger, true) as never,
     maskedErrors: false,
     logging: false,
     graphiql: false,
