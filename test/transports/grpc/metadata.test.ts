@@ -4,7 +4,9 @@ import {
   decodeBinaryHeader,
   decodeGrpcMessage,
   encodeBinaryHeader,
+  fromBase64,
   lastValue,
+  toBase64,
 } from '../../../transports/grpc/metadata.ts'
 
 describe('grpc-message', () => {
@@ -55,6 +57,14 @@ describe('binary headers', () => {
       expect(decodeBinaryHeader(headers, 'k-bin')).toEqual([value])
     }
   })
+})
+
+it('whole messages are base64 like any other bytes, also where a block of them ends', () => {
+  for (const length of [8191, 8192, 8193, 100_000]) {
+    const value = Uint8Array.from({ length }, (_, at) => at * 31)
+    expect(toBase64(value)).toBe(Buffer.from(value).toString('base64'))
+    expect(fromBase64(toBase64(value))).toEqual(value)
+  }
 })
 
 describe('a duplicated key', () => {

@@ -1,3 +1,4 @@
+import { createServer as createHttp2 } from 'node:http2'
 import { createServer, type Server } from 'node:net'
 import { Agent, MockAgent } from 'undici'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
@@ -106,6 +107,23 @@ describe.each([
     const fault = await faultOf(keep(make()), { url: `http://127.0.0.1:${portOf(alert)}/` })
     expect(fault).toMatchObject({ what: 'the answer is no HTTP', hint: expect.stringContaining('https') })
     alert.close()
+  })
+
+  it('HTTP/1.1 to a server that speaks HTTP/2 alone: it did not run, and will not', async () => {
+    const settings = createServer((socket) =>
+      socket.on('error', () => undefined).write(Buffer.from('000006040000000000000500004000', 'hex')),
+    )
+    const nodes = createHttp2()
+    for (const alone of [settings, nodes as unknown as typeof settings]) {
+      await new Promise<void>((resolve) => alone.listen(0, '127.0.0.1', resolve))
+      const fault = await faultOf(keep(make()), { url: `http://127.0.0.1:${portOf(alone)}/` })
+      expect(fault).toMatchObject({
+        ...{ phase: 'connect', sent: 'no', code: 'failed_precondition' },
+        what: expect.stringContaining('HTTP/2 alone'),
+        hint: expect.stringContaining('connectTransport()'),
+      })
+      alone.close()
+    }
   })
 
   it.each(['/reset', '/cut'])('%s: no answer', async (path) => {

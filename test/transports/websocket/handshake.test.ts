@@ -1,3 +1,4 @@
+import { createServer as createHttp2 } from 'node:http2'
 import { createServer } from 'node:net'
 import { plainJson, type WebSocketClass } from 'polywire/websocket'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -142,5 +143,19 @@ describe('a socket that cannot be opened', () => {
       client: { retry: false },
     })
     await expect(client.call(feed, { name: 'a' }).opened).rejects.toThrow('check that the server is up')
+  })
+})
+
+it('a server that speaks HTTP/2 alone is one clear error, after one attempt', async () => {
+  const server = createHttp2().listen(0, '127.0.0.1')
+  await new Promise((resolve) => server.once('listening', resolve))
+  onClose(() => void server.close())
+  const { port } = server.address() as { port: number }
+  const { client } = await setUp({ transport: { url: `ws://127.0.0.1:${port}` } })
+  await expect(client.call(feed, { name: 'a' }).opened).rejects.toMatchObject({
+    code: 'failed_precondition',
+    sent: 'no',
+    attempt: 1,
+    message: expect.stringContaining('HTTP/2 alone'),
   })
 })

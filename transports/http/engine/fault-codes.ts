@@ -31,6 +31,14 @@ const reset: Explained = {
   hint: 'The server, or something in between, closed it before the answer was whole',
 }
 const timedOut: Explained = { what: 'connection timed out' }
+/** It takes a request of HTTP/1.1 for no request at all (RFC 9113 §3.4). */
+const http2Alone: Explained = {
+  what: 'the server speaks HTTP/2 alone, as gRPC servers do',
+  hint: 'gRPC-Web wants a proxy that translates, or connectTransport() in Node; else a dispatcher of undici: new Agent({ allowH2: true, useH2c: true })',
+  code: 'failed_precondition',
+  isUnprocessed: true,
+  ...beforeConnect,
+}
 const closed: Explained = {
   what: 'the transport or its dispatcher is closed',
   code: 'failed_precondition',
@@ -99,6 +107,13 @@ const rows: Readonly<Record<string, Explained>> = {
   },
 }
 
+const noHttp: Explained = {
+  what: 'the answer is no HTTP',
+  hint: 'Check scheme and port: a port that speaks TLS wants https',
+}
+/** The frame that a server of HTTP/2 begins with: three bytes of length, its type, no flags, of no stream. */
+const isHttp2Settings = (answer: string): boolean => answer[0] === '\0' && answer.slice(3, 9) === '\x04\0\0\0\0\0'
+
 /** Of the system; the same code may come of connecting, and of a connection on which much has happened. */
 const systemCode = /^E[A-Z]+$/
 const beforeConnecting = /^(?:connect|socket|bind|getaddrinfo|query\w*)$/
@@ -128,8 +143,7 @@ export const explainByCode: Explain = (cause, progress) => {
   if (refusedCode.test(code)) return certificateRefused
   if (certificateCode.test(code)) return certificate
   if (tlsCode.test(code)) return progress.sent === 'no' ? { what: 'TLS handshake failed' } : { what: 'TLS error' }
-  if (code.startsWith('HPE_') || name === 'HTTPParserError')
-    return { what: 'the answer is no HTTP', hint: 'Check scheme and port: a port that speaks TLS wants https' }
+  if (code.startsWith('HPE_') || name === 'HTTPParserError') return isHttp2Settings(error.answer) ? http2Alone : noHttp
   // A stream that an HTTP/2 server refused did not run (RFC 9113 §8.7).
   if (message.includes('REFUSED_STREAM')) return { what: 'stream refused', sent: 'no', isUnprocessed: true }
   if (code === 'ERR_HTTP2_INVALID_SESSION') return { ...reset, hint: deadSession }
@@ -150,6 +164,8 @@ interface ErrorFacts {
   readonly syscall: string
   /** Of the connection, where that is known. */
   readonly bytesRead: number | undefined
+  /** What came where an answer was expected: of undici, of Node's own parser. */
+  readonly answer: string
 }
 
 interface RootError extends Partial<Error> {
@@ -157,6 +173,8 @@ interface RootError extends Partial<Error> {
   readonly syscall?: unknown
   readonly errors?: unknown
   readonly socket?: { readonly bytesRead?: number }
+  readonly data?: unknown
+  readonly rawPacket?: unknown
 }
 
 function factsOf(error: unknown): ErrorFacts {
@@ -169,6 +187,7 @@ function factsOf(error: unknown): ErrorFacts {
     name: textOf(root?.name),
     syscall: textOf(root?.syscall ?? first?.syscall),
     bytesRead: root?.socket?.bytesRead,
+    answer: String(root?.data ?? root?.rawPacket ?? ''),
   }
 }
 

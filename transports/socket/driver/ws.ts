@@ -164,10 +164,9 @@ class WsHandle implements SocketHandle {
 }
 
 /** What kept a socket from being opened, by the error of `ws` or of the network. */
-function unopened(cause: Error & { readonly code?: string }): CloseVerdict {
-  const { code = '', name, message } = cause
-  if (/subprotocol/.test(message)) return noSubprotocol
-  const fault = explainFault({ code, name, message }, { phase: 'connect', sent: 'no' })
+function unopened(cause: Error): CloseVerdict {
+  if (/subprotocol/.test(cause.message)) return noSubprotocol
+  const fault = explainFault(cause, { phase: 'connect', sent: 'no' })
   const isRetryable = fault.code === undefined
   const text = `the socket could not be opened: ${fault.what}${fault.hint ? `. ${fault.hint}` : ''}`
   return {
