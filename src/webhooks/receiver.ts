@@ -266,7 +266,7 @@ export class Receiver {
     if (!schema) return value
     const checked = await guard(`the schema of ${hook.type}`, () => checkSchema(schema, value))
     if ('value' in checked) return checked.value
-    const message = `what came as ${hook.type} does not fit its schema: see violations`
+    const message = `what came as ${hook.type} does not fit its schema`
     throw Object.defineProperty(refused('malformed_payload', this.#scheme.name, message), 'violations', {
       value: checked.violations,
     })

@@ -71,8 +71,8 @@ function describe({ code, isThrottled }: Meaning, isPartial: boolean, reason: st
     return `the server answered with errors beside partial data${what}: see body, or set errorPolicy: 'all'`
   if (isThrottled) return `the server asks for fewer calls${what}`
   if (code === 'unauthenticated') return `the server refused the credential${what}`
-  if (code === 'invalid_argument') return `the server refused the document or its variables${what}: see serverMessage`
-  return `the server answered with errors${what}: see serverMessage`
+  if (code === 'invalid_argument') return `the server refused the document or its variables${what}`
+  return `the server answered with errors${what}`
 }
 
 /** The error that decides: a refused credential, then what asks for less load, then what may pass, then the first with a code. */

@@ -33,7 +33,7 @@ export function readFrameError(frame: object): Failure {
   const reason = typeof code === 'string' && token.test(code) && plain(code) !== row.code ? code : undefined
   return {
     ...row,
-    message: `the server answered with ${reason === undefined ? 'an error' : `the error ${reason}`}: see serverMessage`,
+    message: `the server answered with ${reason === undefined ? 'an error' : `the error ${reason}`}`,
     ...(reason !== undefined && { reason }),
     ...(typeof message === 'string' && { serverMessage: message }),
     ...(details !== undefined && { details }),

@@ -320,7 +320,7 @@ function failureIn(status: number | undefined, headers: NatsMessage['headers']):
   const { 'nats-service-error': text, 'nats-service-error-code': code } = headers ?? {}
   if (text === undefined && code === undefined) return undefined
   const said = Number(code) >= 400 ? meaningOfStatus(Number(code)) : { code: 'unknown' as const }
-  const message = 'the service failed: see reason and serverMessage'
+  const message = 'the service failed'
   return { ...said, message, reason: code, serverMessage: text }
 }
 
@@ -331,10 +331,10 @@ function verdictOf(serverMessage: string): CloseVerdict {
     return { action: 'refresh-auth', failure: { code: 'unauthenticated', message, serverMessage } }
   }
   if (/^(?:maximum payload|maximum control line|unknown protocol|invalid|parser error)/i.test(serverMessage)) {
-    const message = 'the server could not take what was sent: see serverMessage'
+    const message = 'the server could not take what was sent'
     return { action: 'fatal', failure: { code: 'invalid_argument', message, serverMessage } }
   }
-  return away('the server ended the connection: see serverMessage', serverMessage)
+  return away('the server ended the connection', serverMessage)
 }
 
 function away(message: string, serverMessage?: string): CloseVerdict {

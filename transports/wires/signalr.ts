@@ -208,7 +208,7 @@ class SignalRConnection implements WireAdapter {
       return [{ kind: 'goodbye', verdict: lostState }]
     }
     if (!error) return [{ kind: 'ready' }]
-    const message = 'the hub refused the handshake: see serverMessage'
+    const message = 'the hub refused the handshake'
     const failure: Failure = { code: 'failed_precondition', message, serverMessage: error }
     return [{ kind: 'goodbye', verdict: { action: 'fatal', failure } }]
   }
@@ -346,5 +346,5 @@ function closed({ error, allowReconnect }: HubMessage): CloseVerdict {
 function failureOf(error: string): Failure {
   const isUnknown = /method does not exist|unknown hub method/i.test(error)
   const code = isUnknown ? 'unimplemented' : /unauthorized/i.test(error) ? 'permission_denied' : 'unknown'
-  return { code, message: 'the method of the hub failed: see serverMessage', serverMessage: error }
+  return { code, message: 'the method of the hub failed', serverMessage: error }
 }

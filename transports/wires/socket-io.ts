@@ -241,7 +241,7 @@ class SocketIoConnection implements WireAdapter {
     const { refusal: meaning = meaningOf } = this.#options
     const code = guard('refusal of socketIo()', () => meaning(refusal))
     const what = code === 'not_found' ? 'the server has no such namespace' : 'the server refused the namespace'
-    return { code, message: `${what}: see serverMessage`, serverMessage: refusal.message, details }
+    return { code, message: what, serverMessage: refusal.message, details }
   }
 }
 

@@ -173,7 +173,7 @@ function mismatch(
   const fields = violations.map(({ field }) => (field ? `'${field}'` : 'the whole')).join(', ')
   const message =
     direction === 'input'
-      ? `the input does not fit its schema at ${fields}: see violations; nothing was sent`
-      : `the reply ${isEmpty ? 'is empty, which does not fit its schema; the server did what was asked' : `does not fit its schema at ${fields}`}: see violations, or set validate: 'warn'`
+      ? `the input does not fit its schema at ${fields}; nothing was sent`
+      : `the reply ${isEmpty ? 'is empty, which does not fit its schema; the server did what was asked' : `does not fit its schema at ${fields}`}; validate: 'warn' lets it pass`
   return { ...(direction === 'input' ? badInput : badOutput), message, violations }
 }

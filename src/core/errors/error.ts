@@ -141,7 +141,10 @@ export class CallError extends Error {
   constructor(failure: Failure, origin?: ErrorOrigin) {
     const operation = origin?.operation
     const where = operation ? `${operation.name} via ${operation.transportName ?? operation.via}` : 'polywire'
-    super(`[${failure.code}] ${where}: ${failure.message}`)
+    // Tables of texts are written before anything has answered: only what there is is pointed at.
+    const { violations, serverMessage } = failure
+    const told = violations?.length ? '; see violations' : serverMessage ? '; see serverMessage' : ''
+    super(`[${failure.code}] ${where}: ${failure.message}${told}`)
     this.code = failure.code
     this.protocol = operation?.protocol ?? ''
     this.operation = operation?.name ?? ''

@@ -18,6 +18,7 @@ export interface Violation {
  * What a wire's mapping function says of one failed attempt: plain data, from which a CallError is made.
  *
  * `message` says what happened and what to do; it never holds a filled URL, a header, a variable, a body or server text.
+ * The error says by itself where `violations` or `serverMessage` are to be read.
  */
 export interface Failure {
   readonly code: Code

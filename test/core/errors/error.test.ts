@@ -25,6 +25,16 @@ describe('CallError', () => {
     })
   })
 
+  it.each<[Partial<Failure>, string]>([
+    [{}, 'it refused the input'],
+    [{ serverMessage: '', violations: [], body: '<html>' }, 'it refused the input'],
+    [{ serverMessage: 'no' }, 'it refused the input; see serverMessage'],
+    [{ serverMessage: 'no', violations: [{ field: 'a', message: 'b' }] }, 'it refused the input; see violations'],
+  ])('points at what the server has said, and at nothing else: %j', (said, words) => {
+    const { message } = new CallError({ code: 'invalid_argument', message: 'it refused the input', ...said }, origin)
+    expect(message).toBe(`[invalid_argument] GET /users/{id} via rest: ${words}`)
+  })
+
   it('never shows, serialised, what a server may have echoed a credential into', () => {
     const canary = () => `CANARY-${Math.random().toString(36).slice(2)}`
     const failure: Failure = {

@@ -301,7 +301,7 @@ describe('what the error carries', () => {
       { message: 'bad id', extensions: { code: 'BAD_USER_INPUT', argumentName: 'id' } },
     ]
     const thrown = failure({ errors }, { headers: { 'x-request-id': 'r1' } })
-    expect(thrown?.message).toBe('the server refused the document or its variables (BAD_USER_INPUT): see serverMessage')
+    expect(thrown?.message).toBe('the server refused the document or its variables (BAD_USER_INPUT)')
     expect(thrown?.violations).toEqual([
       { field: 'create.name', message: 'too short' },
       { field: 'id', message: 'bad id' },

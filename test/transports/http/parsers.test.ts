@@ -1,6 +1,6 @@
 /** Whatever a server writes: each parser of HTTP gives what it should, or nothing, and ends (random, with fast-check, which prints its seed). */
 import fc from 'fast-check'
-import { HeaderMap, isCallError } from 'polywire'
+import { CallError, HeaderMap, isCallError } from 'polywire'
 import { describe, expect, it } from 'vitest'
 import { CookieJar } from '../../../src/auth/session/cookie-jar.ts'
 import { linkOf, parseLinks } from '../../../src/core/call/link-header.ts'
@@ -276,6 +276,9 @@ describe('bodies', () => {
           )
           expect(failure.status).toBe(status)
           expect(failure.sent).toBe('yes')
+          const error = new CallError(failure)
+          for (const name of ['violations', 'serverMessage'] as const)
+            if (error.message.includes(name)) expect(error[name]?.length).toBeGreaterThan(0)
         },
       ),
       runs,

@@ -73,10 +73,22 @@ describe('what servers answer', () => {
       violations: [{ field: 'email', message: 'is taken' }],
     })
     expect(error.message).toBe(
-      '[invalid_argument] POST /users via rest: the server answered 422: see violations and serverMessage',
+      '[invalid_argument] POST /users via rest: the server answered 422: it refused the input; see violations',
     )
     expect(error.headers?.get('x-request-id')).toBeTruthy()
     expect(error.body).toMatchObject({ error: { code: 'VALIDATION_ERROR' } })
+  })
+
+  it.each<[string, unknown, string]>([
+    ["a gateway's page", '<html><h1>400 Bad Request</h1></html>', 'text/html'],
+    ['nothing', undefined, 'text/plain'],
+    ['bytes', Buffer.from([0, 1]), 'application/octet-stream'],
+    ['JSON of another kind', { ok: false }, 'application/json'],
+  ])('points at nothing that is not there: a 400 with %s', async (_, body, type) => {
+    server.answer(answer(400, body, { 'content-type': type }))
+    const error = await failed(connect().call(get('/a')))
+    expect([error.violations, error.serverMessage]).toEqual([undefined, undefined])
+    expect(error.message).toBe('[invalid_argument] GET /a via rest: the server answered 400: it refused the input')
   })
 
   it('problem+json', async () => {

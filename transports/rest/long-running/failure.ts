@@ -22,10 +22,7 @@ export function runFailure(status: 'failed' | 'canceled', error: unknown): Failu
   return {
     ...said,
     code: status === 'canceled' ? 'canceled' : codeOf(inner),
-    message:
-      status === 'canceled'
-        ? 'the run was canceled'
-        : 'the run has failed at the server: see reason, serverMessage and details',
+    message: status === 'canceled' ? 'the run was canceled' : 'the run has failed at the server',
     phase: 'body',
     sent: 'yes',
     isRetryable: false,

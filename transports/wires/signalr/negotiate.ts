@@ -52,7 +52,7 @@ export async function negotiate(
   for (const [name, value] of Object.entries(credential?.query ?? {})) here.searchParams.set(name, value)
   const answer = await ask(here.href, { ...headers, ...credential?.headers }, fetch, signal)
   if (typeof answer.error === 'string')
-    throw refused('the server refused to negotiate: see serverMessage', { serverMessage: answer.error })
+    throw refused('the server refused to negotiate', { serverMessage: answer.error })
   if (typeof answer.url === 'string') {
     if (hops === maxHops) throw refused('the server hands on and on while it negotiates')
     const next = nextUrl(answer.url, whole)
