@@ -78,10 +78,21 @@ async function waitFor(call: Call, retryAfterMs: number, { budget = {} }: RetryO
   const waitMs = jittered(retryAfterMs, clock.random())
   const isTooLong = !fits(call, waitMs)
   const price = isTooLong ? undefined : budget && limits.payToWait(call, budget)
-  if (price !== undefined) return sleep(waitMs, scope).then(() => price || 0)
+  if (price !== undefined) return paidSleep(waitMs, call, price || 0)
   const message = 'the server asked to be left alone, for longer or by more calls than can wait; nothing was sent'
   const error = new CallError({ code: 'unavailable', message, isRetryable: true, retryAfterMs }, call)
   throw withHistory(error, scope.root.failures, isTooLong ? 'wait_exceeds_deadline' : 'budget_exhausted')
+}
+
+/** Waits before a send that costs `price`, which comes back where the caller leaves first; gives the price. */
+function paidSleep(waitMs: number, call: Call, price: number): Promise<number> {
+  return sleep(waitMs, call.scope).then(
+    () => price,
+    (reason: unknown) => {
+      if (price) call.scope.services.limits.refund(call.scope.services.limits.payersOf(call), price)
+      throw reason
+    },
+  )
 }
 
 function refunded(call: Call, reply: Reply, paid: number): Reply {
@@ -125,6 +136,8 @@ class Retrying {
   #hop: Hop | undefined
   #attempt = 1
   #waitMs = 0
+  /** Of the next attempt. What a shared connection costs is paid for the others, too, and does not come back. */
+  #price = 0
   #paid: number
 
   constructor(call: Call, next: Next, settings: RetryOptions, hops: Hops | undefined, paid: number) {
@@ -141,7 +154,7 @@ class Retrying {
     return retryLoop(
       async () => {
         if (this.#hop) this.#call = await this.#hop.go()
-        else await sleep(this.#waitMs, scope)
+        else await paidSleep(this.#waitMs, this.#call, this.#price)
         this.#attempt++
         // Hedges are attempts, too.
         const call = this.#call.with({ attempt: ++scope.root.attempts })
@@ -201,10 +214,12 @@ class Retrying {
     // A server that has forgotten the key would do it twice.
     if (!isSafe && call.scope.services.clock.now() + this.#waitMs >= keyExpiresAt) return 'key_expired'
     if (retryAfterMs > maxRetryAfterMs) return 'wait_too_long'
+    this.#price = 0
     if (budget === false) return undefined
     const { limits } = call.scope.services
     const price = await limits.pay(limits.payersOf(call), isThrottled, failure.connection, budget, call)
     if (price === undefined) return 'budget_exhausted'
+    this.#price = failure.connection ? 0 : price
     this.#paid += price
     return undefined
   }

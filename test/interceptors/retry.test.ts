@@ -169,6 +169,79 @@ describe('retry', () => {
   })
 })
 
+describe('a caller who leaves pays nothing from the budget', () => {
+  /** One retry of the operation can be paid for; whether it still can. */
+  async function canStillRetry(prepare: (world: ReturnType<typeof leaving>) => Promise<unknown>): Promise<boolean> {
+    const made = leaving()
+    await prepare(made)
+    made.say({}, undefined)
+    return (await settle(made.client.call(unaryOperation()), made.clock)) === 'ok'
+  }
+  function leaving() {
+    let said: (Partial<Failure> | 'hang' | undefined)[] = []
+    const made = memoryClient(
+      (call) => {
+        const failure = said.shift()
+        if (failure === 'hang') return new Promise((_, reject) => call.scope.onAbort(reject))
+        if (failure) throw new CallError({ ...down, ...failure }, call)
+        return 'ok'
+      },
+      { retry: { budget: { operationTokens: 14 } } },
+    )
+    const say = (...all: typeof said) => void (said = all)
+    const leaveAfter = async (ms: number) => {
+      const controller = new AbortController()
+      const left = made.client.call(unaryOperation(), {}, { signal: controller.signal }).catch(() => {})
+      await made.clock.advance(ms)
+      controller.abort(new Error('left'))
+      await left
+      await made.clock.advance(120_000)
+    }
+    return { ...made, say, leaveAfter }
+  }
+
+  it('while an attempt is under way', async () => {
+    expect(
+      await canStillRetry(async ({ say, leaveAfter }) => {
+        for (let count = 0; count < 3; count++) {
+          say('hang')
+          await leaveAfter(5)
+        }
+      }),
+    ).toBe(true)
+  })
+
+  it('while a retry is waited for, which is never sent then', async () => {
+    expect(
+      await canStillRetry(async ({ say, leaveAfter }) => {
+        for (let count = 0; count < 3; count++) {
+          say({ retryAfterMs: 10_000 })
+          await leaveAfter(5)
+        }
+      }),
+    ).toBe(true)
+  })
+
+  it('while it is held back by what the server said to another call', async () => {
+    expect(
+      await canStillRetry(async ({ client, say, leaveAfter }) => {
+        say({ status: 503, retryAfterMs: 10_000 })
+        await client.call(unaryOperation(), {}, { retry: false }).catch(() => {})
+        await leaveAfter(5)
+      }),
+    ).toBe(true)
+  })
+
+  it('but for the retry that was sent', async () => {
+    expect(
+      await canStillRetry(async ({ say, leaveAfter }) => {
+        say({}, 'hang')
+        await leaveAfter(1000)
+      }),
+    ).toBe(false)
+  })
+})
+
 describe('Retry-After', () => {
   it('is a floor with jitter on top', async () => {
     for (const [random, expected] of [

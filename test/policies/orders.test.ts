@@ -1,8 +1,11 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { createClient, type IdempotencyOption, isCallError, type RetryOptions, type } from 'polywire'
 import { createFetch } from 'polywire/fetch'
 import { post, restTransport } from 'polywire/rest'
 import { createClient as connectRedis } from 'redis'
-import { afterEach, beforeEach, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { freshSeed, seeded } from '../support/seeded.ts'
 import { type KeyPlace, type OrderRedis, type OrderServer, startOrderServer } from '../support/servers/order-server.ts'
 import { describeRedis, RedisServer } from '../support/servers/redis.ts'
@@ -162,5 +165,54 @@ describeRedis('orders over a server that remembers keys in Redis, and breaks a t
       expect(both[0], `seed ${seed}`).toEqual(both[1])
     }
     expect(await store.lRange('orders', 0, -1)).toHaveLength(20)
+  })
+})
+
+describe('a server that stores a 500 under its key, after it has charged (as Stripe does)', () => {
+  const charge = post('/charges', { body: type<{ amount: number }>(), output: type<{ id: number }>() })
+  const open: (() => Promise<unknown>)[] = []
+  afterEach(async () => {
+    for (const close of open.splice(0).reverse()) await close()
+  })
+
+  async function payments() {
+    const stored = new Map<string, number>()
+    const keys: string[] = []
+    let charges = 0
+    const server = createServer((request, response) => {
+      const key = String(request.headers['idempotency-key'])
+      const isReplayed = stored.has(key)
+      keys.push(key)
+      if (!isReplayed) stored.set(key, ++charges)
+      request.resume()
+      response.writeHead(500, {
+        'content-type': 'application/json',
+        ...(isReplayed && { 'idempotent-replayed': 'true' }),
+      })
+      response.end('{"error":{"type":"api_error","message":"we are sorry"}}')
+    })
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    const { port } = server.address() as AddressInfo
+    const rest = restTransport({ baseUrl: `http://127.0.0.1:${port}`, idempotency: 'stripe' })
+    const client = createClient({ transports: { rest }, retry: { ...retry, maxAttempts: 5 } })
+    open.push(() => new Promise((resolve) => server.close(resolve)))
+    open.push(() => client.close())
+    return { client, keys, charges: () => charges }
+  }
+
+  it('is asked once more under the same key, and no more: no call makes a second charge by a key of its own', async () => {
+    const { client, keys, charges } = await payments()
+    const error = await client.call(charge, { amount: 5 }).catch((failure: unknown) => failure)
+    expect(error).toMatchObject({ code: 'internal', status: 500, sent: 'yes', notRetried: 'forbidden_by_server' })
+    if (!isCallError(error)) throw error
+    expect(keys).toEqual([error.idempotencyKey, error.idempotencyKey])
+    expect(charges()).toBe(1)
+    // Who asks later does so under the key that the error names; only a new key would charge again.
+    const idempotencyKey = error.idempotencyKey ?? ''
+    const again = client.call(charge, { amount: 5 }, { idempotencyKey })
+    await expect(again).rejects.toMatchObject({ attempt: 1, idempotencyKey })
+    expect(charges()).toBe(1)
+    await expect(client.call(charge, { amount: 5 })).rejects.toMatchObject({ attempt: 2 })
+    expect(charges()).toBe(2)
   })
 })

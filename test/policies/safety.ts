@@ -24,6 +24,19 @@ export const safety: readonly Row[] = [
         }),
     }),
   ),
+  {
+    name: 'a stored failure that is replayed under its key is the last attempt, and the error names the key',
+    run: (harness) =>
+      inWorld(harness, { skipsWaits: true, idempotency: 'stripe' }, async (world) => {
+        world.peer.plan(answer(503), answer(503, { 'idempotent-replayed': 'true' }))
+        await failureOf(write(world, 'once'))
+        const error = world.errors.at(-1)
+        expect(error).toMatchObject({ notRetried: 'forbidden_by_server', isRetryable: false, attempt: 2 })
+        expect(error?.idempotencyKey).toMatch(/^[\da-f-]{36}$/)
+        expect(world.peer.seen).toHaveLength(2)
+        if (!harness.isMultiplexed) expect(keys(world)).toEqual([error?.idempotencyKey, error?.idempotencyKey])
+      }),
+  },
   ...(['reset', 'cut'] as const).map(
     (deed): Row => ({
       name: `a ${deed} of what is not idempotent leaves the outcome open, and is sent once`,

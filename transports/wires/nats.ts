@@ -1,4 +1,5 @@
 import type { Credential } from '../../src/core/call/auth.ts'
+import { uuid } from '../../src/core/call/uuid.ts'
 import { CallError } from '../../src/core/errors/error.ts'
 import type { Failure } from '../../src/core/errors/failure.ts'
 import { guard, isThenable } from '../../src/core/guard.ts'
@@ -95,7 +96,7 @@ class NatsConnection implements WireAdapter {
   readonly #options: NatsOptions
   readonly #wire: Wire
   readonly #reader = new NatsReader()
-  readonly #inbox = `_INBOX.${crypto.randomUUID().replaceAll('-', '')}`
+  readonly #inbox = `_INBOX.${uuid().replaceAll('-', '')}`
   #credential: Credential | undefined
   #maxPayload = Number.POSITIVE_INFINITY
   #isReady = false

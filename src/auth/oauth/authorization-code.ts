@@ -1,5 +1,6 @@
 import { CallError } from '../../core/errors/error.ts'
 import { checkOptions, type RulesOf, text } from '../../core/options.ts'
+import { webCrypto } from '../crypto-key.ts'
 import { type GrantOptions, grantRules, keeperOf, parametersOf } from './grants.ts'
 import { type AuthorizationServer, type OAuthServer, serverOf } from './server.ts'
 import { type OAuthSession, readTokens, Session } from './session.ts'
@@ -90,6 +91,7 @@ async function begin(
     const message = 'authorizationCode(): the metadata of the server names no authorization_endpoint'
     throw new CallError({ code: 'failed_precondition', message })
   }
+  webCrypto()
   const state = oauth.generateRandomState()
   const codeVerifier = oauth.generateRandomCodeVerifier()
   const nonce = isOpenId ? oauth.generateRandomNonce() : undefined

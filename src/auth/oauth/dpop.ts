@@ -1,7 +1,7 @@
 import type { RequestSigner, SignableRequest } from '../../../transports/http/signing/signer.ts'
 import { wireOf } from '../../../transports/http/signing/wire.ts'
 import type { CredentialWire } from '../../core/call/auth.ts'
-import type { CryptoKeyLike } from '../crypto-key.ts'
+import { type CryptoKeyLike, webCrypto } from '../crypto-key.ts'
 import { type DpopLibrary, dpopLibrary, origin as where } from './peers.ts'
 
 /** A key pair of WebCrypto, which may be kept in IndexedDB without its private half ever being readable. */
@@ -43,7 +43,10 @@ export class DpopProver implements Dpop {
 
   async keys(): Promise<DpopKeys> {
     const { generateKeyPair } = await dpopLibrary.get(where)
-    this.#keys ??= generateKeyPair('ES256')
+    if (!this.#keys) {
+      webCrypto()
+      this.#keys = generateKeyPair('ES256')
+    }
     return this.#keys
   }
 

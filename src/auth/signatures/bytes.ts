@@ -1,4 +1,4 @@
-import type { CryptoKeyLike } from '../crypto-key.ts'
+import { type CryptoKeyLike, webCrypto } from '../crypto-key.ts'
 
 /** Bytes as WebCrypto takes them. */
 export type Bytes = Uint8Array<ArrayBuffer>
@@ -24,14 +24,15 @@ export function hex(bytes: Uint8Array): string {
 
 /** A digest by WebCrypto. */
 export async function digest(algorithm: 'SHA-256' | 'SHA-512', bytes: Uint8Array): Promise<Bytes> {
-  return new Uint8Array(await crypto.subtle.digest(algorithm, bytes as Bytes))
+  return new Uint8Array(await webCrypto().digest(algorithm, bytes as Bytes))
 }
 
 /** HMAC-SHA256. */
 export async function hmac(secret: Uint8Array, bytes: Uint8Array): Promise<Bytes> {
   const usage = { name: 'HMAC', hash: 'SHA-256' }
-  const key = await crypto.subtle.importKey('raw', secret as Bytes, usage, false, ['sign'])
-  return new Uint8Array(await crypto.subtle.sign('HMAC', key, bytes as Bytes))
+  const subtle = webCrypto()
+  const key = await subtle.importKey('raw', secret as Bytes, usage, false, ['sign'])
+  return new Uint8Array(await subtle.sign('HMAC', key, bytes as Bytes))
 }
 
 /** What WebCrypto takes for what users pass. */

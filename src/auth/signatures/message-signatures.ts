@@ -1,7 +1,7 @@
 import type { SignableRequest } from '../../../transports/http/signing/signer.ts'
 import type { Auth } from '../../core/call/auth.ts'
 import { aboveZero, callable, checkOptions, list, oneOf, type RulesOf, takes, text } from '../../core/options.ts'
-import type { CryptoKeyLike } from '../crypto-key.ts'
+import { type CryptoKeyLike, webCrypto } from '../crypto-key.ts'
 import { authRule, signedAuth } from '../signed.ts'
 import { asCryptoKey, type Bytes, base64, digest, hmac, utf8 } from './bytes.ts'
 
@@ -186,5 +186,5 @@ async function rawSignature(key: CryptoKeyLike | Uint8Array, base: Bytes): Promi
     ECDSA: { hash: namedCurve === 'P-384' ? 'SHA-384' : 'SHA-256' },
     'RSA-PSS': { saltLength: 64 },
   }[name]
-  return new Uint8Array(await crypto.subtle.sign({ name, ...more } as AlgorithmIdentifier, asCryptoKey(key), base))
+  return new Uint8Array(await webCrypto().sign({ name, ...more } as AlgorithmIdentifier, asCryptoKey(key), base))
 }

@@ -49,9 +49,15 @@ export function parseRateLimitReset(headers: HeaderMap, wallNow: number): number
   return untilServers(reset > 1e12 ? reset : reset * 1000, headers, wallNow)
 }
 
-/** Whether a server says that a call is not to be sent again, whatever its status means. */
+/**
+ * Whether a server says that a call is not to be sent again, whatever its status means: by name, or since the failure is
+ * the stored one of an earlier request with this key (Stripe's `Idempotent-Replayed`), which every other would get, too.
+ */
 export function forbidsRetry(headers: HeaderMap): boolean {
-  return ['x', 'stripe'].some((who) => headers.last(`${who}-should-retry`) === 'false')
+  return (
+    ['x', 'stripe'].some((who) => headers.last(`${who}-should-retry`) === 'false') ||
+    headers.last('idempotent-replayed') === 'true'
+  )
 }
 
 /** Milliseconds since 1970 of an HTTP date in any of the three forms of RFC 9110 §5.6.7. */

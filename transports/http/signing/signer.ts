@@ -1,4 +1,5 @@
 import type { HeaderMap } from '../../../src/core/call/header-map.ts'
+import { isAnyCallError } from '../../../src/core/errors/error.ts'
 import { isTransient } from '../../../src/core/errors/transient.ts'
 import type { HttpFault, HttpRequest } from '../contract.ts'
 import { unsent } from '../progress.ts'
@@ -91,7 +92,8 @@ function lowerCase(headers: Readonly<Record<string, string>>): Record<string, st
  */
 export function signingFault(cause: unknown): HttpFault {
   const isPassing = isTransient(cause)
-  const message = cause instanceof TypeError && !isPassing ? cause.message : 'see cause'
+  const isOurs = cause instanceof TypeError || isAnyCallError(cause)
+  const message = isOurs && !isPassing ? cause.message : 'see cause'
   const code = isPassing ? undefined : 'failed_precondition'
   return { ...unsent, what: `the request could not be signed: ${message}`, code, cause }
 }
