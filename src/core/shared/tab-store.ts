@@ -148,16 +148,34 @@ export class TabStore implements Store {
     })
   }
 
-  /** Waits for what was written last, as far as there is anybody who has it. */
+  /**
+   * Waits for what was written last, as far as there is anybody who has it: as long as its version is held, its writer
+   * lives, and is merely busy.
+   */
   async #catchUp(): Promise<void> {
+    const now = this.#clock.now()
+    const newest = await this.#newestHeld()
+    if (newest <= this.#version && now - this.#currentAt < pinMs) return
+    do await this.#askFor(Math.max(newest, this.#version))
+    while (this.#version < newest && (await this.#newestHeld()) >= newest)
+    // Where nobody has it any more, the next change must not look older than what is lost.
+    this.#version = Math.max(this.#version, newest)
+    this.#currentAt = now
+  }
+
+  async #newestHeld(): Promise<number> {
     const { held = [] } = await this.#locks.query()
     const prefix = `${this.#name} @`
-    const versions = held.flatMap(({ name }) => (name?.startsWith(prefix) ? [Number(name.slice(prefix.length))] : []))
-    const newest = Math.max(this.#version, ...versions)
-    const now = this.#clock.now()
-    if (newest === this.#version && now - this.#currentAt < pinMs) return
-    this.#say({ kind: 'ask', version: newest })
-    await new Promise<void>((resolve) => {
+    return Math.max(
+      0,
+      ...held.flatMap(({ name }) => (name?.startsWith(prefix) ? [Number(name.slice(prefix.length))] : [])),
+    )
+  }
+
+  /** Asks for a version, and waits a while for it. */
+  #askFor(version: number): Promise<void> {
+    this.#say({ kind: 'ask', version })
+    return new Promise((resolve) => {
       const done = (): void => {
         timer.clear()
         this.#arrived = undefined
@@ -165,12 +183,9 @@ export class TabStore implements Store {
       }
       const timer = this.#clock.setTimer(done, askMs)
       this.#arrived = () => {
-        if (this.#version >= newest) done()
+        if (this.#version >= version) done()
       }
     })
-    // Where nobody has it any more, the next change must not look older than what is lost.
-    this.#version = Math.max(this.#version, newest)
-    this.#currentAt = now
   }
 
   /** Holds the lock that names the version, for a while. */
