@@ -408,6 +408,24 @@ describe('what nobody can tell', () => {
     await client.close()
   })
 
+  it('a 500 that the server has stored and replays is neither a refusal nor a reason for another key', async () => {
+    const { clock, server, store } = setting()
+    const stored = { code: 'internal', status: 500, isRetryable: true } as const
+    const replayed = { ...stored, isRetryForbidden: true, isRetryable: false }
+    server.faults.push('unanswered', stored, ...Array.from({ length: 200 }, () => replayed))
+    const { box, client, api } = tab(server, store)
+    void endOf(api.keyed({ sku: 'tea' }))
+    await clock.advance(60 * minute)
+    expect(await box.entries()).toMatchObject([{ mayHaveRun: true }])
+    expect((await box.entries())[0]?.state).not.toMatch(/failed|confirmed/)
+    const keys = new Set(server.requests.map(({ key }) => key))
+    expect([server.orders.length, keys.size]).toEqual([1, 1])
+    expect(server.requests.length).toBeGreaterThan(3)
+    // Half an hour between two of them is as long as it gets: a server that answers so is not flooded.
+    expect(server.requests.length).toBeLessThan(40)
+    await client.close()
+  })
+
   it('a key that the server may have forgotten is not sent again', async () => {
     const { clock, server, store } = setting()
     const contract = { keyed: durable('keyed', placing({ idempotency: 'stripe' }), { keyLifetimeMs: 10 * minute }) }
