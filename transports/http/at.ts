@@ -3,7 +3,7 @@ import { readHeaders } from '../../src/core/call/header-map.ts'
 import type { Check, OperationInfo } from '../../src/core/call/operation.ts'
 import { ownPlan, type Plan, type PlansItself } from '../../src/core/call/plan.ts'
 import type { Schema } from '../../src/core/call/schema.ts'
-import { CallError } from '../../src/core/errors/error.ts'
+import { CallError, type ErrorOrigin } from '../../src/core/errors/error.ts'
 import { refusal } from '../../src/core/errors/refusal.ts'
 import { readBaseUrl } from '../shared/base-url.ts'
 import type { HttpRequest } from './contract.ts'
@@ -59,6 +59,26 @@ export function at<In>(url: string | { readonly href: string }, rest?: NoInfer<P
   // Its own members are those of the rest, so that what copies and extends inputs (pages, adapt) copies the URL along.
   const input: PlansItself = { ...rest, [ownPlan]: (plan) => planAt(plan, href) }
   return input as In
+}
+
+/**
+ * A link of a reply as `at` takes it: absolute, where it is known where the reply came from (RFC 3986 §5.1.3).
+ *
+ * @throws {CallError} `internal` where it is relative to a place that is not known: from `baseUrl` it would lead elsewhere.
+ */
+export function resolveLink<Href extends string | undefined>(
+  href: Href,
+  url: string | undefined,
+  relation = 'Location',
+  origin?: ErrorOrigin,
+): Href | string {
+  if (href === undefined) return href
+  const base = url && URL.canParse(url) ? url : undefined
+  if (URL.canParse(href, base)) return base ? new URL(href, base).href : href
+  // What is no URL anywhere is refused by `at`.
+  if (base || href.startsWith('/')) return href
+  const message = `the link '${relation}' is relative, and nobody knows to what: take it of what .reply() gave`
+  throw new CallError({ code: 'internal', message, phase: 'body', sent: 'yes' }, origin)
 }
 
 /** The plan of one call: the operation's, but for the URL. What is wrong is said when the call begins. */

@@ -7,13 +7,14 @@ import { toCallError } from '../http/fault.ts'
 import type { ByteStreamResponse } from '../http/input-types.ts'
 import { reportProgress } from '../http/progress.ts'
 import type { OpenReply } from './operation.ts'
-import { isReply, responseError } from './response.ts'
+import { isReply, responseError, withoutCredential } from './response.ts'
 
 /** Opens a reply whose message is the body itself, which holds the call until it ends. */
 const open: OpenReply = async (engine, request, call, { maxBodyBytes }) => {
   try {
     const response = await openBody(engine, request, call.scope)
     const { status, headers, body } = response
+    const url = withoutCredential(response.url || request.url, call)
     if (!isReply(status, request)) {
       const read = await body.errorBody(maxBodyBytes)
       return await responseError(call, { ...response, ...read, trailers: HeaderMap.empty })
@@ -23,7 +24,7 @@ const open: OpenReply = async (engine, request, call, { maxBodyBytes }) => {
     // A reply that comes too late is discarded, and nobody looks at this.
     finished.catch(() => undefined)
     const discard = () => body.cancel()
-    return { kind: 'unary', message, status, headers, trailers: HeaderMap.empty, finished, discard }
+    return { kind: 'unary', message, status, headers, trailers: HeaderMap.empty, url, finished, discard }
   } catch (error) {
     throw toCallError(error, call)
   }

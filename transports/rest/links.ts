@@ -2,32 +2,37 @@ import type { UnaryResult } from '../../src/core/call/call-types.ts'
 import { linkOf } from '../../src/core/call/link-header.ts'
 import { CallError } from '../../src/core/errors/error.ts'
 import { refusal } from '../../src/core/errors/refusal.ts'
-import { at } from '../http/at.ts'
+import { at, resolveLink } from '../http/at.ts'
 import { encodeSegment } from '../http/path.ts'
 
 /** What links are read of: what `.reply()` gives, or a message, or a part of one. */
-export type Linked = Pick<UnaryResult<unknown>, 'message' | 'headers'> | object
+export type Linked = Pick<UnaryResult<unknown>, 'message' | 'headers' | 'url'> | object
 
 type Members = Readonly<Record<string, unknown>>
 /** A link, and whether it is a template (RFC 6570) for what its caller knows. */
 interface Found {
   readonly href: string
   readonly isTemplate: boolean
+  /** Where it stands, where that is known. */
+  readonly url?: string | undefined
 }
 
 /**
- * The target of a link of a reply, as the server wrote it: of the header `Link` (RFC 8288), else of the body: HAL (`_links`),
- * JSON:API (`links`, those of `data`, and `relationships`), a list of `{ rel, href }` (Spring, Siren, PayPal), or a member of
- * that name (`comments_url`, `@odata.nextLink`).
+ * The target of a link of a reply: of the header `Link` (RFC 8288), else of the body: HAL (`_links`), JSON:API (`links`, those
+ * of `data`, and `relationships`), a list of `{ rel, href }` (Spring, Siren, PayPal), or a member of that name
+ * (`comments_url`, `@odata.nextLink`). It is absolute where the reply is passed, which knows where it came from; of a message
+ * alone, and where it is a template, it is as the server wrote it.
  *
  * @param relation - compared without case. @defaultValue the header `Location`
  * @returns undefined where there is none.
- * @throws {CallError} `internal` where the link is none, or is relative to a page that nobody can name any more.
+ * @throws {CallError} `internal` where the link is none, or stands in a message alone and is relative to its URL.
  * @example
  * const next = linkTo(await api.articles.list.reply(), 'next')
  */
 export function linkTo(source: Linked, relation?: string): string | undefined {
-  return find(source, relation)?.href
+  const found = find(source, relation)
+  const href = found && resolveLink(found.href, found.url, relation)
+  return found?.isTemplate ? found.href : href
 }
 
 /**
@@ -50,27 +55,23 @@ export function follow<In>(source: Linked, relation?: string, rest?: NoInfer<Par
     throw new CallError({ code: 'failed_precondition', message, phase: 'resolve', sent: 'no' })
   }
   const values = { ...(rest as Members | undefined) }
-  const url = found.isTemplate ? expand(found.href, values) : found.href
-  return at<In>(url, values as never)
+  const href = found.isTemplate ? expand(found.href, values) : found.href
+  return at<In>(resolveLink(href, found.url, relation), values as never)
 }
 
 function find(source: Linked, relation: string | undefined): Found | undefined {
-  const { headers, message } = source as Partial<UnaryResult<unknown>>
+  const { headers, message, url } = source as Partial<UnaryResult<unknown>>
   const isReply = typeof headers?.last === 'function'
+  if (!isReply) return relation === undefined ? undefined : ofBody(source, relation)
   if (relation === undefined) {
-    const location = isReply ? headers.last('location') : null
-    return location === null ? undefined : plain(location)
+    const href = headers.last('location')
+    return href === null ? undefined : { href, isTemplate: false, url }
   }
-  const header = isReply ? headers.get('link') : null
-  const found = header === null ? undefined : linkOf(header, relation.toLowerCase())
-  if (found === undefined) return ofBody(isReply ? message : source, relation)
-  // What is relative to the page's own URL would lead elsewhere.
-  if (!/^(?:https?:)?\//i.test(found))
-    throw unfit(`the link '${relation}' is neither absolute nor a path from the root`)
-  return plain(found)
+  const href = linkOf(headers.get('link') ?? '', relation.toLowerCase())
+  if (href !== undefined) return { href, isTemplate: false, url }
+  const found = ofBody(message, relation)
+  return found && { ...found, url }
 }
-
-const plain = (href: string): Found => ({ href, isTemplate: false })
 
 function ofBody(body: unknown, relation: string): Found | undefined {
   if (!isRecord(body)) return undefined

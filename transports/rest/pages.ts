@@ -13,7 +13,7 @@ import {
   type RulesOf,
   text,
 } from '../../src/core/options.ts'
-import { at } from '../http/at.ts'
+import { at, resolveLink } from '../http/at.ts'
 import { itemsOf, makePager, type Pager, readPath, unfit } from '../shared/pages.ts'
 
 type Items = string | undefined | ((page: never) => readonly unknown[])
@@ -129,8 +129,8 @@ export function linkPages<const I extends Items = undefined>(options: LinkPagesO
   checkOptions('linkPages()', options, linkRules)
   const { items, next } = options
   const pager: Pager<I> = makePager(items as I, {
-    nextCursor: (page, { headers }, origin) =>
-      next === undefined ? nextByHeader(headers, origin) : nextByBody(page, next, origin),
+    nextCursor: (page, { headers, url }, origin) =>
+      resolveLink(next === undefined ? nextByHeader(headers) : nextByBody(page, next, origin), url, 'next', origin),
     inputAt: (_input, url) => at(url as string),
   })
   // A URL holds every part of the input.
@@ -197,13 +197,9 @@ function count(page: unknown, path: string, origin: ErrorOrigin | undefined): nu
   return number
 }
 
-function nextByHeader(headers: HeaderMap, origin: ErrorOrigin | undefined): string | undefined {
+function nextByHeader(headers: HeaderMap): string | undefined {
   const value = headers.get('link')
-  const url = value === null ? undefined : linkOf(value, 'next')
-  // What is relative to the page's own URL would lead elsewhere.
-  if (url !== undefined && !/^(?:https?:)?\//i.test(url))
-    throw unfit('the Link header is neither absolute nor a path from the root', origin)
-  return url
+  return value === null ? undefined : linkOf(value, 'next')
 }
 
 function nextByBody(page: unknown, next: string, origin: ErrorOrigin | undefined): string | undefined {

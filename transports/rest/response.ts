@@ -64,8 +64,10 @@ export function readReply(call: Call, url: string, response: WholeResponse, code
   }
   if (message === undefined && isContentNeeded && status < 300)
     throw unreadable(call, response, `nothing came (status ${status}) where output is declared: ${howEmpty}`)
-  if (status !== 200) headers = resolveLocation(headers, response.url || url)
-  const reply: UnaryReply = { kind: 'unary', message, status, headers, trailers }
+  let from = response.url || url
+  if (status !== 200) headers = resolveLocation(headers, from)
+  if (call.credential?.query) from = withoutCredential(from, call)
+  const reply: UnaryReply = { kind: 'unary', message, status, headers, trailers, url: from }
   return status === 304 ? ((call.options as Remembering)[renewed]?.(reply) ?? reply) : reply
 }
 
@@ -118,6 +120,14 @@ function unreadable(call: Call, { status, headers }: WholeResponse, what: string
   const message = `${what}; the server did what was asked`
   const shown = cause === misfit ? undefined : cause
   return new CallError({ code: 'internal', message, phase: 'body', sent: 'yes', status, headers, cause: shown }, call)
+}
+
+/** Where a reply came from, without the credential that its URL may hold: it is shown to whoever prints a reply. */
+export function withoutCredential(url: string, { credential }: Call): string {
+  if (!credential?.query || !URL.canParse(url)) return url
+  const place = new URL(url)
+  for (const name in credential.query) place.searchParams.delete(name)
+  return place.href
 }
 
 /** `Location` made absolute against what answered, so that it can be used as it is. */

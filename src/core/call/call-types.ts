@@ -13,6 +13,8 @@ export interface UnaryResult<Out> {
   readonly status: number
   readonly headers: HeaderMap
   readonly trailers: HeaderMap
+  /** Where a reply of REST came from, after redirects: what relative links in it are relative to. */
+  readonly url?: string | undefined
   /** Attempts made, the first included. */
   readonly attempts: number
   readonly idempotencyKey?: string

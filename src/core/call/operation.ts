@@ -215,6 +215,8 @@ export interface PageFacts {
   /** Where this page stands; undefined for the first one. */
   readonly at: unknown
   readonly headers: HeaderMap
+  /** Where the page came from, where that is known. */
+  readonly url?: string | undefined
 }
 
 /** What a pager does at run time: it brings the loop over pages along, so that a program without pages is without it. */

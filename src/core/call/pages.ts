@@ -115,8 +115,8 @@ class Walk {
     const { pager, fetchPage, input, options } = this.parts
     const here = at === undefined ? input : pager.inputAt(input, at)
     const own = { ...(at === undefined ? options : withoutKey(options)), signal: this.#abort.signal }
-    const { message, headers } = await fetchPage(here, own)
-    const next = pager.nextCursor(message, { input: here, at, headers }, this.origin)
+    const { message, headers, url } = await fetchPage(here, own)
+    const next = pager.nextCursor(message, { input: here, at, headers, url }, this.origin)
     const mark = next === undefined ? '' : toText(next)
     if (next !== undefined && this.#seen.has(mark)) {
       const repeated = 'the server gave the same page cursor twice: stopped instead of looping'

@@ -12,6 +12,8 @@ export interface UnaryReply {
   readonly status: number
   readonly headers: HeaderMap
   readonly trailers: HeaderMap
+  /** Where it came from, after redirects and without a credential, where calls have URLs of their own. */
+  readonly url?: string | undefined
   /** What stands beside the data of a GraphQL response. */
   readonly extensions?: Readonly<Record<string, unknown>> | undefined
   /** The operation that answered, where a call has several routes. */

@@ -101,7 +101,7 @@ export function converted(convert: NonNullable<Plan['convert']>, reply: UnaryRep
 }
 
 function toResult(message: unknown, reply: UnaryReply, scope: Scope): UnaryResult<unknown> {
-  const { status, headers, trailers, operation, extensions } = reply
+  const { status, headers, trailers, url, operation, extensions } = reply
   const key = scope.idempotencyKey
   const attempts = Math.max(1, scope.attempts)
   return {
@@ -109,6 +109,7 @@ function toResult(message: unknown, reply: UnaryReply, scope: Scope): UnaryResul
     status,
     headers,
     trailers,
+    url,
     attempts,
     ...(key !== undefined && { idempotencyKey: key }),
     ...(operation && { operation }),

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { createClient, HeaderMap, isCallError, type } from 'polywire'
-import { bearerAuth } from 'polywire/auth'
+import { apiKeyAuth, bearerAuth } from 'polywire/auth'
 import { follow, get, linkTo, post, restTransport } from 'polywire/rest'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { parseLinks } from '../../../src/core/call/link-header.ts'
@@ -89,8 +89,15 @@ describe('a link of a reply', () => {
     ['no text', { links: { next: 5 } }],
     ['an object without href', { links: { next: {} } }],
     ['relative to a page', reply({}, { link: '<?page=2>; rel=next' })],
+    ['relative to a page, in a body', { links: { next: '?page=2' } }],
+    ['a relative template', { _links: { next: { href: 'users{?page}' } } }],
   ])('that is %s is one clear error', (_, source) => {
     expect(() => linkTo(source as object, 'next')).toThrow(/^\[internal\] polywire: the link 'next' is/)
+    expect(() => follow(source as object, 'next')).toThrow(/^\[internal\] polywire: the link 'next' is/)
+  })
+
+  it('that leads to no page is told all the same', () => {
+    expect(linkTo(reply({}, { link: '<mailto:ada@example.com>; rel=author' }), 'author')).toBe('mailto:ada@example.com')
   })
 })
 
@@ -137,6 +144,59 @@ describe('follow', () => {
         .catch((thrown: unknown) => thrown)
       expect(isCallError(refused) && refused.sent).toBe('no')
     }
+  })
+
+  it.each(['undici', 'fetch'] as const)('goes from where the reply came from, by %s', async (http) => {
+    const client = createClient({
+      transports: { rest: restTransport({ baseUrl: `${server.url}/v1`, http }) },
+      auth: apiKeyAuth('s3cret', { query: 'api_key' }),
+    })
+    clients.push(client)
+    const api = client.bind(contract)
+    const links = { self: '#top', next: '?page=2', first: 'users/1', up: '..', find: { href: '{?page,size}' } }
+    server.answer(answer(200, { _links: links }, { link: '<./users?page=9>; rel=last, <>; rel=canonical' }), echo)
+    const page = await api.list.reply({ page: 1 })
+    expect(page.url).toBe(`${server.url}/v1/users?page=1`)
+    const of = (relation: string) => linkTo(page, relation)?.replace(server.url, '')
+    expect(['self', 'next', 'first', 'up', 'last', 'canonical'].map(of)).toEqual([
+      '/v1/users?page=1#top',
+      '/v1/users?page=2',
+      '/v1/users/1',
+      '/',
+      '/v1/users?page=9',
+      '/v1/users?page=1',
+    ])
+    expect(linkTo(page, 'find')).toBe('{?page,size}')
+    await api.list(follow(page, 'next'))
+    await api.list(follow(page, 'find', { page: 3 }))
+    expect(server.seen.slice(1).map(({ url }) => url)).toEqual([
+      '/v1/users?page=2&api_key=s3cret',
+      '/v1/users?page=3&api_key=s3cret',
+    ])
+  })
+
+  it('goes from where a redirect has led, and home by a path from the root only where that is home', async () => {
+    const api = connect([other.url])
+    server.answer(answer(302, undefined, { location: `${other.url}/there/users?page=1` }))
+    other.answer(answer(200, { links: { next: '?page=2', home: '/there' } }), echo)
+    const page = await api.list.reply()
+    await api.list(follow(page, 'next'))
+    await api.list(follow(page, 'home'))
+    expect(other.seen.map(({ url }) => url)).toEqual(['/there/users?page=1', '/there/users?page=2', '/there'])
+    expect(other.seen.every(({ headers }) => headers.authorization === undefined)).toBe(true)
+  })
+
+  it('goes from the URL that was asked for, where a mocked response has none', async () => {
+    const asked: string[] = []
+    const http = async (url: string) => {
+      asked.push(url)
+      return Response.json([], { headers: { link: '<?page=2>; rel=next', location: 'users/7' } })
+    }
+    const client = createClient({ transports: { rest: restTransport({ baseUrl: 'https://api.test/v1', http }) } })
+    clients.push(client)
+    const api = client.bind(contract)
+    await api.list(follow(await api.list.reply({ page: 1 }), 'next'))
+    expect(asked).toEqual(['https://api.test/v1/users?page=1', 'https://api.test/v1/users?page=2'])
   })
 
   it('where there is no such link says so before anything is sent', () => {

@@ -427,15 +427,29 @@ describe('pages by link', () => {
     return { server: there, seen: there.seen }
   }
 
-  it.each(['<?page=2>; rel=next', '<page2>; rel="next"'])(
-    '%s is relative to the page: refused, not followed elsewhere',
-    async (link) => {
-      const client = connect()
-      server.answer(answer(200, [1], { link }))
-      await expect(collect(client.bind({ issues }).issues.items({ state: 'open' }))).rejects.toThrow('the Link header')
-      await client.close()
-    },
-  )
+  it.each<[string, unknown, (next: string) => ReturnType<typeof answer>]>([
+    ['in the header', linkPages(), (next) => answer(200, {}, { link: `<${next}>; rel=next` })],
+    ['in the body', linkPages({ items: 'data', next: 'next' }), (next) => answer(200, { next })],
+  ])('relative to the page, %s: from where the page came', async (_, paginate, write) => {
+    const client = createClient({ transports: { rest: restTransport({ baseUrl: `${server.url}/v1` }) }, retry: false })
+    const listed = get('/users/{id}/issues', { output: type<any>(), paginate: paginate as never })
+    const links = ['?page=2', 'issues?page=3', '../issues?page=4', './all#x']
+    server.seen.length = 0
+    server.answer((request, reply) => {
+      const next = links.shift()
+      return (next === undefined ? answer(200, {}) : write(next))(request, reply)
+    })
+    const { pages } = client.bind({ listed }).listed as unknown as { pages(input: object): AsyncIterable<unknown> }
+    expect(await collect(pages({ id: 7 }))).toHaveLength(5)
+    expect(server.seen.map(({ url }) => url)).toEqual([
+      '/v1/users/7/issues',
+      '/v1/users/7/issues?page=2',
+      '/v1/users/7/issues?page=3',
+      '/v1/users/issues?page=4',
+      '/v1/users/all',
+    ])
+    await client.close()
+  })
 
   it('a link that comes twice is an error, not a loop', async () => {
     const client = connect()
