@@ -3,6 +3,7 @@ import { HeaderMap } from '../../src/core/call/header-map.ts'
 import type { Scope } from '../../src/core/call/scope.ts'
 import { CallError, isAnyCallError } from '../../src/core/errors/error.ts'
 import type { HttpHead } from '../http/contract.ts'
+import type { ConnectResponseLike, ConnectTransportLike } from './connect-transport.ts'
 import { grpcCode } from './errors.ts'
 import { type ExchangeReader, GrpcWebExchange } from './exchange.ts'
 import { encodeFrame, trailerFlag } from './frames.ts'
@@ -33,30 +34,21 @@ export class ConnectWebAttempt implements ConnectAttempt {
     this.#wire = wire
     // A stream is closed on its own, also before its head has come.
     this.#scope = isStream ? call.scope.fork() : call.scope
-    this.#response = new ConnectFetch(() => this.#exchange)
-    this.#exchange = new GrpcWebExchange(call, wire, this.#scope, this.#response)
+    this.#response = new ConnectFetch(call, wire, this.#scope)
+    this.#exchange = this.#response.exchange
   }
 
   async unary(message: unknown): Promise<ConnectUnary> {
-    const transport = await this.#transport()
-    const response = await transport.unary(
-      methodOf(this.#call) as never,
-      undefined,
-      undefined,
-      this.#headers(),
-      message as never,
-    )
+    const reply = await this.#start('unary', message)
     const { status, headers, trailers } = this.#exchange
-    return { message: withOwnBytes(methodOf(this.#call).output, response.message), status, headers, trailers }
+    return { message: withOwnBytes(methodOf(this.#call).output, reply.message), status, headers, trailers }
   }
 
   async stream(messages: AsyncIterable<unknown>): Promise<ConnectStream> {
-    const transport = await this.#transport()
-    const method = methodOf(this.#call) as never
-    const response = await transport.stream(method, undefined, undefined, this.#headers(), messages as never)
+    const { message } = await this.#start('stream', messages)
     const { status, headers } = this.#exchange
     const nextSize = () => this.#response.nextSize()
-    return { messages: response.message, nextSize, status, headers, trailers: () => this.#exchange.trailers }
+    return { messages: message, nextSize, status, headers, trailers: () => this.#exchange.trailers }
   }
 
   toError(error: unknown): unknown {
@@ -79,22 +71,20 @@ export class ConnectWebAttempt implements ConnectAttempt {
     if (this.#scope !== this.#call.scope) this.#scope.end()
   }
 
-  async #transport() {
-    const { createGrpcWebTransport } = await connectWeb.get(this.#call)
+  async #start(shape: 'unary' | 'stream', input: unknown): Promise<ConnectResponseLike> {
+    const call = this.#call
+    const { createGrpcWebTransport } = await connectWeb.get(call)
     // Of an error that comes back, the details may be decoded.
-    await protobuf.get(this.#call)
+    await protobuf.get(call)
     const { baseUrl, connectOptions, format } = this.#wire
     const fetch = (url: string, init: FetchInit) => this.#fetch(url, init)
-    return createGrpcWebTransport({
+    const transport: ConnectTransportLike = createGrpcWebTransport({
       ...(connectOptions as object),
       baseUrl,
       useBinaryFormat: format === 'proto',
       fetch: fetch as never,
     })
-  }
-
-  #headers(): Record<string, string> {
-    return grpcWebHeaders(this.#call, this.#wire)
+    return transport[shape](methodOf(call), undefined, undefined, grpcWebHeaders(call, this.#wire), input)
   }
 
   #fetch(url: string, { headers, body }: FetchInit): Promise<ConnectResponse> {
@@ -130,54 +120,51 @@ export interface ConnectResponse {
   readonly body: { getReader(): { read(): Promise<ReadResult> } }
 }
 
-type ReadResult =
-  | { readonly done: false; readonly value: Uint8Array }
-  | { readonly done: true; readonly value: undefined }
-
-/** How the reading of a body steers the wire, and what is known of it at its end. */
-type Wire = Pick<GrpcWebExchange, 'isCut' | 'trailers' | 'pause' | 'resume'>
+type ReadResult = IteratorResult<Uint8Array, undefined>
 
 /** More than this unread: the wire pauses; bytes. */
 const highWaterBytes = 65_536
-const over: ReadResult = /* @__PURE__ */ Object.freeze({ done: true, value: undefined })
-/** What connect-web is told of any failure; what really happened stands in the exchange. */
-const broken = /* @__PURE__ */ new Error('the exchange failed')
 
 /** Names that connect-web would judge by themselves. */
 const isStatusName = (name: string): boolean => /^grpc-(?:status|message|status-details-bin)$/.test(name)
+
+/** What connect-web is told of any failure before a head; what really happened stands in the exchange. */
+const broken = /* @__PURE__ */ new Error('the exchange failed')
 
 /**
  * Hands an exchange to connect-web as the Response and the body that it reads: message by message, the status always
  * behind them, wherever the server has put it.
  */
 class ConnectFetch implements ExchangeReader {
-  readonly #wire: () => Wire
-  readonly #opened = new Deferred<ConnectResponse>()
+  readonly exchange: GrpcWebExchange
   readonly #sizes: number[] = []
-  #queue: Uint8Array[] = []
+  readonly #queue: Uint8Array[] = []
   #queued = 0
-  #state: 'opening' | 'open' | 'ended' | 'failed' = 'opening'
+  #isOver = false
   #isPaused = false
-  #waiting: Deferred<ReadResult> | undefined
-
-  constructor(wire: () => Wire) {
-    this.#wire = wire
-    // connect-web may have given up before the exchange did.
-    this.#opened.promise.catch(() => {})
-  }
-
+  // Both set by the constructor of the promise.
+  #open!: (response: ConnectResponse) => void
+  #refuse!: (error: Error) => void
   /** Resolves at the head of the answer. */
-  get response(): Promise<ConnectResponse> {
-    return this.#opened.promise
+  readonly response: Promise<ConnectResponse>
+  #wake = (): void => {}
+
+  constructor(call: Call, wire: GrpcWebWire, scope: Scope) {
+    this.exchange = new GrpcWebExchange(call, wire, scope, this)
+    this.response = new Promise((resolve, reject) => {
+      this.#open = resolve
+      this.#refuse = reject
+    })
+    // connect-web may have given up before the exchange did.
+    this.response.catch(() => {})
   }
 
   onHead({ status, headers }: HttpHead): void {
-    this.#state = 'open'
-    const reader = { read: () => this.#read() }
+    const frames = this.#frames()
     const said = headers.has('grpc-status')
       ? HeaderMap.from([...headers].filter(([name]) => !isStatusName(name)))
       : headers
-    this.#opened.resolve({ status, headers: said, body: { getReader: () => reader } })
+    this.#open({ status, headers: said, body: { getReader: () => ({ read: () => frames.next() }) } })
   }
 
   onMessage(content: Uint8Array): void {
@@ -190,60 +177,45 @@ class ConnectFetch implements ExchangeReader {
     return this.#sizes.shift()
   }
 
+  /** Without a status connect-web fails, whatever has happened: that stands in the exchange. */
   onDone(): void {
-    if (this.#state !== 'open' || this.#wire().isCut) this.#fail()
-    else {
-      const { trailers } = this.#wire()
-      if (trailers.has('grpc-status')) this.#give(encodeTrailers(trailers))
-      this.#state = 'ended'
-      this.#answer(over)
-    }
+    const { isCut, trailers } = this.exchange
+    if (!isCut && trailers.has('grpc-status')) this.#give(encodeTrailers(trailers))
+    this.close()
   }
 
-  /** The reader has left, or the call was aborted: settles what still waits. */
+  /** Nothing more comes: settles what still waits. */
   close(): void {
-    this.#queue = []
-    this.#fail()
+    this.#isOver = true
+    this.#refuse(broken)
+    this.#wake()
   }
 
   #give(frame: Uint8Array): void {
-    if (this.#waiting) {
-      this.#answer({ done: false, value: frame })
-      return
-    }
     this.#queue.push(frame)
     this.#queued += frame.length
+    this.#wake()
     if (this.#isPaused || this.#queued <= highWaterBytes) return
     this.#isPaused = true
-    this.#wire().pause()
+    this.exchange.pause()
   }
 
-  #read(): Promise<ReadResult> {
-    const bytes = this.#queue.shift()
-    if (bytes) {
-      this.#queued -= bytes.length
-      if (this.#isPaused && this.#queued <= highWaterBytes / 2) {
-        this.#isPaused = false
-        this.#wire().resume()
-      }
-      return Promise.resolve({ done: false, value: bytes })
+  async *#frames(): AsyncGenerator<Uint8Array, undefined> {
+    for (;;) {
+      const frame = this.#queue.shift()
+      if (frame) {
+        this.#queued -= frame.length
+        if (this.#isPaused && this.#queued <= highWaterBytes / 2) {
+          this.#isPaused = false
+          this.exchange.resume()
+        }
+        yield frame
+      } else if (this.#isOver) return undefined
+      else
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve
+        })
     }
-    if (this.#state === 'ended') return Promise.resolve(over)
-    if (this.#state === 'failed') return Promise.reject(broken)
-    this.#waiting = new Deferred()
-    return this.#waiting.promise
-  }
-
-  #fail(): void {
-    this.#state = 'failed'
-    this.#opened.reject(broken)
-    this.#waiting?.reject(broken)
-    this.#waiting = undefined
-  }
-
-  #answer(result: ReadResult): void {
-    this.#waiting?.resolve(result)
-    this.#waiting = undefined
   }
 }
 
@@ -252,13 +224,4 @@ function encodeTrailers(trailers: HeaderMap): Uint8Array {
     trailerFlag,
     new TextEncoder().encode([...trailers].map((pair) => `${pair.join(': ')}\r\n`).join('')),
   )
-}
-
-class Deferred<T> {
-  resolve!: (value: T) => void
-  reject!: (reason: unknown) => void
-  readonly promise = new Promise<T>((resolve, reject) => {
-    this.resolve = resolve
-    this.reject = reject
-  })
 }

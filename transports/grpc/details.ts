@@ -76,8 +76,9 @@ export interface DetailFacts {
 }
 
 /**
- * The fields of each message in the order of their numbers: text, where nothing else is said; `:ms`, a duration; `:map`,
- * an entry of text to text; `:texts`, several; else the fields of a repeated message.
+ * The fields of each message in the order of their numbers: text, where nothing else is said; `:32` and `:64`, whole
+ * numbers of so many bits; `:bytes`; `:ms`, a duration; `:map`, an entry of text to text; `:texts`, several; `:details`,
+ * several google.protobuf.Any; else the fields of a repeated message.
  *
  * Source: https://github.com/googleapis/googleapis/blob/master/google/rpc/error_details.proto
  */
@@ -99,17 +100,8 @@ const shapes: Readonly<Record<string, string>> = {
  * Undefined where the bytes are no such message.
  */
 export function decodeStatusDetails(bytes: Uint8Array): GrpcStatusDetails | undefined {
-  const fields = readFields(bytes)
-  if (!fields) return undefined
-  let code = 0
-  let message = ''
-  const details: GrpcDetail[] = []
-  for (const { number, value } of fields) {
-    if (number === 1 && typeof value === 'bigint') code = Number(BigInt.asIntN(32, value))
-    else if (number === 2) message = text(value)
-    else if (number === 3 && value instanceof Uint8Array) details.push(decodeAny(value))
-  }
-  return { code, message, details }
+  const status = decode(['code:32', 'message', 'details:details'], bytes)
+  return status && { code: 0, message: '', details: [], ...status }
 }
 
 /**
@@ -165,74 +157,69 @@ function decodeBy(schema: DescMessage, bytes: Uint8Array): Record<string, unknow
 /** One detail of a known or unknown type. */
 export function toDetail(type: string, bytes: Uint8Array): GrpcDetail {
   const shape = type.startsWith('google.rpc.') ? shapes[type.slice('google.rpc.'.length)] : undefined
-  const value = shape && decodeShape(shape.split(' '), bytes)
+  const value = shape && decode(shape.split(' '), bytes)
   return { type, bytes, ...(value && { value }) }
 }
 
-/** Reads wait, reason, request id and violations out of the standard details. */
+/** Reads wait, reason, request id and violations out of the standard details: each name stands in one type of them. */
 export function factsOf(details: readonly GrpcDetail[]): DetailFacts {
-  const standard = (type: string) => details.find((detail) => detail.type === `google.rpc.${type}`)?.value
+  const first = (name: string): any => details.find(({ value }) => value?.[name] !== undefined)?.value?.[name]
   const violations = details.flatMap(violationsOf)
-  const retryAfterMs = standard('RetryInfo')?.retryDelayMs as number | undefined
+  const retryAfterMs: number | undefined = first('retryDelayMs')
   return {
     retryAfterMs: retryAfterMs && Math.max(0, retryAfterMs),
-    reason: (standard('ErrorInfo')?.reason || undefined) as string | undefined,
-    requestId: (standard('RequestInfo')?.requestId || undefined) as string | undefined,
+    reason: first('reason') || undefined,
+    requestId: first('requestId') || undefined,
     violations: violations.length > 0 ? violations : undefined,
   }
 }
 
-function violationsOf({ type, value }: GrpcDetail): Violation[] {
-  if (!/^google\.rpc\.(BadRequest|QuotaFailure|PreconditionFailure)$/.test(type)) return []
+function violationsOf({ value }: GrpcDetail): Violation[] {
   const list = (value?.fieldViolations ?? value?.violations ?? []) as readonly Record<string, string>[]
   return list.map((entry) => ({ field: entry.field ?? entry.subject ?? '', message: entry.description ?? '' }))
 }
 
-function decodeAny(bytes: Uint8Array): GrpcDetail {
-  let url = ''
-  let content = new Uint8Array(0)
-  for (const { number, value } of readFields(bytes) ?? []) {
-    if (number === 1) url = text(value)
-    else if (number === 2 && value instanceof Uint8Array) content = value.slice()
-  }
-  return toDetail(url.slice(url.lastIndexOf('/') + 1), content)
-}
-
-function decodeShape(shape: readonly string[], bytes: Uint8Array): Record<string, unknown> | undefined {
+/** Reads one message; undefined where the bytes are none. A field of another kind than its shape says is left out. */
+function decode(shape: readonly string[], bytes: Uint8Array): Record<string, any> | undefined {
   const fields = readFields(bytes)
   if (!fields) return undefined
-  const message: Record<string, unknown> = {}
+  const message: Record<string, any> = {}
   for (const { number, value } of fields) {
     const [name, kind] = shape[number - 1]?.split(':') ?? []
     if (!name) continue
+    const bits = Number(kind)
     if (!kind) message[name] = text(value)
-    else if (!(value instanceof Uint8Array)) continue
+    else if (typeof value === 'bigint') {
+      if (bits) message[name] = Number(BigInt.asIntN(bits, value))
+    } else if (kind === 'bytes') message[name] = value.slice()
     else if (kind === 'ms') message[name] = durationMs(value)
-    else if (kind === 'map') message[name] = { ...(message[name] as object), ...pair(value) }
-    else {
+    else if (kind === 'map') message[name] = { ...message[name], ...entryOf(value) }
+    else if (!bits) {
       const list = (message[name] ??= []) as unknown[]
-      list.push(kind === 'texts' ? text(value) : (decodeShape(kind.split(','), value) ?? {}))
+      list.push(
+        kind === 'texts' ? text(value) : kind === 'details' ? detailOf(value) : (decode(kind.split(','), value) ?? {}),
+      )
     }
   }
   return message
 }
 
+/** google.protobuf.Any as a detail. */
+function detailOf(bytes: Uint8Array): GrpcDetail {
+  const { url = '', content = new Uint8Array(0) } = decode(['url', 'content:bytes'], bytes) ?? {}
+  return toDetail(url.slice(url.lastIndexOf('/') + 1), content)
+}
+
 /** google.protobuf.Duration in ms. */
 function durationMs(bytes: Uint8Array): number {
-  let ms = 0
-  for (const { number, value } of readFields(bytes) ?? []) {
-    if (typeof value !== 'bigint') continue
-    if (number === 1) ms += Number(BigInt.asIntN(64, value)) * 1000
-    else if (number === 2) ms += Number(BigInt.asIntN(32, value)) / 1e6
-  }
-  return ms
+  const { seconds = 0, nanos = 0 } = decode(['seconds:64', 'nanos:32'], bytes) ?? {}
+  return seconds * 1000 + nanos / 1e6
 }
 
 /** One entry of a map; `__proto__` is a key like any other. */
-function pair(bytes: Uint8Array): Record<string, string> {
-  const fields = readFields(bytes) ?? []
-  const part = (number: number) => text(fields.find((field) => field.number === number)?.value)
-  return Object.fromEntries([[part(1), part(2)]])
+function entryOf(bytes: Uint8Array): Record<string, string> {
+  const { key = '', value = '' } = decode(['key', 'value'], bytes) ?? {}
+  return Object.fromEntries([[key, value]])
 }
 
 /** One field as it stands on the wire: a number, or bytes where it is a string, bytes or a message. */
@@ -270,6 +257,6 @@ function readFields(bytes: Uint8Array): Field[] | undefined {
 }
 
 /** A string field; empty for any other. */
-function text(value: Field['value'] | undefined): string {
+function text(value: Field['value']): string {
   return value instanceof Uint8Array ? new TextDecoder().decode(value) : ''
 }

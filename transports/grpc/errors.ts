@@ -120,7 +120,6 @@ export function httpStatusFailure(httpStatus: number, { headers, wallNow }: Omit
   const [code, advice = 'a proxy answered instead of the server'] = byHttpStatus[httpStatus] ?? ['unknown']
   const wait = askedWait({ headers, wallNow, phase: 'headers' }, undefined)
   const isThrottled = httpStatus === 429
-  const resetMs = isThrottled ? parseRateLimitReset(headers, wallNow) : undefined
   return {
     code,
     message: `HTTP ${httpStatus} without a gRPC status: ${advice}`,
@@ -131,33 +130,29 @@ export function httpStatusFailure(httpStatus: number, { headers, wallNow }: Omit
     isRetryable: code === 'unavailable',
     isThrottled,
     isUnexecuted: isThrottled || (httpStatus === 503 && wait.retryAfterMs !== undefined),
-    ...(resetMs !== undefined && { retryAfterMs: resetMs }),
     ...wait,
+    retryAfterMs: wait.retryAfterMs ?? (isThrottled ? parseRateLimitReset(headers, wallNow) : undefined),
     requestId: requestIdOf({ headers }),
   }
 }
 
 /** Pushback first, as gRFC A6 demands; then RetryInfo; then what HTTP says. */
 function askedWait(
-  { headers, trailers, wallNow }: StatusPlace,
+  { headers, trailers = headers, wallNow }: StatusPlace,
   retryInfoMs: number | undefined,
 ): Pick<Failure, 'retryAfterMs' | 'isRetryForbidden'> {
-  const pushback =
-    lastValue(trailers ?? headers, 'grpc-retry-pushback-ms') ?? lastValue(headers, 'grpc-retry-pushback-ms')
+  const pushback = lastValue(trailers, 'grpc-retry-pushback-ms') ?? lastValue(headers, 'grpc-retry-pushback-ms')
   if (pushback !== undefined) {
     return /^\d{1,10}$/.test(pushback) ? { retryAfterMs: Number(pushback) } : { isRetryForbidden: true }
   }
-  const isForbidden = forbidsRetry(headers) || (trailers !== undefined && forbidsRetry(trailers))
-  const retryAfterMs =
-    retryInfoMs ?? parseRetryAfter(headers, wallNow) ?? (trailers && parseRetryAfter(trailers, wallNow))
   return {
-    ...(isForbidden && { isRetryForbidden: true }),
-    ...(retryAfterMs !== undefined && { retryAfterMs }),
+    isRetryForbidden: forbidsRetry(headers) || forbidsRetry(trailers),
+    retryAfterMs: retryInfoMs ?? parseRetryAfter(headers, wallNow) ?? parseRetryAfter(trailers, wallNow),
   }
 }
 
-function requestIdOf({ headers, trailers }: Pick<StatusPlace, 'headers' | 'trailers'>): string | undefined {
-  return headers.last('x-request-id') ?? trailers?.last('x-request-id') ?? undefined
+function requestIdOf({ headers, trailers = headers }: Pick<StatusPlace, 'headers' | 'trailers'>): string | undefined {
+  return headers.last('x-request-id') ?? trailers.last('x-request-id') ?? undefined
 }
 
 /** What breaks an answer that came whole as HTTP. */

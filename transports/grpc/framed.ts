@@ -2,8 +2,7 @@ import type { Call } from '../../src/core/call/call.ts'
 import type { Reply } from '../../src/core/call/reply.ts'
 import type { Scope } from '../../src/core/call/scope.ts'
 import { CallError } from '../../src/core/errors/error.ts'
-import type { HttpHead } from '../http/contract.ts'
-import { type ExchangeReader, GrpcWebExchange } from './exchange.ts'
+import { GrpcWebExchange } from './exchange.ts'
 import { encodeFrame } from './frames.ts'
 import { withOwnBytes } from './messages.ts'
 import { methodOf } from './operation.ts'
@@ -20,130 +19,82 @@ import { GrpcStream, type GrpcStreamTimes } from './stream.ts'
  */
 export function sendFramedUnary(call: Call, wire: GrpcWebWire, input: unknown): Promise<Reply> {
   const codec = protobuf.get(call)
-  if (codec instanceof Promise) return codec.then((loaded) => new FramedUnary(call, wire, loaded).send(input))
-  return new FramedUnary(call, wire, codec).send(input)
+  if (codec instanceof Promise) return codec.then((loaded) => framedUnary(call, wire, loaded, input))
+  return framedUnary(call, wire, codec, input)
 }
 
-/** A server stream framed by ourselves. @throws {CallError} as the mapping tables say. */
+/** One message back. */
+function framedUnary(call: Call, wire: GrpcWebWire, codec: Protobuf, input: unknown): Promise<Reply> {
+  return new Promise((resolve, reject) => {
+    const { scope } = call
+    let content: Uint8Array
+    const exchange = new GrpcWebExchange(call, wire, scope, {
+      onMessage(bytes) {
+        content = bytes
+      },
+      onDone() {
+        const { failure, status, headers, trailers } = exchange
+        if (scope.isAborted) reject(scope.reason)
+        else if (failure) reject(new CallError(failure, call))
+        else
+          try {
+            const message = decode(call, wire, codec, content)
+            resolve({ kind: 'unary', message, status, headers, trailers })
+          } catch (error) {
+            reject(undecodable(call, exchange, error))
+          }
+      },
+    })
+    start(call, wire, codec, input, exchange, scope)
+  })
+}
+
+/** A server stream framed by ourselves: many messages back. @throws {CallError} as the mapping tables say. */
 export async function sendFramedStream(
   call: Call,
   wire: GrpcWebWire,
   input: unknown,
   times: GrpcStreamTimes,
 ): Promise<Reply> {
-  return new FramedStream(call, wire, await protobuf.get(call), times).send(input)
-}
-
-/** One message back. */
-class FramedUnary implements ExchangeReader {
-  readonly #call: Call
-  readonly #wire: GrpcWebWire
-  readonly #codec: Protobuf
-  readonly #exchange: GrpcWebExchange
-  #content: Uint8Array | undefined
-  #resolve: (reply: Reply) => void = () => {}
-  #reject: (error: unknown) => void = () => {}
-
-  constructor(call: Call, wire: GrpcWebWire, codec: Protobuf) {
-    this.#call = call
-    this.#wire = wire
-    this.#codec = codec
-    this.#exchange = new GrpcWebExchange(call, wire, call.scope, this)
+  const codec = await protobuf.get(call)
+  // Its own: a stream is closed without its call, also before its head has come.
+  const scope = call.scope.fork()
+  const fail = (error: unknown): void => {
+    stream.fail(error, exchange.trailers)
+    exchange.cancel()
+    scope.end()
   }
-
-  send(input: unknown): Promise<Reply> {
-    return new Promise((resolve, reject) => {
-      this.#resolve = resolve
-      this.#reject = reject
-      start(this.#call, this.#wire, this.#codec, input, this.#exchange, this.#call.scope)
-    })
+  const exchange = new GrpcWebExchange(call, wire, scope, {
+    onHead: (head) => stream.headed(head),
+    onMessage(content) {
+      try {
+        stream.push(decode(call, wire, codec, content), content.length)
+      } catch (error) {
+        fail(undecodable(call, exchange, error))
+      }
+    },
+    onDone() {
+      const { failure, trailers } = exchange
+      if (scope.isAborted) fail(scope.reason)
+      else if (failure) fail(new CallError(failure, call))
+      else {
+        stream.finish(trailers)
+        scope.end()
+      }
+    },
+  })
+  const stream = new GrpcStream(call, {
+    ...times,
+    onLeave: (reason) => scope.abort(reason),
+    onPause: () => exchange.pause(),
+    onResume: () => exchange.resume(),
+  })
+  try {
+    start(call, wire, codec, input, exchange, scope)
+  } catch (error) {
+    fail(error)
   }
-
-  onMessage(content: Uint8Array): void {
-    this.#content = content
-  }
-
-  onDone(): void {
-    const { scope } = this.#call
-    if (scope.isAborted) this.#reject(scope.reason)
-    else {
-      const { failure } = this.#exchange
-      if (failure) this.#reject(new CallError(failure, this.#call))
-      else this.#settle(this.#content as Uint8Array)
-    }
-  }
-
-  #settle(content: Uint8Array): void {
-    const { status, headers, trailers } = this.#exchange
-    try {
-      const message = decode(this.#call, this.#wire, this.#codec, content)
-      this.#resolve({ kind: 'unary', message, status, headers, trailers })
-    } catch (error) {
-      this.#reject(undecodable(this.#call, this.#exchange, error))
-    }
-  }
-}
-
-/** Many messages back. */
-class FramedStream implements ExchangeReader {
-  readonly #call: Call
-  readonly #wire: GrpcWebWire
-  readonly #codec: Protobuf
-  /** Its own: a stream is closed without its call, also before its head has come. */
-  readonly #scope: Scope
-  readonly #exchange: GrpcWebExchange
-  readonly #stream: GrpcStream
-
-  constructor(call: Call, wire: GrpcWebWire, codec: Protobuf, times: GrpcStreamTimes) {
-    this.#call = call
-    this.#wire = wire
-    this.#codec = codec
-    this.#scope = call.scope.fork()
-    this.#exchange = new GrpcWebExchange(call, wire, this.#scope, this)
-    this.#stream = new GrpcStream(call, {
-      ...times,
-      onLeave: (reason) => this.#scope.abort(reason),
-      onPause: () => this.#exchange.pause(),
-      onResume: () => this.#exchange.resume(),
-    })
-  }
-
-  send(input: unknown): Promise<Reply> {
-    try {
-      start(this.#call, this.#wire, this.#codec, input, this.#exchange, this.#scope)
-    } catch (error) {
-      this.#fail(error)
-    }
-    return this.#stream.opened
-  }
-
-  onHead(head: HttpHead): void {
-    this.#stream.headed(head)
-  }
-
-  onMessage(content: Uint8Array): void {
-    try {
-      this.#stream.push(decode(this.#call, this.#wire, this.#codec, content), content.length)
-    } catch (error) {
-      this.#fail(undecodable(this.#call, this.#exchange, error))
-    }
-  }
-
-  onDone(): void {
-    const { failure } = this.#exchange
-    if (this.#scope.isAborted) this.#fail(this.#scope.reason)
-    else if (failure) this.#fail(new CallError(failure, this.#call))
-    else {
-      this.#stream.finish(this.#exchange.trailers)
-      this.#scope.end()
-    }
-  }
-
-  #fail(error: unknown): void {
-    this.#stream.fail(error, this.#exchange.trailers)
-    this.#exchange.cancel()
-    this.#scope.end()
-  }
+  return stream.opened
 }
 
 /** Our own name, unless the user gives another. */

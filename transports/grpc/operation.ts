@@ -4,15 +4,7 @@ import type { Reply } from '../../src/core/call/reply.ts'
 import { flag, object, oneOf, type RulesOf, text, wrongOption } from '../../src/core/options.ts'
 import { openingOption } from '../../src/core/resume/options.ts'
 import type { Streaming } from '../../src/core/stream/streaming.ts'
-import {
-  declare,
-  idempotencyRule,
-  operationRules,
-  pick,
-  resumeOf,
-  resumeRule,
-  stopRule,
-} from '../shared/option-rules.ts'
+import { declare, idempotencyRule, operationRules, resumeOf, resumeRule, stopRule } from '../shared/option-rules.ts'
 import type { DescMethod, DescService } from './peer-protobuf.ts'
 import type { GrpcWebWire } from './request.ts'
 import type { ConnectAttempt } from './send.ts'
@@ -70,17 +62,6 @@ const rules: RulesOf<AnySpec> = {
   opening: openingOption,
   sendQueue: /* @__PURE__ */ object('an object such as { maxMessages: 100 }'),
 }
-const passed = [
-  'idempotency',
-  'idempotencyScope',
-  'retry',
-  'auth',
-  'paginate',
-  'cursors',
-  'gaps',
-  'opening',
-  'sendQueue',
-] as const
 
 /** Options that one kind of method has. */
 const onlyOf = {
@@ -114,19 +95,20 @@ export function rpcOperation(
   if (kind !== 'unary' && !streams) throw new TypeError(`unaryRpc(${method.name}): a ${kind} is declared by rpc(…)`)
   const name = `${method.parent.typeName}/${method.name}`
   checkSpec(name, kind, spec)
+  const { via = 'grpc-web', idempotent, resume, stop: _stop, ...passed } = spec
   const binding: RpcBinding = { method, streams }
   const info: OperationInfo = {
     name,
     protocol: 'grpc-web',
-    via: spec.via ?? 'grpc-web',
+    via,
     kind,
-    isIdempotent: spec.idempotent ?? idempotentLevels.includes(method.idempotency),
+    isIdempotent: idempotent ?? idempotentLevels.includes(method.idempotency),
     isShareable: method.idempotency === 1,
     binding,
     ...(kind === 'client_stream' && { isReplayable: Array.isArray }),
     ...(streams && (kind === 'server_stream' || kind === 'bidi_stream') && { streaming: streams[kind] }),
-    ...resumeOf(spec.resume),
-    ...pick(spec, passed),
+    ...resumeOf(resume),
+    ...passed,
   }
   return defineOperation(declare(info, spec))
 }

@@ -150,28 +150,41 @@ function openConnectStream(
   times: GrpcStreamTimes,
   onOver: (reason: unknown) => void = () => {},
 ): Promise<StreamReply> {
-  const gate = new Gate()
+  let passed: Promise<void> | undefined
+  let pass = (): void => {}
+  const onResume = (): void => {
+    pass()
+    passed = undefined
+  }
   const stream = new GrpcStream(call, {
     ...times,
-    onPause: () => gate.close(),
-    onResume: () => gate.open(),
+    onPause() {
+      passed ??= new Promise((resolve) => {
+        pass = resolve
+      })
+    },
+    onResume,
     onLeave(reason) {
       onOver(reason)
       attempt.close(reason)
-      gate.open()
+      onResume()
     },
   })
-  void pump(call, attempt, messages, stream, gate).then(onOver)
+  void pump(call, attempt, messages, stream, () => passed).then(onOver)
   return stream.opened
 }
 
-/** Reads to the end; gives what the stream has failed with. */
+/**
+ * Reads to the end; gives what the stream has failed with.
+ *
+ * @param gate - what is waited for while the queue is full.
+ */
 async function pump(
   call: Call,
   attempt: ConnectAttempt,
   messages: AsyncIterable<unknown>,
   stream: GrpcStream,
-  gate: Gate,
+  gate: () => Promise<void> | undefined,
 ): Promise<unknown> {
   const { output } = methodOf(call)
   let opened: ConnectStream | undefined
@@ -181,7 +194,8 @@ async function pump(
     for await (const message of opened.messages) {
       if (stream.isOver) break
       stream.push(withOwnBytes(output, message), opened.nextSize?.())
-      if (gate.passed) await gate.passed
+      const passed = gate()
+      if (passed) await passed
     }
     stream.finish(opened.trailers())
     return undefined
@@ -191,22 +205,5 @@ async function pump(
     return known
   } finally {
     attempt.end()
-  }
-}
-
-/** Holds the pump while the receive queue is full. */
-class Gate {
-  passed: Promise<void> | undefined
-  #open = (): void => {}
-
-  close(): void {
-    this.passed ??= new Promise((resolve) => {
-      this.#open = resolve
-    })
-  }
-
-  open(): void {
-    this.#open()
-    this.passed = undefined
   }
 }

@@ -3,6 +3,7 @@ import { HeaderMap } from '../../src/core/call/header-map.ts'
 import type { OperationInfo } from '../../src/core/call/operation.ts'
 import type { StreamReply } from '../../src/core/call/reply.ts'
 import { CallError } from '../../src/core/errors/error.ts'
+import { LateTrailers } from '../../src/core/stream/late-trailers.ts'
 import { Source } from '../../src/core/stream/source.ts'
 import type { Continuity } from '../../src/core/stream/state.ts'
 import { type Timer, watchTimer } from '../../src/core/time/clock.ts'
@@ -55,7 +56,7 @@ export class GrpcStream {
   #state: 'opening' | 'open' | 'over' = 'opening'
   #resolve: (reply: StreamReply) => void = () => {}
   #reject: (error: unknown) => void = () => {}
-  #settleTrailers: (trailers: HeaderMap) => void = () => {}
+  readonly #trailers = new LateTrailers()
   /** Resolves when the stream is open; rejects with what refused it. */
   readonly opened: Promise<StreamReply>
 
@@ -115,14 +116,15 @@ export class GrpcStream {
     this.#timer?.clear()
     if (this.#wire.idleTimeoutMs !== undefined) this.#idle.start(this.#wire.idleTimeoutMs)
     const { status, headers } = this.#head
+    const trailers = this.#trailers
     this.#resolve({
       kind: 'stream',
       messages: this.#source,
       status,
       headers,
-      trailers: new Promise((resolve) => {
-        this.#settleTrailers = resolve
-      }),
+      get trailers() {
+        return trailers.promise
+      },
       continuity: () => continuityOf(this.#call.operation),
     })
   }
@@ -153,7 +155,7 @@ export class GrpcStream {
     this.#state = 'over'
     this.#timer?.clear()
     this.#idle.stop()
-    this.#settleTrailers(trailers)
+    this.#trailers.settle(() => trailers)
   }
 
   #arm(delayMs: number): void {
