@@ -78,6 +78,10 @@ export class SignedExchange implements HttpSink {
       .finally(offAbort)
   }
 
+  onInfo(status: number, headers: HeaderMap): void {
+    if (this.#state === 'sent') this.#parties.sink.onInfo?.(status, headers)
+  }
+
   onHead(head: HttpHead, control: HttpControl): void {
     this.#control = control
     const hop = this.#hopOf(head)

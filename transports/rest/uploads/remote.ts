@@ -4,8 +4,9 @@ import { Context } from '../../../src/core/call/context.ts'
 import type { OperationInfo } from '../../../src/core/call/operation.ts'
 import type { Plan } from '../../../src/core/call/plan.ts'
 import type { Scope, Services } from '../../../src/core/call/scope.ts'
-import { CallError } from '../../../src/core/errors/error.ts'
+import { CallError, isAnyCallError } from '../../../src/core/errors/error.ts'
 import { refusal } from '../../../src/core/errors/refusal.ts'
+import { guard } from '../../../src/core/guard.ts'
 import { bounded } from '../../../src/core/time/bounded.ts'
 import { at } from '../../http/at.ts'
 import { IdleWatch } from '../../http/idle-watch.ts'
@@ -46,20 +47,26 @@ export class RemoteUpload {
   readonly #plan: UploadPlan
   readonly #send: UploadRequests<Send>
   readonly #options: UploadOptions
+  /** Of the whole. */
+  readonly #scope: Scope
   readonly #onProgress: (transferredBytes: number) => void
   #limits: UploadLimits = {}
   /** The server has not been told the length of the whole. */
   #isLengthOpen = false
 
-  constructor(plan: UploadPlan, options: UploadOptions, onProgress: (transferredBytes: number) => void) {
+  constructor(plan: UploadPlan, options: UploadOptions, scope: Scope, onProgress: (transferredBytes: number) => void) {
     const { spec, services, requests } = plan
     this.#plan = plan
     this.#options = options
+    this.#scope = scope
     this.#onProgress = onProgress
     this.chunkBytes = spec.chunkBytes ?? (spec.by.digest ? digestedBytes : Number.POSITIVE_INFINITY)
     const callable = services.callable as unknown as (info: OperationInfo) => { readonly reply: Send }
     const { create, ask, append, discard } = requests
-    const send = (info: OperationInfo): Send => callable(info).reply
+    const send = (info: OperationInfo): Send => {
+      const { reply } = callable(info)
+      return (input, options) => this.#counted(() => reply(input, options))
+    }
     this.#send = { create: send(create), ask: send(ask), append: send(append), discard: send(discard) }
   }
 
@@ -89,7 +96,7 @@ export class RemoteUpload {
     const split = (isOfPath: boolean) =>
       Object.fromEntries(Object.entries(this.input).filter(([name]) => names.includes(name) === isOfPath))
     const body = part ? part.body : by.isTyped ? new Uint8Array(0) : undefined
-    const headers = { ...by.headers, ...own, ...(part && (await partHeaders(part, by))) }
+    const headers = { ...by.headers, ...own, ...(part && (await this.#partHeaders(part, step))) }
     const input = { params: split(true), query: split(false), headers, body }
     const options = this.#requestOptions(step, true)
     const { context = Context.empty } = options
@@ -127,6 +134,7 @@ export class RemoteUpload {
     const reply = await this.#send.ask(this.#at({ headers: this.#plan.spec.by.headers }), this.#requestOptions(step))
     const standing = this.#read(reply)
     const { offset, totalBytes = this.totalBytes } = standing
+    const before = this.offset
     const source = this.totalBytes ?? totalBytes
     if (offset === undefined) throw this.error('internal', 'the server does not say how far the upload is')
     if (totalBytes !== source)
@@ -138,6 +146,8 @@ export class RemoteUpload {
     this.isSure = true
     this.#confirm(offset)
     this.isComplete = standing.isComplete ?? (offset === source && !this.#isLengthOpen)
+    // A server that takes back what it has confirmed would be sent the same for ever.
+    if (offset < before) throw this.#stuck('the server holds less than it had confirmed')
   }
 
   async append(step: Scope, source: Source): Promise<Reply> {
@@ -150,7 +160,7 @@ export class RemoteUpload {
       ...by.headers,
       ...by.append({ offset, length, isLast, totalBytes, isLengthOpen: this.#isLengthOpen }),
       'content-type': by.contentType,
-      ...(await partHeaders(part, by)),
+      ...(await this.#partHeaders(part, step)),
     }
     this.isSure = false
     const input = this.#at({ headers, body: part.body })
@@ -165,7 +175,14 @@ export class RemoteUpload {
     if (isLast && totalBytes !== undefined) this.#isLengthOpen = false
     if (now !== undefined) this.#confirm(now)
     this.isComplete = standing.isComplete ?? (isLast && this.isSure && !this.#isLengthOpen)
-    if (!this.isComplete && now === offset && end !== offset) throw this.#stuck()
+    if (!this.isComplete && now === offset) {
+      this.isSure = false
+      throw this.#stuck(
+        isLast && end === offset
+          ? 'the server has all of it, and does not say that the upload is complete'
+          : 'the server answered well, and took nothing of what was sent',
+      )
+    }
     return reply
   }
 
@@ -219,8 +236,30 @@ export class RemoteUpload {
     }
   }
 
-  #stuck(): CallError {
-    const message = 'the server answered well, and took nothing of what was sent'
+  /** The caller of the whole is told what its requests have come to, whatever ends it. */
+  async #counted(send: () => Promise<Reply>): Promise<Reply> {
+    const { root } = this.#scope
+    const { sent } = root
+    root.mark('send', 'maybe')
+    try {
+      const reply = await send()
+      root.mark('headers', 'yes')
+      return reply
+    } catch (error) {
+      if (isAnyCallError(error)) root.sent = sent === 'no' ? error.sent : sent
+      throw error
+    }
+  }
+
+  /** What a part says of itself. */
+  #partHeaders(part: Part, step: Scope): Promise<Headers> {
+    const { info, spec } = this.#plan
+    const failure = { code: 'invalid_argument', phase: 'send', sent: step.root.sent } as const
+    const read = () => partHeaders(part, spec.by)
+    return bounded(step, () => guard('reading the source of the upload', read, { operation: info }, failure))
+  }
+
+  #stuck(message: string): CallError {
     const failure = { code: 'unavailable', message, phase: 'headers', sent: 'yes', isRetryable: true } as const
     return new CallError(failure, { operation: this.#plan.info })
   }
@@ -273,7 +312,6 @@ export class RemoteUpload {
   }
 }
 
-/** What a part says of itself. */
 async function partHeaders({ body, length }: Part, { digest }: UploadProtocol): Promise<Headers> {
   const sized = length === undefined ? undefined : { 'content-length': String(length) }
   if (!digest) return { ...sized }

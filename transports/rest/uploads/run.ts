@@ -14,7 +14,7 @@ import type { Upload, Uploaded, UploadInput, UploadOptions, UploadSource, Upload
 
 /** An upload begins anew, or goes on with what another process has written down. */
 export type UploadStart = { readonly options: UploadOptions | undefined } & (
-  | { readonly input: UploadInput; readonly state?: never }
+  | { readonly input: UploadInput }
   | { readonly state: UploadState; readonly source: UploadSource }
 )
 
@@ -49,7 +49,7 @@ export class UploadRun implements Upload<unknown> {
     this.#options = start.options ?? {}
     this.#scope = new Scope(plan.services, undefined, plan.info)
     this.#backoff = this.#newBackoff()
-    this.#remote = new RemoteUpload(plan, this.#options, (transferred) => this.#tell(transferred))
+    this.#remote = new RemoteUpload(plan, this.#options, this.#scope, (transferred) => this.#tell(transferred))
     this.#result = this.#run(start)
     // Whoever asks for the result is told; nobody need.
     this.#result.catch(() => undefined)
@@ -164,21 +164,22 @@ export class UploadRun implements Upload<unknown> {
 
   #prepare(start: UploadStart): void {
     const remote = this.#remote
-    if (start.state) this.#takeUp(start.state)
-    const { source, totalBytes } = start.state
+    const isRevived = 'state' in start
+    if (isRevived) this.#takeUp(start.state)
+    const { source, totalBytes } = isRevived
       ? { source: start.source, totalBytes: start.state.totalBytes }
       : this.#read(start.input)
     const isChunked = remote.chunkBytes !== Number.POSITIVE_INFINITY
     this.#source = openSource(source, { totalBytes, isChunked, origin: this.#origin })
     remote.totalBytes = this.#source.totalBytes
-    if (!start.state) remote.metadata = { ...this.#source.metadata, ...remote.metadata }
+    if (!isRevived) remote.metadata = { ...this.#source.metadata, ...remote.metadata }
     if (this.#plan.spec.by.digest && !globalThis.crypto?.subtle)
       throw refusal('a digest of each part needs Web Crypto, which a page has over https only', this.#origin)
   }
 
   #takeUp(state: UploadState): void {
     const { name } = this.#plan.spec.by
-    if (typeof state !== 'object' || state?.version !== 1)
+    if (!isState(state))
       throw refusal('revive() takes what JSON.parse makes of an upload that was written down', this.#origin)
     if (state.protocol !== name)
       throw refusal(`the upload was begun by another protocol than ${name}, and goes on by that`, this.#origin)
@@ -192,10 +193,7 @@ export class UploadRun implements Upload<unknown> {
     if (typeof input !== 'object' || input === null)
       throw refusal('the input of an upload is an object with a source', this.#origin)
     const { source, totalBytes, metadata = {}, ...rest } = input
-    if (totalBytes !== undefined && !(Number.isSafeInteger(totalBytes) && totalBytes >= 0))
-      throw refusal('totalBytes is a whole number, 0 or more', this.#origin)
-    if (!Object.values(Object(metadata)).every((value) => typeof value === 'string'))
-      throw refusal('metadata is an object of texts', this.#origin)
+    if (!isTexts(metadata)) throw refusal('metadata is an object of texts', this.#origin)
     this.#remote.input = rest
     this.#remote.metadata = metadata
     return { source, totalBytes }
@@ -320,4 +318,24 @@ export class UploadRun implements Upload<unknown> {
     const why = reply ? 'its answer is empty where output is declared' : 'its last answer was lost on the way'
     throw this.#remote.error('internal', `the upload is complete, and ${why}`)
   }
+}
+
+function isTexts(metadata: unknown): metadata is Readonly<Record<string, string>> {
+  return (
+    typeof metadata === 'object' &&
+    metadata !== null &&
+    Object.values(metadata).every((value) => typeof value === 'string')
+  )
+}
+
+/** It comes from a store, and may be anything. */
+function isState(state: Partial<UploadState> | null | undefined): state is UploadState {
+  const { version, url, input, metadata = {} } = Object(state) as Partial<UploadState>
+  return (
+    version === 1 &&
+    (url === undefined || (typeof url === 'string' && url !== '')) &&
+    typeof input === 'object' &&
+    input !== null &&
+    isTexts(metadata)
+  )
 }

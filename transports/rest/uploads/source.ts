@@ -44,6 +44,7 @@ interface SourceFacts {
 
 /** @throws {CallError} `invalid_argument` for what is no source, and for a stream that could not be sent again. */
 export function openSource(source: UploadSource, facts: SourceFacts): Source {
+  checkTotal(facts.totalBytes, facts.origin)
   const kind = bodyKind(source)
   if (kind === 'blob') return blobSource(source as File, facts)
   if (kind === 'text' || kind === 'bytes') {
@@ -52,8 +53,9 @@ export function openSource(source: UploadSource, facts: SourceFacts): Source {
     return blobSource(new Blob([part]) as File, facts)
   }
   if (kind === 'factory') return new StreamSource(() => (source as () => ByteSource)(), 'from the beginning', facts)
-  const { openAt, totalBytes, fingerprint } = Object(source) as Partial<OpenableSource>
+  const { openAt, totalBytes, fingerprint } = guard('the source of the upload', () => membersOf(source), facts.origin)
   if (typeof openAt === 'function') {
+    checkTotal(totalBytes, facts.origin)
     const at = (offset: number) => openAt.call(source, offset)
     return new StreamSource(at, 'at any place', { ...facts, totalBytes: facts.totalBytes ?? totalBytes }, fingerprint)
   }
@@ -71,6 +73,16 @@ export function openSource(source: UploadSource, facts: SourceFacts): Source {
       facts.origin,
     )
   return new StreamSource(() => source as ByteSource, 'once', facts)
+}
+
+function membersOf(source: unknown): Partial<OpenableSource> {
+  const { openAt, totalBytes, fingerprint } = Object(source) as Partial<OpenableSource>
+  return { openAt, totalBytes, fingerprint } as Partial<OpenableSource>
+}
+
+function checkTotal(totalBytes: unknown, origin: ErrorOrigin): void {
+  if (totalBytes !== undefined && !(Number.isSafeInteger(totalBytes) && (totalBytes as number) >= 0))
+    throw refusal('totalBytes is a whole number, 0 or more', origin)
 }
 
 /** How much of each end tells a file from another. */
