@@ -253,7 +253,7 @@ function originOf(via: string, { origin }: Transport): string {
 }
 
 function misfit(info: OperationInfo, message: string): CallError {
-  return new CallError({ code: 'failed_precondition', message, phase: 'resolve', sent: 'no' }, { operation: info })
+  return new CallError({ code: 'failed_precondition', message }, { operation: info })
 }
 
 /** How many clients that are not closed hold each transport: one that is shared is closed with its last client. */

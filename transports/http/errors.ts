@@ -45,21 +45,18 @@ export function httpFailure(response: HttpErrorResponse, wallNow: number, envelo
   const challenge = challengeError(headers)
   const reason = (status === 401 ? challenge : undefined) ?? envelope.reason ?? challenge
   const retryAfterMs = envelope.retryAfterMs ?? parseRetryAfter(headers, wallNow)
-  const row = refine(response, { ...envelope, reason, retryAfterMs })
+  const { hint, ...meaning } = refine(response, { ...envelope, reason, retryAfterMs })
   const note = bodyFault ? `; its body could not be read: ${bodyFault.what}` : ''
   const { isQuotaExhausted: _, ...said } = envelope
   const failure: Failure = {
     ...said,
-    code: row.code,
-    message: `the server answered ${status}: ${row.hint}${note}`,
+    ...meaning,
+    message: `the server answered ${status}: ${hint}${note}`,
     phase: 'headers',
     sent: 'yes',
     status,
-    isRetryable: row.isRetryable === true,
-    isThrottled: row.isThrottled === true,
-    isUnexecuted: row.isUnexecuted === true,
     isRetryForbidden: forbidsRetry(headers),
-    retryAfterMs: retryAfterMs ?? (row.isThrottled ? parseRateLimitReset(headers, wallNow) : undefined),
+    retryAfterMs: retryAfterMs ?? (meaning.isThrottled ? parseRateLimitReset(headers, wallNow) : undefined),
     requestId: envelope.requestId ?? requestIdOf(headers),
     reason,
     headers,
@@ -90,19 +87,16 @@ function refine(
   const isAskedToWait = retryAfterMs !== undefined
   if (status === 403 && (isAskedToWait || isLimitReached(headers))) return statusRow(429)
   if (status === 429 && ((isQuotaExhausted && !isAskedToWait) || reason === 'insufficient_quota')) {
-    return { code: 'resource_exhausted', hint: 'the quota is used up', isUnexecuted: true, isThrottled: true }
+    return { ...row, hint: 'the quota is used up', isRetryable: false }
   }
   if (status === 409) {
     if (isKeyed && (isAskedToWait || keyInUse.test(reason)))
-      return { code: 'aborted', hint: 'the first request with this key still runs', isRetryable: true }
-    return exists.test(reason) ? { code: 'already_exists', hint: 'it exists already' } : row
+      return { ...row, hint: 'the first request with this key still runs', isRetryable: true }
+    return exists.test(reason) ? { ...row, code: 'already_exists', hint: 'it exists already' } : row
   }
   if (status === 404 && essence === 'text/html') return { ...row, hint: 'an HTML page: check path and baseUrl' }
   if (status > 300 && status < 400 && status !== 304 && !headers.has('location'))
-    return {
-      ...row,
-      hint: 'a redirect with no Location header',
-    }
+    return { ...row, hint: 'a redirect with no Location header' }
   if (status === 413 && isAskedToWait) return { ...row, isRetryable: true }
   if (status === 503 && isAskedToWait) return { ...row, isUnexecuted: true }
   return row

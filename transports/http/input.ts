@@ -129,7 +129,6 @@ function flatReader(method: string, names: readonly string[], spec: InputSpec, o
       if (checked instanceof Promise) return checked.then((done) => finish(params, query, done))
       left = checked as Parts
     }
-    if (rest === 'query') return new RequestInput(params, left, undefined, undefined)
     return finish(params, query, left)
   }
   if (!whole) return split

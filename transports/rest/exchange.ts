@@ -52,7 +52,7 @@ export class HttpRestTransport implements RestTransport {
   constructor(options: RestTransportOptions) {
     if (options !== undefined) checkOptions('restTransport()', options, rules)
     const base = readBaseUrl(options?.baseUrl, 'restTransport')
-    const { auth, idempotency, query, queryStyle = {}, codecs, crossOriginHeaders } = options
+    const { auth, idempotency, codecs } = options
     this.origin = base.origin
     this.url = base.prefix
     this.auth = auth
@@ -63,16 +63,10 @@ export class HttpRestTransport implements RestTransport {
     this.#cache = options.cache as Partial<HttpCache> | undefined
     this.#limits = { maxBodyBytes: options.maxBodyBytes ?? defaultMaxBodyBytes }
     this.#requests = new RestRequests({
+      ...options,
       base,
       headers: readHeaders(options.headers, { operation: { name: 'restTransport()', protocol: 'rest', via: 'rest' } }),
-      query,
-      version: options.version,
-      queryStyle,
-      codecs,
-      idempotency,
       deadlineWriter: deadlineWriter(options.deadlineHeader),
-      crossOriginHeaders,
-      compress: options.compress,
       fetchOptions: fetchOptionsOf(options as FetchOptions),
     })
     this.#engine = selectEngine(options)

@@ -105,9 +105,7 @@ function defineJsonLines<O extends Operation<any, any>>(
     isContentNeeded: false,
     bodySchema: spec.body,
     contentType: spec.contentType,
-    accept: undefined,
     defaultAccept: 'application/jsonl, application/x-ndjson, application/json-seq, */*;q=0.5',
-    errors: undefined,
     open: (engine, request, call) => openJsonLines(engine, request, call, settings),
   }
   const info: OperationInfo = {

@@ -23,13 +23,10 @@ export interface RestBinding {
   /** For `at()`, which validates nothing else. */
   readonly bodySchema: AnySpec['body']
   readonly contentType: string | undefined
-  readonly accept: string | undefined
   /** Where it says something else than the transport. */
-  readonly spec?: Pick<AnySpec, 'redirect' | 'compress' | 'version'>
+  readonly spec?: Pick<AnySpec, 'accept' | 'redirect' | 'compress' | 'version'>
   /** Where neither operation, transport nor call says what they accept. */
   readonly defaultAccept: string
-  /** Of an error body, by status. */
-  readonly errors: AnySpec['errors']
   /** How its reply is opened, where that is a stream of messages. */
   readonly open?: OpenReply | undefined
   /** Of an operation that a description for run time describes. */
@@ -102,10 +99,8 @@ export function defineRest<O extends Operation<any, any>>(
     isContentNeeded: output !== undefined && schema === undefined && validate === undefined,
     bodySchema: spec.body,
     contentType: spec.contentType ?? writer?.contentType,
-    accept: spec.accept,
     spec,
     defaultAccept: typeof response === 'object' ? '*/*' : accepts[response ?? 'json'],
-    errors,
     open: reader?.open,
     writer,
   }

@@ -1,45 +1,32 @@
 import type { Call } from '../../src/core/call/call.ts'
 import type { CallHeaders, HeadersInit } from '../../src/core/call/header-map.ts'
 import { readHeaders, withoutRemoved } from '../../src/core/call/header-map.ts'
-import {
-  type IdempotencyOption,
-  type IdempotencyProfile,
-  idempotencyProfiles,
-} from '../../src/core/call/idempotency.ts'
+import { type IdempotencyProfile, idempotencyProfiles } from '../../src/core/call/idempotency.ts'
 import { refusal } from '../../src/core/errors/refusal.ts'
 import { byteLength } from '../http/bytes.ts'
-import type { Codecs } from '../http/codecs.ts'
-import type { BodyCoding } from '../http/compression.ts'
 import type { FetchOptions, HttpRequest } from '../http/contract.ts'
 import { type EncodedBody, encodeBody, noBody } from '../http/encode-body.ts'
 import { bodiless, RequestInput, type RequestParts } from '../http/input.ts'
 import { writeUrl } from '../http/path.ts'
 import { reportProgress } from '../http/progress.ts'
-import { encodeQuery, isSearchParams, joinQuery, type QueryStyle } from '../http/query.ts'
+import { encodeQuery, isSearchParams, joinQuery } from '../http/query.ts'
 import type { BaseUrl } from '../shared/base-url.ts'
 import { type CrossOriginFilter, crossOriginFilter } from '../shared/cross-origin.ts'
 import { addDeadline, type DeadlineWriter } from '../shared/deadline-header.ts'
-import type { ApiVersion } from './api-version.ts'
 import type { RequestWriter, RestBinding } from './operation.ts'
+import type { RestTransportOptions } from './types.ts'
 
 /** What the requests of one transport have in common. */
-export interface RequestDefaults {
+export interface RequestDefaults extends Omit<RestTransportOptions, 'headers'> {
   readonly base: BaseUrl
   readonly headers: CallHeaders
-  readonly query: Readonly<Record<string, unknown>> | undefined
-  readonly version: ApiVersion | undefined
-  readonly queryStyle: QueryStyle
-  readonly codecs: Codecs | undefined
-  readonly idempotency: IdempotencyOption | undefined
   readonly deadlineWriter: DeadlineWriter | undefined
-  readonly crossOriginHeaders: readonly string[] | undefined
   readonly fetchOptions: FetchOptions | undefined
-  readonly compress: BodyCoding | false | undefined
 }
 
 type Headers = Record<string, string>
 /** By the rules of its method. */
-const unwritten: Partial<RequestWriter> & RestBinding['spec'] = {}
+const unwritten: Partial<RequestWriter> & NonNullable<RestBinding['spec']> = {}
 
 /** Makes the HTTP requests of one transport. */
 export class RestRequests {
@@ -116,10 +103,11 @@ export class RestRequests {
   }
 
   #makeBase(binding: RestBinding): CallHeaders {
+    const { accept } = binding.spec ?? unwritten
     const base = {
       accept: binding.defaultAccept,
       ...this.#defaults.headers,
-      ...(binding.accept && { accept: binding.accept }),
+      ...(accept && { accept }),
       ...(binding.contentType && { 'content-type': binding.contentType }),
     }
     this.#baseHeaders.set(binding, base)

@@ -141,11 +141,11 @@ function resolveLocation(headers: HeaderMap, url: string): HeaderMap {
 export async function responseError(call: Call, response: WholeResponse): Promise<never> {
   const isKeyed = call.idempotencyKey !== undefined
   let failure = readHttpFailure({ ...response, isKeyed }, call.scope.services.clock.wallNow())
-  const { errors, method } = call.operation.binding as RestBinding
+  const { errors, binding } = call.operation
   const schema = validating(errors?.[response.status])
   if (schema) failure = { ...failure, body: await typedBody(call, schema, failure) }
   // Not there any more, or not as it was: what an earlier attempt has done looks the same.
-  if (!lost.test(method + failure.status) || !call.scope.root.failures.some(mayHaveRun))
+  if (!lost.test((binding as RestBinding).method + failure.status) || !call.scope.root.failures.some(mayHaveRun))
     throw new CallError(failure, call)
   const message = `${failure.message}; an earlier attempt may have done it`
   throw Object.assign(new CallError({ ...failure, message }, call), { mayBeDone: true })

@@ -57,17 +57,14 @@ export function makePlan(info: OperationInfo, route: Route, mode: ValidateMode, 
   const checkOutput = makeCheck('output', mode, services, origin)
   const { encodeInput, decodeOutput, encodeMessage, adapted } = info
   const adapt = adapted?.input
+  const convert = chain(decodeOutput && ((message) => decodeOutput(message, checkOutput)), adapted?.output)
   return {
     info,
     route,
     encodeInput: adapt ? chain(adapt, encodeInput && ((value) => encodeInput(value, checkInput))) : encodeInput,
     checkInput,
-    encodeMessage: encodeMessage && guarded((message) => encodeMessage(message, checkInput), toInputError, info),
-    convert: guarded(
-      chain(decodeOutput && ((message) => decodeOutput(message, checkOutput)), adapted?.output),
-      toOutputError,
-      info,
-    ),
+    encodeMessage: encodeMessage && ((message) => guarded(() => encodeMessage(message, checkInput), badInput, info)),
+    convert: convert && ((message) => guarded(() => convert(message), badOutput, info)),
   }
 }
 
@@ -76,10 +73,10 @@ export function inputOf({ encodeInput, checkInput, info }: Plan, input: unknown)
   let encoded = input
   try {
     if (encodeInput) encoded = encodeInput(input, checkInput)
-    if (encoded instanceof Promise) return withErrors(encoded, toInputError, info)
   } catch (cause) {
-    throw toInputError(cause, info)
+    throw toGuardError('', cause, { operation: info }, badInput)
   }
+  if (encoded instanceof Promise) return guarded(() => encoded, badInput, info)
   return (encoded as Partial<Sealed> | undefined)?.seal ? encoded : snapshot(encoded)
 }
 
@@ -88,18 +85,7 @@ export function identityOf({ auth }: Route, options: CallOptions, operation: Ope
   if (!auth?.identity) return ''
   const message = 'auth.identity() threw: see cause; nothing was sent'
   const call = { context: options.context ?? Context.empty, options, operation }
-  const ask = () => auth.identity?.(call) ?? ''
-  return guard('auth.identity()', ask, { operation }, { message, phase: 'resolve', sent: 'no' })
-}
-
-/** The caller's input could not be brought into the transport's shape: the user's own code may be the cause. */
-function toInputError(cause: unknown, operation: OperationInfo): CallError {
-  return toGuardError('', cause, { operation }, badInput)
-}
-
-/** What came back could not be brought into the caller's shape. */
-function toOutputError(cause: unknown, operation: OperationInfo): CallError {
-  return toGuardError('', cause, { operation }, badOutput)
+  return guard('', () => auth.identity?.(call) ?? '', { operation }, { message })
 }
 
 /** One step after the other, asynchronous only where a step is. */
@@ -111,36 +97,21 @@ function chain(first: Step, then: Step): Step {
   }
 }
 
-/** What a step throws, the user's own code included, becomes a CallError with its cause. */
-function guarded(step: Step, toError: typeof toInputError, info: OperationInfo): Step {
-  if (!step) return undefined
-  return (value) => {
-    try {
-      return withErrors(step(value), toError, info)
-    } catch (cause) {
-      throw toError(cause, info)
-    }
-  }
-}
-
-/** The same for what a step gives later. */
-function withErrors(value: unknown, toError: typeof toInputError, info: OperationInfo): unknown {
-  if (!(value instanceof Promise)) return value
-  const told = value.catch((cause: unknown) => {
-    throw toError(cause, info)
-  })
+/** What a step throws, at once or later, the user's own code included, becomes a CallError with its cause. */
+function guarded(step: () => unknown, failure: Failure, operation: OperationInfo): unknown {
+  const made = guard('', step, { operation }, failure)
   // The call may have failed meanwhile for another reason: then nobody asks.
-  told.catch(() => {})
-  return told
+  if (made instanceof Promise) made.catch(() => {})
+  return made
 }
 
+/** The caller's input could not be brought into the transport's shape. */
 const badInput: Failure = {
   code: 'invalid_argument',
   message: 'the input could not be converted: see cause; nothing was sent',
-  phase: 'resolve',
-  sent: 'no',
 }
 
+/** What came back could not be brought into the caller's shape. */
 const badOutput: Failure = {
   code: 'internal',
   message: 'the reply could not be converted: see cause',
@@ -171,9 +142,8 @@ function mismatch(
   isEmpty: boolean,
 ): Failure {
   const fields = violations.map(({ field }) => (field ? `'${field}'` : 'the whole')).join(', ')
-  const message =
-    direction === 'input'
-      ? `the input does not fit its schema at ${fields}; nothing was sent`
-      : `the reply ${isEmpty ? 'is empty, which does not fit its schema; the server did what was asked' : `does not fit its schema at ${fields}`}; validate: 'warn' lets it pass`
-  return { ...(direction === 'input' ? badInput : badOutput), message, violations }
+  const where = `does not fit its schema at ${fields}`
+  if (direction === 'input') return { ...badInput, message: `the input ${where}; nothing was sent`, violations }
+  const what = isEmpty ? 'is empty, which does not fit its schema; the server did what was asked' : where
+  return { ...badOutput, message: `the reply ${what}; validate: 'warn' lets it pass`, violations }
 }

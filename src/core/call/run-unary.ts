@@ -76,7 +76,7 @@ export async function inputWithin(call: Call, input: Promise<unknown>, timeoutMs
   const at = clock.now() + Math.min(options.timeoutMs ?? timeoutMs, absolute)
   const expired = (): CallError => {
     const message = 'the deadline passed while the input was validated; nothing was sent'
-    return new CallError({ code: 'deadline_exceeded', message, phase: 'resolve', sent: 'no' }, call)
+    return new CallError({ code: 'deadline_exceeded', message }, call)
   }
   return call.with({ input: await bounded(scope, () => input, { at, expired }), deadline: at })
 }

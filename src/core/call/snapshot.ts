@@ -20,26 +20,16 @@ export function snapshot(value: unknown): unknown {
   }
 }
 
-function copy(value: object, around?: readonly object[]): unknown {
+function copy(value: object, around: readonly object[] = []): unknown {
   const prototype = Object.getPrototypeOf(value)
   if (prototype !== Object.prototype && prototype !== null && !Array.isArray(value)) return copyOf(value)
-  if (around?.includes(value)) throw new TypeError('a circle')
-  const isList = Array.isArray(value)
-  const copied: unknown[] | Record<string, unknown> = isList ? new Array(value.length) : { ...value }
+  if (around.includes(value)) throw new TypeError('a circle')
   let path: readonly object[] | undefined
-  if (isList) {
-    for (let at = 0; at < value.length; at++) {
-      const item: unknown = value[at]
-      ;(copied as unknown[])[at] =
-        typeof item === 'object' && item !== null ? copy(item, (path ??= [...(around ?? []), value])) : item
-    }
-    return copied
-  }
-  for (const name in copied) {
-    const item = (copied as Record<string, unknown>)[name]
-    if (typeof item === 'object' && item !== null)
-      (copied as Record<string, unknown>)[name] = copy(item, (path ??= [...(around ?? []), value]))
-  }
+  const inside = (item: unknown): unknown =>
+    typeof item === 'object' && item !== null ? copy(item, (path ??= [...around, value])) : item
+  if (Array.isArray(value)) return value.map(inside)
+  const copied: Record<string, unknown> = { ...value }
+  for (const name in copied) copied[name] = inside(copied[name])
   return copied
 }
 

@@ -6,7 +6,7 @@ const wordings =
 /** Safari says no more than this, and gives it no stack; Sentry adds one, and says so. */
 const safari = /^Load failed(?: \(.*\))?$/
 const codes =
-  /^(E(CONN(REFUSED|RESET|ABORTED)|PIPE|TIMEDOUT|(HOST|NET)UNREACH|NETDOWN|AI_AGAIN|NOTFOUND)|ERR_NETWORK|UND_ERR_(SOCKET|\w+_TIMEOUT))$/
+  /^(E(CONN\w+|PIPE|TIMEDOUT|\w+UNREACH|NETDOWN|AI_AGAIN|NOTFOUND)|ERR_NETWORK|UND_ERR_(SOCKET|\w+_TIMEOUT))$/
 
 /** Whether a TypeError is how a `fetch` says that the network failed; any other TypeError is a fault in code. */
 export function isNetworkError(error: unknown): boolean {
