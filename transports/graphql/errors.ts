@@ -36,7 +36,7 @@ export function graphqlFailure(answer: GraphQLAnswer): Failure | undefined {
   const isPartial = hasData(result)
   if (policy !== 'none' && (isPartial || !isSignal(meaning))) return undefined
   const reason = reasonOf(error)
-  const isUnexecuted = ranNothing(answer, errors)
+  const isUnrun = ranNothing(answer, errors)
   const resetMs = isThrottled ? parseRateLimitReset(headers, wallNow) : undefined
   const waitMs = isPartial ? undefined : (askedWaitMs(result, headers, wallNow) ?? resetMs)
   return {
@@ -46,10 +46,12 @@ export function graphqlFailure(answer: GraphQLAnswer): Failure | undefined {
     sent: 'yes',
     isRetryable: isRetryable && !isPartial,
     isThrottled,
-    isUnexecuted: isUnexecuted && (isThrottled || (status === 503 && headers.has('retry-after'))),
+    isUnexecuted:
+      (isThrottled || (status === 503 && headers.has('retry-after'))) &&
+      (document.kind !== 'mutation' || isRefusedWhole(result, errors)),
     // A mutation that may have run is replayed by nobody, a refreshed credential included; nor is what can never fit.
     isRetryForbidden:
-      (document.kind === 'mutation' && code === 'unauthenticated' && !isUnexecuted) ||
+      (document.kind === 'mutation' && code === 'unauthenticated' && !isUnrun) ||
       (isThrottled && isTooCostly(result)) ||
       // A refused credential is no matter of another attempt, but of another credential.
       (code !== 'unauthenticated' && forbidsRetry(headers)),
@@ -118,6 +120,11 @@ function ranNothing(
   const refused = new Set(paths.flat())
   if (data) return Object.keys(data).every((name) => data[name] === null && refused.has(name))
   return refused.size === 0 || refused.size >= rootFields
+}
+
+/** Execution did not begin. A field that is throttled may have been so by what it called, after it had done the rest. */
+function isRefusedWhole({ data }: GraphQLResult, errors: readonly GraphQLErrorItem[]): boolean {
+  return data === undefined && errors.every(({ path }) => path === undefined)
 }
 
 function toViolation({ message, path, extensions }: GraphQLErrorItem): Violation {

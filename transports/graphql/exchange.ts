@@ -19,7 +19,7 @@ import type { Answer, AskingFeature, Closable } from './feature.ts'
 import { type GraphQLBinding, messageOf } from './operation.ts'
 import { type GraphQLRequest, graphqlRequest } from './peers.ts'
 import { headersMaker, requestRest } from './request.ts'
-import { type GraphQLResult, readGraphQL } from './response.ts'
+import { type GraphQLResult, readGraphQL, sentOnce } from './response.ts'
 import { type GraphQLTransport, type GraphQLTransportOptions, transportRules } from './transport.ts'
 
 interface Executed {
@@ -107,7 +107,7 @@ export class HttpGraphQLTransport implements GraphQLTransport {
         wallNow: call.scope.services.clock.wallNow(),
       })
     if (failure) {
-      const error = new CallError(behindRedirects(failure, redirected), call)
+      const error = new CallError(sentOnce(behindRedirects(failure, redirected), call), call)
       if (failure.code === 'unauthenticated' && failure.isRetryForbidden) this.#spent.set(call.scope.root, error)
       throw error
     }

@@ -1,6 +1,7 @@
 import type { Call } from '../../src/core/call/call.ts'
 import type { Code } from '../../src/core/errors/code.ts'
 import { CallError } from '../../src/core/errors/error.ts'
+import type { Failure } from '../../src/core/errors/failure.ts'
 import { essenceOf } from '../http/codecs.ts'
 import { readErrorEnvelope } from '../http/envelope.ts'
 import { httpFailure } from '../http/errors.ts'
@@ -30,7 +31,8 @@ export function readGraphQL(response: Answer, text: string, document: string, ca
   if (status < 200 || status >= 300) {
     const answer = { ...response, body, essence, isKeyed: call.idempotencyKey !== undefined }
     const envelope = readErrorEnvelope(body, essence, status)
-    throw new CallError(httpFailure(answer, call.scope.services.clock.wallNow(), envelope), call)
+    const failure = httpFailure(answer, call.scope.services.clock.wallNow(), envelope)
+    throw new CallError(sentOnce(failure, call), call)
   }
   if (isJson && !parsed) refuse('data_loss', 'the JSON of the response is cut off', true)
   const by = isJson ? '' : ' by its media type'
@@ -38,6 +40,15 @@ export function readGraphQL(response: Answer, text: string, document: string, ca
     'internal',
     `the response is no GraphQL${by}: it has neither data nor errors. Check the url, and what stands between`,
   )
+}
+
+/**
+ * A mutation without a key is sent once under HTTP 429 and 503 (and a 403 that means 429), whatever the body: a server passes on
+ * what one of its fields was told by others, when the fields before it have run.
+ */
+export function sentOnce(failure: Failure, { operation, isKeyHonoured }: Call): Failure {
+  const isByStatus = [403, 429, 503].includes(failure.status ?? 0)
+  return isByStatus && !operation.isIdempotent && !isKeyHonoured ? { ...failure, isUnexecuted: false } : failure
 }
 
 /** A text that may be no JSON: undefined then. */

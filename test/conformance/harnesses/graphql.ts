@@ -53,6 +53,7 @@ export const graphql: Harness = {
   protocol: 'graphql',
   has: ['write', 'feed', 'live'],
   carriesOn: true,
+  writesOnce: true,
   start: startGraphQLPeer,
   transport: (origin, options) =>
     graphqlTransport({

@@ -77,7 +77,18 @@ export function retries(harness: Harness): void {
         }),
     )
 
-    itIf(hasWrite)('sends again what the server says it did not run', () =>
+    itIf(hasWrite && harness.writesOnce === true)(
+      'sends once what only a status says that the server did not run',
+      () =>
+        inWorld(harness, { skipsWaits: true }, async ({ api, peer }) => {
+          peer.plan({ do: 'busy', retryAfterS: 1 })
+          const error = await failureOf(api.write?.('once') as Promise<string>)
+          expect(error).toMatchObject({ isRetryable: true, retryAfterMs: 1000, notRetried: 'not_idempotent' })
+          expect(peer.seen).toHaveLength(1)
+        }),
+    )
+
+    itIf(hasWrite && !harness.writesOnce)('sends again what the server says it did not run', () =>
       inWorld(harness, { skipsWaits: true }, async ({ api, peer }) => {
         peer.plan({ do: 'busy', retryAfterS: 1 })
         expect(await api.write?.('again')).toBe('again')

@@ -102,6 +102,8 @@ export interface Harness {
   transport(origin: string, options?: HarnessOptions): Transport
   /** @param origin - for faces that take whole URLs. */
   api(client: Client<any>, origin?: string, options?: HarnessOptions): Api
+  /** A write is several actions, of which a status does not say how many were done: under 429 and 503 it is sent once. */
+  readonly writesOnce?: boolean
   /** Which optional members of {@link Api} there are. */
   readonly has: readonly ('write' | 'feed' | 'live')[]
   /** Every class of the mapping table that the protocol can express. */

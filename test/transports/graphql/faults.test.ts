@@ -1,4 +1,5 @@
 import { inspect } from 'node:util'
+import { createGraphQLError, createSchema, createYoga } from 'graphql-yoga'
 import { type CallError, isCallError, type } from 'polywire'
 import { bearerAuth } from 'polywire/auth'
 import { mutation, query } from 'polywire/graphql'
@@ -280,13 +281,45 @@ describe('retries', () => {
   test.each<[string, (exchange: Exchange) => void]>([
     ['THROTTLED', reply(200, coded('THROTTLED'), graphqlType)],
     ['THROTTLED with retryAfter', reply(200, coded('THROTTLED', { retryAfter: 0.001 }), graphqlType)],
-    ['THROTTLED at 429', reply(429, coded('THROTTLED'), graphqlType)],
-    ['a gateway’s 429', reply(429, '')],
-    ['a 503 with Retry-After', reply(503, '', { 'retry-after': '0' })],
-  ])('send even a mutation again after %s, which did not run it', async (_what, fault) => {
+  ])('send even a mutation again after %s, which refuses the request before it is executed', async (_what, fault) => {
     answer(fault, reply(200, good))
     await using client = graphqlClient(url())
     expect(await client.bind({ write }).write.reply()).toMatchObject({ message: { a: 1 }, attempts: 2 })
+  })
+
+  test.each<[string, (exchange: Exchange) => void]>([
+    ['THROTTLED at 429', reply(429, coded('THROTTLED'), graphqlType)],
+    ['a gateway’s 429', reply(429, '')],
+    ['a 503 with Retry-After', reply(503, '', { 'retry-after': '0' })],
+  ])('send a mutation again after %s where its key is honoured, or twice is as good as once', async (_what, fault) => {
+    answer(fault, reply(200, good), fault, reply(200, good))
+    for (const spec of [{ idempotency: 'idempotency-key' }, { idempotent: true }] as const) {
+      await using client = graphqlClient(url())
+      const again = mutation('mutation { a }', { output: type<unknown>(), ...spec })
+      expect(await client.bind({ again }).again.reply()).toMatchObject({ message: { a: 1 }, attempts: 2 })
+    }
+  })
+
+  it('never send a mutation twice that a server stopped at its second field, whose status and wait it passes on', async () => {
+    const extensions = { http: { status: 429, headers: { 'retry-after': '0' } }, code: 'THROTTLED' }
+    let charged = 0
+    const yoga = createYoga({
+      schema: createSchema({
+        typeDefs: 'type Query { a: Int } type Mutation { charge: Int mail: Int! }',
+        resolvers: {
+          Mutation: {
+            charge: () => ++charged,
+            mail: () => Promise.reject(createGraphQLError('too many', { extensions })),
+          },
+        },
+      }),
+      logging: false,
+    })
+    await using client = graphqlClient('https://shop.test/graphql', { http: async (at, init) => yoga.fetch(at, init) })
+    const order = mutation('mutation { charge mail }', { output: type<unknown>() })
+    const error = await failureOf(client.call(order))
+    expect(error).toMatchObject({ status: 429, isRetryable: true, retryAfterMs: 0, notRetried: 'not_idempotent' })
+    expect(charged).toBe(1)
   })
 
   it('see a throttled answer under every policy', async () => {

@@ -43,10 +43,12 @@ describeNginx('GraphQL through nginx', () => {
     expect(write).toMatchObject({ code: 'unavailable', status: 502, attempt: 1 })
   })
 
-  it('sends a mutation again after 503 with Retry-After: nothing ran', async () => {
+  it('sends a mutation once under 503 with Retry-After, and again where its key is honoured', async () => {
     await using nginx = await Nginx.start({ '/': 'add_header Retry-After 0 always; return 503;' })
     await using client = graphqlClient(`${nginx.url}/graphql`)
-    expect(await failureOf(client.call(create, { name: 'a' }))).toMatchObject({ status: 503, attempt: 3 })
+    expect(await failureOf(client.call(create, { name: 'a' }))).toMatchObject({ status: 503, attempt: 1 })
+    await using keyed = graphqlClient(`${nginx.url}/graphql`, { idempotency: 'idempotency-key' })
+    expect(await failureOf(keyed.call(create, { name: 'a' }))).toMatchObject({ status: 503, attempt: 3 })
   })
 
   it('413 is not tried again', async () => {

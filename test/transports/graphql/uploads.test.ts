@@ -149,7 +149,7 @@ describe('fileUploads', () => {
       if (exchange.nth === 1) exchange.reply(503, '', { 'retry-after': '0' })
       else exchange.reply(200, { data: { upload: {} } })
     })
-    await using client = graphqlClient(`${server.url}/graphql`, { features })
+    await using client = graphqlClient(`${server.url}/graphql`, { features, idempotency: 'idempotency-key' })
     const result = await client.call(upload, { file: make() }).then(
       () => 'sent',
       (error) => error.notRetried,

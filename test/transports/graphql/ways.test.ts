@@ -55,8 +55,17 @@ const reply = (status: number, body: unknown = '', headers: Record<string, strin
 }
 const faults: [string, Fault][] = [
   ['429', reply(429)],
+  ['429 with Retry-After', reply(429, '', { 'retry-after': '0' })],
   ['429 with GraphQL errors of a field', reply(429, failed('THROTTLED'))],
+  [
+    '429 with a GraphQL error of the request',
+    reply(429, { errors: [{ message: 'no', extensions: { code: 'THROTTLED' } }] }),
+  ],
+  ['403 of a used up limit', reply(403, '', { 'x-ratelimit-remaining': '0' })],
   ['503', reply(503)],
+  ['503 with Retry-After', reply(503, '', { 'retry-after': '0' })],
+  ['503 with GraphQL errors and Retry-After', reply(503, { errors: [{ message: 'no' }] }, { 'retry-after': '0' })],
+  ['THROTTLED of a field', reply(200, failed('THROTTLED'))],
   ['503 with a page', reply(503, '<html>', { 'content-type': 'text/html' })],
   ['500', reply(500)],
   ['a reset', (exchange) => exchange.reset()],
@@ -87,23 +96,11 @@ function shown(error: CallError): string {
 }
 
 describe.each(ways)('a mutation that is sent %s', (_, features, more) => {
-  // 429 says that nothing ran: it may be sent again, and all else may not.
-  test.each(faults.filter(([name]) => name !== '429'))(
-    'is sent once where the answer is %s, and shows no variable',
-    async (_, fault) => {
-      serve(fault)
-      await using client = graphqlClient(url(), { features })
-      const error = await failureOf(client.call(pay, { card: canary, ...more }))
-      expect(sends()).toBe(1)
-      expect(shown(error)).not.toContain(canary)
-    },
-  )
-
-  test('is sent once where 429 names no wait that helps, by one attempt', async () => {
-    serve(reply(429, '', { 'x-should-retry': 'false' }))
+  test.each(faults)('is sent once where the answer is %s, and shows no variable', async (_, fault) => {
+    serve(fault)
     await using client = graphqlClient(url(), { features })
     const error = await failureOf(client.call(pay, { card: canary, ...more }))
-    expect(sends()).toBe(1)
+    expect([sends(), error.isRetryable, error.notRetried]).toEqual([1, true, 'not_idempotent'])
     expect(shown(error)).not.toContain(canary)
   })
 
