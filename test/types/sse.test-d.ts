@@ -110,6 +110,14 @@ test('a declaration says by its types what is wrong', () => {
   events('/x/{id}', map, { query: hoisted })
   // @ts-expect-error no schema
   events('/x', { placed: {} })
+  // @ts-expect-error a schema where events are named
+  events('/x', type<Order>())
+  const one = type<Order>()
+  // @ts-expect-error hoisted alike
+  events('/x', one)
+  expectTypeOf<Parameters<typeof events>[1]>()
+    .toHaveProperty('~standard')
+    .toEqualTypeOf<'the second argument names events: { placed: type<Order>() }' | undefined>()
   const until: EventsSpec['until'] = (event: ServerEvent) => event.data === 'x'
   events('/x', map, { until })
 })

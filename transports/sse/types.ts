@@ -172,6 +172,11 @@ type EventStream<P extends string, Map, S> = S extends { readonly stop: AnyStop 
 /** Declares one event stream; see `events`. */
 export type EventsBuilder = <const P extends string, Map, const S extends EventsSpec = {}>(
   path: P,
-  map: { readonly [K in keyof Map]: Schema<any, Map[K]> },
+  map: NamedEvents & { readonly [K in keyof Map]: Schema<any, Map[K]> },
   spec?: S & Functions<P, Map> & InputCheck<P, S> & PlaceCheck<RestIn<P, S>, S>,
 ) => Operation<ViaOf<S, 'sse'> | OtherVia<S>, EventStream<P, Map, S>>
+
+/** No schema stands where events are named. */
+interface NamedEvents {
+  readonly '~standard'?: 'the second argument names events: { placed: type<Order>() }'
+}
