@@ -125,6 +125,52 @@ export function describeCentrifugo(): void {
       expect(proxy.accepted).toBe(1)
     })
 
+    it('a second reader whose place cannot be had has a gap, and then what all have', async () => {
+      const { client, proxy } = await setUp()
+      const name = fresh()
+      for (const [space, cursor] of [
+        ['feed', 'another:1'],
+        ['feed', 'opaque'],
+        ['short', 'another:1'],
+        ['plain', 'another:1'],
+      ] as const) {
+        const room = client.call(gapped, { space, name })
+        await room.opened
+        const late = client.call(gapped, { space, name }, { cursor })
+        const next = take(late, 2)
+        await late.opened
+        await publish(`${space}:${name}`, 1)
+        const [gap, one] = await next
+        expect([space, isGap(gap) && gap.reason, one]).toEqual([space, 'not_recovered', 1])
+        expect(await take(room, 1)).toEqual([1])
+      }
+      expect(proxy.accepted).toBe(1)
+    })
+
+    it('a subscription that was refused is made anew by the next try, from its place on', async () => {
+      const narrow = await CentrifugoServer.start(1)
+      onClose(() => narrow.close())
+      const { client } = await setUp({ url: `ws://127.0.0.1:${narrow.port}/connection/websocket`, lingerMs: 0 })
+      const name = fresh()
+      const room = client.call(feed, { name })
+      await room.opened
+      const open = () => client.call(gapped, { space: 'feed', name: `${name}b` }, { cursor: 'another:1' })
+      await expect(open().opened).rejects.toMatchObject({ code: 'resource_exhausted', reason: '106' })
+      await room.close()
+      let again = open()
+      // Until the server has let go of the first one.
+      while (
+        !(await again.opened.then(
+          () => true,
+          () => false,
+        ))
+      )
+        again = open()
+      await narrow.api('publish', { channel: `feed:${name}b`, data: 5 })
+      const items = await take(again, 2)
+      expect([isGap(items[0]), items[1]]).toEqual([true, 5])
+    })
+
     it.each([
       ['closed:a', 'permission_denied', '103'],
       ['nowhere:a', 'not_found', '102'],

@@ -76,14 +76,24 @@ const rules: RulesOf<CentrifugoOptions> = { data: anything, publications: flag }
 /** What the members of a reply may be; each is looked at where it is read. */
 type Members = Readonly<Record<string, any>>
 
+/** A subscription that was asked for. */
+interface Asked {
+  readonly channel: string
+  readonly hasPlace: boolean
+  /** The place is one of this protocol. */
+  readonly isKnown: boolean
+  /** By the history of a channel that others have subscribed to. */
+  readonly isReplay: boolean
+}
+
 class CentrifugoConnection implements WireAdapter {
   readonly name = 'centrifugo'
   readonly traits = { subscribed: true, acks: true, isHelloAwaited: true, isShared: true, authIn: 'message' } as const
   readonly classifyClose = verdictOf
   readonly #options: CentrifugoOptions
   readonly #channels = new Set<string>()
-  /** Subscriptions that asked for a place, by their `ref`. */
-  readonly #recovering = new Set<number>()
+  /** Subscriptions that wait for their answer, by their `ref`. */
+  readonly #asked = new Map<number, Asked>()
   /** The server wants its pings answered. */
   #hasPong = false
 
@@ -107,15 +117,15 @@ class CentrifugoConnection implements WireAdapter {
   }
 
   subscribe({ ref, topic: channel, payload, since }: Subscribe): WireFrame {
-    const isPlace = typeof since?.id === 'number'
-    if (since) this.#recovering.add(ref)
+    const place = typeof since?.id === 'number' ? { offset: since.id, epoch: since.epoch ?? '' } : undefined
     // One who joins later, from another place: a channel can be subscribed to but once.
-    if (isPlace && this.#channels.has(channel)) {
-      return write(ref, 'history', { channel, limit: -1, since: { offset: since.id, epoch: since.epoch } })
-    }
+    const isReplay = since !== undefined && this.#channels.has(channel)
+    const frame = isReplay
+      ? write(ref, 'history', { channel, ...(place && { limit: -1, since: place }) })
+      : write(ref, 'subscribe', { channel, ...(payload as CentrifugoSubscription), recover: place && true, ...place })
+    this.#asked.set(ref, { channel, hasPlace: since !== undefined, isKnown: place !== undefined, isReplay })
     this.#channels.add(channel)
-    const place = isPlace && { recover: true, offset: since.id, epoch: since.epoch ?? '' }
-    return write(ref, 'subscribe', { channel, ...(payload as CentrifugoSubscription), ...place })
+    return frame
   }
 
   unsubscribe({ topic: channel }: { readonly topic: string }): WireFrame {
@@ -151,15 +161,27 @@ class CentrifugoConnection implements WireAdapter {
   #read(reply: Members, into: Incoming[]): void {
     const { id: ref = 0, push, error } = reply
     if (push) this.#push(record(push, 'push'), into)
-    else if (ref === 0) into.push({ kind: 'ping' })
     else if (typeof ref !== 'number') throw new TypeError("the server's reply has an id that is no number")
-    else if (error) {
-      this.#recovering.delete(ref)
-      into.push({ kind: 'error', ref, failure: failureOf(record(error, 'error')) })
-    } else if (reply.connect) into.push(this.#connected(ref, record(reply.connect, 'connect')))
+    else if (error) into.push(this.#refused(ref, failureOf(record(error, 'error'))))
+    else if (ref === 0) into.push({ kind: 'ping' })
+    else if (reply.connect) into.push(this.#connected(ref, record(reply.connect, 'connect')))
     else if (reply.subscribe) this.#subscribed(ref, record(reply.subscribe, 'subscribe'), into)
     else if (reply.history) this.#replayed(ref, record(reply.history, 'history'), into)
     else into.push({ kind: 'ack', ref, message: reply.rpc?.data })
+  }
+
+  #refused(ref: number, failure: Failure): Incoming {
+    const asked = this.#takeAsked(ref)
+    if (asked && !asked.isReplay) this.#channels.delete(asked.channel)
+    // What lies behind the place cannot be had; the channel itself is there.
+    const isLost = asked?.isReplay && !failure.isRetryable && this.#channels.has(asked.channel)
+    return isLost ? { kind: 'ack', ref, recovered: false } : { kind: 'error', ref, failure }
+  }
+
+  #takeAsked(ref: number): Asked | undefined {
+    const asked = this.#asked.get(ref)
+    this.#asked.delete(ref)
+    return asked
   }
 
   #connected(ref: number, { ping, pong }: Members): Incoming {
@@ -175,15 +197,16 @@ class CentrifugoConnection implements WireAdapter {
   ): void {
     const isPlaced = reply.recoverable === true || reply.positioned === true
     const at: WireCursor | undefined = isPlaced ? { id: offset, epoch } : undefined
-    const asked = this.#recovering.delete(ref)
-    into.push({ kind: 'ack', ref, at, recovered: asked ? recovered === true : undefined })
+    const hasPlace = this.#takeAsked(ref)?.hasPlace
+    into.push({ kind: 'ack', ref, at, recovered: hasPlace ? recovered === true : undefined })
     for (const each of publications) into.push(this.#message(record(each, 'publication'), { ref }, epoch))
   }
 
   /** The publications after the place that was asked for. */
   #replayed(ref: number, { epoch, offset = 0, publications = [] }: Members, into: Incoming[]): void {
-    this.#recovering.delete(ref)
-    into.push({ kind: 'ack', ref, at: { id: offset, epoch }, recovered: true })
+    const { channel = '', isKnown = false } = this.#takeAsked(ref) ?? {}
+    if (this.#channels.has(channel)) into.push({ kind: 'ack', ref, at: { id: offset, epoch }, recovered: isKnown })
+    else into.push({ kind: 'error', ref, failure: unsubscribed })
     for (const each of publications) into.push(this.#message(record(each, 'publication'), { ref }, epoch))
   }
 
@@ -214,6 +237,12 @@ function write(id: number, command: string, params: object): string {
 function record(value: unknown, what: string): Members {
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value
   throw new TypeError(`the server's ${what} is no object`)
+}
+
+const unsubscribed: Failure = {
+  code: 'unavailable',
+  message: 'the subscription that others have made was refused or has ended',
+  isRetryable: true,
 }
 
 /** From 2500 on the client is asked to subscribe again. */

@@ -1,14 +1,11 @@
 import type { Credential } from '../../src/core/call/auth.ts'
 import { uuid } from '../../src/core/call/uuid.ts'
-import { CallError } from '../../src/core/errors/error.ts'
-import type { Failure } from '../../src/core/errors/failure.ts'
 import { guard, isThenable } from '../../src/core/guard.ts'
 import { callable, checkOptions, flag, oneOf, type RulesOf } from '../../src/core/options.ts'
 import { stringifyJson } from '../shared/json.ts'
-import { classifyClose, meaningOfStatus } from '../socket/close-codes.ts'
+import { classifyClose } from '../socket/close-codes.ts'
 import { broken } from '../socket/link/loss.ts'
 import type {
-  CloseVerdict,
   Incoming,
   Publish,
   Request,
@@ -19,6 +16,7 @@ import type {
   WireFrame,
   WireFrames,
 } from '../socket/wire-adapter.ts'
+import { away, failureIn, refusalOf, tooLarge, verdictOf } from './nats/failures.ts'
 import { concat, type NatsMessage, NatsReader } from './nats/reader.ts'
 
 /** A whole message, where `messages: 'whole'` is set. */
@@ -168,10 +166,10 @@ class NatsConnection implements WireAdapter {
   decode(frame: WireFrame): Incoming[] {
     const incoming: Incoming[] = []
     for (const each of this.#reader.read(frame)) {
-      if (each.kind === 'message') incoming.push(this.#message(each))
+      if (each.kind === 'message') this.#message(each, incoming)
       else if (each.kind === 'ping') incoming.push({ kind: 'ping' })
       else if (each.kind === 'pong') this.#ponged(incoming)
-      else if (each.kind === 'error') incoming.push(...this.#refused(each.message))
+      else if (each.kind === 'error') this.#refused(each.message, incoming)
       else if (each.kind === 'info') this.#informed(each.info, incoming)
     }
     return incoming
@@ -214,32 +212,49 @@ class NatsConnection implements WireAdapter {
     }
   }
 
-  #message({ subject, subscription, reply, headers, status, payload }: NatsMessage): Incoming {
+  #message({ subject, subscription, reply, headers, status, payload }: NatsMessage, into: Incoming[]): void {
     const isReply = subscription === inboxSubscription
     const ref = Number(isReply ? subject.slice(this.#inbox.length + 1) : subscription)
     if (isReply) this.#subjects.delete(ref)
-    const failure = isReply ? failureIn(status, headers) : undefined
-    if (failure) return { kind: 'error', ref, failure }
-    const data = this.#decodePayload(payload)
+    let failure = isReply ? failureIn(status, headers) : undefined
+    let data: unknown
+    try {
+      if (!failure) data = this.#decodePayload(payload)
+    } catch (cause) {
+      const message = 'the payload cannot be read: see cause, and the option payloads of nats()'
+      failure = { code: 'internal', message, cause }
+      // Whoever publishes can write anything: that ends who reads it, not the connection of all others.
+      if (!isReply) this.#forget(ref, into)
+    }
     const isWhole = this.#options.messages === 'whole'
     const message = isWhole ? { data, subject, ...(headers && { headers }), ...(reply && { reply }) } : data
-    return isReply ? { kind: 'ack', ref, message } : { kind: 'data', ref, message }
+    if (failure) into.push({ kind: 'error', ref, failure })
+    else into.push(isReply ? { kind: 'ack', ref, message } : { kind: 'data', ref, message })
   }
 
-  #refused(message: string): Incoming[] {
-    const [, what, subject] = /^Permissions Violation for (Subscription|Publish) to "([^"]*)"/i.exec(message) ?? []
-    if (what === undefined) return [{ kind: 'goodbye', verdict: verdictOf(message) }]
-    const failure: Failure = {
-      code: 'permission_denied',
-      message: `the server does not allow this ${what.toLowerCase()}: see its permissions`,
-      serverMessage: message,
+  /** Leaves a subscription that is about to be told as ended. */
+  #forget(subscription: number, into: Incoming[]): void {
+    for (const [topic, number] of this.#subscriptions)
+      if (number === subscription) into.push({ kind: 'answer', frames: this.unsubscribe({ topic, subscription }) })
+  }
+
+  #refused(message: string, into: Incoming[]): void {
+    const refused = refusalOf(message)
+    if (!refused) {
+      into.push({ kind: 'goodbye', verdict: verdictOf(message) })
+      return
     }
-    const refs = [...this.#subjects].filter(([, each]) => each === subject).map(([ref]) => ref)
-    // The server answers the PING behind it all the same.
-    for (const ref of refs) this.#subjects.delete(ref)
-    if (subject !== undefined && what.toLowerCase() === 'subscription') this.#subscriptions.delete(subject)
-    if (refs.length === 0) return [{ kind: 'error', failure }]
-    return refs.map((ref) => ({ kind: 'error', ref, failure }))
+    const { failure, isOfPublish, named } = refused
+    // A subscription that is not named is the one whose PING comes next: the server reads in order.
+    const subject = named ?? (isOfPublish ? undefined : this.#subjects.get(Number(this.#pings[0])))
+    const refs = subject === undefined ? [] : [...this.#subjects].filter(([, each]) => each === subject)
+    if (subject !== undefined && !isOfPublish) this.#subscriptions.delete(subject)
+    if (refs.length === 0) into.push({ kind: 'error', failure })
+    for (const [ref] of refs) {
+      // The server answers the PING behind it all the same.
+      this.#subjects.delete(ref)
+      into.push({ kind: 'error', ref, failure })
+    }
   }
 
   /** What is answered when the server has read it. */
@@ -310,40 +325,4 @@ function connectFields(_: unknown, credential: Credential | undefined): object {
   const text = decoder.decode(Uint8Array.from(atob(basic), (each) => each.charCodeAt(0)))
   const colon = text.indexOf(':')
   return { user: text.slice(0, colon), pass: text.slice(colon + 1) }
-}
-
-/** What a reply says of a failure: nobody listens, or a service of NATS has failed. */
-function failureIn(status: number | undefined, headers: NatsMessage['headers']): Failure | undefined {
-  if (status === 503) {
-    const message = 'nobody listens to this subject: start the service, or check the name of the request'
-    return { code: 'unavailable', message, status, isRetryable: true, isUnexecuted: true }
-  }
-  const { 'nats-service-error': text, 'nats-service-error-code': code } = headers ?? {}
-  if (text === undefined && code === undefined) return undefined
-  const said = Number(code) >= 400 ? meaningOfStatus(Number(code)) : { code: 'unknown' as const }
-  const message = 'the service failed'
-  return { ...said, message, reason: code, serverMessage: text }
-}
-
-function verdictOf(serverMessage: string): CloseVerdict {
-  const isOfCredential = /^(?:authorization violation|authentication|user authentication|account authentication)/i
-  if (isOfCredential.test(serverMessage)) {
-    const message = 'the server refused the credential'
-    return { action: 'refresh-auth', failure: { code: 'unauthenticated', message, serverMessage } }
-  }
-  if (/^(?:maximum payload|maximum control line|unknown protocol|invalid|parser error)/i.test(serverMessage)) {
-    const message = 'the server could not take what was sent'
-    return { action: 'fatal', failure: { code: 'invalid_argument', message, serverMessage } }
-  }
-  return away('the server ended the connection', serverMessage)
-}
-
-function away(message: string, serverMessage?: string): CloseVerdict {
-  const failure: Failure = { code: 'unavailable', message, isRetryable: true, serverMessage }
-  return { action: 'retry', failure }
-}
-
-function tooLarge(limit: number): CallError {
-  const message = `the message is larger than the ${limit} bytes that the server takes; it was not sent`
-  return new CallError({ code: 'resource_exhausted', message, phase: 'send', sent: 'no' })
 }

@@ -149,12 +149,12 @@ class PhoenixConnection implements WireAdapter {
     if (blank < 1) throw new TypeError("a request's name is the topic, a blank, and the event: 'room:1 new_msg'")
     const topic = name.slice(0, blank)
     const known = this.#topics.get(topic)
+    const event = name.slice(blank + 1)
+    // The join takes the number of the request.
+    const message = { join: `${known?.join ?? ref}`, ref: `r${ref}`, topic, event, payload }
+    const frame = encodeMessage(message)
     const joining = known ? [] : [this.#join(topic, ref, undefined)]
     const joined = known ?? (this.#topics.get(topic) as Joined)
-    const event = name.slice(blank + 1)
-    // The join has taken the number of the request.
-    const message = { join: `${joined.join}`, ref: `r${ref}`, topic, event, payload }
-    const frame = encodeMessage(message)
     joined.requests.set(ref, joined.isAccepted ? undefined : message)
     return joined.isAccepted ? frame : joining
   }
@@ -190,12 +190,13 @@ class PhoenixConnection implements WireAdapter {
 
   /** @param hasPlace - of a stream's join; undefined for that of a request. */
   #join(topic: string, join: number, payload: unknown, hasPlace?: boolean): WireFrame {
+    const frame = encodeMessage({ join: `${join}`, ref: `${join}`, topic, event: 'phx_join', payload })
     const before = [...(this.#topics.get(topic)?.requests ?? [])]
     const requests = new Map(before.filter(([, message]) => message))
     const lost = before.flatMap(([ref, message]) => (message ? [] : [ref]))
     const subscriptions = new Map(hasPlace === undefined ? [] : [[join, hasPlace]])
     this.#topics.set(topic, { join, subscriptions, isAccepted: false, requests, lost })
-    return encodeMessage({ join: `${join}`, ref: `${join}`, topic, event: 'phx_join', payload })
+    return frame
   }
 
   #replied(joined: Joined, { ref, topic, payload }: PhoenixMessage): Incoming | readonly Incoming[] | undefined {

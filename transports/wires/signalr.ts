@@ -16,6 +16,7 @@ import type {
   WireFrame,
   WireFrames,
 } from '../socket/wire-adapter.ts'
+import { closed, failureOf, lostState } from './signalr/failures.ts'
 import { Memory, Received, type Running } from './signalr/memory.ts'
 import { type HubMessage, isCounted, kinds, parseMessages, separator } from './signalr/messages.ts'
 import { type NegotiateFetch, negotiate } from './signalr/negotiate.ts'
@@ -142,15 +143,16 @@ class SignalRConnection implements WireAdapter {
   }
 
   unsubscribe({ subscription, topic }: Unsubscribe): WireFrames | undefined {
-    this.#subscriptions.delete(subscription)
-    if (![...this.#subscriptions.values()].some(({ target }) => target === topic)) this.#memory.wanted.delete(topic)
-    if (!topic.startsWith('stream ')) return undefined
-    for (const [invocationId, { ref }] of this.#memory.running) {
-      if (ref !== subscription) continue
-      this.#memory.running.delete(invocationId)
-      return this.#send({ type: kinds.cancel, invocationId })
-    }
-    return undefined
+    this.#forget(subscription)
+    const invocationId = topic.startsWith('stream ') ? this.#memory.stop(subscription) : undefined
+    return invocationId === undefined ? undefined : this.#send({ type: kinds.cancel, invocationId })
+  }
+
+  #forget(ref: number): void {
+    const topic = this.#subscriptions.get(ref)?.target
+    this.#subscriptions.delete(ref)
+    const isWanted = [...this.#subscriptions.values()].some(({ target }) => target === topic)
+    if (topic !== undefined && !isWanted) this.#memory.wanted.delete(topic)
   }
 
   publish({ message }: Publish): WireFrames {
@@ -202,6 +204,8 @@ class SignalRConnection implements WireAdapter {
       return [{ kind: 'goodbye', verdict: lostState }]
     }
     if (this.#isResuming && type !== kinds.sequence) return []
+    if (!this.#isResuming && type !== undefined)
+      throw new TypeError('a message of the hub came where the answer to the handshake was expected')
     this.#isReady = true
     if (this.#isResuming && !this.#memory.resumed(sequenceId)) {
       this.#memory.connection = undefined
@@ -252,8 +256,9 @@ class SignalRConnection implements WireAdapter {
     running.received.ended(end)
     if (running.ref === undefined) return
     this.#memory.running.delete(invocationId)
-    const subscription = this.#subscriptions.get(running.ref)
-    ;(subscription?.waiting ?? into).push(end(running.ref))
+    const waiting = this.#subscriptions.get(running.ref)?.waiting
+    ;(waiting ?? into).push(end(running.ref))
+    if (!waiting) this.#forget(running.ref)
   }
 
   #hand(ref: number, message: unknown, sequence: number, into: Incoming[]): void {
@@ -275,8 +280,11 @@ class SignalRConnection implements WireAdapter {
     this.#wire.receive({ kind: 'ack', ref, at, recovered: since && missed !== undefined })
     for (const { sequence, message } of missed ?? [])
       this.#wire.receive({ kind: 'data', ref, message, at: this.#memory.place(sequence) })
-    for (const each of waiting) this.#wire.receive(each)
-    if (missed && waiting.length === 0) for (const each of received?.endFor(ref) ?? []) this.#wire.receive(each)
+    const ends = missed && waiting.length === 0 ? (received?.endFor(ref) ?? []) : []
+    const last = [...waiting, ...ends]
+    for (const each of last) this.#wire.receive(each)
+    if (last.length > 0 && last.at(-1)?.kind !== 'data') this.#forget(ref)
+    if (ends.length > 0) this.#memory.stop(ref)
   }
 
   /** A stream that the server is still at, from the place that is asked for. */
@@ -320,31 +328,4 @@ const listOf = (payload: unknown): readonly unknown[] =>
 
 function write(message: object): string {
   return stringifyJson(message, 'the message', undefined) + separator
-}
-
-const lostState: CloseVerdict = {
-  action: 'retry',
-  failure: {
-    code: 'unavailable',
-    message: 'the server has given the connection up while it was away: another one is negotiated',
-    isRetryable: true,
-  },
-}
-
-function closed({ error, allowReconnect }: HubMessage): CloseVerdict {
-  const isRetryable = allowReconnect === true
-  const message = isRetryable
-    ? 'the server asks for another connection'
-    : 'the server has ended the connection for good'
-  return {
-    action: isRetryable ? 'retry' : 'fatal',
-    failure: { code: 'unavailable', message, isRetryable, ...(error && { serverMessage: error }) },
-  }
-}
-
-/** A hub tells what went wrong in words only. */
-function failureOf(error: string): Failure {
-  const isUnknown = /method does not exist|unknown hub method/i.test(error)
-  const code = isUnknown ? 'unimplemented' : /unauthorized/i.test(error) ? 'permission_denied' : 'unknown'
-  return { code, message: 'the method of the hub failed', serverMessage: error }
 }

@@ -159,7 +159,6 @@ class SocketIoConnection implements WireAdapter {
 
   decode(frame: WireFrame): Incoming | readonly Incoming[] | undefined {
     if (typeof frame !== 'string') return this.#addBytes(frame)
-    if (this.#partial) throw new TypeError('a text came where the bytes of a packet were expected')
     switch (frame[0]) {
       case '0':
         return readOpen(frame.slice(1))
@@ -203,6 +202,7 @@ class SocketIoConnection implements WireAdapter {
   }
 
   #begin(packet: PartialPacket): Incoming | readonly Incoming[] | undefined {
+    if (this.#partial) throw new TypeError('a packet came where the bytes of another were expected')
     if (packet.attachments === 0) return this.#receive(packet)
     this.#partial = { packet, attachments: [] }
     return undefined

@@ -33,9 +33,14 @@ const key = 'the key of the tests'
 
 const history = { history_size: 1000, history_ttl: '300s', force_recovery: true }
 const open = { allow_subscribe_for_client: true, allow_publish_for_client: true }
-const config = (port: number) => ({
+const config = (port: number, channelLimit: number) => ({
   http_server: { address: '127.0.0.1', port: String(port), internal_port: '' },
-  client: { token: { hmac_secret_key: secret }, allowed_origins: ['*'], expired_close_delay: '1s' },
+  client: {
+    token: { hmac_secret_key: secret },
+    allowed_origins: ['*'],
+    expired_close_delay: '1s',
+    channel_limit: channelLimit,
+  },
   http_api: { key },
   rpc: { ping: { enabled: true } },
   channel: {
@@ -61,11 +66,12 @@ export class CentrifugoServer {
     this.#folder = home
   }
 
-  static async start(): Promise<CentrifugoServer> {
+  /** @param channelLimit - so many channels on one connection. */
+  static async start(channelLimit = 128): Promise<CentrifugoServer> {
     const home = mkdtempSync(join(tmpdir(), 'polywire-centrifugo-'))
     const port = await freePort()
     const file = join(home, 'config.json')
-    writeFileSync(file, JSON.stringify(config(port)))
+    writeFileSync(file, JSON.stringify(config(port, channelLimit)))
     const child = spawn(program, ['-c', file], { stdio: ['ignore', 'pipe', 'pipe'] })
     let log = ''
     await new Promise<void>((resolve, reject) => {

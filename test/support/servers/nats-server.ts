@@ -8,6 +8,8 @@ import { describe } from 'vitest'
 /** Debian puts it where a user's path does not lead. */
 const binary = ['nats-server', '/usr/sbin/nats-server'].find((path) => spawnSync(path, ['--version']).status === 0)
 
+export const isNatsThere = binary !== undefined
+
 /** Tests that need NATS; where there is none, their name says why they are skipped. */
 export function describeNats(name: string, tests: () => void): void {
   const title = binary ? name : `${name} (skipped: there is no nats-server: apt-get install nats-server)`

@@ -14,6 +14,8 @@ export interface SignalRServerOptions {
   readonly isStateful?: boolean
   /** @defaultValue no token is needed */
   readonly token?: string
+  /** Said instead of the answer to the handshake. */
+  readonly greeting?: Message
   /** Methods of the hub. */
   readonly methods?: Readonly<Record<string, (...args: any[]) => unknown>>
   /** Methods that give a stream. */
@@ -193,7 +195,7 @@ export class HubConnection {
   #shake(socket: WebSocket, { protocol, version }: Message): void {
     const isKnown = protocol === 'json' && (version === 1 || version === 2)
     const error = isKnown ? undefined : `The protocol '${protocol}' is not supported.`
-    socket.send(JSON.stringify({ error }) + separator)
+    socket.send(JSON.stringify(this.#server.options.greeting ?? { error }) + separator)
     if (isKnown) this.#hasShaken = true
     else socket.close()
   }

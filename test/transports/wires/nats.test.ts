@@ -10,7 +10,7 @@ import {
   type Wire,
   websocketTransport,
 } from 'polywire/websocket'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it, type Mock, vi } from 'vitest'
 import { NatsReader } from '../../../transports/wires/nats/reader.ts'
 import { closeAll, onClose, take, untilLost } from '../../support/realtime.ts'
 import { describeNats, NatsServer } from '../../support/servers/nats-server.ts'
@@ -177,6 +177,24 @@ describeNats('NATS, the server itself', () => {
     expect(items.map((all) => all.filter(isGap).length)).toEqual([0, 1, 1])
   })
 
+  it('a payload that is no JSON fails who reads or asked for it, and nobody else', async () => {
+    const client = clientOf(server.url)
+    const [all, fine] = [client.call(orders, { region: '*' }), client.call(orders, { region: 'fine' })]
+    const asked = client.call(request('svc.text', { output: type<number>(), retry: { maxAttempts: 50 } as never }))
+    const texts = clientOf(server.url, { payloads: 'text', messages: 'whole' })
+    const served = texts.call(channel('svc.text', { send: type<any>(), receive: type<any>() }))
+    await Promise.all([all.opened, fine.opened, served.opened])
+    const [one] = await take(served, 1)
+    await served.send({ subject: one.reply, data: 'no JSON' })
+    await expect(asked).rejects.toMatchObject({ code: 'internal', sent: 'yes', cause: expect.any(SyntaxError) })
+    await served.send({ subject: 'orders.fine', data: '{"sku":"ok"}' })
+    await served.send({ subject: 'orders.other', data: '{"sku":' })
+    await served.send({ subject: 'orders.fine', data: '{"sku":"still"}' })
+    expect(await take(all, 1)).toEqual([{ sku: 'ok' }])
+    await expect(take(all, 1)).rejects.toMatchObject({ code: 'internal', cause: expect.any(SyntaxError) })
+    expect(await take(fine, 2)).toEqual([{ sku: 'ok' }, { sku: 'still' }])
+  })
+
   it('reads messages that come in pieces of a few bytes', async () => {
     const proxy = await TcpProxy.start({ port: server.port })
     onClose(() => proxy.close())
@@ -216,6 +234,19 @@ describeNats('NATS and credentials', () => {
     await room.opened
     await expect(client.call(orders, { region: 'b' }).opened).rejects.toMatchObject(denied)
     await expect(client.call(request('svc.forbidden'))).rejects.toMatchObject(denied)
+    await room.send({ sku: 'a' })
+    expect(await take(room, 1)).toEqual([{ sku: 'a' }])
+  })
+
+  it('a subscription beyond those that the server allows is refused for itself, and the connection lives on', async () => {
+    const server = await NatsServer.start('max_subscriptions: 2\n')
+    onClose(() => server.close())
+    const client = clientOf(server.url)
+    const room = client.call(orders, { region: 'a' })
+    await room.opened
+    const refused = { code: 'resource_exhausted', serverMessage: 'maximum subscriptions exceeded', sent: 'yes' }
+    const beyond = [client.call(orders, { region: 'b' }), client.call(orders, { region: 'b' }, { cursor: 'x' })]
+    for (const each of beyond) await expect(each.opened).rejects.toMatchObject(refused)
     await room.send({ sku: 'a' })
     expect(await take(room, 1)).toEqual([{ sku: 'a' }])
   })
@@ -283,6 +314,20 @@ describe('what a server of NATS says', () => {
         }
       }),
     )
+  })
+
+  it('a message in many pieces is put together once', () => {
+    const size = 1 << 20
+    const bytes = Buffer.concat([Buffer.from(`MSG s 1 ${size}\r\n`), Buffer.alloc(size, 7), Buffer.from('\r\n')])
+    const reader = new NatsReader()
+    const set = vi.spyOn(Uint8Array.prototype, 'set')
+    const from = vi.spyOn(Uint8Array, 'from') as Mock<(bytes: Uint8Array) => Uint8Array>
+    const read: unknown[] = []
+    for (let at = 0; at < bytes.length; at += 4096) read.push(...reader.read(bytes.subarray(at, at + 4096)))
+    const copied = [...set.mock.calls, ...from.mock.calls].reduce((sum, [each]) => sum + each.length, 0)
+    vi.restoreAllMocks()
+    expect(read).toHaveLength(1)
+    expect(copied).toBeLessThan(4 * size)
   })
 
   it('what is whole is read the same, however it is cut', () => {

@@ -116,6 +116,13 @@ describe('Phoenix', () => {
     expect(server.members('room:a')).toBe(1)
   })
 
+  it('a request that cannot be written down fails alone: the next one joins', async () => {
+    const { client } = await setUp()
+    const unwritable = request('room:a echo', { input: type<{ n: bigint }>() })
+    await expect(client.call(unwritable, { n: 1n })).rejects.toMatchObject({ code: 'invalid_argument', sent: 'no' })
+    expect(await client.call(echo, { id: 'a', n: 1 })).toEqual({ n: 1 })
+  })
+
   it('carries bytes both ways', async () => {
     const { client } = await setUp()
     const bytes = request('room:a echo', { input: type<Uint8Array>(), output: type<Uint8Array>() })

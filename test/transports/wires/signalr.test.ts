@@ -1,7 +1,7 @@
 import { HttpTransportType, HubConnectionBuilder, LogLevel } from '@microsoft/signalr'
 import fc from 'fast-check'
 import { type CallError, type ClientOptions, createClient, isGap, type } from 'polywire'
-import { bearerAuth } from 'polywire/auth'
+import { apiKeyAuth, bearerAuth } from 'polywire/auth'
 import { type SignalRCall, type SignalROptions, signalR } from 'polywire/signalr'
 import { channel, request, type WebSocketTransportOptions, websocketTransport } from 'polywire/websocket'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -291,6 +291,20 @@ describe('negotiating', () => {
     ])
   })
 
+  it('a redirect is not followed, with the credential or without: one clear error', async () => {
+    const other = await SignalRServer.start(hub)
+    onClose(() => other.close())
+    const { client, server } = await setUp({ transport: { auth: apiKeyAuth('mine') } })
+    const location = `${other.url.replace('ws', 'http')}/negotiate`
+    server.answers = [(_, response) => response.writeHead(307, { location }).end()]
+    await expect(client.call(add, [1, 2])).rejects.toMatchObject({
+      code: 'failed_precondition',
+      status: 307,
+      sent: 'no',
+    })
+    expect(other.negotiations).toBe(0)
+  })
+
   it('never in a circle', async () => {
     const { client, server } = await setUp()
     server.answers = Array.from(
@@ -438,6 +452,14 @@ describe('stateful reconnect', () => {
     expect(server.negotiations).toBe(2)
   })
 
+  it('begins anew after the streams that were needed have ended', async () => {
+    const { client, server } = await setUp({ transport: { idleMs: 0, lingerMs: 0 } })
+    expect(await take(client.call(counter, [1, 3]), 9)).toEqual([1, 2, 3])
+    while (server.sockets > 0) await new Promise(setImmediate)
+    expect(await client.call(add, [1, 2], { retry: false })).toBe(3)
+    expect(server.negotiations).toBe(2)
+  })
+
   it('a server without it: continuity is unknown, and the stream is made again', async () => {
     const { client, server } = await setUp({ server: { ...hub, isStateful: false } })
     const stream = client.call(news)
@@ -479,6 +501,14 @@ describe('what the server says of the connection', () => {
     for (const each of server.connections.values()) each.sendText(`${text}\u001e`)
     const error = await take(stream, 1).catch((error: CallError) => error)
     expect(error).toMatchObject({ code: 'internal', phase: 'stream' })
+  })
+
+  it('what comes instead of the answer to the handshake is no such answer', async () => {
+    const { client, server } = await setUp({
+      server: { ...hub, greeting: { type: 1, target: 'News', arguments: [1] } },
+    })
+    await expect(client.call(add, [1, 2])).rejects.toMatchObject({ code: 'internal', phase: 'connect' })
+    expect(server.negotiations).toBe(1)
   })
 
   it('any text: messages, or a TypeError or SyntaxError', () => {

@@ -207,6 +207,36 @@ describe('Socket.IO, against its own server', () => {
     expect(await take(room, 1)).toEqual([])
   })
 
+  it('auth that fails once costs one call: the namespace is joined by the next one', async () => {
+    let asked = 0
+    const auth = () => {
+      if (asked++ < 2) throw new Error('no token yet')
+      return undefined
+    }
+    const { client, server } = await setUp({
+      adapter: { auth },
+      onConnection: (socket) => socket.on('echo', (value, reply) => reply(value)),
+    })
+    const room = client.call(main)
+    await expect(room.opened).rejects.toMatchObject({ code: 'internal', sent: 'no' })
+    const echo = request('echo', { input: type<number>(), output: type<number>() })
+    await expect(client.call(echo, 1)).rejects.toMatchObject({ code: 'internal', sent: 'no' })
+    expect(await client.call(echo, 2)).toBe(2)
+    const other = client.call(main)
+    await other.opened
+    server.io.emit('news')
+    expect(await take(other, 1)).toEqual([{ event: 'news', args: [] }])
+  })
+
+  it('a server that disconnects a namespace instead of joining it refuses it', async () => {
+    const { client, server } = await setUp()
+    const room = client.call(main)
+    await room.opened
+    server.io.of('/moody').use(({ conn }) => conn.write('1/moody,'))
+    const moody = client.call(channel('/moody', { opening: { maxAttempts: 1 } }))
+    await expect(moody.opened).rejects.toMatchObject({ code: 'unavailable', sent: 'yes' })
+  })
+
   it('answers the pings of the server, and is found dead by nobody', async () => {
     const { client, server } = await setUp({ server: { pingInterval: 20, pingTimeout: 200 } })
     const room = client.call(main)
@@ -411,6 +441,16 @@ describe('what is no frame of Socket.IO', () => {
     for (const engine of Object.values((server.io.engine as any).clients) as any[]) engine.transport.socket.send(frame)
     const error = await take(room, 1).catch((error: CallError) => error)
     expect(error).toMatchObject({ code: 'internal', phase: 'stream' })
+  })
+
+  it('a ping of Engine.IO between a packet and its bytes belongs to another layer: python-socketio does so', async () => {
+    const { client, server } = await setUp()
+    const room = client.call(main)
+    await room.opened
+    for (const engine of Object.values((server.io.engine as any).clients) as any[])
+      for (const frame of ['451-["pic",{"_placeholder":true,"num":0}]', '2', '6', Uint8Array.of(7)])
+        engine.transport.socket.send(frame)
+    expect(await take(room, 1)).toEqual([{ event: 'pic', args: [Uint8Array.of(7)] }])
   })
 
   it('any text: a packet or a TypeError/SyntaxError, never another end', () => {

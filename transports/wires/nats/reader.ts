@@ -26,14 +26,22 @@ const encoder = new TextEncoder()
 
 /** The stream of bytes of one connection, cut into what the server says: a message may span frames. */
 export class NatsReader {
-  #rest: Uint8Array = new Uint8Array()
+  /** The beginning of what is not whole; as large as that will be, where it has said so. */
+  #rest = new Uint8Array()
+  #filled = 0
 
   /** @throws {TypeError} or {SyntaxError} where the bytes are not NATS. */
   read(frame: string | Uint8Array): NatsFrame[] {
     const bytes = typeof frame === 'string' ? encoder.encode(frame) : frame
-    const whole = this.#rest.length === 0 ? bytes : concat(this.#rest, bytes)
+    const filled = this.#filled + bytes.length
+    if (filled < this.#rest.length) {
+      this.#rest.set(bytes, this.#filled)
+      this.#filled = filled
+      return []
+    }
+    const whole = this.#filled === 0 ? bytes : concat(this.#rest.subarray(0, this.#filled), bytes)
     const frames: NatsFrame[] = []
-    let at = 0
+    let [at, wanted] = [0, 0]
     for (;;) {
       const end = whole.indexOf(lf, at)
       if ((end < 0 ? whole.length : end) - at > limits.line) throw new TypeError('a line of NATS has no end')
@@ -42,12 +50,17 @@ export class NatsReader {
       const line = decoder.decode(whole.subarray(at, end - 1))
       const sizes = /^H?MSG\s/i.test(line) ? sizesOf(line) : undefined
       const next = end + 1 + (sizes ? sizes.total + 2 : 0)
-      if (next > whole.length) break
+      if (next > whole.length) {
+        wanted = next - at
+        break
+      }
       frames.push(sizes ? messageOf(sizes, whole.subarray(end + 1, next)) : controlOf(line))
       at = next
     }
     // A copy: what the socket hands out is a view into its read buffer.
-    this.#rest = Uint8Array.from(whole.subarray(at))
+    this.#filled = whole.length - at
+    this.#rest = new Uint8Array(Math.max(wanted, this.#filled))
+    this.#rest.set(whole.subarray(at))
     return frames
   }
 }

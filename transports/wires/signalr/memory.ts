@@ -142,6 +142,13 @@ export class Memory {
     return sequence
   }
 
+  /** Forgets the invocation of a stream; says its id. */
+  stop(subscription: number): string | undefined {
+    for (const [invocationId, { ref }] of this.running)
+      if (ref === subscription && this.running.delete(invocationId)) return invocationId
+    return undefined
+  }
+
   /** An acknowledgement, where one is due. */
   ack(isUrgent: boolean): WireFrame | undefined {
     const { messages, bytes } = this.#toAck

@@ -7,7 +7,7 @@ import type { Handshake } from '../../socket/wire-adapter.ts'
 /** The part of `fetch` that negotiating needs. */
 export type NegotiateFetch = (
   url: string,
-  init: { method: 'POST'; headers: Record<string, string>; signal: AbortSignal },
+  init: { method: 'POST'; headers: Record<string, string>; signal: AbortSignal; redirect: 'manual' },
 ) => Promise<{ readonly status: number; json(): Promise<unknown> }>
 
 /** What the server said: where the socket is opened, and what names the connection. */
@@ -93,7 +93,9 @@ async function ask(
   fetch: NegotiateFetch,
   signal: AbortSignal,
 ): Promise<Answer> {
-  const response = await guard('fetch', () => fetch(url, { method: 'POST', headers, signal }), undefined, {
+  // A redirect is not followed: it would take the credential along, and no socket follows one either.
+  const init = { method: 'POST', headers, signal, redirect: 'manual' } as const
+  const response = await guard('fetch', () => fetch(url, init), undefined, {
     code: 'unavailable',
     message: 'the server could not be reached to negotiate: see cause',
     isRetryable: true,
@@ -107,15 +109,18 @@ async function ask(
 }
 
 function refusedBy(status: number): CallError {
-  const { code, hint, isRetryable, isThrottled } = statusRow(status)
+  // Browsers do not show more of a redirect than 0.
+  const isRedirect = status < 400
+  const { code, hint: known, isRetryable, isThrottled } = statusRow(status)
+  const hint = isRedirect ? 'a redirect is not followed: give the address that it leads to as url' : known
   return new CallError({
-    code: code === 'unknown' ? 'failed_precondition' : code,
+    code: isRedirect || code === 'unknown' ? 'failed_precondition' : code,
     message: `the server answered ${status} to negotiate: ${hint}`,
     status,
     phase: 'connect',
     sent: 'no',
     isUnexecuted: true,
-    ...(isRetryable && { isRetryable }),
+    ...(!isRedirect && isRetryable && { isRetryable }),
     ...(isThrottled && { isThrottled }),
   })
 }

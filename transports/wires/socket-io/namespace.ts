@@ -47,16 +47,14 @@ export class Namespace {
   }
 
   subscribe(ref: number, since: WireCursor | undefined, connect: () => WireFrames): WireFrames {
+    const frames = this.#state === 'new' ? this.#join(since?.epoch === undefined ? undefined : since, connect) : []
     this.#waiting.set(ref, since)
     // Not at once, since nothing may come for it before it is accepted.
     if (this.#state === 'joined')
       queueMicrotask(() => {
         for (const each of this.#accept()) this.#wire.receive(each)
       })
-    if (this.#state !== 'new') return []
-    this.#state = 'joining'
-    this.asked = since?.epoch === undefined ? undefined : since
-    return connect()
+    return frames
   }
 
   /** Says whether the namespace is to be left: not while it is being joined, nor while requests are under way. */
@@ -75,7 +73,8 @@ export class Namespace {
 
   request(ref: number, frames: readonly WireFrame[], connect: () => WireFrames): WireFrames {
     const isJoined = this.#state === 'joined'
-    const before = this.#state === 'new' ? this.#joinForRequest(connect) : []
+    // The stream that comes back later asks for the same place.
+    const before = this.#state === 'new' ? this.#join(this.#places.get(this.name), connect) : []
     this.#requests.set(ref, isJoined ? undefined : frames)
     return isJoined ? frames : before
   }
@@ -85,9 +84,8 @@ export class Namespace {
     this.#requests.delete(ref)
   }
 
-  /** The stream that comes back later asks for the same place. */
-  #joinForRequest(connect: () => WireFrames): WireFrames {
-    this.asked = this.#places.get(this.name)
+  #join(place: WireCursor | undefined, connect: () => WireFrames): WireFrames {
+    this.asked = place
     const frames = connect()
     this.#state = 'joining'
     return frames
@@ -134,8 +132,7 @@ export class Namespace {
     const message = 'the server disconnected the namespace before it answered'
     const failure: Failure = { code: 'unavailable', message, isRetryable: true }
     this.#places.delete(this.name)
-    const lost = [...this.#requests.keys()].map((ref): Incoming => ({ kind: 'error', ref, failure }))
-    return [...lost, { kind: 'end', topic: this.name }]
+    return [...this.refused(failure), { kind: 'end', topic: this.name }]
   }
 
   get #isRecovering(): boolean {
