@@ -166,7 +166,7 @@ describe.each(wires)('%s', (name, isThere, start) => {
   it.skipIf(!isThere)(
     `a server that accepts and says nothing is given up in time, and leaves nothing${missing}`,
     async () => {
-      const mute = createServer(() => {})
+      const mute = createServer((socket) => socket.on('error', () => {}))
       await new Promise<void>((resolve) => mute.listen(0, '127.0.0.1', resolve))
       onClose(() => mute.close())
       const { client, clock, proxy, sockets, room } = await setUp(start, (mute.address() as { port: number }).port)
