@@ -1,6 +1,6 @@
 import type { Code } from '../../src/core/errors/code.ts'
 import { statusRow } from '../shared/http-status.ts'
-import { type GraphQLErrorItem, isRecord } from './response.ts'
+import { type GraphQLErrorItem, recordOf } from './response.ts'
 
 /** What a code says of a call. */
 export interface Meaning {
@@ -56,8 +56,8 @@ export function meaningOf(error: GraphQLErrorItem): Meaning | undefined {
   const code = codeOf(error)
   const known = code === undefined ? undefined : (meaningOfCode(code) ?? meaningOfStatus(Number(code)))
   if (known) return known
-  const http = isRecord(error.extensions) ? error.extensions.http : undefined
-  return isRecord(http) && typeof http.status === 'number' ? meaningOfStatus(http.status) : undefined
+  const { status } = recordOf(recordOf(error.extensions).http)
+  return typeof status === 'number' ? meaningOfStatus(status) : undefined
 }
 
 /** Whether the server gave a code, known or not. */
@@ -66,7 +66,8 @@ export function hasCode(error: GraphQLErrorItem): boolean {
 }
 
 function serverCode({ extensions, type }: GraphQLErrorItem): unknown {
-  return isRecord(extensions) && extensions.code !== undefined ? extensions.code : type
+  const { code = type } = recordOf(extensions)
+  return code
 }
 
 function codeOf(error: GraphQLErrorItem): string | undefined {

@@ -17,7 +17,7 @@ export interface PreparedDocument {
 
 /** Documents are few, but `client.call(query(text), …)` prepares one a call: the last ones are remembered. */
 const maxTexts = 1000
-const texts = new Map<string, readonly PreparedDocument[]>()
+const texts = new Map<unknown, readonly PreparedDocument[]>()
 const nodes = new WeakMap<object, readonly PreparedDocument[]>()
 
 /**
@@ -43,16 +43,12 @@ export function prepareDocument(document: unknown, operationName?: string, kind?
 
 function definitionsOf(source: string | DocumentNode): readonly PreparedDocument[] {
   const isText = typeof source === 'string'
-  const known = isText ? texts.get(source) : nodes.get(source)
-  if (known) return known
-  const found = isText ? scan(source) : read(source)
-  if (!isText) nodes.set(source, found)
-  else {
-    for (const oldest of texts.keys()) {
-      if (texts.size < maxTexts) break
-      texts.delete(oldest)
-    }
-    texts.set(source, found)
+  const known = (isText ? texts : nodes) as typeof texts
+  let found = known.get(source)
+  if (!found) {
+    found = isText ? scan(source) : read(source)
+    if (texts.size >= maxTexts) texts.delete(texts.keys().next().value)
+    known.set(source, found)
   }
   return found
 }
@@ -161,21 +157,13 @@ const printed = new WeakMap<PreparedDocument, DocumentText>()
  * @throws {CallError} `failed_precondition` when `graphql` is not installed.
  */
 export function textOf(document: PreparedDocument, origin: ErrorOrigin): DocumentText | Promise<DocumentText> {
-  const { source } = document
-  return (
-    printed.get(document) ?? (typeof source === 'string' ? remember(document, source) : print(document, source, origin))
-  )
-}
-
-async function print(document: PreparedDocument, source: object, origin: ErrorOrigin): Promise<DocumentText> {
-  const library = await graphql.get(origin)
-  return remember(document, library.print(source as Parameters<typeof library.print>[0]))
-}
-
-function remember(document: PreparedDocument, text: string): DocumentText {
-  const { operationName } = document
-  const name = operationName === undefined ? '' : `,"operationName":${JSON.stringify(operationName)}`
-  const known = { text, head: `{"query":${JSON.stringify(text)}${name}` }
-  printed.set(document, known)
-  return known
+  const { source, operationName } = document
+  const remember = (text: string) => {
+    const name = operationName === undefined ? '' : `,"operationName":${JSON.stringify(operationName)}`
+    const made = { text, head: `{"query":${JSON.stringify(text)}${name}` }
+    printed.set(document, made)
+    return made
+  }
+  const print = async () => remember((await graphql.get(origin)).print(source as never))
+  return printed.get(document) ?? (typeof source === 'string' ? remember(source) : print())
 }

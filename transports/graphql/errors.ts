@@ -3,7 +3,7 @@ import type { Failure, Violation } from '../../src/core/errors/failure.ts'
 import { forbidsRetry, parseRateLimitReset, parseRetryAfter } from '../../src/core/errors/retry-after.ts'
 import { hasCode, type Meaning, meaningOf, meaningOfStatus, reasonOf } from './codes.ts'
 import type { PreparedDocument } from './document.ts'
-import { type GraphQLErrorItem, type GraphQLResult, hasData, isRecord } from './response.ts'
+import { type GraphQLErrorItem, type GraphQLResult, hasData, recordOf } from './response.ts'
 import type { ErrorPolicy } from './types.ts'
 
 /** What is thrown although the caller takes errors as values: hiding it would switch off refresh and retry. */
@@ -128,10 +128,11 @@ function isRefusedWhole({ data }: GraphQLResult, errors: readonly GraphQLErrorIt
 }
 
 function toViolation({ message, path, extensions }: GraphQLErrorItem): Violation {
-  const named = isRecord(extensions) ? textOf(extensions.argumentName ?? extensions.field) : undefined
+  const { argumentName, field } = recordOf(extensions)
   return {
     field:
-      named ?? (Array.isArray(path) ? path.filter((part) => /^(?:string|number)$/.test(typeof part)).join('.') : ''),
+      textOf(argumentName ?? field) ??
+      (Array.isArray(path) ? path.filter((part) => /^(?:string|number)$/.test(typeof part)).join('.') : ''),
     message: textOf(message) ?? '',
   }
 }
@@ -144,9 +145,7 @@ function textOf(value: unknown): string | undefined {
 function askedWaitMs(result: GraphQLResult, headers: HeaderMap, wallNow: number): number | undefined {
   const ofHeader = parseRetryAfter(headers, wallNow)
   if (ofHeader !== undefined) return ofHeader
-  const asked = [...(result.errors ?? []), result].map(({ extensions }) =>
-    isRecord(extensions) ? toNumber(extensions.retryAfter) : Number.NaN,
-  )
+  const asked = [...(result.errors ?? []), result].map(({ extensions }) => toNumber(recordOf(extensions).retryAfter))
   const seconds = asked.filter((each) => each >= 0)
   return seconds.length > 0 ? Math.max(...seconds) * 1000 : costWaitMs(result)
 }
@@ -167,8 +166,8 @@ function isTooCostly(result: GraphQLResult): boolean {
 
 /** Shopify: https://shopify.dev/docs/api/usage/limits#graphql-admin-api-rate-limits; NaN for what is not said. */
 function costOf({ extensions }: GraphQLResult): Record<'requested' | 'available' | 'maximum' | 'restoreRate', number> {
-  const cost = isRecord(extensions?.cost) ? extensions.cost : none
-  const status = isRecord(cost.throttleStatus) ? cost.throttleStatus : none
+  const cost = recordOf(recordOf(extensions).cost)
+  const status = recordOf(cost.throttleStatus)
   return {
     requested: toNumber(cost.requestedQueryCost),
     available: toNumber(status.currentlyAvailable),
@@ -176,8 +175,6 @@ function costOf({ extensions }: GraphQLResult): Record<'requested' | 'available'
     restoreRate: toNumber(status.restoreRate),
   }
 }
-
-const none: Readonly<Record<string, unknown>> = {}
 
 function toNumber(value: unknown): number {
   const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value

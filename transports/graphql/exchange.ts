@@ -4,13 +4,15 @@ import { HeaderMap } from '../../src/core/call/header-map.ts'
 import type { IdempotencyOption } from '../../src/core/call/idempotency.ts'
 import type { Reply, UnaryReply } from '../../src/core/call/reply.ts'
 import type { Scope } from '../../src/core/call/scope.ts'
-import { CallError, isAnyCallError } from '../../src/core/errors/error.ts'
+import { CallError } from '../../src/core/errors/error.ts'
+import { guard } from '../../src/core/guard.ts'
 import { checkOptions } from '../../src/core/options.ts'
 import type { OpeningOptions } from '../../src/core/resume/options.ts'
 import { fetchOptionsOf, selectEngine } from '../http/choose.ts'
 import { type BufferedResponse, requestBuffered } from '../http/collect.ts'
 import type { FetchOptions, HttpEngine, HttpRequest } from '../http/contract.ts'
 import { toCallError } from '../http/fault.ts'
+import { writeUrl } from '../http/path.ts'
 import { behindRedirects } from '../http/progress.ts'
 import { readUrl } from '../shared/base-url.ts'
 import { type DocumentText, textOf } from './document.ts'
@@ -21,11 +23,6 @@ import { type GraphQLRequest, graphqlRequest } from './peers.ts'
 import { headersMaker, requestRest } from './request.ts'
 import { type GraphQLResult, readGraphQL, sentOnce } from './response.ts'
 import { type GraphQLTransport, type GraphQLTransportOptions, transportRules } from './transport.ts'
-
-interface Executed {
-  readonly result: GraphQLResult
-  readonly response: Answer
-}
 
 /** Queries and mutations, each by one POST where no feature does otherwise; what else there is by its parts. */
 export class HttpGraphQLTransport implements GraphQLTransport {
@@ -89,72 +86,21 @@ export class HttpGraphQLTransport implements GraphQLTransport {
   async #send(call: Call): Promise<UnaryReply> {
     const spent = call.operation.isIdempotent ? undefined : this.#spent.get(call.scope.root)
     if (spent) throw spent
-    const { document: prepared, policy } = call.operation.binding as GraphQLBinding
-    const found = textOf(prepared, call)
-    const document = found instanceof Promise ? await found : found
-    const loaded = graphqlRequest.get(call)
-    const library = loaded instanceof Promise ? await loaded : loaded
-    const { result, response } = await this.#execute(library, document, call)
+    const { document, policy } = call.operation.binding as GraphQLBinding
+    const text = await textOf(document, call)
+    const library = await graphqlRequest.get(call)
+    const response = await this.#ask(call, text)
+    const result = await read(library, response, text.text, call)
     const { status, headers, redirected } = response
-    const failure =
-      result.errors &&
-      graphqlFailure({
-        result,
-        document: prepared,
-        policy,
-        status,
-        headers,
-        wallNow: call.scope.services.clock.wallNow(),
-      })
+    const wallNow = call.scope.services.clock.wallNow()
+    const failure = graphqlFailure({ result, document, policy, status, headers, wallNow })
     if (failure) {
       const error = new CallError(sentOnce(behindRedirects(failure, redirected), call), call)
       if (failure.code === 'unauthenticated' && failure.isRetryForbidden) this.#spent.set(call.scope.root, error)
       throw error
     }
-    return {
-      kind: 'unary',
-      message: messageOf(result, policy),
-      status,
-      headers,
-      trailers: HeaderMap.empty,
-      extensions: result.extensions,
-    }
-  }
-
-  /**
-   * Executes a request with graphql-request: prepared text, POST only, errors beside data, all I/O by {@link request}.
-   *
-   * Its own ways are shut where they are wrong: it parses nothing (`excludeOperationName`), its body is not sent (ours
-   * is), it sees only responses that are GraphQL, and so never builds the error that quotes variables and response.
-   */
-  async #execute({ GraphQLClient }: GraphQLRequest, document: DocumentText, call: Call): Promise<Executed> {
-    const query = document.text
-    let response!: Answer
-    let failed: { readonly error: unknown } | undefined
-    const fetch = async () => {
-      try {
-        response = await this.#ask(call, document)
-      } catch (error) {
-        failed = { error }
-        throw error
-      }
-      return { ok: true, status: 200, headers: graphqlHeaders, text: () => response.text() }
-    }
-    const client = new GraphQLClient(this.url, {
-      errorPolicy: 'all',
-      excludeOperationName: true,
-      fetch: fetch as never,
-      jsonSerializer: { stringify: () => '', parse: (text: string) => readGraphQL(response, text, query, call) },
-    })
-    try {
-      return { result: (await client.rawRequest({ query })) as GraphQLResult, response }
-    } catch (error) {
-      if (failed) throw failed.error
-      if (isAnyCallError(error)) throw error
-      // Its own errors quote what was sent and received: their text goes nowhere.
-      const message = 'graphql-request could not read the response'
-      throw new CallError({ code: 'internal', message, phase: 'body', sent: 'maybe' }, call)
-    }
+    const { extensions } = result
+    return { kind: 'unary', message: messageOf(result, policy), status, headers, trailers: HeaderMap.empty, extensions }
   }
 
   #ask(call: Call, document: DocumentText): Promise<Answer> {
@@ -177,23 +123,34 @@ export class HttpGraphQLTransport implements GraphQLTransport {
   /** @param part - what differs from the POST of a JSON. */
   requestOf(call: Call, part: Partial<HttpRequest>): HttpRequest {
     const { credential } = call
-    const { url = this.url } = part
+    const { url: prefix = this.url } = part
+    const endpoint = { hasQuery: prefix.includes('?'), fill: () => '' }
     return {
       method: 'POST',
       headers: part.headers ?? this.makeHeaders(call),
       credential,
       fetchOptions: this.fetchOptions,
       ...part,
-      url: credential?.query ? withQuery(url, credential.query) : url,
+      url: writeUrl({ prefix }, endpoint, {}, '', call),
     }
   }
 }
 
-function withQuery(url: string, query: Readonly<Record<string, string>>): string {
-  const target = new URL(url)
-  for (const [name, value] of Object.entries(query)) target.searchParams.set(name, value)
-  return target.href
-}
+/** What graphql-request asks of a response that it is to read as GraphQL; {@link readGraphQL} judges the HTTP status. */
+const seen = { ok: true, status: 200, headers: { get: () => 'application/json' } }
 
-/** What graphql-request asks of a response that it is to read as GraphQL; `read` judges the HTTP status. */
-const graphqlHeaders = { get: () => 'application/json' }
+/**
+ * Lets graphql-request read a response: errors beside data, all I/O by the transport.
+ *
+ * Its own ways are shut where they are wrong: it parses no document (`excludeOperationName`), its body is not sent (ours
+ * was), it sees only responses that are GraphQL, and so never builds the error that quotes them.
+ */
+function read({ GraphQLClient }: GraphQLRequest, response: Answer, query: string, call: Call): Promise<GraphQLResult> {
+  const client = new GraphQLClient('http://unused', {
+    errorPolicy: 'all',
+    excludeOperationName: true,
+    fetch: (async () => ({ ...seen, text: () => response.text() })) as never,
+    jsonSerializer: { stringify: () => '', parse: (text: string) => readGraphQL(response, text, query, call) },
+  })
+  return guard('graphql-request', () => client.rawRequest({ query }), call, { phase: 'body', sent: 'yes' }) as never
+}

@@ -1,4 +1,5 @@
-import { type GraphQLErrorItem, type GraphQLResult, isRecord, toGraphQLResult } from './response.ts'
+import { isRecord } from '../http/violations.ts'
+import { type GraphQLErrorItem, type GraphQLResult, toGraphQLResult } from './response.ts'
 
 type Path = readonly (string | number)[]
 

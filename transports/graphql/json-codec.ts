@@ -2,8 +2,9 @@ import type { ErrorOrigin } from '../../src/core/errors/error.ts'
 import { refusal } from '../../src/core/errors/refusal.ts'
 import { guard } from '../../src/core/guard.ts'
 import { callable, checkOptions, type RulesOf } from '../../src/core/options.ts'
+import { isRecord } from '../http/violations.ts'
 import { type Answer, type Ask, Feature, type GraphQLFeature, type JsonWays } from './feature.ts'
-import { isRecord, parseJson } from './response.ts'
+import { parseJson } from './response.ts'
 
 /** Reads and writes JSON where the platform's own way loses something: integers above 2⁵³, decimals. */
 export interface JsonCodecOptions {

@@ -8,10 +8,8 @@ import {
 } from '../../src/core/call/operation.ts'
 import type { Reply } from '../../src/core/call/reply.ts'
 import { type Schema, validating } from '../../src/core/call/schema.ts'
-import type { ErrorOrigin } from '../../src/core/errors/error.ts'
 import { refusal } from '../../src/core/errors/refusal.ts'
 import {
-  anything,
   flag,
   has,
   type OptionRules,
@@ -25,6 +23,7 @@ import {
 import type { AnyContinuation, AnyStop } from '../../src/core/resume/continuation.ts'
 import { type OpeningOptions, openingOption } from '../../src/core/resume/options.ts'
 import type { OverflowPolicy } from '../../src/core/stream/overflow.ts'
+import { isRecord } from '../http/violations.ts'
 import { idempotencyRule, operationRules, pick, schemaRule } from '../shared/option-rules.ts'
 import { type GraphQLKind, type PreparedDocument, prepareDocument } from './document.ts'
 import type { HttpGraphQLTransport } from './exchange.ts'
@@ -78,7 +77,7 @@ export const featuresRule = /* @__PURE__ */ takes(
 /** Variables that hold a stream, which can be sent only once. */
 export const onceOnly = /* @__PURE__ */ new WeakSet<object>()
 
-const rules: RulesOf<AnySpec> = {
+const rules: RulesOf<Omit<AnySpec, (typeof ofStreams)[number]>> = {
   via: operationRules.via,
   auth: operationRules.auth,
   opening: openingOption,
@@ -94,27 +93,15 @@ const rules: RulesOf<AnySpec> = {
   variables: schemaRule,
   output: schemaRule,
   paginate: /* @__PURE__ */ takes('what relayPages({ … }) makes', /* @__PURE__ */ has('of')),
-  resume: anything,
-  stop: anything,
-  gaps: anything,
-  overflow: anything,
-  maxQueued: anything,
 }
 
-/** What only one kind has. */
-const owners = {
-  paginate: 'query',
-  resume: 'subscription',
-  stop: 'subscription',
-  gaps: 'subscription',
-  overflow: 'subscription',
-  maxQueued: 'subscription',
-} as const
-type Owned = keyof typeof owners
+/** What only subscriptions have. */
+const ofStreams = ['resume', 'stop', 'gaps', 'overflow', 'maxQueued'] as const
 
 function wrongOwner(spec: AnySpec, kind: GraphQLKind): string | undefined {
-  const name = (Object.keys(owners) as Owned[]).find((each) => spec[each] !== undefined && owners[each] !== kind)
-  return name && `'${name}' is for ${owners[name]}()`
+  if (spec.paginate && kind !== 'query') return "'paginate' is for query()"
+  const name = kind !== 'subscription' && ofStreams.find((each) => spec[each] !== undefined)
+  return name ? `'${name}' is for subscription()` : undefined
 }
 
 /**
@@ -128,7 +115,7 @@ export function graphqlOperation(
   spec: AnySpec = {},
   subscribing?: Subscribing,
 ): Operation<any, any> {
-  const wrong = wrongOption(spec, { ...rules, ...subscribing?.rules }) ?? wrongOwner(spec, kind)
+  const wrong = wrongOwner(spec, kind) ?? wrongOption(spec, { ...rules, ...subscribing?.rules })
   if (wrong) throw new TypeError(`${kind}(): ${wrong}`)
   const document = prepareDocument(source, spec.operationName, kind)
   if (document.kind !== kind) {
@@ -137,6 +124,7 @@ export function graphqlOperation(
   }
   const { errorPolicy: policy = 'none', variables, output, via = 'graphql' } = spec
   const { open, define = defineOperation } = subscribing ?? {}
+  const schema = validating(variables)
   const binding: GraphQLBinding = { ...spec, source, document, policy, open }
   const name = `${kind} ${document.operationName ?? '(anonymous)'}`
   const info: OperationInfo = {
@@ -152,24 +140,16 @@ export function graphqlOperation(
     ...(spec.paginate && { paginate: (spec.paginate as unknown as DocumentPager).of(document, policy) }),
     // What lacks fields is known by itself, and not by a copy.
     isShareable: policy === 'none' ? undefined : false,
-    encodeInput: checkVariables(validating(variables) && (variables as Schema), {
-      operation: { name, protocol: 'graphql', via },
-    }),
+    encodeInput(input, check) {
+      if ((input ?? null) !== null && !isRecord(input))
+        throw refusal("variables are an object such as { id: '42' }", { operation: info })
+      return schema ? check(schema, input) : input
+    },
     ...(validating(output) && {
       decodeOutput: (message: unknown, check: Check) => checkData(output as Schema, policy, message, check),
     }),
   }
   return define(info, spec)
-}
-
-/** Variables are an object, or nothing; only a caller without types can pass anything else. */
-function checkVariables(schema: Schema | undefined, origin: ErrorOrigin): NonNullable<OperationInfo['encodeInput']> {
-  return (input, check) => {
-    if (input !== undefined && input !== null && (typeof input !== 'object' || Array.isArray(input))) {
-      throw refusal("variables are an object such as { id: '42' }", origin)
-    }
-    return schema ? check(schema, input) : input
-  }
 }
 
 /** What the caller gets of a result that the policy lets pass. */
@@ -178,7 +158,7 @@ export function messageOf(result: GraphQLResult, policy: ErrorPolicy): unknown {
   if (policy === 'all') {
     const { errors = none, extensions } = result
     if (result.errors) incomplete.add(errors)
-    return extensions ? { data, errors, extensions } : { data, errors }
+    return { data, errors, ...(extensions && { extensions }) }
   }
   if (result.errors && data) incomplete.add(data)
   return data

@@ -4,10 +4,10 @@ import type { ErrorOrigin } from '../../src/core/errors/error.ts'
 import { refusal } from '../../src/core/errors/refusal.ts'
 import { guard } from '../../src/core/guard.ts'
 import { callable, checkOptions, either, oneOf, type RulesOf, takes, text } from '../../src/core/options.ts'
+import { isRecord } from '../http/violations.ts'
 import { unfit } from '../shared/pages.ts'
 import { declaresVariable, type PreparedDocument } from './document.ts'
 import { isIncomplete } from './operation.ts'
-import { isRecord } from './response.ts'
 import type { ErrorPolicy } from './types.ts'
 
 /** Where a connection stands in the data: names joined by dots, or a function whose parameter is annotated. */

@@ -6,6 +6,7 @@ import type { Clock } from '../../src/core/time/clock.ts'
 import { type BufferedResponse, requestBuffered } from '../http/collect.ts'
 import type { HttpScope } from '../http/contract.ts'
 import { toCallError } from '../http/fault.ts'
+import { isRecord } from '../http/violations.ts'
 import { meaningOf } from './codes.ts'
 import type { HttpGraphQLTransport } from './exchange.ts'
 import {
@@ -18,7 +19,7 @@ import {
   type GraphQLFeature,
   type JsonWays,
 } from './feature.ts'
-import { isRecord, parseJson, toGraphQLResult } from './response.ts'
+import { parseJson, toGraphQLResult } from './response.ts'
 
 /** How requests are gathered. */
 export interface RequestBatchingOptions {

@@ -5,6 +5,7 @@ import type { Failure } from '../../src/core/errors/failure.ts'
 import { essenceOf } from '../http/codecs.ts'
 import { readErrorEnvelope } from '../http/envelope.ts'
 import { httpFailure } from '../http/errors.ts'
+import { isRecord } from '../http/violations.ts'
 import type { Answer } from './feature.ts'
 
 /**
@@ -77,11 +78,6 @@ export interface GraphQLResult {
   readonly extensions?: Readonly<Record<string, unknown>>
 }
 
-/** Whether `value` is an object with string keys, no array. */
-export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
 /**
  * A GraphQL result of any JSON value, or undefined where it is none: neither `data` nor `errors`.
  *
@@ -90,14 +86,20 @@ export function isRecord(value: unknown): value is Readonly<Record<string, unkno
 export function toGraphQLResult(value: unknown): GraphQLResult | undefined {
   if (!isRecord(value)) return undefined
   const { data, errors, extensions } = value
-  const list = Array.isArray(errors) ? errors.filter(isRecord) : isRecord(errors) ? [errors] : []
-  if (data !== undefined && data !== null && !isRecord(data)) return undefined
-  if (list.length === 0 && !isRecord(data)) return undefined
+  const list = [errors].flat().filter(isRecord)
+  if (!isRecord(data) && ((data ?? null) !== null || list.length === 0)) return undefined
   return {
     ...(data !== undefined && { data }),
-    ...(list.length > 0 && { errors: list as readonly GraphQLErrorItem[] }),
+    ...(list.length > 0 && { errors: list }),
     ...(isRecord(extensions) && { extensions }),
-  }
+  } as GraphQLResult
+}
+
+const none: Readonly<Record<string, unknown>> = {}
+
+/** What may have members; nothing has them in anything else. */
+export function recordOf(value: unknown): Readonly<Record<string, unknown>> {
+  return isRecord(value) ? value : none
 }
 
 /** Whether a response brought something to use beside its errors: a root field that is not null. */

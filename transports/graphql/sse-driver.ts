@@ -18,9 +18,10 @@ import { EventParsers } from '../http/event-stream/by-hand.ts'
 import type { EventStreamSink } from '../http/event-stream/event-stream.ts'
 import { faultToFailure, HttpFaultError } from '../http/fault.ts'
 import { IdleWatch } from '../http/idle-watch.ts'
+import { isRecord } from '../http/violations.ts'
 import type { SocketDriver, SocketEnd, SocketHandle, SocketRequest, SocketSink } from '../socket/driver/driver.ts'
 import type { CloseVerdict } from '../socket/wire-adapter.ts'
-import { isRecord, parseJson, toGraphQLResult } from './response.ts'
+import { parseJson, toGraphQLResult } from './response.ts'
 
 /** What a connection is made with. */
 export interface SseDriverOptions {

@@ -3,6 +3,7 @@ import { HeaderMap } from '../../src/core/call/header-map.ts'
 import type { Failure } from '../../src/core/errors/failure.ts'
 import { guard, isThenable } from '../../src/core/guard.ts'
 import { decodeUtf8 } from '../http/collect.ts'
+import { isRecord } from '../http/violations.ts'
 import { classifyClose } from '../socket/close-codes.ts'
 import type { SocketEnd } from '../socket/driver/driver.ts'
 import type {
@@ -17,7 +18,7 @@ import type {
 } from '../socket/wire-adapter.ts'
 import { graphqlFailure } from './errors.ts'
 import type { JsonWays } from './feature.ts'
-import { isRecord, toGraphQLResult } from './response.ts'
+import { toGraphQLResult } from './response.ts'
 
 type Params = Readonly<Record<string, unknown>> | undefined
 /** What `connection_init` carries: as it is, or made of the credential; by default the credential's headers. */

@@ -2,10 +2,10 @@ import type { Call } from '../../src/core/call/call.ts'
 import { CallError } from '../../src/core/errors/error.ts'
 import { guard } from '../../src/core/guard.ts'
 import { callable, checkOptions, either, object, oneOf, type RulesOf, text } from '../../src/core/options.ts'
+import { isRecord } from '../http/violations.ts'
 import type { PreparedDocument } from './document.ts'
 import { type Ask, type Asked, Feature, type GraphQLFeature } from './feature.ts'
 import type { GraphQLBinding } from './operation.ts'
-import { isRecord } from './response.ts'
 
 /** How trusted documents are named. */
 export interface TrustedDocumentsOptions {

@@ -22,7 +22,7 @@ export interface CompressionOptions {
 
 const rules: RulesOf<CompressionOptions> = { minBytes: notNegative }
 /** A file of more than this is not held for the sake of its compression; bytes. */
-const maxHeldBytes = 64 * 1024 * 1024
+const maxHeldBytes = 67_108_864
 const formats: readonly string[] = ['gzip', 'deflate', 'brotli', 'zstd']
 
 interface CodingStream {

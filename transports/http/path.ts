@@ -117,7 +117,7 @@ function toText(value: unknown): string | undefined {
 
 /** The URL of a call: the transport's, the path, the query and what a credential adds to it. */
 export function writeUrl(
-  base: BaseUrl,
+  base: Pick<BaseUrl, 'prefix'>,
   template: UrlTemplate,
   params: Readonly<Record<string, unknown>>,
   query: string,

@@ -57,7 +57,7 @@ const words: Readonly<Record<string, Exclude<HealthStatus, 'unreachable'>>> = {
   red: 'fail',
 }
 /** A document of health is small; bytes. */
-const maxBodyBytes = 1 << 20
+const maxBodyBytes = 1_048_576
 
 /**
  * Declares a probe: `application/health+json`, the documents of Spring and its like, or a plain 200. It is never sent

@@ -8,27 +8,21 @@ import { CallError, type ErrorOrigin } from '../../src/core/errors/error.ts'
  * bring all of it into a bundle.
  */
 export class Peer<T> {
-  readonly #what: string
+  readonly #message: string
   readonly #load: () => Promise<T>
-  #loaded: T | undefined
+  /** The library, once it has been needed. */
+  loaded: T | undefined
   #loading: Promise<T> | undefined
 
   /** @param what - for the message: the sub-path, what it could not load, and the packages to install. */
-  constructor(what: readonly [subPath: string, library: string, packages: string], load: () => Promise<T>) {
-    const [subPath, library, packages] = what
-    this.#what = `polywire/${subPath} could not load '${library}': run npm install ${packages}; nothing was sent`
+  constructor([subPath, library, packages]: readonly string[], load: () => Promise<T>) {
+    this.#message = `polywire/${subPath} could not load '${library}': run npm install ${packages}; nothing was sent`
     this.#load = load
-  }
-
-  /** The library, once it has been needed. */
-  get loaded(): T | undefined {
-    return this.#loaded
   }
 
   /** Starts loading; what goes wrong is told to the first call. */
   preload(): void {
-    if (this.#loading) return
-    this.#loading = this.#load().then((library) => (this.#loaded = library))
+    this.#loading ??= this.#load().then((library) => (this.loaded = library))
     this.#loading.catch(() => {
       this.#loading = undefined
     })
@@ -40,11 +34,11 @@ export class Peer<T> {
    * @throws {CallError} `failed_precondition` when it is not installed.
    */
   get(origin: ErrorOrigin): T | Promise<T> {
-    if (this.#loaded) return this.#loaded
+    if (this.loaded) return this.loaded
     this.preload()
     return (this.#loading as Promise<T>).catch((cause: unknown) => {
-      const failure = { code: 'failed_precondition', phase: 'resolve', sent: 'no', cause } as const
-      throw new CallError({ ...failure, message: this.#what }, origin)
+      const message = this.#message
+      throw new CallError({ code: 'failed_precondition', message, phase: 'resolve', sent: 'no', cause }, origin)
     })
   }
 }

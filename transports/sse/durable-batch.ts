@@ -11,7 +11,7 @@ import type { EventReader } from '../http/event-stream/event-exchange.ts'
 import { toCallError } from '../http/fault.ts'
 
 /** Of one answer; bytes. */
-const maxBodyBytes = 1 << 26
+const maxBodyBytes = 67_108_864
 
 /** What one answer, or one event, of a durable stream says. */
 export interface DurableBatch {

@@ -42,7 +42,7 @@ const firstWordMs = 5000
 /** Between two live requests of which the first has brought nothing: a server that waits takes longer than that; ms. */
 const leastMs = 1000
 /** More than this without a word of where the stream goes on: UTF-16 units. */
-const maxHeld = 1 << 24
+const maxHeld = 16_777_216
 
 /**
  * Opens one run of a durable stream: requests that follow one another, each through the rest of the chain, read as one

@@ -149,7 +149,7 @@ export class SseShare {
 const patienceMs = 100
 /** What one connection has brought is kept this long for those who were on the connection before; ms and bytes. */
 const heldMs = 60_000
-const heldBytes = 1 << 18
+const heldBytes = 262_144
 
 const outrun: HttpFault = {
   phase: 'body',

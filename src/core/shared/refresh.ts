@@ -17,7 +17,7 @@ interface Entry {
 }
 
 /** How long the successor of a token is kept for those who come late, and how long a renewal that was lost is known; ms. */
-const keepMs = 24 * 3_600_000
+const keepMs = 86_400_000
 /** So long nobody repeats a renewal that failed for now, or for good; ms. */
 const unavailableMs = 1000
 const refusedMs = 5000

@@ -6,7 +6,7 @@ import { isRecord } from './dialect.ts'
 
 /** The names of google.rpc.Code in the order of their numbers, of which 0 is OK. */
 const names =
-  'canceled unknown invalid_argument deadline_exceeded not_found already_exists permission_denied resource_exhausted failed_precondition aborted out_of_range unimplemented internal unavailable data_loss unauthenticated'.split(
+  /* @__PURE__ */ 'canceled unknown invalid_argument deadline_exceeded not_found already_exists permission_denied resource_exhausted failed_precondition aborted out_of_range unimplemented internal unavailable data_loss unauthenticated'.split(
     ' ',
   )
 

@@ -28,7 +28,7 @@ export interface UploadPlan {
 type Reply = UnaryResult<unknown>
 type Headers = Readonly<Record<string, string>>
 /** So that a part can be told apart by a digest, it is held in memory: bytes. */
-const digestedBytes = 8 << 20
+const digestedBytes = 8_388_608
 
 /** The upload as it is at the server: what is known of it, and the requests that bring it further. */
 export class RemoteUpload {
