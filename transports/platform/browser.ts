@@ -8,7 +8,7 @@ import type { CreateResponder } from '../http/responder.ts'
 /** How errors of the wire read here. */
 export { explainByPhase as explainFault } from '../http/fault.ts'
 /** `#platform` in browsers: the web's, without what a page cannot do. */
-export { createHttpEngine, EventParsers, loadSocketDriver, name, retryLoop } from './web.ts'
+export { createHttpEngine, EventParsers, name, retryLoop, SocketPressure, selectSocketDriver } from './web.ts'
 
 /** Nobody but fetch sees where a redirect leads. */
 export const followRedirect: FollowRedirect | undefined = undefined

@@ -9,7 +9,7 @@ import { EngineResponder } from '../http/engine/responder.ts'
 import { UndiciEngine } from '../http/engine/undici/engine.ts'
 import { followRedirect } from '../http/redirect.ts'
 import type { CreateResponder } from '../http/responder.ts'
-import type { LoadSocketDriver } from '../socket/driver/choose.ts'
+import { chooseSocketDriver, type LoadSocketDriver, type SelectSocketDriver } from '../socket/driver/choose.ts'
 import type { WebSocketClass } from '../socket/driver/driver.ts'
 import { webSocketDriver } from '../socket/driver/web.ts'
 
@@ -27,6 +27,8 @@ export { followRedirect } from '../http/redirect.ts'
 export { bodies } from '../http/stream-body.ts'
 /** What `response: 'stream'` stands for. */
 export { byteStream } from '../rest/byte-stream.ts'
+/** Stops reading a socket for a slow reader. */
+export { SocketPressure } from '../socket/session/channel-queue.ts'
 
 /** undici's `dispatch`. @throws {CallError} invalid_argument when `dispatcher` is none. */
 export function createHttpEngine(options: EngineOptions = {}): HttpEngine {
@@ -54,7 +56,7 @@ export const createResponder: CreateResponder = ({ http = 'auto', dispatcher }) 
  * The socket that Node does best with, loaded when the first one is opened; where a bundle cannot load it (esbuild's ES
  * modules have no `require`), the platform's own, which takes no options.
  */
-export const loadSocketDriver: LoadSocketDriver | undefined = async (options, like) => {
+export const loadSocketDriver: LoadSocketDriver = async (options, like) => {
   try {
     const { nodeSocketDriver } = await import('../socket/driver/ws.ts')
     return nodeSocketDriver(options, like)
@@ -64,6 +66,10 @@ export const loadSocketDriver: LoadSocketDriver | undefined = async (options, li
     return webSocketDriver(own)
   }
 }
+
+/** The user's class, a global one that was replaced, or the best that Node has. */
+export const selectSocketDriver: SelectSocketDriver = (webSocket, wsOptions) =>
+  chooseSocketDriver({ webSocket, wsOptions, loadNative: loadSocketDriver })
 
 /**
  * Repeats `attempt` while `shouldRetry` says so; p-retry drives the loop, waits and limits are the caller's.

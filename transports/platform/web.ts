@@ -6,7 +6,6 @@ import { FetchResponder } from '../http/engine/fetch/responder.ts'
 import { explainByText } from '../http/fault.ts'
 import { followRedirect } from '../http/redirect.ts'
 import type { CreateResponder } from '../http/responder.ts'
-import type { LoadSocketDriver } from '../socket/driver/choose.ts'
 
 /** `#platform` outside of Node and browsers: no library but what the platform brings. */
 export const name = 'web'
@@ -22,6 +21,8 @@ export { followRedirect } from '../http/redirect.ts'
 export { bodies } from '../http/stream-body.ts'
 /** What `response: 'stream'` stands for. */
 export { byteStream } from '../rest/byte-stream.ts'
+/** The user's class of sockets, or the global one. */
+export { plainSocketDriver as selectSocketDriver } from '../socket/driver/web.ts'
 
 /** @throws {CallError} failed_precondition, since undici runs in Node only. */
 export function createHttpEngine(_options: EngineOptions = {}): HttpEngine {
@@ -40,8 +41,8 @@ export function createAutoEngine(): HttpEngine {
 export const createResponder: CreateResponder = ({ http }) =>
   new FetchResponder(typeof http === 'function' ? http : undefined, createAsyncContext, explainFault, followRedirect)
 
-/** No better socket than the platform's global one. */
-export const loadSocketDriver: LoadSocketDriver | undefined = undefined
+/** No socket here can be told to read no further. */
+export const SocketPressure: typeof import('../socket/session/channel-queue.ts').SocketPressure | undefined = undefined
 
 /** Repeats `attempt` while `shouldRetry` says so; waits and limits are the caller's. */
 export async function retryLoop<T>(

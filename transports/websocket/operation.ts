@@ -8,11 +8,13 @@ import {
   callable,
   either,
   flag,
+  has,
   notNegative,
   type OptionRules,
   object,
   oneOf,
   type RulesOf,
+  takes,
   text,
   wrongOption,
 } from '../../src/core/options.ts'
@@ -56,7 +58,7 @@ const channelRules: RulesOf<ChannelSpec> = {
   cursors: /* @__PURE__ */ oneOf('offset', 'opaque'),
   overflow: /* @__PURE__ */ either(
     /* @__PURE__ */ oneOf('error', 'drop-oldest', 'drop-newest'),
-    /* @__PURE__ */ object('conflate(key)', { conflate: callable }),
+    /* @__PURE__ */ takes('what conflate(key) makes', /* @__PURE__ */ has('bound')),
   ),
   maxQueued: aboveZero,
   sendQueue: /* @__PURE__ */ object('an object', {

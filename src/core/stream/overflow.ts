@@ -8,9 +8,11 @@ import type { Item } from './source.ts'
  */
 export type OverflowPolicy = 'error' | 'drop-oldest' | 'drop-newest' | Conflation
 
-/** Made by {@link conflate}. */
+/** Made by {@link conflate}, which brings what it does along. */
 export interface Conflation {
   readonly conflate: (message: any) => unknown
+  /** Makes the bound of one queue. */
+  bound(options: OverflowOptions): Bound
 }
 
 /**
@@ -21,7 +23,7 @@ export interface Conflation {
  * channel('prices', { send, receive: type<Price>(), overflow: conflate((price: Price) => price.symbol) })
  */
 export function conflate<Message>(key: (message: Message) => unknown): Conflation {
-  return { conflate: key }
+  return { conflate: key, bound: (options) => new Conflating(options, key as (message: unknown) => unknown) }
 }
 
 /** Bounds of a receive queue on a wire that cannot be paused. */
@@ -53,7 +55,7 @@ export interface Bound {
 /** The bound of one queue by a policy; a value, so that a program whose wires can all be paused is without it. */
 export function makeBound(options: OverflowOptions): Bound {
   const { policy } = options
-  if (typeof policy === 'object') return new Conflating(options, policy.conflate)
+  if (typeof policy === 'object') return policy.bound(options)
   if (policy === 'drop-oldest') return new DropOldest(options)
   return policy === 'drop-newest' ? new DropNewest(options) : new Refusing(options)
 }

@@ -1,6 +1,5 @@
-import { CallError } from '../../../src/core/errors/error.ts'
 import type { SocketDriver, WebSocketClass } from './driver.ts'
-import { webSocketDriver } from './web.ts'
+import { plainSocketDriver, webSocketDriver } from './web.ts'
 
 /** What decides which kind of socket is used. */
 export interface SocketChoice {
@@ -15,6 +14,12 @@ export interface SocketChoice {
 /** Loads a platform's own driver; given a class built like its own (`ws`), one that uses that. */
 export type LoadSocketDriver = (options?: object, like?: WebSocketClass) => Promise<SocketDriver>
 
+/** What a platform chooses by, once for each connection: a class of the user's own, and options of `ws`. */
+export type SelectSocketDriver = (
+  webSocket?: WebSocketClass,
+  wsOptions?: object,
+) => SocketDriver | Promise<SocketDriver>
+
 /** What Node's own WebSocket says of itself on all versions, and nobody else's class or proxy does. */
 const stockText = /^class \w* ?extends EventTarget\b[\s\S]*\bwebidl\.brandCheck\(this, /
 const stock = new WeakMap<object, boolean>()
@@ -28,14 +33,7 @@ export function chooseSocketDriver(choice: SocketChoice): SocketDriver | Promise
   if (webSocket)
     return loadNative && isLikeWs(webSocket) ? loadNative(wsOptions, webSocket) : webSocketDriver(webSocket)
   const global = (globalThis as { WebSocket?: WebSocketClass }).WebSocket
-  if (global && (!loadNative || isReplaced(global))) return webSocketDriver(global)
-  if (loadNative) return loadNative(wsOptions)
-  throw new CallError({
-    code: 'failed_precondition',
-    message: 'this platform has no WebSocket: pass a class as `webSocket` to websocketTransport',
-    phase: 'resolve',
-    sent: 'no',
-  })
+  return loadNative && !(global && isReplaced(global)) ? loadNative(wsOptions) : plainSocketDriver(global)
 }
 
 /** Told by the source text, since mocks keep the name. */

@@ -1,3 +1,4 @@
+import { CallError } from '../../../src/core/errors/error.ts'
 import {
   noSubprotocol,
   type SocketDriver,
@@ -19,6 +20,15 @@ export function webSocketDriver(WebSocketClass: WebSocketClass): SocketDriver {
     capabilities: { handshakeStatus: false, protocolPing: false, headers: false, pause: false },
     open: (request, sink) => new WebHandle(WebSocketClass, request, sink),
   }
+}
+
+/** The same of a class of the user's own, or of the global one. @throws {CallError} where there is none. */
+export function plainSocketDriver(
+  WebSocketClass = (globalThis as { WebSocket?: WebSocketClass }).WebSocket,
+): SocketDriver {
+  if (WebSocketClass) return webSocketDriver(WebSocketClass)
+  const message = 'this platform has no WebSocket: pass a class as `webSocket` to websocketTransport'
+  throw new CallError({ code: 'failed_precondition', message, phase: 'resolve', sent: 'no' })
 }
 
 class WebHandle implements SocketHandle {

@@ -1,3 +1,4 @@
+import { SocketPressure } from '#platform'
 import type { Call } from '../../../src/core/call/call.ts'
 import { credentialOf } from '../../../src/core/call/credential.ts'
 import type { Telemetry } from '../../../src/core/call/telemetry.ts'
@@ -9,7 +10,7 @@ import type { Connection } from '../link/connection.ts'
 import { type LinkOptions, type LinkReceiver, SocketLink } from '../link/link.ts'
 import type { LinkUser, Loss } from '../link/loss.ts'
 import type { Acceptance, Incoming, WireTraits } from '../wire-adapter.ts'
-import { type Reader, SocketPressure, type StreamSpec } from './channel-queue.ts'
+import type { SocketPressure as Pressure, Reader, StreamSpec } from './channel-queue.ts'
 import type { ChannelSubscription, SubscriptionOptions } from './channel-subscription.ts'
 
 /** What a session is made with. */
@@ -34,7 +35,8 @@ export class SocketSession implements LinkReceiver {
   readonly clock: Clock
   readonly #options: SessionOptions
   readonly #link: SocketLink
-  readonly #pressure: SocketPressure
+  /** None where no socket can be paused. */
+  readonly #pressure: Pressure | undefined
   /** By topic, on the socket that is open. */
   readonly #subscriptions = new Map<string, ChannelSubscription>()
   /** The same by each `ref` that they were made with. */
@@ -52,7 +54,7 @@ export class SocketSession implements LinkReceiver {
     this.#options = options
     this.clock = options.clock
     this.#link = new SocketLink({ ...options, receiver: this })
-    this.#pressure = new SocketPressure(options.clock, this.#link)
+    this.#pressure = SocketPressure && new SocketPressure(options.clock, this.#link)
   }
 
   get isForgettable(): boolean {
@@ -75,18 +77,18 @@ export class SocketSession implements LinkReceiver {
 
   join(user: LinkUser): void {
     this.#link.join(user)
-    this.#pressure.review()
+    this.#pressure?.review()
   }
 
   leave(user: LinkUser): void {
     this.#link.leave(user)
-    this.#pressure.review()
+    this.#pressure?.review()
   }
 
   /** `awaiting` is told of the answer to `ref`, once. */
   expect(ref: number, awaiting: Awaiting): void {
     this.#awaiting.set(ref, awaiting)
-    this.#pressure.review()
+    this.#pressure?.review()
   }
 
   forget(ref: number): void {
@@ -134,7 +136,7 @@ export class SocketSession implements LinkReceiver {
 
   /** A reader is behind; `isFull` no more. */
   setFull(reader: Reader, isFull: boolean): void {
-    this.#pressure.setFull(reader, isFull)
+    this.#pressure?.setFull(reader, isFull)
   }
 
   /** The credential of the live socket was refused; says whether an open stream should be opened again with another. */
@@ -172,7 +174,7 @@ export class SocketSession implements LinkReceiver {
     for (const subscription of this.#subscriptions.values()) subscription.stop()
     this.#subscriptions.clear()
     this.#awaiting.clear()
-    this.#pressure.release()
+    this.#pressure?.release()
   }
 
   onWait(waitMs: number, { verdict }: Loss): void {

@@ -1,4 +1,4 @@
-import { loadSocketDriver } from '#platform'
+import { selectSocketDriver } from '#platform'
 import type { Call } from '../../../src/core/call/call.ts'
 import { principalOf } from '../../../src/core/call/credential.ts'
 import type { Services } from '../../../src/core/call/scope.ts'
@@ -7,7 +7,6 @@ import { aboveZero, callable, notNegative, object, oneOf, orFalse, type RulesOf 
 import type { BackoffOptions } from '../../../src/core/time/backoff.ts'
 import { type PageLife, pageLife } from '../../../src/core/time/page-life.ts'
 import type { CloseCodes } from '../close-codes.ts'
-import { chooseSocketDriver } from '../driver/choose.ts'
 import type { SocketDriver, WebSocketClass } from '../driver/driver.ts'
 import type { CredentialPlace } from '../link/credential.ts'
 import type { HeartbeatOptions } from '../link/heartbeat.ts'
@@ -130,7 +129,7 @@ export class SocketSessions {
       telemetry,
       via: this.#via,
       request: { url: this.#url, headers, maxFrameBytes },
-      chooseDriver: () => driver ?? chooseSocketDriver({ webSocket, wsOptions, loadNative: loadSocketDriver }),
+      chooseDriver: () => driver ?? selectSocketDriver(webSocket, wsOptions),
       authIn,
       connectTimeoutMs,
       heartbeat: heartbeat ?? {},
