@@ -222,7 +222,8 @@ export class CallRunner implements FaceHost {
     const { info, route } = plan
     if (options !== noOptions) checkCallOptions(options, { operation: info })
     if (this.#closing) throw misfit(info, 'the client is closed: make another one')
-    if (closed.has(route.transport)) throw misfit(info, transportClosed(info.via))
+    if (closed.has(route.transport))
+      throw misfit(info, `the transport '${info.via}' was closed with its last client: make another one`)
     scope.begin(this.#services.live, options.signal)
     const origin = { operation: info }
     const context = options.context ?? Context.empty
@@ -273,8 +274,4 @@ async function letGo(transport: Transport): Promise<void> {
   if (left > 0 || closed.has(transport)) return
   closed.add(transport)
   await transport.close()
-}
-
-function transportClosed(via: string): string {
-  return `the transport '${via}' was closed with its last client: make another one`
 }

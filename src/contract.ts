@@ -1,6 +1,5 @@
 import type { CallRunner } from './call-runner.ts'
 import { type Contract, labelOperation, type OperationInfo, operationInfo } from './core/call/operation.ts'
-import type { CallError } from './core/errors/error.ts'
 import { refusal } from './core/errors/refusal.ts'
 
 /** Makes of one operation the function that users call. */
@@ -16,7 +15,8 @@ export function bindOperation(info: OperationInfo, runner: CallRunner): object {
  * needs a transport that the client lacks or that speaks another protocol.
  */
 export function bindContract(contract: Contract, runner: CallRunner, path = ''): object {
-  if (typeof contract !== 'object' || contract === null) throw noOperation(path || 'the contract')
+  if (typeof contract !== 'object' || contract === null)
+    throw refusal(`${path || 'the contract'} is no operation: make it with a builder such as get() or rpc()`, undefined)
   const bound: Record<string, unknown> = {}
   for (const [name, value] of Object.entries(contract)) {
     const info = operationInfo(value)
@@ -26,8 +26,4 @@ export function bindContract(contract: Contract, runner: CallRunner, path = ''):
     Object.defineProperty(bound, name, { value: member, enumerable: true, configurable: true, writable: true })
   }
   return bound
-}
-
-function noOperation(place: string): CallError {
-  return refusal(`${place} is no operation: make it with a builder such as get() or rpc()`, undefined)
 }

@@ -4,7 +4,7 @@ import { CallError, type ErrorOrigin } from './errors/error.ts'
 export interface OptionRule {
   readonly takes: string
   fits(value: unknown): boolean
-  readonly members?: OptionRules
+  readonly members?: OptionRules | undefined
 }
 
 /** The options that there are, by name. */
@@ -17,7 +17,7 @@ export type RulesOf<T> = { readonly [Name in keyof T]-?: OptionRule }
 export const takes = (words: string, fits: (value: unknown) => boolean, members?: OptionRules): OptionRule => ({
   takes: words,
   fits,
-  ...(members && { members }),
+  members,
 })
 
 /** Whether a value has a method: how something is told by what it can do. */
@@ -61,11 +61,8 @@ export const oneOf = (...words: readonly (string | boolean)[]): OptionRule =>
     words.includes(value as string),
   )
 /** `false` for none, or what another rule takes. */
-export const orFalse = (rule: OptionRule): OptionRule => ({
-  takes: `${rule.takes}, or false`,
-  fits: (value) => value === false || rule.fits(value),
-  ...(rule.members && { members: rule.members }),
-})
+export const orFalse = (rule: OptionRule): OptionRule =>
+  takes(`${rule.takes}, or false`, (value) => value === false || rule.fits(value), rule.members)
 /** What one rule or another takes. */
 export const either = (...rules: readonly OptionRule[]): OptionRule =>
   takes(rules.map((rule) => rule.takes).join(', or '), (value) => rules.some((rule) => rule.fits(value)))
@@ -125,14 +122,17 @@ function suggestion(name: string, known: readonly string[]): string {
 function distanceOf(name: string, candidate: string): number {
   if (name.length > 2 && (candidate.includes(name) || name.includes(candidate)))
     return Math.abs(name.length - candidate.length) / 100
-  let row = Array.from({ length: candidate.length + 1 }, (_, column) => column)
-  for (let line = 1; line <= name.length; line++) {
-    const next = [line]
-    for (let column = 1; column <= candidate.length; column++) {
-      const swap = (row[column - 1] as number) + (name[line - 1] === candidate[column - 1] ? 0 : 1)
-      next.push(Math.min(swap, (row[column] as number) + 1, (next[column - 1] as number) + 1))
-    }
-    row = next
+  // How far each beginning of the candidate is from what has been read of the name.
+  let row = [0, ...Array.from(candidate, (_, column) => column + 1)]
+  for (const letter of name) {
+    let left = (row[0] as number) + 1
+    row = row.map((above, column) => {
+      if (column > 0) {
+        const swap = (row[column - 1] as number) + Number(letter !== candidate[column - 1])
+        left = Math.min(swap, above + 1, left + 1)
+      }
+      return left
+    })
   }
   return row.at(-1) as number
 }

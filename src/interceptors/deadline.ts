@@ -1,4 +1,5 @@
 import type { Call } from '../core/call/call.ts'
+import { absoluteDeadline } from '../core/call/call-options.ts'
 import type { Interceptor } from '../core/call/interceptor.ts'
 import { trusted } from '../core/call/interceptor.ts'
 import { CallError, withHistory } from '../core/errors/error.ts'
@@ -30,7 +31,8 @@ export function deadline(options: DeadlineOptions = {}): Interceptor {
       const { clock } = call.scope.services
       const now = clock.now()
       const timeoutMs = call.options.timeoutMs ?? defaultMs
-      const absolute = call.options.deadline === undefined ? Number.POSITIVE_INFINITY : toMonotonic(call, now)
+      const absolute =
+        call.options.deadline === undefined ? Number.POSITIVE_INFINITY : absoluteDeadline(call.options, clock)
       const { kind, opening = options.opening, isOpenEnded } = call.operation
       const isUnary = kind === 'unary' || kind === 'client_stream'
       // By a policy of its own each attempt of an opening is bounded, and not all of them.
@@ -76,11 +78,4 @@ function ownerOf({ options }: Call): string {
 function expired(call: Call, message: string): CallError {
   const { phase, sent, failures } = call.scope.root
   return withHistory(new CallError({ code: 'deadline_exceeded', message, phase, sent }, call), failures)
-}
-
-function toMonotonic(call: Call, now: number): number {
-  const { deadline } = call.options
-  if (deadline === undefined) return Number.POSITIVE_INFINITY
-  const at = typeof deadline === 'number' ? deadline : deadline.getTime()
-  return now + (at - call.scope.services.clock.wallNow())
 }

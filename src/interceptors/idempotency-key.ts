@@ -12,8 +12,6 @@ export interface IdempotencyKeyOptions {
   readonly profile?: IdempotencyOption | undefined
 }
 
-const unnamed: IdempotencyProfile = idempotencyProfiles['idempotency-key']
-
 /**
  * One key a call, stable over attempts, auth replays and reconnects; the caller's own wins.
  *
@@ -27,14 +25,10 @@ export function idempotencyKey(options: IdempotencyKeyOptions = {}): Interceptor
   return trusted(function idempotencyKey(next) {
     return (call) => {
       const { operation, options } = call
-      if (operation.isIdempotent && options.idempotencyKey === undefined) return next(call)
       const named = operation.idempotency ?? profile
-      if (
-        named === false ||
-        (named === undefined && !operation.isKeyedByDefault && options.idempotencyKey === undefined)
-      )
-        return next(call)
-      return next(keyed(call, named === undefined ? unnamed : idempotencyProfiles[named], named !== undefined))
+      const isKeyed = !operation.isIdempotent && (named !== undefined || operation.isKeyedByDefault)
+      if (named === false || !(isKeyed || options.idempotencyKey !== undefined)) return next(call)
+      return next(keyed(call, idempotencyProfiles[named ?? 'idempotency-key'], named !== undefined))
     }
   }, 'key')
 }

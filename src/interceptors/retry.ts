@@ -196,6 +196,7 @@ class Retrying {
   async #obstacle(error: CallError, failure: Failure): Promise<NotRetried | undefined> {
     const call = this.#call
     const { operation, input, isKeyHonoured, keyExpiresAt } = call
+    const { clock, limits } = call.scope.services
     const { maxAttempts = 3, maxRetryAfterMs = defaultMaxRetryAfterMs, budget = {} } = this.#settings
     if (failure.isLocal) return 'refused_here'
     if (maxAttempts <= 1) return 'disabled'
@@ -209,14 +210,13 @@ class Retrying {
     const { isThrottled = false } = failure
     const isSlow = isBrowser || operation.streaming !== undefined
     const failed = { attempt: this.#attempt, hintMs: retryAfterMs, isThrottled, isSlow }
-    this.#waitMs = retryWait(failed, this.#settings, call.scope.services.clock.random())
+    this.#waitMs = retryWait(failed, this.#settings, clock.random())
     if (!fits(call, this.#waitMs)) return 'wait_exceeds_deadline'
     // A server that has forgotten the key would do it twice.
-    if (!isSafe && call.scope.services.clock.now() + this.#waitMs >= keyExpiresAt) return 'key_expired'
+    if (!isSafe && clock.now() + this.#waitMs >= keyExpiresAt) return 'key_expired'
     if (retryAfterMs > maxRetryAfterMs) return 'wait_too_long'
     this.#price = 0
     if (budget === false) return undefined
-    const { limits } = call.scope.services
     const price = await limits.pay(limits.payersOf(call), isThrottled, failure.connection, budget, call)
     if (price === undefined) return 'budget_exhausted'
     this.#price = failure.connection ? 0 : price
@@ -241,15 +241,14 @@ class Retrying {
 function settingsOf({ options: { retry: own }, operation }: Call, defaults: RetryOptions): RetryOptions {
   const { retry: declared } = operation
   const isOff = (own ?? declared) === false
-  return { ...defaults, ...(declared || noOptions), ...(own || noOptions), ...(isOff && { maxAttempts: 1 }) }
+  return { ...defaults, ...declared, ...own, ...(isOff && { maxAttempts: 1 }) }
 }
 
 /** The server is too busy for more calls, not only for this one: HTTP 429 and 503, and what other protocols call so. */
 function isThrottling({ code, status }: CallError, { isThrottled }: Failure): boolean {
-  if (code !== 'unavailable' && code !== 'resource_exhausted') return false
   // A message that was too large says nothing of others.
-  if (code === 'resource_exhausted' && isThrottled === false) return false
-  return status === 429 || status === 503 || !(status && status >= 400 && status < 600)
+  const isBusy = code === 'unavailable' || (code === 'resource_exhausted' && isThrottled !== false)
+  return isBusy && (status === 429 || status === 503 || !(status && status >= 400 && status < 600))
 }
 
 function fits({ scope, deadline }: Call, waitMs: number): boolean {

@@ -1,4 +1,5 @@
 import type { ErrorOrigin } from '../../src/core/errors/error.ts'
+import { tagOf } from '../../src/core/tag.ts'
 import type { EncodedBody } from './encode-body.ts'
 
 /** The part of a Blob or File that is used, so that the published types need no DOM. */
@@ -53,12 +54,12 @@ export interface Streamed {
 }
 
 const byTag: Readonly<Record<string, BodyKind>> = {
-  '[object ArrayBuffer]': 'bytes',
-  '[object SharedArrayBuffer]': 'bytes',
-  '[object Blob]': 'blob',
-  '[object File]': 'blob',
-  '[object FormData]': 'form',
-  '[object URLSearchParams]': 'params',
+  ArrayBuffer: 'bytes',
+  SharedArrayBuffer: 'bytes',
+  Blob: 'blob',
+  File: 'blob',
+  FormData: 'form',
+  URLSearchParams: 'params',
 }
 
 /** How a body is sent, told by its shape: the classes of jsdom, undici and Node differ. Undefined: by a codec. */
@@ -70,7 +71,7 @@ export function bodyKind(value: unknown): BodyKind | undefined {
   const prototype = Object.getPrototypeOf(value)
   if (prototype === Object.prototype || prototype === null || Array.isArray(value)) return undefined
   if (ArrayBuffer.isView(value)) return 'bytes'
-  return byTag[Object.prototype.toString.call(value)]
+  return byTag[tagOf(value)]
 }
 
 /** Bytes as a Uint8Array over the same memory. */

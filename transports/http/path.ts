@@ -20,7 +20,7 @@ const dots = /^(?:\.|%2e){1,2}$/i
 /** Control characters and lone surrogates. */
 const unfit = /[\p{Cc}\p{Cs}]/u
 /** All that must not stand in a template: it would end the path, or be rewritten by a URL parser. */
-const unfitLiteral = /[\s\\#\p{Cc}\p{Cs}]/u
+const unfitLiteral = /[{}\s\\#\p{Cc}\p{Cs}]/u
 /** Operators and modifiers of RFC 6570 but `+` are refused, rather than taken for a part of the name. */
 const name = /^\+?[^+#./;?&=,!@|*:{}\s][^*:,{}\s]*$/
 
@@ -50,24 +50,19 @@ export class PathTemplate {
       throw new TypeError(
         `a path is a string such as '/users/{id}', not ${template === null ? 'null' : typeof template}`,
       )
-    if (template !== '' && !template.startsWith('/')) throw new TypeError(`the path '${template}' must start with '/'`)
+    const refuse = (what: string): never => {
+      throw new TypeError(`the path '${template}' ${what}`)
+    }
+    if (template !== '' && !template.startsWith('/')) refuse("must start with '/'")
     const parts = template.split(/\{([^{}]*)\}/)
     const literals = parts.filter((_, index) => index % 2 === 0)
     this.#places = parts.filter((_, index) => index % 2 === 1)
     this.names = this.#places.map((place) => place.replace('+', ''))
-    for (const literal of literals)
-      if (/[{}]/.test(literal) || unfitLiteral.test(literal))
-        throw new TypeError(`the path '${template}' holds a stray brace, white space, '#' or a backslash`)
-    for (const each of this.#places)
-      if (!name.test(each))
-        throw new TypeError(`the path '${template}' has a placeholder that is no plain name: {${each}}`)
-    if (
-      parts
-        .join('x')
-        .split(/[/?]/)
-        .some((segment) => dots.test(segment))
-    )
-      throw new TypeError(`the path '${template}' holds a dot segment`)
+    if (literals.some((literal) => unfitLiteral.test(literal)))
+      refuse("holds a stray brace, white space, '#' or a backslash")
+    for (const each of this.#places) if (!name.test(each)) refuse(`has a placeholder that is no plain name: {${each}}`)
+    const segments = parts.join('x').split(/[/?]/)
+    if (segments.some((segment) => dots.test(segment))) refuse('holds a dot segment')
     this.hasQuery = literals.some((literal) => literal.includes('?'))
     this.#literals = literals.map((literal) => literal.replace(/[^!$-;=?-[\]_a-z~]/gu, encodeURIComponent))
   }
@@ -79,12 +74,8 @@ export class PathTemplate {
       const name = this.names[i] as string
       const value = values[name]
       const write = this.#writers?.[name]
-      if (write) {
-        path += write(value, origin) + (this.#literals[i + 1] as string)
-        continue
-      }
-      const isPlain = typeof value === 'string' ? plain.test(value) : Number.isSafeInteger(value)
-      if (isPlain) path += value
+      if (write) path += write(value, origin)
+      else if (typeof value === 'string' ? plain.test(value) : Number.isSafeInteger(value)) path += value
       else {
         const isList = typeof value === 'string' && (this.#places[i] as string)[0] === '+'
         path += (isList ? value.split('/') : [value]).map((part) => encodeSegment(part, name, origin)).join('/')
@@ -97,22 +88,23 @@ export class PathTemplate {
 
 /** One segment of a path, or a part of one. @throws {CallError} `invalid_argument` where the value could leave it. */
 export function encodeSegment(value: unknown, name: string, origin: ErrorOrigin | undefined): string {
-  const text = typeof value === 'string' ? value : toText(value)
-  if (text === undefined)
-    throw refusal(
-      `'${name}' of the path ${value === undefined || value === null ? 'is missing' : 'is no string, number or bigint'}`,
-      origin,
-    )
-  if (text === '') throw refusal(`'${name}' of the path is empty`, origin)
-  if (dots.test(text)) throw refusal(`'${name}' of the path is a dot segment`, origin)
-  if (unfit.test(text))
-    throw refusal(`'${name}' of the path holds a control character or half a surrogate pair`, origin)
+  const text = textOf(value)
+  const fault = faultOf(text, value)
+  if (fault) throw refusal(`'${name}' of the path ${fault}`, origin)
   return encodeURIComponent(text)
 }
 
-function toText(value: unknown): string | undefined {
-  if (typeof value === 'number') return Number.isFinite(value) ? String(value) : undefined
-  return typeof value === 'bigint' || typeof value === 'boolean' ? String(value) : undefined
+function textOf(value: unknown): string {
+  return /^(?:string|bigint|boolean)$/.test(typeof value) || Number.isFinite(value) ? String(value) : ''
+}
+
+/** What keeps a text from being a segment. */
+function faultOf(text: string, value: unknown): string | undefined {
+  if (value === undefined || value === null) return 'is missing'
+  if (value === '') return 'is empty'
+  if (text === '') return 'is no string, number or bigint'
+  if (dots.test(text)) return 'is a dot segment'
+  return unfit.test(text) ? 'holds a control character or half a surrogate pair' : undefined
 }
 
 /** The URL of a call: the transport's, the path, the query and what a credential adds to it. */

@@ -1,5 +1,6 @@
 import type { ErrorOrigin } from '../../src/core/errors/error.ts'
 import { refusal } from '../../src/core/errors/refusal.ts'
+import { tagOf } from '../../src/core/tag.ts'
 import { lostKind } from '../shared/json.ts'
 
 /** How lists and nulls are written in a query; nested objects are always `a[b]=c` (OpenAPI's deepObject). */
@@ -136,7 +137,7 @@ function pathOf(name: string): string {
   return decodeURIComponent(name.replace(/%5B(.*?)%5D/g, '.$1'))
 }
 
-/** Told by its tag: the classes of jsdom and Node differ. */
+/** Whether these are the platform's own parameters. */
 export function isSearchParams(values: object): boolean {
-  return Object.prototype.toString.call(values) === '[object URLSearchParams]'
+  return tagOf(values) === 'URLSearchParams'
 }

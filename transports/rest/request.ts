@@ -3,6 +3,7 @@ import type { CallHeaders, HeadersInit } from '../../src/core/call/header-map.ts
 import { readHeaders, withoutRemoved } from '../../src/core/call/header-map.ts'
 import { type IdempotencyProfile, idempotencyProfiles } from '../../src/core/call/idempotency.ts'
 import { refusal } from '../../src/core/errors/refusal.ts'
+import { tagOf } from '../../src/core/tag.ts'
 import { byteLength } from '../http/bytes.ts'
 import type { FetchOptions, HttpRequest } from '../http/contract.ts'
 import { type EncodedBody, encodeBody, noBody } from '../http/encode-body.ts'
@@ -135,8 +136,7 @@ export class RestRequests {
 
 /** The key as a member of the body; a body that can hold none would be sent again without protection. */
 function withKey(body: unknown, name: string, call: Call): unknown {
-  const isObject = Object.prototype.toString.call(body) === '[object Object]'
-  if (body !== undefined && !isObject)
+  if (body !== undefined && tagOf(body) !== 'Object')
     throw refusal('the idempotency key goes into the body, which must be an object', call)
   return { [name]: call.idempotencyKey, ...(body as object | undefined) }
 }

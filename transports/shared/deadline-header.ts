@@ -1,6 +1,6 @@
 import type { Call } from '../../src/core/call/call.ts'
 import { refusal } from '../../src/core/errors/refusal.ts'
-import { grpcTimeout } from './grpc-timeout.ts'
+import { grpcTimeout, wholeMs } from './grpc-timeout.ts'
 
 /**
  * The request header that tells a server how long the caller will still wait.
@@ -24,6 +24,15 @@ export type DeadlineWriter = (remainingMs: number) => readonly [name: string, va
 /** Connect allows ten digits; nothing waits longer than 115 days. */
 const maxMs = 9_999_999_999
 
+/** The units of the headers that profiles are named after. */
+const units: Readonly<Record<string, 'ms' | 's'>> = {
+  'connect-timeout-ms': 'ms',
+  'x-envoy-upstream-rq-timeout-ms': 'ms',
+  'x-envoy-expected-rq-timeout-ms': 'ms',
+  'x-server-timeout': 's',
+  'x-stainless-timeout': 's',
+}
+
 /** Adds what is left of a deadline to the headers of an attempt, where it goes on the wire. */
 export function addDeadline(headers: Record<string, string>, call: Call, write: DeadlineWriter | undefined): void {
   if (!write || !call.isDeadlineSent) return
@@ -45,22 +54,10 @@ export function deadlineWriter(profile: DeadlineHeader | undefined): DeadlineWri
  */
 export function deadlineHeader(profile: DeadlineHeader): DeadlineWriter {
   if (profile === 'grpc-timeout') return (remainingMs) => [profile, grpcTimeout(remainingMs) ?? '']
-  const [name, unit] = typeof profile === 'string' ? (profiles[profile] ?? []) : [profile.name, profile.unit]
+  const named = profile === 'x-envoy' ? 'x-envoy-upstream-rq-timeout-ms' : profile
+  const { name, unit } = typeof named === 'string' ? { name: named, unit: units[named] } : named
   if (typeof name !== 'string' || !/^[!#$%&'*+\-.^_`|~\w]+$/.test(name) || (unit !== 'ms' && unit !== 's'))
     throw refusal(`deadlineHeader is the name of a profile, or { name, unit: 'ms' | 's' }`, undefined)
   const header = name.toLowerCase()
-  return (remainingMs) => [header, String(wholeMs(remainingMs) / (unit === 's' ? 1000 : 1))]
-}
-
-const profiles: Readonly<Record<string, readonly [name: string, unit: 'ms' | 's']>> = {
-  'connect-timeout-ms': ['connect-timeout-ms', 'ms'],
-  'x-envoy': ['x-envoy-upstream-rq-timeout-ms', 'ms'],
-  'x-envoy-expected-rq-timeout-ms': ['x-envoy-expected-rq-timeout-ms', 'ms'],
-  'x-server-timeout': ['x-server-timeout', 's'],
-  'x-stainless-timeout': ['x-stainless-timeout', 's'],
-}
-
-/** Rounded up, so that a deadline that is nearly over is not sent as none. */
-function wholeMs(remainingMs: number): number {
-  return Math.min(Math.max(1, Math.ceil(remainingMs)), maxMs)
+  return (remainingMs) => [header, String(Math.min(wholeMs(remainingMs), maxMs) / (unit === 's' ? 1000 : 1))]
 }

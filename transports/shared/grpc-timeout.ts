@@ -22,6 +22,7 @@ export function grpcTimeoutMs(remainingMs: number): number | undefined {
   return remainingMs === Number.POSITIVE_INFINITY ? undefined : Math.min(wholeMs(remainingMs), maxDigits)
 }
 
-function wholeMs(remainingMs: number): number {
+/** Rounded up, so that a deadline that is nearly over is not sent as none. */
+export function wholeMs(remainingMs: number): number {
   return remainingMs >= 1 ? Math.ceil(remainingMs) : 1
 }

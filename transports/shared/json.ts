@@ -1,5 +1,6 @@
 import type { ErrorOrigin } from '../../src/core/errors/error.ts'
 import { refusal } from '../../src/core/errors/refusal.ts'
+import { tagOf } from '../../src/core/tag.ts'
 
 /** What JSON makes of a Map, a Set, a Blob; of a typed array; and of a Node Buffer. */
 const trace = /\{(?:\}|"0":|"type":"Buffer")/
@@ -36,7 +37,7 @@ export function stringifyJson(value: unknown, what: string, origin: ErrorOrigin 
 
 /** What kind of value JSON and a query would lose: its name, such as `Map`; undefined for all that has a text. */
 export function lostKind(value: object): string | undefined {
-  const tag = Object.prototype.toString.call(value).slice(8, -1)
+  const tag = tagOf(value)
   if (ArrayBuffer.isView(value)) return tag
   if (Symbol.asyncIterator in value || typeof (value as { getReader?: unknown }).getReader === 'function')
     return 'stream'

@@ -4,6 +4,7 @@ import { type OpeningOptions, openingOption } from '../resume/options.ts'
 import { type RetryOptions, retryOption } from '../retry/options.ts'
 import type { CursorPlace } from '../store/cursor-place.ts'
 import type { Resync } from '../stream/gap.ts'
+import type { Clock } from '../time/clock.ts'
 import type { Context } from './context.ts'
 import type { HeadersInit } from './header-map.ts'
 import type { Signal } from './signal.ts'
@@ -56,6 +57,12 @@ export interface QueryContext {
   readonly client: object
   readonly meta?: unknown
   readonly mutationKey?: unknown
+}
+
+/** An absolute deadline by the monotonic clock; Infinity where the caller gave none. */
+export function absoluteDeadline({ deadline = Number.POSITIVE_INFINITY }: CallOptions, clock: Clock): number {
+  const at = typeof deadline === 'number' ? deadline : deadline.getTime()
+  return clock.now() + (at - clock.wallNow())
 }
 
 const isText = (value: unknown): value is string => typeof value === 'string'

@@ -1,6 +1,7 @@
 import { addCaller, CallError, isAnyCallError } from '../errors/error.ts'
 import { bounded, reasonOf } from '../time/bounded.ts'
 import type { Call } from './call.ts'
+import { absoluteDeadline } from './call-options.ts'
 import type { UnaryResult } from './call-types.ts'
 import type { Next } from './interceptor.ts'
 import type { Plan } from './plan.ts'
@@ -44,7 +45,11 @@ export async function runUnary({ plan, call: begun, timeoutMs, isWhole }: UnaryS
     // A 304 says that the caller's own copy still holds: there is no message to check or to convert.
     const message = plan.convert && reply.status !== 304 ? await converted(plan.convert, reply, call) : reply.message
     // A body that is still to be read holds the call: deadline and abort reach it.
-    if (reply.finished) reply.finished.then(endOf(scope), endOf(scope))
+    if (reply.finished)
+      reply.finished.then(
+        () => scope.end(),
+        () => scope.end(),
+      )
     else scope.end()
     return isWhole ? toResult(message, reply, scope) : message
   } catch (error) {
@@ -71,9 +76,7 @@ export function toKnownError(error: unknown, call: Call): unknown {
 export async function inputWithin(call: Call, input: Promise<unknown>, timeoutMs = 30_000): Promise<Call> {
   const { scope, options } = call
   const { clock } = scope.services
-  const { deadline = Number.POSITIVE_INFINITY } = options
-  const absolute = (typeof deadline === 'number' ? deadline : deadline.getTime()) - clock.wallNow()
-  const at = clock.now() + Math.min(options.timeoutMs ?? timeoutMs, absolute)
+  const at = Math.min(clock.now() + (options.timeoutMs ?? timeoutMs), absoluteDeadline(options, clock))
   const expired = (): CallError => {
     const message = 'the deadline passed while the input was validated; nothing was sent'
     return new CallError({ code: 'deadline_exceeded', message }, call)
@@ -115,10 +118,6 @@ function toResult(message: unknown, reply: UnaryReply, scope: Scope): UnaryResul
     ...(operation && { operation }),
     ...(extensions && { extensions }),
   }
-}
-
-function endOf(scope: Scope): () => void {
-  return () => scope.end()
 }
 
 /** The end of every chain. Nothing is sent for a call that was over before its turn came. */

@@ -100,12 +100,8 @@ export class Scope {
     this.root = parent ? parent.root : this
     this.#parent = parent
     if (!parent) return
-    const offAbort = parent.onAbort((reason) => this.abort(reason))
-    const offEnd = parent.onEnd(() => this.end())
-    this.onEnd(() => {
-      offAbort()
-      offEnd()
-    })
+    this.onEnd(parent.onAbort((reason) => this.abort(reason)))
+    this.onEnd(parent.onEnd(() => this.end()))
   }
 
   /** Ties it to the life of its client, and to its caller's signal. @throws the reason of a signal that is aborted. */

@@ -1,3 +1,5 @@
+import { tagOf } from '../tag.ts'
+
 /** An input that knows what of it is written already: it copies the rest. */
 export interface Sealed {
   seal(): void
@@ -44,15 +46,15 @@ function copyOf(value: object): unknown {
     // A Buffer is one of its own kind: what it makes of memory depends on its version.
     return value instanceof Uint8Array ? new Uint8Array(bytes) : new (value.constructor as Viewer)(bytes)
   }
-  switch (Object.prototype.toString.call(value)) {
-    case '[object ArrayBuffer]':
-    case '[object SharedArrayBuffer]':
+  switch (tagOf(value)) {
+    case 'ArrayBuffer':
+    case 'SharedArrayBuffer':
       return (value as ArrayBuffer).slice(0)
-    case '[object Date]':
+    case 'Date':
       return new Date(value as Date)
-    case '[object URLSearchParams]':
+    case 'URLSearchParams':
       return new (value.constructor as Maker)(value)
-    case '[object FormData]': {
+    case 'FormData': {
       const copy = new (value.constructor as Maker)()
       for (const [name, item] of value as Form) copy.append(name, item)
       return copy

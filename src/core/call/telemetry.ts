@@ -105,7 +105,7 @@ export function guardTelemetry(telemetry: Telemetry): Telemetry {
     <A extends unknown[], R>(member: string, run: (...args: A) => R) =>
     (...args: A): R | undefined => {
       let result: R | undefined
-      notify(`telemetry.${member}`, () => (result = run.apply(telemetry, args)), {
+      notify(`telemetry.${member}`, () => (result = run(...args)), {
         event(warning, cause) {
           if (!hasWarned) host.console?.warn(`[polywire] ${warning.message} (told once)`, cause)
           hasWarned = true
@@ -116,14 +116,12 @@ export function guardTelemetry(telemetry: Telemetry): Telemetry {
     }
   const event = telemetry.event && tolerant('event', (told: TelemetryEvent) => telemetry.event?.(told))
   const begin = (member: 'call' | 'attempt') => {
-    const run = telemetry[member] && tolerant(member, (told: Call) => telemetry[member]?.(told))
-    return (
-      run &&
-      ((call: Call): Finish | undefined => {
-        const finish = run(call)
-        return typeof finish === 'function' ? tolerant(member, finish) : undefined
-      })
-    )
+    const run = tolerant(member, (told: Call) => telemetry[member]?.(told))
+    const started = (call: Call): Finish | undefined => {
+      const finish = run(call)
+      return typeof finish === 'function' ? tolerant(member, finish) : undefined
+    }
+    return telemetry[member] && started
   }
   const safe = { call: begin('call'), attempt: begin('attempt'), event, around: telemetry.around } as Telemetry
   guarded.add(safe)
