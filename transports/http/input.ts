@@ -129,6 +129,8 @@ function flatReader(method: string, names: readonly string[], spec: InputSpec, o
       if (checked instanceof Promise) return checked.then((done) => finish(params, query, done))
       left = checked as Parts
     }
+    // What nearly every input is: no step more on its way.
+    if (rest === 'query') return new RequestInput(params, left, undefined, undefined)
     return finish(params, query, left)
   }
   if (!whole) return split
