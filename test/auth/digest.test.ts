@@ -1,9 +1,12 @@
 import { createHash } from 'node:crypto'
+import fc from 'fast-check'
 import { createClient, isCallError, type } from 'polywire'
 import { type DigestAuthOptions, digestAuth } from 'polywire/auth'
 import { get, post, restTransport, streamBody } from 'polywire/rest'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { readChallenge, readParameters } from '../../src/auth/digest/challenge.ts'
 import { md5 } from '../../src/auth/digest/md5.ts'
+import { expectLinear, headerUnits } from '../support/linear.ts'
 import { seeded } from '../support/seeded.ts'
 import { type DigestRules, startDigestServer } from '../support/servers/digest-server.ts'
 import { startWireRecorder } from '../support/servers/wire-recorder.ts'
@@ -105,6 +108,54 @@ describe('digestAuth()', () => {
     for (const length of [0, 1, 55, 56, 57, 63, 64, 65, 119, 120, 1000]) {
       const bytes = Uint8Array.from({ length }, () => Math.floor(random() * 256))
       expect(Buffer.from(md5(bytes)).toString('hex')).toBe(createHash('md5').update(bytes).digest('hex'))
+    }
+  })
+})
+
+describe('a challenge (random)', () => {
+  const marks = ['Digest', 'Basic', 'realm', 'nonce', 'qop', 'auth', '"', '\\', '=', ',', ' ', ';', 'SHA-256', '\t']
+  const text = fc
+    .array(fc.oneof(fc.string({ maxLength: 3 }), fc.constantFrom(...marks)), { maxLength: 25 })
+    .map((parts) => parts.join(''))
+
+  it('is one that can be answered, or none, whatever a server writes', () => {
+    fc.assert(
+      fc.property(text, fc.boolean(), (header, preferInt) => {
+        const found = readChallenge(header, preferInt)
+        for (const value of readParameters(header).values()) expect(typeof value).toBe('string')
+        if (!found) return
+        expect([typeof found.realm, typeof found.nonce]).toEqual(['string', 'string'])
+        expect([undefined, 'auth', 'auth-int']).toContain(found.qop)
+        expect(found.algorithm).toMatch(/^(?:SHA-256|MD5)(?:-SESS)?$/i)
+      }),
+      { numRuns: 3000 },
+    )
+  })
+
+  it('comes back as it was written, between others, in any order', () => {
+    const value = fc.stringMatching(/^[ -~]{0,12}$/)
+    const quoted = (each: string) => `"${each.replace(/["\\]/g, '\\$&')}"`
+    fc.assert(
+      fc.property(
+        value,
+        value,
+        fc.constantFrom(', ', ' ,', ' , ', ', ,'),
+        fc.boolean(),
+        (realm, nonce, comma, isFirst) => {
+          const parameters = [`realm=${quoted(realm)}`, `nonce = ${quoted(nonce)}`, 'algorithm=SHA-256', 'stale=TRUE']
+          const own = `digest ${(isFirst ? parameters : parameters.reverse()).join(comma)}`
+          const header = `Basic realm="a, Digest nonce=\\"x\\""${comma}${own}${comma}Bearer`
+          expect(readChallenge(header, false)).toMatchObject({ realm, nonce, algorithm: 'SHA-256', isStale: true })
+        },
+      ),
+      { numRuns: 1000 },
+    )
+  })
+
+  it('takes time by its length', () => {
+    for (const around of [[], ['Digest ', '"'], ['Digest realm', 'x']]) {
+      expectLinear((header) => readChallenge(header, false), headerUnits, around)
+      expectLinear(readParameters, headerUnits, around)
     }
   })
 })

@@ -51,7 +51,7 @@ function toChallenge(parameters: ReadonlyMap<string, string>, preferInt: boolean
 function splitChallenges(header: string): { scheme: string; parameters: Map<string, string> }[] {
   const found: { scheme: string; parameters: Map<string, string> }[] = []
   const token =
-    /\s*,?\s*(?:([\w!#$%&'*+.^`|~-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*))|([\w!#$%&'*+.^`|~-]+)(?=\s|,|$))/y
+    /[\s,]*(?:([\w!#$%&'*+.^`|~-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*))|([\w!#$%&'*+.^`|~-]+)(?=\s|,|$))/y
   for (let match = token.exec(header); match; match = token.exec(header)) {
     const [whole, name, quoted, plain, scheme] = match
     if (whole === '') break

@@ -89,7 +89,7 @@ function inOneField(field: string | null, policies: readonly Policy[], resetOf: 
   const entries = listed.map(split)
   // A dictionary (draft 7): one limit, a member each.
   if (entries.some(([value]) => /^\s*remaining\s*=/.test(value ?? ''))) {
-    const told = new Map(listed.map((member) => member.trim().split(/\s*=\s*/, 2) as [string, string]))
+    const told = new Map(listed.map(pairOf))
     return inWords(told.get('limit'), told.get('remaining'), told.get('reset'), undefined, policies, resetOf)
   }
   return entries.flatMap(([value, parameters]) => {
@@ -145,7 +145,13 @@ function membersOf(field: string | null): readonly string[] {
 /** A member of a list: its value, and its parameters. */
 function split(member: string): readonly [string | undefined, ReadonlyMap<string, string>] {
   const [value, ...parameters] = (member.match(parts) ?? []).map((part) => part.trim())
-  return [value, new Map(parameters.map((part) => part.split(/\s*=\s*(.*)/s, 2) as [string, string]))]
+  return [value, new Map(parameters.map(pairOf))]
+}
+
+/** `w=60`. No pattern: one that looks for blanks before `=` takes time by the square of their number. */
+function pairOf(text: string): [name: string, value: string] {
+  const [name = '', ...value] = text.split('=')
+  return [name.trim(), value.join('=').trim()]
 }
 
 function unquoted(text: string): string {

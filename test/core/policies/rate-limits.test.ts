@@ -1,6 +1,8 @@
+import fc from 'fast-check'
 import { HeaderMap } from 'polywire'
 import { describe, expect, it } from 'vitest'
 import { readCost, readRateLimits } from '../../../src/core/policies/rate-limits.ts'
+import { expectLinear, headerUnits } from '../../support/linear.ts'
 
 const wallNow = Date.parse('2026-11-22T10:00:00Z')
 const date = 'Sun, 22 Nov 2026 10:00:00 GMT'
@@ -109,4 +111,113 @@ it("Shopify's cost is a limit in points", () => {
   })
   expect(readCost({ cost: { throttleStatus: { ...throttleStatus, restoreRate: 0 } } })).toBeUndefined()
   expect(readCost(undefined)).toBeUndefined()
+})
+
+describe('whatever a server writes (random)', () => {
+  const marks = [
+    '"',
+    '\\',
+    ',',
+    ';',
+    '=',
+    ' ',
+    'r',
+    't',
+    'q',
+    'w',
+    'remaining',
+    'reset',
+    'limit',
+    '0',
+    '9',
+    '-',
+    '.',
+    'e',
+  ]
+  const text = fc
+    .array(fc.oneof(fc.string({ maxLength: 3 }), fc.constantFrom(...marks)), { maxLength: 20 })
+    .map((parts) => parts.join(''))
+  const names = ['', '-policy', '-limit', '-remaining', '-reset'].flatMap((end) => [
+    `ratelimit${end}`,
+    `x-ratelimit${end}`,
+    `x-rate-limit${end}`,
+  ])
+
+  it('is a list of limits, each of numbers that can be waited for', () => {
+    fc.assert(
+      fc.property(fc.dictionary(fc.constantFrom(...names, 'date', 'age'), text), (headers) => {
+        for (const { name, limit, remaining, resetMs, windowMs } of read(headers)) {
+          expect(['string', 'undefined']).toContain(typeof name)
+          expect(remaining).toBeGreaterThanOrEqual(0)
+          expect(resetMs).toBeGreaterThanOrEqual(0)
+          expect(resetMs).toBeLessThanOrEqual(86_400_000)
+          for (const number of [limit, remaining, windowMs]) expect(number ?? 0).toBeLessThan(1e19)
+        }
+      }),
+      { numRuns: 3000 },
+    )
+  })
+
+  it('comes back as it was written, whatever the names hold', () => {
+    const name = fc.stringMatching(/^[ -~]{0,12}$/)
+    const limits = fc.uniqueArray(
+      fc.record({ name, r: fc.nat(1000), t: fc.nat(86_400), q: fc.nat(5000), w: fc.nat(86_400) }),
+      { selector: (each) => each.name, maxLength: 4 },
+    )
+    const quoted = (value: string) => `"${value.replace(/["\\]/g, '\\$&')}"`
+    fc.assert(
+      fc.property(limits, fc.constantFrom(';', ' ; ', '; '), (all, semicolon) => {
+        const field = (write: (each: (typeof all)[number]) => string[]) =>
+          all.map((each) => [quoted(each.name), ...write(each)].join(semicolon)).join(', ')
+        const headers = {
+          ratelimit: field(({ r, t }) => [`r=${r}`, `t=${t}`]),
+          'ratelimit-policy': field(({ q, w }) => [`q=${q}`, `w=${w}`]),
+        }
+        expect(read(headers)).toEqual(
+          all.map(({ name, r, t, q, w }) => ({
+            name,
+            limit: q,
+            remaining: r,
+            resetMs: t * 1000,
+            windowMs: w * 1000,
+          })),
+        )
+      }),
+      { numRuns: 500 },
+    )
+  })
+
+  it('takes time by its length', () => {
+    for (const name of ['ratelimit', 'ratelimit-policy', 'ratelimit-limit', 'x-ratelimit-reset'])
+      for (const around of [[], ['a;b', 'c'], ['remaining', '1']])
+        expectLinear((value) => read({ 'ratelimit-remaining': '1', [name]: value }), headerUnits, around)
+  })
+
+  it('in the extensions of GraphQL: a cost of finite numbers, or none', () => {
+    fc.assert(
+      fc.property(
+        fc.object({
+          key: fc.constantFrom(
+            'cost',
+            'throttleStatus',
+            'maximumAvailable',
+            'currentlyAvailable',
+            'restoreRate',
+            'actualQueryCost',
+          ),
+          values: [fc.integer(), fc.double(), fc.string(), fc.constant(null), fc.boolean()],
+          maxDepth: 3,
+        }),
+        (extensions) => {
+          const found = readCost(extensions)
+          if (!found) return
+          expect(found.cost).toBeGreaterThan(0)
+          expect(found.limit.resetMs).toBeGreaterThanOrEqual(0)
+          expect(Number.isFinite(found.limit.remaining)).toBe(true)
+        },
+      ),
+      { numRuns: 3000 },
+    )
+    for (const extensions of [undefined, null, 5, 'x', []]) expect(readCost(extensions)).toBeUndefined()
+  })
 })
