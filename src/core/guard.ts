@@ -16,7 +16,11 @@ export function guard<T>(what: string, run: () => T, origin?: ErrorOrigin, failu
   }
   try {
     const result = run()
-    return isThenable(result) ? (result.then(undefined, fail) as T) : result
+    if (!isThenable(result)) return result
+    const guarded = Promise.resolve(result).then(undefined, fail)
+    // Where no promise was expected nobody awaits it, and its failure must not end the process.
+    guarded.then(undefined, () => {})
+    return guarded as T
   } catch (cause) {
     return fail(cause)
   }

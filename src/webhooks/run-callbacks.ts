@@ -69,17 +69,22 @@ export function runCallbacks(options: RunCallbacksOptions): RunCallbacks {
   if (typeof url !== 'string' || !URL.canParse(url))
     throw refusal('runCallbacks({ url }) takes an absolute URL', undefined)
   const here = new Listeners()
-  const keyOf = (run: string): string => `runs/${encodeURIComponent(name)}/${encodeURIComponent(run)}`
+  // Half a surrogate pair has no escape: such a run has a key all the same.
+  const coded = (text: string): string => encodeURIComponent(text.replace(/\p{Surrogate}/gu, '\ufffd'))
+  const keyOf = (run: string): string => `runs/${coded(name)}/${coded(run)}`
   const ask = async <T>(member: string, run: () => T | Promise<T>): Promise<T> =>
     await guard(`store.${member}() of runCallbacks()`, run, undefined, { code: 'unavailable', isRetryable: true })
   return {
     url,
     async deliver(event) {
-      const run = guard('id() of runCallbacks()', () => id(event))
+      const run = await guard('id() of runCallbacks()', () => id(event))
       if (run === undefined) return
-      const told = document && guard('document() of runCallbacks()', () => document(event))
+      if (typeof run !== 'string') throw refusal('id() of runCallbacks() gives a text, or undefined', undefined)
+      const entry = await guard('document() of runCallbacks()', async () =>
+        JSON.stringify({ v: 1, document: await document?.(event) }),
+      )
       const key = keyOf(run)
-      await ask('set', () => store.set(key, JSON.stringify({ v: 1, document: told }), { ttlMs: keepMs }))
+      await ask('set', () => store.set(key, entry, { ttlMs: keepMs }))
       here.tell(key, '')
       notify('store.tell() of runCallbacks()', () => store.tell?.(key, ''), undefined)
     },
@@ -92,11 +97,13 @@ export function runCallbacks(options: RunCallbacksOptions): RunCallbacks {
         const found = readEntry(entry)
         if (found && !hasLeft) listener(found.document)
       }
-      const leaves = [here.add(key, look), store.listen?.(key, () => void look())]
+      const heard = guard('store.listen() of runCallbacks()', () => store.listen?.(key, () => void look()))
+      const leave = here.add(key, look)
       void look()
       return () => {
         hasLeft = true
-        for (const leave of leaves) leave?.()
+        leave()
+        heard?.()
       }
     },
   }

@@ -27,6 +27,22 @@ describe('guard', () => {
     await expect(failed).rejects.toThrow(/the codec threw: see cause/)
   })
 
+  it('ends no process where nobody awaits what was to be no promise', async () => {
+    const unhandled: unknown[] = []
+    const note = (error: unknown) => unhandled.push(error)
+    process.on('unhandledRejection', note)
+    for (const run of [async () => fail(), () => thenable] as readonly (() => unknown)[]) {
+      try {
+        void guard('the input function', run)
+      } catch {
+        // One that fails at once.
+      }
+    }
+    await new Promise((resolve) => setImmediate(resolve))
+    process.off('unhandledRejection', note)
+    expect(unhandled).toEqual([])
+  })
+
   it('lets a CallError pass, and says what it is told to say', async () => {
     const own = new CallError({ code: 'not_found', message: 'gone' })
     expect(() =>

@@ -135,6 +135,40 @@ describe('runCallbacks()', () => {
     expect(await result).toEqual({ rows: 3 })
   })
 
+  it('refuses what tells of a run and cannot, by an error that names it', async () => {
+    const url = 'https://app.example.com/hooks'
+    const event = { data: { id: 'j1' } } as never
+    const broken: readonly [object, RegExp][] = [
+      [{ document: () => ({ rows: 1n }) }, /document\(\) of runCallbacks\(\) threw/],
+      [{ id: async () => Promise.reject(new Error('no')) }, /id\(\) of runCallbacks\(\) threw/],
+      [{ id: () => 7 }, /id\(\) of runCallbacks\(\) gives a text/],
+      [{ store: { set: () => Promise.reject('full') } }, /store.set\(\) of runCallbacks\(\) threw/],
+    ]
+    for (const [options, words] of broken)
+      await expect(runCallbacks({ url, ...options }).deliver(event)).rejects.toThrow(words)
+  })
+
+  it('has a place for every name that a server can give a run', async () => {
+    const callbacks = runCallbacks({ url: 'https://app.example.com/hooks', document: ({ data }) => data })
+    for (const id of ['\ud800', '../a', '', '__proto__']) {
+      const told = new Promise((resolve) => callbacks.subscribe(id, resolve))
+      await callbacks.deliver({ data: { id } } as never)
+      expect(await told).toEqual({ id })
+    }
+  })
+
+  it('keeps no listener where the store cannot listen', () => {
+    const store = {
+      set: () => undefined,
+      get: () => undefined,
+      listen(): never {
+        throw new Error('no connection')
+      },
+    }
+    const callbacks = runCallbacks({ url: 'https://app.example.com/hooks', store: store as never })
+    expect(() => callbacks.subscribe('j1', () => expect.fail('nobody is told'))).toThrow(/store.listen\(\)/)
+  })
+
   it('refuses a URL that no server can call', () => {
     expect(() => runCallbacks({ url: '/hooks' })).toThrow('absolute URL')
     expect(() => runCallbacks({ url: 'https://a.example', keepFor: 1 } as never)).toThrow("unknown option 'keepFor'")

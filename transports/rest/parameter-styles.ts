@@ -61,7 +61,10 @@ class Writer {
 
   encode(text: string): string {
     const encoded = encode(text, this.#parameter.name, this.#origin, this.what)
-    return this.#parameter.allowReserved ? encoded.replace(/%(?:3A|2F|3F|40|24|2C|3B)/g, decodeURIComponent) : encoded
+    const { allowReserved, place } = this.#parameter
+    if (!allowReserved) return encoded
+    // What ends a segment or the path stays encoded in it, whatever the description says: a value leads nowhere else.
+    return encoded.replace(place === 'path' ? /%(?:3A|40|24|2C|3B)/g : /%(?:3A|2F|3F|40|24|2C|3B)/g, decodeURIComponent)
   }
 
   json(value: unknown): string {

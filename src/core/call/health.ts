@@ -58,7 +58,7 @@ export function bindHealth(
       const begin = services.clock.now()
       const latency = (): number => services.clock.now() - begin
       try {
-        const said = await asking(input, { timeoutMs, ...options })
+        const said = await asking(input, { ...options, timeoutMs: options.timeoutMs ?? timeoutMs })
         return { ...said, isHealthy: said.status === 'pass' || said.status === 'warn', latencyMs: latency() }
       } catch (error) {
         if (!isAnyCallError(error) || isMisuse(error)) throw error

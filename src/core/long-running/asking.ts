@@ -1,9 +1,10 @@
 import type { ServerStream } from '../call/call-types.ts'
 import type { OperationInfo } from '../call/operation.ts'
 import type { Services } from '../call/scope.ts'
-import { CallError, failureOf, isAnyCallError, withHistory } from '../errors/error.ts'
-import { guard } from '../guard.ts'
+import { type CallError, isAnyCallError } from '../errors/error.ts'
+import { guard, notify } from '../guard.ts'
 import type { Timer } from '../time/clock.ts'
+import { copyOf, lateError } from './errors.ts'
 import type { Callbacks, Watch } from './feeds.ts'
 import type { PollPace, RunCallOptions, RunDriver, RunFacts, RunState } from './types.ts'
 
@@ -37,6 +38,8 @@ const lingerMs = 5000
 interface Round {
   readonly controller: AbortController
   readonly leaves: (() => void)[]
+  /** Documents that come by themselves are read in their order. */
+  reading: Promise<void>
   timer?: Timer | undefined
   linger?: Timer | undefined
   isPolling: boolean
@@ -65,7 +68,9 @@ export class Asking {
   #polledAt = Number.NEGATIVE_INFINITY
   #polls = 0
   #failures = 0
-  #isNudged = false
+  /** How often somebody has said that there is news, and how many of these a poll has answered. */
+  #nudges = 0
+  #answered = 0
   readonly #told = new WeakSet<CallError>()
 
   /** @param isNew - the server has just answered; else it is asked at once. */
@@ -129,7 +134,7 @@ export class Asking {
 
   /** Something says that there is news: asks at once, if anybody waits. */
   nudge(): void {
-    this.#isNudged = true
+    this.#nudges++
     this.#hintMs = undefined
     this.#dueAt = Math.max(this.parts.services.clock.now(), this.#polledAt + spacingMs)
     if (this.#round && !this.#round.isPolling) this.#schedule(this.#round)
@@ -145,6 +150,7 @@ export class Asking {
     const round: Round = {
       controller: new AbortController(),
       leaves: [],
+      reading: Promise.resolve(),
       isPolling: false,
       isWatching: false,
       hasWarned: false,
@@ -162,14 +168,14 @@ export class Asking {
     if (!round) return
     round.timer?.clear()
     round.linger?.clear()
-    for (const leave of round.leaves) leave()
     round.controller.abort()
+    for (const leave of round.leaves) this.#left(leave)
   }
 
   #schedule(round: Round): void {
     round.timer?.clear()
     round.timer = undefined
-    if (this.parts.pace === false && !this.#isNudged) return
+    if (this.parts.pace === false && this.#nudges === this.#answered) return
     const { clock } = this.parts.services
     round.timer = clock.setTimer(() => void this.#poll(round), Math.max(0, this.#dueAt - clock.now()))
     if (this.#waiters.size === 0) round.timer.hold(false)
@@ -179,12 +185,15 @@ export class Asking {
     const { driver, services } = this.parts
     const { signal } = round.controller
     round.isPolling = true
-    this.#isNudged = false
+    const nudges = this.#nudges
     this.#polledAt = services.clock.now()
     this.#polls++
     try {
       const news = await driver.poll(this.state, { ...this.#options, signal })
-      if (!signal.aborted) this.take(news)
+      if (!signal.aborted) {
+        this.#answered = nudges
+        this.take(news)
+      }
     } catch (error) {
       if (!signal.aborted) this.#failed(error as CallError)
     }
@@ -241,42 +250,31 @@ export class Asking {
       this.#told.add(error)
       return error
     }
-    const { operation: name, protocol, attempt, failures, notRetried, runStatus } = error
-    const operation = { name, protocol, via: this.parts.info.via }
-    const copy = withHistory(new CallError(failureOf(error), { operation, attempt }), failures, notRetried)
-    return runStatus ? Object.assign(copy, { runStatus }) : copy
+    return copyOf(error, this.parts.info)
   }
 
   /** What those are told who wait no longer. */
   late(retryAfterMs?: number): CallError {
-    const why =
-      retryAfterMs === undefined ? 'the time to wait is over' : 'the server asks for a longer wait than is left'
-    const error = new CallError(
-      {
-        code: 'deadline_exceeded',
-        message: `${why}, and the run goes on at the server: call result() again, or keep JSON.stringify(run)`,
-        phase: 'body',
-        sent: 'yes',
-        retryAfterMs,
-      },
-      { operation: this.parts.info },
-    )
-    return Object.assign(error, { runStatus: 'running' })
+    return lateError(this.parts.info, retryAfterMs)
   }
 
   #subscribe(round: Round, callbacks: Callbacks): void {
     const listener = (document: unknown): void => {
       if (this.#round !== round) return
       if (document === undefined) this.nudge()
-      else void this.#came(round, 'a callback', () => document)
+      else this.#came(round, 'a callback', () => document)
     }
     try {
       const leave = guard('callbacks.subscribe()', () => callbacks.subscribe(this.state.id, listener))
       if (this.#round === round) round.leaves.push(leave)
-      else leave()
+      else this.#left(leave)
     } catch (error) {
       this.#warn(round, 'callbacks', error)
     }
+  }
+
+  #left(leave: () => void): void {
+    notify('what callbacks.subscribe() gave', leave, this.parts.services.telemetry)
   }
 
   #watch(round: Round, watch: Watch): void {
@@ -292,7 +290,7 @@ export class Asking {
       }
       round.isWatching = true
       const leave = stream.subscribe({
-        next: (message) => void this.#came(round, 'watchWith()', () => watch.status(message)),
+        next: (message) => this.#came(round, 'watchWith()', () => watch.status(message)),
         error: gone,
         end: gone,
       })
@@ -309,15 +307,17 @@ export class Asking {
   }
 
   /** A document of a stream or a callback: one that cannot be read harms nobody, since polls tell as well. */
-  async #came(round: Round, what: string, read: () => unknown): Promise<void> {
-    try {
-      const document = guard(what, read, { operation: this.parts.info })
-      if (document === undefined) return
-      const news = await this.parts.driver.read(document, this.state)
-      if (this.#round === round) this.take(news)
-    } catch (error) {
-      this.#warn(round, what, error)
-    }
+  #came(round: Round, what: string, read: () => unknown): void {
+    round.reading = round.reading.then(async () => {
+      try {
+        const document = await guard(what, read, { operation: this.parts.info })
+        if (document === undefined) return
+        const news = await this.parts.driver.read(document, this.state)
+        if (this.#round === round) this.take(news)
+      } catch (error) {
+        this.#warn(round, what, error)
+      }
+    })
   }
 
   #warn(round: Round, what: string, error: unknown): void {

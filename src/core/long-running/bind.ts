@@ -6,6 +6,7 @@ import type { Services } from '../call/scope.ts'
 import { refusal } from '../errors/refusal.ts'
 import { count, notNegative, object, orFalse, type RulesOf } from '../options.ts'
 import type { RunParts } from './asking.ts'
+import { begunError } from './errors.ts'
 import { RunHandle } from './run.ts'
 import type { PollPace, RunCallOptions, RunState, RunToken } from './types.ts'
 
@@ -28,7 +29,11 @@ export function bindRuns(info: OperationInfo, partsOf: (services: Services) => O
     const run = async (input: unknown, options: CallOptions = {}): Promise<unknown> => {
       const handle = await start(input, options)
       const { signal, deadline } = options
-      return await handle.result({ signal, deadline })
+      try {
+        return await handle.result({ signal, deadline })
+      } catch (error) {
+        throw begunError(error, info)
+      }
     }
     const revive = (token: RunToken | string, options: RunCallOptions = {}): RunHandle => {
       return new RunHandle(parts, optionsOf(options), readToken(token, parts), false)
@@ -48,11 +53,11 @@ function readToken(token: RunToken | string, { info, driver }: RunParts): RunSta
   let read = token as Partial<RunToken> | null
   try {
     if (typeof token === 'string') read = JSON.parse(token)
+    // A handle that was not written down first is as good as what it writes.
+    if (typeof (read as { toJSON?: unknown } | null)?.toJSON === 'function') read = (read as RunHandle).toJSON()
   } catch {
     // Said below.
   }
-  // A handle that was not written down first is as good as what it writes.
-  if (typeof (read as { toJSON?: unknown } | null)?.toJSON === 'function') read = (read as RunHandle).toJSON()
   const { v, operation, id, place } = read ?? {}
   if (v !== 1 || typeof operation !== 'string' || typeof id !== 'string')
     throw refusal('revive() takes what JSON.stringify(run) wrote', origin)

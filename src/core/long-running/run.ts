@@ -1,8 +1,10 @@
 import { type CallOptions, checkCallOptions } from '../call/call-options.ts'
 import { Scope } from '../call/scope.ts'
 import { addCaller, CallError } from '../errors/error.ts'
+import { notify } from '../guard.ts'
 import { bounded } from '../time/bounded.ts'
 import { Asking, type RunParts, type Waiter } from './asking.ts'
+import { lateResult } from './errors.ts'
 import type { Run, RunCallOptions, RunState, RunStatus, RunToken, WaitOptions } from './types.ts'
 
 /** One run, as its caller holds it. */
@@ -11,11 +13,8 @@ export class RunHandle implements Run<unknown, unknown> {
   readonly #parts: RunParts
   readonly #options: RunCallOptions
   readonly #asking: Asking
-  #fetched: Promise<unknown> | undefined
-  /** Ends the call that fetches the result when nobody waits for it any more. */
-  #fetching: AbortController | undefined
-  #fetchers = 0
-  #canceling: Promise<void> | undefined
+  readonly #result = new OneCall()
+  readonly #cancellation = new OneCall()
 
   constructor(parts: RunParts, options: RunCallOptions, state: RunState, isNew: boolean) {
     this.#parts = parts
@@ -38,15 +37,21 @@ export class RunHandle implements Run<unknown, unknown> {
   }
 
   async result(options: WaitOptions = {}): Promise<unknown> {
-    const { services, info } = this.#parts
+    const { services, info, driver } = this.#parts
     const asking = this.#asking
     const scope = new Scope(services, undefined, info)
     try {
       checkCallOptions(options, { operation: info })
       scope.begin(services.live ?? [], options.signal)
+      // The server has taken the run, whatever ends the waiting.
+      scope.mark('body', 'yes')
       const at = momentOf(options, services.clock)
-      const expired = () => (asking.isOver ? lateResult(this.#parts) : asking.late())
-      return await bounded(scope, () => this.#wait(scope, at, options), { at, expired })
+      const expired = () => (asking.isOver ? lateResult(this.#parts.info) : asking.late())
+      return await bounded(scope, () => this.#wait(scope, at, options), {
+        at,
+        expired,
+        ...(!driver.isResultShared && { discard: discardResult }),
+      })
     } catch (error) {
       throw addCaller(error)
     } finally {
@@ -61,12 +66,23 @@ export class RunHandle implements Run<unknown, unknown> {
   }
 
   /** One call, however often it is asked for; one that failed may be asked for again. */
-  cancel(options: CallOptions = {}): Promise<void> {
-    this.#canceling ??= this.#cancel(options).catch((error: unknown) => {
-      this.#canceling = undefined
-      throw error
-    })
-    return this.#canceling
+  async cancel(options: CallOptions = {}): Promise<void> {
+    const { services, info, driver } = this.#parts
+    const asking = this.#asking
+    if (asking.isOver) return
+    const scope = new Scope(services, undefined, info)
+    try {
+      checkCallOptions(options, { operation: info })
+      scope.begin(services.live ?? [], options.signal)
+      scope.mark('send', 'maybe')
+      const call = (signal: AbortSignal) => driver.cancel(asking.state, { ...this.#options, ...options, signal })
+      await bounded(scope, () => this.#cancellation.join(scope, call))
+      asking.nudge()
+    } catch (error) {
+      throw addCaller(asking.own(error as CallError))
+    } finally {
+      scope.end()
+    }
   }
 
   async update(document?: unknown): Promise<void> {
@@ -78,13 +94,6 @@ export class RunHandle implements Run<unknown, unknown> {
   toJSON(): RunToken {
     const { id, place } = this.#asking.state
     return { v: 1, operation: this.#parts.info.name, id, place }
-  }
-
-  async #cancel(options: CallOptions): Promise<void> {
-    const asking = this.#asking
-    if (asking.isOver) return
-    await this.#parts.driver.cancel(asking.state, { ...this.#options, ...options })
-    asking.nudge()
   }
 
   async #wait(scope: Scope, at: number, options: WaitOptions): Promise<unknown> {
@@ -112,32 +121,52 @@ export class RunHandle implements Run<unknown, unknown> {
     const { driver } = this.#parts
     const { state } = this.#asking
     if (!driver.isResultShared) return driver.result(state, { ...this.#options, signal, deadline })
-    this.#fetching ??= new AbortController()
-    const fetching = this.#fetching
-    this.#fetched ??= driver.result(state, { ...this.#options, signal: fetching.signal }).catch((error: unknown) => {
-      if (this.#fetching === fetching) this.#forget()
+    const call = (shared: AbortSignal) => driver.result(state, { ...this.#options, signal: shared })
+    return this.#result.join(scope, call).catch((error: CallError) => {
+      throw this.#asking.own(error)
+    })
+  }
+}
+
+/** One call for all who want what it gives: made once, kept, and ended when nobody waits for it any more. */
+class OneCall {
+  #work: Promise<unknown> | undefined
+  #controller: AbortController | undefined
+  #waiting = 0
+
+  /** @param scope - of who waits: its end is the end of the waiting. One that failed may be made again. */
+  join(scope: Scope, call: (signal: AbortSignal) => Promise<unknown>): Promise<unknown> {
+    this.#controller ??= new AbortController()
+    const controller = this.#controller
+    this.#work ??= call(controller.signal).catch((error: unknown) => {
+      this.#forget(controller)
       throw error
     })
-    this.#fetchers++
+    const work = this.#work
+    this.#waiting++
     let isDone = false
     const done = (): void => {
       isDone = true
     }
-    this.#fetched.then(done, done)
+    work.then(done, done)
     scope.onEnd(() => {
-      this.#fetchers--
-      if (this.#fetchers > 0 || isDone || this.#fetching !== fetching) return
-      this.#forget()
-      fetching.abort()
+      this.#waiting--
+      if (this.#waiting > 0 || isDone || this.#controller !== controller) return
+      this.#forget(controller)
+      controller.abort()
     })
-    return this.#fetched.catch((error: CallError) => {
-      throw this.#asking.own(error)
-    })
+    return work
   }
 
-  #forget(): void {
-    this.#fetched = this.#fetching = undefined
+  #forget(controller: AbortController): void {
+    if (this.#controller === controller) this.#work = this.#controller = undefined
   }
+}
+
+/** A result that comes when nobody waits any more may be a stream: it is closed. */
+function discardResult(late: unknown): void {
+  const { cancel } = Object(late) as { readonly cancel?: unknown }
+  if (typeof cancel === 'function') notify('cancel() of a late result', () => cancel.call(late), undefined)
 }
 
 /** What is said of progress, the latest first, until the run is over. It asks only while it is read. */
@@ -190,6 +219,7 @@ class ProgressReader implements AsyncIterableIterator<unknown, undefined> {
     this.#scope = scope
     try {
       scope.begin(services.live ?? [], undefined)
+      scope.mark('body', 'yes')
       await bounded(
         scope,
         () =>
@@ -231,10 +261,4 @@ function momentOf(
 ): number {
   const absolute = (typeof deadline === 'number' ? deadline : deadline.getTime()) - clock.wallNow()
   return clock.now() + Math.min(timeoutMs, absolute)
-}
-
-function lateResult({ info }: RunParts): CallError {
-  const message = 'the run has succeeded, and its result did not come in time: call result() again'
-  const error = new CallError({ code: 'deadline_exceeded', message, phase: 'body', sent: 'yes' }, { operation: info })
-  return Object.assign(error, { runStatus: 'succeeded' })
 }

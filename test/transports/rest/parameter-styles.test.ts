@@ -23,6 +23,15 @@ const header = (value: unknown, style: ParameterStyle) =>
 const cookie = (value: unknown, style: ParameterStyle) =>
   writeCookieParameter(readParameter('color', 'cookie', style), value, undefined)
 
+it('leads out of its segment of the path by no value, whatever the description allows', () => {
+  const reserved = { style: 'simple', allowReserved: true } as const
+  expect(path('../../admin', reserved)).toBe('..%2F..%2Fadmin')
+  expect(path('a?b#c/d', reserved)).toBe('a%3Fb%23c%2Fd')
+  expect(path('a:b@c,d;e$', reserved)).toBe('a:b@c,d;e$')
+  expect(path(['..', '/x'], reserved)).toBe('..,%2Fx')
+  for (const step of ['.', '..']) expect(() => path(step, reserved)).toThrow(/dot segment/)
+})
+
 const list = ['blue', 'black', 'brown']
 const object = { R: 100, G: 200, B: 150 }
 

@@ -15,12 +15,12 @@ export interface AzureLroOptions {
 }
 
 const rules: RulesOf<AzureLroOptions> = { result: /* @__PURE__ */ oneOf('location', 'original', 'document') }
-const ends: Readonly<Record<string, RunStatus>> = {
+const ends: Readonly<Record<string, RunStatus>> = Object.assign(/* @__PURE__ */ Object.create(null), {
   succeeded: 'succeeded',
   failed: 'failed',
   canceled: 'canceled',
   cancelled: 'canceled',
-}
+})
 
 /**
  * Microsoft's dialect: `Operation-Location` (or `Azure-AsyncOperation`) with `{ status, error, percentComplete }`, else

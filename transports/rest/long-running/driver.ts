@@ -78,12 +78,11 @@ export class RestRuns implements RunDriver {
   async result(state: RunState, options: CallOptions): Promise<unknown> {
     const { url, end } = state.place as Place
     const { result, resultUrl } = end ?? {}
-    const { info } = this.#parts
     if (result || resultUrl === undefined) return await this.#converted(result?.value)
     // A status is no result: whoever took it for one would be given a status document.
     if (resultUrl === url) throw this.#unfit('the status document names itself as the result')
     const reply = await this.#reply(this.#parts.result, at(resultUrl), options)
-    if (reply.status === 202) throw this.#unfit('the run has succeeded, but its result answers 202', info)
+    if (reply.status === 202) throw this.#unfit('the run has succeeded, but its result answers 202')
     return reply.message
   }
 
