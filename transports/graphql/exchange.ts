@@ -145,12 +145,18 @@ const seen = { ok: true, status: 200, headers: { get: () => 'application/json' }
  * Its own ways are shut where they are wrong: it parses no document (`excludeOperationName`), its body is not sent (ours
  * was), it sees only responses that are GraphQL, and so never builds the error that quotes them.
  */
-function read({ GraphQLClient }: GraphQLRequest, response: Answer, query: string, call: Call): Promise<GraphQLResult> {
-  const client = new GraphQLClient('http://unused', {
+async function read(library: GraphQLRequest, response: Answer, query: string, call: Call): Promise<GraphQLResult> {
+  // As it was read: what the library gives has its own status, headers and text beside.
+  let result!: GraphQLResult
+  const client = new library.GraphQLClient('http://unused', {
     errorPolicy: 'all',
     excludeOperationName: true,
     fetch: (async () => ({ ...seen, text: () => response.text() })) as never,
-    jsonSerializer: { stringify: () => '', parse: (text: string) => readGraphQL(response, text, query, call) },
+    jsonSerializer: {
+      stringify: () => '',
+      parse: (text: string) => (result = readGraphQL(response, text, query, call)),
+    },
   })
-  return guard('graphql-request', () => client.rawRequest({ query }), call, { phase: 'body', sent: 'yes' }) as never
+  await guard('graphql-request', () => client.rawRequest({ query }), call, { phase: 'body', sent: 'yes' })
+  return result
 }

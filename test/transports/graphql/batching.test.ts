@@ -1,9 +1,10 @@
 import fc from 'fast-check'
-import { type } from 'polywire'
+import { createClient, inFlightDedupe, type } from 'polywire'
 import { bearerAuth } from 'polywire/auth'
 import {
   fileUploads,
   getQueries,
+  graphqlTransport,
   jsonCodec,
   mutation,
   persistedQueries,
@@ -14,6 +15,7 @@ import { batched } from 'polywire/loader'
 import { afterEach, beforeEach, describe, expect, it, test } from 'vitest'
 import { type Clock, systemClock } from '../../../src/core/time/clock.ts'
 import { failureOf, graphqlClient } from '../../support/graphql-client.ts'
+import { manualClock } from '../../support/manual-clock.ts'
 import { type Exchange, FaultServer } from '../../support/servers/fault-server.ts'
 import { type GraphQLServer, startApollo, startMercurius, startYoga } from '../../support/servers/graphql-servers.ts'
 
@@ -221,6 +223,38 @@ describe('requestBatching', () => {
     )
     expect(both.every(({ status }) => status === 'rejected')).toBe(true)
     await gone
+  })
+
+  it('lets one with less time leave alone, and tells the server the longest', async () => {
+    const clock = manualClock()
+    let answered = () => {}
+    const batch = new Promise<Exchange>((resolve) => {
+      server.on('/graphql', (exchange) => {
+        answered = () => exchange.reply(200, [good('a'), good('b')])
+        resolve(exchange)
+      })
+    })
+    await using client = graphqlClient(url(), { ...batching, deadlineHeader: 'grpc-timeout', client: { clock } })
+    const short = failureOf(client.call(hello, { name: 'a' }, { timeoutMs: 100 }))
+    const long = client.call(hello, { name: 'b' }, { timeoutMs: 5000 })
+    expect((await batch).headers['grpc-timeout']).toBe('5000m')
+    await clock.advance(100)
+    expect(await short).toMatchObject({ code: 'deadline_exceeded', sent: 'maybe' })
+    answered()
+    expect(await long).toMatchObject({ hello: 'Hello b' })
+  })
+
+  it('holds equal queries once where inFlightDedupe() stands before it', async () => {
+    serve()
+    const client = createClient({
+      transports: { graphql: graphqlTransport({ url: url(), ...batching }) },
+      interceptors: (defaults) => [inFlightDedupe(), ...defaults],
+    })
+    await client.call(hello, { name: 'alone' })
+    const all = await Promise.all(['a', 'a', 'b', 'a'].map((name) => client.call(hello, { name })))
+    expect(all.map(({ hello }) => hello)).toEqual(['Hello a', 'Hello a', 'Hello b', 'Hello a'])
+    expect(await sizes()).toEqual([1, 2])
+    await client.close()
   })
 
   test.each<[string, (length: number) => unknown, object]>([

@@ -1,4 +1,5 @@
 import { parse, print } from 'graphql'
+import { parse as parseOf17 } from 'graphql17'
 import { describe, expect, it, test } from 'vitest'
 import { prepareDocument, textOf } from '../../../transports/graphql/document.ts'
 
@@ -120,6 +121,12 @@ describe('textOf', () => {
     const first = await textOf(prepareDocument(node), origin)
     expect(first.text).toBe(print(node))
     expect(textOf(prepareDocument(node), origin)).toBe(first)
+  })
+
+  it('prints an AST of another copy of graphql, which knows nothing of this one', async () => {
+    const text = 'query Other($id: ID! = 7) { me(id: $id) { id ... on User @include(if: true) { name } } }'
+    const printed = await textOf(prepareDocument(parseOf17(text)), origin)
+    expect(printed.text).toBe(print(parse(text)))
   })
 
   it('starts the JSON of the request', async () => {

@@ -5,6 +5,7 @@ import { bearerAuth } from 'polywire/auth'
 import { mutation, query } from 'polywire/graphql'
 import { afterEach, beforeEach, describe, expect, it, test } from 'vitest'
 import { failureOf, graphqlClient } from '../../support/graphql-client.ts'
+import { manualClock } from '../../support/manual-clock.ts'
 import { type Exchange, FaultServer } from '../../support/servers/fault-server.ts'
 
 const read = query('query Read($id: ID) { a(id: $id) }', {
@@ -245,6 +246,18 @@ describe('the response, by its body first', () => {
     expect((await failureOf(client.call(read))).message).not.toContain('@defer')
   })
 
+  it('stands on an error as it came: nothing of the library that reads it', async () => {
+    await using client = graphqlClient(url())
+    const bodies = [
+      coded('FORBIDDEN'),
+      { data: { a: null }, errors: [{ message: 'x', path: ['a'] }], extensions: { cost: 1 } },
+    ]
+    for (const body of bodies) {
+      answer(reply(400, body, graphqlType))
+      expect((await failureOf(client.call(read))).body).toEqual(body)
+    }
+  })
+
   it('is refused where it is larger than maxBodyBytes', async () => {
     answer(reply(200, { data: { a: 'x'.repeat(1000) } }))
     await using client = graphqlClient(url(), { maxBodyBytes: 100 })
@@ -320,6 +333,28 @@ describe('retries', () => {
     const error = await failureOf(client.call(order))
     expect(error).toMatchObject({ status: 429, isRetryable: true, retryAfterMs: 0, notRetried: 'not_idempotent' })
     expect(charged).toBe(1)
+  })
+
+  it('begin when the attempt before is gone: a timed out one is cut first', async () => {
+    const clock = manualClock()
+    const log: string[] = []
+    const begun = new Promise<void>((resolve) => {
+      server.on('/graphql', async (exchange) => {
+        const { nth } = exchange
+        log.push(`${nth} came`)
+        if (nth === 2) return exchange.reply(200, good)
+        void exchange.closed().then(() => log.push(`${nth} went`))
+        resolve()
+      })
+    })
+    await using client = graphqlClient(url(), { client: { clock, retry: { attemptTimeoutMs: 1000, baseDelayMs: 10 } } })
+    const call = client.call(read)
+    await begun
+    await clock.advance(1000)
+    while (log.length < 2) await new Promise(setImmediate)
+    expect(log).toEqual(['1 came', '1 went'])
+    await clock.advance(10)
+    expect(await call).toEqual({ a: 1 })
   })
 
   it('see a throttled answer under every policy', async () => {

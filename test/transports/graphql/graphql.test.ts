@@ -1,10 +1,11 @@
-import { parse } from 'graphql'
+import { createRequire } from 'node:module'
+import { parse, type ValidationRule } from 'graphql'
 import { type } from 'polywire'
 import { bearerAuth } from 'polywire/auth'
 import { mutation, query } from 'polywire/graphql'
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest'
 import { failureOf, graphqlClient } from '../../support/graphql-client.ts'
-import { type GraphQLServer, startApollo, startYoga } from '../../support/servers/graphql-servers.ts'
+import { type GraphQLServer, startApollo, startMercurius, startYoga } from '../../support/servers/graphql-servers.ts'
 
 const text = type<string | null>()
 const hello = query('query Hello($name: String!) { hello(name: $name) }', {
@@ -138,4 +139,38 @@ describe.each([
       errors: [{ path: ['viewer', 'secret'] }],
     })
   })
+})
+
+// The copy that the servers have.
+const { GraphQLError, NoSchemaIntrospectionCustomRule } = createRequire(import.meta.url)(
+  'graphql',
+) as typeof import('graphql')
+/** A limit of depth, as servers set one. */
+const noDepth: ValidationRule = (context) => ({
+  Field(node, _key, _parent, _path, ancestors) {
+    const depth = ancestors.filter((each) => 'kind' in each && each.kind === 'Field').length
+    if (depth > 1) context.reportError(new GraphQLError('it is too deep', { nodes: node }))
+  },
+})
+const validationRules = [noDepth, NoSchemaIntrospectionCustomRule]
+const limits = {
+  onValidate({ addValidationRule }: { addValidationRule(rule: ValidationRule): void }) {
+    for (const rule of validationRules) addValidationRule(rule)
+  },
+}
+
+it.each<[string, () => Promise<GraphQLServer>]>([
+  ['Apollo Server', () => startApollo({ introspection: false, validationRules: [noDepth] })],
+  ['graphql-yoga', () => startYoga({ plugins: [limits] })],
+  ['Mercurius', () => startMercurius({ validationRules })],
+])('what %s forbids, introspection and depth, is one clear error that is not tried again', async (name, start) => {
+  await using server = await start()
+  await using client = graphqlClient(server.url)
+  for (const text of ['{ __schema { types { name } } }', '{ viewer { repositories { nodes { name } } } }']) {
+    const error = await failureOf(client.call(query(text, { output: type<unknown>() })))
+    // Mercurius says so under 200, with `data: null` and without a code, as of what has run.
+    const code = name === 'Mercurius' ? 'unknown' : 'invalid_argument'
+    expect(error).toMatchObject({ code, isRetryable: false, attempt: 1, sent: 'yes' })
+    expect(error.serverMessage).toMatch(/introspection|too deep/)
+  }
 })

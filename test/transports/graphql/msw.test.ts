@@ -1,7 +1,15 @@
+import { http as anyHttp } from 'msw'
 import { graphql } from 'msw/graphql'
 import { setupServer } from 'msw/node'
 import { type } from 'polywire'
-import { query, subscription } from 'polywire/graphql'
+import {
+  type GraphQLFeature,
+  persistedQueries,
+  query,
+  requestBatching,
+  subscription,
+  trustedDocuments,
+} from 'polywire/graphql'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { graphqlClient } from '../../support/graphql-client.ts'
 
@@ -37,4 +45,37 @@ it('a GraphQL server mocked by msw answers queries and subscriptions', async () 
   expect(seen).toEqual([1, 2])
   for await (const { tick } of client.call(ticks, { from: 5 })) if (tick === 6) break
   await expect.poll(() => left.length).toBe(2)
+})
+
+it('what msw knows no operation of is answered by a handler of HTTP: anonymous, in batches, by a hash, by an id', async () => {
+  const bodies: any[] = []
+  const answer = (body: any) =>
+    body.extensions && !body.query
+      ? { errors: [{ message: 'PersistedQueryNotFound' }] }
+      : { data: { found: body.variables?.id ?? 'none' } }
+  server.use(
+    anyHttp.post('https://api.test/graphql', async ({ request }) => {
+      const body: any = await request.json()
+      bodies.push(body)
+      return Response.json(Array.isArray(body) ? body.map(answer) : answer(body))
+    }),
+  )
+  const text = 'query Other($id: ID!) { found(id: $id) }'
+  const spec = { variables: type<{ id: string }>(), output: type<{ found: string }>() }
+  const by = async (features: readonly GraphQLFeature[], times = 1) => {
+    await using client = graphqlClient('https://api.test/graphql', { features })
+    return await Promise.all(Array.from({ length: times }, (_, n) => client.call(query(text, spec), { id: `${n}` })))
+  }
+  await using client = graphqlClient('https://api.test/graphql')
+  expect(await client.call(query('{ found }', { output: spec.output }))).toEqual({ found: 'none' })
+  expect(await by([requestBatching()], 2)).toEqual([{ found: '0' }, { found: '1' }])
+  expect(await by([persistedQueries()])).toEqual([{ found: '0' }])
+  expect(await by([trustedDocuments({ ids: { Other: 'o7' } })])).toEqual([{ found: '0' }])
+  expect(bodies.map((body) => (Array.isArray(body) ? body.length : Object.keys(body).join()))).toEqual([
+    'query',
+    2,
+    'operationName,variables,extensions',
+    'query,operationName,variables,extensions',
+    'documentId,operationName,variables',
+  ])
 })

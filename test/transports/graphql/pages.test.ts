@@ -192,6 +192,11 @@ describe('a connection', () => {
   it.each([
     ['the same cursor twice', [page(['a'], 'c1'), page(['b'], 'c1')], 'the same page cursor twice'],
     [
+      'cursors that go round',
+      [page(['a'], 'c1'), page(['b'], 'c2'), page(['c'], 'c3'), page(['d'], 'c1')],
+      'the same page cursor twice',
+    ],
+    [
       'hasNextPage without a cursor',
       [page(['a'], null)],
       "hasNextPage of 'viewer.repositories' says that more follows, but endCursor is null",

@@ -80,6 +80,25 @@ describe('opening', () => {
     expect(error).toMatchObject({ code: 'deadline_exceeded', sent: 'no' })
   })
 
+  it('may be left before the acknowledgement: nothing rejects but what waits for it, and the socket goes', async () => {
+    let initiated = () => {}
+    const begun = new Promise<void>((resolve) => (initiated = resolve))
+    let gone = () => {}
+    const closed = new Promise<void>((resolve) => (gone = resolve))
+    await using mute = await scripted((_type, _send, _nth, socket) => {
+      socket.once('close', () => gone())
+      initiated()
+    })
+    await using client = connect({ socket: { idleMs: 0 } }, mute.url)
+    const stream = client.call(live)
+    const next = stream[Symbol.asyncIterator]().next()
+    await begun
+    await stream.close()
+    expect(await next).toMatchObject({ done: true })
+    await closed
+    expect(mute.connections()).toBe(1)
+  })
+
   it('is tried again where nobody listens', async () => {
     const { url } = server
     await server[Symbol.asyncDispose]()

@@ -3,7 +3,10 @@ import { bearerAuth } from 'polywire/auth'
 import { query, subscription } from 'polywire/graphql'
 import { afterEach, beforeEach, describe, expect, it, test } from 'vitest'
 import { failureOf, graphqlClient } from '../../support/graphql-client.ts'
+import { manualClock } from '../../support/manual-clock.ts'
+import { closeAll, onClose, passUntil, settle } from '../../support/realtime.ts'
 import { GraphQLWsServer, type OnConnect } from '../../support/servers/graphql-ws-server.ts'
+import { TcpProxy } from '../../support/tcp-proxy.ts'
 
 const count = subscription('subscription Count($to: Int!, $after: Int) { count(to: $to, after: $after) }', {
   variables: type<{ to: number; after?: number }>(),
@@ -19,6 +22,7 @@ beforeEach(async () => {
   onConnect = () => true
   server = await GraphQLWsServer.start((nth, params) => onConnect(nth, params))
 })
+afterEach(closeAll)
 afterEach(() => server[Symbol.asyncDispose]())
 
 /** A client whose reconnects hardly wait. */
@@ -395,6 +399,69 @@ describe('the server', () => {
     })
     expect(await endOf(client.call(live))).toMatchObject({ code: 'unauthenticated', isRetryable: false })
     expect(server.connections).toBe(1)
+  })
+
+  it.each([0, 0.5, 0.999])(
+    'that accepts each socket and closes it with 1000 is asked ten times at most in the first second, and given up (chance: %d)',
+    async (chance) => {
+      const clock = manualClock(() => chance)
+      await using client = graphqlClient('http://127.0.0.1:1/graphql', {
+        subscriptionUrl: server.url,
+        socket: { reconnect: { maxAttempts: 12 } },
+        client: { clock, timeoutMs: Number.POSITIVE_INFINITY },
+      })
+      const end = endOf(client.call(live))
+      let isOver = false
+      void end.then(() => (isOver = true))
+      let closed = 0
+      const pass = async (forMs: number) => {
+        for (const until = clock.now() + forMs; clock.now() < until && !isOver; ) {
+          await settle(3)
+          if (server.framesOf('subscribe').length > closed) {
+            closed = server.framesOf('subscribe').length
+            server.closeAll(1000)
+            await server.until(() => server.open === 0)
+          }
+          await clock.advance(20)
+        }
+      }
+      await pass(1000)
+      expect(server.connections).toBeLessThanOrEqual(10)
+      expect(server.connections).toBeGreaterThan(chance < 0.9 ? 1 : 0)
+      await pass(600_000)
+      expect(await end).toMatchObject({ code: 'unavailable' })
+      expect(server.connections).toBeLessThanOrEqual(13)
+    },
+  )
+
+  it('that never answers a ping is found dead within 35 s: another socket, and the gap is told', async () => {
+    const proxy = await TcpProxy.start({ port: Number(new URL(server.url).port) })
+    onClose(() => proxy.close())
+    const clock = manualClock(() => 0.5)
+    await using client = graphqlClient('http://127.0.0.1:1/graphql', {
+      subscriptionUrl: `ws://127.0.0.1:${proxy.port}/graphql`,
+      client: { clock, timeoutMs: Number.POSITIVE_INFINITY },
+    })
+    const gappy = subscription('subscription Live { live { n } }', {
+      output: type<{ live: { n: number } }>(),
+      gaps: 'yield',
+    })
+    const stream = client.call(gappy)
+    const iterator = stream[Symbol.asyncIterator]()
+    await stream.opened
+    await server.until(() => server.ledger.live.subscribers === 1)
+    proxy.halfOpen()
+    await clock.advance(34_000)
+    await settle(3)
+    expect(stream.state).toBe('open')
+    proxy.pass()
+    await clock.advance(1500)
+    await passUntil(clock, () => server.framesOf('subscribe').length === 2, 100)
+    await server.until(() => server.ledger.live.subscribers >= 1)
+    server.ledger.live.push({ n: 7 })
+    expect(isGap((await iterator.next()).value)).toBe(true)
+    expect((await iterator.next()).value).toEqual({ live: { n: 7 } })
+    await stream.close()
   })
 
   it('is answered its pings, with their payload', async () => {
