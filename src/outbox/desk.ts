@@ -1,4 +1,5 @@
 import type { Call } from '../core/call/call.ts'
+import { absoluteDeadline } from '../core/call/call-options.ts'
 import type { Reply } from '../core/call/reply.ts'
 import { uuid } from '../core/call/uuid.ts'
 import { CallError, isAnyCallError } from '../core/errors/error.ts'
@@ -172,10 +173,8 @@ export class Desk {
   #armDeadline(call: Call, facts: { readonly seen?: Seen }): void {
     const { scope, options } = call
     const { clock, timeoutMs: defaultMs, ledger } = this.#host
-    const now = clock.now()
-    const { deadline = Number.POSITIVE_INFINITY, timeoutMs = defaultMs } = options
-    const absolute = (typeof deadline === 'number' ? deadline : deadline.getTime()) - clock.wallNow()
-    const at = Math.min(call.deadline, now + timeoutMs, now + absolute)
+    const { timeoutMs = defaultMs } = options
+    const at = Math.min(call.deadline, clock.now() + timeoutMs, absoluteDeadline(options, clock))
     if (at === Number.POSITIVE_INFINITY) return
     scope.abortAt(at, () => {
       const record = facts.seen && (ledger.get(facts.seen.place) ?? facts.seen).record

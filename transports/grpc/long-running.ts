@@ -5,7 +5,6 @@ import { defineOperation, type Operation, type OperationInfo, operationInfo } fr
 import type { Services } from '../../src/core/call/scope.ts'
 import { CallError } from '../../src/core/errors/error.ts'
 import { parseRetryAfter } from '../../src/core/errors/retry-after.ts'
-import { guard } from '../../src/core/guard.ts'
 import { bindRuns, paceRule } from '../../src/core/long-running/bind.ts'
 import type { Cancel, Watch } from '../../src/core/long-running/feeds.ts'
 import type { LongRunning, PollPace, RunDriver, RunState } from '../../src/core/long-running/types.ts'
@@ -193,9 +192,7 @@ class GrpcRuns implements RunDriver {
   async cancel({ id, document }: RunState, options: CallOptions): Promise<void> {
     const { info, spec, giveUp } = this.#parts
     const { cancel } = spec
-    const input: unknown = cancel
-      ? guard('the input function of cancelWith()', () => cancel.input({ id, url: '', document }), { operation: info })
-      : { name: id }
+    const input = cancel ? cancel.input({ id, url: '', document }, info) : { name: id }
     await this.#call(giveUp, input, options)
   }
 

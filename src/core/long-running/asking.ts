@@ -1,10 +1,9 @@
-import type { ServerStream } from '../call/call-types.ts'
 import type { OperationInfo } from '../call/operation.ts'
-import type { Services } from '../call/scope.ts'
-import { type CallError, isAnyCallError } from '../errors/error.ts'
+import type { Scope, Services } from '../call/scope.ts'
+import { CallError, isAnyCallError } from '../errors/error.ts'
 import { guard, notify } from '../guard.ts'
 import type { Timer } from '../time/clock.ts'
-import { copyOf, lateError } from './errors.ts'
+import { copyOf } from './errors.ts'
 import type { Callbacks, Watch } from './feeds.ts'
 import type { PollPace, RunCallOptions, RunDriver, RunFacts, RunState } from './types.ts'
 
@@ -20,7 +19,7 @@ export interface RunParts {
 }
 
 /** Who waits for news of a run. */
-export interface Waiter {
+interface Waiter {
   /** Until when; monotonic ms. */
   readonly at: number
   /** Something has changed, or nobody can ask any more. */
@@ -42,9 +41,9 @@ interface Round {
   reading: Promise<void>
   timer?: Timer | undefined
   linger?: Timer | undefined
-  isPolling: boolean
-  isWatching: boolean
-  hasWarned: boolean
+  isPolling?: boolean
+  isWatching?: boolean
+  hasWarned?: boolean
 }
 
 /**
@@ -86,8 +85,23 @@ export class Asking {
     return this.state.status !== 'running'
   }
 
-  /** The waiter is woken by each change, until it leaves. */
-  join(waiter: Waiter): void {
+  /** Waits for news until `isDone`, or until the scope ends. @param at - until when; monotonic ms. */
+  until(scope: Scope, at: number, isDone: () => boolean): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const waiter: Waiter = {
+        at,
+        wake: (error) => {
+          if (!error && !isDone()) return
+          this.#leave(waiter)
+          error ? reject(error) : resolve()
+        },
+      }
+      scope.onEnd(() => this.#leave(waiter))
+      this.#join(waiter)
+    })
+  }
+
+  #join(waiter: Waiter): void {
     this.#waiters.add(waiter)
     if (this.#round) {
       this.#round.linger?.clear()
@@ -97,7 +111,7 @@ export class Asking {
     this.#turnAway()
   }
 
-  leave(waiter: Waiter): void {
+  #leave(waiter: Waiter): void {
     const round = this.#round
     if (!this.#waiters.delete(waiter) || this.#waiters.size > 0 || !round) return
     if (this.readers === 0) {
@@ -147,18 +161,11 @@ export class Asking {
 
   #begin(): void {
     if (this.isOver) return
-    const round: Round = {
-      controller: new AbortController(),
-      leaves: [],
-      reading: Promise.resolve(),
-      isPolling: false,
-      isWatching: false,
-      hasWarned: false,
-    }
+    const round: Round = { controller: new AbortController(), leaves: [], reading: Promise.resolve() }
     this.#round = round
     const { callbacks, watch } = this.parts
-    if (watch) this.#watch(round, watch)
-    if (callbacks) this.#subscribe(round, callbacks)
+    if (watch) this.#feed(round, 'watchWith()', () => this.#watch(round, watch))
+    if (callbacks) this.#feed(round, 'callbacks', () => this.#subscribe(round, callbacks))
     if (this.#round === round) this.#schedule(round)
   }
 
@@ -217,7 +224,7 @@ export class Asking {
     this.#failures = 0
     this.#planNext(undefined)
     if (isAnyCallError(error)) Object.assign(error, { runStatus: 'running' })
-    for (const waiter of [...this.#waiters]) waiter.wake(this.own(error))
+    for (const waiter of [...this.#waiters]) waiter.wake(this.#own(error))
   }
 
   /** When it is asked next: a server's wait is a floor with the jitter on top. */
@@ -225,7 +232,7 @@ export class Asking {
     const { clock } = this.parts.services
     const { pace, callbacks } = this.parts
     const { minMs = 1000, maxMs = 30_000 } = pace || {}
-    const isTold = callbacks !== undefined || this.#round?.isWatching === true
+    const isTold = callbacks !== undefined || this.#round?.isWatching
     const own = isTold ? maxMs : Math.min(maxMs, minMs * 1.5 ** Math.min(this.#polls, 64))
     const jitter = clock.random()
     this.#hintMs = hintMs !== undefined && hintMs <= maxHintMs ? hintMs : undefined
@@ -244,7 +251,7 @@ export class Asking {
   }
 
   /** The error as one of whoever is told of it: a stack is one caller's alone. */
-  own(error: CallError): CallError {
+  #own(error: CallError): CallError {
     if (!isAnyCallError(error)) return error
     if (!this.#told.has(error)) {
       this.#told.add(error)
@@ -253,23 +260,32 @@ export class Asking {
     return copyOf(error, this.parts.info)
   }
 
-  /** What those are told who wait no longer. */
-  late(retryAfterMs?: number): CallError {
-    return lateError(this.parts.info, retryAfterMs)
+  /** Throws it as one of whoever is told of it. */
+  readonly rethrow = (error: CallError): never => {
+    throw this.#own(error)
   }
 
-  #subscribe(round: Round, callbacks: Callbacks): void {
-    const listener = (document: unknown): void => {
-      if (this.#round !== round) return
-      if (document === undefined) this.nudge()
-      else this.#came(round, 'a callback', () => document)
-    }
+  /** What those are told who wait no longer. */
+  late(retryAfterMs?: number): CallError {
+    const why =
+      retryAfterMs === undefined ? 'the time to wait is over' : 'the server asks for a longer wait than is left'
+    const message = this.isOver
+      ? 'the run has succeeded, and its result did not come in time: call result() again'
+      : `${why}, and the run goes on at the server: call result() again, or keep JSON.stringify(run)`
+    const failure = { code: 'deadline_exceeded', message, phase: 'body', sent: 'yes', retryAfterMs } as const
+    const error = new CallError(failure, { operation: this.parts.info })
+    return Object.assign(error, { runStatus: this.state.status })
+  }
+
+  /** Opens what tells of the run beside the polls, which go on where it cannot be opened. */
+  #feed(round: Round, what: string, open: () => (() => void) | undefined): void {
     try {
-      const leave = guard('callbacks.subscribe()', () => callbacks.subscribe(this.state.id, listener))
+      const leave = open()
+      if (!leave) return
       if (this.#round === round) round.leaves.push(leave)
       else this.#left(leave)
     } catch (error) {
-      this.#warn(round, 'callbacks', error)
+      this.#warn(round, what, error)
     }
   }
 
@@ -277,33 +293,28 @@ export class Asking {
     notify('what callbacks.subscribe() gave', leave, this.parts.services.telemetry)
   }
 
-  #watch(round: Round, watch: Watch): void {
-    const { info, services } = this.parts
-    try {
-      const input = guard('the input function of watchWith()', () => watch.input(this.facts()), { operation: info })
-      if (input === undefined) return
-      const open = services.callable?.(watch.operation) as unknown as ServerStream<any, unknown>
-      const stream = open(input, { ...this.#options, signal: round.controller.signal })
-      const gone = (): void => {
-        round.isWatching = false
-        if (this.#round === round) this.nudge()
-      }
-      round.isWatching = true
-      const leave = stream.subscribe({
-        next: (message) => this.#came(round, 'watchWith()', () => watch.status(message)),
-        error: gone,
-        end: gone,
-      })
-      round.leaves.push(leave)
-      // What happened before it was open stands in no event.
-      stream.opened.then(
-        () => this.#round === round && this.nudge(),
-        () => undefined,
-      )
-    } catch (error) {
-      round.isWatching = false
-      this.#warn(round, 'watchWith()', error)
+  #subscribe(round: Round, callbacks: Callbacks): () => void {
+    const listener = (document: unknown): void => {
+      if (this.#round !== round) return
+      if (document === undefined) this.nudge()
+      else this.#came(round, 'a callback', () => document)
     }
+    return guard('callbacks.subscribe()', () => callbacks.subscribe(this.state.id, listener))
+  }
+
+  #watch(round: Round, watch: Watch): (() => void) | undefined {
+    const leave = watch.open({
+      run: this.facts(),
+      parts: this.parts,
+      options: { ...this.#options, signal: round.controller.signal },
+      onMessage: (read) => this.#came(round, 'watchWith()', read),
+      onTurn: (isWatching) => {
+        round.isWatching = isWatching
+        if (this.#round === round) this.nudge()
+      },
+    })
+    round.isWatching = leave !== undefined
+    return leave
   }
 
   /** A document of a stream or a callback: one that cannot be read harms nobody, since polls tell as well. */

@@ -18,18 +18,3 @@ export function begunError(error: unknown, info: OperationInfo): unknown {
   if (!isAnyCallError(error) || error.sent === 'yes') return error
   return copyOf(error, info, { sent: 'yes', isRetryable: false })
 }
-
-/** What those are told who wait no longer. */
-export function lateError(operation: OperationInfo, retryAfterMs?: number): CallError {
-  const why = retryAfterMs === undefined ? 'the time to wait is over' : 'the server asks for a longer wait than is left'
-  const message = `${why}, and the run goes on at the server: call result() again, or keep JSON.stringify(run)`
-  const failure = { code: 'deadline_exceeded', message, phase: 'body', sent: 'yes', retryAfterMs } as const
-  return Object.assign(new CallError(failure, { operation }), { runStatus: 'running' })
-}
-
-/** The same of a run that is over. */
-export function lateResult(operation: OperationInfo): CallError {
-  const message = 'the run has succeeded, and its result did not come in time: call result() again'
-  const error = new CallError({ code: 'deadline_exceeded', message, phase: 'body', sent: 'yes' }, { operation })
-  return Object.assign(error, { runStatus: 'succeeded' })
-}

@@ -1,20 +1,36 @@
+import type { CallOptions } from '../call/call-options.ts'
 import type { ServerStream, Unary } from '../call/call-types.ts'
 import { type Operation, type OperationInfo, operationInfo } from '../call/operation.ts'
+import type { Services } from '../call/scope.ts'
+import { guard } from '../guard.ts'
 import type { RunFacts } from './types.ts'
 
 /** What `watchWith()` makes: `V` is the transport that it needs. */
 export interface Watch<V extends string = string> {
   readonly via: V
   readonly operation: OperationInfo
-  readonly input: (run: RunFacts) => unknown
-  readonly status: (message: any) => unknown
+  /** Opens the stream for one who waits; gives what closes it, or undefined where this run has none. */
+  open(watcher: Watcher): (() => void) | undefined
+}
+
+/** Whoever waits for a run that a stream tells of. */
+export interface Watcher {
+  readonly run: RunFacts
+  /** Whose run it is. */
+  readonly parts: { readonly info: OperationInfo; readonly services: Services }
+  readonly options: CallOptions
+  /** @param read - gives the status document, or throws. */
+  onMessage(read: () => unknown): void
+  /** The stream is open, or gone: what happens meanwhile stands in no message. */
+  onTurn(isWatching: boolean): void
 }
 
 /** What `cancelWith()` makes: `V` is the transport that it needs. */
 export interface Cancel<V extends string = string> {
   readonly via: V
   readonly operation: OperationInfo
-  readonly input: (run: RunFacts) => unknown
+  /** What the operation is called with. @param info - whose run it is: named where the user's function throws. */
+  input(run: RunFacts, info: OperationInfo): unknown
 }
 
 /**
@@ -32,13 +48,29 @@ export function watchWith<V extends string, In, Message>(
   input: (run: RunFacts) => NoInfer<In> | undefined,
   status: (message: NoInfer<Message>) => unknown,
 ): Watch<V>
-export function watchWith(operation: unknown, input: Watch['input'], status: Watch['status']): Watch<any> {
+export function watchWith(
+  operation: unknown,
+  input: (run: RunFacts) => unknown,
+  status: (message: any) => unknown,
+): Watch<any> {
   const info = operationInfo(operation)
   const refuse = wrongBy('watchWith', info)
   if (info?.kind !== 'server_stream') return refuse('it takes a stream, such as events() makes')
   if (typeof input !== 'function') return refuse('the second argument is a function: ({ id }) => ({ id })')
   if (typeof status !== 'function') return refuse('the third argument is a function of a message: ({ data }) => data')
-  return { via: info.via, operation: info, input, status }
+  const open: Watch['open'] = ({ run, parts, options, onMessage, onTurn }) => {
+    const given = guard('the input function of watchWith()', () => input(run), { operation: parts.info })
+    if (given === undefined) return undefined
+    const call = parts.services.callable?.(info) as unknown as ServerStream<any, unknown>
+    const stream = call(given, options)
+    const gone = (): void => onTurn(false)
+    stream.opened.then(
+      () => onTurn(true),
+      () => undefined,
+    )
+    return stream.subscribe({ next: (message) => onMessage(() => status(message)), error: gone, end: gone })
+  }
+  return { via: info.via, operation: info, open }
 }
 
 /**
@@ -53,12 +85,16 @@ export function cancelWith<V extends string, In>(
   operation: Operation<V, Unary<In, any>>,
   input: (run: RunFacts) => NoInfer<In>,
 ): Cancel<V>
-export function cancelWith(operation: unknown, input: Cancel['input']): Cancel<any> {
+export function cancelWith(operation: unknown, input: (run: RunFacts) => unknown): Cancel<any> {
   const info = operationInfo(operation)
   const refuse = wrongBy('cancelWith', info)
   if (info?.kind !== 'unary') return refuse('it takes an operation with one message each way, such as del() makes')
   if (typeof input !== 'function') return refuse('the second argument is a function: ({ id }) => ({ id })')
-  return { via: info.via, operation: info, input }
+  return {
+    via: info.via,
+    operation: info,
+    input: (run, of) => guard('the input function of cancelWith()', () => input(run), { operation: of }),
+  }
 }
 
 function wrongBy(who: string, info: OperationInfo | undefined): (what: string) => never {

@@ -1,10 +1,9 @@
-import { type CallOptions, checkCallOptions } from '../call/call-options.ts'
+import { absoluteDeadline, type CallOptions, checkCallOptions } from '../call/call-options.ts'
 import { Scope } from '../call/scope.ts'
 import { addCaller, CallError } from '../errors/error.ts'
 import { notify } from '../guard.ts'
 import { bounded } from '../time/bounded.ts'
-import { Asking, type RunParts, type Waiter } from './asking.ts'
-import { lateResult } from './errors.ts'
+import { Asking, type RunParts } from './asking.ts'
 import type { Run, RunCallOptions, RunState, RunStatus, RunToken, WaitOptions } from './types.ts'
 
 /** One run, as its caller holds it. */
@@ -36,27 +35,20 @@ export class RunHandle implements Run<unknown, unknown> {
     return this.#asking.progress
   }
 
-  async result(options: WaitOptions = {}): Promise<unknown> {
-    const { services, info, driver } = this.#parts
-    const asking = this.#asking
-    const scope = new Scope(services, undefined, info)
-    try {
-      checkCallOptions(options, { operation: info })
-      scope.begin(services.live ?? [], options.signal)
+  result(options: WaitOptions = {}): Promise<unknown> {
+    const { services, driver } = this.#parts
+    const { clock } = services
+    return forCaller(this.#asking, options, (scope) => {
       // The server has taken the run, whatever ends the waiting.
       scope.mark('body', 'yes')
-      const at = momentOf(options, services.clock)
-      const expired = () => (asking.isOver ? lateResult(this.#parts.info) : asking.late())
-      return await bounded(scope, () => this.#wait(scope, at, options), {
+      const { timeoutMs = Number.POSITIVE_INFINITY } = options
+      const at = Math.min(clock.now() + timeoutMs, absoluteDeadline(options, clock))
+      return bounded(scope, () => this.#wait(scope, at, options), {
         at,
-        expired,
+        expired: () => this.#asking.late(),
         ...(!driver.isResultShared && { discard: discardResult }),
       })
-    } catch (error) {
-      throw addCaller(error)
-    } finally {
-      scope.end()
-    }
+    })
   }
 
   async poll(options: CallOptions = {}): Promise<RunStatus> {
@@ -67,22 +59,15 @@ export class RunHandle implements Run<unknown, unknown> {
 
   /** One call, however often it is asked for; one that failed may be asked for again. */
   async cancel(options: CallOptions = {}): Promise<void> {
-    const { services, info, driver } = this.#parts
     const asking = this.#asking
     if (asking.isOver) return
-    const scope = new Scope(services, undefined, info)
-    try {
-      checkCallOptions(options, { operation: info })
-      scope.begin(services.live ?? [], options.signal)
+    const call = (signal: AbortSignal) =>
+      this.#parts.driver.cancel(asking.state, { ...this.#options, ...options, signal })
+    await forCaller(asking, options, (scope) => {
       scope.mark('send', 'maybe')
-      const call = (signal: AbortSignal) => driver.cancel(asking.state, { ...this.#options, ...options, signal })
-      await bounded(scope, () => this.#cancellation.join(scope, call))
-      asking.nudge()
-    } catch (error) {
-      throw addCaller(asking.own(error as CallError))
-    } finally {
-      scope.end()
-    }
+      return bounded(scope, () => this.#cancellation.join(scope, call)).catch(asking.rethrow)
+    })
+    asking.nudge()
   }
 
   async update(document?: unknown): Promise<void> {
@@ -98,19 +83,7 @@ export class RunHandle implements Run<unknown, unknown> {
 
   async #wait(scope: Scope, at: number, options: WaitOptions): Promise<unknown> {
     const asking = this.#asking
-    if (!asking.isOver)
-      await new Promise<void>((resolve, reject) => {
-        const waiter: Waiter = {
-          at,
-          wake(error) {
-            if (!error && !asking.isOver) return
-            asking.leave(waiter)
-            error ? reject(error) : resolve()
-          },
-        }
-        scope.onEnd(() => asking.leave(waiter))
-        asking.join(waiter)
-      })
+    if (!asking.isOver) await asking.until(scope, at, () => asking.isOver)
     const { failure, status } = asking.state
     if (failure) throw Object.assign(new CallError(failure, { operation: this.#parts.info }), { runStatus: status })
     return await this.#fetch(scope, options)
@@ -122,9 +95,7 @@ export class RunHandle implements Run<unknown, unknown> {
     const { state } = this.#asking
     if (!driver.isResultShared) return driver.result(state, { ...this.#options, signal, deadline })
     const call = (shared: AbortSignal) => driver.result(state, { ...this.#options, signal: shared })
-    return this.#result.join(scope, call).catch((error: CallError) => {
-      throw this.#asking.own(error)
-    })
+    return this.#result.join(scope, call).catch(this.#asking.rethrow)
   }
 }
 
@@ -214,35 +185,19 @@ class ProgressReader implements AsyncIterableIterator<unknown, undefined> {
   /** Until there is something to give, or nothing follows. */
   async #news(): Promise<void> {
     const asking = this.#asking
-    const { services, info } = asking.parts
-    const scope = new Scope(services, undefined, info)
-    this.#scope = scope
     try {
-      scope.begin(services.live ?? [], undefined)
-      scope.mark('body', 'yes')
-      await bounded(
-        scope,
-        () =>
-          new Promise<void>((resolve, reject) => {
-            const waiter: Waiter = {
-              at: Number.POSITIVE_INFINITY,
-              wake: (error) => {
-                if (!error && !asking.isOver && asking.changes <= this.#seen) return
-                asking.leave(waiter)
-                error ? reject(error) : resolve()
-              },
-            }
-            scope.onEnd(() => asking.leave(waiter))
-            asking.join(waiter)
-          }),
-      )
+      await forCaller(asking, {}, (scope) => {
+        this.#scope = scope
+        scope.mark('body', 'yes')
+        const isNews = () => asking.isOver || asking.changes > this.#seen
+        return bounded(scope, () => asking.until(scope, Number.POSITIVE_INFINITY, isNews))
+      })
     } catch (error) {
       const hadLeft = this.#hasLeft
       this.#leave()
-      if (!hadLeft) throw addCaller(error)
+      if (!hadLeft) throw error
     } finally {
       this.#scope = undefined
-      scope.end()
     }
   }
 
@@ -254,11 +209,17 @@ class ProgressReader implements AsyncIterableIterator<unknown, undefined> {
   }
 }
 
-/** When the waiting ends; monotonic ms. */
-function momentOf(
-  { timeoutMs = Number.POSITIVE_INFINITY, deadline = Number.POSITIVE_INFINITY }: WaitOptions,
-  clock: { now(): number; wallNow(): number },
-): number {
-  const absolute = (typeof deadline === 'number' ? deadline : deadline.getTime()) - clock.wallNow()
-  return clock.now() + Math.min(timeoutMs, absolute)
+/** Work for one who waits, and may leave: what it fails with tells of the caller's line. */
+async function forCaller<T>(asking: Asking, options: CallOptions, work: (scope: Scope) => Promise<T>): Promise<T> {
+  const { services, info } = asking.parts
+  const scope = new Scope(services, undefined, info)
+  try {
+    checkCallOptions(options, { operation: info })
+    scope.begin(services.live ?? [], options.signal)
+    return await work(scope)
+  } catch (error) {
+    throw addCaller(error)
+  } finally {
+    scope.end()
+  }
 }

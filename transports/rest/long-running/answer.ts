@@ -7,22 +7,17 @@ import { isReply, readReply, responseError } from '../response.ts'
 /** An answer with what a message alone does not tell. */
 export class Answer {
   /** Where it came from, after redirects. */
-  readonly url: string
+  declare readonly url: string
   /** Where it was asked for. */
-  readonly requestUrl: string
-  readonly status: number
-  readonly headers: HeaderMap
-  readonly body: unknown
+  declare readonly requestUrl: string
+  declare readonly status: number
+  declare readonly headers: HeaderMap
+  declare readonly body: unknown
   /** By 303, or by a redirect of which a browser tells no more. */
-  readonly redirect: 303 | 'unknown' | undefined
+  declare readonly redirect: 303 | 'unknown' | undefined
 
   constructor(facts: Pick<Answer, 'url' | 'requestUrl' | 'status' | 'headers' | 'body' | 'redirect'>) {
-    this.url = facts.url
-    this.requestUrl = facts.requestUrl
-    this.status = facts.status
-    this.headers = facts.headers
-    this.body = facts.body
-    this.redirect = facts.redirect
+    Object.assign(this, facts)
   }
 }
 

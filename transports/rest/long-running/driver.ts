@@ -1,13 +1,12 @@
 import type { CallOptions } from '../../../src/core/call/call-options.ts'
 import type { Unary, UnaryResult } from '../../../src/core/call/call-types.ts'
-import { HeaderMap } from '../../../src/core/call/header-map.ts'
 import type { OperationInfo } from '../../../src/core/call/operation.ts'
 import type { Plan } from '../../../src/core/call/plan.ts'
 import { checkSchema, type Schema } from '../../../src/core/call/schema.ts'
 import type { Services } from '../../../src/core/call/scope.ts'
+import type { Code } from '../../../src/core/errors/code.ts'
 import { CallError, isAnyCallError } from '../../../src/core/errors/error.ts'
 import { parseRetryAfter } from '../../../src/core/errors/retry-after.ts'
-import { guard } from '../../../src/core/guard.ts'
 import type { Callbacks, Cancel } from '../../../src/core/long-running/feeds.ts'
 import type { RunDriver, RunState, RunStatus } from '../../../src/core/long-running/types.ts'
 import { at } from '../../http/at.ts'
@@ -64,15 +63,15 @@ export class RestRuns implements RunDriver {
 
   async poll(state: RunState, options: CallOptions): Promise<RunState> {
     const { url } = state.place as Place
-    if (url === undefined) throw this.#unknown('the server has not said where the status of this run stands')
+    if (url === undefined)
+      throw this.#unsent('failed_precondition', 'the server has not said where the status of this run stands')
     const reply = await this.#reply(this.#parts.status, at(url), options)
     return await this.#stateOf('poll', answerOf(reply), state)
   }
 
   read(document: unknown, state: RunState): Promise<RunState> {
     const { url = '' } = state.place as Place
-    const answer = { url, requestUrl: url, status: 200, headers: HeaderMap.empty, body: document, redirect: undefined }
-    return this.#stateOf('event', answer, state)
+    return this.#stateOf('event', { ...answerOf({ message: document }), url, requestUrl: url }, state)
   }
 
   async result(state: RunState, options: CallOptions): Promise<unknown> {
@@ -86,21 +85,16 @@ export class RestRuns implements RunDriver {
     return reply.message
   }
 
-  async cancel(state: RunState, options: CallOptions): Promise<void> {
-    const { cancel, info } = this.#parts
-    const { cancelUrl, url = '' } = state.place as Place
-    if (cancel) {
-      const facts = { id: state.id, url, document: state.document }
-      const input: unknown = guard('the input function of cancelWith()', () => cancel.input(facts), { operation: info })
-      await this.#reply(cancel.operation, input, options)
-      return
-    }
-    if (cancelUrl !== undefined) {
-      await this.#reply(this.#parts.giveUp, at(cancelUrl), options)
-      return
-    }
-    const message = 'the server says no way to cancel a run: name one by cancel: cancelWith(…); nothing was sent'
-    throw new CallError({ code: 'unimplemented', message, phase: 'resolve', sent: 'no' }, { operation: info })
+  async cancel({ id, url = '', document, place }: RunState, options: CallOptions): Promise<void> {
+    const { cancel, giveUp, info } = this.#parts
+    const { cancelUrl } = place as Place
+    if (cancel) await this.#reply(cancel.operation, cancel.input({ id, url, document }, info), options)
+    else if (cancelUrl !== undefined) await this.#reply(giveUp, at(cancelUrl), options)
+    else
+      throw this.#unsent(
+        'unimplemented',
+        'the server says no way to cancel a run: name one by cancel: cancelWith(…); nothing was sent',
+      )
   }
 
   revive(id: string, place: unknown): RunState | undefined {
@@ -127,26 +121,17 @@ export class RestRuns implements RunDriver {
     return { ...nested, body: { ...told, ...nested?.body } }
   }
 
-  async #stateOf(
-    step: LroAnswer['step'],
-    answer: Pick<Answer, 'url' | 'requestUrl' | 'status' | 'headers' | 'body' | 'redirect'>,
-    before: RunState | undefined,
-  ): Promise<RunState> {
+  async #stateOf(step: LroAnswer['step'], answer: Answer, before: RunState | undefined): Promise<RunState> {
     const { dialect, start } = this.#parts
     const known = before?.place as Place | undefined
     const memo = known?.memo ?? {}
     const { method } = start.binding as RestBinding
-    const { status, headers, url, requestUrl, body, redirect } = answer
+    const { headers, url, body } = answer
     const facts: LroAnswer = {
+      ...answer,
       step,
       method: before ? (memo.method ?? '') : method,
-      url,
-      requestUrl,
       baseUrl: this.#baseUrl(),
-      status,
-      headers,
-      body,
-      redirect,
       memo,
     }
     const said = this.#read(dialect, facts)
@@ -186,18 +171,15 @@ export class RestRuns implements RunDriver {
   async #progress(value: unknown): Promise<unknown> {
     const { progress, info } = this.#parts
     if (!progress) return value
-    const said = `${info.name}: what the server says of the progress of a run`
+    let unfit = ' does not fit its schema'
     try {
       const checked = await checkSchema(progress, value)
       if ('value' in checked) return checked.value
-      this.#services.telemetry?.event?.({
-        type: 'warning',
-        call: undefined,
-        message: `${said} does not fit its schema`,
-      })
     } catch {
-      this.#services.telemetry?.event?.({ type: 'warning', call: undefined, message: `${said}: its schema threw` })
+      unfit = ': its schema threw'
     }
+    const message = `${info.name}: what the server says of the progress of a run${unfit}`
+    this.#services.telemetry?.event?.({ type: 'warning', call: undefined, message })
     return undefined
   }
 
@@ -223,11 +205,8 @@ export class RestRuns implements RunDriver {
     return new CallError({ code: 'internal', message, ...answered, cause }, { operation: this.#parts.info })
   }
 
-  #unknown(message: string): CallError {
-    return new CallError(
-      { code: 'failed_precondition', message, phase: 'resolve', sent: 'no' },
-      { operation: this.#parts.info },
-    )
+  #unsent(code: Code, message: string): CallError {
+    return new CallError({ code, message, phase: 'resolve', sent: 'no' }, { operation: this.#parts.info })
   }
 }
 

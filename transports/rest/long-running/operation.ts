@@ -12,7 +12,7 @@ import { bindRuns, paceRule } from '../../../src/core/long-running/bind.ts'
 import type { Callbacks, Cancel, Watch } from '../../../src/core/long-running/feeds.ts'
 import type { LongRunning, PollPace } from '../../../src/core/long-running/types.ts'
 import { has, object, type RulesOf, takes, text, wrongOption } from '../../../src/core/options.ts'
-import { isSchema } from '../../shared/option-rules.ts'
+import { isSchema, pick, schemaRule } from '../../shared/option-rules.ts'
 import { defineRest, type RestBinding } from '../operation.ts'
 import { Answer, openAnswer } from './answer.ts'
 import type { LroDialect } from './dialect.ts'
@@ -59,7 +59,7 @@ const rules: RulesOf<LongRunningSpec> = {
     'type<T>(), a Standard Schema, or an operation',
     (value) => isSchema(value) || operationInfo(value)?.kind === 'unary',
   ),
-  progress: /* @__PURE__ */ takes('type<T>() or a Standard Schema', isSchema),
+  progress: schemaRule,
   dialect: /* @__PURE__ */ takes('what statusLro() or its like makes', /* @__PURE__ */ has('read')),
   poll: paceRule,
   cancel: /* @__PURE__ */ object('what cancelWith() makes'),
@@ -109,11 +109,10 @@ export function longRunning(operation: unknown, spec: LongRunningSpec = {}): nev
 }
 
 function partsOf(info: OperationInfo, spec: LongRunningSpec): LroParts {
-  const { via, auth, retry, validate, name } = info
-  const own = { via, ...(auth === false && { auth }), ...(retry !== undefined && { retry }) }
+  const own: object = pick(info, ['via', 'auth', 'retry'])
   const step = (method: 'GET' | 'POST', what: string, more: object = {}): OperationInfo => {
     const made = operationInfo(defineRest(method.toLowerCase(), method, '', { ...own, ...more })) as OperationInfo
-    return { ...made, name: `${what} of ${name}` }
+    return { ...made, name: `${what} of ${info.name}` }
   }
   const { result, cancel, callbacks, callbackParam = 'callback_url', dialect = statusLro(), progress } = spec
   const output = isSchema(result) ? (result as Schema) : undefined
@@ -121,9 +120,7 @@ function partsOf(info: OperationInfo, spec: LongRunningSpec): LroParts {
     info,
     start: answering(info),
     status: answering(step('GET', 'status')),
-    result:
-      operationInfo(result) ??
-      step('GET', 'result', { ...(output && { output }), ...(validate !== undefined && { validate }) }),
+    result: operationInfo(result) ?? step('GET', 'result', { ...(output && { output }), ...pick(info, ['validate']) }),
     giveUp: step('POST', 'cancellation'),
     dialect,
     progress: validating(progress),

@@ -40,12 +40,17 @@ const rules: RulesOf<StatusLroOptions> = {
   failed: list,
 }
 
-const succeededWords = 'succeeded success successful completed complete done finished'
-const failedWords = 'failed failure error errored timedout expired rejected'
-const canceledWords = 'canceled cancelled aborted'
-/** What servers call a run that is under way: by one of these a document is told from a result. */
-const runningWords =
-  'running pending queued accepted processing inprogress notstarted starting started created submitted scheduled waiting validating finalizing canceling cancelling initializing'
+/**
+ * What servers call it: the first that has a word says what it means. Without a word of `running` a document is a result,
+ * and none of a run.
+ */
+const words: Readonly<Record<RunStatus, string>> = {
+  canceled: 'canceled cancelled aborted',
+  failed: 'failed failure error errored timedout expired rejected',
+  succeeded: 'succeeded success successful completed complete done finished',
+  running:
+    'running pending queued accepted processing inprogress notstarted starting started created submitted scheduled waiting validating finalizing canceling cancelling initializing',
+}
 
 /**
  * The default dialect: 202 with `Location` and Retry-After, then documents such as `{ status, progress, result_url }` or
@@ -57,21 +62,20 @@ const runningWords =
  */
 export function statusLro(options: StatusLroOptions = {}): LroDialect {
   checkOptions('statusLro()', options, rules)
-  const words = new Map<string, RunStatus>()
-  const add = (status: RunStatus, more: readonly string[]): void => {
-    for (const each of more) words.set(wordOf(each) ?? '', status)
-  }
-  add('running', runningWords.split(' '))
-  add('succeeded', [...succeededWords.split(' '), ...(options.succeeded ?? [])])
-  add('failed', [...failedWords.split(' '), ...(options.failed ?? [])])
-  add('canceled', canceledWords.split(' '))
-  return { read: (answer) => readStatus(answer, options, words) }
+  return { read: (answer) => readStatus(answer, options) }
 }
 
-function readStatus(answer: LroAnswer, options: StatusLroOptions, words: ReadonlyMap<string, RunStatus>): LroState {
+function statusOf(word: string, { succeeded = [], failed = [] }: StatusLroOptions): RunStatus | undefined {
+  const more: Partial<Record<RunStatus, readonly string[]>> = { succeeded, failed }
+  return (Object.keys(words) as RunStatus[]).find((status) =>
+    [...words[status].split(' '), ...(more[status] ?? []).map(wordOf)].includes(word),
+  )
+}
+
+function readStatus(answer: LroAnswer, options: StatusLroOptions): LroState {
   const { step, status, headers, body, redirect } = answer
   const word = isRecord(body) ? wordOf(readPath(body, options.status ?? 'status')) : undefined
-  const known = word === undefined ? undefined : words.get(word)
+  const known = word === undefined ? undefined : statusOf(word, options)
   if (step === 'start') {
     const url = startUrl(answer, options)
     if (status !== 202 && (known === undefined || url === undefined))

@@ -1,4 +1,4 @@
-import { checkCallOptions, type Progress } from '../../../src/core/call/call-options.ts'
+import { absoluteDeadline, checkCallOptions, type Progress } from '../../../src/core/call/call-options.ts'
 import type { UnaryResult } from '../../../src/core/call/call-types.ts'
 import type { Plan } from '../../../src/core/call/plan.ts'
 import { Scope } from '../../../src/core/call/scope.ts'
@@ -157,9 +157,10 @@ export class UploadRun implements Upload<unknown> {
     const { deadline, signal } = this.#options
     scope.begin(live, signal)
     if (deadline === undefined) return
-    const left = (typeof deadline === 'number' ? deadline : deadline.getTime()) - clock.wallNow()
     const message = 'the deadline of the upload passed; what the server has stays there'
-    scope.abortAt(clock.now() + left, () => this.#remote.error('deadline_exceeded', message, scope.sent))
+    scope.abortAt(absoluteDeadline(this.#options, clock), () =>
+      this.#remote.error('deadline_exceeded', message, scope.sent),
+    )
   }
 
   #prepare(start: UploadStart): void {
