@@ -21,15 +21,27 @@ export function describe(document: object): Description {
       `describe() takes a document of OpenAPI 3${swagger === undefined ? '' : `, and this is Swagger ${swagger}: convert it first`}`,
     )
   const description: Record<string, OperationDescription> = {}
-  for (const [path, given] of Object.entries<Json>(paths)) {
-    const item = resolve(document, given) as Json
+  for (const [path, given] of Object.entries<Json>(paths ?? {})) {
+    const item = (resolve(document, given) ?? {}) as Json
     for (const method of methods) {
       if (!item[method]) continue
-      const operation = describeOperation(document, method, item, item[method])
-      if (Object.keys(operation).length > 0) description[`${method.toUpperCase()} ${path}`] = operation
+      const name = `${method.toUpperCase()} ${path}`
+      const operation = named(name, () => describeOperation(document, method, item, item[method]))
+      if (Object.keys(operation).length > 0) description[name] = operation
     }
   }
   return description
+}
+
+/** What stands elsewhere than OpenAPI has it is told with the operation that it is a part of. */
+function named<T>(operation: string, make: () => T): T {
+  try {
+    return make()
+  } catch (cause) {
+    const { message } = cause as Error
+    if (message.startsWith('describe()')) throw cause
+    throw new TypeError(`describe(): '${operation}' is not written as OpenAPI 3 says: ${message}`, { cause })
+  }
 }
 
 /** What a reference leads to, through any number of them. */
@@ -115,12 +127,26 @@ function compact(
 }
 
 /** Whether a value may be a list or an object; where nothing is said it may. */
-function isComposite(document: object, schema: unknown, depth = 0): boolean {
-  const { type, enum: values, ...rest } = (resolve(document, schema) ?? {}) as Json
-  if (type !== undefined) return [type].flat().some((each) => each === 'array' || each === 'object')
-  if (Array.isArray(values)) return values.some((value) => typeof value === 'object' && value !== null)
-  const either = rest.oneOf ?? rest.anyOf ?? rest.allOf
-  return either === undefined || depth > 8 || either.some((each: unknown) => isComposite(document, each, depth + 1))
+function isComposite(document: object, schema: unknown, known: Known = new Map()): boolean {
+  return once(resolve(document, schema), known, ({ type, enum: values, oneOf, anyOf, allOf }) => {
+    if (type !== undefined) return [type].flat().some((each) => each === 'array' || each === 'object')
+    if (Array.isArray(values)) return values.some((value) => typeof value === 'object' && value !== null)
+    const either = oneOf ?? anyOf ?? allOf
+    return either === undefined || either.some((each: unknown) => isComposite(document, each, known))
+  })
+}
+
+/** What is known of schemas that were looked at: they refer to each other, and to themselves. */
+type Known = Map<unknown, boolean>
+
+function once(schema: unknown, known: Known, look: (schema: Json) => boolean): boolean {
+  const before = known.get(schema)
+  if (before !== undefined) return before
+  if (typeof schema !== 'object' || schema === null) return look({})
+  known.set(schema, false)
+  const found = look(schema)
+  known.set(schema, found)
+  return found
 }
 
 const isForm = (mediaType: string): boolean =>
@@ -149,12 +175,12 @@ function mediaTypesOf(
 const rank = (mediaType: string): number => (mediaType === 'application/json' ? 0 : mediaType.includes('*') ? 1 : 2)
 
 /** Whether an object cannot be empty. */
-function hasRequired(document: object, schema: unknown, depth = 0): boolean {
-  const { required, allOf, oneOf, anyOf } = (resolve(document, schema) ?? {}) as Json
-  if (Array.isArray(required) && required.length > 0) return true
-  if (depth > 8) return false
-  const each = (part: unknown) => hasRequired(document, part, depth + 1)
-  return Boolean(allOf?.some(each) || oneOf?.every(each) || anyOf?.every(each))
+function hasRequired(document: object, schema: unknown, known: Known = new Map()): boolean {
+  return once(resolve(document, schema), known, ({ required, allOf, oneOf, anyOf }) => {
+    if (Array.isArray(required) && required.length > 0) return true
+    const each = (part: unknown) => hasRequired(document, part, known)
+    return Boolean(allOf?.some(each) || oneOf?.every(each) || anyOf?.every(each))
+  })
 }
 
 function fieldsOf(document: object, mediaType: string, { schema, encoding = {} }: Json): ParameterStyles {

@@ -14,7 +14,7 @@ export function forTypes<T extends object>(document: T): T {
   const webhooks: Json = { ...copy.webhooks }
   const add = (callbacks: Json | undefined, of: string | undefined) => {
     for (const [name, callback] of Object.entries<Json>(callbacks ?? {})) {
-      const [item] = Object.values(callback)
+      const [item] = Object.values(Object(callback))
       const free = name in webhooks && of !== undefined ? `${of}.${name}` : name
       // What it refers to is added under its own name.
       if (typeof item === 'object' && item !== null) webhooks[free] ??= item
@@ -22,6 +22,6 @@ export function forTypes<T extends object>(document: T): T {
   }
   add(copy.components?.callbacks, undefined)
   for (const item of Object.values<Json>(copy.paths ?? {}))
-    for (const operation of Object.values<Json>(item)) add(operation?.callbacks, operation?.operationId)
+    for (const operation of Object.values<Json>(Object(item))) add(operation?.callbacks, operation?.operationId)
   return { ...copy, ...(Object.keys(webhooks).length > 0 && { webhooks }) } as unknown as T
 }

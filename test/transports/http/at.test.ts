@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import fc from 'fast-check'
 import { adapt, continueWith, createClient, failover, isCallError, type Operation, poll, type } from 'polywire'
 import { bearerAuth } from 'polywire/auth'
 import { query as graphql, graphqlTransport } from 'polywire/graphql'
@@ -355,6 +356,75 @@ describe('at() elsewhere', () => {
     const error = await refused(client.call(users as Operation<'graphql', never>, at('/x')) as Promise<unknown>)
     expect(error).toMatchObject({ code: 'invalid_argument', sent: 'no' })
     expect(api.seen).toHaveLength(0)
+  })
+
+  it('whatever URL a server gives: a call at home, or one error that sends nothing (random)', async () => {
+    const asked: [url: string, headers: Record<string, string>][] = []
+    const http = async (url: string, init: Record<string, unknown>) => {
+      asked.push([url, init.headers as Record<string, string>])
+      return Response.json({ url })
+    }
+    const listed = 'https://files.example'
+    const client = createClient({
+      transports: { rest: restTransport({ baseUrl: 'https://api.example/v1', origins: [listed], http }) },
+      auth: bearerAuth('s3cret'),
+      retry: false,
+    })
+    closers.push(() => client.close())
+    const mark = fc.constantFrom(
+      '/',
+      '//',
+      '\\',
+      '..',
+      '?',
+      '#',
+      '@',
+      ':',
+      '%2e',
+      '%2F',
+      ' ',
+      '\t',
+      '\n',
+      '.',
+      '&full=x',
+      '=',
+    )
+    const begin = fc.constantFrom(
+      '',
+      'https:',
+      'https://',
+      'https://api.example',
+      listed,
+      'http://api.example',
+      'javascript:',
+      'data:',
+    )
+    const url = fc.oneof(
+      fc
+        .tuple(begin, fc.array(fc.oneof(mark, fc.string({ maxLength: 3 })), { maxLength: 8 }))
+        .map(([a, b]) => a + b.join('')),
+      fc.webUrl({ withQueryParameters: true, withFragments: true }),
+      fc.string(),
+    )
+    await fc.assert(
+      fc.asyncProperty(url, fc.boolean(), async (href, full) => {
+        asked.length = 0
+        const outcome = await client.call(job, full ? at(href, { full }) : at(href)).catch((error: unknown) => error)
+        if (isCallError(outcome)) {
+          expect([outcome.sent, asked.length]).toEqual(['no', 0])
+          expect(['invalid_argument', 'permission_denied']).toContain(outcome.code)
+          return
+        }
+        const [to = '', headers = {}] = asked[0] ?? []
+        const { origin, pathname, hash, username, searchParams } = new URL(to)
+        const meant = new URL(href, 'https://api.example/v1/')
+        expect([origin, pathname, hash, username]).toEqual([meant.origin, meant.pathname, '', ''])
+        expect(['https://api.example', listed]).toContain(origin)
+        expect(headers.authorization).toBe(origin === listed ? undefined : 'Bearer s3cret')
+        if (full) expect(searchParams.getAll('full')).toEqual(['true'])
+      }),
+      { numRuns: 2000 },
+    )
   })
 
   it('reaches a transport without a wire, which sees the URL', async () => {

@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { isCallError } from 'polywire'
 import { describe, expect, it } from 'vitest'
 import { encodeQuery, joinQuery, type QueryStyle } from '../../../transports/http/query.ts'
@@ -119,4 +120,46 @@ describe('what has no text form is refused by name, without its value', () => {
   it('a name that is no text is not printed', () => {
     expect(() => encodeQuery({ '\ud800': 1 })).toThrow(`'?' of the query`)
   })
+})
+
+it('says what it was made of, or is refused by the name of the parameter (random)', () => {
+  const { value } = fc.letrec((tie) => ({
+    value: fc.oneof(
+      { maxDepth: 3 },
+      fc.string({ unit: 'binary' }),
+      fc.integer(),
+      fc.boolean(),
+      fc.constant(null),
+      fc.array(tie('value'), { maxLength: 3 }),
+      fc.dictionary(fc.string({ unit: 'grapheme', minLength: 1, maxLength: 4 }), tie('value'), { maxKeys: 3 }),
+    ),
+  }))
+  /** As servers that know brackets read them. */
+  const flat = (name: string, each: unknown): [string, string][] => {
+    if (each === null) return [[name, '']]
+    if (Array.isArray(each)) return each.flatMap((item, index) => flat(`${name}[${index}]`, item))
+    if (typeof each === 'object')
+      return Object.entries(each).flatMap(([key, member]) => flat(`${name}[${key}]`, member))
+    return [[name, String(each)]]
+  }
+  fc.assert(
+    fc.property(
+      fc.dictionary(fc.string({ unit: 'binary', minLength: 1, maxLength: 4 }), value, { maxKeys: 4 }),
+      (values) => {
+        let query: string
+        try {
+          query = encodeQuery(values, { arrays: 'indices' })
+        } catch (error) {
+          expect(isCallError(error) && error.code).toBe('invalid_argument')
+          expect(JSON.stringify(values)).toMatch(/\\ud[89a-f]/)
+          return
+        }
+        expect(query).toMatch(/^[\w.~!*'()%=&-]*$/)
+        expect([...new URLSearchParams(query)]).toEqual(
+          Object.entries(values).flatMap(([name, each]) => flat(name, each)),
+        )
+      },
+    ),
+    { numRuns: 2000 },
+  )
 })

@@ -3,6 +3,7 @@ import { openAsBlob } from 'node:fs'
 import { createRequire } from 'node:module'
 import { PassThrough, Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
+import fc from 'fast-check'
 import { createClient, isCallError, type Progress, type TelemetryEvent, type } from 'polywire'
 import { get, multipart, post, put, type RestTransportOptions, restTransport } from 'polywire/rest'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
@@ -321,6 +322,58 @@ describe('media types', () => {
     expect(text).toContain('name="note"; filename="note.txt"\r\ncontent-type: text/plain;charset=UTF-8\r\n\r\nhi\r\n')
     expect(() => multipart({ a: Symbol('x') as never })).toThrow("'a'")
     expect(() => multipart({ a: {} as never })).toThrow("'a'")
+  })
+
+  it('multipart() is read as it was written, whatever names, texts and bytes it holds (random)', async () => {
+    const label = fc.oneof(
+      fc.string({ unit: 'grapheme', minLength: 1, maxLength: 6 }),
+      fc.constantFrom('a"b', 'a\\', 'a;b', 'a\r\nb', '--polywire', '%22', 'é', '\t'),
+    )
+    const field = fc.record({
+      name: label,
+      value: fc.oneof(
+        fc.string({ unit: 'grapheme' }),
+        fc.constantFrom('--polywire--', '\r\n--', 'a\nb\rc'),
+        fc.uint8Array({ maxLength: 30 }),
+      ),
+      filename: label,
+    })
+    const read = (text: string) => text.replaceAll('%0D%0A', '\r\n').replaceAll('%22', '"')
+    const asRead = (text: string) => read(text.replace(/\r\n|\r|\n/g, '\r\n'))
+    await fc.assert(
+      fc.asyncProperty(
+        fc.uniqueArray(field, { selector: ({ name }) => asRead(name), maxLength: 4 }),
+        async (fields) => {
+          const body = multipart(
+            Object.fromEntries(
+              fields.map(({ name, value, filename }) => [
+                name,
+                typeof value === 'string' ? value : { content: value, filename, type: 'image/png\r\nx: y' },
+              ]),
+            ),
+          ) as Blob
+          const form = await new Response(await body.arrayBuffer(), {
+            headers: { 'content-type': body.type },
+          }).formData()
+          const seen = await Promise.all(
+            [...form].map(async ([name, value]) =>
+              typeof value === 'string'
+                ? [read(name), value]
+                : [read(name), read(value.name), [...(await value.bytes())]],
+            ),
+          )
+          const written = Object.fromEntries(fields.map((each) => [each.name, each]))
+          expect(seen).toEqual(
+            Object.values(written).map(({ name, value, filename }) =>
+              typeof value === 'string'
+                ? [asRead(name), value.replace(/\r\n|\r|\n/g, '\r\n')]
+                : [asRead(name), asRead(filename), [...value]],
+            ),
+          )
+        },
+      ),
+      { numRuns: 500 },
+    )
   })
 
   it('a codec writes, by type or by suffix, and may replace JSON', async () => {

@@ -1,4 +1,5 @@
-import { createClient, isCallError, type } from 'polywire'
+import fc from 'fast-check'
+import { createClient, HeaderMap, isCallError, type } from 'polywire'
 import {
   cursorPages,
   customPages,
@@ -11,6 +12,7 @@ import {
   restTransport,
 } from 'polywire/rest'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import type { PagerInfo } from '../../../src/core/call/operation.ts'
 import { answer, echo, type RestServer, startRestServer } from '../../support/servers/rest-server.ts'
 
 let server: RestServer
@@ -579,5 +581,106 @@ describe('openapi()', () => {
     const gh = openapi<paths>()
     expect(() => gh.get('repos' as never)).toThrow('must start with')
     expect(() => gh.get('/repos/{owner}', { shape: 'x' as never })).toThrow('shape')
+  })
+})
+
+describe('whatever a server writes (random)', () => {
+  const names = fc.constantFrom('users', 'next', 'total', 'last', 'more', 'href', 'links', '__proto__', 'length')
+  const { tree } = fc.letrec((tie) => ({
+    tree: fc.oneof(
+      { maxDepth: 4 },
+      fc.constantFrom<unknown>(null, 0, -1, 1.5, '', 'a', '?page=2', '/b', 'http://[', true, false, [], {}, '9'),
+      fc.array(tie('tree'), { maxLength: 3 }),
+      fc.dictionary(names, tie('tree'), { maxKeys: 4, noNullPrototype: true }),
+    ),
+  }))
+  const link = fc.oneof(
+    fc.string(),
+    fc.constantFrom('</a>; rel=next', '<?p=2>; rel=next', '<http://[>; rel=next', '<>; rel=next'),
+  )
+  const pagers = Object.entries({
+    cursorPages: cursorPages({ items: 'users', next: 'next', more: 'more' }),
+    'cursorPages of a list': cursorPages({ next: 'next' }),
+    offsetPages: offsetPages({ items: 'users', total: 'total', more: 'more' }),
+    numberedPages: numberedPages({ items: 'users', last: 'last', more: 'more' }),
+    'linkPages by header': linkPages({ items: 'users' }),
+    'linkPages by body': linkPages({ items: 'users', next: 'next' }),
+    customPages: customPages({ items: 'users', next: (page: any) => page.next }),
+  }) as unknown as [string, PagerInfo][]
+
+  it.each(pagers)('%s: a next page that a token can name, the end, or one error', (_, pager) => {
+    const origin = { operation: { name: 'GET /users', protocol: 'rest', via: 'rest' } }
+    const oneOf = <T>(read: () => T): T | undefined => {
+      try {
+        return read()
+      } catch (error) {
+        expect(isCallError(error) && [error.code, error.sent, error.operation]).toEqual([
+          'internal',
+          'yes',
+          'GET /users',
+        ])
+        return undefined
+      }
+    }
+    const url = fc.constantFrom(undefined, 'https://api.test/v1/users?page=1', '/relative')
+    fc.assert(
+      fc.property(fc.option(tree, { nil: undefined }), link, url, (page, header, from) => {
+        const headers = new HeaderMap({ link: header })
+        const items = oneOf(() => pager.itemsOf(page, origin))
+        expect(items === undefined || Array.isArray(items)).toBe(true)
+        const next = oneOf(() => pager.nextCursor(page, { input: {}, at: undefined, headers, url: from }, origin))
+        if (next === undefined) return
+        expect(JSON.parse(JSON.stringify(next))).toEqual(next)
+        expect(typeof pager.inputAt({}, next)).toBe('object')
+      }),
+      { numRuns: 2000 },
+    )
+  })
+
+  it('a token: where it was, or refused unsent', async () => {
+    const asked: string[] = []
+    const http = async (url: string) => {
+      asked.push(url)
+      return Response.json({ users: [1, 2, 3] })
+    }
+    const client = createClient({
+      transports: { rest: restTransport({ baseUrl: 'https://api.test', http }) },
+      retry: false,
+    })
+    const byLink = get('/users', { output: type<Page>(), paginate: linkPages({ items: 'users' }) })
+    const api = client.bind({ list, byLink })
+    const token = fc.oneof(
+      fc.string(),
+      fc.json(),
+      fc.tuple(tree, fc.oneof(fc.integer({ min: -2, max: 5 }), tree)).map((pair) => JSON.stringify(pair)),
+      fc.constantFrom(
+        '[{"$bigint":"12"},0]',
+        '[{"$bigint":"x"},0]',
+        '["https://evil.test/",0]',
+        '[{"href":"//evil.test"},0]',
+      ),
+    )
+    await fc.assert(
+      fc.asyncProperty(token, fc.constantFrom('list' as const, 'byLink' as const), async (from, name) => {
+        asked.length = 0
+        const outcome = await collect(() => api[name].items({}, { from })).catch((error: unknown) => error)
+        if (isCallError(outcome)) expect([outcome.sent, asked.length]).toEqual(['no', 0])
+        else {
+          expect(Array.isArray(outcome)).toBe(true)
+          expect(asked.map((url) => new URL(url).origin)).toEqual(['https://api.test'])
+        }
+      }),
+      { numRuns: 1500 },
+    )
+    await client.close()
+  })
+
+  it('thousands of empty pages are a loop, and no recursion', async () => {
+    let page = 0
+    const http = async () => Response.json(++page === 5000 ? { users: [7] } : { users: [], next_cursor: `${page}` })
+    const client = createClient({ transports: { rest: restTransport({ baseUrl: 'https://api.test', http }) } })
+    expect(await collect(client.bind({ list }).list.items())).toEqual([7])
+    expect(page).toBe(5000)
+    await client.close()
   })
 })

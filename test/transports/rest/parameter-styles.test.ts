@@ -380,6 +380,85 @@ describe('through the facade', () => {
     expect(() => wrongly.get('/a/{id}')).toThrow(`the description of 'GET /a/{id}': ${message}`)
   })
 
+  it('describe() of whatever JSON: a description that openapi() takes, or one error, and no end that it never comes to (random)', () => {
+    const names = fc.constantFrom(
+      'paths',
+      'components',
+      'parameters',
+      '$ref',
+      'get',
+      'post',
+      'in',
+      'name',
+      'schema',
+      'style',
+      'explode',
+      'requestBody',
+      'content',
+      'application/json',
+      'multipart/form-data',
+      'properties',
+      'encoding',
+      'allOf',
+      '__proto__',
+    )
+    const { tree } = fc.letrec((tie) => ({
+      tree: fc.oneof(
+        { maxDepth: 7 },
+        fc.constantFrom<unknown>(
+          'query',
+          'path',
+          'header',
+          'form',
+          'a',
+          true,
+          null,
+          5,
+          '#/components/a',
+          '#/components/b',
+          '#',
+          '#/paths',
+        ),
+        fc.array(tie('tree'), { maxLength: 2 }),
+        fc.dictionary(names, tie('tree'), { maxKeys: 4, noNullPrototype: true }),
+      ),
+    }))
+    const document = fc.record({
+      openapi: fc.constantFrom('3.0.3', '3.1.0', '3.2.0'),
+      paths: fc.dictionary(fc.constantFrom('/a', '/a/{id}', 'b', '__proto__'), tree, {
+        maxKeys: 2,
+        noNullPrototype: true,
+      }),
+      components: fc.dictionary(fc.constantFrom('a', 'b'), fc.oneof(tree, fc.constant({ $ref: '#/components/b' })), {
+        maxKeys: 2,
+        noNullPrototype: true,
+      }),
+    })
+    fc.assert(
+      fc.property(document, (given) => {
+        let description: Description
+        try {
+          description = describeDocument(given)
+        } catch (error) {
+          expect(error instanceof TypeError && error.message).toMatch(/^describe\(\)/)
+          return
+        }
+        expect(JSON.parse(JSON.stringify(description))).toEqual(description)
+      }),
+      { numRuns: 1500 },
+    )
+  })
+
+  it('describe() comes to its end with schemas that hold themselves many times', () => {
+    const self = { allOf: Array.from({ length: 12 }, () => ({ $ref: '#/components/schemas/self' })) }
+    const parameters = [{ in: 'query', name: 'a', schema: self }]
+    const requestBody = { required: true, content: { 'application/json': { schema: self } } }
+    const paths = { '/a': { post: { parameters, requestBody } } }
+    expect(describeDocument({ openapi: '3.1.0', components: { schemas: { self } }, paths })).toEqual({
+      'POST /a': { query: { a: 'form' }, isBodyRequired: true },
+    })
+  })
+
   it('describe() refuses what is no document of OpenAPI 3, and what a reference does not lead to', () => {
     expect(() => describeDocument({ swagger: '2.0' })).toThrow('this is Swagger 2.0: convert it first')
     expect(() => describeDocument({})).toThrow('describe() takes a document of OpenAPI 3')

@@ -1,4 +1,5 @@
 import { gzipSync } from 'node:zlib'
+import fc from 'fast-check'
 import {
   adapt,
   createClient,
@@ -399,6 +400,75 @@ describe('the reply', () => {
     await connect({ auth }).call(get('/a'))
     expect(JSON.stringify(other.last.headers) + other.last.url).not.toContain('canary')
   })
+})
+
+it('whatever bytes come under whatever type: a message, or one error that keeps the status (random)', async () => {
+  let made: () => Response = () => new Response()
+  const rest = restTransport({ baseUrl: 'https://api.test', http: async () => made() })
+  const client = createClient({ transports: { rest }, retry: false })
+  clients.push(client)
+  const operations = {
+    plain: get('/a'),
+    declared: get('/a', { output: type<object>() }),
+    validated: get('/a', { output: z.object({ a: z.number() }) }),
+    text: get('/a', { response: 'text' }),
+    bytes: get('/a', { response: 'bytes' }),
+    typed: get('/a', { errors: { 404: z.object({ gone: z.string() }) } }),
+  }
+  const json = fc.oneof(
+    fc.json(),
+    fc.constantFrom('', '{"a":1}', '{"a":', '[1,', 'null', '\ufeff{"a":1}', '{"a":1}}', '1e999'),
+  )
+  const bytes = fc.oneof(
+    fc.uint8Array({ maxLength: 40 }),
+    json.map((text) => new TextEncoder().encode(text)),
+    json.map((text) => Buffer.from(text, 'utf16le')),
+  )
+  const contentType = fc.oneof(
+    fc.constantFrom(
+      'application/json',
+      'application/json; charset=utf-8',
+      'application/json;charset=utf-16le',
+      'application/json; charset=nonsense',
+      'application/problem+json',
+      'text/plain; charset="',
+      'text/html',
+      'application/octet-stream',
+      'application/json, text/html',
+      '/',
+      ';',
+    ),
+    fc.stringMatching(/^[ -~]{0,20}$/),
+  )
+  const status = fc.constantFrom(200, 201, 202, 206, 299, 400, 404, 409, 422, 429, 500, 503)
+  await fc.assert(
+    fc.asyncProperty(
+      fc.constantFrom(...(Object.keys(operations) as (keyof typeof operations)[])),
+      bytes,
+      fc.option(contentType),
+      status,
+      async (name, body, type, code) => {
+        made = () => {
+          const response = new Response(body as BodyInit, { status: code })
+          response.headers.delete('content-type')
+          if (type !== null) response.headers.set('content-type', type)
+          return response
+        }
+        const calling: Promise<unknown> = client.call(operations[name] as never)
+        const outcome = await calling.catch((error: unknown) => error)
+        if (!isCallError(outcome)) {
+          expect(code).toBeLessThan(300)
+          if (name === 'bytes') expect([...(outcome as Uint8Array)]).toEqual([...body])
+          if (name === 'text') expect(typeof outcome).toBe('string')
+          return
+        }
+        expect([outcome.status, outcome.sent]).toEqual([code, 'yes'])
+        if (code < 300) expect([outcome.code, outcome.isRetryable, outcome.phase]).toEqual(['internal', false, 'body'])
+        expect(name === 'text' || name === 'bytes' ? code >= 300 : true).toBe(true)
+      },
+    ),
+    { numRuns: 1500 },
+  )
 })
 
 describe('bodies that break', () => {
