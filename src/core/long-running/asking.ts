@@ -252,12 +252,9 @@ export class Asking {
 
   /** The error as one of whoever is told of it: a stack is one caller's alone. */
   #own(error: CallError): CallError {
-    if (!isAnyCallError(error)) return error
-    if (!this.#told.has(error)) {
-      this.#told.add(error)
-      return error
-    }
-    return copyOf(error, this.parts.info)
+    if (isAnyCallError(error) && this.#told.has(error)) return copyOf(error, this.parts.info)
+    if (isAnyCallError(error)) this.#told.add(error)
+    return error
   }
 
   /** Throws it as one of whoever is told of it. */
