@@ -1,5 +1,7 @@
-import { type Call, CallError } from 'polywire'
+import { type Call, CallError, createClient } from 'polywire'
+import { memoryTransport } from 'polywire/testing'
 import { describe, expect, it } from 'vitest'
+import { manualClock } from '../support/manual-clock.ts'
 import { memoryClient, streamOperation, unaryOperation } from '../support/memory-client.ts'
 
 describe('deadline', () => {
@@ -41,6 +43,36 @@ describe('deadline', () => {
     expect(clock.timers).toBe(1)
     await clock.advance(30_000)
     expect((await Promise.all(calls)).every((e) => (e as { code: string }).code === 'deadline_exceeded')).toBe(true)
+  })
+
+  it.each([-3_600_000, 3_600_000])('is not moved by a wall clock that jumps by %i ms meanwhile', async (jumpMs) => {
+    const wall = { jumpMs: 0 }
+    const { now, setTimer, random, wallNow, advance } = manualClock(() => 0)
+    const clock = { now, setTimer, random, wallNow: () => wallNow() + wall.jumpMs }
+    let sends = 0
+    const handle = (call: Call) => {
+      if (++sends > 1) return new Promise(() => {})
+      throw new CallError(
+        { code: 'unavailable', message: 'busy', status: 503, isRetryable: true, retryAfterMs: 400 },
+        call,
+      )
+    }
+    const client = createClient({ transports: { memory: memoryTransport({ handle }) }, clock })
+    const bounds = [{ timeoutMs: 1000 }, { deadline: clock.wallNow() + 1000, timeoutMs: 5000 }]
+    const outcomes: unknown[] = []
+    for (const options of bounds)
+      client
+        .call(unaryOperation({ name: `GET /${outcomes.length}` }), {}, options)
+        .catch((error) => outcomes.push(error.code))
+    await advance(100)
+    wall.jumpMs = jumpMs
+    await advance(299)
+    expect(sends).toBe(2)
+    await advance(600)
+    expect(outcomes).toEqual([])
+    await advance(1)
+    expect(outcomes).toEqual(['deadline_exceeded', 'deadline_exceeded'])
+    await client.close()
   })
 
   it('in the past sends nothing', async () => {

@@ -429,6 +429,23 @@ describe('what is sent again', () => {
     expect(at).toHaveLength(1)
   })
 
+  it('an isRetryable of the user that says yes overrules no rule of safety, number, or time', async () => {
+    const yes = { isRetryable: () => true, baseDelayMs: 1 }
+    const cases = [
+      [{}, { isIdempotent: false }, 1, 'not_idempotent'],
+      [{ code: 'not_found', isRetryable: false }, { isReplayable: () => false }, 1, 'body_not_replayable'],
+      [{ isRetryForbidden: true }, {}, 1, 'forbidden_by_server'],
+      [{ isMoved: true }, {}, 1, 'redirected'],
+      [{ retryAfterMs: 60_000 }, {}, 1, 'wait_exceeds_deadline'],
+      [{ code: 'not_found', isRetryable: false }, {}, 3, 'attempts_exhausted'],
+    ] as const
+    for (const [failure, changes, attempts, notRetried] of cases) {
+      const { client, clock, at } = failing([failure as Partial<Failure>], { retry: yes })
+      const error = await settle(client.call(unaryOperation(changes)), clock, 5000)
+      expect([at.length, (error as CallError).notRetried]).toEqual([attempts, notRetried])
+    }
+  })
+
   it("a call's options are laid over its operation's, and those over the client's", async () => {
     const { client, clock, at } = failing([{}], { retry: { maxAttempts: 2, baseDelayMs: 100 }, random: () => 0.5 })
     await settle(client.call(unaryOperation({ retry: { maxAttempts: 4 } }), {}, { retry: { maxDelayMs: 150 } }), clock)

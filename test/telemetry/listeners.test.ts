@@ -1,6 +1,8 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { inspect } from 'node:util'
 import pino from 'pino'
 import { CallError, type CallEvent, combineTelemetry, type LogOptions, logTo, onEvent, type Telemetry } from 'polywire'
+import { bearerAuth } from 'polywire/auth'
 import { diagnosticsChannel } from 'polywire/node'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { memoryClient, streamOperation, unaryOperation } from '../support/memory-client.ts'
@@ -199,4 +201,40 @@ describe('combineTelemetry', () => {
     expect([...types]).toEqual(expect.arrayContaining(['resume', 'gap']))
     await client.close()
   })
+})
+
+it('whoever writes a call down changes nothing of it: what is hidden in a log is sent with the next attempt', async () => {
+  const credentials: unknown[] = []
+  const headers: unknown[] = []
+  const logged: string[] = []
+  const write = (...things: unknown[]) => {
+    for (const thing of things) logged.push(JSON.stringify(thing) ?? '', inspect(thing, { depth: 9 }))
+  }
+  const writeBoth = (call: unknown) => {
+    write(call)
+    return write
+  }
+  const { client, clock } = memoryClient(
+    (call) => {
+      credentials.push(call.credential?.headers?.authorization)
+      headers.push(call.headers['x-api-key'])
+      write(call)
+      throw new CallError({ code: 'unavailable', message: 'no', isRetryable: true, sent: 'no' }, call)
+    },
+    {
+      auth: bearerAuth('canary'),
+      telemetry: combineTelemetry(logTo({ trace: write, debug: write, info: write, warn: write, error: write }), {
+        call: writeBoth,
+        attempt: writeBoth,
+        event: write,
+      }),
+    },
+  )
+  const failed = client.call(unaryOperation(), {}, { headers: { 'x-api-key': 'canary' } }).catch(write)
+  await clock.advance(10_000)
+  await failed
+  expect(credentials).toEqual(Array(3).fill('Bearer canary'))
+  expect(headers).toEqual(Array(3).fill('canary'))
+  expect(logged.length).toBeGreaterThan(20)
+  expect(logged.join()).not.toContain('canary')
 })

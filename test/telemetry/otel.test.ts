@@ -2,7 +2,8 @@ import { createServer, type IncomingHttpHeaders } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { context, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
 import { type ReadableSpan, TracerProvider } from '@opentelemetry/sdk-trace'
-import { createClient } from 'polywire'
+import { type Auth, createClient } from 'polywire'
+import { bearerAuth } from 'polywire/auth'
 import { graphqlTransport, query } from 'polywire/graphql'
 import { rpc } from 'polywire/grpc-web'
 import { forwardIncoming, withIncoming } from 'polywire/node'
@@ -43,12 +44,13 @@ async function recordingServer(...statuses: number[]) {
   return { origin: `http://127.0.0.1:${port}`, port, requests }
 }
 
-function restClient(origin: string, options?: OtelOptions) {
+function restClient(origin: string, options?: OtelOptions, auth?: Auth) {
   const client = createClient({
     transports: { rest: restTransport({ baseUrl: `${origin}/v1` }) },
     telemetry: otel(options),
     retry: { baseDelayMs: 1, throttleDelayMs: 1 },
     interceptors: [forwardIncoming()],
+    ...(auth && { auth }),
   })
   closing.push(() => client.close())
   return client
@@ -89,6 +91,16 @@ describe('REST', () => {
     expect(spans.map(({ parentSpanContext }) => parentSpanContext?.spanId)).toEqual(
       Array(3).fill(call?.spanContext().spanId),
     )
+  })
+
+  it('an attempt behind a renewed credential is a resend like any other, with a context of its own', async () => {
+    const { origin, requests } = await recordingServer(401)
+    const auth = bearerAuth(() => 'old', { refresh: () => 'new' })
+    await restClient(origin, {}, auth).call(user, { id: 42 })
+    const spans = attempts()
+    expect(spans.map(({ attributes }) => attributes['http.response.status_code'])).toEqual([401, 200])
+    expect(spans.map(({ attributes }) => attributes['http.request.resend_count'])).toEqual([undefined, 1])
+    expect(requests.map(({ traceparent }) => parentOf(traceparent))).toEqual(spans.map(idsOf))
   })
 
   it('durations are recorded by the names and units of the conventions', async () => {

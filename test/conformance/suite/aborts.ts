@@ -65,6 +65,22 @@ export function aborts(harness: Harness): void {
         expect(world.peer.seen).toHaveLength(1)
       }))
 
+    it('by a timeout of its own is an abort like any other, and is not sent again', () =>
+      inWorld(harness, { skipsWaits: true }, async (world) => {
+        world.peer.plan({ do: 'hang' })
+        const controller = world.controller()
+        const call = failureOf(world.api.read('abort me', { signal: controller.signal }))
+        await world.served()
+        // What AbortSignal.timeout() gives as its reason.
+        const reason = new DOMException('The operation was aborted due to timeout', 'TimeoutError')
+        controller.abort(reason)
+        expect(await call).toBe(reason)
+        await world.clock.advance(60_000)
+        await turns(20)
+        expect(world.peer.seen).toHaveLength(1)
+        await world.released()
+      }))
+
     itIf(can('stall'))('in the middle of an answer', () =>
       inWorld(harness, {}, async (world) => {
         world.peer.plan({ do: 'stall' })

@@ -156,6 +156,35 @@ describe('the list of deadlines', () => {
   })
 })
 
+describe('what is further away than a host timer holds', () => {
+  it('is never handed to the host, which would call back at once', () => {
+    const host = vi.spyOn(globalThis, 'setTimeout')
+    for (const delayMs of [2 ** 31, 1e10, 9_999_999_999_000, Number.POSITIVE_INFINITY]) {
+      systemClock.setTimer(() => {}, delayMs).clear()
+      expect(host.mock.lastCall?.[1]).toBe(2 ** 31 - 1)
+    }
+    host.mockRestore()
+  })
+
+  it.each([true, false])('expires at its time, and not when the timer does (shared: %s)', async (areTimersShared) => {
+    const inner = manualClock()
+    const clock: Clock = {
+      now: inner.now,
+      wallNow: inner.wallNow,
+      random: inner.random,
+      areTimersShared,
+      setTimer: (run, delayMs) => inner.setTimer(run, Math.min(delayMs, 2 ** 31 - 1)),
+    }
+    const list = new DeadlineList(clock)
+    let expired = 0
+    list.add(5e9, () => expired++)
+    await inner.advance(5e9 - 1)
+    expect(expired).toBe(0)
+    await inner.advance(1)
+    expect([expired, list.size, inner.timers]).toEqual([1, 0, 0])
+  })
+})
+
 describe('where a timer ends with its request', () => {
   it('each deadline has a timer of its own, which leaves with it', async () => {
     const clock = requestClock()

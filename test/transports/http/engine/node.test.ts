@@ -206,6 +206,24 @@ describe.each([...nodes])('Node %s', { timeout: 30_000 }, (version, node) => {
     }
   })
 
+  it('holds the process while a call waits to be sent again, though nothing else does, and lets it end then', async () => {
+    server.on('/busy', (exchange) =>
+      exchange.nth % 2 === 1
+        ? exchange.reply(503, '', { 'retry-after-ms': '300' })
+        : exchange.reply(200, { done: true }),
+    )
+    const { lines, lingeredMs } = await run(
+      node,
+      `${say}
+      const { createClient } = await import('polywire')
+      const { get, restTransport } = await import('polywire/rest')
+      const client = createClient({ transports: { rest: restTransport({ baseUrl: '${server.url}' }) } })
+      say(await client.call(get('/busy')))`,
+    )
+    expect(lines).toEqual([{ done: true }])
+    expect(lingeredMs).toBeLessThan(2000)
+  })
+
   it('lets the process end at once after the last call, aborted ones included', async () => {
     const silent = createTcpServer()
     await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve))
