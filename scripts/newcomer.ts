@@ -17,6 +17,7 @@ import { prepareWorkerd } from '../test/package/support/workerd.ts'
 import buildIfStale from './build-if-stale.ts'
 import { findChromium } from './chromium.ts'
 import { compilers, root } from './compilers.ts'
+import { followGrpcPage } from './newcomer/grpc.ts'
 import { startNextSite } from './newcomer/next.ts'
 import { jestConfigs, testFiles } from './newcomer/test-files.ts'
 import { install, nodeRuntime, runtimes } from './runtime-binaries.ts'
@@ -185,6 +186,12 @@ async function inNext(): Promise<void> {
   })
 }
 
+async function inGrpc(): Promise<void> {
+  await step('gRPC-Web, as its page says: peers, generated code, its first two programs', () =>
+    followGrpcPage({ folder, npmInstall, lines }),
+  )
+}
+
 buildIfStale()
 try {
   const tarball = pack(folder)
@@ -200,6 +207,7 @@ try {
   await inPage()
   await inTestRunners()
   await inNext()
+  await inGrpc()
 } finally {
   rmSync(folder, { recursive: true, force: true })
 }
