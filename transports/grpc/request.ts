@@ -127,7 +127,9 @@ export function addQuery(url: string, query: Readonly<Record<string, string>> | 
  */
 export function inputOf(call: Call, profile: IdempotencyOption | undefined): unknown {
   if (call.operation.kind === 'client_stream' || call.operation.kind === 'bidi_stream') return call.input
-  if (call.input !== undefined && (typeof call.input !== 'object' || call.input === null)) throw noMessage(call)
+  // Of a list, bytes or a Map, protobuf-es would make an empty message.
+  if (call.input !== undefined && (typeof call.input !== 'object' || !call.input || Symbol.iterator in call.input))
+    throw noMessage(call)
   const named = call.operation.idempotency ?? profile
   if (call.idempotencyKey === undefined || !named) return call.input ?? {}
   const { place, name } = idempotencyProfiles[named]

@@ -128,6 +128,23 @@ describe.each(framings)('a unary call framed by %s', (framing) => {
     expect(await rejection(api.shop.getItem())).toMatchObject({ code: 'not_found', serverMessage: text })
   })
 
+  it.each([
+    ['a text', '7'],
+    ['a list of messages', [{ id: 7n }]],
+    ['bytes', Uint8Array.of(8, 7)],
+    ['a Map', new Map([['id', 7n]])],
+    ['null', null],
+  ])('that is given %s is refused, since no message comes of it', async (_, input) => {
+    await using server = await GrpcServer.start({})
+    await using api = shopClient(server.url, { framing })
+    for (const call of [() => api.shop.getItem(input as never), () => api.shop.watchItems(input as never).opened]) {
+      const error = await rejection(call())
+      expect(error).toMatchObject({ code: 'invalid_argument', sent: 'no' })
+      expect(error.message).toContain('an object with the fields of polywire.test.v1.')
+    }
+    expect(server.connections).toBe(0)
+  })
+
   it('whose message does not encode is refused before anything is sent', async () => {
     await using server = await GrpcServer.start({})
     await using api = shopClient(server.url, { framing })
