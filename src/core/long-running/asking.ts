@@ -2,6 +2,7 @@ import type { OperationInfo } from '../call/operation.ts'
 import type { Scope, Services } from '../call/scope.ts'
 import { CallError, isAnyCallError } from '../errors/error.ts'
 import { guard, notify } from '../guard.ts'
+import { canonicalText } from '../store/canonical-text.ts'
 import type { Timer } from '../time/clock.ts'
 import { copyOf } from './errors.ts'
 import type { Callbacks, Watch } from './feeds.ts'
@@ -338,10 +339,10 @@ export class Asking {
   }
 }
 
-/** Whether two states of progress say the same; what JSON cannot hold is always news. */
+/** Whether two states of progress say the same; what no text can hold is always news. */
 function isSame(one: unknown, other: unknown): boolean {
   try {
-    return one === other || JSON.stringify(one) === JSON.stringify(other)
+    return one === other || canonicalText(one) === canonicalText(other)
   } catch {
     return false
   }

@@ -392,6 +392,28 @@ describe('any Connect transport', () => {
     })
   })
 
+  it('that speaks HTTP/1.1 carries client streams, and says of bidi streams that they cannot be', async () => {
+    await using server = await GrpcServer.start({
+      async importItems(items) {
+        let count = 0
+        for await (const _ of items) count++
+        return { count }
+      },
+      async *chat(messages) {
+        yield* messages
+      },
+    })
+    const transport = createGrpcWebTransport({ baseUrl: server.url, httpVersion: '1.1' })
+    const client = createClient({ transports: { 'grpc-web': connectTransport({ transport, protocol: 'grpc' }) } })
+    const { shop } = client.bind({ shop: service(ShopService) })
+    expect((await shop.importItems([{ id: 1n }, { id: 2n }])).count).toBe(2)
+    const chat = shop.chat()
+    const error = await rejection(chat[Symbol.asyncIterator]().next())
+    expect(error).toMatchObject({ code: 'unimplemented', status: 505, isRetryable: false, attempt: 1 })
+    expect(error.message).toContain('HTTP/2')
+    await client.close()
+  })
+
   it('tells HTTP answers without a gRPC status, with their waits', async () => {
     await using server = await FaultServer.start()
     server.on('/polywire.test.v1.ShopService/AddItem', (exchange) => exchange.reply(503, '', { 'retry-after': '7' }))

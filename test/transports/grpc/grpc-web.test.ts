@@ -1,6 +1,6 @@
-import { create } from '@bufbuild/protobuf'
+import { create, isMessage } from '@bufbuild/protobuf'
 import { Code, ConnectError } from '@connectrpc/connect'
-import { createClient, isCallError } from 'polywire'
+import { adapt, createClient, inFlightDedupe, isCallError, logTo } from 'polywire'
 import { bearerAuth } from 'polywire/auth'
 import {
   cursorPages,
@@ -12,6 +12,7 @@ import {
   service,
   unaryRpc,
 } from 'polywire/grpc-web'
+import { batched } from 'polywire/loader'
 import { describe, expect, it, vi } from 'vitest'
 import { framings, hasteClock, rejection, shopClient } from '../../support/grpc-client.ts'
 import { BadRequestSchema, RetryInfoSchema } from '../../support/proto/gen/google/rpc/error_details_pb.ts'
@@ -295,6 +296,48 @@ describe.each(framings)('attempts framed by %s', (framing) => {
       retryAfterMs: 60_000,
     })
   })
+})
+
+it('ids of int64 are keys like any other, and stand in no log', async () => {
+  const asked: bigint[] = []
+  await using server = await GrpcServer.start({
+    getItem: async ({ id }) => {
+      asked.push(id)
+      await new Promise((resolve) => setImmediate(resolve))
+      if (id === 404n) throw new ConnectError('none', Code.NotFound)
+      return { id, name: String(id), picture: Uint8Array.of(1) }
+    },
+  })
+  const logged: unknown[] = []
+  const log = (fields: object) => void logged.push(JSON.stringify(fields))
+  const logger = { trace: log, debug: log, info: log, warn: log, error: log }
+  const telemetry = logTo(logger)
+  await using api = shopClient(server.url, {}, { dedupe: inFlightDedupe(), telemetry })
+  const ids = [1n, 1n, 2n ** 53n, 2n ** 53n + 1n, 1n]
+  const items = await Promise.all(ids.map((id) => api.shop.getItem({ id })))
+  expect(items.map(({ id }) => id)).toEqual(ids)
+  expect(asked.sort()).toEqual([1n, 2n ** 53n, 2n ** 53n + 1n])
+  expect(items[1]).not.toBe(items[0])
+  expect(isMessage(items[1], ItemSchema)).toBe(true)
+  const error = await rejection(api.shop.getItem({ id: 404n }))
+  expect(JSON.stringify(error)).toContain('not_found')
+  expect(logged.length).toBeGreaterThan(ids.length)
+  expect(logged.join()).not.toContain('9007199254740993')
+
+  const one = batched(
+    adapt(rpc(ShopService.method.listItems), {
+      input: (keys: readonly bigint[]) => ({ pageToken: keys.join() }),
+      output: ({ items: found }) => found,
+    }),
+    { input: (keys: readonly bigint[]) => keys, by: 'id' },
+  )
+  await using lists = await GrpcServer.start({
+    listItems: ({ pageToken }) => ({ items: pageToken.split(',').map((id) => ({ id: BigInt(id), name: id })) }),
+  })
+  await using other = shopClient(lists.url)
+  const found = await Promise.all([1n, 2n ** 53n + 1n].map((id) => other.client.call(one, id)))
+  expect(found.map(({ name }) => name)).toEqual(['1', '9007199254740993'])
+  expect(lists.calls).toHaveLength(1)
 })
 
 describe('operations', () => {

@@ -16,7 +16,7 @@ import {
   ExportResultSchema,
   JobService,
 } from '../../support/proto/gen/polywire/test/v1/jobs_pb.ts'
-import { ShopService } from '../../support/proto/gen/polywire/test/v1/shop_pb.ts'
+import { ItemEventSchema, ShopService } from '../../support/proto/gen/polywire/test/v1/shop_pb.ts'
 import { GrpcServer } from '../../support/servers/grpc-server.ts'
 
 const exporting = longRunning(rpc(JobService.method.export), {
@@ -265,4 +265,28 @@ describe('a long-running operation over gRPC', () => {
     wrong(() => longRunning(start, { operations: Operations, result: 'x' as never }), 'result')
     wrong(() => longRunning(start, { operations: Operations, resutl: ExportResultSchema } as never), 'resutl')
   })
+})
+
+it('progress whose int64 stands still is told once', async () => {
+  const at = (sequence: bigint) => ({ name, metadata: anyPack(ItemEventSchema, create(ItemEventSchema, { sequence })) })
+  const steps = [at(1n), at(1n), at(1n), at(2n), at(2n)].map((init) => create(OperationSchema, init))
+  await using server = await serverOf([...steps, succeeded('a.csv')])
+  const counted = longRunning(rpc(JobService.method.export), {
+    operations: Operations,
+    result: ExportResultSchema,
+    progress: ItemEventSchema,
+  })
+  const clock = manualClock()
+  const transports = { 'grpc-web': grpcWebTransport({ baseUrl: server.url }) }
+  const client = createClient({ transports, clock, timeoutMs: 10_000_000 })
+  const run = await client.bind({ counted }).counted.start({ shop: 's' })
+  const told: bigint[] = []
+  const reading = (async () => {
+    for await (const { sequence } of run.progress) told.push(sequence)
+  })()
+  await drive(clock, run.result())
+  await drive(clock, reading)
+  // The last comes with the result, whose metadata is of another type.
+  expect(told.filter((sequence) => sequence > 0n)).toEqual([1n, 2n])
+  await client.close()
 })
