@@ -95,6 +95,8 @@ export interface StreamHead {
   readonly status: number
   /** Empty where the protocol has none. */
   readonly headers: HeaderMap
+  /** What comes with the end, of the last connection; resolves when the stream is over. Empty where the protocol has none. */
+  readonly trailers: Promise<HeaderMap>
   /** The operation that was answered, where a stream has several routes. */
   readonly operation?: string | undefined
 }

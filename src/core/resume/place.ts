@@ -16,13 +16,13 @@ export interface Place<In, Message> {
   /** Messages received, repeats not counted. */
   readonly received: number
   /** What the start was answered with: a run's id may stand in a header. */
-  readonly head: StreamHead | undefined
+  readonly head: Omit<StreamHead, 'trailers'> | undefined
 }
 
 /** What one stream remembers of itself over all its attempts; by the root of its call's scopes. */
 export class StreamPlace {
   readonly #scope: Scope
-  head: StreamHead | undefined
+  head: Omit<StreamHead, 'trailers'> | undefined
   first: unknown
   last: unknown
   received = 0

@@ -210,7 +210,14 @@ export class StreamHandle<Message> implements Duplex<unknown, Message>, AsyncIte
       // Unless it has failed since, and resume is at work on it.
       if (scope.streamState === 'connecting') scope.setStreamState('open')
       const { status, headers, operation } = reply
-      return { status, headers, ...(operation && { operation }) }
+      return {
+        status,
+        headers,
+        get trailers() {
+          return reply.trailers
+        },
+        ...(operation && { operation }),
+      }
     } catch (error) {
       const known = call ? toKnownError(error, call) : error
       this.#finish(known, isAnyCallError(known) && known.code === 'out_of_range' ? 'lost' : 'left')

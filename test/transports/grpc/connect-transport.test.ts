@@ -1,5 +1,5 @@
 import { constants, createServer as createHttp2 } from 'node:http2'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { createServer } from 'node:net'
 import { Code, ConnectError } from '@connectrpc/connect'
 import { createGrpcTransport, createGrpcWebTransport, Http2SessionManager } from '@connectrpc/connect-node'
@@ -12,7 +12,7 @@ import { hasteClock, rejection } from '../../support/grpc-client.ts'
 import { RetryInfoSchema } from '../../support/proto/gen/google/rpc/error_details_pb.ts'
 import { ShopService } from '../../support/proto/gen/polywire/test/v1/shop_pb.ts'
 import { FaultServer } from '../../support/servers/fault-server.ts'
-import { GrpcServer } from '../../support/servers/grpc-server.ts'
+import { frame, GrpcServer } from '../../support/servers/grpc-server.ts'
 
 type Options = Omit<Parameters<typeof createClient>[0], 'transports'>
 
@@ -334,6 +334,49 @@ describe('connect-node’s gRPC transport', () => {
     expect(calls).toBe(3)
     server.close()
   })
+
+  it.each(['refuses the stream', 'goes away'])(
+    'sends again what did not run, also where it is not idempotent: the server %s before it',
+    async (how) => {
+      let calls = 0
+      const grpc = createHttp2()
+      grpc.on('stream', (stream) => {
+        stream.on('error', () => {})
+        if (++calls === 1 && how === 'refuses the stream') {
+          stream.close(constants.NGHTTP2_REFUSED_STREAM)
+          return
+        }
+        stream.respond({ ':status': 200, 'content-type': 'application/grpc+proto' }, { waitForTrailers: true })
+        stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }))
+        // Item { id: 7 }
+        stream.end(frame(Uint8Array.of(8, 7)))
+      })
+      const sockets: Socket[] = []
+      const server = createServer((socket) => {
+        if (sockets.push(socket.on('error', () => {})) > 1 || how === 'refuses the stream') {
+          grpc.emit('connection', socket)
+          return
+        }
+        // SETTINGS; then, when there is a request, GOAWAY of no error whose last stream is 0.
+        socket.write(Buffer.from('000000040000000000', 'hex'))
+        let seen = Buffer.alloc(0)
+        socket.on('data', (bytes: Buffer) => {
+          seen = Buffer.concat([seen, bytes])
+          // Behind the preface, frames: a type of 1 is HEADERS.
+          for (let at = 24; at + 9 <= seen.length; at += 9 + seen.readUIntBE(at, 3))
+            if (seen[at + 3] === 1) socket.end(Buffer.from('0000080700000000000000000000000000', 'hex'))
+        })
+      })
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+      {
+        await using api = grpcClient(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+        const reply = await api.shop.addItem.reply({ id: 7n })
+        expect([reply.message.id, reply.attempts]).toEqual([7n, 2])
+      }
+      for (const socket of sockets) socket.destroy()
+      server.close()
+    },
+  )
 
   it('tells a refused connection from a lost one', async () => {
     const probe = createServer().listen(0, '127.0.0.1')

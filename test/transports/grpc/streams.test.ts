@@ -422,6 +422,61 @@ describe.each(framings)('a server stream framed by %s', (framing) => {
     await server.exchanges[0]?.closed()
   })
 
+  it('comes whole where fetch gives no stream, as in React Native', async () => {
+    const body = Buffer.concat([event(1), event(2), trailers('grpc-status: 0', 'x-tail: t')])
+    const http = async () => ({
+      status: 200,
+      headers: { 'content-type': 'application/grpc-web+proto' },
+      arrayBuffer: async () => Uint8Array.from(body).buffer,
+    })
+    await using api = shopClient('http://rpc.test', { framing, http: http as never })
+    const stream = api.shop.watchItems()
+    const { trailers: tail } = await stream.opened
+    expect(await numbers(stream)).toEqual([1, 2])
+    expect((await tail).get('x-tail')).toBe('t')
+  })
+
+  it('tells headers when it opens and trailers when it is over, however it ends', async () => {
+    await using server = await GrpcServer.start({
+      async *watchItems({ count }, { responseHeader, responseTrailer, signal }) {
+        responseHeader.set('x-head', 'h')
+        responseTrailer.set('x-tail', 't')
+        yield { sequence: 1n }
+        if (count === 1) throw new ConnectError('no', Code.Aborted, { 'x-why': 'w' })
+        if (count === 2) await left(signal)
+      },
+    })
+    await using api = shopClient(server.url, { framing })
+    const whole = api.shop.watchItems()
+    const { headers, trailers: tail } = await whole.opened
+    expect([headers.get('x-head'), headers.get('x-tail')]).toEqual(['h', null])
+    await numbers(whole)
+    expect((await tail).get('x-tail')).toBe('t')
+    expect((await (await whole.opened).trailers).get('x-tail')).toBe('t')
+
+    const failed = api.shop.watchItems({ count: 1 })
+    await rejection(numbers(failed))
+    expect((await (await failed.opened).trailers).get('x-why')).toBe('w')
+
+    const closed = api.shop.watchItems({ count: 2 })
+    await numbers(closed, 1)
+    expect([...(await (await closed.opened).trailers)]).toEqual([])
+  })
+
+  it('that was opened again tells the trailers of its last connection', async () => {
+    await using server = await FaultServer.start()
+    server.on(watchPath, (exchange) =>
+      exchange.nth === 1
+        ? answer(exchange, [event(1)], { 'x-head': 'first' })
+        : answer(exchange, [event(2), trailers('grpc-status: 0', 'x-tail: second')]),
+    )
+    await using api = resumingClient(server.url, { framing })
+    const stream = api.watch({})
+    expect(await numbers(stream)).toEqual([1, 2])
+    const { headers, trailers: tail } = await stream.opened
+    expect([headers.get('x-head'), (await tail).get('x-tail')]).toEqual(['first', 'second'])
+  })
+
   it('holds the wire while nobody reads', async () => {
     const frames = 3000
     const size = 10_000
