@@ -2,7 +2,7 @@ import type { OperationInfo } from '../call/operation.ts'
 import type { Scope, Services } from '../call/scope.ts'
 import { CallError, isAnyCallError } from '../errors/error.ts'
 import { guard, notify } from '../guard.ts'
-import { canonicalText } from '../store/canonical-text.ts'
+import { isSameValue } from '../store/canonical-text.ts'
 import type { Timer } from '../time/clock.ts'
 import { copyOf } from './errors.ts'
 import type { Callbacks, Watch } from './feeds.ts'
@@ -136,7 +136,7 @@ export class Asking {
     const { progress } = news
     this.state = news
     this.#failures = 0
-    if (progress !== undefined && !isSame(progress, this.progress)) {
+    if (progress !== undefined && !isSameValue(progress, this.progress)) {
       this.progress = progress
       this.changes++
     }
@@ -336,14 +336,5 @@ export class Asking {
     const why = isAnyCallError(error) ? error.message : 'it threw'
     const message = `${info.name}: what ${what} says of a run cannot be used, polls go on: ${why}`
     services.telemetry?.event?.({ type: 'warning', call: undefined, message })
-  }
-}
-
-/** Whether two states of progress say the same; what no text can hold is always news. */
-function isSame(one: unknown, other: unknown): boolean {
-  try {
-    return one === other || canonicalText(one) === canonicalText(other)
-  } catch {
-    return false
   }
 }
