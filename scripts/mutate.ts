@@ -18,7 +18,7 @@ import { byFolder, type SampleOptions } from './mutation-sample.ts'
 const runs: readonly { readonly rooms: readonly string[]; readonly tests: string }[] = [
   {
     rooms: ['call', 'errors', 'retry', 'store', 'time'].map((room) => `src/core/${room}`),
-    tests: '{core,auth,interceptors}/**,client,conformance/{memory,rest},transports/rest/**',
+    tests: '{core,auth,interceptors,telemetry}/**,client,conformance/{memory,rest},transports/rest/*',
   },
   {
     rooms: ['src/core/guard.ts', 'src/core/options.ts', 'src/interceptors'],
@@ -28,7 +28,10 @@ const runs: readonly { readonly rooms: readonly string[]; readonly tests: string
     rooms: ['send-queue', 'resume', 'stream'].map((room) => `src/core/${room}`),
     tests: '{core,interceptors}/**,transports/{sse,websocket}/**,conformance/{memory,sse,websocket}',
   },
-  { rooms: ['transports/http'], tests: 'transports/{fetch,http,rest,shared,sse,platform}/**,conformance/{rest,sse}' },
+  {
+    rooms: ['transports/http'],
+    tests: 'transports/{fetch,http,shared,sse,platform}/**,transports/rest/*,conformance/{rest,sse}',
+  },
   { rooms: ['transports/socket'], tests: 'transports/{graphql,socket,websocket}/**,conformance/websocket' },
 ]
 const barPercent = 80
@@ -70,7 +73,7 @@ async function mutate(paths: readonly string[], sample: SampleOptions): Promise<
     timeoutMS: 10_000,
     timeoutFactor: 1,
     dryRunTimeoutMinutes: 20,
-    ignorePatterns: ['.cache', 'dist', 'docs', 'bench'],
+    ignorePatterns: ['.cache', '/dist', '/bench'],
     tempDirName: '.cache/stryker',
     reporters: ['progress-append-only'],
     allowConsoleColors: false,

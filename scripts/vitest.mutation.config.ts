@@ -19,6 +19,7 @@ export default defineConfig({
       'test/core/store/stored-cursor-crashes.test.ts',
       'test/transports/{graphql,grpc}/peer*.test.ts',
       'test/transports/http/engine/node.test.ts',
+      'test/transports/rest/openapi-descriptions.test.ts',
       'test/transports/platform/bundle.test.ts',
       'test/transports/socket/driver/ws.test.ts',
       'test/transports/sse/stored-cursors.test.ts',

@@ -19,6 +19,14 @@ describe('a Link header', () => {
     ['</a>; crossorigin; rel=next', [['/a', { crossorigin: '', rel: 'next' }]]],
     ['</a>;; ; rel=next', [['/a', { rel: 'next' }]]],
     [', ,</a>; rel=next', [['/a', { rel: 'next' }]]],
+    [
+      '</a>; rel=next ;  ; , </b>; rel=prev',
+      [
+        ['/a', { rel: 'next' }],
+        ['/b', { rel: 'prev' }],
+      ],
+    ],
+    ['</a>; rel=next </b>; rel=prev', [['/a', { rel: 'next' }]]],
     ['</a>', [['/a', {}]]],
     ['<>; rel=next', [['', { rel: 'next' }]]],
     ['', []],

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { HeaderMap } from '../../../src/core/call/header-map.ts'
-import { parseHttpDate, parseRetryAfter } from '../../../src/core/errors/retry-after.ts'
+import { parseHttpDate, parseRateLimitReset, parseRetryAfter } from '../../../src/core/errors/retry-after.ts'
 
 const now = Date.UTC(2026, 10, 22, 12, 0, 0)
 const read = (headers: Record<string, string>) => parseRetryAfter(new HeaderMap(headers), now)
@@ -51,10 +51,41 @@ describe('parseRetryAfter', () => {
   })
 })
 
+describe('parseRateLimitReset', () => {
+  const epoch = now / 1000 + 30
+  const table: [Record<string, string>, number | undefined][] = [
+    [{ 'ratelimit-reset': '30' }, 30_000],
+    [{ 'ratelimit-reset': '0' }, 0],
+    [{ 'x-ratelimit-reset': '30' }, 30_000],
+    [{ 'ratelimit-reset': '5', 'x-ratelimit-reset': '30' }, 5000],
+    [{ 'x-ratelimit-reset': String(epoch) }, 30_000],
+    [{ 'x-ratelimit-reset': String(epoch * 1000) }, 30_000],
+    [{ 'x-ratelimit-reset': String(epoch - 60) }, 0],
+    [{ ratelimit: 'limit=10, remaining=0, reset=7' }, 7000],
+    [{ ratelimit: '"default";r=0;t=9' }, 9000],
+    [{ ratelimit: '"at=4";r=0' }, undefined],
+    [{ 'x-ratelimit-reset': 'soon' }, undefined],
+    [{ 'x-ratelimit-reset': '-5' }, undefined],
+    [{ 'x-ratelimit-reset': '30', 'retry-after': 'in a while' }, undefined],
+    [{ 'x-ratelimit-reset': '30', 'retry-after-ms': '1' }, undefined],
+    [{ 'x-ratelimit-reset': '30', 'x-ms-retry-after-ms': '1' }, undefined],
+    [{}, undefined],
+  ]
+  it.each(table)('%j is %s ms', (headers, ms) => {
+    expect(parseRateLimitReset(new HeaderMap(headers), now)).toBe(ms)
+  })
+
+  it("holds an epoch against the response's own Date", () => {
+    const headers = { 'x-ratelimit-reset': String(epoch), date: new Date(now + 10_000).toUTCString() }
+    expect(parseRateLimitReset(new HeaderMap(headers), now)).toBe(20_000)
+  })
+})
+
 describe('parseHttpDate', () => {
   it('puts a two-digit year more than 50 years ahead into the past (RFC 9110 §5.6.7)', () => {
     expect(new Date(parseHttpDate('Friday, 31-Dec-99 23:59:59 GMT', now) as number).getUTCFullYear()).toBe(1999)
     expect(new Date(parseHttpDate('Friday, 31-Dec-27 23:59:59 GMT', now) as number).getUTCFullYear()).toBe(2027)
+    expect(new Date(parseHttpDate('Friday, 31-Dec-70 23:59:59 GMT', now) as number).getUTCFullYear()).toBe(2070)
   })
 
   it('takes a leap second', () => {

@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { createClient, type Health } from 'polywire'
+import { circuitBreaker, createClient, type Health } from 'polywire'
 import { bearerAuth } from 'polywire/auth'
 import { get, health, restTransport } from 'polywire/rest'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -117,6 +117,33 @@ describe('health()', () => {
     await client.close()
     await expect(api.health()).rejects.toMatchObject({ code: 'failed_precondition' })
     expect(() => health('/x', { form: 'base' } as never)).toThrow("did you mean 'from'")
+  })
+
+  it('says unknown, not unreachable, where a policy of ours or the credential kept the question back', async () => {
+    const { client, api } = connect({ breaker: circuitBreaker({ failures: 1, ratio: 0 }) })
+    server.answer(resetBeforeHeaders)
+    expect((await api.health()).status).toBe('unreachable')
+    const asked = server.seen.length
+    const found = await api.health()
+    expect(found).toMatchObject({ status: 'unknown', isHealthy: false, error: { code: 'unavailable' } })
+    expect(found.retryAfterMs).toBeGreaterThan(0)
+    expect(server.seen).toHaveLength(asked)
+    await client.close()
+  })
+
+  it('rejects a question that the end of its client has cut off', async () => {
+    const { client, api } = connect()
+    let asked: (() => void) | undefined
+    const arrived = new Promise<void>((resolve) => {
+      asked = resolve
+    })
+    server.answer((_request, reply) => {
+      reply.hijack()
+      asked?.()
+    })
+    const probing = api.health()
+    await arrived
+    await Promise.all([expect(probing).rejects.toMatchObject({ code: 'canceled' }), client.close()])
   })
 
   it('answers whatever bytes come', async () => {
