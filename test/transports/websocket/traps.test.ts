@@ -3,7 +3,7 @@ import { bearerAuth } from 'polywire/auth'
 import { type WebSocketLike, websocketTransport } from 'polywire/websocket'
 import { afterEach, describe, expect, it } from 'vitest'
 import { manualClock } from '../../support/manual-clock.ts'
-import { closeAll, feed, onClose, passUntil, settle, setUp, take } from '../../support/realtime.ts'
+import { closeAll, feed, onClose, passUntil, settle, setUp, setUpTimed, take } from '../../support/realtime.ts'
 
 afterEach(closeAll)
 
@@ -73,6 +73,55 @@ describe('an old socket', () => {
 })
 
 describe('a token in the URL', () => {
+  it.each([
+    ['ws, which shows the status', undefined],
+    ['a socket as browsers have it, which shows nothing', class extends (globalThis.WebSocket as any) {}],
+  ])('that has expired while the server was away is replaced, over %s', async (_, webSocket) => {
+    let token = 'first'
+    let asked = 0
+    const { client, server } = await setUp({
+      server: { tokens: new Set(['first']) },
+      transport: { authIn: 'query', reconnect: { baseDelayMs: 1, maxDelayMs: 1 }, webSocket: webSocket as never },
+      client: { auth: bearerAuth(() => (asked++, token), { identity: () => 'me' }) },
+    })
+    const stream = client.call(feed, { name: 'a' })
+    await stream.opened
+    server.options.refuse = { status: 502 }
+    server.drop()
+    await server.until(() => server.upgrades.length === 3)
+    token = 'second'
+    server.options.tokens = new Set(['second'])
+    delete server.options.refuse
+    server.publish('feed:a', 1)
+    expect(await take(stream, 1)).toEqual([1])
+    expect(asked).toBeLessThan(6)
+  })
+
+  it('that is another one each time, which makes another principal, is no way round the backoff', async () => {
+    let n = 0
+    const { client, server, clock, events } = await setUpTimed({
+      transport: { authIn: 'query', webSocket: class extends (globalThis.WebSocket as any) {} as never },
+      client: { auth: bearerAuth(() => `ticket-${++n}`) },
+    })
+    const stream = client.call(feed, { name: 'a' })
+    await stream.opened
+    await clock.advance(10_000)
+    server.options.refuse = { status: 502 }
+    server.drop()
+    await server.until(() => server.closes.length === 1)
+    await passUntil(clock, () => server.upgrades.length === 9)
+    const waits = events.flatMap((event) => (event.type === 'reconnect' ? [event.waitMs] : []))
+    const most = [500, 1000, 2000, 4000, 8000, 15_000, 15_000, 15_000]
+    expect(waits.slice(0, 8).map((waitMs) => Math.floor(waitMs / 500) * 500)).toEqual(most)
+    const tickets = server.upgrades.map(({ url = '' }) => new URL(url, 'ws://x').searchParams.get('access_token'))
+    expect(new Set(tickets).size).toBe(9)
+    delete server.options.refuse
+    server.publish('feed:a', 1)
+    const next = take(stream, 1)
+    await passUntil(clock, () => server.clients.size === 1)
+    expect(await next).toEqual([1])
+  })
+
   it('that has expired does not cost the place in the channel', async () => {
     let token = 'first'
     const { client, server } = await setUp({

@@ -13,7 +13,9 @@ import {
 } from 'polywire/websocket'
 import { afterEach, describe, expect, it } from 'vitest'
 import { WebSocketServer } from 'ws'
-import { type ManualClock, manualClock } from '../../support/manual-clock.ts'
+import type { Clock } from '../../../src/core/time/clock.ts'
+import { manualClock } from '../../support/manual-clock.ts'
+import { nestingClock } from '../../support/nesting-clock.ts'
 import { closeAll, onClose, settle, take, untilLost } from '../../support/realtime.ts'
 
 afterEach(closeAll)
@@ -56,7 +58,7 @@ const plain = (frame: any, send: (frame: object) => void) => {
 
 interface SetUp {
   readonly transport?: Partial<WebSocketTransportOptions>
-  readonly clock?: ManualClock
+  readonly clock?: Clock
   readonly events?: TelemetryEvent[]
 }
 
@@ -283,6 +285,28 @@ describe('who must speak, and who does', () => {
     await settle()
     expect(pings()).toBe(all)
     expect(clock.timers).toBe(0)
+  })
+
+  it('keepAliveMs: the next ping is timed from the answer, since browsers stretch long chains of timers', async () => {
+    const { url, frames } = await serve((frame, send) => {
+      plain(frame, send)
+      if (frame.type === 'ping') send({ type: 'pong' })
+    })
+    const { clock, nesting, level } = nestingClock()
+    const levels: number[] = []
+    const traits = { ...acked.traits, keepAliveMs: 1000 }
+    const ping = () => {
+      levels.push(level())
+      return acked.ping()
+    }
+    const adapter: WireAdapter = { ...acked, traits, ping }
+    await clientOf(url, adapter, { clock: nesting, transport: { heartbeat: false } }).call(room).opened
+    for (let n = 1; n <= 10; n++) {
+      await clock.advance(1000)
+      while (frames.filter((frame) => frame === '{"type":"ping"}').length !== n) await new Promise(setImmediate)
+      await settle()
+    }
+    expect(Math.max(...levels)).toBeLessThan(5)
   })
 
   it('silenceMs: a server that pings so seldom is not called dead before', async () => {

@@ -6,7 +6,7 @@ import type { SocketDriver, SocketEnd, SocketHandle, SocketRequest, SocketSink }
 import type { CloseVerdict, Incoming, Promised, WireAdapter, WireFrame, WireFrames } from '../wire-adapter.ts'
 import { type CredentialPlace, placeCredential } from './credential.ts'
 import { Congestion, highWaterBytes } from './flow.ts'
-import { Heartbeat, type HeartbeatOptions, type HeartbeatOwner } from './heartbeat.ts'
+import { Heartbeat, type HeartbeatOptions, type HeartbeatOwner, KeepAlive } from './heartbeat.ts'
 import { broken, malformed, noFrame, refusedHello, silent, unanswered, undialled, unmakeable } from './loss.ts'
 
 /** What every connection of a link is made with. */
@@ -59,7 +59,7 @@ export class Connection implements SocketSink, HeartbeatOwner {
   #writtenBytes = 0
   #patience: Timer | undefined
   #dialling: AbortController | undefined
-  #beat: Timer | undefined
+  #keepAlive: KeepAlive | undefined
   #helloRef: number | undefined
   /** The socket has too much to send: frames should wait. */
   congestion: Congestion | undefined
@@ -193,6 +193,7 @@ export class Connection implements SocketSink, HeartbeatOwner {
   onFrame(frame: WireFrame): void {
     if (this.#state === 'over') return
     this.#heartbeat?.alive()
+    this.#keepAlive?.alive()
     try {
       const incoming = this.adapter.decode(frame)
       if (!incoming) return
@@ -281,18 +282,10 @@ export class Connection implements SocketSink, HeartbeatOwner {
     this.#state = 'ready'
     this.#patience?.clear()
     if (promised?.silenceMs) this.#heartbeat?.promised(promised.silenceMs)
-    this.#keepAlive()
-    this.#owner.onReady(this)
-  }
-
-  #keepAlive(): void {
     const { keepAliveMs } = this.adapter.traits
-    if (!keepAliveMs || this.#state !== 'ready') return
-    this.#beat = this.#options.clock.setTimer(() => {
-      this.#answer('ping', (adapter) => adapter.ping())
-      this.#keepAlive()
-    }, keepAliveMs)
-    this.#beat.hold(false)
+    const ping = () => this.#answer('ping', (adapter) => adapter.ping())
+    if (keepAliveMs) this.#keepAlive = new KeepAlive(this.#options.clock, keepAliveMs, ping)
+    this.#owner.onReady(this)
   }
 
   /** The first words; an adapter may have to ask somebody for them. */
@@ -342,7 +335,7 @@ export class Connection implements SocketSink, HeartbeatOwner {
   #leave(): void {
     this.#state = 'over'
     this.#dialling?.abort()
-    this.#beat?.clear()
+    this.#keepAlive?.stop()
     this.#patience?.clear()
     this.#heartbeat?.stop()
     this.congestion?.stop()

@@ -42,6 +42,11 @@ export class Heartbeat {
   #timer: Timer | undefined
   #firesAt = 0
   #hadSecondChance = false
+  /**
+   * The timer was set by a timer: hidden pages run long chains of those once a minute, and proxies hang up on who is
+   * silent for so long. What the network brings begins a new one.
+   */
+  #isChained = false
   /** What one read of the socket brings is one sign of life, so that a message costs no look at the clock. */
   #isNoted = false
   readonly #forgetNote = () => {
@@ -78,6 +83,10 @@ export class Heartbeat {
     this.#isNoted = true
     this.#aliveAt = this.#clock.now()
     queueMicrotask(this.#forgetNote)
+    if (!this.#isChained || !this.#timer) return
+    this.#dueAt = undefined
+    this.#hadSecondChance = false
+    this.#arm(this.#idleMs)
   }
 
   /** Asks at once: the network or the machine has been away. */
@@ -100,6 +109,7 @@ export class Heartbeat {
       this.#hadSecondChance = true
       this.#ask(probeMs)
     } else this.#owner.onSilent()
+    this.#isChained = true
   }
 
   #ask(answerMs: number): void {
@@ -113,9 +123,50 @@ export class Heartbeat {
 
   #arm(delayMs: number): void {
     this.#timer?.clear()
+    this.#isChained = false
     this.#firesAt = this.#clock.now() + delayMs
     this.#timer = watchTimer(this.#clock, () => this.#check(), delayMs)
     // A process lives for its socket, while somebody needs that, not for the pings.
+    this.#timer.hold(false)
+  }
+}
+
+/** A word so often, for a server that hangs up on who says nothing. */
+export class KeepAlive {
+  readonly #clock: Clock
+  readonly #everyMs: number
+  readonly #ping: () => void
+  #timer: Timer | undefined
+  /** As in {@link Heartbeat}. */
+  #isChained = false
+  #isOver = false
+
+  constructor(clock: Clock, everyMs: number, ping: () => void) {
+    this.#clock = clock
+    this.#everyMs = everyMs
+    this.#ping = ping
+    this.#arm()
+  }
+
+  /** Something came in. */
+  alive(): void {
+    if (this.#isChained && !this.#isOver) this.#arm()
+  }
+
+  stop(): void {
+    this.#isOver = true
+    this.#timer?.clear()
+  }
+
+  #arm(): void {
+    this.#timer?.clear()
+    this.#isChained = false
+    this.#timer = this.#clock.setTimer(() => {
+      this.#ping()
+      // The word may have been the last one.
+      if (!this.#isOver) this.#arm()
+      this.#isChained = true
+    }, this.#everyMs)
     this.#timer.hold(false)
   }
 }

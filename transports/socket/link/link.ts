@@ -15,6 +15,8 @@ import { Schedule } from './schedule.ts'
 /** How a link lives. */
 export interface LinkOptions extends ConnectionOptions {
   readonly reconnect: BackoffOptions
+  /** Of the link that a stream comes from, which comes back as another principal: the same server is waited for. */
+  readonly schedule: Schedule | undefined
   /** How long a socket that nobody needs stays open; ms. */
   readonly idleMs: number
   readonly page: PageLife
@@ -53,7 +55,7 @@ const offlineMs = 30_000
  */
 export class SocketLink implements ConnectionOwner {
   readonly #options: LinkOptions
-  readonly #schedule: Schedule
+  readonly schedule: Schedule
   /** True: served by the connection; false: waits for it. */
   readonly #users = new Map<LinkUser, boolean>()
   #state: StreamState = 'idle'
@@ -63,13 +65,15 @@ export class SocketLink implements ConnectionOwner {
   readonly #burst: Burst
   #timer: Timer | undefined
   #isFrozen = false
+  /** The dial before has failed, and this platform does not show why: it may have been the credential. */
+  #untold: Loss | undefined
   /** A silence that may have been a large frame on a slow network is waited for longer the next time. */
   #patience = 1
   #leavePage: (() => void) | undefined
 
   constructor(options: LinkOptions) {
     this.#options = options
-    this.#schedule = new Schedule(options.clock, options.reconnect)
+    this.schedule = options.schedule ?? new Schedule(options.clock, options.reconnect)
     this.#refusals = new Refusals(options.clock)
     this.#burst = new Burst(options.clock)
   }
@@ -85,7 +89,7 @@ export class SocketLink implements ConnectionOwner {
 
   /** Nothing of it needs to be remembered. */
   get isForgettable(): boolean {
-    return this.#state === 'idle' && this.#schedule.waitMs <= 0
+    return this.#state === 'idle' && this.schedule.waitMs <= 0
   }
 
   /** The socket was refused for this credential: another one must be asked for before it is tried again. */
@@ -161,8 +165,8 @@ export class SocketLink implements ConnectionOwner {
     else if (this.#isFrozen) {
       this.#timer?.clear()
       this.#enter('suspended')
-    } else if (this.#schedule.waitMs <= 0) this.#connect()
-    else this.#wait(this.#schedule.waitMs)
+    } else if (this.schedule.waitMs <= 0) this.#connect()
+    else this.#wait(this.schedule.waitMs)
   }
 
   #wait(waitMs: number): void {
@@ -173,15 +177,29 @@ export class SocketLink implements ConnectionOwner {
 
   #connect(): void {
     this.#timer?.clear()
-    this.#schedule.attempted()
+    this.#askAnew()
+    if (this.#users.size === 0) {
+      this.close('idle')
+      return
+    }
+    this.schedule.attempted()
     this.#connection = new Connection(this.#options, this, this.#credential, this.#patience)
     this.#enter('connecting')
     void this.#connection?.start()
   }
 
+  /** Streams come back at once, with a credential of this moment. */
+  #askAnew(): void {
+    const loss = this.#untold
+    this.#untold = undefined
+    if (!loss) return
+    for (const user of [...this.#users.keys()])
+      if (user.isPatient && user.credential && this.#users.delete(user)) user.onLoss(loss)
+  }
+
   onReady(connection: Connection): void {
     if (connection !== this.#connection) return
-    this.#schedule.opened()
+    this.schedule.opened()
     this.#refusals.renewed()
     this.#options.receiver.onUp(connection)
     this.#enter('open')
@@ -197,7 +215,9 @@ export class SocketLink implements ConnectionOwner {
     if (verdict === silent && connection.bytesRead === undefined)
       this.#patience = Math.min(this.#patience * 2, maxPatience)
     const known = verdict ?? this.#classify(connection, end)
-    this.#lost(connection, this.#judge(connection, isVerdict(known) ? known : broken('the adapter', noVerdict())))
+    const loss = this.#judge(connection, isVerdict(known) ? known : broken('the adapter', noVerdict()))
+    this.#untold = !verdict && !end.refusal && end.phase === 'connect' ? loss : undefined
+    this.#lost(connection, loss)
   }
 
   #serveAll(): void {
@@ -225,7 +245,7 @@ export class SocketLink implements ConnectionOwner {
   #judge({ credential }: Connection, verdict: CloseVerdict): Loss {
     const wasReady = this.#state === 'open'
     if (verdict.action === 'fatal') return { verdict, wasReady, isFinal: true }
-    if (verdict.action === 'retry') return { verdict, wasReady, isFinal: this.#schedule.isExhausted }
+    if (verdict.action === 'retry') return { verdict, wasReady, isFinal: this.schedule.isExhausted }
     const isWorthIt = this.#refusals.onOpen(credential)
     return { verdict, wasReady, isFinal: !wasReady || !isWorthIt }
   }
@@ -237,9 +257,9 @@ export class SocketLink implements ConnectionOwner {
     this.#state = 'idle'
     this.#timer?.clear()
     const isPrompt = verdict === renewed || verdict.action === 'refresh-auth'
-    this.#schedule.lost(verdict.minDelayMs ?? 0, isPrompt, page.isHidden)
+    this.schedule.lost(verdict.minDelayMs ?? 0, isPrompt, page.isHidden)
     receiver.onDown()
-    if (verdict.action === 'retry' && !isFinal) receiver.onWait(Math.max(0, this.#schedule.waitMs), loss)
+    if (verdict.action === 'retry' && !isFinal) receiver.onWait(Math.max(0, this.schedule.waitMs), loss)
     for (const [user, isServed] of [...this.#users]) {
       if (!isServed && staysAfter(loss, user, connection)) continue
       this.#users.delete(user)
@@ -258,11 +278,11 @@ export class SocketLink implements ConnectionOwner {
   /** The network or the machine is back: a live socket is probed, a wait cut short. */
   #wake(): void {
     const connection = this.#connection
-    this.#schedule.wake()
+    this.schedule.wake()
     this.#patience = 1
     if (!connection) this.#pursue()
     else if (connection.isReady) connection.probe()
-    else if (this.#schedule.isStuck) connection.drop(stuck)
+    else if (this.schedule.isStuck) connection.drop(stuck)
   }
 
   #enter(state: StreamState): void {

@@ -9,6 +9,7 @@ import type { Clock } from '../../../src/core/time/clock.ts'
 import type { Connection } from '../link/connection.ts'
 import { type LinkOptions, type LinkReceiver, SocketLink } from '../link/link.ts'
 import type { LinkUser, Loss } from '../link/loss.ts'
+import type { Schedule } from '../link/schedule.ts'
 import type { Acceptance, Incoming, WireTraits } from '../wire-adapter.ts'
 import type { SocketPressure as Pressure, Reader, StreamSpec } from './channel-queue.ts'
 import type { ChannelSubscription, SubscriptionOptions } from './channel-subscription.ts'
@@ -59,6 +60,11 @@ export class SocketSession implements LinkReceiver {
 
   get isForgettable(): boolean {
     return this.#link.isForgettable
+  }
+
+  /** When its link may dial next. */
+  get schedule(): Schedule {
+    return this.#link.schedule
   }
 
   /** The socket was refused for the credential of a call: it is not asked again with the same. */

@@ -10,6 +10,7 @@ import type { CloseCodes } from '../close-codes.ts'
 import type { SocketDriver, WebSocketClass } from '../driver/driver.ts'
 import type { CredentialPlace } from '../link/credential.ts'
 import type { HeartbeatOptions } from '../link/heartbeat.ts'
+import type { Schedule } from '../link/schedule.ts'
 import type { WireAdapterOption } from '../wire-adapter.ts'
 import { SocketSession } from './session.ts'
 
@@ -75,6 +76,8 @@ export class SocketSessions {
   readonly #options: SessionsOptions
   readonly #page: PageLife | undefined
   readonly #sessions = new Map<unknown, SocketSession>()
+  /** Of the session that a stream has been in last. */
+  readonly #schedules = new WeakMap<object, Schedule>()
   #services: Services | undefined
   #via = ''
 
@@ -103,9 +106,10 @@ export class SocketSessions {
     let session = this.#sessions.get(owner)
     if (!session) {
       for (const [each, old] of this.#sessions) if (old.isForgettable) this.#sessions.delete(each)
-      session = this.#make(this.#services ?? call.scope.services, isOwn)
+      session = this.#make(this.#services ?? call.scope.services, isOwn, this.#schedules.get(call.scope.root))
       this.#sessions.set(owner, session)
     }
+    if (call.operation.kind !== 'unary') this.#schedules.set(call.scope.root, session.schedule)
     return session
   }
 
@@ -115,7 +119,7 @@ export class SocketSessions {
   }
 
   /** @param isOwn - of one call, with which it ends. */
-  #make({ clock, telemetry }: Services, isOwn: boolean): SocketSession {
+  #make({ clock, telemetry }: Services, isOwn: boolean, schedule: Schedule | undefined): SocketSession {
     const { authIn, headers = {}, heartbeat, reconnect = {}, webSocket, wsOptions, closeCodes, driver } = this.#options
     const { connectTimeoutMs = 10_000, idleMs = 1000, lingerMs = 100, maxFrameBytes = 1 << 24 } = this.#options
     const adapter = this.#adapter
@@ -134,6 +138,7 @@ export class SocketSessions {
       connectTimeoutMs,
       heartbeat: heartbeat ?? {},
       reconnect,
+      schedule,
       idleMs: isOwn ? 0 : idleMs,
       lingerMs: isOwn ? 0 : lingerMs,
       closeCodes,

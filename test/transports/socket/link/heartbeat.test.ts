@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { Heartbeat, type HeartbeatOptions } from '../../../../transports/socket/link/heartbeat.ts'
 import { manualClock } from '../../../support/manual-clock.ts'
+import { nestingClock } from '../../../support/nesting-clock.ts'
 
 function setUp(options: HeartbeatOptions = {}) {
   const clock = manualClock()
@@ -102,6 +103,32 @@ describe('Heartbeat', () => {
     hold(60_000)
     await clock.advance(2000)
     expect(log.at(-1)).toMatch(/^dead/)
+  })
+
+  it('sets its timers anew when the network brings something, since browsers stretch long chains of timers', async () => {
+    const { clock, nesting, level } = nestingClock()
+    const levels: number[] = []
+    const beat = new Heartbeat(
+      nesting,
+      {},
+      {
+        bytesRead: 0,
+        ping: () => void levels.push(level()),
+        onSilent: () => {},
+      },
+    )
+    beat.start()
+    for (let n = 1; n <= 20; n++) {
+      // An answer to a ping, then a busy time in which there is nothing to ask.
+      await clock.advance(25_000)
+      beat.alive()
+      expect(levels).toHaveLength(n)
+      for (let busy = 0; busy < 4; busy++) {
+        await clock.advance(10_000)
+        beat.alive()
+      }
+    }
+    expect(Math.max(...levels)).toBeLessThan(5)
   })
 
   it('reads what lies in the socket before it gives up, however little its timer is late', async () => {
