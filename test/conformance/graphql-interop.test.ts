@@ -92,6 +92,26 @@ const rows: readonly Row[] = [
     },
   },
   {
+    name: 'a document of several operations',
+    async run({ made, name }) {
+      const text = `query A { viewer { id } } subscription S { count(to: 1) }
+        query B($text: String!) { echo(text: $text) }`
+      const spec = { variables: type<{ text: string }>(), output: type<{ echo: string }>() }
+      const one = query(text, { ...spec, operationName: 'B' })
+      // A mock by msw sees no hashes.
+      const ways = [[], [getQueries()], ...(name === 'msw' ? [] : [[persistedQueries()], [socketRequests()]])]
+      for (const features of ways) {
+        await using client = made({ features })
+        const answers = await Promise.all(['x', 'y'].map((each) => client.call(one, { text: each })))
+        expect(answers).toEqual([{ echo: 'x' }, { echo: 'y' }])
+      }
+      if (name === 'msw') return
+      await using client = made()
+      for await (const message of client.call(subscription(text, { output, operationName: 'S' })))
+        expect(message).toEqual({ count: 1 })
+    },
+  },
+  {
     name: 'partial data',
     async run({ made }) {
       await using client = made()

@@ -1,11 +1,10 @@
 import type { Call } from '../../src/core/call/call.ts'
 import { readHeaders, withoutRemoved } from '../../src/core/call/header-map.ts'
-import type { StreamReply } from '../../src/core/call/reply.ts'
 import { checkOptions } from '../../src/core/options.ts'
 import type { HttpGraphQLTransport } from './exchange.ts'
-import { type Ask, Feature, type GraphQLFeature, jsonOf } from './feature.ts'
+import { type GraphQLFeature, jsonOf } from './feature.ts'
 import { sseDriver } from './sse-driver.ts'
-import { type SseSubscriptionsOptions, sseRules } from './sse-subscriptions.ts'
+import { OverEvents, type SseSubscriptionsOptions, sseRules } from './sse-subscriptions.ts'
 import { Subscriptions } from './subscriptions.ts'
 import { graphqlTransportWs } from './transport-ws.ts'
 
@@ -20,42 +19,18 @@ import { graphqlTransportWs } from './transport-ws.ts'
  */
 export function sseSingleConnection(options: SseSubscriptionsOptions = {}): GraphQLFeature {
   checkOptions('sseSingleConnection()', options, sseRules)
-  return new SseSingleConnection(options)
+  return new OverEvents((call, http) => connectionOf(options, call, http))
 }
 
-class SseSingleConnection extends Feature {
-  readonly kind = 'subscriptions'
-  readonly #options: SseSubscriptionsOptions
-
-  constructor(options: SseSubscriptionsOptions) {
-    super()
-    this.#options = options
-  }
-
-  wrap(next: Ask): Ask {
-    return next
-  }
-
-  /** Opens a subscription. */
-  async open(call: Call, http: HttpGraphQLTransport): Promise<StreamReply> {
-    return http.part(this, () => this.#make(call, http)).open(call, http)
-  }
-
-  #make(call: Call, http: HttpGraphQLTransport): Subscriptions {
-    const { url = http.url, idleTimeoutMs, maxEventBytes = 1 << 24 } = this.#options
-    const { engine, maxBodyBytes, options } = http
-    const driver = sseDriver({
-      engine,
-      services: call.scope.services,
-      headers: withoutRemoved({ ...readHeaders(options.headers, call) }),
-      fetchOptions: http.fetchOptions,
-      idleTimeoutMs,
-      maxBodyBytes,
-    })
-    const { onAck: _none, authIn: _message, ...own } = options.socket ?? {}
-    // Its own silence tells whether it lives; the stream has no pings.
-    const socket = { ...own, driver, heartbeat: false, maxFrameBytes: maxEventBytes } as const
-    const adapter = graphqlTransportWs(undefined, undefined, jsonOf(options.features))
-    return new Subscriptions({ url, socket, adapter }, call)
-  }
+function connectionOf(own: SseSubscriptionsOptions, call: Call, http: HttpGraphQLTransport): Subscriptions {
+  const { url = http.url, idleTimeoutMs, maxEventBytes = 1 << 24 } = own
+  const { engine, maxBodyBytes, options, fetchOptions } = http
+  const { services } = call.scope
+  const headers = withoutRemoved({ ...readHeaders(options.headers, call) })
+  const driver = sseDriver({ engine, services, headers, fetchOptions, idleTimeoutMs, maxBodyBytes })
+  const { onAck: _none, authIn: _message, ...asked } = options.socket ?? {}
+  // Its own silence tells whether it lives; the stream has no pings.
+  const socket = { ...asked, driver, heartbeat: false, maxFrameBytes: maxEventBytes } as const
+  const adapter = graphqlTransportWs(undefined, undefined, jsonOf(options.features))
+  return new Subscriptions({ url, socket, adapter }, http, call)
 }

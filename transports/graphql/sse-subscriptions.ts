@@ -22,7 +22,7 @@ import { readResult } from './result-reader.ts'
 
 /** How subscriptions live that come as event streams. */
 export interface SseSubscriptionsOptions {
-  /** Where they are asked for. @defaultValue the transport's `url` */
+  /** Where they are asked for; may be relative to the transport's `url`. @defaultValue the transport's `url` */
   readonly url?: string | undefined
   /** Silence after which a connection is taken for dead; ms. @defaultValue 45_000 once the server has sent a comment, else none */
   readonly idleTimeoutMs?: number | undefined
@@ -47,16 +47,22 @@ export const sseRules: RulesOf<SseSubscriptionsOptions> = {
  */
 export function sseSubscriptions(options: SseSubscriptionsOptions = {}): GraphQLFeature {
   checkOptions('sseSubscriptions()', options, sseRules)
-  return new SseSubscriptions(options)
+  return new OverEvents((_call, http) => new EventSubscriptions(http, options))
 }
 
-class SseSubscriptions extends Feature {
-  readonly kind = 'subscriptions'
-  readonly #options: SseSubscriptionsOptions
+/** What carries the subscriptions of one transport. */
+interface Carrying extends Closable {
+  open(call: Call, http: HttpGraphQLTransport): Promise<StreamReply>
+}
 
-  constructor(options: SseSubscriptionsOptions) {
+/** Subscriptions that come as event streams; what carries them is made by the first one. */
+export class OverEvents extends Feature {
+  readonly kind = 'subscriptions'
+  readonly #make: (call: Call, http: HttpGraphQLTransport) => Carrying
+
+  constructor(make: (call: Call, http: HttpGraphQLTransport) => Carrying) {
     super()
-    this.#options = options
+    this.#make = make
   }
 
   wrap(next: Ask): Ask {
@@ -65,7 +71,7 @@ class SseSubscriptions extends Feature {
 
   /** Opens a subscription. */
   async open(call: Call, http: HttpGraphQLTransport): Promise<StreamReply> {
-    return http.part(this, () => new EventSubscriptions(http, this.#options)).open(call)
+    return http.part(this, () => this.#make(call, http)).open(call, http)
   }
 }
 
@@ -76,7 +82,7 @@ interface Life {
 }
 
 /** The subscriptions of one transport, each by a POST that is answered by an event stream. */
-class EventSubscriptions implements Closable {
+class EventSubscriptions implements Carrying {
   readonly #http: HttpGraphQLTransport
   readonly #url: string
   readonly #idleTimeoutMs: number | undefined
@@ -87,7 +93,7 @@ class EventSubscriptions implements Closable {
   constructor(http: HttpGraphQLTransport, options: SseSubscriptionsOptions) {
     const { url = http.url, idleTimeoutMs, maxEventBytes = 1 << 24 } = options
     this.#http = http
-    this.#url = readUrl(url, 'sseSubscriptions({ url })').href
+    this.#url = readUrl(url, 'sseSubscriptions({ url })', 'http https', http.url).href
     this.#idleTimeoutMs = idleTimeoutMs
     this.#maxEventBytes = maxEventBytes
     this.#parsers = new EventParsers(maxEventBytes, 'complete')

@@ -46,8 +46,8 @@ export interface Carrier {
 export class Subscriptions {
   readonly sessions: SocketSessions
 
-  constructor({ url, adapter, socket }: Carrier, call: Call) {
-    const target = readUrl(url, 'graphqlTransport({ subscriptionUrl })', 'wss ws https http')
+  constructor({ url, adapter, socket }: Carrier, http: HttpGraphQLTransport, call: Call) {
+    const target = readUrl(url, 'graphqlTransport({ subscriptionUrl })', 'wss ws https http', http.url)
     target.hash = ''
     // Each subscription is a call's own: nobody could take it over, so it ends with its reader.
     const options = { authIn: 'message', ...socket, lingerMs: 0 } as const
@@ -108,7 +108,7 @@ async function openSubscription(call: Call, http: HttpGraphQLTransport): Promise
 
 /** The sockets of a transport; the first who needs them makes them. */
 export function socketOf(http: HttpGraphQLTransport, call: Call): Subscriptions {
-  return http.part(Subscriptions, () => new Subscriptions(carrierOf(http, call), call))
+  return http.part(Subscriptions, () => new Subscriptions(carrierOf(http, call), http, call))
 }
 
 function carrierOf({ url, options }: HttpGraphQLTransport, call: Call): Carrier {

@@ -36,7 +36,7 @@ export interface GraphQLTransportOptions extends HttpOptions {
    * @defaultValue none
    */
   readonly crossOriginHeaders?: readonly string[] | undefined
-  /** Where subscriptions go. @defaultValue `url` with `wss:` or `ws:` */
+  /** Where subscriptions go; may be relative to `url`. @defaultValue `url` with `wss:` or `ws:` */
   readonly subscriptionUrl?: string | undefined
   /** The payload of `connection_init`, beside or made of the credential; a promise is awaited. @defaultValue the credential's headers */
   readonly connectionParams?: ConnectionParams | undefined

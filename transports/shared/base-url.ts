@@ -22,16 +22,15 @@ export function page(): Page['location'] | undefined {
 }
 
 /**
- * Reads a URL; one relative to the page is taken in browsers only.
+ * Reads a URL; a relative one is taken where there is something that it is relative to, by default the page.
  *
  * @param place - for the message: `graphqlTransport({ url })`.
  * @throws {CallError} `invalid_argument` where nothing could be sent to it; the message does not show the URL, which may hold a secret.
  */
-export function readUrl(value: unknown, place: string, schemes = 'http https'): URL {
+export function readUrl(value: unknown, place: string, schemes = 'http https', base = page()?.href): URL {
   const refuse = refusalAt(place)
   if (typeof value !== 'string')
     refuse(`a URL such as 'https://api.example.com/v1', not ${value === null ? 'null' : typeof value}`)
-  const base = page()?.href
   if (bareHost.test(value as string)) refuse("the URL must be absolute: put 'https://' or 'http://' in front")
   const url = URL.canParse(value as string, base)
     ? new URL(value as string, base)

@@ -335,6 +335,19 @@ describe('subscriptions over one event stream (single connection mode)', () => {
   })
 })
 
+it.each([sseSubscriptions, sseSingleConnection])(
+  '%o takes a url relative to the one of the transport',
+  async (make) => {
+    await using server = await FaultServer.start()
+    server.on('/v1/stream', (exchange) => exchange.reply(403))
+    const client = connect(`${server.url}/v1/graphql`, { features: [make({ url: 'stream' })] })
+    expect(await endOf(client.call(hanging))).toMatchObject({ code: 'permission_denied', status: 403 })
+    expect(server.hits('/v1/stream')).toBe(1)
+    const wrong = connect(`${server.url}/v1/graphql`, { features: [make({ url: 'ftp://x/stream' })] })
+    expect(await endOf(wrong.call(hanging))).toMatchObject({ code: 'invalid_argument', sent: 'no' })
+  },
+)
+
 describe('an event stream of GraphQL', () => {
   const events = { 'content-type': 'text/event-stream' }
   const next = (n: number, id?: number) =>

@@ -508,3 +508,10 @@ it('needs a subscriptionUrl only where it cannot be told from the url', async ()
     protocol: 'graphql',
   })
 })
+
+it('takes a subscriptionUrl relative to the url', async () => {
+  await using client = graphqlClient(server.url.replace('ws:', 'http:').replace('/graphql', '/v1/http'), {
+    subscriptionUrl: '/graphql',
+  })
+  expect(await collect(client.call(count, { to: 1 }))).toEqual([{ count: 1 }])
+})
