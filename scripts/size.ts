@@ -81,7 +81,7 @@ const rows: readonly Row[] = [
     programs: ['sse'],
     besideRest: true,
     barKb: 13.5,
-    limitKb: 13.9,
+    limitKb: 13.5,
   },
   {
     name: 'EventSource, beside REST',
@@ -90,7 +90,7 @@ const rows: readonly Row[] = [
     barKb: 18,
     limitKb: 16,
   },
-  { name: 'WebSocket, beside REST', programs: ['websocket'], besideRest: true, barKb: 20, limitKb: 24.6 },
+  { name: 'WebSocket, beside REST', programs: ['websocket'], besideRest: true, barKb: 20, limitKb: 24.5 },
   {
     name: 'WebSocket requests, beside REST',
     programs: ['websocket-request'],

@@ -1,8 +1,10 @@
 import type { Observer } from '../../src/core/call/call-types.ts'
+import type { StreamReply } from '../../src/core/call/reply.ts'
 import { CallError, isAnyCallError } from '../../src/core/errors/error.ts'
 import type { Gap } from '../../src/core/stream/gap.ts'
 import type { StreamState } from '../../src/core/stream/state.ts'
-import type { EventReader } from '../http/event-stream/event-exchange.ts'
+import type { PageLife } from '../../src/core/time/page-life.ts'
+import { type EventReader, SseExchange } from '../http/event-stream/event-exchange.ts'
 import type { EventSourceMessage } from './types.ts'
 
 /** What an event source hears of its stream, in order. */
@@ -42,8 +44,8 @@ export class EventFeed implements EventReader, Observer<unknown> {
     this.#lastEventId = lastEventId
   }
 
+  /** Messages that mark the beginning of a connection, and its failure behind all that it has brought. */
   readonly marks = {
-    isExact: true as const,
     opened: (url: string): Mark => {
       this.#origin = URL.canParse(url) ? new URL(url).origin : ''
       this.#isBehind = true
@@ -103,6 +105,40 @@ export class EventFeed implements EventReader, Observer<unknown> {
 
   #interrupted(reason: CallError | undefined): void {
     if (reason) this.#owner.failed(reason, 'back')
+  }
+}
+
+/**
+ * What reads the connections of an event source: it is told when the last event id moves, and, where it `isMarked`, each
+ * connection's beginning and failure stand among its messages.
+ */
+export function feeding(feed: EventFeed, isMarked: boolean): typeof SseExchange {
+  return class extends SseExchange {
+    /** Every event is wanted, a repeat too. */
+    get sifted(): StreamReply['sifted'] {
+      return isMarked ? { isExact: true } : undefined
+    }
+
+    override onEvent(type: string, data: string, id: string | undefined, cursor: string | undefined): void {
+      if (cursor !== undefined) feed.moved(cursor)
+      super.onEvent(type, data, id, cursor)
+    }
+
+    override onCursor(cursor: string): void {
+      feed.moved(cursor)
+      super.onCursor(cursor)
+    }
+
+    protected override open(page?: PageLife): void {
+      super.open(page)
+      const { status, url } = this.head
+      if (isMarked && status !== 204) this.source.push({ message: feed.marks.opened(url), isFinal: true })
+    }
+
+    protected override over(error: unknown): void {
+      if (error !== undefined && isMarked) this.source.push({ message: feed.marks.dropped(), isFinal: true })
+      super.over(error)
+    }
   }
 }
 

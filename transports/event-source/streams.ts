@@ -11,7 +11,7 @@ import { nameOfPath } from '../shared/path-name.ts'
 import { streamHints } from '../sse/hints.ts'
 import type { SseBinding } from '../sse/operation.ts'
 import { HttpSseTransport } from '../sse/transport.ts'
-import type { EventFeed } from './feed.ts'
+import { type EventFeed, feeding } from './feed.ts'
 import type { EventSourceDefaults, EventSourceInit, EventSourceInput } from './types.ts'
 
 /** The part of a client that its streams use. */
@@ -85,9 +85,8 @@ export class EventSourceStreams {
         method,
         reopenMethod: resume === 'get' ? 'GET' : method,
         template: { hasQuery: url.search !== '', fill: () => url.pathname + url.search },
-        reader: isContinued
-          ? { read: (type, data) => reader.read(type, data), moved: (id) => reader.moved(id) }
-          : reader,
+        reader,
+        Exchange: feeding(reader, !isContinued),
         isRawBody: typeof body === 'string',
       }
       const info: OperationInfo = {

@@ -8,9 +8,11 @@ import { decodeUtf8 } from '../http/collect.ts'
 import type { HttpHead, HttpRequest } from '../http/contract.ts'
 // Its `complete` may come without data (gqlgen), which eventsource-parser, rightly, takes for no event.
 import { EventParsers } from '../http/event-stream/by-hand.ts'
-import { type EventReader, openEventStream } from '../http/event-stream/event-exchange.ts'
+import { kindOf } from '../http/event-stream/errors.ts'
+import { type EventReader, SseExchange } from '../http/event-stream/event-exchange.ts'
 import { lastEventId } from '../http/event-stream/last-event-id.ts'
 import { SseLife } from '../http/event-stream/life.ts'
+import { openStream } from '../http/event-stream/stream-exchange.ts'
 import { readUrl } from '../shared/base-url.ts'
 import { Refusals } from '../socket/link/credential.ts'
 import { graphqlFailure } from './errors.ts'
@@ -104,15 +106,16 @@ class EventSubscriptions implements Carrying {
     if (call.isReopen && refusals.isRefused(call.credential)) throw refusedBefore(call)
     const asked = await namedRequest(call, this.#http)
     const request = this.#request(asked)
-    return openEventStream(this.#http.engine, request, call, {
+    const exchange = new SubscriptionExchange(call, {
       reader: readerOf(asked, refusals),
       life,
       idleTimeoutMs: this.#idleTimeoutMs,
       maxEventBytes: this.#maxEventBytes,
       parsers: this.#parsers,
       cursorWay: 'plain',
-      refusal: (head, body) => refusalOf(call, head, this.#textOf(head, body)),
     })
+    exchange.refusal = (head, body) => refusalOf(call, head, this.#textOf(head, body))
+    return openStream(this.#http.engine, request, exchange)
   }
 
   close(): void {}
@@ -143,6 +146,21 @@ class EventSubscriptions implements Carrying {
     let life = this.#lives.get(root)
     if (!life) this.#lives.set(root, (life = { stream: new SseLife(), refusals: new Refusals(services.clock) }))
     return life
+  }
+}
+
+/** One connection, whose answer says why it is none, whatever its content type. */
+class SubscriptionExchange extends SseExchange {
+  /** What an answer means that is no event stream, with what could be read of its body. */
+  refusal!: (head: HttpHead, body: Uint8Array) => CallError
+
+  protected override answered(): void {
+    if (kindOf(this.head) === 'wrong-type') this.state = 'refused'
+    else super.answered()
+  }
+
+  protected override refusedBy(body: Uint8Array, reject: (error: unknown) => void): void {
+    reject(this.refusal(this.head, body))
   }
 }
 

@@ -8,8 +8,9 @@ const bidi = (): Streaming => ({
   handle(plan, scope, prepare) {
     const { duplexing } = plan.route.transport as Duplexing
     const handle = (duplexing ?? receiving).handle(plan, scope, prepare)
-    if (!duplexing) handle.send = async () => void (await handle.opened)
-    return handle
+    return duplexing
+      ? handle
+      : Object.assign(handle, { send: async () => void (await handle.opened), end: async () => {} })
   },
   resume: receiving.resume,
 })

@@ -5,8 +5,6 @@ import type { Armed } from '../../src/core/time/clock.ts'
 export interface IdleOwner {
   /** @param isNew - nothing was ever heard of this connection. */
   onIdle(isNew: boolean): void
-  /** Nothing was heard since `awaitFirst`. */
-  onQuiet?(): void
 }
 
 /** Tells when a connection has been silent for too long: an entry in the shared deadline list, not a timer of its own. */
@@ -19,7 +17,6 @@ export class IdleWatch {
   #isNew = true
   #armed: Armed | undefined
   #probe: Armed | undefined
-  #first: Armed | undefined
   #isPaused = false
 
   constructor(services: Services, owner: IdleOwner) {
@@ -36,19 +33,9 @@ export class IdleWatch {
     this.#arm()
   }
 
-  /** Tells the owner, this once, where nothing is heard for `ms` from now on. */
-  awaitFirst(ms: number): void {
-    const { clock, deadlines } = this.#services
-    this.#first = deadlines.add(clock.now() + ms, () => {
-      this.#first = undefined
-      this.#owner.onQuiet?.()
-    })
-  }
-
   /** Something was heard. */
   alive(): void {
     this.#isNew = false
-    this.#forgetFirst()
     this.#touch()
   }
 
@@ -73,16 +60,10 @@ export class IdleWatch {
     const { deadlines } = this.#services
     if (this.#armed) deadlines.remove(this.#armed)
     if (this.#probe) deadlines.remove(this.#probe)
-    this.#forgetFirst()
   }
 
   #touch(): void {
     this.#aliveAt = this.#services.clock.now()
-  }
-
-  #forgetFirst(): void {
-    if (this.#first) this.#services.deadlines.remove(this.#first)
-    this.#first = undefined
   }
 
   #arm(): void {

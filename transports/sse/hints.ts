@@ -1,4 +1,9 @@
 import type { Call } from '../../src/core/call/call.ts'
+import type { HeaderMap } from '../../src/core/call/header-map.ts'
+import type { Armed } from '../../src/core/time/clock.ts'
+import type { HttpEngine, HttpFault, HttpHead, HttpSink } from '../http/contract.ts'
+import { kindOf } from '../http/event-stream/errors.ts'
+import type { StreamControl } from '../http/event-stream/stream-exchange.ts'
 
 /** Servers that follow the standard's advice send a comment each 15 s or so; ms. */
 const quietMs = 20_000
@@ -26,9 +31,10 @@ export class SseHints {
     this.#performance = performance
   }
 
-  /** How long a stream may bring nothing; undefined where nobody wants to know. */
-  waitMs(call: Call): number | undefined {
-    return this.#isWanted('quiet', call) ? quietMs : undefined
+  /** What sends the request of a call, and looks at what its connection brings. */
+  for(engine: Pick<HttpEngine, 'send'>, call: Call): Pick<HttpEngine, 'send'> {
+    if (!this.#isWanted('quiet', call) && !this.#isWanted('cut', call)) return engine
+    return { send: (request, sink, scope) => engine.send(request, new WatchedConnection(this, call, sink), scope) }
   }
 
   /** A stream has brought no byte at all. @param isOpen - status and headers have come. */
@@ -39,11 +45,6 @@ export class SseHints {
       call,
       `the event stream ${what} for ${quietMs / 1000} s: a server with nothing to tell, or ${cure}`,
     )
-  }
-
-  /** Whether the reads of a connection are to be looked at by {@link cut}. */
-  wantsCuts(call: Call): boolean {
-    return this.#isWanted('cut', call)
   }
 
   /**
@@ -99,6 +100,78 @@ export class SseHints {
     const entries = ['navigation', 'resource'].flatMap((type) => this.#performance?.getEntriesByType?.(type) ?? [])
     const last = entries.findLast(({ name, nextHopProtocol }) => nextHopProtocol && name.startsWith(`${this.#origin}/`))
     return last?.nextHopProtocol?.startsWith('http/1') === true
+  }
+}
+
+/** One connection on its way from the engine to who reads it, looked at in passing. */
+class WatchedConnection implements HttpSink, StreamControl {
+  readonly #hints: SseHints
+  readonly #call: Call
+  readonly #sink: HttpSink
+  #control: StreamControl | undefined
+  #isOpen = false
+  /** Until something has come. */
+  #quiet: Armed | undefined
+  /** A read ended within a line then. */
+  #cutAt: number | undefined
+
+  constructor(hints: SseHints, call: Call, sink: HttpSink) {
+    this.#hints = hints
+    this.#call = call
+    this.#sink = sink
+    const { clock, deadlines } = call.scope.services
+    this.#quiet = deadlines.add(clock.now() + quietMs, () => hints.tellQuiet(call, this.#isOpen))
+  }
+
+  onHead(head: HttpHead, control: StreamControl): void {
+    this.#control = control
+    this.#isOpen = kindOf(head) === 'stream'
+    if (!this.#isOpen) this.#heard()
+    this.#sink.onHead(head, this)
+  }
+
+  onData(bytes: Uint8Array): void {
+    this.#heard()
+    this.#cutAt = this.#hints.cut(this.#call, bytes, this.#cutAt)
+    this.#sink.onData(bytes)
+  }
+
+  onEnd(trailers: HeaderMap): void {
+    this.#heard()
+    this.#sink.onEnd(trailers)
+  }
+
+  onError(fault: HttpFault): void {
+    this.#heard()
+    this.#sink.onError(fault)
+  }
+
+  onAbort(reason: unknown): void {
+    this.#heard()
+    this.#sink.onAbort?.(reason)
+  }
+
+  pause(): void {
+    this.#cutAt = undefined
+    this.#control?.pause()
+  }
+
+  resume(): void {
+    this.#control?.resume()
+  }
+
+  cancel(): void {
+    this.#heard()
+    this.#control?.cancel()
+  }
+
+  distrust(): void {
+    this.#control?.distrust?.()
+  }
+
+  #heard(): void {
+    if (this.#quiet) this.#call.scope.services.deadlines.remove(this.#quiet)
+    this.#quiet = undefined
   }
 }
 

@@ -7,7 +7,7 @@ import { openingOption } from '../../src/core/resume/options.ts'
 import { receiving } from '../../src/core/stream/streaming.ts'
 import type { HttpEngine, HttpRequest } from '../http/contract.ts'
 import { declared } from '../http/declared-resume.ts'
-import type { EventReader } from '../http/event-stream/event-exchange.ts'
+import type { EventReader, SseExchange } from '../http/event-stream/event-exchange.ts'
 import { toEvent } from '../http/event-stream/event-stream.ts'
 import { headersOf, inputReader } from '../http/input.ts'
 import { PathTemplate, type UrlTemplate } from '../http/path.ts'
@@ -32,6 +32,8 @@ export interface SseBinding {
   readonly reopenMethod: 'GET' | 'POST'
   readonly template: UrlTemplate
   readonly reader: EventReader
+  /** Makes what reads one connection. @defaultValue what reads events by the reader alone */
+  readonly Exchange?: typeof SseExchange | undefined
   /** For `at()`, which validates nothing else. */
   readonly bodySchema?: EventsSpec['body'] | undefined
   /** Opens what is no event stream, where this call asks for something else. */
@@ -82,25 +84,20 @@ function decoderOf(schemas: ReadonlyMap<string, Schema<any, any>>): NonNullable<
   }
 }
 
-type Read = EventReader['read']
-
 /** What the events of an operation mean: which are given, how their data is read, which one is the last. */
-function makeReader(map: object, { data = 'json', undeclared = 'skip', until }: EventsSpec): EventReader {
+function makeReader(map: object, { data: kind = 'json', undeclared = 'skip', until }: EventsSpec): EventReader {
   const names = new Set(Object.keys(map))
   const only = names.size === 1 ? [...names][0] : undefined
-  const declared: Read = data === 'text' ? toEvent : asJson
-  const readDeclared: Read =
-    data === 'text'
-      ? (type, text, id) => (type === only || names.has(type) ? toEvent(type, text, id) : undefined)
-      : (type, text, id) => {
-          if (type !== only && !names.has(type)) return undefined
-          const parsed: unknown = text === '' ? undefined : JSON.parse(text)
-          return id === undefined ? { type, data: parsed } : { type, data: parsed, id }
-        }
-  const read: Read =
-    undeclared === 'skip'
-      ? readDeclared
-      : (type, text, id) => (names.has(type) ? declared(type, text, id) : leniently(declared, type, text, id))
+  const isText = kind === 'text'
+  const read: EventReader['read'] = (type, text, id) => {
+    if (type !== only && !names.has(type))
+      return undeclared === 'yield'
+        ? { ...toEvent(type, isText ? text : leniently(text), id), isUndeclared: true }
+        : undefined
+    // Some servers send an event for its name alone.
+    const data: unknown = isText ? text : text === '' ? undefined : JSON.parse(text)
+    return id === undefined ? { type, data } : { type, data, id }
+  }
   if (until === undefined) return { read }
   if (typeof until === 'function')
     return { read, lastness: (type, data, id) => (until(toEvent(type, data, id)) ? 'drop' : undefined) }
@@ -108,16 +105,12 @@ function makeReader(map: object, { data = 'json', undeclared = 'skip', until }: 
   return { read, lastness: (type) => (type === until ? lastness : undefined) }
 }
 
-/** Some servers send an event for its name alone. */
-const asJson: Read = (type, data, id) => toEvent(type, data === '' ? undefined : (JSON.parse(data) as unknown), id)
-
 /** Nobody has said what the data of an undeclared event is. */
-function leniently(read: Read, type: string, data: string, id: string | undefined): object {
-  const isUndeclared = { isUndeclared: true }
+function leniently(text: string): unknown {
   try {
-    return { ...(read(type, data, id) as object), ...isUndeclared }
+    return text === '' ? undefined : JSON.parse(text)
   } catch {
-    return { ...toEvent(type, data, id), ...isUndeclared }
+    return text
   }
 }
 

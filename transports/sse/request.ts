@@ -2,44 +2,44 @@ import type { Call } from '../../src/core/call/call.ts'
 import type { CallHeaders } from '../../src/core/call/header-map.ts'
 import { readHeaders, withoutRemoved } from '../../src/core/call/header-map.ts'
 import { CallError } from '../../src/core/errors/error.ts'
+import { fetchOptionsOf } from '../http/choose.ts'
 import type { FetchOptions, HttpRequest } from '../http/contract.ts'
 import type { EncodedBody } from '../http/encode-body.ts'
 import { lastEventId } from '../http/event-stream/last-event-id.ts'
 import type { CursorWay } from '../http/event-stream/life.ts'
 import { RequestInput, type RequestParts } from '../http/input.ts'
 import { writeUrl } from '../http/path.ts'
-import { encodeQuery, type QueryStyle } from '../http/query.ts'
+import { encodeQuery } from '../http/query.ts'
 import type { BaseUrl } from '../shared/base-url.ts'
 import { type CrossOriginFilter, crossOriginFilter } from '../shared/cross-origin.ts'
-import { addDeadline, type DeadlineWriter } from '../shared/deadline-header.ts'
+import { addDeadline, type DeadlineWriter, deadlineWriter } from '../shared/deadline-header.ts'
 import { stringifyJson } from '../shared/json.ts'
 import type { SseBinding } from './operation.ts'
-
-/** What the requests of one transport have in common. */
-export interface SseRequestDefaults {
-  readonly base: BaseUrl
-  readonly headers: CallHeaders
-  readonly query: Readonly<Record<string, unknown>> | undefined
-  readonly queryStyle: QueryStyle
-  /** The parameter that the cursor travels in, instead of `Last-Event-ID`. */
-  readonly cursorQuery: string | undefined
-  readonly deadlineWriter: DeadlineWriter | undefined
-  readonly crossOriginHeaders: readonly string[]
-  readonly fetchOptions: FetchOptions
-}
+import type { SseTransportOptions } from './types.ts'
 
 type Headers = Record<string, string>
 
 /** Makes the requests of one transport. */
 export class SseRequests {
-  readonly #defaults: SseRequestDefaults
+  readonly #base: BaseUrl
+  readonly #options: SseTransportOptions
+  readonly #defaultHeaders: CallHeaders
+  readonly #deadlineWriter: DeadlineWriter | undefined
+  readonly #fetchOptions: FetchOptions
   readonly #filter: CrossOriginFilter | undefined
   #isHeaderForgone = false
 
-  constructor(defaults: SseRequestDefaults) {
-    this.#defaults = defaults
-    const { base, headers, crossOriginHeaders } = defaults
+  constructor(base: BaseUrl, options: SseTransportOptions) {
+    const headers = readHeaders(options.headers, {
+      operation: { name: 'sseTransport()', protocol: 'sse', via: 'sse' },
+    })
+    this.#base = base
+    this.#options = options
+    this.#defaultHeaders = headers
+    this.#deadlineWriter = deadlineWriter(options.deadlineHeader)
+    this.#fetchOptions = { cache: 'no-store', ...fetchOptionsOf(options) }
     const always = ['accept', 'content-type', 'last-event-id', ...Object.keys(headers)]
+    const { crossOriginHeaders } = options
     this.#filter = crossOriginFilter({ factory: 'sseTransport', origin: base.origin, always, crossOriginHeaders })
   }
 
@@ -48,7 +48,7 @@ export class SseRequests {
    * had not, and which the server may refuse without a word: then it is left out.
    */
   cursorWay(call: Call, mustOmit: boolean): CursorWay {
-    if (!this.#filter || this.#defaults.cursorQuery !== undefined || this.#cursor(call) === undefined) return 'plain'
+    if (!this.#filter || this.#options.cursorQuery !== undefined || this.#cursor(call) === undefined) return 'plain'
     return mustOmit || this.#isHeaderForgone ? 'omitted' : 'preflighted'
   }
 
@@ -70,7 +70,7 @@ export class SseRequests {
       headers: this.#filter ? this.#filter(call, headers, input.headers) : headers,
       credential: call.credential,
       body,
-      fetchOptions: this.#defaults.fetchOptions,
+      fetchOptions: this.#fetchOptions,
     }
     return binding.template.place?.(request, call) ?? request
   }
@@ -81,29 +81,29 @@ export class SseRequests {
   }
 
   #url(call: Call, { template, writer }: SseBinding, { params, query }: RequestParts): string {
-    const { base, query: defaults, queryStyle, cursorQuery } = this.#defaults
+    const { query: defaults, queryStyle, cursorQuery } = this.#options
     const cursor = cursorQuery === undefined ? undefined : this.#cursor(call)
     const own = cursor === undefined ? undefined : { [cursorQuery as string]: cursor }
     const write = writer?.writeQuery ?? encodeQuery
-    return writeUrl(base, template, params, write({ ...defaults, ...query, ...own }, queryStyle, call), call)
+    return writeUrl(this.#base, template, params, write({ ...defaults, ...query, ...own }, queryStyle, call), call)
   }
 
   /** Later ones win: protocol, transport, input, call, credential. */
   #headers(call: Call, { headers: own }: RequestParts, hasBody: boolean, cursorWay: CursorWay): Headers {
-    const { headers: base, cursorQuery, deadlineWriter } = this.#defaults
+    const { cursorQuery } = this.#options
     const headers: Headers = withoutRemoved({
       accept: 'text/event-stream',
       // A page's cache is told by fetch's own option: across origins this header would force a preflight.
       ...(!this.#filter && { 'cache-control': 'no-cache' }),
       ...(hasBody && { 'content-type': 'application/json' }),
-      ...base,
+      ...this.#defaultHeaders,
       ...(own && readHeaders(own as Record<string, string>, call)),
       ...call.headers,
       ...call.credential?.headers,
     })
     const cursor = cursorQuery === undefined && cursorWay !== 'omitted' ? this.#cursor(call) : undefined
     if (cursor !== undefined) headers['last-event-id'] = lastEventId(cursor) ?? unsendable(call)
-    addDeadline(headers, call, deadlineWriter)
+    addDeadline(headers, call, this.#deadlineWriter)
     return headers
   }
 }

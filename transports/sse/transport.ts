@@ -1,18 +1,17 @@
 import { EventParsers } from '#platform'
 import type { Auth } from '../../src/core/call/auth.ts'
 import type { Call } from '../../src/core/call/call.ts'
-import { readHeaders } from '../../src/core/call/header-map.ts'
 import type { Reply } from '../../src/core/call/reply.ts'
 import type { Scope } from '../../src/core/call/scope.ts'
 import { aboveZero, checkOptions, has, list, object, type RulesOf, takes, text } from '../../src/core/options.ts'
 import { type OpeningOptions, openingOption } from '../../src/core/resume/options.ts'
-import { fetchOptionsOf, selectEngine } from '../http/choose.ts'
+import { selectEngine } from '../http/choose.ts'
 import type { HttpEngine } from '../http/contract.ts'
-import { openEventStream, type SseSettings } from '../http/event-stream/event-exchange.ts'
+import { SseExchange, type SseSettings } from '../http/event-stream/event-exchange.ts'
 import { SseLife } from '../http/event-stream/life.ts'
+import { openStream } from '../http/event-stream/stream-exchange.ts'
 import { queryStyleRule, requestRules } from '../http/option-rules.ts'
 import { readBaseUrl } from '../shared/base-url.ts'
-import { deadlineWriter } from '../shared/deadline-header.ts'
 import { headerKeyRule } from '../shared/option-rules.ts'
 import type { SseHinting, SseHints } from './hints.ts'
 import type { SseBinding } from './operation.ts'
@@ -58,34 +57,25 @@ export class HttpSseTransport implements SseTransport {
   constructor(options: SseTransportOptions) {
     const base = readBaseUrl(options?.baseUrl, 'sseTransport')
     checkOptions('sseTransport()', options, rules)
-    const { query, queryStyle = {}, cursorQuery, crossOriginHeaders = [], share, hints: hinting } = options
-    const origin = { operation: { name: 'sseTransport()', protocol: 'sse', via: 'sse' } }
+    const { idleTimeoutMs, maxEventBytes = 1 << 24, share, hints: hinting } = options
     this.origin = base.origin
     this.url = base.prefix
     this.auth = options.auth
     this.idempotency = options.idempotency
     this.linkOptions = () => options
     this.opening = options.opening
-    const { idleTimeoutMs, maxEventBytes = 1 << 24 } = options
     const hints = hinting && (hinting as SseHinting).start(base.origin)
     this.#hints = hints
     this.#settings = {
       idleTimeoutMs,
       maxEventBytes,
       parsers: new EventParsers(maxEventBytes),
-      hints,
-      onOmitted: () => this.#requests.forgoHeader(),
+      onOmitted: (call) => {
+        this.#requests.forgoHeader()
+        hints?.tellOmitted(call)
+      },
     }
-    this.#requests = new SseRequests({
-      base,
-      headers: readHeaders(options.headers, origin),
-      query,
-      queryStyle,
-      cursorQuery,
-      deadlineWriter: deadlineWriter(options.deadlineHeader),
-      crossOriginHeaders,
-      fetchOptions: { cache: 'no-store', ...fetchOptionsOf(options) },
-    })
+    this.#requests = new SseRequests(base, options)
     this.#engine = selectEngine(options)
     this.#share = share && (share as SseShares).start(this.#engine, hints)
   }
@@ -95,15 +85,11 @@ export class HttpSseTransport implements SseTransport {
       const life = this.#lifeOf(call)
       const cursorWay = this.#requests.cursorWay(call, life.mustOmitCursor)
       const request = this.#requests.make(call, cursorWay)
-      const { reader, open } = call.operation.binding as SseBinding
+      const { reader, open, Exchange = SseExchange } = call.operation.binding as SseBinding
       const opened = open?.(this.#engine, request, call)
       if (opened) return opened
-      return openEventStream(this.#sender(call, life, cursorWay === 'omitted'), request, call, {
-        ...this.#settings,
-        reader,
-        life,
-        cursorWay,
-      })
+      const exchange = new Exchange(call, { ...this.#settings, reader, life, cursorWay })
+      return openStream(this.#sender(call, life, cursorWay === 'omitted'), request, exchange)
     } catch (error) {
       return Promise.reject(error)
     }
@@ -128,12 +114,13 @@ export class HttpSseTransport implements SseTransport {
   }
 
   #sender(call: Call, life: SseLife, isOmitted: boolean): Pick<HttpEngine, 'send'> {
-    if (!this.#share) return this.#engine
-    return this.#share.for({
-      call,
-      key: this.#share.keyOf(call, (each) => this.#requests.make(each)),
-      after: isOmitted ? undefined : call.cursor,
-      canResume: () => life.hasIds && call.operation.isResumable === true,
-    })
+    const sender =
+      this.#share?.for({
+        call,
+        key: this.#share.keyOf(call, (each) => this.#requests.make(each)),
+        after: isOmitted ? undefined : call.cursor,
+        canResume: () => life.hasIds && call.operation.isResumable === true,
+      }) ?? this.#engine
+    return this.#hints?.for(sender, call) ?? sender
   }
 }

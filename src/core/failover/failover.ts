@@ -84,11 +84,13 @@ class ListeningHandle<Message> extends StreamHandle<Message> {
     this.#silent = silent
   }
 
-  override async send(): Promise<void> {
+  async send(): Promise<void> {
     throw this.refusal(
       `nothing can be sent on a stream one of whose routes, '${this.#silent}', only receives: list channels alone, or send by an operation of its own, such as post()`,
     )
   }
+
+  async end(): Promise<void> {}
 }
 
 function check({ kind, name, isIdempotent, streaming }: OperationInfo): void {

@@ -208,11 +208,10 @@ export class ResumingStream implements SpliceOwner, StreamReply, Waiting {
   }
 
   #reopened(reply: Reply, scope: Scope): void {
-    if (this.#scope === scope && reply.kind === 'stream') this.#splicedIn(reply)
-    else discardReply(reply)
-  }
-
-  #splicedIn(reply: StreamReply): void {
+    if (this.#scope !== scope || reply.kind !== 'stream') {
+      discardReply(reply)
+      return
+    }
     const cursor = this.#sentCursor
     const repeated = cursor === undefined ? undefined : this.cursors.resumed(cursor)
     if (repeated) this.splice.lose(repeated)

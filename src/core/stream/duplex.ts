@@ -1,5 +1,5 @@
 import type { Call } from '../call/call.ts'
-import type { SendOptions } from '../call/call-types.ts'
+import type { Duplex, SendOptions } from '../call/call-types.ts'
 import { defineOperation, type Operation, type OperationInfo } from '../call/operation.ts'
 import type { Plan } from '../call/plan.ts'
 import type { Scope } from '../call/scope.ts'
@@ -15,7 +15,7 @@ import { receiving, type Streaming } from './streaming.ts'
 const lingerMs = 1000
 
 /** A stream that sends, too. */
-class DuplexHandle<Message> extends StreamHandle<Message> {
+class DuplexHandle<Message> extends StreamHandle<Message> implements Duplex<unknown, Message> {
   readonly #sendQueue: SendQueue
 
   constructor(plan: Plan, scope: Scope, prepare: (sendQueue: SendQueue) => Call | Promise<Call>) {
@@ -24,7 +24,7 @@ class DuplexHandle<Message> extends StreamHandle<Message> {
     this.#sendQueue = sendQueue
   }
 
-  override async send(message: unknown, options?: SendOptions): Promise<void> {
+  async send(message: unknown, options?: SendOptions): Promise<void> {
     if (this.isOver) throw this.refusal('the channel is closed: the message was not sent')
     const sent = this.#sendQueue.send(message, options?.key, options?.signal, this.plan.encodeMessage)
     this.open().catch((error: unknown) => this.#sendQueue.close(error))
@@ -35,7 +35,7 @@ class DuplexHandle<Message> extends StreamHandle<Message> {
     }
   }
 
-  override async end(): Promise<void> {
+  async end(): Promise<void> {
     this.#sendQueue.end()
     await this.#sendQueue.flushed()
   }

@@ -1,5 +1,5 @@
 import type { Call } from '../call/call.ts'
-import type { Duplex, Observer, SendOptions, StreamHead } from '../call/call-types.ts'
+import type { Observer, Stream, StreamHead } from '../call/call-types.ts'
 import type { Plan } from '../call/plan.ts'
 import { discardReply, type StreamReply } from '../call/reply.ts'
 import { toKnownError } from '../call/run-unary.ts'
@@ -19,7 +19,7 @@ export type Prepare = () => Call | Promise<Call>
  * One stream as the user holds it: opens on first use, is read by one loop or by any number of observers, ends its
  * call's scope once.
  */
-export class StreamHandle<Message> implements Duplex<unknown, Message>, AsyncIterator<Message>, ReaderOwner {
+export class StreamHandle<Message> implements Stream<Message>, AsyncIterator<Message>, ReaderOwner {
   protected readonly plan: Plan
   protected readonly scope: Scope
   /** Runs once, when the stream is first used, and is let go then. */
@@ -88,12 +88,6 @@ export class StreamHandle<Message> implements Duplex<unknown, Message>, AsyncIte
   throw(error: unknown): Promise<IteratorResult<Message>> {
     return this.#leave(this, error)
   }
-
-  async send(_message: unknown, _options?: SendOptions): Promise<void> {
-    throw this.refusal('this stream only receives: nothing can be sent on it')
-  }
-
-  async end(): Promise<void> {}
 
   async close(): Promise<void> {
     this.#finish(undefined)

@@ -6,7 +6,7 @@ import { fingerprint } from '../../../src/core/resume/fingerprint.ts'
 import type { Item } from '../../../src/core/stream/source.ts'
 import type { Continuity } from '../../../src/core/stream/state.ts'
 import type { PageLife } from '../../../src/core/time/page-life.ts'
-import type { HttpEngine, HttpFault, HttpHead, HttpRequest } from '../contract.ts'
+import type { HttpEngine, HttpFault, HttpRequest } from '../contract.ts'
 import * as failures from './errors.ts'
 import type { EventStreamSink, EventStreams } from './event-stream.ts'
 import type { CursorWay, SseLife } from './life.ts'
@@ -21,32 +21,6 @@ export interface EventReader {
   read(type: string, data: string, id: string | undefined): unknown
   /** How an event ends the stream, if it does: as its last message, or unseen. */
   lastness?(type: string, data: string, id: string | undefined): 'deliver' | 'drop' | undefined
-  /** The last event id has moved, with an event or without one; told before the event. */
-  moved?(cursor: string): void
-  /**
-   * Messages that mark the beginning of a connection, and its failure behind all that it has brought. Whoever wants them
-   * is told all that comes: nothing is sifted.
-   */
-  readonly marks?: {
-    readonly isExact: true
-    /** @param url - behind all redirects. */
-    opened(url: string): unknown
-    dropped(): unknown
-  }
-}
-
-/** Who is told of what keeps a stream from what it could be. */
-export interface ExchangeHints {
-  /** How long a stream may bring nothing; undefined where nobody wants to know. */
-  waitMs(call: Call): number | undefined
-  /** A stream has brought no byte at all. */
-  tellQuiet(call: Call, isOpen: boolean): void
-  /** Whether each read of the wire is to be shown to {@link cut}. */
-  wantsCuts(call: Call): boolean
-  /** @param cutAt - what the read before gave. */
-  cut(call: Call, bytes: Uint8Array, cutAt: number | undefined): number | undefined
-  /** The stream goes on without its cursor. */
-  tellOmitted(call: Call): void
 }
 
 /** How one event stream is read. */
@@ -60,11 +34,7 @@ export interface SseSettings {
   readonly parsers: EventStreams
   readonly cursorWay: CursorWay
   /** The stream has opened without the header, which kept it from opening. */
-  onOmitted?(): void
-  /** Who is told of a stream that brings nothing. @defaultValue nobody */
-  readonly hints?: ExchangeHints | undefined
-  /** What an answer means that is no event stream, with what could be read of its body. @defaultValue what its status means */
-  readonly refusal?: (head: HttpHead, body: Uint8Array) => CallError
+  onOmitted?(call: Call): void
   /** @defaultValue the page that this code runs in */
   readonly page?: PageLife | undefined
 }
@@ -84,12 +54,9 @@ export function openEventStream(
 }
 
 /** One connection of an event stream. */
-class SseExchange extends StreamExchange implements EventStreamSink {
+export class SseExchange extends StreamExchange implements EventStreamSink {
   readonly #settings: SseSettings
   #stream!: ReturnType<EventStreams['open']>
-  #wantsCuts = false
-  /** A read ended within a line then. */
-  #cutAt: number | undefined
   /** What one read of the wire has brought, so that a reader is woken once for all of it. */
   #items: Item[] = []
   /** The last event id, where no item carries it. */
@@ -100,18 +67,11 @@ class SseExchange extends StreamExchange implements EventStreamSink {
   constructor(call: Call, settings: SseSettings) {
     super(call)
     this.#settings = settings
-    const quietMs = settings.hints?.waitMs(call)
-    if (quietMs !== undefined) this.watched.awaitFirst(quietMs)
   }
 
   /** The server was not told where the stream goes on. */
   get isWithoutCursor(): boolean {
     return this.#settings.cursorWay === 'omitted'
-  }
-
-  /** Every event is wanted, a repeat too. */
-  get sifted(): StreamReply['sifted'] {
-    return this.#settings.reader.marks
   }
 
   continuity(): Continuity {
@@ -122,7 +82,7 @@ class SseExchange extends StreamExchange implements EventStreamSink {
     const { head } = this
     const kind = failures.kindOf(head)
     this.#settings.life.answered(this.#settings.cursorWay, kind === 'stream')
-    if (kind === 'error' || (kind === 'wrong-type' && this.#settings.refusal)) this.state = 'refused'
+    if (kind === 'error') this.state = 'refused'
     else if (kind === 'wrong-type') this.refuse(this.error(failures.wrongTypeFailure(head.headers)))
     else this.#open(kind === 'over')
   }
@@ -133,7 +93,6 @@ class SseExchange extends StreamExchange implements EventStreamSink {
       return
     }
     this.idle?.alive()
-    if (this.#wantsCuts) this.#cutAt = this.#settings.hints?.cut(this.call, bytes, this.#cutAt)
     this.#stream.feed(bytes)
     const items = this.#items
     if (items.length > 0) {
@@ -154,10 +113,7 @@ class SseExchange extends StreamExchange implements EventStreamSink {
     const { reader, life } = this.#settings
     let message: unknown
     let isJudged = false
-    if (cursor !== undefined) {
-      this.#cursor = cursor
-      reader.moved?.(cursor)
-    }
+    if (cursor !== undefined) this.#cursor = cursor
     try {
       const last = reader.lastness?.(type, data, id)
       if (last) this.#end = { error: undefined }
@@ -181,9 +137,7 @@ class SseExchange extends StreamExchange implements EventStreamSink {
   }
 
   onCursor(cursor: string): void {
-    if (this.#end) return
-    this.#cursor = cursor
-    this.#settings.reader.moved?.(cursor)
+    if (!this.#end) this.#cursor = cursor
   }
 
   onRetry(ms: number): void {
@@ -214,39 +168,19 @@ class SseExchange extends StreamExchange implements EventStreamSink {
   }
 
   #open(isOver: boolean): void {
-    const { idleTimeoutMs, life, parsers, reader, hints, page } = this.#settings
+    const { idleTimeoutMs, life, parsers, page } = this.#settings
     this.open(page)
     this.#stream = parsers.open(this)
-    if (!isOver && reader.marks) this.source.push({ message: reader.marks.opened(this.head.url), isFinal: true })
-    this.#wantsCuts = hints?.wantsCuts(this.call) === true
-    if (this.isWithoutCursor) {
-      this.#settings.onOmitted?.()
-      hints?.tellOmitted(this.call)
-    }
+    if (this.isWithoutCursor) this.#settings.onOmitted?.(this.call)
     this.watch(idleTimeoutMs ?? (life.hasComments ? defaultIdleMs : Number.POSITIVE_INFINITY))
     this.opened()
     if (isOver) this.over(undefined)
   }
 
-  onQuiet(): void {
-    this.#settings.hints?.tellQuiet(this.call, this.state === 'open')
-  }
-
-  override onPause(): void {
-    this.#cutAt = undefined
-    super.onPause()
-  }
-
-  protected override over(error: unknown): void {
-    const { marks } = this.#settings.reader
-    if (error !== undefined && marks) this.source.push({ message: marks.dropped(), isFinal: true })
-    super.over(error)
-  }
-
   protected refusedBy(body: Uint8Array, reject: (error: unknown) => void): void {
     const { head, call } = this
     const wallNow = call.scope.services.clock.wallNow()
-    reject(this.#settings.refusal?.(head, body) ?? this.error(failures.statusFailure(head, body, wallNow)))
+    reject(this.error(failures.statusFailure(head, body, wallNow)))
   }
 
   /** The reconnection time that the server has named is a wait that it asks for. */
