@@ -18,6 +18,7 @@ const waits: readonly (readonly [what: string, deed: Deed])[] = [
   ['503 and Retry-After as a date of a clock that is off', answer(503, date)],
   ['429 and retry-after-ms', answer(429, { 'retry-after-ms': '2000' })],
   ['429 and x-ms-retry-after-ms', answer(429, { 'x-ms-retry-after-ms': '2000' })],
+  ['429 and x-amz-retry-after', answer(429, { 'x-amz-retry-after': '2000' })],
   ["the protocol's own words", { do: 'throttle', waitMs: 2000 }],
 ]
 const throttle: Deed = { do: 'throttle', waitMs: 2000 }

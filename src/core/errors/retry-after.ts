@@ -1,7 +1,7 @@
 import type { HeaderMap } from '../call/header-map.ts'
 
 const decimal = /^\d+(?:\.\d+)?$/
-const inMs = ['retry-after-ms', 'x-ms-retry-after-ms']
+const inMs = ['retry-after-ms', 'x-ms-retry-after-ms', 'x-amz-retry-after']
 /** C's own form of a date, which writes the year last. */
 const asctime = /^([A-Z][a-z]{2}) ([A-Z][a-z]{2}) ([ \d]\d) ([\d:]{8}) (\d{4})$/
 /** The two forms of RFC 9110 §5.6.7 that end in GMT; Date.parse alone is no help: it reads `120` as a year. */
@@ -11,7 +11,7 @@ const httpDate =
 /**
  * The wait that a response asks for, in ms, never negative; undefined where it asks for none or in no known form.
  *
- * Reads `retry-after-ms`, `x-ms-retry-after-ms`, then `retry-after` (seconds, decimals, the three HTTP dates); a date
+ * Reads `retry-after-ms`, `x-ms-retry-after-ms`, `x-amz-retry-after` (ms, too), then `retry-after` (seconds, decimals, the three HTTP dates); a date
  * is held against the response's own `Date`, so that a server whose clock is off is understood.
  *
  * @param wallNow - ms since 1970, used for a date where the response carries no `Date`.

@@ -35,6 +35,7 @@ describe('parseRetryAfter', () => {
   it('prefers the headers in milliseconds', () => {
     expect(read({ 'retry-after-ms': '250', 'retry-after': '3' })).toBe(250)
     expect(read({ 'x-ms-retry-after-ms': '300', 'retry-after': '3' })).toBe(300)
+    expect(read({ 'x-amz-retry-after': '350', 'retry-after': '3' })).toBe(350)
     expect(read({ 'retry-after-ms': 'soon', 'retry-after': '3' })).toBe(3000)
   })
 

@@ -301,6 +301,18 @@ describe('a fetch that is less than a fetch', () => {
     expect(calls).toBe(3)
   })
 
+  it('may give one side of a tee, whose cancel never settles: nobody waits for what nobody wants', async () => {
+    let calls = 0
+    const http = async () => {
+      calls++
+      if (calls === 3) return new Response('fine')
+      const [one] = (new Response('x'.repeat(1 << 20)).body as ReadableStream).tee()
+      return new Response(one, { status: 503, headers: { 'retry-after': '0' } })
+    }
+    expect(await (await make({ http })(`${server.url}/a`)).text()).toBe('fine')
+    expect(calls).toBe(3)
+  })
+
   it('may be missing where the face is made', async () => {
     const before = globalThis.fetch
     try {

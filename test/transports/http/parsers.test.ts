@@ -72,7 +72,7 @@ describe('dates', () => {
       fc.property(text, text, (value, other) => {
         const read = parseHttpDate(value, now)
         expect(read === undefined || Number.isFinite(read)).toBe(true)
-        for (const name of ['retry-after', 'retry-after-ms', 'x-ms-retry-after-ms']) {
+        for (const name of ['retry-after', 'retry-after-ms', 'x-ms-retry-after-ms', 'x-amz-retry-after']) {
           const wait = parseRetryAfter(headersOf({ [name]: value, date: other }), now)
           expect(wait === undefined || wait >= 0).toBe(true)
           const digits = /^\s*\d+(\.\d+)?\s*$/.test(value)

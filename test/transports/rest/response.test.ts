@@ -620,6 +620,22 @@ describe.each(['stream', byteStream] as const)('response: %o', (response) => {
     await client.close()
   })
 
+  it('leaving it waits for no cancel that never settles, as that of one side of a tee', async () => {
+    const http = async () => {
+      const [one] = new ReadableStream({ pull: (controller) => controller.enqueue(new Uint8Array(10)) }).tee()
+      return new Response(one)
+    }
+    const client = connect({ http })
+    const stream = await client.call(download)
+    for await (const _ of stream) break
+    await (await client.call(download)).cancel()
+    const controller = new AbortController()
+    const aborted = read(await client.call(download, {}, { signal: controller.signal }))
+    controller.abort('enough')
+    await expect(aborted).rejects.toBe('enough')
+    await client.close()
+  })
+
   it('closing the client ends a body that nobody reads', async () => {
     let isClosed = false
     server.answer((_request, reply) => {

@@ -130,6 +130,27 @@ describe('a long-running operation', () => {
     await client.close()
   })
 
+  it('is over there also where a fetch follows by itself and hides the 303, as browsers do; another status document is none', async () => {
+    const http = (url: string, init: object) => fetch(url, { ...init, redirect: 'follow' })
+    const { clock, client, report } = connect({}, { transport: { http } })
+    server.answer(
+      accepted,
+      answer(307, undefined, { location: '/v1/elsewhere/j1' }),
+      running(50),
+      answer(303, undefined, { location: '/v1/reports/9' }),
+      answer(200, { rows: 9, status: 'draft' }),
+    )
+    expect(await drive(clock, report(month))).toEqual({ rows: 9, status: 'draft' })
+    expect(lines()).toEqual([
+      'POST /v1/reports',
+      'GET /v1/jobs/j1',
+      'GET /v1/elsewhere/j1',
+      'GET /v1/jobs/j1',
+      'GET /v1/reports/9',
+    ])
+    await client.close()
+  })
+
   it('is started by 200 or 201 with a status document, too, and found by a member of it', async () => {
     const dialect = statusLro({ statusUrl: 'urls.get', cancelUrl: 'urls.cancel', result: 'output' })
     const { clock, client, report } = connect({ dialect })
