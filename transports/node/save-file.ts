@@ -1,4 +1,6 @@
 import { createReadStream, promises } from 'node:fs'
+import { resolve } from 'node:path'
+import { CallError } from '../../src/core/errors/error.ts'
 
 const { open: openFile, readFile, rename, rm, stat, writeFile } = promises
 
@@ -19,6 +21,7 @@ export interface SaveFileOptions {
 }
 
 const maxRestarts = 3
+const partChanged = 'part_changed'
 
 /**
  * Downloads into a file, and goes on with what an earlier run has left, be it killed: the part that is there is kept
@@ -35,7 +38,28 @@ const maxRestarts = 3
 export async function saveFile(
   path: string,
   open: (headers: Readonly<Record<string, string>>) => Promise<ResumedDownload>,
-  { onChange = 'restart' }: SaveFileOptions = {},
+  options: SaveFileOptions = {},
+): Promise<{ readonly bytes: number }> {
+  const place = resolve(path)
+  if (underWay.has(place)) {
+    const message = 'saveFile(): another download to this path is under way; nothing was sent'
+    throw new CallError({ code: 'failed_precondition', message, phase: 'resolve', sent: 'no' })
+  }
+  underWay.add(place)
+  try {
+    return await save(path, open, options)
+  } finally {
+    underWay.delete(place)
+  }
+}
+
+/** Two would write into one part. */
+const underWay = new Set<string>()
+
+async function save(
+  path: string,
+  open: (headers: Readonly<Record<string, string>>) => Promise<ResumedDownload>,
+  { onChange = 'restart' }: SaveFileOptions,
 ): Promise<{ readonly bytes: number }> {
   const part = `${path}.part`
   const note = `${part}.json`
@@ -47,7 +71,7 @@ export async function saveFile(
     } catch (error) {
       const { reason } = Object(error) as { reason?: unknown }
       // What is there is none of the file.
-      if (reason === 'digest_mismatch' || reason === 'representation_changed')
+      if (['digest_mismatch', 'representation_changed', partChanged].includes(reason as string))
         await Promise.all([part, note].map((each) => rm(each, { force: true })))
       if (reason !== 'representation_changed' || onChange === 'fail' || restarts >= maxRestarts) {
         // The disk may have failed, and not the download.
@@ -82,7 +106,15 @@ async function write(download: ResumedDownload, part: string, note: string): Pro
   try {
     for await (const chunk of download) await file.writeFile(chunk)
     await file.sync()
+    // Somebody else has written into it: what the digest was made of is not what lies there.
+    const { size } = await file.stat()
+    if (size !== download.offset) throw otherSize()
   } finally {
     await file.close()
   }
+}
+
+function otherSize(): CallError {
+  const message = 'somebody else has written into the part of the file: one download at a time may go to a path'
+  return new CallError({ code: 'data_loss', message, phase: 'body', sent: 'yes', reason: partChanged })
 }

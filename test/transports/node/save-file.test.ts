@@ -130,4 +130,35 @@ describe('saveFile()', () => {
     })
     await cut
   })
+
+  it('takes one download at a time to a path', async () => {
+    const path = join(folder, 'two')
+    const client = createClient({ transports: { rest: restTransport({ baseUrl }) } })
+    const fetchFile = get('/files/{name}', { response: download() })
+    const save = (to = path) => saveFile(to, (headers) => client.call(fetchFile, { name: 'two' }, { headers }))
+    const first = save()
+    await expect(save(join(folder, '.', 'two'))).rejects.toMatchObject({ code: 'failed_precondition', sent: 'no' })
+    expect(await first).toEqual({ bytes: file.length })
+    expect(await save()).toEqual({ bytes: file.length })
+    expect(readFileSync(path).equals(file)).toBe(true)
+    await client.close()
+  })
+
+  it('fails where the part has changed since it was looked at, and begins anew the next time', async () => {
+    const path = join(folder, 'changed')
+    writeFileSync(`${path}.part`, file.subarray(0, 1000))
+    writeFileSync(`${path}.part.json`, JSON.stringify({ validator: etag }))
+    const client = createClient({ transports: { rest: restTransport({ baseUrl }) } })
+    const fetchFile = get('/files/{name}', { response: download() })
+    const save = (meanwhile: () => void) =>
+      saveFile(path, async (headers) => {
+        meanwhile()
+        return await client.call(fetchFile, { name: 'changed' }, { headers })
+      })
+    const failed = save(() => writeFileSync(`${path}.part`, file.subarray(0, 2000)))
+    await expect(failed).rejects.toMatchObject({ code: 'data_loss', reason: 'part_changed' })
+    expect(existsSync(path)).toBe(false)
+    expect(await save(() => undefined)).toEqual({ bytes: file.length })
+    await client.close()
+  })
 })

@@ -46,10 +46,12 @@ export function digestsOf(headers: HeaderMap, name: 'repr-digest' | 'content-dig
     if (!parsed) return []
     const [, algorithm = '', value = ''] = parsed
     if (!Object.hasOwn(lengths, algorithm)) continue
-    if (fromBase64(value)?.byteLength !== lengths[algorithm as DigestAlgorithm]) return []
+    const bytes = fromBase64(value)
+    if (bytes?.byteLength !== lengths[algorithm as DigestAlgorithm]) return []
     found.push({
       algorithm: algorithm as DigestAlgorithm,
-      value,
+      // Whether it is padded or not.
+      value: toBase64(bytes),
       by: name === 'repr-digest' ? 'Repr-Digest' : 'Content-Digest',
     })
   }
@@ -61,7 +63,8 @@ export function readDigest(algorithm: DigestAlgorithm, text: string): string | u
   const length = Object.hasOwn(lengths, algorithm) ? lengths[algorithm] : -1
   if (/^[\da-f]+$/i.test(text) && text.length === length * 2)
     return toBase64(Uint8Array.from(text.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16)))
-  return fromBase64(text)?.byteLength === length ? text : undefined
+  const bytes = fromBase64(text)
+  return bytes?.byteLength === length ? toBase64(bytes) : undefined
 }
 
 /** For digests, which are short. */

@@ -59,8 +59,10 @@ export function download(options: DownloadOptions = {}): DownloadResponse {
           ? read
           : status === 206 && read.first !== asked && `a range from ${read.first} where one from ${asked} was asked for`
       if (unfit) throw unfitAnswer(call, response, unfit)
-      const reopen = reopener(call)
-      const stream = new ResumableDownload(call, options, {
+      // Of what follows: who leaves the download ends that, too.
+      const rest = call.with({ scope: call.scope.fork() })
+      const reopen = reopener(rest)
+      const stream = new ResumableDownload(rest, options, {
         response,
         representation: read as Representation,
         reopen,

@@ -13,6 +13,7 @@ import { reportProgress } from '../../http/progress.ts'
 import { type DigestAlgorithm, digestsOf, readDigest } from './digest.ts'
 import { DigestCheck } from './digest-check.ts'
 import type { Reopen } from './download.ts'
+import { isPassing, silence, whyFinal } from './errors.ts'
 import { type Representation, representationOf, unfitOf } from './representation.ts'
 import type { Download, DownloadOptions } from './types.ts'
 
@@ -70,7 +71,8 @@ export class ResumableDownload implements Download, AsyncIterator<Uint8Array, un
       this.#finish = resolve
     })
     const { idleTimeoutMs = 60_000 } = options
-    this.#watch = new IdleWatch(call.scope.services, { onIdle: () => this.#idle(idleTimeoutMs) })
+    const onIdle = () => this.#response.body.abort(silence(idleTimeoutMs, call))
+    this.#watch = new IdleWatch(call.scope.services, { onIdle })
     call.scope.onEnd(() => this.#watch.stop())
     this.#representation = representation
     this.start = this.offset = representation.first
@@ -98,9 +100,7 @@ export class ResumableDownload implements Download, AsyncIterator<Uint8Array, un
   }
 
   next(): Promise<Step> {
-    const step = this.#last.then(() => this.#next())
-    this.#last = step.catch(() => undefined)
-    return step
+    return this.#inTurn(() => this.#next())
   }
 
   return(): Promise<Step> {
@@ -108,8 +108,9 @@ export class ResumableDownload implements Download, AsyncIterator<Uint8Array, un
   }
 
   async cancel(): Promise<void> {
-    this.#response.body.cancel()
     this.#settle()
+    this.#response.body.cancel()
+    this.#call.scope.abort(over)
   }
 
   toReadable(): ReadableStream<Uint8Array> {
@@ -131,11 +132,23 @@ export class ResumableDownload implements Download, AsyncIterator<Uint8Array, un
     this.#earlier += bytes.byteLength
   }
 
-  async restart(): Promise<void> {
-    if (this.#isOver && !this.#failure) throw refusal('the download is over', this.#call)
-    this.#response.body.cancel()
-    this.#take(await this.#reopen(undefined), undefined)
-    this.resumes++
+  restart(): Promise<void> {
+    return this.#inTurn(async () => {
+      if (this.#isOver) throw refusal('the download is over: make the call again', this.#call)
+      this.#response.body.cancel()
+      try {
+        this.#take(await this.#reopen(undefined), undefined)
+      } catch (error) {
+        throw this.#failed(error)
+      }
+      this.resumes++
+    })
+  }
+
+  #inTurn<T>(step: () => Promise<T>): Promise<T> {
+    const turn = this.#last.then(step)
+    this.#last = turn.catch(() => undefined)
+    return turn
   }
 
   async bytes(): Promise<Uint8Array> {
@@ -171,6 +184,8 @@ export class ResumableDownload implements Download, AsyncIterator<Uint8Array, un
       for (;;) {
         const chunk = await this.#read()
         if (chunk) return { done: false, value: chunk }
+        // What was given up ends here, too.
+        if (this.#isOver) return over
         if (this.#isWhole) {
           await this.#check()
           this.#settle()
@@ -179,13 +194,19 @@ export class ResumableDownload implements Download, AsyncIterator<Uint8Array, un
         await this.#goOn(undefined)
       }
     } catch (error) {
-      const known = this.#call.scope.isAborted ? this.#call.scope.reason : error
-      this.#failure = { error: known }
-      this.#response.body.cancel()
-      // A file that has changed may be begun anew: then the call is not over.
-      if (!isAnyCallError(known) || known.reason !== changed) this.#settle()
-      throw known
+      if (this.#isOver) return over
+      throw this.#failed(error)
     }
+  }
+
+  #failed(error: unknown): unknown {
+    const { scope } = this.#call
+    const known = scope.isAborted ? scope.reason : error
+    this.#failure = { error: known }
+    this.#response.body.cancel()
+    // A file that has changed may be begun anew: then the call is not over.
+    if (!isAnyCallError(known) || known.reason !== changed) this.#settle()
+    return known
   }
 
   /** What comes next of the answer under way; undefined at its end. */
@@ -253,7 +274,8 @@ export class ResumableDownload implements Download, AsyncIterator<Uint8Array, un
       const isTold = validator !== undefined || this.#digest.isTelling
       if (!isAtStart && (!this.#mayResume || !isTold)) throw this.#final(failure)
       if (isAtStart && !this.#call.operation.isIdempotent) throw failure
-      if (this.#backoff.isExhausted) throw failure ?? this.#final(undefined)
+      if (this.#backoff.isExhausted)
+        throw failure ?? this.#error('data_loss', 'each answer ends before the file does, and brings nothing more')
       const hint = isAnyCallError(failure) ? failure.retryAfterMs : undefined
       const waitMs = this.#backoff.next(hint)
       if (failure !== undefined) await sleep(waitMs, scope)
@@ -288,7 +310,8 @@ export class ResumableDownload implements Download, AsyncIterator<Uint8Array, un
     }
     const { status } = response
     const unfit = unfitOf(before, read, status, this.offset)
-    if (unfit === 'changed') throw fail(this.#changed())
+    const other = `the file changed at the server after ${this.offset} bytes of it had come: begin anew`
+    if (unfit === 'changed') throw fail(this.#error('aborted', other, changed))
     if (unfit) throw fail(this.#error('internal', `the server answered with ${unfit}`))
     if (status === 416) response.body.cancel()
     this.#skip = status === 200 ? this.offset : 0
@@ -304,45 +327,22 @@ export class ResumableDownload implements Download, AsyncIterator<Uint8Array, un
     if (fault) throw this.#error(fault.code, fault.message, fault.reason)
   }
 
-  #idle(idleTimeoutMs: number): void {
-    const message = `nothing came for ${idleTimeoutMs} ms (idleTimeoutMs)`
-    const failure = { code: 'unavailable', message, phase: 'body', sent: 'yes', isRetryable: true } as const
-    this.#response.body.abort(new CallError(failure, this.#call))
-  }
-
   #settle(): void {
     this.#isOver = true
     this.#watch.stop()
     this.#finish()
   }
 
-  #changed(): CallError {
-    const message = `the file changed at the server after ${this.offset} bytes of it had come: begin anew`
-    return this.#error('aborted', message, changed)
-  }
-
   #final(cause: unknown): CallError {
-    const why = this.#representation.isEncoded
-      ? 'its body is compressed'
-      : this.#mayResume
-        ? 'the server names neither a strong ETag, nor a date, nor a digest, by which the parts could be told to be of one file'
-        : 'the server gives no ranges of it'
-    return this.#error(
-      'data_loss',
-      `the download broke after ${this.offset} bytes, and cannot go on: ${why}`,
-      undefined,
-      cause,
-    )
+    const why = whyFinal(this.#representation, this.#mayResume)
+    const message = `the download broke after ${this.offset} bytes, and cannot go on: ${why}`
+    return this.#error('data_loss', message, undefined, cause)
   }
 
   #error(code: Failure['code'], message: string, reason?: string, cause?: unknown): CallError {
     const { status, headers } = this.#response
     return new CallError({ code, message, phase: 'body', sent: 'yes', status, headers, reason, cause }, this.#call)
   }
-}
-
-function isPassing(error: unknown): boolean {
-  return isAnyCallError(error) && (error.isRetryable || error.code === 'deadline_exceeded')
 }
 
 function newBackoff({ scope }: Call, { resume }: DownloadOptions): Backoff {

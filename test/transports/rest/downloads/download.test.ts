@@ -6,6 +6,7 @@ import { createClient } from 'polywire'
 import { bearerAuth } from 'polywire/auth'
 import { type Download, type DownloadOptions, download, get, post, restTransport } from 'polywire/rest'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { manualClock } from '../../../support/manual-clock.ts'
 import { freshSeed, seeded } from '../../../support/seeded.ts'
 
 const fast = { baseDelayMs: 1, maxDelayMs: 5 }
@@ -445,5 +446,108 @@ describe('a download', () => {
       answers = [serve({ bytes: Buffer.of() })]
       expect(await read(await api.file({ name: 'a' }))).toHaveLength(0)
     }
+  })
+})
+
+describe('a download that is given up, or begun anew', () => {
+  /** Answers with the beginning of a file, and then nothing. */
+  const stuck =
+    (headers: Record<string, string>): Answer =>
+    (_request, response) =>
+      response.writeHead(200, { etag: '"one"', ...headers }).write('some bytes')
+  const over = { done: true, value: undefined }
+
+  for (const [what, headers] of Object.entries({
+    'the length is known': { 'content-length': '1000' },
+    'a digest is named': { 'repr-digest': `sha-256=:${sha256(Buffer.from('another'))}:` },
+  }))
+    it(`is over for who waits for a chunk where ${what}: it is neither opened again nor held against anything`, async () => {
+      answers = [stuck(headers)]
+      await using api = clientOf()
+      const stream = (await api.file({ name: 'a' })) as Download & AsyncIterator<Uint8Array>
+      await stream.next()
+      const waiting = stream.next()
+      await stream.cancel()
+      expect(await waiting).toEqual(over)
+      expect(await stream.next()).toEqual(over)
+      expect(seen).toHaveLength(1)
+    })
+
+  it('is over at once while it waits to go on, and leaves no timer', async () => {
+    const clock = manualClock()
+    answers = [serve({ cut: 1000 }), (_request, response) => response.writeHead(503).end()]
+    const client = createClient({ transports: { rest: restTransport({ baseUrl }) }, retry: false, clock })
+    const options: DownloadOptions = { resume: { baseDelayMs: 10_000 } }
+    const fetchFile = get('/files/{name}', { response: download(options) })
+    const stream = (await client.call(fetchFile, { name: 'a' })) as Download & AsyncIterator<Uint8Array>
+    await stream.next()
+    const waiting = stream.next()
+    while ((clock.nextMs ?? 0) === 0 || clock.timers < 1) await new Promise((resolve) => setImmediate(resolve))
+    await stream.cancel()
+    expect(await waiting).toEqual(over)
+    await client.close()
+    expect(clock.timers).toBe(0)
+  })
+
+  it('never passes for an empty file once it has failed', async () => {
+    const digest = `sha-256=:${sha256(Buffer.from('another'))}:`
+    answers = [serve({ headers: { 'repr-digest': digest } })]
+    await using api = clientOf()
+    const stream = await api.file({ name: 'a' })
+    await expect(stream.bytes()).rejects.toMatchObject({ reason: 'digest_mismatch' })
+    await expect(stream.restart()).rejects.toMatchObject({ code: 'invalid_argument', sent: 'no' })
+    await expect(stream.bytes()).rejects.toMatchObject({ reason: 'digest_mismatch' })
+    expect(seen).toHaveLength(1)
+  })
+
+  it('fails for good where it cannot be begun anew, and gives no part of the file for the whole', async () => {
+    answers = [stuck({}), (_request, response) => response.writeHead(404).end()]
+    await using api = clientOf()
+    const stream = await api.file({ name: 'a' })
+    await (stream as Download & AsyncIterator<Uint8Array>).next()
+    await expect(stream.restart()).rejects.toMatchObject({ status: 404 })
+    await expect(stream.bytes()).rejects.toMatchObject({ status: 404 })
+  })
+
+  it('begins anew behind the chunk that somebody waits for: never two answers at once', async () => {
+    const rest = file.subarray(10)
+    let finish = () => {}
+    answers = [
+      (_request, response) => {
+        response.writeHead(200, { etag: '"one"', 'content-length': file.length }).write(file.subarray(0, 10))
+        finish = () => response.end(rest)
+      },
+      serve(),
+    ]
+    await using api = clientOf()
+    const stream = (await api.file({ name: 'a' })) as Download & AsyncIterator<Uint8Array>
+    await stream.next()
+    const waiting = stream.next()
+    const anew = stream.restart()
+    finish()
+    expect((await waiting).done).toBe(false)
+    await anew
+    expect(stream.offset).toBe(0)
+    expect(Buffer.from(await stream.bytes()).equals(file)).toBe(true)
+    expect(seen).toHaveLength(2)
+  })
+
+  it('says why, where each answer ends before the file does', async () => {
+    const range = `bytes 1000-${file.length - 1}/${file.length}`
+    const nothing: Answer = (_request, response) =>
+      response.writeHead(206, { etag: '"one"', 'content-range': range, 'transfer-encoding': 'chunked' }).end()
+    answers = [serve({ cut: 1000 }), nothing]
+    await using api = clientOf({ resume: { ...fast, maxAttempts: 4 } })
+    const error = await (await api.file({ name: 'a' })).bytes().catch((thrown: unknown) => thrown)
+    expect(String(error)).toMatch(/each answer ends before the file does/)
+    expect(seen.length).toBeLessThan(8)
+  })
+
+  it('takes a digest without padding for the same', async () => {
+    const bare = sha256(file).replace(/=+$/, '')
+    answers = [serve({ headers: { 'repr-digest': `sha-256=:${bare}:` } })]
+    await using api = clientOf()
+    const stream = await api.file({ name: 'a' })
+    expect((await stream.expectDigest('sha-256', bare).bytes()).byteLength).toBe(file.length)
   })
 })

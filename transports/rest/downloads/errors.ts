@@ -1,0 +1,22 @@
+import type { Call } from '../../../src/core/call/call.ts'
+import { CallError, isAnyCallError } from '../../../src/core/errors/error.ts'
+import type { Representation } from './representation.ts'
+
+/** Whether a download goes on after it. */
+export function isPassing(error: unknown): boolean {
+  return isAnyCallError(error) && (error.isRetryable || error.code === 'deadline_exceeded')
+}
+
+/** The connection is taken for dead. */
+export function silence(idleTimeoutMs: number, call: Call): CallError {
+  const message = `nothing came for ${idleTimeoutMs} ms (idleTimeoutMs)`
+  return new CallError({ code: 'unavailable', message, phase: 'body', sent: 'yes', isRetryable: true }, call)
+}
+
+/** Why a download that broke cannot go on. */
+export function whyFinal({ isEncoded }: Representation, mayResume: boolean): string {
+  if (isEncoded) return 'its body is compressed'
+  return mayResume
+    ? 'the server names neither a strong ETag, nor a date, nor a digest, by which the parts could be told to be of one file'
+    : 'the server gives no ranges of it'
+}
