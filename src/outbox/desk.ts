@@ -4,7 +4,6 @@ import type { Reply } from '../core/call/reply.ts'
 import { uuid } from '../core/call/uuid.ts'
 import { CallError, isAnyCallError } from '../core/errors/error.ts'
 import { guard } from '../core/guard.ts'
-import { canonicalText } from '../core/store/canonical-text.ts'
 import { pageLife } from '../core/time/page-life.ts'
 import { type Durable, unfit } from './durable.ts'
 import { Run } from './fence.ts'
@@ -20,8 +19,8 @@ import { type Answer, withEntry } from './waiters.ts'
 /** Written, and by whom. */
 interface Written {
   readonly seen: Seen
-  /** False where it stood there already. */
-  readonly isNew: boolean
+  /** As it was before it was claimed by the same write; undefined where it stood there already. */
+  readonly fresh?: EntryRecord
 }
 
 /** Where calls come in: checks them, writes them down, and waits with their callers. */
@@ -53,27 +52,18 @@ export class Desk {
     } catch (cause) {
       return this.#unwritten(cause, call, order)
     }
-    const { seen, isNew } = written
+    const { seen, fresh } = written
     facts.seen = seen
     if (scope.isOver) {
-      if (isNew && options.signal?.aborted) await this.#host.ledger.remove(seen).catch(() => {})
+      if (fresh && options.signal?.aborted) await this.#host.ledger.remove(seen).catch(() => {})
       throw scope.reason
     }
     scope.onAbort((reason) => this.#givenUp(written, call, reason))
     const answer = this.#host.waiters.wait(seen.place, call)
-    if (isNew && isSent) {
+    if (fresh && isSent) {
       const { kept, context } = order
-      // As it was before this one write: nothing of it had been sent.
-      const before: EntryRecord = {
-        ...seen.record,
-        state: 'queued',
-        fence: 0,
-        sentFence: 0,
-        sends: 0,
-        mayHaveRun: false,
-      }
-      this.#runs.send({ seen, before: withoutKeyAt(before), run, durable, kept, context, options })
-    } else if (isNew) this.#wake()
+      this.#runs.send({ seen, before: fresh, run, durable, kept, context, options })
+    } else if (fresh) this.#wake()
     else this.#outcomes.tell(seen.place)
     return replyOf(await answer, call, seen)
   }
@@ -91,7 +81,7 @@ export class Desk {
   }
 
   async #write({ durable, kept, key, identity }: Order, isSent: boolean): Promise<Written> {
-    const { host } = this
+    const host = this.#host
     const { clock, ledger, settings } = host
     const { lane: laneOf, version = 1 } = durable.options
     const lane = laneOf && guard(`lane of '${durable.name}'`, () => laneOf(kept.input), { operation: durable.inner })
@@ -120,11 +110,11 @@ export class Desk {
       at: wallNow,
     }
     const record = isSent ? toState.claimed(fresh, { owner: host.owner, wallNow, isSend: true }) : fresh
-    if (await ledger.add(place, record)) return { seen: ledger.get(place) as Seen, isNew: true }
+    if (await ledger.add(place, record)) return { seen: ledger.get(place) as Seen, fresh }
     const stands = await ledger.read(place)
     if (!stands) throw unfit(durable.inner, 'a newer release has written an entry under this idempotency key')
     await this.#checkSame(stands, kept, durable)
-    return { seen: stands, isNew: false }
+    return { seen: stands }
   }
 
   /** One key is one call. */
@@ -188,23 +178,15 @@ export class Desk {
   }
 
   /** A caller leaves: what was never sent and is nobody else's is withdrawn, if it was the caller's own word. */
-  #givenUp({ seen, isNew }: Written, { options }: Call, reason: unknown): void {
+  #givenUp({ seen, fresh }: Written, { options }: Call, reason: unknown): void {
     const { ledger, waiters } = this.#host
     const stands = ledger.get(seen.place)
     if (!stands) return
     if (isAnyCallError(reason)) withEntry(reason, stands.record)
     const { state, mayHaveRun } = stands.record
-    const isOwn = isNew && options.signal?.aborted === true && waiters.count(seen.place) <= 1
+    const isOwn = fresh && options.signal?.aborted === true && waiters.count(seen.place) <= 1
     if (isOwn && state === 'queued' && !mayHaveRun) ledger.remove(stands).catch(() => {})
   }
-
-  private get host(): Host {
-    return this.#host
-  }
-}
-
-function withoutKeyAt({ keyAt: _, ...record }: EntryRecord): EntryRecord {
-  return record
 }
 
 function replyOf({ message, status, headers, trailers, attempts }: Answer, { scope }: Call, seen?: Seen): Reply {
@@ -220,5 +202,9 @@ function wordsOf(error: unknown): string {
 
 /** The same for equal inputs, whatever the order of their members. */
 function digestOf(input: unknown): string {
-  return hashOf(canonicalText(JSON.parse(writeValue(input))))
+  const sorted = (_name: string, value: unknown): unknown => {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return value
+    return Object.fromEntries(Object.entries(value).sort(([one], [other]) => (one < other ? -1 : 1)))
+  }
+  return hashOf(JSON.stringify(JSON.parse(writeValue(input)), sorted))
 }

@@ -21,32 +21,23 @@ export interface Kept {
 
 /** What the parts of an outbox share while it has a client. */
 export class Host {
-  readonly services: Services
+  // Declared only: the constructor assigns them all.
+  declare readonly services: Services
   readonly clock: Clock
-  readonly settings: OutboxSettings
-  readonly registry: ReadonlyMap<string, Durable>
-  readonly ledger: Ledger
-  readonly lanes: Lanes
-  readonly waiters: Waiters
-  readonly timeoutMs: number
+  declare readonly settings: OutboxSettings
+  declare readonly registry: ReadonlyMap<string, Durable>
+  declare readonly ledger: Ledger
+  declare readonly lanes: Lanes
+  declare readonly waiters: Waiters
+  declare readonly timeoutMs: number
   /** Named in claims. Another one once it holds a lock that says that this page lives. */
-  owner: string
+  declare owner: string
 
   constructor(
-    parts: Omit<
-      Host,
-      'clock' | 'planOf' | 'contextFor' | 'isOurs' | 'shown' | 'write' | 'read' | 'warn' | 'call' | 'nextAt'
-    >,
+    parts: Pick<Host, 'services' | 'settings' | 'registry' | 'ledger' | 'lanes' | 'waiters' | 'timeoutMs' | 'owner'>,
   ) {
-    this.services = parts.services
+    Object.assign(this, parts)
     this.clock = parts.services.clock
-    this.settings = parts.settings
-    this.registry = parts.registry
-    this.ledger = parts.ledger
-    this.lanes = parts.lanes
-    this.waiters = parts.waiters
-    this.timeoutMs = parts.timeoutMs
-    this.owner = parts.owner
   }
 
   /** How the client calls an operation. */

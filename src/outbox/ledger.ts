@@ -24,38 +24,29 @@ const pageSize = 500
 /** The store could not be asked, or does not say what it did. */
 export class StoreFailure extends Error {}
 
-/** What the ledger tells of. */
-type Listener = (place: string) => void
+interface LedgerOptions {
+  readonly store: Store
+  readonly name: string
+  readonly keepMs: number
+  readonly clock: Clock
+  readonly owner: string
+  readonly onChange: (place: string) => void
+}
 
 /**
  * The entries of one outbox: what stands in the store, as far as it was seen, and the writes to it, which know their own
  * text again where the answer was lost.
  */
 export class Ledger {
+  readonly #options: LedgerOptions
   readonly #store: Store
-  readonly #name: string
-  readonly #keepMs: number
-  readonly #clock: Clock
-  readonly #owner: string
-  readonly #onChange: Listener
   readonly #seen = new Map<string, Seen>()
   #ends: (() => void) | undefined
   #listing: Promise<void> | undefined
 
-  constructor(options: {
-    readonly store: Store
-    readonly name: string
-    readonly keepMs: number
-    readonly clock: Clock
-    readonly owner: string
-    readonly onChange: Listener
-  }) {
+  constructor(options: LedgerOptions) {
+    this.#options = options
     this.#store = options.store
-    this.#name = options.name
-    this.#keepMs = options.keepMs
-    this.#clock = options.clock
-    this.#owner = options.owner
-    this.#onChange = options.onChange
   }
 
   get all(): Iterable<Seen> {
@@ -79,7 +70,7 @@ export class Ledger {
   listen(): void {
     this.#ends ??= this.#store.listen?.(this.#topic, (text) => {
       const [owner, place = ''] = text.split(' ')
-      if (owner !== this.#owner) this.read(place).catch(() => {})
+      if (owner !== this.#options.owner) this.read(place).catch(() => {})
     })
   }
 
@@ -99,7 +90,7 @@ export class Ledger {
   /** Sets the next state where the entry still stands as it was seen; undefined where it does not. */
   async replace({ place, text }: Pick<Seen, 'place' | 'text'>, next: EntryRecord): Promise<Seen | undefined> {
     const written = JSON.stringify(next)
-    const write: StoreWrite = isFinal(next) ? { ...listed, ttlMs: this.#keepMs } : listed
+    const write: StoreWrite = isFinal(next) ? { ...listed, ttlMs: this.#options.keepMs } : listed
     const isMine = await this.#write(place, written, () => this.#store.compareAndSet(place, text, written, write))
     if (isMine) return this.#changed(place, written)
     await this.read(place)
@@ -142,7 +133,7 @@ export class Ledger {
     const before = new Map(this.#seen)
     const found = new Set<string>()
     for (let after: string | undefined; ; ) {
-      const page = await this.#ask(() => this.#store.list?.(`${this.#name}/`, { after, limit: pageSize }) ?? [])
+      const page = await this.#ask(() => this.#store.list?.(`${this.#options.name}/`, { after, limit: pageSize }) ?? [])
       for (const { key, value } of page) {
         found.add(key)
         // What was written while the list was read may be newer than the list.
@@ -184,7 +175,7 @@ export class Ledger {
   async #ask<T>(ask: () => T | Promise<T>): Promise<T> {
     try {
       const answer = ask()
-      return isThenable(answer) ? await within(this.#clock, answerMs, async () => answer) : answer
+      return isThenable(answer) ? await within(this.#options.clock, answerMs, async () => answer) : answer
     } catch (cause) {
       throw new StoreFailure('the store of the outbox failed: see cause', { cause })
     }
@@ -207,28 +198,28 @@ export class Ledger {
     const record = parseRecord(text)
     // A newer release's: that one's tab shows it.
     if (!record) return undefined
-    const now = this.#clock.now()
+    const now = this.#options.clock.now()
     const isSameSend = old?.record.sentFence === record.sentFence
     const sentSeenAt = isSameSend ? old.sentSeenAt : now
     const seen = { place, text, record, seenAt: now, sentSeenAt, isListed: isFromList || old?.isListed === true }
     this.#seen.set(place, seen)
-    this.#onChange(place)
+    this.#options.onChange(place)
     return seen
   }
 
   #forget(place: string): void {
-    if (this.#seen.delete(place)) this.#onChange(place)
+    if (this.#seen.delete(place)) this.#options.onChange(place)
   }
 
   #tell(place: string): void {
     const { tell } = this.#store
     if (!tell) return
     // A hint: who does not hear it looks for himself.
-    this.#ask(() => tell.call(this.#store, this.#topic, `${this.#owner} ${place}`)).catch(() => {})
+    this.#ask(() => tell.call(this.#store, this.#topic, `${this.#options.owner} ${place}`)).catch(() => {})
   }
 
   get #topic(): string {
-    return `outbox ${this.#name}`
+    return `outbox ${this.#options.name}`
   }
 }
 

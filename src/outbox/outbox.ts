@@ -175,8 +175,7 @@ class DurableOutbox implements Outbox, Submits {
     this.#listeners.add(own)
     const joined = this.#joined
     const tell = (): void => {
-      if (joined && this.#joined === joined && this.#listeners.has(own))
-        notify('a listener of outbox.subscribe()', own, joined.host.services.telemetry, this.#entries(joined.host))
+      if (joined && this.#joined === joined && this.#listeners.has(own)) this.#tell(joined.host, [own])
     }
     if (joined && this.#isLoaded) queueMicrotask(tell)
     else
@@ -198,12 +197,14 @@ class DurableOutbox implements Outbox, Submits {
     this.#isTelling = true
     queueMicrotask(() => {
       this.#isTelling = false
-      const host = this.#joined?.host
-      if (!host) return
-      const entries = this.#entries(host)
-      for (const listener of this.#listeners)
-        notify('a listener of outbox.subscribe()', listener, host.services.telemetry, entries)
+      if (this.#joined) this.#tell(this.#joined.host, this.#listeners)
     })
+  }
+
+  #tell(host: Host, listeners: Iterable<(entries: readonly OutboxEntry[]) => void>): void {
+    const entries = this.#entries(host)
+    for (const listener of listeners)
+      notify('a listener of outbox.subscribe()', listener, host.services.telemetry, entries)
   }
 
   async retryNow(id?: string): Promise<void> {

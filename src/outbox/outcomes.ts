@@ -1,6 +1,6 @@
 import type { Call } from '../core/call/call.ts'
-import { noHeaders } from '../core/call/header-map.ts'
 import { CallError } from '../core/errors/error.ts'
+import type { Failure } from '../core/errors/failure.ts'
 import { type Durable, unfit } from './durable.ts'
 import type { Host, Kept } from './host.ts'
 import type { Seen } from './ledger.ts'
@@ -23,28 +23,20 @@ export class Outcomes {
     if (!waiters.has(place) || this.#runs.isRunning(place)) return
     const seen = ledger.get(place)
     const call = waiters.callOf(place) as Call
+    const reject = (failure: Failure): void =>
+      waiters.reject(place, new CallError({ phase: 'resolve', ...failure }, call), seen?.record)
     if (!seen) {
-      const message = 'its entry was taken out of the outbox before it was sent'
-      waiters.reject(place, new CallError({ code: 'canceled', message, phase: 'resolve', sent: 'no' }, call))
+      reject({ code: 'canceled', message: 'its entry was taken out of the outbox before it was sent', sent: 'no' })
       return
     }
     const { record } = seen
     if (record.state === 'pending') {
       const message = `its entry waits for a person (${record.reason}): see outbox.entries(), retryNow, settle, discard`
-      const sent = record.mayHaveRun ? 'maybe' : 'no'
-      waiters.reject(
-        place,
-        new CallError({ code: 'failed_precondition', message, phase: 'resolve', sent }, call),
-        record,
-      )
+      reject({ code: 'failed_precondition', message, sent: record.mayHaveRun ? 'maybe' : 'no' })
     } else if (record.state === 'failed') {
       const { code = 'unknown', status, message = 'it was refused' } = record.outcome?.error ?? {}
       const words = message.replace(/^\[\w+\] .*? via \S+: /, '')
-      waiters.reject(
-        place,
-        new CallError({ code, status, message: words, phase: 'headers', sent: 'yes' }, call),
-        record,
-      )
+      reject({ code, status, message: words, phase: 'headers', sent: 'yes' })
     } else if (record.state === 'confirmed') {
       this.#answerAgain(seen, call).then(
         (answer) => waiters.resolve(place, answer),
@@ -61,12 +53,12 @@ export class Outcomes {
     const plan = host.planOf(durable.inner)
     const { settle } = durable.options
     const { headers } = call
-    const kept: Kept = { input: call.input, ...(headers !== noHeaders && { headers }) }
+    const kept: Kept = { input: call.input, headers }
     const { context } = call
     const isYoung = host.clock.wallNow() - (record.keyAt ?? 0) < durable.keyLifeMs(plan)
     if (durable.profileOf(plan) && isYoung) {
       const options = {
-        ...(kept.headers && { headers: kept.headers }),
+        headers,
         context,
         idempotencyKey: record.key,
         timeoutMs: host.timeoutMs,

@@ -217,14 +217,12 @@ export class Pump {
 
   /** False where another one was first, or it is not the turn of the entry. */
   async #claim(seen: Seen): Promise<boolean> {
-    const { host } = this
+    const host = this.#host
     const { ledger, clock, registry } = host
     const durable = registry.get(seen.record.op) as Durable
     const way = this.#wayOf(seen, durable)
-    let kept: Kept | undefined
     let reason = way.way === 'pending' ? way.reason : undefined
-    if (!reason) kept = await host.read(seen).catch(() => undefined)
-    if (!reason && !kept) reason = 'unreadable'
+    const kept = reason ? undefined : await host.read(seen).catch(() => undefined)
     const migrated = kept && this.#migrated(seen, durable, kept)
     if (migrated === 'missing') reason = 'version'
     if (reason || !kept || migrated === 'missing') {
@@ -252,10 +250,6 @@ export class Pump {
     if (isSend) this.#runs.send(claim)
     else this.#runs.ask(claim, durable.options.settle as never)
     return true
-  }
-
-  private get host(): Host {
-    return this.#host
   }
 
   /** Whether an entry is sent, asked about, or waits for a person. */

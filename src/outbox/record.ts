@@ -94,34 +94,14 @@ export function hashOf(text: string): string {
 /** What users see of a record; `shown` where this release cannot send it. */
 export function toEntry(record: EntryRecord, shown?: PendingReason, behind?: string): OutboxEntry {
   const { id, op, key, lane, mayHaveRun, sends, createdAt, at, state, nextAt, reason, outcome } = record
-  const base = {
-    id,
-    operation: op,
-    key,
-    ...(lane !== undefined && { lane }),
-    mayHaveRun,
-    sends,
-    createdAt,
-    changedAt: at,
-  }
-  if (shown && !isFinal(record)) return { ...base, state: 'pending', reason: shown }
-  switch (state) {
-    case 'queued':
-      return { ...base, state, ...(nextAt !== undefined && { nextAt }), ...(behind !== undefined && { behind }) }
-    case 'sending':
-      return { ...base, state }
-    case 'pending':
-      return { ...base, state, reason: reason as PendingReason }
-    case 'confirmed':
-      return {
-        ...base,
-        state,
-        by: outcome?.by ?? 'reply',
-        ...(outcome?.kept !== undefined && { kept: readValue(outcome.kept) }),
-      }
-    case 'failed':
-      return { ...base, state, by: outcome?.by ?? 'reply', error: outcome?.error ?? { code: 'unknown', message: '' } }
-  }
+  const { by = 'reply', kept, error = { code: 'unknown', message: '' } } = outcome ?? {}
+  let more: object = { state, reason }
+  if (shown && !isFinal(record)) more = { state: 'pending', reason: shown }
+  else if (state === 'queued') more = { state, nextAt, behind }
+  else if (state === 'confirmed') more = { state, by, kept: kept && readValue(kept) }
+  else if (state === 'failed') more = { state, by, error }
+  const members = { id, operation: op, key, lane, mayHaveRun, sends, createdAt, changedAt: at, ...more }
+  return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined)) as never
 }
 
 /** What a claim says beside itself. */

@@ -77,28 +77,26 @@ export class Runs {
     const { lastWork } = this.#host.services
     const done = work()
       .catch((cause: unknown) => this.#host.warn(`what came of a send could not be written (${nameOf(cause)})`))
-      .finally(() => {
-        if (this.#running.get(place) === done) this.#running.delete(place)
+      .then(() => {
         lastWork?.delete(done)
         const stands = this.#host.ledger.get(place)
         if (!stands || isFinal(stands.record)) this.#endedAt.delete(place)
-        this.#onEnd(place)
       })
-    this.#running.set(place, done)
     lastWork?.add(done)
+    this.hold(place, done)
   }
 
   async #send(claim: Claim): Promise<void> {
     const { seen, run, durable, kept, context, options } = claim
-    const { host } = this
+    const host = this.#host
     const timeoutMs = Math.max(0, Math.min(options?.timeoutMs ?? host.timeoutMs, run.leftMs))
     try {
       const answer = await host.call(durable.inner).reply(
         run.around(kept.input, () => host.isOurs(seen.record, context)),
         {
-          ...(options?.retry !== undefined && { retry: options.retry }),
-          ...(options?.onUploadProgress && { onUploadProgress: options.onUploadProgress }),
-          ...(options?.onDownloadProgress && { onDownloadProgress: options.onDownloadProgress }),
+          retry: options?.retry,
+          onUploadProgress: options?.onUploadProgress,
+          onDownloadProgress: options?.onDownloadProgress,
           headers: { ...durable.keyHeader(host.planOf(durable.inner), seen.record.key), ...kept.headers },
           context,
           timeoutMs,
@@ -113,13 +111,9 @@ export class Runs {
     }
   }
 
-  private get host(): Host {
-    return this.#host
-  }
-
   async #failed(claim: Claim, error: unknown): Promise<void> {
     const { seen, before, run } = claim
-    const { host } = this
+    const host = this.#host
     const { place, record } = seen
     const isAwaited = host.waiters.has(place)
     const verdict = verdictOf(error, { dispatches: run.dispatches, ranBefore: ranBefore(before), isAwaited })
@@ -151,7 +145,7 @@ export class Runs {
   /** Row 5: whoever knows it says it, whoever has the claim by now. */
   async #confirmed(claim: Claim, by: 'reply' | 'settle', answer: Answer | undefined, error?: unknown): Promise<void> {
     const { seen, durable } = claim
-    const { host } = this
+    const host = this.#host
     const { place, record } = seen
     const next = toState.confirmed(record, host.clock.wallNow(), by, this.#keptOf(durable, answer))
     // A caller whose reply is there does not wait for a store that is away; the entry ends by the next claim.
@@ -162,7 +156,7 @@ export class Runs {
 
   /** The last write of an entry, for as long as a caller may wait for it. */
   async #last(seen: Seen, next: EntryRecord): Promise<boolean> {
-    const { host } = this
+    const host = this.#host
     const isConfirmed = next.state === 'confirmed'
     const write = isConfirmed ? this.#confirm(seen, next) : host.ledger.replace(seen, next)
     const { lastWork } = host.services
@@ -181,7 +175,7 @@ export class Runs {
   }
 
   async #confirm(seen: Seen, next: EntryRecord): Promise<Seen | undefined> {
-    const { ledger } = this.host
+    const { ledger } = this.#host
     for (let at: Seen | undefined = seen; at && (at === seen || !isSettled(at.record)); at = ledger.get(seen.place)) {
       const { fence, sends, sentFence, outcome } = at.record
       const done = await ledger.replace(at, {
@@ -201,14 +195,14 @@ export class Runs {
     try {
       return writeValue(keep(answer.message))
     } catch (cause) {
-      this.host.warn(`keep() failed (${nameOf(cause)}): nothing of the reply is kept`)
+      this.#host.warn(`keep() failed (${nameOf(cause)}): nothing of the reply is kept`)
       return undefined
     }
   }
 
   async #ask(claim: Claim, settle: Settle<unknown, unknown>): Promise<void> {
     const { seen, run, context, before } = claim
-    const { host } = this
+    const host = this.#host
     const { record } = seen
     const askedAt = host.clock.now()
     let answer: Answer | undefined
@@ -234,7 +228,7 @@ export class Runs {
 
   /** From when on "not there" is believed: the last moment at which a request can have left, and what the server promises. */
   absentAt(place: string, { sentFence }: EntryRecord, settle: Settle<unknown, unknown>): number {
-    const { host } = this
+    const host = this.#host
     const ended = this.#endedAt.get(place)
     const sentSeenAt = host.ledger.get(place)?.sentSeenAt ?? host.clock.now()
     const lastAt = ended?.fence === sentFence ? ended.at : sentSeenAt + host.settings.fenceMs
@@ -243,7 +237,7 @@ export class Runs {
 
   /** Nothing could be told. */
   async #untold({ seen, before }: Claim, error: unknown): Promise<void> {
-    const { host } = this
+    const host = this.#host
     const { record, place } = seen
     const wallNow = host.clock.wallNow()
     const asks = record.asks + 1
@@ -268,7 +262,7 @@ export class Runs {
     const input = guard('settledBy(input)', () => settle.input(facts), origin)
     let reply: unknown
     try {
-      reply = await this.host.call(settle.read)(input, options)
+      reply = await this.#host.call(settle.read)(input, options)
     } catch (error) {
       if (isAnyCallError(error) && error.code === 'not_found') return undefined
       throw error

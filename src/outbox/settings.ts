@@ -70,6 +70,5 @@ export function settingsOf(store: Store, options: OutboxOptions): OutboxSettings
   const { name = 'outbox', leaseMs = 60_000, maxSends = 12, keepMs = 604_800_000, whenStoreFails = 'refuse' } = options
   if (!/^[\w.:{}-]+$/.test(name)) throw refusal('outbox({ name }) takes letters, digits and . : { } - _', undefined)
   const fenceMs = leaseMs - Math.min(maxMarginMs, leaseMs / 4)
-  const { seal, contextOf } = options
-  return { store, name, leaseMs, fenceMs, maxSends, keepMs, whenStoreFails, seal, contextOf }
+  return { ...options, store, name, leaseMs, fenceMs, maxSends, keepMs, whenStoreFails }
 }

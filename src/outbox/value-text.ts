@@ -54,9 +54,9 @@ function encodeObject(value: object, place: string, around: readonly object[]): 
   // Messages of protobuf-es have a prototype of their own where fields have defaults.
   const isPlain = prototype === null || Object.getPrototypeOf(prototype) === null || '$typeName' in value
   if (!isPlain || ownPlan in value) throw unwritable(nameOf(value), place)
-  const members: Record<string, unknown> = {}
-  for (const [name, member] of Object.entries(value))
-    define(members, name, encode(member, place ? `${place}.${name}` : name, inside))
+  const members = membersOf(Object.entries(value), (member, name) =>
+    encode(member, place ? `${place}.${name}` : name, inside),
+  )
   return Object.hasOwn(members, mark) ? marked('object', Object.entries(members)) : members
 }
 
@@ -72,11 +72,7 @@ function unwritable(what: string, place: string): Unwritable {
 function decode(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value
   if (Array.isArray(value)) return value.map(decode)
-  if (!Object.hasOwn(value, mark)) {
-    const members: Record<string, unknown> = {}
-    for (const [name, member] of Object.entries(value)) define(members, name, decode(member))
-    return members
-  }
+  if (!Object.hasOwn(value, mark)) return membersOf(Object.entries(value), decode)
   const { [mark]: kind, is } = value as { [mark]: string; is?: unknown }
   switch (kind) {
     case 'undefined':
@@ -89,17 +85,17 @@ function decode(value: unknown): unknown {
       return new Date(is === null ? Number.NaN : (is as string))
     case 'bytes':
       return fromBase64(is as string)
-    case 'object': {
-      const members: Record<string, unknown> = {}
-      for (const [name, member] of is as [string, unknown][]) define(members, name, decode(member))
-      return members
-    }
+    case 'object':
+      return membersOf(is as [string, unknown][], decode)
     default:
       throw new Unwritable(`an unknown mark '${kind}'`)
   }
 }
 
-/** As an own member, whatever its name: `__proto__` would be something else. */
-function define(members: Record<string, unknown>, name: string, value: unknown): void {
-  Object.defineProperty(members, name, { value, enumerable: true, configurable: true, writable: true })
+/** As own members, whatever their names: to set `__proto__` would be something else. */
+function membersOf(
+  entries: readonly (readonly [string, unknown])[],
+  change: (member: unknown, name: string) => unknown,
+): Record<string, unknown> {
+  return Object.fromEntries(entries.map(([name, member]) => [name, change(member, name)]))
 }

@@ -23,18 +23,14 @@ export interface SendFacts {
 
 const aboutKeys = /idempot/i
 const inFlight = /in.?(use|flight|progress)|concurrent|processing|still|already being/i
-/** Answers by which a server refuses this very request. */
-const refusals: ReadonlySet<string> = new Set([
-  'invalid_argument',
-  'not_found',
-  'already_exists',
-  'failed_precondition',
-  'out_of_range',
-  'unimplemented',
-  'aborted',
-  'resource_exhausted',
-  'permission_denied',
-  'unauthenticated',
+/** Answers that say nothing of this very request; by any other a server refuses it. */
+const noRefusals: ReadonlySet<string> = new Set([
+  'canceled',
+  'unknown',
+  'deadline_exceeded',
+  'internal',
+  'unavailable',
+  'data_loss',
 ])
 
 /**
@@ -46,7 +42,7 @@ export function verdictOf(error: unknown, facts: SendFacts): Verdict {
     return facts.dispatches === 0 ? { kind: 'unsent', waitMs: 0, isCounted: true } : unclear(0)
   const waitMs = error.retryAfterMs ?? 0
   const { ranBefore, isAwaited } = facts
-  const mayHaveRun = ranBefore || error.failures.some(({ sent, status }) => sent !== 'no' && status !== 429)
+  const mayHaveRun = ranBefore || hasUnclearFailure(error)
   const isLogin = error.code === 'unauthenticated' && !error.isRetryable
   const isForbidden = error.code === 'permission_denied'
   // A refusal of who asks says nothing of what may have run; and who waits to log in wants it sent, not lost.
@@ -84,7 +80,7 @@ function hasUnclearFailure({ failures }: CallError): boolean {
 
 /** An HTTP status above 499 is no refusal of the request, whatever it is called. */
 function isRefusal({ code, status = 0 }: CallError): boolean {
-  return refusals.has(code) && !(status >= 500 && status < 600 && status !== 501)
+  return !noRefusals.has(code) && !(status >= 500 && status < 600 && status !== 501)
 }
 
 function isAboutKey(error: CallError): boolean {
