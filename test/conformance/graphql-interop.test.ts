@@ -150,10 +150,12 @@ const rows: readonly Row[] = [
     },
   },
   {
-    name: 'validation and coercion errors',
-    async run({ made }) {
+    name: 'parse, validation and coercion errors',
+    async run({ made, name }) {
       await using client = made()
       const wrong = ['query Q { nothing }', 'query Q { hello(name: 1) }', 'query Q($n: Int!) { hello(name: $n) }']
+      // msw parses before its handlers do, and gives no answer then.
+      if (name !== 'msw') wrong.push('query Q { hello(name: $) }')
       for (const text of wrong) {
         const error = await failureOf(client.call(query(text, { output })))
         expect([error.code, error.isRetryable, error.attempt], text).toEqual(['invalid_argument', false, 1])
