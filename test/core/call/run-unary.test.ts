@@ -191,6 +191,26 @@ describe('listeners of a call that fail', () => {
   })
 })
 
+it('10,000 calls leave nothing on a signal that outlives them, however they end, and one listener a call before that', async () => {
+  const { signal } = new AbortController()
+  let most = 0
+  let n = 0
+  const { client, clock } = memoryClient(
+    async () => {
+      most = Math.max(most, getEventListeners(signal, 'abort').length)
+      if (++n % 3 === 0) throw new CallError({ code: 'not_found', message: 'no', sent: 'yes' })
+      return n
+    },
+    { auth: bearerAuth('t'), retry: { attemptTimeoutMs: 1000 } },
+  )
+  for (let round = 0; round < 100; round++)
+    await Promise.allSettled(Array.from({ length: 100 }, () => client.call(unaryOperation(), {}, { signal })))
+  expect([n, most]).toEqual([10_000, 100])
+  expect(getEventListeners(signal, 'abort')).toEqual([])
+  await client.close()
+  expect(clock.timers).toBe(0)
+})
+
 describe('an attempt with attemptTimeoutMs', () => {
   const attempts = (outcome: (n: number) => unknown, retry = {}) => {
     const calls: Call[] = []

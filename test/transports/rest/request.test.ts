@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { createClient, isCallError, type } from 'polywire'
 import { del, get, head, patch, post, put, type RestTransportOptions, restTransport } from 'polywire/rest'
 import * as v from 'valibot'
@@ -262,6 +263,38 @@ describe('headers', () => {
     }
     expect(() => connect({ headers: { 'x-a': value } })).toThrow(`'x-a'`)
   })
+
+  it.each(['undici', 'fetch'] as const)(
+    'whatever a caller writes: it arrives as it is, or is refused unsent (random, %s)',
+    async (http) => {
+      const client = connect({ http })
+      const name = fc.oneof(
+        fc.stringMatching(/^x-[!-~]{0,6}$/),
+        fc.string().map((text) => `x-${text}`),
+      )
+      const value = fc.oneof(
+        fc.string({ unit: 'binary', maxLength: 12 }),
+        fc.stringMatching(/^[ -~\u00a0-\u00ff\t]{0,12}$/),
+      )
+      await fc.assert(
+        fc.asyncProperty(name, value, async (header, text) => {
+          const before = server.seen.length
+          const outcome = await client
+            .call(get('/a'), {}, { headers: { [header]: text } })
+            .catch((error: unknown) => error)
+          if (isCallError(outcome)) {
+            expect([outcome.code, outcome.sent, server.seen.length]).toEqual(['invalid_argument', 'no', before])
+            if (text.length > 3) expect(outcome.message).not.toContain(text)
+            const isToken = /^[\w!#$%&'*+.^`|~-]+$/.test(header)
+            expect(isToken && /^[\t\x20-\x7e\x80-\xff]*$/.test(text)).toBe(false)
+            return
+          }
+          expect(server.last.headers[header.toLowerCase()]).toBe(text.replace(/^[\t ]+|[\t ]+$/g, ''))
+        }),
+        { numRuns: 300 },
+      )
+    },
+  )
 
   it('undefined and null leave a header out', async () => {
     await connect().call(get('/a', { shape: 'nested', headers: type<{ 'x-a'?: string; 'x-b'?: string | null }>() }), {

@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process'
 import { getEventListeners } from 'node:events'
 import { promisify } from 'node:util'
+import fc from 'fast-check'
 import type { FastifyReply } from 'fastify'
 import { createClient, isCallError, type LongRunning, type Operation, type RunToken, type, watchWith } from 'polywire'
 import { type LongRunningSpec, longRunning, post, restTransport } from 'polywire/rest'
@@ -413,6 +414,73 @@ describe('a run', () => {
   ])('is not revived of %s', async (_what, token) => {
     const { client, report } = connect()
     expect(() => report.revive(token as unknown as RunToken)).toThrow('[invalid_argument]')
+    await client.close()
+  })
+
+  it('is revived of whatever was written down, or refused; and what is revived asks at home, or fails unsent (random)', async () => {
+    const { clock, client, report } = connect()
+    server.answer(succeeded)
+    const link = fc.oneof(
+      fc.constantFrom(
+        '/jobs/1',
+        'jobs/2',
+        '?x',
+        '',
+        '//evil.example/x',
+        'https://evil.example/',
+        'javascript:1',
+        'http://[',
+      ),
+      fc.string(),
+      fc.webUrl(),
+    )
+    const place = fc.record(
+      {
+        url: fc.oneof(link, fc.jsonValue()),
+        cancelUrl: fc.oneof(link, fc.jsonValue()),
+        memo: fc.oneof(fc.dictionary(fc.string(), fc.string(), { maxKeys: 2 }), fc.jsonValue()),
+        end: fc.oneof(
+          fc.record(
+            { status: fc.constantFrom('succeeded', 'failed', 'running', 'x'), resultUrl: link },
+            { requiredKeys: [] },
+          ),
+          fc.jsonValue(),
+        ),
+      },
+      { requiredKeys: [] },
+    )
+    const token = fc.oneof(
+      { weight: 1, arbitrary: fc.oneof(fc.jsonValue(), fc.string(), fc.json()) },
+      {
+        weight: 5,
+        arbitrary: fc.record({
+          v: fc.constant(1),
+          operation: fc.constant('POST /reports'),
+          id: fc.string(),
+          place: fc.oneof(place, fc.jsonValue()),
+        }),
+      },
+    )
+    await fc.assert(
+      fc.asyncProperty(token, fc.boolean(), async (given, isText) => {
+        server.seen.length = 0
+        let run: ReturnType<typeof report.revive>
+        try {
+          run = report.revive((isText ? JSON.stringify(given) : given) as unknown as RunToken)
+        } catch (error) {
+          expect(isCallError(error) && [error.code, error.sent]).toEqual(['invalid_argument', 'no'])
+          return
+        }
+        const outcome = await drive(clock, run.result({ deadline: clock.wallNow() + 20_000 })).catch(
+          (error: unknown) => error,
+        )
+        if (outcome instanceof Error) expect(isCallError(outcome), String(outcome)).toBe(true)
+        if (isCallError(outcome) && /permission_denied|invalid_argument/.test(outcome.code))
+          expect(outcome.sent).toBe('no')
+        expect(server.seen.length).toBeLessThan(50)
+      }),
+      { numRuns: 200 },
+    )
     await client.close()
   })
 
