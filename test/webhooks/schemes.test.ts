@@ -1,5 +1,6 @@
 import { createHmac, generateKeyPairSync, sign as signBy } from 'node:crypto'
 import { sign as signGithub } from '@octokit/webhooks-methods'
+import fc from 'fast-check'
 import { isCallError, memoryStore, type } from 'polywire'
 import {
   githubWebhooks,
@@ -145,6 +146,64 @@ describe.each(Object.entries(senders))('signed by %s', (_, { scheme, headers, se
     }
   })
 
+  it('a signature header of any text is refused, and nothing fails', async () => {
+    const signed = await headers(one, body)
+    const name = Object.keys(signed).find((each) => /signature/.test(each)) as string
+    const part = fc.constantFrom('v1', 'v1a', 't', 'sha256', 'v0', '=', ',', ' ', '1', 'ff', 'bm8=', '\u00e9')
+    const text = fc.oneof(
+      fc.string(),
+      fc.array(part).map((parts) => parts.join('')),
+    )
+    await fc.assert(
+      fc.asyncProperty(text, async (value) => {
+        const { status, events } = await deliver(scheme(one), { ...signed, [name]: value }, body)
+        expect([400, 401]).toContain(status)
+        expect(events).toEqual([])
+      }),
+    )
+  })
+
+  it('a body with the byte 0xFF does not verify for one with 0xFE, which are one character to who reads texts', async () => {
+    // What the senders' packages would sign as a text: the character that both bytes become.
+    const [before, behind] = [bytes('{"type":"order.shipped","id":"evt_1","data":"'), bytes('"}')]
+    const bodyWith = (byte: number) => Uint8Array.from([...before, byte, ...behind])
+    const signed = await headers(one, new TextDecoder().decode(bodyWith(0xff)))
+    for (const byte of [0xff, 0xfe]) {
+      const answer = await deliver(scheme(one), signed, bodyWith(byte))
+      expect(answer).toMatchObject({ status: 401, reason: 'signature_mismatch', events: [] })
+    }
+  })
+
+  it('delivered again is handled once, as long as it is remembered; beyond its time it is refused, if it has one', async () => {
+    const later = virtualClock()
+    const runs: string[] = []
+    const receiver = webhookReceiver({
+      scheme: scheme(one),
+      store: memoryStore({ clock: later }),
+      events: { shipped: webhook('order.shipped', type<unknown>()), opened: webhook('issues.opened', type<unknown>()) },
+      handle: ({ id }) => runs.push(id),
+      clock: later,
+    })
+    const first = await headers(one, body)
+    const again = async (signed: Record<string, string>) => {
+      const answer = await receiver.receive({ headers: HeaderMap.from(Object.entries(signed)), body: bytes(body) })
+      await receiver.idle()
+      return [answer.status, JSON.parse(answer.body).status ?? JSON.parse(answer.body).error.code]
+    }
+    const day = 24 * 3_600_000
+    expect(await again(first)).toEqual([200, 'received'])
+    await later.advance(100_000)
+    expect(await again(first)).toEqual([200, 'duplicate'])
+    await later.advance(7 * day - 200_000)
+    expect(await again(first)).toEqual(isTimed ? [401, 'timestamp_too_old'] : [200, 'duplicate'])
+    // As senders do: the same id, signed anew.
+    const anew = () => headers(one, body, Math.floor(later.wallNow() / 1000))
+    expect(await again(await anew())).toEqual([200, 'duplicate'])
+    expect(runs).toEqual(['evt_1'])
+    await later.advance(200_000)
+    expect(await again(await anew())).toEqual([200, 'received'])
+  })
+
   it('is refused without any one of its headers, and where one is no header of the kind', async () => {
     const signed = await headers(one, body)
     for (const name of Object.keys(signed)) {
@@ -230,6 +289,20 @@ describe('Standard Webhooks', () => {
       status: 400,
       reason: 'malformed_header',
     })
+  })
+})
+
+describe('Stripe', () => {
+  it('of several signatures in the header any may be the right one, of its own version only', async () => {
+    const { headers } = senders.stripe as Sender
+    const signed = ((await headers('whsec_one', shipped)) as Record<string, string>)['stripe-signature'] as string
+    const status = async (value: string) =>
+      (await deliver(stripeWebhooks({ secrets: 'whsec_one' }), { 'stripe-signature': value }, shipped)).status
+    const wrong = 'a'.repeat(64)
+    expect(await status(signed.replace('v1=', `v1=${wrong},v1=`))).toBe(200)
+    expect(await status(`${signed},v1=${wrong},v0=${wrong}`)).toBe(200)
+    expect(await status(signed.replace('v1=', 'v0='))).toBe(401)
+    expect(await status(signed.replace(/t=\d+/, `t=${seconds + 1}`))).toBe(401)
   })
 })
 

@@ -14,7 +14,7 @@ const name = 'GitHub'
 
 /**
  * GitHub's scheme: `X-Hub-Signature-256` over the body alone, without a time, so that only the id of the delivery keeps
- * an old one from being played again: the Store remembers it. The type is that of `X-GitHub-Event`, with the payload's
+ * an old one from being played again: the Store remembers it. The id itself is not signed: TLS keeps it. The type is that of `X-GitHub-Event`, with the payload's
  * `action` where it has one (`issues.opened`); the data is the payload.
  *
  * @throws {CallError} `invalid_argument` when an option is wrong.

@@ -147,6 +147,20 @@ describe('a lost socket', () => {
     expect(states.at(-1)).toBe('closed')
   })
 
+  it('after all attempts are made another call dials again, and a stream that it opens comes back again', async () => {
+    const { client, server } = await setUp({ transport: { reconnect: { baseDelayMs: 1, maxAttempts: 2 } } })
+    const room = client.call(feed, { name: 'a' })
+    await room.opened
+    server.options.refuse = { status: 503 }
+    server.drop()
+    await expect(take(room, 1)).rejects.toMatchObject({ code: 'unavailable' })
+    delete server.options.refuse
+    const again = client.call(feed, { name: 'a' })
+    await again.opened
+    server.publish('feed:a', 1)
+    expect(await take(again, 1)).toEqual([1])
+  })
+
   it('waits as long as a refused upgrade says, and jitter on top', async () => {
     const { client, server, clock, events } = await setUpTimed()
     const room = client.call(feed, { name: 'a' })

@@ -62,6 +62,10 @@ describe('what close codes of Centrifugo mean', () => {
     [3503, 'fatal', 'permission_denied'],
     [3507, 'fatal', 'permission_denied'],
     [4100, 'retry', 'unavailable'],
+    // Elsewhere a refused credential: here, codes have bands.
+    [4401, 'retry', 'unavailable'],
+    [1000, 'retry', 'unavailable'],
+    [1009, 'fatal', 'resource_exhausted'],
     [4600, 'fatal', 'permission_denied'],
     [1006, 'retry', 'unavailable'],
   ] as const)('%d', (code, action, meaning) => {
