@@ -16,7 +16,10 @@ export function bindOperation(info: OperationInfo, runner: CallRunner): object {
  */
 export function bindContract(contract: Contract, runner: CallRunner, path = ''): object {
   if (typeof contract !== 'object' || contract === null)
-    throw refusal(`${path || 'the contract'} is no operation: make it with a builder such as get() or rpc()`, undefined)
+    throw refusal(
+      `${path || 'the contract'} is no operation: make it with a builder such as get(), rpc() or service()`,
+      undefined,
+    )
   const bound: Record<string, unknown> = {}
   for (const [name, value] of Object.entries(contract)) {
     const info = operationInfo(value)

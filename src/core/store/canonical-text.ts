@@ -12,15 +12,6 @@ export function canonicalText(value: unknown): string {
   return `{${entries.map(([name, member]) => `${JSON.stringify(name)}:${canonicalText(member)}`).join()}}`
 }
 
-/** Whether two values say the same; those that no text can hold never do. */
-export function isSameValue(one: unknown, other: unknown): boolean {
-  try {
-    return one === other || canonicalText(one) === canonicalText(other)
-  } catch {
-    return false
-  }
-}
-
 function isIterable(value: object): value is Iterable<unknown> {
   return Symbol.iterator in value
 }

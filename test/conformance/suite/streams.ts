@@ -1,4 +1,4 @@
-import { memoryStore, type Stream, storedCursor } from 'polywire'
+import { HeaderMap, memoryStore, type Stream, storedCursor } from 'polywire'
 import { bearerAuth } from 'polywire/auth'
 import { describe, expect, it } from 'vitest'
 import { collect, eventually } from '../support/eventually.ts'
@@ -82,6 +82,7 @@ export function streams(harness: Harness): void {
         const type = { sse: /event-stream/, 'grpc-web': /grpc-web/ }[harness.transport(origin, {}).protocol as 'sse']
         if (type) expect(headers.get('Content-Type')).toMatch(type)
         expect(await take(stream)).toEqual(all)
+        expect(await (await stream.opened).trailers).toBeInstanceOf(HeaderMap)
       }))
 
     it('tells several observers every message, over one request', () =>
@@ -123,6 +124,10 @@ export function streams(harness: Harness): void {
         await world.released()
         expect(stream.state).toBe('closed')
         expect(await collect(stream)).toEqual([])
+        // Where it had opened, whoever waits for its trailers is not kept.
+        expect((await (await stream.opened.catch(() => undefined))?.trailers) ?? HeaderMap.empty).toEqual(
+          HeaderMap.empty,
+        )
       }),
     )
 

@@ -145,6 +145,48 @@ describe('connect-node’s gRPC transport', () => {
     expect(wrong).toMatchObject({ code: 'invalid_argument', sent: 'no' })
   })
 
+  it('closes a server stream that is left by break, return or close, which the server sees', async () => {
+    await using server = await GrpcServer.start(
+      {
+        async *watchItems(_, { signal }) {
+          yield { sequence: 1n }
+          yield { sequence: 2n }
+          await left(signal)
+        },
+      },
+      'h2c',
+    )
+    await using api = grpcClient(server.url)
+    for await (const _event of api.shop.watchItems()) break
+    await left(server.calls[0]?.signal)
+    const iterator = api.shop.watchItems()[Symbol.asyncIterator]()
+    await iterator.next()
+    await iterator.return?.()
+    await left(server.calls[1]?.signal)
+    const stream = api.shop.watchItems()
+    await stream.opened
+    await stream.close()
+    await left(server.calls[2]?.signal)
+  })
+
+  it('tells headers and trailers of a stream', async () => {
+    await using server = await GrpcServer.start(
+      {
+        async *watchItems(_, { responseHeader, responseTrailer }) {
+          responseHeader.set('x-head', 'h')
+          responseTrailer.set('x-tail', 't')
+          yield { sequence: 1n }
+        },
+      },
+      'h2c',
+    )
+    await using api = grpcClient(server.url)
+    const stream = api.shop.watchItems()
+    const { headers, trailers } = await stream.opened
+    for await (const _event of stream) expect(headers.get('x-head')).toBe('h')
+    expect((await trailers).get('x-tail')).toBe('t')
+  })
+
   it('carries a bidi stream, both ways at once', async () => {
     await using server = await GrpcServer.start(
       {
