@@ -2,7 +2,6 @@ import type { OperationInfo } from '../call/operation.ts'
 import type { Scope, Services } from '../call/scope.ts'
 import { CallError, isAnyCallError } from '../errors/error.ts'
 import { guard, notify } from '../guard.ts'
-import { isSameValue } from '../store/canonical-text.ts'
 import type { Timer } from '../time/clock.ts'
 import { copyOf } from './errors.ts'
 import type { Callbacks, Watch } from './feeds.ts'
@@ -136,7 +135,7 @@ export class Asking {
     const { progress } = news
     this.state = news
     this.#failures = 0
-    if (progress !== undefined && !isSameValue(progress, this.progress)) {
+    if (progress !== undefined && !isSame(progress, this.progress)) {
       this.progress = progress
       this.changes++
     }
@@ -336,5 +335,16 @@ export class Asking {
     const why = isAnyCallError(error) ? error.message : 'it threw'
     const message = `${info.name}: what ${what} says of a run cannot be used, polls go on: ${why}`
     services.telemetry?.event?.({ type: 'warning', call: undefined, message })
+  }
+}
+
+/** Whether two states of progress say the same; what JSON cannot hold is always news, but for the int64 of protobuf. */
+function isSame(one: unknown, other: unknown): boolean {
+  const textOf = (value: unknown) =>
+    JSON.stringify(value, (_key, each) => (typeof each === 'bigint' ? `${each}n` : each))
+  try {
+    return one === other || textOf(one) === textOf(other)
+  } catch {
+    return false
   }
 }
