@@ -12,9 +12,8 @@ import { fetchOptionsOf, selectEngine } from '../http/choose.ts'
 import { type BufferedResponse, requestBuffered } from '../http/collect.ts'
 import type { FetchOptions, HttpEngine, HttpRequest } from '../http/contract.ts'
 import { toCallError } from '../http/fault.ts'
-import { writeUrl } from '../http/path.ts'
 import { behindRedirects } from '../http/progress.ts'
-import { readUrl } from '../shared/base-url.ts'
+import { addQuery, readUrl } from '../shared/base-url.ts'
 import { type DocumentText, textOf } from './document.ts'
 import { graphqlFailure } from './errors.ts'
 import type { Answer, AskingFeature, Closable } from './feature.ts'
@@ -123,15 +122,13 @@ export class HttpGraphQLTransport implements GraphQLTransport {
   /** @param part - what differs from the POST of a JSON. */
   requestOf(call: Call, part: Partial<HttpRequest>): HttpRequest {
     const { credential } = call
-    const { url: prefix = this.url } = part
-    const endpoint = { hasQuery: prefix.includes('?'), fill: () => '' }
     return {
       method: 'POST',
       headers: part.headers ?? this.makeHeaders(call),
       credential,
       fetchOptions: this.fetchOptions,
       ...part,
-      url: writeUrl({ prefix }, endpoint, {}, '', call),
+      url: addQuery(part.url ?? this.url, credential?.query),
     }
   }
 }

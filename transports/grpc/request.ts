@@ -112,13 +112,6 @@ export function attemptHeader({ attempt }: Call): CallHeaders | undefined {
   return attempt > 1 ? { 'grpc-previous-rpc-attempts': String(attempt - 1) } : undefined
 }
 
-/** A URL with more query parameters, where an API wants its key there. */
-export function addQuery(url: string, query: Readonly<Record<string, string>> | undefined): string {
-  if (!query) return url
-  const pairs = Object.entries(query).map(([name, value]) => `${encodeURIComponent(name)}=${encodeURIComponent(value)}`)
-  return pairs.length > 0 ? `${url}${url.includes('?') ? '&' : '?'}${pairs.join('&')}` : url
-}
-
 /**
  * The message of one attempt: the caller's, with the idempotency key where its profile puts it into the message
  * (AIP-155: `request_id`).

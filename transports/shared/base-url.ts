@@ -57,6 +57,13 @@ function refusalAt(place: string): (what: string) => never {
   }
 }
 
+/** A URL with more query parameters, where an API wants its key there. */
+export function addQuery(url: string, query: Readonly<Record<string, string>> | undefined): string {
+  if (!query) return url
+  const pairs = Object.entries(query).map(([name, value]) => `${encodeURIComponent(name)}=${encodeURIComponent(value)}`)
+  return pairs.length > 0 ? `${url}${url.includes('?') ? '&' : '?'}${pairs.join('&')}` : url
+}
+
 /** Whether this runs in a browser, on a page of another origin: then most headers force a preflight. */
 export function isCrossOrigin(origin: string): boolean {
   const location = page()
