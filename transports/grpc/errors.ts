@@ -44,7 +44,7 @@ const byHttpStatus: Readonly<Record<number, readonly [code: Code, advice?: strin
   502: ['unavailable'],
   503: ['unavailable'],
   504: ['unavailable'],
-  505: ['unimplemented', 'the method wants HTTP/2, as bidi streams do'],
+  505: ['unknown', 'the method wants HTTP/2, as bidi streams do'],
 }
 
 /** The canonical name of a status number; `unknown` where it is none of the sixteen. */

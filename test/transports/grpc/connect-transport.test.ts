@@ -494,7 +494,7 @@ describe('any Connect transport', () => {
     expect((await shop.importItems([{ id: 1n }, { id: 2n }])).count).toBe(2)
     const chat = shop.chat()
     const error = await rejection(chat[Symbol.asyncIterator]().next())
-    expect(error).toMatchObject({ code: 'unimplemented', status: 505, isRetryable: false, attempt: 1 })
+    expect(error).toMatchObject({ code: 'unknown', status: 505, isRetryable: false, attempt: 1 })
     expect(error.message).toContain('HTTP/2')
     await client.close()
   })

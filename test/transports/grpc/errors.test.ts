@@ -98,7 +98,7 @@ describe('an HTTP answer without a gRPC status', () => {
     [502, 'unavailable', true],
     [503, 'unavailable', true],
     [504, 'unavailable', true],
-    [505, 'unimplemented', false],
+    [505, 'unknown', false],
     [302, 'unknown', false],
     [800, 'unknown', false],
   ] as const)('%s is %s', (status, code, isRetryable) => {
