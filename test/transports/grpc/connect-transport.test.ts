@@ -1,7 +1,7 @@
 import { constants, createServer as createHttp2 } from 'node:http2'
 import type { AddressInfo, Socket } from 'node:net'
 import { createServer } from 'node:net'
-import { Code, ConnectError } from '@connectrpc/connect'
+import { Code, ConnectError, createRouterTransport } from '@connectrpc/connect'
 import { createGrpcTransport, createGrpcWebTransport, Http2SessionManager } from '@connectrpc/connect-node'
 import { createGrpcWebTransport as createFetchTransport } from '@connectrpc/connect-web'
 import { createClient } from 'polywire'
@@ -453,6 +453,37 @@ describe('any Connect transport', () => {
     const transport = createGrpcWebTransport({ baseUrl: server.url, httpVersion: '1.1' })
     const client = createClient({ transports: { 'grpc-web': connectTransport({ transport }) } })
     expect((await client.call(rpc(ShopService.method.getItem), { id: 7n })).id).toBe(7n)
+    await client.close()
+  })
+
+  it('may be the one of createRouterTransport, which tests call without a network', async () => {
+    let calls = 0
+    const transport = createRouterTransport((router) =>
+      router.service(ShopService, {
+        getItem: ({ id }) => {
+          if (id === 1n) throw new ConnectError('none', Code.NotFound)
+          if (++calls === 1) throw new ConnectError('busy', Code.Unavailable)
+          return { id }
+        },
+        async *watchItems({ count }) {
+          for (let sequence = 1n; sequence <= BigInt(count); sequence++) yield { sequence }
+        },
+        async *chat(messages) {
+          yield* messages
+        },
+      }),
+    )
+    const client = createClient({ clock: hasteClock, transports: { 'grpc-web': connectTransport({ transport }) } })
+    const { shop } = client.bind({ shop: service(ShopService) })
+    expect(await shop.getItem.reply({ id: 7n })).toMatchObject({ message: { id: 7n }, attempts: 2 })
+    expect(await rejection(shop.getItem({ id: 1n }))).toMatchObject({ code: 'not_found', sent: 'yes' })
+    const seen: bigint[] = []
+    for await (const { sequence } of shop.watchItems({ count: 3 })) seen.push(sequence)
+    expect(seen).toEqual([1n, 2n, 3n])
+    await using chat = shop.chat()
+    await chat.send({ text: 'hi' })
+    await chat.end()
+    for await (const { text } of chat) expect(text).toBe('hi')
     await client.close()
   })
 
