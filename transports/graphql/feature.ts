@@ -65,6 +65,9 @@ export abstract class Feature implements AskingFeature {
   /** The request under the name that its document has with the server, where this is what the feature does. */
   named?(asked: Asked): Asked
 
+  /** Whether no socket can carry this request: it holds what only this feature can send. */
+  needsHttp?(asked: Asked): boolean
+
   ask(call: Call, text: DocumentText, http: HttpGraphQLTransport): Promise<Answer> {
     const post: Ask = (asked) => http.request(call, { body: bodyOf(asked) })
     const features = [...featuresOf(call, http)].sort((a, b) => order.indexOf(b.kind) - order.indexOf(a.kind))
@@ -97,9 +100,16 @@ function askedOf(call: Call, { text }: DocumentText, http: HttpGraphQLTransport)
 /** A request that is sent as it is, under the name of its document: what a subscription asks with. */
 export async function namedRequest(call: Call, http: HttpGraphQLTransport): Promise<Asked> {
   const { document } = call.operation.binding as GraphQLBinding
-  const asked = askedOf(call, await textOf(document, call), http)
-  const naming = featuresOf(call, http).find((each) => each.named)
-  return naming?.named?.(asked) ?? asked
+  return named(askedOf(call, await textOf(document, call), http), http)
+}
+
+/** A request under the name of its document, where the server has one for it. */
+export function named(asked: Asked, http: HttpGraphQLTransport): Asked {
+  return (
+    featuresOf(asked.call, http)
+      .find((each) => each.named)
+      ?.named?.(asked) ?? asked
+  )
 }
 
 /** The JSON of a request. @throws {CallError} `invalid_argument` where JSON cannot carry a member; it shows no value. */
@@ -108,6 +118,11 @@ export function bodyOf(asked: Asked): string {
     value === undefined ? [] : [`${JSON.stringify(name)}:${memberOf(asked, name, value)}`],
   )
   return `{${written.join(',')}}`
+}
+
+/** The same for a socket, whose protocol knows no payload without `query`: servers close it for that. */
+export function payloadOf(asked: Asked): string {
+  return bodyOf({ ...asked, members: { query: '', ...asked.members } })
 }
 
 /** The JSON of one member of a request. @throws {CallError} `invalid_argument` */

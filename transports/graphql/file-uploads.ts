@@ -26,6 +26,10 @@ export function fileUploads(): GraphQLFeature {
 class FileUploads extends Feature {
   readonly kind = 'uploads'
 
+  override needsHttp(asked: Asked): boolean {
+    return extractFiles(asked).files.size > 0
+  }
+
   wrap(next: Ask, http: HttpGraphQLTransport): Ask {
     return async (asked) => {
       const { variables, files } = extractFiles(asked)

@@ -5,7 +5,16 @@ import type { StreamReply, Tap } from '../../src/core/call/reply.ts'
 import { sendRequest } from '../socket/session/request.ts'
 import { graphqlFailure } from './errors.ts'
 import type { HttpGraphQLTransport } from './exchange.ts'
-import { type Answer, type Ask, type Asked, bodyOf, Feature, type GraphQLFeature } from './feature.ts'
+import {
+  type Answer,
+  type Ask,
+  type Asked,
+  Feature,
+  featuresOf,
+  type GraphQLFeature,
+  named,
+  payloadOf,
+} from './feature.ts'
 import { toGraphQLResult } from './response.ts'
 import { socketOf } from './subscriptions.ts'
 import type { SubscriptionPayload } from './transport-ws.ts'
@@ -13,7 +22,7 @@ import type { SubscriptionPayload } from './transport-ws.ts'
 /**
  * Sends queries and mutations over the socket of the subscriptions (`graphql-transport-ws`) instead of HTTP, with the same
  * errors, retries and deadlines: a mutation that may have reached the server is not sent again. What needs headers of its
- * own (a call with `headers`, an idempotency key that goes among them) still goes by HTTP.
+ * own (a call with `headers`, an idempotency key that goes among them), and files, still go by HTTP.
  *
  * @example
  * graphqlTransport({ url, features: [socketRequests()] })
@@ -26,14 +35,18 @@ class SocketRequests extends Feature {
   readonly kind = 'socket requests'
 
   wrap(next: Ask, http: HttpGraphQLTransport): Ask {
-    return (asked) => (needsHeaders(asked.call, http) ? next(asked) : ask(asked, http))
+    return (asked) => {
+      const { call } = asked
+      const isForHttp = needsHeaders(call, http) || featuresOf(call, http).some((each) => each.needsHttp?.(asked))
+      return isForHttp ? next(asked) : ask(named(asked, http), http)
+    }
   }
 
   /** Asks for a result in parts; undefined where that has to go by HTTP. */
   stream(asked: Asked, http: HttpGraphQLTransport, tapOf: (own: Call) => Tap): Promise<StreamReply> | undefined {
     return needsHeaders(asked.call, http)
       ? undefined
-      : socketOf(http, asked.call).stream(asked.call, bodyOf(asked), tapOf)
+      : socketOf(http, asked.call).stream(asked.call, payloadOf(asked), tapOf)
   }
 }
 
@@ -47,7 +60,7 @@ function needsHeaders({ options, idempotencyKey, operation }: Call, { idempotenc
 async function ask(asked: Asked, http: HttpGraphQLTransport): Promise<Answer> {
   const { call, document } = asked
   const session = socketOf(http, call).sessions.of(call)
-  const payload: SubscriptionPayload = { json: bodyOf(asked) }
+  const payload: SubscriptionPayload = { json: payloadOf(asked) }
   const { message: value, status, headers } = await sendRequest(call, { name: call.operation.name, payload }, session)
   const result = toGraphQLResult(value)
   const answer = { document, policy: 'none', status: 200, headers: HeaderMap.empty, wallNow: 0 } as const

@@ -16,7 +16,7 @@ import { readSocketUrl } from '../socket/url.ts'
 import type { WireAdapter } from '../socket/wire-adapter.ts'
 import { textOf } from './document.ts'
 import type { HttpGraphQLTransport } from './exchange.ts'
-import { bodyOf, featuresOf, jsonOf, namedRequest } from './feature.ts'
+import { featuresOf, jsonOf, namedRequest, payloadOf } from './feature.ts'
 import type { GraphQLBinding, Subscribing } from './operation.ts'
 import { requestRest } from './request.ts'
 import { readResult } from './result-reader.ts'
@@ -63,10 +63,9 @@ export class Subscriptions {
    */
   async open(call: Call, http: HttpGraphQLTransport): Promise<StreamReply> {
     const { document } = call.operation.binding as GraphQLBinding
-    const { head } = await textOf(document, call)
-    const json = jsonOf(featuresOf(call, http))
-      ? bodyOf(await namedRequest(call, http))
-      : `${head}${requestRest(call, false)}}`
+    const json = featuresOf(call, http)[0]
+      ? payloadOf(await namedRequest(call, http))
+      : `${(await textOf(document, call)).head}${requestRest(call, false)}}`
     return this.stream(call, json, resultTap)
   }
 

@@ -1,8 +1,17 @@
 import type { AddressInfo } from 'node:net'
 import { inspect } from 'node:util'
+import { validateMessage } from 'graphql-ws'
 import { type } from 'polywire'
 import { bearerAuth } from 'polywire/auth'
-import { mutation, query, socketRequests, subscription } from 'polywire/graphql'
+import {
+  fileUploads,
+  mutation,
+  persistedQueries,
+  query,
+  socketRequests,
+  subscription,
+  trustedDocuments,
+} from 'polywire/graphql'
 import { afterEach, beforeEach, describe, expect, it, test } from 'vitest'
 import { type WebSocket, WebSocketServer } from 'ws'
 import { failureOf, graphqlClient } from '../../support/graphql-client.ts'
@@ -238,6 +247,80 @@ describe('socketRequests', () => {
     })
     expect(await client.call(fast, { name: 'x' })).toEqual({ hello: 'Hello x' })
     expect(await client.call(hello, { name: 'x' })).toEqual({ hello: 'by http' })
+  })
+})
+
+describe('over the socket', () => {
+  const answer = (socket: WebSocket, { id, payload }: ClientFrame) => {
+    const data = payload?.operationName === 'Live' ? { live: { n: 1 } } : { hello: 'by socket' }
+    socket.send(JSON.stringify({ type: 'next', id, payload: { data } }))
+    socket.send(JSON.stringify({ type: 'complete', id }))
+  }
+  const payloads = ({ frames }: RawServer) =>
+    frames.flatMap((frame) => {
+      // What graphql-ws itself lets pass: a payload without `query` closes the socket with 4400.
+      if (frame.type === 'subscribe') validateMessage(frame)
+      return frame.type === 'subscribe' ? [frame.payload] : []
+    })
+  const trusted = (options: object = {}) => [
+    socketRequests(),
+    trustedDocuments({ ids: { Hello: 'h1', Live: 'l1' }, ...options }),
+  ]
+
+  test.each<[string, object, (id: string) => object]>([
+    ['documentId', {}, (id) => ({ query: '', documentId: id })],
+    [
+      'persistedQuery',
+      { form: 'persistedQuery' },
+      (id) => ({ query: '', extensions: { persistedQuery: { version: 1, sha256Hash: id } } }),
+    ],
+    ['the query itself', { form: (id: string) => ({ query: id }) }, (id) => ({ query: id })],
+  ])(
+    'trusted documents go by their ids, as %s, never by their texts: requests and subscriptions',
+    async (_, options, form) => {
+      await using raw = await RawServer.start(answer)
+      await using client = connect({ subscriptionUrl: raw.url, features: trusted(options) })
+      expect(await client.call(hello, { name: 'a' })).toEqual({ hello: 'by socket' })
+      const ticks: unknown[] = []
+      for await (const tick of client.call(live)) ticks.push(tick)
+      expect(ticks).toEqual([{ live: { n: 1 } }])
+      expect(payloads(raw)).toEqual([
+        { ...form('h1'), operationName: 'Hello', variables: { name: 'a' } },
+        { ...form('l1'), operationName: 'Live' },
+      ])
+    },
+  )
+
+  it('a document without an id is refused before anything is sent, and gql.tada’s needs no text', async () => {
+    await using raw = await RawServer.start(answer)
+    await using client = connect({ subscriptionUrl: raw.url, features: trusted({ ids: {} }) })
+    for (const call of [client.call(hello, { name: 'a' }), client.call(live).opened])
+      expect(await failureOf(call as Promise<unknown>)).toMatchObject({ code: 'failed_precondition', sent: 'no' })
+    const byTada = subscription({ kind: 'Document', definitions: [], documentId: 'sha256:abc' } as never)
+    for await (const _ of client.call(byTada, {} as never)) break
+    expect(payloads(raw)).toEqual([{ query: '', documentId: 'sha256:abc', variables: {} }])
+  })
+
+  it('automatic hashes are for HTTP: a document goes whole', async () => {
+    await using raw = await RawServer.start(answer)
+    await using client = connect({ subscriptionUrl: raw.url, features: [socketRequests(), persistedQueries()] })
+    await client.call(hello, { name: 'a' })
+    expect(payloads(raw)).toMatchObject([{ query: expect.stringContaining('query Hello'), operationName: 'Hello' }])
+  })
+
+  it('files do not: they go by HTTP', async () => {
+    await using http = await FaultServer.start()
+    http.on('/graphql', async (exchange) => {
+      const body = (await exchange.body()).toString()
+      exchange.reply(200, { data: { upload: body.includes('whole') } })
+    })
+    const features = [socketRequests(), fileUploads()]
+    await using client = connect({ url: `${http.url}/graphql`, features })
+    const upload = mutation('mutation Up($file: File!) { upload(file: $file) }', { output: type<unknown>() })
+    expect(await client.call(upload, { file: new Blob(['whole']) } as never)).toEqual({ upload: true })
+    expect(server.connections).toBe(0)
+    expect(await client.call(hello, { name: 'a' })).toEqual({ hello: 'Hello a' })
+    expect(server.connections).toBe(1)
   })
 })
 
