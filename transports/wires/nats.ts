@@ -1,5 +1,4 @@
 import type { Credential } from '../../src/core/call/auth.ts'
-import { uuid } from '../../src/core/call/uuid.ts'
 import { guard, isThenable } from '../../src/core/guard.ts'
 import { callable, checkOptions, flag, oneOf, type RulesOf } from '../../src/core/options.ts'
 import { stringifyJson } from '../shared/json.ts'
@@ -94,7 +93,8 @@ class NatsConnection implements WireAdapter {
   readonly #options: NatsOptions
   readonly #wire: Wire
   readonly #reader = new NatsReader()
-  readonly #inbox = `_INBOX.${uuid().replaceAll('-', '')}`
+  readonly #inbox =
+    `_INBOX.${[...crypto.getRandomValues(new Uint32Array(4))].map((word) => word.toString(36)).join('')}`
   #credential: Credential | undefined
   #maxPayload = Number.POSITIVE_INFINITY
   #isReady = false
