@@ -4,7 +4,8 @@ import { eventually } from '../conformance/support/eventually.ts'
 import type { Harness } from '../conformance/support/harness.ts'
 import { failureOf, World, type WorldOptions } from '../conformance/support/world.ts'
 import { faces } from '../policies/faces.ts'
-import { type Conduct, freePort, Gateway, type GatewayName, gateways, pageMark } from '../support/servers/gateways.ts'
+import { freePort } from '../support/free-port.ts'
+import { type Conduct, Gateway, type GatewayName, gateways, pageMark } from '../support/servers/gateways.ts'
 
 const closers: (() => PromiseLike<unknown>)[] = []
 afterEach(async () => {

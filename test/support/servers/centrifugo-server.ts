@@ -1,10 +1,10 @@
-import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process'
+import { execFile, spawnSync } from 'node:child_process'
 import { createHmac } from 'node:crypto'
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
+import { existsSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
+import { SpawnedServer } from './spawned-server.ts'
 
 const version = '6.9.1'
 const module = `github.com/centrifugal/centrifugo/v6@v${version}`
@@ -56,36 +56,27 @@ const config = (port: number, channelLimit: number) => ({
 
 /** The real Centrifugo on a free port of 127.0.0.1. */
 export class CentrifugoServer {
-  readonly port: number
-  readonly #process: ChildProcess
-  readonly #folder: string
+  readonly #spawned: SpawnedServer
 
-  private constructor(port: number, child: ChildProcess, home: string) {
-    this.port = port
-    this.#process = child
-    this.#folder = home
+  private constructor(spawned: SpawnedServer) {
+    this.#spawned = spawned
   }
 
   /** @param channelLimit - so many channels on one connection. */
   static async start(channelLimit = 128): Promise<CentrifugoServer> {
-    const home = mkdtempSync(join(tmpdir(), 'polywire-centrifugo-'))
-    const port = await freePort()
-    const file = join(home, 'config.json')
-    writeFileSync(file, JSON.stringify(config(port, channelLimit)))
-    const child = spawn(program, ['-c', file], { stdio: ['ignore', 'pipe', 'pipe'] })
-    let log = ''
-    await new Promise<void>((resolve, reject) => {
-      const read = (text: unknown) => {
-        log += text
-        if (log.includes('serving websocket')) resolve()
-      }
-      child.stdout.on('data', read)
-      child.stderr.on('data', read)
-      child.once('exit', () => reject(new Error(`Centrifugo did not start:\n${log}`)))
-    })
-    const server = new CentrifugoServer(port, child, home)
-    while (!(await fetch(`http://127.0.0.1:${port}/api/info`, { method: 'POST', body: '{}' }).catch(() => undefined)));
-    return server
+    const args = (home: string, port: number) => {
+      const file = join(home, 'config.json')
+      writeFileSync(file, JSON.stringify(config(port, channelLimit)))
+      return ['-c', file]
+    }
+    const spawned = await SpawnedServer.start({ binary: program, args, ready: 'serving websocket' })
+    const info = `http://127.0.0.1:${spawned.port}/api/info`
+    while (!(await fetch(info, { method: 'POST', body: '{}' }).catch(() => undefined)));
+    return new CentrifugoServer(spawned)
+  }
+
+  get port(): number {
+    return this.#spawned.port
   }
 
   /** A call of the server's own API. */
@@ -98,11 +89,8 @@ export class CentrifugoServer {
     return result
   }
 
-  async close(): Promise<void> {
-    const gone = new Promise((resolve) => this.#process.once('exit', resolve))
-    this.#process.kill('SIGKILL')
-    await gone
-    rmSync(this.#folder, { recursive: true, force: true })
+  close(): Promise<void> {
+    return this.#spawned.close()
   }
 }
 
@@ -111,12 +99,4 @@ export function centrifugoToken(user: string, claims: object = {}): string {
   const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')
   const text = `${encode({ alg: 'HS256', typ: 'JWT' })}.${encode({ sub: user, ...claims })}`
   return `${text}.${createHmac('sha256', secret).update(text).digest('base64url')}`
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as { port: number }
-  await new Promise((resolve) => server.close(resolve))
-  return port
 }

@@ -1,9 +1,6 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { spawnSync } from 'node:child_process'
 import { describe } from 'vitest'
+import { SpawnedServer } from './spawned-server.ts'
 
 const binary = ['redis-server', 'valkey-server'].find((path) => spawnSync(path, ['--version']).status === 0)
 
@@ -21,35 +18,23 @@ export function describeRedis(name: string, tests: () => void): void {
  * const client = await createClient({ url: redis.url }).connect()
  */
 export class RedisServer implements AsyncDisposable {
-  readonly port: number
-  readonly #process: ChildProcess
-  readonly #folder: string
+  readonly #spawned: SpawnedServer
 
-  private constructor(port: number, child: ChildProcess, folder: string) {
-    this.port = port
-    this.#process = child
-    this.#folder = folder
-    process.once('exit', this.#kill)
+  private constructor(spawned: SpawnedServer) {
+    this.#spawned = spawned
   }
 
   static async start(): Promise<RedisServer> {
-    const folder = mkdtempSync(join(tmpdir(), 'polywire-redis-'))
-    for (;;) {
-      const port = await freePort()
-      const options = ['--bind', '127.0.0.1', '--dir', folder, '--save', '', '--appendonly', 'no']
-      const child = spawn(binary as string, ['--port', String(port), ...options], { stdio: ['ignore', 'pipe', 'pipe'] })
-      const log = await new Promise<string>((resolve) => {
-        let log = ''
-        child.once('close', () => resolve(log))
-        child.stdout.on('data', (text) => {
-          log += text
-          if (log.includes('Ready to accept connections')) resolve(log)
-        })
-      })
-      if (log.includes('Ready to accept connections')) return new RedisServer(port, child, folder)
-      // Somebody took the port between the two.
-      if (!log.includes('in use')) throw new Error(`redis-server did not start:\n${log}`)
+    const args = (folder: string, port: number) => {
+      const nowhere = ['--dir', folder, '--save', '', '--appendonly', 'no']
+      return ['--port', String(port), '--bind', '127.0.0.1', ...nowhere]
     }
+    const program = { binary: binary as string, args, ready: 'Ready to accept connections' }
+    return new RedisServer(await SpawnedServer.start(program))
+  }
+
+  get port(): number {
+    return this.#spawned.port
   }
 
   get url(): string {
@@ -58,31 +43,14 @@ export class RedisServer implements AsyncDisposable {
 
   /** It takes what comes, and answers nothing, as a server on a stuck disk does. */
   freeze(): void {
-    this.#process.kill('SIGSTOP')
+    this.#spawned.process.kill('SIGSTOP')
   }
 
   thaw(): void {
-    this.#process.kill('SIGCONT')
+    this.#spawned.process.kill('SIGCONT')
   }
 
-  readonly #kill = (): void => void this.#process.kill('SIGKILL')
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    process.off('exit', this.#kill)
-    const isClosed = new Promise((done) => this.#process.once('close', done))
-    this.#kill()
-    await isClosed
-    rmSync(this.#folder, { recursive: true, force: true })
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#spawned.close()
   }
-}
-
-function freePort(): Promise<number> {
-  const probe = createServer()
-  return new Promise((resolve, reject) => {
-    probe.once('error', reject)
-    probe.listen(0, '127.0.0.1', () => {
-      const { port } = probe.address() as { port: number }
-      probe.close(() => resolve(port))
-    })
-  })
 }

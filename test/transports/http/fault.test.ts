@@ -11,6 +11,7 @@ import { UndiciEngine } from '../../../transports/http/engine/undici/engine.ts'
 import { classify, faultToFailure, HttpFaultError, toCallError } from '../../../transports/http/fault.ts'
 import { followRedirect } from '../../../transports/http/redirect.ts'
 import { openUpload } from '../../../transports/http/upload.ts'
+import { freePort } from '../../support/free-port.ts'
 import { exchange, newScope, turns } from '../../support/recording-sink.ts'
 import { FaultServer } from '../../support/servers/fault-server.ts'
 
@@ -39,15 +40,6 @@ afterAll(async () => {
 })
 
 const portOf = (listening: Server) => (listening.address() as { port: number }).port
-
-/** A port where nobody listens. */
-async function freePort(): Promise<number> {
-  const probe = createServer()
-  await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve))
-  const port = portOf(probe)
-  await new Promise((resolve) => probe.close(resolve))
-  return port
-}
 
 async function faultOf(engine: HttpEngine, request: Partial<HttpRequest> & { url: string }) {
   const sink = exchange(engine, request)

@@ -1,4 +1,4 @@
-import { createServer, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import { type CallError, createClient, isCallError, type } from 'polywire'
 import { byteStream, get, patch, post, restTransport } from 'polywire/rest'
 import { Agent, buildConnector } from 'undici'
@@ -6,6 +6,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { FetchLike } from '../../../transports/http/contract.ts'
 import { explainByCode } from '../../../transports/http/engine/fault-codes.ts'
 import { FetchEngine } from '../../../transports/http/engine/fetch/engine.ts'
+import { freePort } from '../../support/free-port.ts'
 import { exchange } from '../../support/recording-sink.ts'
 import { FaultServer } from '../../support/servers/fault-server.ts'
 
@@ -26,14 +27,6 @@ afterAll(async () => {
 afterEach(() => {
   for (const each of [home, foreign, secure]) each.exchanges.length = 0
 })
-
-async function freePort(): Promise<number> {
-  const probe = createServer()
-  await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve))
-  const { port } = probe.address() as { port: number }
-  await new Promise((resolve) => probe.close(resolve))
-  return port
-}
 
 async function failed(promise: Promise<unknown>): Promise<CallError> {
   const error = await promise.then(
