@@ -212,7 +212,9 @@ export class RestRuns implements RunDriver {
 
 /** `j1` of `https://api.example.com/jobs/j1?v=1`. */
 function nameIn(url = ''): string {
-  const segment = /([^/?#]*)\/?(?:[?#].*)?$/.exec(url)?.[1] ?? ''
+  // No pattern that looks for the last segment: it takes time by the square of the length.
+  const [path = ''] = url.split(/[?#]/, 1)
+  const segment = path.replace(/\/$/, '').split('/').at(-1) as string
   try {
     return decodeURIComponent(segment)
   } catch {

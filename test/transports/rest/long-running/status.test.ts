@@ -102,6 +102,17 @@ describe('a long-running operation', () => {
     await client.close()
   })
 
+  it('is called so in time by the length of that URL', async () => {
+    const { client, report } = connect()
+    const long = `/v1/${'a'.repeat(200_000)}`
+    server.answer(answer(202, { status: 'queued', status_url: `${long}/b?x` }))
+    const start = process.cpuUsage()
+    expect((await report.start(month)).id).toBe('b')
+    const { user, system } = process.cpuUsage(start)
+    expect((user + system) / 1000).toBeLessThan(3000)
+    await client.close()
+  })
+
   it('is a plain call where nobody wants the handle', async () => {
     const { clock, client, report } = connect()
     server.answer(accepted, succeeded())
