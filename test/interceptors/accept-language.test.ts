@@ -56,6 +56,7 @@ describe('acceptLanguage', () => {
     for (const languages of [
       () => 'a b',
       () => 5 as never,
+      () => Promise.reject(new Error('later')) as never,
       () => {
         throw new Error('none')
       },

@@ -158,6 +158,8 @@ type BlobPart = string | Uint8Array<ArrayBuffer> | Blob
 function toPart(name: string, value: unknown, length?: number): Part {
   const kind = bodyKind(value)
   if (kind === 'stream' || kind === 'factory') {
+    if (length !== undefined && !(Number.isSafeInteger(length) && length >= 0))
+      throw new TypeError(`the length of the multipart field '${name}' is no whole number of bytes`)
     const content = { name, stream: value as object, length }
     return { content, filename: 'blob', type: 'application/octet-stream' }
   }

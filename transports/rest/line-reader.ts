@@ -14,6 +14,12 @@ export class JsonLineReader {
   /** What has come of the text that is not over. */
   #pending: Uint8Array[] = []
   #size = 0
+  /** Where the end of what has come stands, of a sequence: only what is closed can be whole. */
+  #depth = 0
+  #isInText = false
+  #isEscaped = false
+  /** It is closed, and no JSON: nothing that follows makes one of it. */
+  #isBroken = false
   /** A byte order mark may stand before the first text. */
   #isStart = true
   /** More of one text came than is allowed: nothing more is read. */
@@ -42,9 +48,11 @@ export class JsonLineReader {
     }
     this.#hold(bytes.subarray(end + 1))
     if (!this.#isSequence || bytes.at(-1) !== lineFeed || this.isOverflown) return
+    if (this.#depth > 0 || this.#isInText || this.#isBroken) return
     // No separator stands behind the last one: it is whole as soon as it can be read.
     const value = this.#peek()
-    if (value === incomplete) return
+    this.#isBroken = value === incomplete
+    if (this.#isBroken) return
     this.#take()
     if (value !== undefined) give(value)
   }
@@ -67,7 +75,19 @@ export class JsonLineReader {
     if (bytes.byteLength === 0) return
     this.#pending.push(bytes)
     this.#size += bytes.byteLength
+    if (this.#isSequence) this.#scan(bytes)
     if (this.#size > this.#maxBytes) this.#overflow()
+  }
+
+  /** Each byte once: to look at all that is pending for each line of a text would take forever. */
+  #scan(bytes: Uint8Array): void {
+    for (const byte of bytes) {
+      if (this.#isEscaped) this.#isEscaped = false
+      else if (byte === 0x22) this.#isInText = !this.#isInText
+      else if (this.#isInText) this.#isEscaped = byte === 0x5c
+      else if (byte === 0x5b || byte === 0x7b) this.#depth++
+      else if (byte === 0x5d || byte === 0x7d) this.#depth--
+    }
   }
 
   #overflow(): void {
@@ -81,7 +101,8 @@ export class JsonLineReader {
     const chunks = more ? [...this.#pending, more] : this.#pending
     const size = this.#size + (more?.byteLength ?? 0)
     this.#pending = []
-    this.#size = 0
+    this.#size = this.#depth = 0
+    this.#isInText = this.#isEscaped = this.#isBroken = false
     return chunks.length === 1 ? (chunks[0] as Uint8Array) : join(chunks, size)
   }
 

@@ -60,7 +60,7 @@ export function follow<In>(source: Linked, relation?: string, rest?: NoInfer<Par
 }
 
 function find(source: Linked, relation: string | undefined): Found | undefined {
-  const { headers, message, url } = source as Partial<UnaryResult<unknown>>
+  const { headers, message, url } = Object(source) as Partial<UnaryResult<unknown>>
   const isReply = typeof headers?.last === 'function'
   if (!isReply) return relation === undefined ? undefined : ofBody(source, relation)
   if (relation === undefined) {
@@ -135,7 +135,7 @@ function expand(template: string, values: Record<string, unknown>): string {
     if (operator === '#' || operator === ';' || operator === '.' || !names.every((name) => variable.test(name)))
       throw unfit('the link is a template of a kind that is not understood')
     const given = names.flatMap((name) => {
-      const value = values[name]
+      const value = Object.hasOwn(values, name) ? values[name] : undefined
       delete values[name]
       if (value !== undefined && value !== null) return [[name, value] as const]
       if (operator === '' || operator === '+') throw refusal(`'${name}' of the link is missing`, undefined)

@@ -44,7 +44,11 @@ export class RestRequests {
     this.#defaultQuery = defaults.query ? encodeQuery(defaults.query, defaults.queryStyle) : ''
   }
 
-  /** @throws {CallError} `invalid_argument` when the call cannot be written. */
+  /**
+   * A link to another origin takes no version along: its server has versions of its own.
+   *
+   * @throws {CallError} `invalid_argument` when the call cannot be written.
+   */
   make(call: Call): HttpRequest {
     const binding = call.operation.binding as RestBinding
     const input = call.input as RequestParts
@@ -91,7 +95,7 @@ export class RestRequests {
       fetchOptions: redirect ? { ...fetchOptions, redirect } : fetchOptions,
       onUploadProgress: call.options.onUploadProgress && uploadProgress(call, encoded),
     }
-    const versioned = version ? version.apply(request, base.prefix) : request
+    const versioned = version && !call.operation.origin ? version.apply(request, base.prefix) : request
     const placed = template.place?.(versioned, call) ?? versioned
     return compress ? compress.apply(placed) : placed
   }

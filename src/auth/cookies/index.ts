@@ -96,6 +96,8 @@ function cookieAuth(jars: Jars, identity: Auth['identity'] | undefined, inner: A
 }
 
 let made = 0
+/** What stands in a credential with cookies, also of one whose cookies were forgotten in the middle of a call. */
+const inners = /* @__PURE__ */ new WeakMap<Credential, Credential>()
 
 /** All jars of one source, by identity. */
 class Jars {
@@ -130,7 +132,6 @@ class Owner implements RequestSigner {
   readonly #wire = wireOf(this)
   /** By the credential that they go with. */
   readonly #wrapped = new WeakMap<Credential, Credential>()
-  readonly #inner = new WeakMap<Credential, Credential>()
   readonly #alone = makeCredential({ principal: this.#principal, wire: this.#wire })
 
   constructor(identity: string, { open }: CookieJarOptions) {
@@ -146,13 +147,13 @@ class Owner implements RequestSigner {
       const wire = credential.wire ? joinWire(credential.wire, this) : this.#wire
       made = makeCredential({ ...credential, wire })
       this.#wrapped.set(credential, made)
-      this.#inner.set(made, credential)
+      inners.set(made, credential)
     }
     return made
   }
 
   unwrap(credential: Credential): Credential {
-    return this.#inner.get(credential) ?? credential
+    return inners.get(credential) ?? credential
   }
 
   async sign({ url, headers }: SignableRequest): Promise<Record<string, string>> {

@@ -132,6 +132,18 @@ describe('whose cookies', () => {
     ])
   })
 
+  it('clear() in the middle of a call keeps no refresh of the credential from it', async () => {
+    let token = 'old'
+    const auth = cookieJar().with(bearerAuth(() => token, { refresh: async () => (token = 'new') }))
+    const client = connect(auth)
+    server.answer((_request, reply) => {
+      auth.clear()
+      return reply.code(401).send()
+    }, echo)
+    await client.call(me)
+    expect(server.seen.map(({ headers }) => headers.authorization)).toEqual(['Bearer old', 'Bearer new'])
+  })
+
   it('forgets the identity that has not called for longest', async () => {
     const user = createContextKey('')
     const client = connect(cookieJar({ identity: ({ context }) => context.get(user), maxIdentities: 2 }))

@@ -69,6 +69,25 @@ describe('apiVersion()', () => {
     await client.close()
   })
 
+  it('goes to no other origin, where a link may lead: its server has versions of its own', async () => {
+    const other = Fastify({ forceCloseConnections: true })
+    other.get('/signed', async ({ url, headers }) => ({ url, versions: [headers['x-version'], headers.accept] }))
+    const origin = await other.listen({ host: '127.0.0.1', port: 0 })
+    for (const version of [
+      apiVersion({ in: 'header', name: 'x-version' })('v2'),
+      apiVersion({ in: 'media-type', type: 'application/vnd.example.{version}+json' })('v2'),
+      apiVersion({ in: 'query' })('v2'),
+      apiVersion({ in: 'path' })('v2'),
+    ]) {
+      const transports = { rest: restTransport({ baseUrl: url, version, origins: [origin] }) }
+      const client = createClient({ transports })
+      const told = await client.call(get('/any'), at(`${origin}/signed?signature=1`) as never)
+      expect(told).toEqual({ url: '/signed?signature=1', versions: [null, 'application/json, */*;q=0.5'] })
+      await client.close()
+    }
+    await other.close()
+  })
+
   it('stands in the query, unless the call or the URL says it', async () => {
     const version = apiVersion({ in: 'query' })('2026-06-01')
     expect((await ask('/by-query', version)).url).toBe('/by-query/users?page=1&api-version=2026-06-01')

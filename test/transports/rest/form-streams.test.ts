@@ -123,6 +123,14 @@ describe('streams as parts of a form', () => {
       expect(server.seen.length).toBeLessThanOrEqual(2)
     })
 
+  it('refuses a length that is none, before anything is sent', () => {
+    for (const length of [Number.NaN, -1, 1.5, Number.POSITIVE_INFINITY, 2 ** 60, '5', null] as number[])
+      expect(() => multipart({ file: { content: () => pieces(), length } }), `${length}`).toThrow(
+        /length of the multipart field 'file'/,
+      )
+    expect(server.seen).toEqual([])
+  })
+
   it('fails where the function of a part gives no stream, or throws', async () => {
     await expect(send(multipart({ file: () => 1 as never }))).rejects.toMatchObject({ code: 'invalid_argument' })
     const boom = new Error('boom')

@@ -88,7 +88,8 @@ describe('health()', () => {
       reply.hijack()
       asked?.()
     })
-    const probing = api.health()
+    // Said to be nothing, as by a setting that is not there.
+    const probing = api.health(undefined, { timeoutMs: undefined })
     await arrived
     await clock.advance(2000)
     expect(await probing).toMatchObject({

@@ -139,6 +139,30 @@ describe('sequences of JSON texts (RFC 7464)', () => {
       )
   })
 
+  it('are looked at once, however many lines they have', () => {
+    const decoded: number[] = []
+    const { parse } = JSON
+    JSON.parse = (text: string) => {
+      decoded.push(text.length)
+      return parse(text)
+    }
+    const reader = new JsonLineReader(true, 1 << 24)
+    const values: unknown[] = []
+    const give = (value: unknown) => void values.push(value)
+    try {
+      const lines = ['\u001e{"rows":[\n', ...Array(1000).fill('{"a":"]}\\"\\\\"},\n'), '1]}\n']
+      for (const line of lines) reader.feed(encoder.encode(line), give)
+      // What is closed, and no JSON, is not looked at again.
+      reader.feed(encoder.encode('\u001eno JSON\n'), give)
+      for (let line = 0; line < 1000; line++) reader.feed(encoder.encode('more of it\n'), give)
+    } finally {
+      JSON.parse = parse
+    }
+    expect(values).toHaveLength(1)
+    expect(decoded).toHaveLength(2)
+    expect(reader.end(give)).toBe(false)
+  })
+
   it('pass over separators with nothing between them, and tell a cut at the end', () => {
     const bytes = encoder.encode('\u001e\u001e\n\u001e{"a":1}\n\u001e\u001e[2]\n\u001e12')
     fc.assert(

@@ -281,6 +281,16 @@ describe('follow', () => {
     )
   })
 
+  it('takes no member of the language for a value of a template, or for a link', () => {
+    const source = {
+      _links: { self: { href: '/a{?constructor,toString,__proto__}' }, one: { href: '/a/{constructor}' } },
+    }
+    expect(() => follow(source, 'self')).not.toThrow()
+    expect(() => follow(source, 'one')).toThrow(/'constructor' of the link is missing/)
+    for (const relation of ['constructor', 'toString', '__proto__', 'valueOf'])
+      for (const body of [{}, [], null, undefined, 5, 'text']) expect(linkTo(body as never, relation)).toBeUndefined()
+  })
+
   it('a Link header that is written is read again, whatever it holds (random)', () => {
     const target = fc.webUrl({ withQueryParameters: true }).filter((url) => !/[<>]/.test(url))
     const quoted = fc.string({ unit: 'grapheme-ascii' })

@@ -53,8 +53,9 @@ export function ifMatch(source: Tagged | string | readonly string[], options: If
 export function ifNoneMatch(stored: Stored | '*', options: CallOptions = {}): CallOptions {
   if (stored === '*') return withHeaders(options, { 'if-none-match': '*' })
   // Where the server gives no tag, it may give a date.
-  if (!('etag' in stored) && !stored.headers.has('etag')) return ifModifiedSince(stored, options)
-  const [tag] = tagsOf('etag' in stored ? stored.etag : stored, 'keep')
+  const { etag, headers } = Object(stored) as { readonly etag?: string; readonly headers?: HeaderMap }
+  if (etag === undefined && !headers?.has('etag')) return ifModifiedSince(stored, options)
+  const [tag] = tagsOf(etag ?? { headers }, 'keep')
   return remembering(stored, withHeaders(options, { 'if-none-match': writeEntityTag(tag as EntityTag) }))
 }
 
@@ -66,7 +67,8 @@ export function ifNoneMatch(stored: Stored | '*', options: CallOptions = {}): Ca
  * await api.files.get.reply({ name: 'a.txt' }, ifModifiedSince(known))
  */
 export function ifModifiedSince(stored: Stored, options: CallOptions = {}): CallOptions {
-  const value = 'headers' in stored ? stored.headers.last('last-modified') : null
+  const { headers } = Object(stored) as Tagged
+  const value = headers?.last('last-modified') ?? null
   if (value === null)
     throw refusal(`ifNoneMatch(): the stored answer has no ETag and no Last-Modified${unexposed}`, undefined)
   // As it came: some servers compare it as a text (RFC 9110 §13.1.3 asks clients to).
@@ -84,8 +86,10 @@ export function ifModifiedSince(stored: Stored, options: CallOptions = {}): Call
  * await api.files.replace({ name: 'a.txt', text }, ifUnmodifiedSince(known))
  */
 export function ifUnmodifiedSince(source: Tagged | { getTime(): number }, options: CallOptions = {}): CallOptions {
-  const isDate = typeof (source as Date).getTime === 'function'
-  const value = isDate ? new Date((source as Date).getTime()) : (source as Tagged).headers?.last('last-modified')
+  const isDate = typeof (source as Date | null)?.getTime === 'function'
+  const value = isDate
+    ? new Date((source as Date).getTime())
+    : (source as Tagged | null)?.headers?.last('last-modified')
   if (!value || (isDate && Number.isNaN((value as Date).getTime())))
     throw refusal(`ifUnmodifiedSince(): there is no date to go by${unexposed}`, undefined)
   if (!isDate && ageOf(source as Tagged) < 1000)
@@ -108,7 +112,7 @@ const unexposed = ' (in a browser, across origins, the server has to expose it: 
 
 /** @param weak - `keep`: for comparisons that a weak tag is good for. */
 function tagsOf(source: Tagged | string | readonly string[], weak: 'refuse' | 'strip' | 'keep'): EntityTag[] {
-  const isHeader = typeof source === 'object' && !Array.isArray(source)
+  const isHeader = typeof source === 'object' && source !== null && !Array.isArray(source)
   const texts = isHeader ? [(source as Tagged).headers?.get('etag') ?? null] : [source].flat()
   if (texts.length === 0) throw refusal('ifMatch([]) names no tag', undefined)
   return texts.map((text) => {

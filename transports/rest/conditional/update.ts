@@ -5,7 +5,7 @@ import { type CallError, isAnyCallError } from '../../../src/core/errors/error.t
 import { refusal } from '../../../src/core/errors/refusal.ts'
 import { guard } from '../../../src/core/guard.ts'
 import { anything, checkOptions, count, has, oneOf, type RulesOf, takes } from '../../../src/core/options.ts'
-import { type Clock, systemClock } from '../../../src/core/time/clock.ts'
+import { type Clock, systemClock, type Timer } from '../../../src/core/time/clock.ts'
 import { ageOf, ifMatch, ifUnmodifiedSince } from './conditional.ts'
 import { parseEntityTag } from './entity-tag.ts'
 
@@ -87,9 +87,10 @@ export async function update<T, R>(
     const current: Current<T> = await readWith(read, options, isPlain)
     const facts = { attempt, mayBeDone }
     try {
-      return await guard('change() of update()', () => change(current.message, current.options, facts), undefined, {
+      const changing = guard('change() of update()', () => change(current.message, current.options, facts), undefined, {
         sent: 'maybe',
       })
+      return await unlessAborted(Promise.resolve(changing), signal)
     } catch (error) {
       if (signal?.aborted) throw signal.reason
       if (!isAnyCallError(error) || !isConflict(error, options)) throw error
@@ -140,7 +141,7 @@ function isWeak({ headers }: UnaryResult<unknown>): boolean {
 /** A read that is not ours may throw anything; the caller's own abort passes as it is. */
 async function guardRead<T>(run: () => Promise<T>, signal: Signal | undefined): Promise<T> {
   try {
-    return await guard('read() of update()', run)
+    return await unlessAborted(Promise.resolve(guard('read() of update()', run)), signal)
   } catch (error) {
     throw signal?.aborted ? signal.reason : error
   }
@@ -153,15 +154,20 @@ function isConflict({ status, code }: CallError, { version }: UpdateOptions): bo
 
 /** An awaited wait holds the process; an abort wakes it. */
 function wait(ms: number, clock: Clock, signal: Signal | undefined): Promise<void> {
+  let timer: Timer | undefined
+  const waited = new Promise<void>((resolve) => {
+    timer = clock.setTimer(resolve, ms)
+  })
+  return unlessAborted(waited, signal).finally(() => timer?.clear())
+}
+
+/** What work gives, or at once why it is aborted: code that is not ours may not heed its signal. */
+function unlessAborted<T>(work: Promise<T>, signal: Signal | undefined): Promise<T> {
   return new Promise((resolve, reject) => {
-    const leave = (): void => {
-      timer.clear()
-      reject(signal?.reason)
-    }
-    const timer = clock.setTimer(() => {
-      signal?.removeEventListener('abort', leave)
-      resolve()
-    }, ms)
-    signal?.addEventListener('abort', leave, { once: true })
+    const leave = (): void => reject(signal?.reason)
+    const left = (): void => signal?.removeEventListener('abort', leave)
+    void work.then(resolve, reject).then(left)
+    if (signal?.aborted) leave()
+    else signal?.addEventListener('abort', leave, { once: true })
   })
 }

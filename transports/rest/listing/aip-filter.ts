@@ -59,7 +59,11 @@ export function where<T>(conditions: Where<T>, { isEscaping = false }: WhereOpti
   return Object.entries(conditions)
     .flatMap(([path, test]) => {
       if (!isTests(test)) return [`${writePath(path)} = ${write(test, path, isEscaping)}`]
-      return Object.entries(test).map(([name, value]) => writeTest(path, name, value, isEscaping))
+      const asked = Object.entries(test)
+      // So says a Map, too, or a date of another kind.
+      if (asked.length === 0)
+        throw refusal(`'${path}' of the filter asks for nothing, and would find more than was meant`, undefined)
+      return asked.map(([name, value]) => writeTest(path, name, value, isEscaping))
     })
     .join(' AND ')
 }

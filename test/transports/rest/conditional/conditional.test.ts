@@ -160,6 +160,26 @@ describe('dates, where a server gives no tags', () => {
   })
 })
 
+it('what is no answer is refused by a CallError, whatever it is', () => {
+  const wrongs = [undefined, null, 5, '', 'x', [], {}, { headers: null }, { etag: null }, { message: 1 }] as never[]
+  for (const wrong of wrongs)
+    for (const condition of [ifMatch, ifNoneMatch, ifModifiedSince, ifUnmodifiedSince] as ((it: never) => unknown)[]) {
+      const error = catching(() => condition(wrong))
+      expect(error, `${condition.name}(${JSON.stringify(wrong)})`).toMatchObject({
+        code: 'invalid_argument',
+        sent: 'no',
+      })
+    }
+})
+
+function catching(run: () => unknown): unknown {
+  try {
+    return expect.fail(`it was to fail: ${JSON.stringify(run())}`)
+  } catch (error) {
+    return error
+  }
+}
+
 describe('an answer behind an attempt that may have been carried out', () => {
   const once = (times: number) => {
     let left = times

@@ -1,6 +1,8 @@
+import { getEventListeners } from 'node:events'
 import { createClient, isCallError, type } from 'polywire'
 import { get, put, restTransport, type UpdateFacts, update } from 'polywire/rest'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { HeaderMap } from '../../../../src/core/call/header-map.ts'
 import { manualClock } from '../../../support/manual-clock.ts'
 import { type DocumentServer, startDocumentServer } from '../../../support/servers/document-server.ts'
 import { describeNginx, Nginx, proxied } from '../../../support/servers/nginx.ts'
@@ -130,6 +132,39 @@ describe('update', () => {
       return false
     }
     await expect(update(read, change, { signal: during.signal })).rejects.toBe(reason)
+  })
+
+  it('an abort ends it at once, though read and change do not heed it, or it comes between two steps', async () => {
+    const { api } = connect()
+    const never = () => new Promise<never>(() => {})
+    const reading = new AbortController()
+    const stuckIn = (controller: AbortController) => () => {
+      queueMicrotask(() => controller.abort('left'))
+      return never()
+    }
+    const stuckRead = update(stuckIn(reading), never, reading)
+    await expect(stuckRead).rejects.toBe('left')
+    const changing = new AbortController()
+    const read = () => api.read.reply({ name: 'counter' })
+    const stuckChange = update(read, stuckIn(changing), changing)
+    await expect(stuckChange).rejects.toBe('left')
+    // A date that is too young is waited for: by nobody who has left.
+    const clock = manualClock()
+    server.validators = 'date'
+    const between = new AbortController()
+    const young = async () => {
+      const reply = await api.read.reply({ name: 'counter' })
+      const changed = new HeaderMap({
+        'last-modified': reply.headers.last('date') ?? '',
+        date: reply.headers.last('date') ?? '',
+      })
+      between.abort('between')
+      return { ...reply, headers: changed }
+    }
+    const { signal } = between
+    await expect(update(young, () => expect.fail('nothing is written'), { signal, clock })).rejects.toBe('between')
+    expect(clock.timers).toBe(0)
+    expect(getEventListeners(changing.signal, 'abort')).toEqual([])
   })
 
   it('a conflict with one’s own write, whose answer was lost, is told and not written twice', async () => {

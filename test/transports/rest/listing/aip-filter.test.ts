@@ -96,6 +96,15 @@ describe('a filter of AIP-160', () => {
     return { strings, rest }
   }
 
+  it('refuses a field of which nothing is asked, and which would find everything', () => {
+    class Instant {}
+    for (const nothing of [{}, [], new Map([['gt', 1]]), new Set([1]), new Instant(), new URLSearchParams('gt=1')]) {
+      const conditions = { state: 'OPEN', total: nothing } as never
+      expect(() => where(conditions)).toThrow(/'total' of the filter asks for nothing/)
+    }
+    expect(where({})).toBe('')
+  })
+
   it('no text becomes a part of the filter, whether the server reads escapes or not (random)', () => {
     const text = fc
       .array(fc.constantFrom('"', "'", '\\', 'a', ' ', ' OR ', ')', '(', '=', 'ü'))
