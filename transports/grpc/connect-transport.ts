@@ -1,4 +1,4 @@
-import { explainFault } from '#platform'
+import { explainFault, isPeerCancel } from '#platform'
 import type { Call } from '../../src/core/call/call.ts'
 import { HeaderMap, withoutRemoved } from '../../src/core/call/header-map.ts'
 import type { Scope } from '../../src/core/call/scope.ts'
@@ -7,15 +7,7 @@ import type { Failure } from '../../src/core/errors/failure.ts'
 import { classify, faultToFailure, isMistake } from '../http/fault.ts'
 import { grpcTimeoutMs } from '../shared/grpc-timeout.ts'
 import { toDetail } from './details.ts'
-import {
-  type GrpcStatus,
-  grpcCode,
-  httpStatusFailure,
-  isAtDeadline,
-  isPeerCancel,
-  serverDeadline,
-  statusFailure,
-} from './errors.ts'
+import { type GrpcStatus, grpcCode, httpStatusFailure, isAtDeadline, serverDeadline, statusFailure } from './errors.ts'
 import { oneMessage, withOwnBytes } from './messages.ts'
 import { methodOf } from './operation.ts'
 import { protobuf } from './peers.ts'

@@ -3,7 +3,6 @@ import { HeaderMap } from '../../src/core/call/header-map.ts'
 import type { Scope } from '../../src/core/call/scope.ts'
 import { CallError, isAnyCallError } from '../../src/core/errors/error.ts'
 import type { HttpHead } from '../http/contract.ts'
-import { addQuery } from '../shared/base-url.ts'
 import type { ConnectResponseLike, ConnectTransportLike } from './connect-transport.ts'
 import { grpcCode } from './errors.ts'
 import { type ExchangeReader, GrpcWebExchange } from './exchange.ts'
@@ -78,7 +77,11 @@ export class ConnectWebAttempt implements ConnectAttempt {
     // Of an error that comes back, the details may be decoded.
     await protobuf.get(call)
     const { baseUrl, connectOptions, format } = this.#wire
-    const fetch = (url: string, init: FetchInit) => this.#fetch(url, init)
+    const fetch = (url: string, { headers, body }: FetchInit): Promise<ConnectResponse> => {
+      this.#isSent = true
+      this.#exchange.send(url, Object.fromEntries(headers), body)
+      return this.#response.response
+    }
     const transport: ConnectTransportLike = createGrpcWebTransport({
       ...(connectOptions as object),
       baseUrl,
@@ -86,22 +89,6 @@ export class ConnectWebAttempt implements ConnectAttempt {
       fetch: fetch as never,
     })
     return transport[shape](methodOf(call), undefined, undefined, grpcWebHeaders(call, this.#wire), input)
-  }
-
-  #fetch(url: string, { headers, body }: FetchInit): Promise<ConnectResponse> {
-    const { credential } = this.#call
-    const { fetchOptions } = this.#wire
-    this.#isSent = true
-    const request = {
-      method: 'POST',
-      url: addQuery(url, credential?.query),
-      headers: Object.fromEntries(headers),
-      credential,
-      body,
-      fetchOptions,
-    }
-    this.#wire.engine.send(request, this.#exchange, this.#scope)
-    return this.#response.response
   }
 
   #unsent(error: unknown): CallError {

@@ -1,3 +1,4 @@
+import { isPeerCancel } from '#platform'
 import type { Call } from '../../src/core/call/call.ts'
 import { HeaderMap } from '../../src/core/call/header-map.ts'
 import type { Code } from '../../src/core/errors/code.ts'
@@ -271,13 +272,3 @@ export const serverDeadline = {
   message: serverDeadlineText,
   isRetryable: false,
 } as const satisfies Partial<Failure>
-
-/** HTTP/2's RST_STREAM with CANCEL, as any engine tells it. */
-export function isPeerCancel(error: unknown): boolean {
-  let each = error
-  for (let depth = 0; depth < 4 && each instanceof Error; depth++) {
-    if (/\b(?:NGHTTP2_)?CANCEL\b/.test(each.message)) return true
-    each = each.cause
-  }
-  return false
-}

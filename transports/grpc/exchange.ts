@@ -3,6 +3,7 @@ import { HeaderMap } from '../../src/core/call/header-map.ts'
 import type { Scope } from '../../src/core/call/scope.ts'
 import type { Failure } from '../../src/core/errors/failure.ts'
 import type { HttpControl, HttpFault, HttpHead, HttpSink } from '../http/contract.ts'
+import { addQuery } from '../shared/base-url.ts'
 import { type Breach, brokenAnswer, type ExchangeFacts, exchangeFailure, isAtDeadline, trailersOf } from './errors.ts'
 import { compressedFlag, FrameReader, type FrameSink, parseTrailers, trailerFlag } from './frames.ts'
 import type { GrpcWebWire } from './request.ts'
@@ -45,6 +46,14 @@ export class GrpcWebExchange implements HttpSink, FrameSink, ExchangeFacts {
     this.#reader = reader
     this.isStream = call.operation.kind !== 'unary'
     this.#frames = new FrameReader(this, wire.maxMessageBytes)
+  }
+
+  /** Sends the request whose answer comes in here. */
+  send(url: string, headers: Record<string, string>, body: Uint8Array): void {
+    const { credential } = this.#call
+    const { engine, fetchOptions } = this.#wire
+    const request = { method: 'POST', url: addQuery(url, credential?.query), headers, credential, body, fetchOptions }
+    engine.send(request, this, this.#scope)
   }
 
   /** HTTP status; 0 before there is one. */

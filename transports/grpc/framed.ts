@@ -1,8 +1,6 @@
 import type { Call } from '../../src/core/call/call.ts'
 import type { Reply } from '../../src/core/call/reply.ts'
-import type { Scope } from '../../src/core/call/scope.ts'
 import { CallError } from '../../src/core/errors/error.ts'
-import { addQuery } from '../shared/base-url.ts'
 import { GrpcWebExchange } from './exchange.ts'
 import { encodeFrame } from './frames.ts'
 import { withOwnBytes } from './messages.ts'
@@ -46,7 +44,7 @@ function framedUnary(call: Call, wire: GrpcWebWire, codec: Protobuf, input: unkn
           }
       },
     })
-    start(call, wire, codec, input, exchange, scope)
+    start(call, wire, codec, input, exchange)
   })
 }
 
@@ -91,7 +89,7 @@ export async function sendFramedStream(
     onResume: () => exchange.resume(),
   })
   try {
-    start(call, wire, codec, input, exchange, scope)
+    start(call, wire, codec, input, exchange)
   } catch (error) {
     fail(error)
   }
@@ -102,31 +100,23 @@ export async function sendFramedStream(
 const userAgent = { 'x-user-agent': 'polywire' }
 const protocolHeaders = { 'content-type': 'application/grpc-web+proto', 'x-grpc-web': '1' }
 
+/** @throws {CallError} where the message does not encode. */
 function start(
   call: Call,
   wire: GrpcWebWire,
   { create, toBinary }: Protobuf,
   input: unknown,
   exchange: GrpcWebExchange,
-  scope: Scope,
 ): void {
   const { parent, name, input: schema } = methodOf(call)
-  const { credential } = call
   let message: Uint8Array
   try {
     message = toBinary(schema, create(schema, input as never), wire.connectOptions.binaryOptions)
   } catch (cause) {
     throw unencodable(call, cause)
   }
-  const request = {
-    method: 'POST',
-    url: addQuery(`${wire.baseUrl}/${parent.typeName}/${name}`, credential?.query),
-    headers: { ...userAgent, ...grpcWebHeaders(call, wire), ...protocolHeaders },
-    credential,
-    body: encodeFrame(0, message),
-    fetchOptions: wire.fetchOptions,
-  }
-  wire.engine.send(request, exchange, scope)
+  const headers = { ...userAgent, ...grpcWebHeaders(call, wire), ...protocolHeaders }
+  exchange.send(`${wire.baseUrl}/${parent.typeName}/${name}`, headers, encodeFrame(0, message))
 }
 
 /** Nothing of a message keeps the read buffer of a socket alive. */

@@ -90,6 +90,16 @@ export const explainByText: Explain = (error, progress) => {
   return explainByPhase(error, progress)
 }
 
+/** HTTP/2's RST_STREAM with CANCEL, as any engine tells it. */
+export function isPeerCancel(error: unknown): boolean {
+  let each = error
+  for (let depth = 0; depth < 4 && each instanceof Error; depth++) {
+    if (/\b(?:NGHTTP2_)?CANCEL\b/.test(each.message)) return true
+    each = each.cause
+  }
+  return false
+}
+
 /** What really happened: fetch wraps it in `cause`, once or twice. */
 export function rootOf<Root extends { readonly code?: unknown }>(error: unknown): Root | undefined {
   let root = error as (Root & { readonly cause?: unknown }) | undefined

@@ -10,6 +10,9 @@ export { explainByPhase as explainFault } from '../http/fault.ts'
 /** `#platform` in browsers: the web's, without what a page cannot do. */
 export { createHttpEngine, EventParsers, name, retryLoop, SocketPressure, selectSocketDriver } from './web.ts'
 
+/** A page is told nothing of the frames of HTTP/2. */
+export const isPeerCancel = (_error: unknown): boolean => false
+
 /** Nobody but fetch sees where a redirect leads. */
 export const followRedirect: FollowRedirect | undefined = undefined
 

@@ -15,6 +15,8 @@ export const explainFault = explainByText
 
 /** What takes event streams apart. */
 export { EventParsers } from '../http/event-stream/by-hand.ts'
+/** How HTTP/2 says that the server has given a request up. */
+export { isPeerCancel } from '../http/fault.ts'
 /** How redirects are followed that fetch leaves to us. */
 export { followRedirect } from '../http/redirect.ts'
 /** Streams and forms as bodies. */
