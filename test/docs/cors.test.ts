@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createClient, type Transport, type } from 'polywire'
 import { bearerAuth } from 'polywire/auth'
@@ -80,6 +80,13 @@ describe('the lists of docs/browsers-and-cors.md', () => {
       'src/core/errors/retry-after.ts',
       ...['http', 'graphql', 'grpc'].map((room) => `transports/${room}/errors.ts`),
     ]
+    const features = [
+      'src/core/call/deprecation.ts',
+      'src/core/policies/rate-limits.ts',
+      ...readdirSync(join(root, 'transports/rest'), { recursive: true, encoding: 'utf8' })
+        .filter((file) => file.endsWith('.ts'))
+        .map((file) => `transports/rest/${file}`),
+    ]
     const exposed = new Set(namesIn(page.slice(page.indexOf('## What it must expose'), page.indexOf('## Cookies'))))
     const read = files.flatMap((file) => {
       const text = readFileSync(join(root, file), 'utf8')
@@ -92,5 +99,24 @@ describe('the lists of docs/browsers-and-cors.md', () => {
     })
     expect(read.length).toBeGreaterThan(15)
     expect([...new Set(read)].filter((name) => !exposed.has(name))).toEqual([])
+    const ofFeatures = features.flatMap((file) => {
+      const text = readFileSync(join(root, file), 'utf8')
+      const found = [
+        ...text.matchAll(/headers\??\.(?:get|last|has)\('([a-z-]+)'\)/g),
+        ...text.matchAll(/(?:byteCount|booleanField)\(headers, '([a-z-]+)'\)/g),
+      ]
+      return found.map((match) => match[1] as string)
+    })
+    // What a page sees anyway, what a browser hides whoever exposes it, and what no fetch gives.
+    const seen = [
+      'content-type',
+      'content-length',
+      'last-modified',
+      'content-encoding',
+      'trailer',
+      'upload-draft-interop-version',
+    ]
+    expect([...new Set(ofFeatures)].filter((name) => !exposed.has(name) && !seen.includes(name))).toEqual([])
+    expect(ofFeatures.length).toBeGreaterThan(30)
   })
 })
