@@ -2,7 +2,7 @@ import type { Call } from '../../src/core/call/call.ts'
 import { readHeaders, withoutRemoved } from '../../src/core/call/header-map.ts'
 import { checkOptions } from '../../src/core/options.ts'
 import type { HttpGraphQLTransport } from './exchange.ts'
-import { type GraphQLFeature, jsonOf } from './feature.ts'
+import { featuresOf, type GraphQLFeature, jsonOf } from './feature.ts'
 import { sseDriver } from './sse-driver.ts'
 import { OverEvents, type SseSubscriptionsOptions, sseRules } from './sse-subscriptions.ts'
 import { Subscriptions } from './subscriptions.ts'
@@ -31,6 +31,6 @@ function connectionOf(own: SseSubscriptionsOptions, call: Call, http: HttpGraphQ
   const { onAck: _none, authIn: _message, ...asked } = options.socket ?? {}
   // Its own silence tells whether it lives; the stream has no pings.
   const socket = { ...asked, driver, heartbeat: false, maxFrameBytes: maxEventBytes } as const
-  const adapter = graphqlTransportWs(undefined, undefined, jsonOf(options.features))
+  const adapter = graphqlTransportWs(undefined, undefined, jsonOf(featuresOf(call, http)))
   return new Subscriptions({ url, socket, adapter }, http, call)
 }

@@ -17,7 +17,17 @@ import { readUrl } from '../shared/base-url.ts'
 import { Refusals } from '../socket/link/credential.ts'
 import { graphqlFailure } from './errors.ts'
 import type { HttpGraphQLTransport } from './exchange.ts'
-import { type Ask, type Asked, bodyOf, type Closable, Feature, type GraphQLFeature, namedRequest } from './feature.ts'
+import {
+  type Ask,
+  type Asked,
+  bodyOf,
+  type Closable,
+  Feature,
+  featuresOf,
+  type GraphQLFeature,
+  jsonOf,
+  namedRequest,
+} from './feature.ts'
 import type { GraphQLBinding } from './operation.ts'
 import { readGraphQL } from './response.ts'
 import { readResult } from './result-reader.ts'
@@ -61,6 +71,8 @@ interface Carrying extends Closable {
 export class OverEvents extends Feature {
   readonly kind = 'subscriptions'
   readonly #make: (call: Call, http: HttpGraphQLTransport) => Carrying
+  /** What reads JSON otherwise has some of its own. */
+  readonly #keys = new WeakMap<object, object>()
 
   constructor(make: (call: Call, http: HttpGraphQLTransport) => Carrying) {
     super()
@@ -73,7 +85,10 @@ export class OverEvents extends Feature {
 
   /** Opens a subscription. */
   async open(call: Call, http: HttpGraphQLTransport): Promise<StreamReply> {
-    return http.part(this, () => this.#make(call, http)).open(call, http)
+    const json = jsonOf(featuresOf(call, http)) ?? this
+    const key = this.#keys.get(json) ?? {}
+    this.#keys.set(json, key)
+    return http.part(key, () => this.#make(call, http)).open(call, http)
   }
 }
 

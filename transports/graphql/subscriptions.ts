@@ -16,7 +16,7 @@ import { readSocketUrl } from '../socket/url.ts'
 import type { WireAdapter } from '../socket/wire-adapter.ts'
 import { textOf } from './document.ts'
 import type { HttpGraphQLTransport } from './exchange.ts'
-import { featuresOf, jsonOf, namedRequest, payloadOf } from './feature.ts'
+import { featuresOf, type JsonWays, jsonOf, namedRequest, payloadOf } from './feature.ts'
 import type { GraphQLBinding, Subscribing } from './operation.ts'
 import { requestRest } from './request.ts'
 import { readResult } from './result-reader.ts'
@@ -105,19 +105,20 @@ async function openSubscription(call: Call, http: HttpGraphQLTransport): Promise
   return socketOf(http, call).open(call, http)
 }
 
-/** The sockets of a transport; the first who needs them makes them. */
+/** The sockets of a transport; the first who needs them makes them. What reads JSON otherwise has some of its own. */
 export function socketOf(http: HttpGraphQLTransport, call: Call): Subscriptions {
-  return http.part(Subscriptions, () => new Subscriptions(carrierOf(http, call), http, call))
+  const json = jsonOf(featuresOf(call, http))
+  return http.part(json ?? Subscriptions, () => new Subscriptions(carrierOf(http, json, call), http, call))
 }
 
-function carrierOf({ url, options }: HttpGraphQLTransport, call: Call): Carrier {
+function carrierOf({ url, options }: HttpGraphQLTransport, json: JsonWays | undefined, call: Call): Carrier {
   const { connectionParams, subscriptionUrl = url, socket: asked = {} } = options
   // Here, since a program without subscriptions need not carry the rules.
   checkOptions('graphqlTransport({ socket })', asked, rulesOf())
   const { onAck, ...socket } = asked
   const { telemetry } = call.scope.services
   const told: ConnectionAck | undefined = onAck && ((payload) => notify('socket.onAck()', onAck, telemetry, payload))
-  return { url: subscriptionUrl, adapter: graphqlTransportWs(connectionParams, told, jsonOf(options.features)), socket }
+  return { url: subscriptionUrl, adapter: graphqlTransportWs(connectionParams, told, json), socket }
 }
 
 /** Comes in with `subscription` only: who has no subscriptions carries no socket. */

@@ -478,6 +478,30 @@ describe('over a socket that a server of its own mind holds', () => {
       break
     }
   })
+
+  it('the parser of one operation reads its data alone, over a socket of its own', async () => {
+    const big = 9_007_199_254_740_993n
+    const codec = jsonCodec({
+      parse: (text) =>
+        (JSON.parse as any)(text, (_key: string, value: unknown, { source }: { source: string }) =>
+          Number.isInteger(value) && !Number.isSafeInteger(value) ? BigInt(source) : value,
+        ),
+    })
+    await using server = await over([`{"data":{"a":${big}},"hasNext":false}`])
+    await using client = graphqlClient(server.url)
+    const output = type<unknown>()
+    const [plain, own, part] = [
+      subscription('subscription S { a }', { output }),
+      subscription('subscription S { a }', { output, features: [codec] }),
+      incremental('query Page { a ... @defer { b } }', { output, features: [codec, socketRequests()] }),
+    ]
+    expect(await collect(client.call(plain))).toEqual([{ a: Number(big) }])
+    expect(await collect(client.call(own))).toEqual([{ a: big }])
+    expect(await collect(client.call(part))).toEqual([{ a: big }])
+    const asked = query('query Q { a }', { output, features: [codec, socketRequests()] })
+    expect(await client.call(asked)).toEqual({ a: big })
+    expect(await collect(client.call(plain))).toEqual([{ a: Number(big) }])
+  })
 })
 
 describe('where it is declared', () => {

@@ -7,7 +7,7 @@ import { frameOf } from '../../../transports/graphql/sse-driver.ts'
 import { graphqlTransportWs } from '../../../transports/graphql/transport-ws.ts'
 import { failureOf, graphqlClient } from '../../support/graphql-client.ts'
 import { hasteClock } from '../../support/grpc-client.ts'
-import { FaultServer } from '../../support/servers/fault-server.ts'
+import { type Exchange, FaultServer } from '../../support/servers/fault-server.ts'
 import { GraphQLSseServer } from '../../support/servers/graphql-sse-server.ts'
 
 const count = subscription('subscription Count($to: Int!, $after: Int) { count(to: $to, after: $after) }', {
@@ -304,6 +304,39 @@ describe('subscriptions over one event stream (single connection mode)', () => {
     const body = String(await server.exchanges.find(({ method }) => method === 'POST')?.body())
     expect(body).toContain('"variables":{"n":9007199254740993}')
     expect(JSON.parse(body)).toMatchObject({ operationName: 'B', extensions: { operationId: expect.any(String) } })
+  })
+
+  it('reads by the parser of an operation what is its own, and by none what is another’s', async () => {
+    await using server = await FaultServer.start()
+    let stream: Exchange | undefined
+    server.on('/graphql', async (exchange) => {
+      const body = (await exchange.body()).toString()
+      if (exchange.method === 'PUT') return exchange.reply(201, `t${exchange.nth}`)
+      if (exchange.method === 'GET') {
+        stream = exchange
+        return exchange.head(200, { 'content-type': 'text/event-stream' })
+      }
+      exchange.reply(202)
+      if (exchange.method !== 'POST') return
+      const id = /"operationId":"(\d+)"/.exec(body)?.[1]
+      stream?.response.write(`event: next\ndata: {"id":"${id}","payload":{"data":{"n":9007199254740993}}}\n\n`)
+      stream?.response.write(`event: complete\ndata: {"id":"${id}"}\n\n`)
+    })
+    const parse = (text: string) =>
+      (JSON.parse as any)(text, (_: string, value: unknown, { source }: { source: string }) =>
+        typeof value === 'number' ? BigInt(source) : value,
+      )
+    const over = sseSingleConnection()
+    const client = single(`${server.url}/graphql`, { features: [over] })
+    const spec = { output: type<{ n: bigint }>() }
+    const own = subscription('subscription B { n }', { ...spec, features: [over, jsonCodec({ parse })] })
+    const plain = subscription('subscription B { n }', spec)
+    for (const [operation, n] of [
+      [plain, 9007199254740992],
+      [own, 9007199254740993n],
+      [plain, 9007199254740992],
+    ] as const)
+      expect(await collect(client.call(operation))).toEqual([{ n }])
   })
 
   it('says what to do where the server has no such mode', async () => {
