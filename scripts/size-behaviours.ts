@@ -96,7 +96,7 @@ const behaviours: Readonly<Record<string, readonly Behaviour[]>> = {
     ['one exchange over fetch', `${http}engine/fetch/*.ts`],
     ...chain,
     ...wire,
-    ['inputs are copied, once', `${core}snapshot.ts`],
+    ['inputs are copied, once', `${core}snapshot.ts`, 'src/core/tag.ts'],
     ['schemas, conversions, adapters', `${core}{schema,plan}.ts`],
     [
       'faces over a client',
@@ -108,7 +108,7 @@ const behaviours: Readonly<Record<string, readonly Behaviour[]>> = {
     ['client, contract, runner', 'src/*.ts', `${core}*.ts`],
   ],
   fetch: [
-    ['a clone of what was sent, to send it again', 'transports/http/replay-body.ts', 'transports/http/bytes.ts'],
+    ['a clone of what was sent, to send it again', `${http}{replay-body,bytes}.ts`, 'src/core/tag.ts'],
     ['bodies that a deadline or silence ends', 'transports/fetch/watch.ts'],
     ['layers that retry do not multiply', 'transports/fetch/exhausted.ts'],
     ['arguments as fetch takes them', 'transports/fetch/request.ts'],

@@ -56,9 +56,7 @@ const noOptions: CallOptions = Object.freeze({})
 /** Runs the calls of one client: routes them, starts their scopes, ends them. */
 export class CallRunner implements FaceHost {
   readonly #services: Services & { readonly live: Scope[] }
-  readonly #validate: ValidateMode
-  readonly #timeoutMs: number | undefined
-  readonly #chainOf: RunnerOptions['chainOf']
+  readonly #options: RunnerOptions
   readonly #routes = new Map<string, { readonly unary: Route; readonly stream: Route }>()
   readonly #plans = new WeakMap<OperationInfo, Plan>()
   #closing: Promise<void> | undefined
@@ -66,10 +64,8 @@ export class CallRunner implements FaceHost {
   readonly #leaves: ((() => unknown) | undefined)[]
 
   constructor(options: RunnerOptions) {
-    const { transports, auth, clock = systemClock, telemetry, validate = 'error', timeoutMs, chainOf } = options
-    this.#validate = validate
-    this.#timeoutMs = timeoutMs
-    this.#chainOf = chainOf
+    const { transports, auth, clock = systemClock, telemetry } = options
+    this.#options = options
     this.#services = {
       clock,
       deadlines: new DeadlineList(clock),
@@ -92,12 +88,12 @@ export class CallRunner implements FaceHost {
       if (take(transport)) transport.attach?.(this.#services, via)
     // What is no outbox is told where a durable operation is bound.
     this.#leaves = [options.shared, options.outbox as AnyOutbox | undefined].map((each) =>
-      each?.['~join']?.(this.#services, timeoutMs),
+      each?.['~join']?.(this.#services, options.timeoutMs),
     )
   }
 
   #addRoute(via: string, transport: Transport, auth: Auth | undefined, ...outermost: readonly Interceptor[]): void {
-    const interceptors = [...outermost, ...this.#chainOf(auth, transport), ...(transport.interceptors ?? [])]
+    const interceptors = [...outermost, ...this.#options.chainOf(auth, transport), ...(transport.interceptors ?? [])]
     const send = sendBy(transport)
     const routeOf = (isStream: boolean): Route => ({
       transport,
@@ -177,7 +173,7 @@ export class CallRunner implements FaceHost {
     scope.input = kept
     return streaming.handle(plan, scope, async (sendQueue) => {
       const call = this.#begin(plan, kept, options, scope, sendQueue)
-      return call.input instanceof Promise ? inputWithin(call, call.input, this.#timeoutMs) : call
+      return call.input instanceof Promise ? inputWithin(call, call.input, this.#options.timeoutMs) : call
     })
   }
 
@@ -210,7 +206,7 @@ export class CallRunner implements FaceHost {
       const made = this.#plans.get(info) ?? this.#plan(info)
       const plan = (input as PlansItself | undefined)?.[ownPlan]?.(made) ?? made
       const call = this.#begin(plan, input, options, scope, undefined)
-      return runUnary({ plan, call, timeoutMs: this.#timeoutMs, isWhole })
+      return runUnary({ plan, call, timeoutMs: this.#options.timeoutMs, isWhole })
     } catch (error) {
       scope.end()
       return Promise.reject(error)
@@ -222,7 +218,7 @@ export class CallRunner implements FaceHost {
     const { info, route } = plan
     if (options !== noOptions) checkCallOptions(options, { operation: info })
     if (this.#closing) throw misfit(info, 'the client is closed: make another one')
-    if (closed.has(route.transport))
+    if (holders.get(route.transport) === 0)
       throw misfit(info, `the transport '${info.via}' was closed with its last client: make another one`)
     scope.begin(this.#services.live, options.signal)
     const origin = { operation: info }
@@ -241,7 +237,7 @@ export class CallRunner implements FaceHost {
   }
 
   #plan(info: OperationInfo): Plan {
-    const made = makePlan(info, this.route(info), info.validate ?? this.#validate, this.#services)
+    const made = makePlan(info, this.route(info), info.validate ?? this.#options.validate ?? 'error', this.#services)
     const plan = info.durable ? (info.durable.planOf(made, this.#services) as Plan) : made
     this.#plans.set(info, plan)
     return plan
@@ -257,21 +253,20 @@ function misfit(info: OperationInfo, message: string): CallError {
   return new CallError({ code: 'failed_precondition', message }, { operation: info })
 }
 
-/** How many clients that are not closed hold each transport: one that is shared is closed with its last client. */
+/** How many clients that are not closed hold each transport; one that is shared is closed with its last client, at 0. */
 const holders = new WeakMap<Transport, number>()
-const closed = new WeakSet<Transport>()
 
 /** Whether a client may attach the transport. */
 function take(transport: Transport): boolean {
-  if (closed.has(transport)) return false
-  holders.set(transport, (holders.get(transport) ?? 0) + 1)
-  return true
+  const before = holders.get(transport)
+  if (before !== 0) holders.set(transport, (before ?? 0) + 1)
+  return before !== 0
 }
 
 async function letGo(transport: Transport): Promise<void> {
   const left = (holders.get(transport) ?? 0) - 1
+  // It was closed before.
+  if (left < 0) return
   holders.set(transport, left)
-  if (left > 0 || closed.has(transport)) return
-  closed.add(transport)
-  await transport.close()
+  if (left === 0) await transport.close()
 }

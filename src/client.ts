@@ -117,7 +117,7 @@ export function makeClient<T extends { readonly [via: string]: Transport }>(
     call(operation, ...args) {
       const info = operationInfo(operation)
       if (!info)
-        throw refusal('client.call(operation, …) takes an operation made by a builder such as get()', undefined)
+        throw refusal('client.call() takes an operation: make it with a builder such as get() or rpc()', undefined)
       let run = bound.get(operation)
       if (!run) bound.set(operation, (run = bindOperation(info, runner) as never))
       return (run as (...args: unknown[]) => unknown)(...args) as never
@@ -157,7 +157,7 @@ function checkClientOptions(options: ClientOptions<{ readonly [via: string]: Tra
   checkOptions('createClient()', options, rules)
   for (const [via, transport] of Object.entries(options.transports)) {
     if (typeof transport?.send !== 'function')
-      throw refusal(`transports.${via} is no transport: make it with a factory such as restTransport({ … })`, undefined)
+      throw refusal(`transports.${via} is no transport: make it with a factory such as restTransport()`, undefined)
     checkInterceptors(`transports.${via}.interceptors`, transport.interceptors ?? [])
   }
 }

@@ -46,7 +46,7 @@ export const count = /* @__PURE__ */ takes(
 )
 /** What makes credentials. */
 export const credentialSource = /* @__PURE__ */ takes(
-  'what bearerAuth(), apiKeyAuth() or basicAuth() makes',
+  'what bearerAuth() or its like makes',
   /* @__PURE__ */ has('credential'),
 )
 /** An array, whatever it holds. */

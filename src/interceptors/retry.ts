@@ -79,7 +79,7 @@ async function waitFor(call: Call, retryAfterMs: number, { budget = {} }: RetryO
   const isTooLong = !fits(call, waitMs)
   const price = isTooLong ? undefined : budget && limits.payToWait(call, budget)
   if (price !== undefined) return paidSleep(waitMs, call, price || 0)
-  const message = 'the server asked to be left alone, for longer or by more calls than can wait; nothing was sent'
+  const message = 'the server asked to be left alone; nothing was sent'
   const error = new CallError({ code: 'unavailable', message, isRetryable: true, retryAfterMs }, call)
   throw withHistory(error, scope.root.failures, isTooLong ? 'wait_exceeds_deadline' : 'budget_exhausted')
 }

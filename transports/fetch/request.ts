@@ -4,6 +4,7 @@ import {
   type HeadersInit,
   noHeaders,
   readHeaders,
+  token,
 } from '../../src/core/call/header-map.ts'
 import type { Signal } from '../../src/core/call/signal.ts'
 import { type BodyKind, bodyKind, isUsed, toBytes } from '../http/bytes.ts'
@@ -14,16 +15,16 @@ import type { FetchRequest } from './types.ts'
 
 /** What a fetch was called with, read once: the input of a call, over all its attempts. */
 export class FetchInput implements FetchRequest {
-  readonly method: string
+  declare readonly method: string
   readonly url: string
   readonly origin: string
   readonly path: string
   /** Names in lower case. */
-  readonly record: CallHeaders
+  declare readonly record: CallHeaders
   /** A text, bytes, a form, a Blob, or a {@link ReplayBody}. */
-  readonly body: unknown
-  readonly signal: Signal | undefined
-  readonly init: Readonly<Record<string, unknown>>
+  declare readonly body: unknown
+  declare readonly signal: Signal | undefined
+  declare readonly init: Readonly<Record<string, unknown>>
   /** An error that the server has answered with: its body is handed out, if no attempt follows. */
   kept: Answer | undefined
 
@@ -32,11 +33,7 @@ export class FetchInput implements FetchRequest {
     this.origin = url.origin
     // Of `data:` and `blob:` the path is the thing itself.
     this.path = /^https?:$/.test(url.protocol) ? url.pathname : url.protocol
-    this.method = parts.method
-    this.record = parts.record
-    this.body = parts.body
-    this.signal = parts.signal
-    this.init = parts.init
+    Object.assign(this, parts)
   }
 
   get headers(): HeaderMap {
@@ -62,7 +59,6 @@ const copied: Init = {
   keepalive: false,
 }
 const normalized = /^(?:get|head|post|put|delete|options)$/i
-const token = /^[!#$%&'*+\-.^_`|~\w]+$/
 
 /**
  * Reads the arguments of a fetch, by the rules of the Fetch standard.
@@ -104,7 +100,7 @@ function readUrl(input: unknown): URL {
 
 function readMethod(method: unknown): string {
   const text = String(method)
-  if (!token.test(text) || /^(?:connect|trace|track)$/i.test(text))
+  if (!token.test(text.toLowerCase()) || /^(?:connect|trace|track)$/i.test(text))
     throw new TypeError(`'${text}' is no method for fetch.`)
   return normalized.test(text) ? text.toUpperCase() : text
 }

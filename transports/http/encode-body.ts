@@ -114,5 +114,5 @@ function encodeByType(value: unknown, rules: BodyRules, origin: ErrorOrigin): En
     throw refusal(`the body cannot be written as ${essence}: ${why}`, origin, cause)
   }
   if (isText(essence) && typeof value !== 'object') return whole(String(value), contentType)
-  throw refusal(`no codec writes the media type '${essence}': pass a text or bytes, or add it to codecs`, origin)
+  throw refusal(`no codec writes the media type '${essence}': add it to codecs`, origin)
 }

@@ -76,14 +76,13 @@ function fromRecord(body: Body, isInput: boolean): ErrorEnvelope {
   const { details, errors } = body
   const google = Array.isArray(details) ? fromGoogleDetails(details) : {}
   return {
+    ...google,
     reason: google.reason ?? reasonOf(body, Array.isArray(errors) ? errors[0] : undefined),
     serverMessage: first(body, messageNames, messageOf),
     violations: google.violations ?? violationsOf(body, isInput),
     details,
     // Microsoft's have it inside.
     requestId: requestIdOf(body) ?? requestIdOf(body.innerError ?? body.innererror) ?? google.requestId,
-    retryAfterMs: google.retryAfterMs,
-    isQuotaExhausted: google.isQuotaExhausted,
   }
 }
 

@@ -104,11 +104,8 @@ function refine(
 
 /** GitHub and others throttle with 403. */
 function isLimitReached(headers: HeaderMap): boolean {
-  return (
-    headers.last('x-ratelimit-remaining') === '0' ||
-    headers.last('ratelimit-remaining') === '0' ||
-    /(?:^|[,;\s])(?:remaining=0|r=0)(?:[,;\s]|$)/.test(headers.get('ratelimit') ?? '')
-  )
+  const isNone = ['x-ratelimit-remaining', 'ratelimit-remaining'].some((name) => headers.last(name) === '0')
+  return isNone || /(?:^|[,;\s])(?:remaining|r)=0(?:[,;\s]|$)/.test(headers.get('ratelimit') ?? '')
 }
 
 /** RFC 6750 and 9470: `WWW-Authenticate: Bearer error="invalid_token"`. */

@@ -22,46 +22,41 @@ export const callOver: HttpFault = {
 }
 
 /** What is known of an error: words, and where it says so itself, how far the exchange had come. */
-export type Explained = Pick<HttpFault, 'what' | 'hint' | 'code'> &
-  Partial<Pick<Progress, 'phase' | 'sent'>> & {
-    /** By its protocol, the server has not begun to work on what was written. */
-    readonly isUnprocessed?: true
-  }
+type Known = Pick<HttpFault, 'what' | 'hint' | 'code'> & Partial<Pick<Progress, 'phase' | 'sent'>>
 
-/** How a platform's errors read. */
-export type Explain = (error: unknown, progress: Progress) => Explained
+/** How a platform's errors read; what was written or answered is so, whatever the error is called. */
+export type Explain = (error: unknown, progress: Progress) => Known
 
-/**
- * What went wrong, from the error of any engine. Pure.
- *
- * @param progress - how far the exchange had come: what was written or answered is so whatever the error is called.
- */
-export function classify(error: unknown, progress: Progress, explain: Explain = explainByPhase): HttpFault {
-  const explained = explain(error, progress)
-  const { what, hint, code } = explained
-  const isBehindConnect = progress.phase !== 'connect' && progress.sent !== 'no' && !explained.isUnprocessed
-  const isEarly = explained.phase === 'connect' || explained.phase === 'resolve'
-  const phase = explained.phase && !(isEarly && isBehindConnect) ? explained.phase : progress.phase
-  return faultAt(progress, { what, hint, code, phase, sent: sentOf(explained, progress), cause: error })
+/** What an error says of itself. */
+export type Explained = Known & {
+  /** By its protocol, the server has not begun to work on what was written. */
+  readonly isUnprocessed?: true
 }
 
-/** A fault with what is known of the redirects before it, which its words tell. */
-export function faultAt(progress: Progress, fault: HttpFault): HttpFault {
-  const { redirected } = progress
-  if (!redirected) return fault
-  const isReached = fault.phase !== 'connect' && fault.phase !== 'resolve'
-  const hop = isReached ? 'the exchange with the redirect target failed' : 'the redirect target could not be reached'
-  const by = redirected.status === undefined ? 'a redirect' : redirected.status
-  return {
-    ...fault,
-    what: `${hop} (${fault.what}): the request itself was answered with ${by}`,
-    sent: 'yes',
-    redirected,
+/** What went wrong, from the error of any engine. Pure. */
+export function classify(error: unknown, progress: Progress, explain: Explain = explainByPhase): HttpFault {
+  const { what, hint, code, phase = progress.phase, sent = progress.sent } = explain(error, progress)
+  return faultAt(progress, { what, hint, code, phase, sent, cause: error })
+}
+
+/** Holds what errors say of themselves against how far the exchange had come; in browsers they say nothing. */
+export const weighed =
+  (explain: (error: unknown, progress: Progress) => Explained): Explain =>
+  (error, progress) => {
+    const { isUnprocessed = false, ...known } = explain(error, progress)
+    const isBehindConnect = progress.phase !== 'connect' && progress.sent !== 'no' && !isUnprocessed
+    const isEarly = known.phase === 'connect' || known.phase === 'resolve'
+    const phase = known.phase && !(isEarly && isBehindConnect) ? known.phase : progress.phase
+    return { ...known, phase, sent: sentOf(known.sent, isUnprocessed, progress) }
   }
+
+/** A fault with what is known of the redirects before it, which its words tell. */
+export function faultAt({ redirected }: Progress, fault: HttpFault): HttpFault {
+  return redirected?.tell?.(fault) ?? fault
 }
 
 /** Nothing that an error says makes it safer than what was written. */
-function sentOf({ sent, isUnprocessed }: Explained, progress: Progress): Progress['sent'] {
+function sentOf(sent: Known['sent'], isUnprocessed: boolean, progress: Progress): Progress['sent'] {
   if (progress.sent !== 'maybe') return progress.sent
   if (sent === 'no' && !isUnprocessed && (progress.phase !== 'connect' || progress.isOpaque)) return 'maybe'
   return sent ?? 'maybe'
@@ -81,14 +76,17 @@ export const explainByPhase: Explain = (_error, { phase }) =>
     ? { what: 'connection lost' }
     : { what: 'network error', hint: 'The server cannot be reached, or does not allow this page (CORS)' }
 
-/** Bun, Deno and workerd tell it in words. */
-export const explainByText: Explain = (error, progress) => {
+/** What Bun, Deno and workerd tell in words. */
+export const readText = (error: unknown, progress: Progress): Explained => {
   const root = rootOf<{ readonly code?: unknown; readonly message?: unknown }>(error)
   const text = textOf(root?.code) + textOf(root?.message)
   if (/refused/i.test(text)) return { what: 'connection refused', phase: 'connect', sent: 'no' }
   if (/dns|ENOTFOUND|EAI_AGAIN/i.test(text)) return { what: 'host name not found', phase: 'resolve', sent: 'no' }
   return explainByPhase(error, progress)
 }
+
+/** Bun, Deno and workerd. */
+export const explainByText: Explain = /* @__PURE__ */ weighed(readText)
 
 /** HTTP/2's RST_STREAM with CANCEL, as any engine tells it. */
 export function isPeerCancel(error: unknown): boolean {

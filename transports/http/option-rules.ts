@@ -47,7 +47,7 @@ export const requestRules = {
 export const versionRule = /* @__PURE__ */ takes('what apiVersion() makes', /* @__PURE__ */ has('apply'))
 
 /** How queries are written. */
-export const queryStyleRule = /* @__PURE__ */ object("an object such as { arrays: 'repeat', nulls: 'empty' }", {
+export const queryStyleRule = /* @__PURE__ */ object("an object such as { arrays: 'comma' }", {
   arrays: /* @__PURE__ */ oneOf('repeat', 'brackets', 'indices', 'comma'),
   nulls: /* @__PURE__ */ oneOf('empty', 'omit'),
 })

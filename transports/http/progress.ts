@@ -1,12 +1,15 @@
 import type { Call } from '../../src/core/call/call.ts'
 import type { Failure, Phase, Sent } from '../../src/core/errors/failure.ts'
 import { notify } from '../../src/core/guard.ts'
+import type { HttpFault } from './contract.ts'
 
 /** What the redirects have told that an exchange has followed so far. */
 export interface Redirected {
   readonly hops: number
   /** Of the last redirect; undefined where fetch has followed it by itself. */
   readonly status: number | undefined
+  /** Tells of a fault that it stands behind the redirect; none where fetch has followed it by itself, and sees no fault. */
+  readonly tell?: (fault: HttpFault) => HttpFault
   /** A request that changes something was answered by 301, 302 or 303: it was carried out, and is never sent again. */
   readonly isMoved: boolean
   /** The hop is sent no credential of ours, since the origin was left on the way. */

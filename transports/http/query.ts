@@ -31,10 +31,12 @@ export function encodeQuery(
   what = 'the query',
 ): string {
   if (isSearchParams(values)) return values.toString()
-  refuseLost(values, '', what, origin)
+  refuseLost(values, '', { what, origin })
   let query = ''
-  for (const [key, value] of Object.entries(values))
-    query += pairs(encode(key, key, origin, what), value, { key, style, origin, what }, 0)
+  for (const [key, value] of Object.entries(values)) {
+    const place = { key, style, origin, what }
+    query += pairs(encode(key, place), value, place, 0)
+  }
   return query.slice(1)
 }
 
@@ -56,16 +58,16 @@ export interface Place {
 export function pairs(name: string, value: unknown, place: Place, depth: number): string {
   if (value === undefined) return ''
   if (value === null) return place.style.nulls === 'omit' ? '' : `&${name}=`
-  if (typeof value !== 'object') return `&${name}=${encode(scalar(value, place), place.key, place.origin, place.what)}`
+  if (typeof value !== 'object') return `&${name}=${encode(scalar(value, place), place)}`
   if (depth > maxDepth)
     throw refusal(`'${place.key}' of ${place.what} is nested too deeply, or holds itself`, place.origin)
   if (Array.isArray(value)) return list(name, value, place, depth)
   if (typeof (value as { toJSON?: unknown }).toJSON === 'function')
     return pairs(name, jsonOf(value, place), place, depth + 1)
-  refuseLost(value, pathOf(name), place.what, place.origin)
+  refuseLost(value, pathOf(name), place)
   let all = ''
   for (const [key, member] of Object.entries(value))
-    all += pairs(`${name}%5B${encode(key, place.key, place.origin, place.what)}%5D`, member, place, depth + 1)
+    all += pairs(`${name}%5B${encode(key, place)}%5D`, member, place, depth + 1)
   return all
 }
 
@@ -79,12 +81,8 @@ function list(name: string, values: readonly unknown[], place: Place, depth: num
   }
   let all = ''
   values.forEach((value, index) => {
-    const suffix =
-      arrays === 'indices' || (arrays !== 'brackets' && isNested(value))
-        ? `%5B${index}%5D`
-        : arrays === 'brackets'
-          ? '%5B%5D'
-          : ''
+    const isNumbered = arrays === 'indices' || (arrays !== 'brackets' && isNested(value))
+    const suffix = isNumbered || arrays === 'brackets' ? `%5B${isNumbered ? index : ''}%5D` : ''
     all += pairs(name + suffix, value, place, depth + 1)
   })
   return all
@@ -113,7 +111,7 @@ export function jsonOf(value: object, { key, origin, what }: Omit<Place, 'style'
 }
 
 /** Percent-encodes a text. @throws {CallError} `invalid_argument` for half a surrogate pair. */
-export function encode(text: string, key: string, origin: ErrorOrigin | undefined, what: string): string {
+export function encode(text: string, { key, origin, what }: Omit<Place, 'style'>): string {
   try {
     return encodeURIComponent(text)
   } catch {
@@ -122,14 +120,11 @@ export function encode(text: string, key: string, origin: ErrorOrigin | undefine
 }
 
 /** A Map, a Set, a Blob have no members of their own: they would leave nothing, and the call would ask for more than meant. */
-export function refuseLost(value: object, path: string, what: string, origin: ErrorOrigin | undefined): void {
+export function refuseLost(value: object, path: string, { what, origin }: Pick<Place, 'what' | 'origin'>): void {
   if (Object.getPrototypeOf(value) === Object.prototype) return
   const kind = lostKind(value)
-  if (kind !== undefined)
-    throw refusal(
-      `${path === '' ? '' : `'${path}' of `}${what} is a ${kind}, which has no text: convert it first`,
-      origin,
-    )
+  const where = path === '' ? what : `'${path}' of ${what}`
+  if (kind !== undefined) throw refusal(`${where} is a ${kind}, which has no text: convert it first`, origin)
 }
 
 /** `filter%5Btags%5D` → `filter.tags` */

@@ -55,10 +55,19 @@ export const followRedirect: FollowRedirect = (request, status, location, before
     if (name !== 'host') headers[name] = value
   }
   const next = { ...request, url: to.href, headers }
+  const redirected = redirectedBy(status, method, isForeign, before)
   return {
     request: isTurnedIntoGet ? { ...next, method: 'GET', body: undefined, blob: undefined, open: undefined } : next,
-    redirected: redirectedBy(status, method, isForeign, before),
+    redirected: { ...redirected, tell: (fault) => behind(redirected, status, fault) },
   }
+}
+
+/** What fails behind a redirect: the request itself was answered. */
+function behind(redirected: Redirected, status: number, fault: HttpFault): HttpFault {
+  const isReached = fault.phase !== 'connect' && fault.phase !== 'resolve'
+  const hop = isReached ? 'the exchange with the redirect target failed' : 'the redirect target could not be reached'
+  const what = `${hop} (${fault.what}): the request itself was answered with ${status}`
+  return { ...fault, what, sent: 'yes', redirected }
 }
 
 /** Header names that fetch, which knows only the standard ones, would carry to another origin. */

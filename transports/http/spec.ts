@@ -55,7 +55,7 @@ const restRules: OptionRules = {
   errors: /* @__PURE__ */ takes('a schema by HTTP status', (value) =>
     Object.entries(value as object).every(([status, schema]) => /^[1-5]\d\d$/.test(status) && isSchema(schema)),
   ),
-  paginate: /* @__PURE__ */ takes('what cursorPages({ … }) or its like makes', /* @__PURE__ */ has('nextCursor')),
+  paginate: /* @__PURE__ */ takes('what cursorPages() or its like makes', /* @__PURE__ */ has('nextCursor')),
   version: versionRule,
   response: /* @__PURE__ */ takes("'json', 'text', 'bytes', 'stream', or byteStream", isResponse),
 }

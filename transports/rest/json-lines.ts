@@ -21,6 +21,7 @@ import { PathTemplate } from '../http/path.ts'
 import { checkSpec, inputRules } from '../http/spec.ts'
 import { declare, idempotencyRule, isSchema, pick, resumeRule, schemaWords, stopRule } from '../shared/option-rules.ts'
 import { openJsonLines } from './json-lines-exchange.ts'
+import { mayBeDone } from './may-be-done.ts'
 import type { RestBinding } from './operation.ts'
 
 /** What may be said of one stream of lines. */
@@ -106,6 +107,7 @@ function defineJsonLines<O extends Operation<any, any>>(
     bodySchema: spec.body,
     contentType: spec.contentType,
     defaultAccept: 'application/jsonl, application/x-ndjson, application/json-seq, */*;q=0.5',
+    judge: mayBeDone,
     open: (engine, request, call) => openJsonLines(engine, request, call, settings),
   }
   const info: OperationInfo = {

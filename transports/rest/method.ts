@@ -1,3 +1,4 @@
+import { mayBeDone } from './may-be-done.ts'
 import { builder, defineRest } from './operation.ts'
 import type { MethodBuilder, QueryBuilder, RestBuilder } from './types.ts'
 
@@ -24,13 +25,13 @@ export const head: RestBuilder = /* @__PURE__ */ builder('head', 'HEAD')
 export const post: RestBuilder = /* @__PURE__ */ builder('post', 'POST')
 
 /** Declares a PUT: path names, then the body, in one flat input. */
-export const put: RestBuilder = /* @__PURE__ */ builder('put', 'PUT')
+export const put: RestBuilder = /* @__PURE__ */ builder('put', 'PUT', mayBeDone)
 
 /** Declares a PATCH: path names, then the body, in one flat input. Keyed like a POST. */
-export const patch: RestBuilder = /* @__PURE__ */ builder('patch', 'PATCH')
+export const patch: RestBuilder = /* @__PURE__ */ builder('patch', 'PATCH', mayBeDone)
 
 /** Declares a DELETE: path names, then the query, in one flat input; a declared `body` takes the query's place. */
-export const del: RestBuilder = /* @__PURE__ */ builder('del', 'DELETE')
+export const del: RestBuilder = /* @__PURE__ */ builder('del', 'DELETE', mayBeDone)
 
 /** Declares an OPTIONS; `.reply()` gives its headers, `allow` among them. */
 export const options: RestBuilder = /* @__PURE__ */ builder('options', 'OPTIONS')

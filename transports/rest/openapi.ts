@@ -3,6 +3,7 @@ import { type } from '../../src/core/call/schema.ts'
 import { headersOf, readsInput } from '../http/input.ts'
 import type { AnySpec } from '../http/spec.ts'
 import type { Described } from './described.ts'
+import { mayBeDone } from './may-be-done.ts'
 import type { ReadWriteMarkers } from './openapi-operation-types.ts'
 import type { ApiStreamSpec } from './openapi-stream-types.ts'
 import type { OpenApi } from './openapi-types.ts'
@@ -40,7 +41,7 @@ export function openapi<Paths>(options: OpenApiOptions = {}): OpenApi<Paths, any
   const { description } = options
   const build = (name: string, method: string) => (path: string, spec?: AnySpec) => {
     const writer = description?.writerOf(method, path, spec ?? {}) as RequestWriter | undefined
-    return defineRest(name, method, sentPath(path), spec, writer)
+    return defineRest(name, method, sentPath(path), spec, { writer, judge: mayBeDone })
   }
   const del = build('del', 'DELETE')
   return {

@@ -10,6 +10,7 @@ import type { ByteStreamResponse, ResponseKind } from '../http/input-types.ts'
 import { PathTemplate, type UrlTemplate } from '../http/path.ts'
 import type { encodeQuery } from '../http/query.ts'
 import { type AnySpec, checkSpec } from '../http/spec.ts'
+import type { JudgeFailure } from './may-be-done.ts'
 import type { RestBuilder } from './types.ts'
 
 /** What the transport needs to know of an operation. */
@@ -31,6 +32,8 @@ export interface RestBinding {
   readonly open?: OpenReply | undefined
   /** Of an operation that a description for run time describes. */
   readonly writer?: RequestWriter | undefined
+  /** What its errors mean beside their status. */
+  readonly judge?: JudgeFailure | undefined
 }
 
 /** How the request of a described operation is written, instead of by the rules of its method. */
@@ -70,9 +73,9 @@ const accepts: Readonly<Record<Exclude<ResponseKind, object | 'stream'>, string>
 
 /** Makes the builder of one method; without effects, so that what is not used is left out of a bundle. */
 export const builder =
-  (name: string, method: string): RestBuilder =>
+  (name: string, method: string, judge?: JudgeFailure): RestBuilder =>
   (path, spec) =>
-    defineRest(name, method, path, spec)
+    defineRest(name, method, path, spec, { judge })
 
 /** Makes the operation of a builder's arguments. */
 export function defineRest<O extends Operation<any, any>>(
@@ -80,7 +83,7 @@ export function defineRest<O extends Operation<any, any>>(
   method: string,
   path: string,
   spec: AnySpec = {},
-  writer?: RequestWriter,
+  { writer, judge }: Pick<RestBinding, 'writer' | 'judge'> = {},
 ): O {
   const template = writer?.template ?? new PathTemplate(path)
   checkSpec(name, path, method, spec)
@@ -103,6 +106,7 @@ export function defineRest<O extends Operation<any, any>>(
     defaultAccept: typeof response === 'object' ? '*/*' : accepts[response ?? 'json'],
     open: reader?.open,
     writer,
+    judge,
   }
   return defineOperation<O>({
     ...operation,

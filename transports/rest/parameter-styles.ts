@@ -60,7 +60,7 @@ class Writer {
   }
 
   encode(text: string): string {
-    const encoded = encode(text, this.#parameter.name, this.#origin, this.what)
+    const encoded = encode(text, this.#place())
     const { allowReserved, place } = this.#parameter
     if (!allowReserved) return encoded
     // What ends a segment or the path stays encoded in it, whatever the description says: a value leads nowhere else.
@@ -75,7 +75,7 @@ class Writer {
     if (typeof value !== 'object' || value === null) return this.#text(value)
     if (Array.isArray(value)) return value.filter((item) => item !== undefined).map((item) => this.#text(item))
     if (typeof (value as { toJSON?: unknown }).toJSON === 'function') return this.parts(jsonOf(value, this.#place()))
-    refuseLost(value, this.#parameter.name, this.what, this.#origin)
+    refuseLost(value, this.#parameter.name, this.#place())
     const members = Object.entries(value)
       .filter(([, member]) => member !== undefined)
       .map(([key, member]): Pair => [key, this.#text(member)])
@@ -123,7 +123,7 @@ export function writeQueryParameter(
   if (value === undefined) return ''
   const writer = new Writer(parameter, origin)
   const { name, style, explode } = parameter
-  const key = encode(name, name, origin, writer.what)
+  const key = encode(name, { key: name, what: writer.what, origin })
   if (style === 'json') return `&${key}=${writer.encode(writer.json(value))}`
   if (value === null) return pairs(key, null, { key: name, what: writer.what, style: queryStyle ?? {}, origin }, 0)
   if (style === 'deepObject') {

@@ -141,7 +141,7 @@ export class RestRequests {
 /** The key as a member of the body; a body that can hold none would be sent again without protection. */
 function withKey(body: unknown, name: string, call: Call): unknown {
   if (body !== undefined && tagOf(body) !== 'Object')
-    throw refusal('the idempotency key goes into the body, which must be an object', call)
+    throw refusal('the body takes the idempotency key: it must be an object', call)
   return { [name]: call.idempotencyKey, ...(body as object | undefined) }
 }
 

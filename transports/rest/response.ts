@@ -2,7 +2,7 @@ import type { Call } from '../../src/core/call/call.ts'
 import type { HeaderMap } from '../../src/core/call/header-map.ts'
 import type { UnaryReply } from '../../src/core/call/reply.ts'
 import { checkSchema, type Schema, validating } from '../../src/core/call/schema.ts'
-import { CallError, type FailedAttempt } from '../../src/core/errors/error.ts'
+import { CallError } from '../../src/core/errors/error.ts'
 import type { Failure } from '../../src/core/errors/failure.ts'
 import {
   type Codecs,
@@ -110,7 +110,7 @@ function noJson({ essence, kind }: MediaType): string {
           ? essence
           : 'of an unreadable type'
   const how = /html/.test(essence)
-    ? 'an SPA fallback or a sign-in page? Check path and baseUrl'
+    ? 'an SPA fallback or a sign-in page? check path and baseUrl'
     : 'name it in response, or add a codec'
   return `the reply is ${came} where JSON was expected: ${how}`
 }
@@ -144,18 +144,7 @@ export async function responseError(call: Call, response: WholeResponse): Promis
   const { errors, binding } = call.operation
   const schema = validating(errors?.[response.status])
   if (schema) failure = { ...failure, body: await typedBody(call, schema, failure) }
-  // Not there any more, or not as it was: what an earlier attempt has done looks the same.
-  if (!lost.test((binding as RestBinding).method + failure.status) || !call.scope.root.failures.some(mayHaveRun))
-    throw new CallError(failure, call)
-  const message = `${failure.message}; an earlier attempt may have done it`
-  throw Object.assign(new CallError({ ...failure, message }, call), { mayBeDone: true })
-}
-
-const lost = /^(?:DELETE4(?:04|1[02])|P(?:UT|ATCH)412)$/
-
-/** Too many requests are told before anything is done. */
-function mayHaveRun({ sent, status }: FailedAttempt): boolean {
-  return sent !== 'no' && status !== 429
+  throw (binding as RestBinding).judge?.(call, failure) ?? new CallError(failure, call)
 }
 
 /** A schema that refuses the body, or throws, hides no error. */

@@ -1,4 +1,5 @@
 import type { Call } from '../../src/core/call/call.ts'
+import { token } from '../../src/core/call/header-map.ts'
 import { refusal } from '../../src/core/errors/refusal.ts'
 import { grpcTimeout, wholeMs } from './grpc-timeout.ts'
 
@@ -56,8 +57,8 @@ export function deadlineHeader(profile: DeadlineHeader): DeadlineWriter {
   if (profile === 'grpc-timeout') return (remainingMs) => [profile, grpcTimeout(remainingMs) ?? '']
   const named = profile === 'x-envoy' ? 'x-envoy-upstream-rq-timeout-ms' : profile
   const { name, unit } = typeof named === 'string' ? { name: named, unit: units[named] } : named
-  if (typeof name !== 'string' || !/^[!#$%&'*+\-.^_`|~\w]+$/.test(name) || (unit !== 'ms' && unit !== 's'))
-    throw refusal(`deadlineHeader is the name of a profile, or { name, unit: 'ms' | 's' }`, undefined)
-  const header = name.toLowerCase()
+  const header = typeof name === 'string' ? name.toLowerCase() : ''
+  if (!token.test(header) || (unit !== 'ms' && unit !== 's'))
+    throw refusal(`deadlineHeader takes a profile, or { name, unit: 'ms' | 's' }`, undefined)
   return (remainingMs) => [header, String(Math.min(wholeMs(remainingMs), maxMs) / (unit === 's' ? 1000 : 1))]
 }

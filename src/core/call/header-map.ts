@@ -94,7 +94,8 @@ export type HeadersInit = Iterable<readonly [string, string]> | Readonly<Record<
 
 /** No header at all. */
 export const noHeaders: CallHeaders = Object.freeze({})
-const token = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/
+/** What a name may be made of (RFC 9110 §5.6.2), in lower case. */
+export const token = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/
 const forms = 'headers takes Headers, a Map, pairs or a plain object'
 const value = /^[\t\x20-\x7e\x80-\xff]*$/
 

@@ -78,7 +78,7 @@ export async function inputWithin(call: Call, input: Promise<unknown>, timeoutMs
   const { clock } = scope.services
   const at = Math.min(clock.now() + (options.timeoutMs ?? timeoutMs), absoluteDeadline(options, clock))
   const expired = (): CallError => {
-    const message = 'the deadline passed while the input was validated; nothing was sent'
+    const message = 'the deadline passed before the call began; nothing was sent'
     return new CallError({ code: 'deadline_exceeded', message }, call)
   }
   return call.with({ input: await bounded(scope, () => input, { at, expired }), deadline: at })

@@ -1,4 +1,4 @@
-import { type Explain, type Explained, explainByText, rootOf, textOf } from '../fault.ts'
+import { type Explain, type Explained, readText, rootOf, textOf, weighed } from '../fault.ts'
 
 const isServerUp = 'Check the address and that the server is up'
 const isTrusted = 'Make the certificate valid, or trust its authority'
@@ -129,7 +129,7 @@ const certificateCode =
   /^(CERT_|CRL_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|HOSTNAME_MISMATCH|INVALID_CA|PATH_LENGTH_|ERR_TLS_CERT_)/
 
 /** By the codes of Node, undici and OpenSSL. */
-export const explainByCode: Explain = (cause, progress) => {
+export const explainByCode: Explain = /* @__PURE__ */ weighed((cause, progress) => {
   const error = factsOf(cause)
   const { code, message, name } = error
   const row = rows[code]
@@ -149,8 +149,8 @@ export const explainByCode: Explain = (cause, progress) => {
   if (code === 'ERR_HTTP2_INVALID_SESSION') return { ...reset, hint: deadSession }
   if (code.startsWith('ERR_HTTP2_')) return reset
   // What is said there of CORS is for browsers.
-  return { ...explainByText(cause, progress), hint: undefined }
-}
+  return { ...readText(cause, progress), hint: undefined }
+})
 
 const deadSession =
   'undici keeps an HTTP/2 connection that a broken TLS record has ended, and fails every later call: make the dispatcher anew'

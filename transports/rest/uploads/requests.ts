@@ -7,6 +7,7 @@ import { requestBuffered } from '../../http/collect.ts'
 import type { HttpEngine } from '../../http/contract.ts'
 import { toCallError } from '../../http/fault.ts'
 import { pick } from '../../shared/option-rules.ts'
+import { mayBeDone } from '../may-be-done.ts'
 import { defineRest, type OpenReply, type RestBinding } from '../operation.ts'
 import { isReply, readReply, responseError } from '../response.ts'
 import { interopVersion } from './ietf.ts'
@@ -28,7 +29,7 @@ export function uploadRequests(path: string, spec: UploadSpec): UploadRequests<O
   const { by, query, retry } = spec
   const make = (method: string, more: object): OperationInfo => {
     const own = { ...pick(spec, ['via', 'auth']), shape: 'nested', idempotency: false, ...more } as const
-    const info = operationInfo(defineRest('upload', method, path, own)) as OperationInfo
+    const info = operationInfo(defineRest('upload', method, path, own, { judge: mayBeDone })) as OperationInfo
     return { ...info, name: `${method} ${path} (upload)` }
   }
   return {

@@ -69,8 +69,9 @@ export class FetchResponder implements Responder {
       attempt.progress = isOurs ? handedOver : handedOverToFollow
       scope.mark('connect', attempt.redirected ? 'yes' : 'maybe')
       const response = await this.#send(request.url, init)
-      if (typeof response !== 'object' || response === null || response.type === 'error') {
-        const code = response === null || typeof response !== 'object' ? 'internal' : undefined
+      const isNetwork = response?.type === 'error'
+      if (isNetwork || typeof response !== 'object' || response === null) {
+        const code = isNetwork ? undefined : 'internal'
         const hint = 'Look at what replaced fetch'
         throw new HttpFaultError({ ...attempt.progress, what: 'fetch gave no response', hint, code, cause: undefined })
       }
