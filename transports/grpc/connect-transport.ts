@@ -173,7 +173,7 @@ function connectFailure(error: unknown, call: Call): Failure {
     return { code: 'unavailable', message, phase: 'send', sent: 'no', isRetryable: true, cause: error }
   }
   if (hasNetworkCause(error.cause)) return { ...ofNetwork(error.cause, isStream), cause: error }
-  return { ...ofLibrary(error), cause: error }
+  return { ...ofLibrary(error, call), cause: error }
 }
 
 function isConnectError(error: unknown): error is ConnectErrorLike {
@@ -201,17 +201,15 @@ function isRefusedStream({ rawMessage }: ConnectErrorLike): boolean {
  * Made by the library: a limit, a broken protocol, its own timer. A stream that is gone without the caller's doing is
  * `canceled` or `aborted` to Connect, whatever happened to the connection.
  */
-function ofLibrary({ code, rawMessage }: ConnectErrorLike): Failure {
+function ofLibrary({ code }: ConnectErrorLike, call: Call): Failure {
   const said = grpcCode(code)
   const name = said === 'canceled' || said === 'aborted' ? 'unavailable' : said
-  return {
-    code: name,
-    message: libraryAdvice[name] ?? 'the Connect transport failed: see cause',
-    phase: 'body',
-    sent: 'maybe',
-    isRetryable: name === 'unavailable',
-    serverMessage: rawMessage,
-  }
+  const message =
+    // It was told what is left of the call's own deadline, and its timer may be the first to know.
+    name === 'deadline_exceeded' && isAtDeadline(call)
+      ? 'the deadline passed: see timeoutMs and deadline'
+      : (libraryAdvice[name] ?? 'the Connect transport failed: see cause')
+  return { code: name, message, phase: 'body', sent: 'maybe', isRetryable: name === 'unavailable' }
 }
 
 const libraryAdvice: { readonly [code: string]: string } = {

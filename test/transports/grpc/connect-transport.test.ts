@@ -599,6 +599,29 @@ describe('any Connect transport', () => {
     await client.close()
   })
 
+  it('whose own timer is the first to know of the deadline says whose deadline it is', async () => {
+    let now = 0
+    const timers = [1000, 400]
+    const unary = async () => {
+      now = timers.shift() ?? 0
+      throw new ConnectError('the operation timed out', Code.DeadlineExceeded)
+    }
+    const clock = { ...hasteClock, now: () => now, wallNow: () => now }
+    const transports = { 'grpc-web': connectTransport({ transport: { unary, stream: unary } }) }
+    const client = createClient({ clock, retry: false, transports })
+    const { shop } = client.bind({ shop: service(ShopService) })
+    const own = await rejection(shop.getItem({}, { timeoutMs: 1000 }))
+    expect(own).toMatchObject({ code: 'deadline_exceeded', sent: 'maybe', isRetryable: false })
+    expect(own.message).toContain('see timeoutMs')
+    now = 0
+    const its = await rejection(shop.getItem({}, { timeoutMs: 1000 }))
+    expect(its).toMatchObject({ code: 'deadline_exceeded', isRetryable: false })
+    expect(its.message).toContain('defaultTimeoutMs')
+    // What a library says is nothing that the server has said.
+    expect([own.serverMessage, its.serverMessage]).toEqual([undefined, undefined])
+    await client.close()
+  })
+
   it('that takes no notice of an abort is not read on', async () => {
     let isLeft = false
     async function* endless() {
