@@ -11,7 +11,7 @@ import { toCallError } from '../http/fault.ts'
 import { addQuery } from '../shared/base-url.ts'
 import { grpcTimeoutMs } from '../shared/grpc-timeout.ts'
 import { toDetail } from './details.ts'
-import { grpcCode, httpStatusFailure, type StatusPlace, statusFailure } from './errors.ts'
+import { grpcCode, httpStatusFailure, isAtDeadline, type StatusPlace, statusFailure } from './errors.ts'
 import { withOwnBytes } from './messages.ts'
 import { encodeBinaryHeader, fromBase64 } from './metadata.ts'
 import { methodOf } from './operation.ts'
@@ -140,6 +140,7 @@ function answerFailure({ status, headers, body }: BufferedResponse, call: Call):
     headers: head,
     trailers,
     wallNow: call.scope.services.clock.wallNow(),
+    isAtDeadline: isAtDeadline(call),
   }
   const said = readError(body)
   if (!said) {

@@ -70,6 +70,8 @@ export interface StatusPlace {
   readonly trailers?: HeaderMap | undefined
   /** ms since 1970. */
   readonly wallNow: number
+  /** The deadline that the server was told is over, or nearly so: a cancel is the deadline's. */
+  readonly isAtDeadline?: boolean
 }
 
 /** Reads the status out of trailers, or out of the headers of a trailers-only answer; undefined where none is there. */
@@ -89,7 +91,8 @@ export function readGrpcStatus(metadata: HeaderMap): GrpcStatus | undefined {
 
 /** What a status other than 0 means; pure. */
 export function statusFailure({ status, message, details }: GrpcStatus, place: StatusPlace): Failure {
-  const [code, what] = meanings[status] ?? (meanings[2] as (typeof meanings)[number])
+  const row = status === canceled && place.isAtDeadline ? deadlineExceeded : status
+  const [code, what] = meanings[row] ?? (meanings[2] as (typeof meanings)[number])
   const isThrottled = code === 'resource_exhausted'
   const isTransient = isThrottled || code === 'unavailable'
   const { reason, violations, requestId, retryAfterMs } = factsOf(details)
@@ -201,8 +204,8 @@ export function exchangeFailure(facts: ExchangeFacts): Failure | undefined {
   const trailers = trailersOf(facts)
   const status = readGrpcStatus(trailers)
   if (status && status.status !== 0) {
-    const failure = statusFailure(status, { phase: phaseOf(facts), headers, trailers, wallNow: facts.wallNow })
-    return status.status === canceled && facts.isAtDeadline ? { ...failure, ...serverDeadline } : failure
+    const { wallNow, isAtDeadline } = facts
+    return statusFailure(status, { phase: phaseOf(facts), headers, trailers, wallNow, isAtDeadline })
   }
   if (!facts.isSettled) return undefined
   // With its trailers an answer is whole: a connection that breaks behind them takes nothing away.
@@ -256,8 +259,9 @@ const breaches: Readonly<Record<Breach, readonly [Failure['code'], string]>> = {
   too_large: ['resource_exhausted', 'a message is longer than maxMessageBytes: raise it, or ask for less'],
 }
 
-/** The number of CANCELLED. */
+/** The numbers of CANCELLED and DEADLINE_EXCEEDED. */
 const canceled = 1
+const deadlineExceeded = 4
 /** A server's clock is not ours: what it ends this shortly before the deadline that it was told, it ends because of it; ms. */
 const deadlineSlackMs = 50
 

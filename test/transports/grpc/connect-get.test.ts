@@ -164,6 +164,25 @@ describe('connectGet()', () => {
     expect(server.calls.length).toBe(3)
   })
 
+  it('takes a cancel of the server at the deadline for the deadline’s', async () => {
+    let now = 0
+    let at = 0
+    const http = async () => {
+      now = at
+      return new Response('{"code":"canceled"}', { status: 499, headers: { 'content-type': 'application/json' } })
+    }
+    const clock = { ...hasteClock, now: () => now }
+    await using api = shopOf('http://rpc.test', {}, { retry: false, clock }, { http: http as never })
+    for (const [ms, code] of [
+      [960, 'deadline_exceeded'],
+      [900, 'canceled'],
+    ] as const) {
+      now = 0
+      at = ms
+      expect(await rejection(api.shop.getItem({}, { timeoutMs: 1000 }))).toMatchObject({ code, isRetryable: false })
+    }
+  })
+
   it('refuses a message that does not encode, unsent', async () => {
     await using api = shopOf('http://127.0.0.1:1')
     expect(await rejection(api.shop.getItem({ id: 'x' as never }))).toMatchObject({
