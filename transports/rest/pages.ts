@@ -25,7 +25,11 @@ export interface OffsetPagesOptions<I> {
   readonly items?: I
   /** The input that takes the offset. @defaultValue 'offset' */
   readonly param?: string
-  /** Where a page says how many items there are in all. @defaultValue none: an empty page is the end */
+  /**
+   * Where a page says how many items there are in all; a negative number says that the server does not know.
+   *
+   * @defaultValue none: an empty page is the end
+   */
   readonly total?: string
   /** Where a page says whether more follow. @defaultValue none */
   readonly more?: string
@@ -50,8 +54,8 @@ export function offsetPages<const I extends Items = undefined>(options: OffsetPa
     nextCursor(page, { input, at: here }, origin) {
       const length = itemsOf(page, items, origin).length
       const start = Number(here ?? (input as Record<string, unknown> | undefined)?.[param] ?? 0)
-      const isEnd =
-        length === 0 || isOver(page, more) || (total !== undefined && start + length >= count(page, total, origin))
+      const all = total === undefined ? -1 : count(page, total, origin)
+      const isEnd = length === 0 || isOver(page, more) || (all >= 0 && start + length >= all)
       return isEnd ? undefined : start + length
     },
     inputAt: (input, offset) => ({ ...(input as object | undefined), [param]: offset }),
@@ -66,7 +70,12 @@ export interface NumberedPagesOptions<I> {
   readonly param?: string
   /** The number of the first page, where the input names none. @defaultValue 1 */
   readonly first?: number
-  /** Where a page says the number of the last one: `total_pages`, `meta.last_page`. @defaultValue none: an empty page is the end */
+  /**
+   * Where a page says the number of the last one: `total_pages`, `meta.last_page`; a negative one says that the server does
+   * not know.
+   *
+   * @defaultValue none: an empty page is the end
+   */
   readonly last?: string
   /** Where a page says whether more follow. @defaultValue none */
   readonly more?: string
@@ -93,9 +102,8 @@ export function numberedPages<const I extends Items = undefined>(options: Number
   return makePager(items as I, {
     nextCursor(page, { input, at: here }, origin) {
       const number = Number(here ?? (input as Record<string, unknown> | undefined)?.[param] ?? first)
-      const isEnd =
-        isOver(page, more) ||
-        (last === undefined ? itemsOf(page, items, origin).length === 0 : number >= count(page, last, origin))
+      const end = last === undefined ? -1 : count(page, last, origin)
+      const isEnd = isOver(page, more) || (end < 0 ? itemsOf(page, items, origin).length === 0 : number >= end)
       return isEnd ? undefined : number + 1
     },
     inputAt: (input, number) => ({ ...(input as object | undefined), [param]: number }),
