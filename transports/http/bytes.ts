@@ -116,13 +116,61 @@ function isWebStream(value: object): value is ReadableStream {
   return typeof (value as { getReader?: unknown }).getReader === 'function'
 }
 
-/** Pulls from any platform's stream: Safari's ReadableStream does not iterate. */
+/**
+ * Pulls from any platform's stream: Safari's ReadableStream does not iterate, and the iterator of others is left only when
+ * the next chunk has come.
+ */
 export function iteratorOf<T>(stream: AsyncIterable<T> | ReadableStream<T>): AsyncIterator<T> {
-  if (Symbol.asyncIterator in stream) return stream[Symbol.asyncIterator]()
-  const reader = (stream as ReadableStream<T>).getReader()
+  if (!isWebStream(stream)) return stream[Symbol.asyncIterator]()
+  const reader = stream.getReader()
   return {
     next: () => reader.read() as Promise<IteratorResult<T>>,
     return: () => reader.cancel().then(() => ({ done: true, value: undefined })),
+  }
+}
+
+/** For {@link leavable}: the chunks of the stream that is read now. */
+export type Enter = <C>(stream: AsyncIterable<C> | ReadableStream<C>) => AsyncIterable<C>
+
+/**
+ * What a generator makes of a stream. Leaving it leaves the stream at once, whatever that is waiting for: a generator alone
+ * is told only when its next chunk has come, which may be never.
+ */
+export function leavable<T>(make: (enter: Enter) => AsyncGenerator<T, void>): AsyncIterableIterator<T, undefined> {
+  const over = { done: true, value: undefined } as const
+  let leave: (() => Promise<unknown>) | undefined
+  const chunks = make((stream) => {
+    const iterator = iteratorOf(stream)
+    let left: Promise<typeof over> | undefined
+    const step = async (): Promise<typeof over> => {
+      // Node's own iterator would wait for the chunk, too.
+      const { pipe, destroy } = stream as { pipe?: unknown; destroy?(): unknown }
+      if (typeof pipe === 'function') destroy?.call(stream)
+      await iterator.return?.()
+      return over
+    }
+    const leaving = () => (left ??= step())
+    leave = leaving
+    // What comes of a stream that was left is nobody's.
+    const next = async (): Promise<IteratorResult<never>> => {
+      try {
+        return (await iterator.next()) as IteratorResult<never>
+      } finally {
+        if (left) await new Promise(() => {})
+      }
+    }
+    return { [Symbol.asyncIterator]: () => ({ next, return: leaving }) }
+  })
+  return {
+    [Symbol.asyncIterator]() {
+      return this
+    },
+    next: () => chunks.next() as Promise<IteratorResult<T, undefined>>,
+    async return() {
+      leave?.().catch(() => undefined)
+      chunks.return().catch(() => undefined)
+      return over
+    },
   }
 }
 

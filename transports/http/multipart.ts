@@ -5,7 +5,8 @@ import {
   type BlobLike,
   bodyKind,
   type EncodeStream,
-  iteratorOf,
+  type Enter,
+  leavable,
   type PlatformStream,
   type StreamableBlob,
   type Streamed,
@@ -108,12 +109,13 @@ function streamedForm(pieces: readonly Piece[], type: string): Multipart {
     const lengths = parts.map((part) => (part instanceof Blob ? part.size : part.length))
     const length = lengths.includes(undefined) ? undefined : lengths.reduce<number>((sum, each) => sum + (each ?? 0), 0)
     const { open } = parts.find((part) => !(part instanceof Blob)) as OpenPart
-    const body: BodyStream = () => readParts(parts)
+    const body: BodyStream = () => leavable((enter) => readParts(parts, enter))
     return { body, contentType: type, isReplayable, ...(open && { open }), ...(length !== undefined && { length }) }
   }
   const isOnce = pieces.some((piece) => isStreamed(piece) && typeof piece.stream !== 'function')
   // Told by its shape: a stream is sent once, and a function makes another one.
-  const body = isOnce ? { [Symbol.asyncIterator]: () => readParts([]) } : () => readParts([])
+  const nothing = () => readParts([], (stream) => stream as never)
+  const body = isOnce ? { [Symbol.asyncIterator]: nothing } : nothing
   return Object.defineProperty(body, streamed, { value: encode }) as unknown as Multipart
 }
 
@@ -130,12 +132,12 @@ function openPart({ name, stream, length }: StreamedPart, origin: ErrorOrigin, b
   return { ...encode(stream, undefined, origin), name, length }
 }
 
-async function* readParts(parts: readonly (Blob | OpenPart)[]): AsyncGenerator<Uint8Array> {
+async function* readParts(parts: readonly (Blob | OpenPart)[], enter: Enter): AsyncGenerator<Uint8Array, void> {
   for (const part of parts) {
     const isWhole = part instanceof Blob
     const bytes = isWhole ? (part as unknown as StreamableBlob).stream() : (part.body as BodyStream)()
     let size = 0
-    for await (const chunk of { [Symbol.asyncIterator]: () => iteratorOf(bytes) }) {
+    for await (const chunk of enter(bytes)) {
       size += chunk.byteLength
       if (!isWhole && size > (part.length ?? size)) throw otherLength(part, `more than`)
       yield chunk

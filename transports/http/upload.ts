@@ -1,4 +1,14 @@
-import { bodyKind, isOnce, isUsed, iteratorOf, type StreamableBlob, toBytes, toReadable } from './bytes.ts'
+import {
+  bodyKind,
+  type Enter,
+  isOnce,
+  isUsed,
+  iteratorOf,
+  leavable,
+  type StreamableBlob,
+  toBytes,
+  toReadable,
+} from './bytes.ts'
 import type { BodyStream, HttpFault } from './contract.ts'
 import { addStream } from './engine/fetch/send-stream.ts'
 import { faultAt } from './fault.ts'
@@ -39,7 +49,7 @@ export function bodyStream(make: () => unknown): BodyStream {
     const made = call(make)
     // What can be refused at once is refused before anything is written.
     if (!(made instanceof Promise)) checkMade(made)
-    return chunksOf(made, sent)
+    return leavable((enter) => chunksOf(made, sent, enter))
   }
 }
 
@@ -74,7 +84,7 @@ export function checkMade(made: unknown): void {
 }
 
 /** @param sent - how much the longest send has written: a later one that ends before that is cut. */
-async function* chunksOf(pending: unknown, sent: { bytes: number }): AsyncGenerator<Uint8Array> {
+async function* chunksOf(pending: unknown, sent: { bytes: number }, enter: Enter): AsyncGenerator<Uint8Array, void> {
   const made = await pending
   checkMade(made)
   const kind = bodyKind(made)
@@ -82,7 +92,7 @@ async function* chunksOf(pending: unknown, sent: { bytes: number }): AsyncGenera
   if (kind === 'stream' && isOnce(stream)) begun.add(stream)
   const isWhole = kind === 'text' || kind === 'bytes'
   let size = 0
-  for await (const each of isWhole ? [made] : { [Symbol.asyncIterator]: () => iteratorOf(stream) }) {
+  for await (const each of isWhole ? [made] : enter(stream)) {
     const chunk = toChunk(each)
     size += chunk.byteLength
     sent.bytes = Math.max(sent.bytes, size)

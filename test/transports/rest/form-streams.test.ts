@@ -1,7 +1,16 @@
 import { createReadStream, readFileSync } from 'node:fs'
 import { Readable } from 'node:stream'
 import { type CallOptions, createClient, type } from 'polywire'
-import { type MultipartFile, multipart, post, put, restTransport, streamBody } from 'polywire/rest'
+import {
+  type BodyCoding,
+  compression,
+  type MultipartFile,
+  multipart,
+  post,
+  put,
+  restTransport,
+  streamBody,
+} from 'polywire/rest'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import {
   answer,
@@ -54,6 +63,44 @@ const streams: Record<string, () => MultipartFile['content']> = {
   'a function that makes one later': () => async () => pieces(),
   'streamBody()': () => streamBody(() => pieces()),
 }
+
+describe('a stream that is left while it waits for its next chunk', () => {
+  /** Gives one chunk, and never another. */
+  const stuck = (onPull: () => void, onClose: () => void) => {
+    let pulls = 0
+    return new ReadableStream<Uint8Array>(
+      {
+        pull: (controller) => (pulls++ === 0 ? controller.enqueue(large) : new Promise(() => onPull())),
+        cancel: onClose,
+      },
+      { highWaterMark: 0 },
+    )
+  }
+  const bodies: Record<string, (stream: object) => { body: unknown; compress?: BodyCoding }> = {
+    'a body': (body) => ({ body }),
+    'what a function has made': (stream) => ({ body: () => stream }),
+    'a part of a form': (content) => ({ body: multipart({ file: { content } as MultipartFile }) }),
+    'a body that is compressed': (body) => ({ body, compress: compression('gzip') }),
+  }
+  for (const http of ['undici', 'fetch'] as const)
+    for (const [name, make] of Object.entries(bodies))
+      it(`is closed at once as ${name} (${http})`, async () => {
+        let onPull = () => {}
+        let onClose = () => {}
+        const isStuck = new Promise<void>((resolve) => (onPull = resolve))
+        const isClosed = new Promise<void>((resolve) => (onClose = resolve))
+        const { body, compress } = make(stuck(onPull, onClose))
+        const rest = restTransport({ baseUrl: server.url, http, ...(compress && { compress }) })
+        const client = createClient({ transports: { rest } })
+        const controller = new AbortController()
+        const failed = client.call(store, { body }, controller).catch((error: unknown) => error)
+        await isStuck
+        controller.abort('left')
+        expect(await failed).toBe('left')
+        await isClosed
+        await client.close()
+      })
+})
 
 describe('streams as parts of a form', () => {
   for (const http of ['undici', 'fetch'] as const)

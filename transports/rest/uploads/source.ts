@@ -1,7 +1,7 @@
 import { CallError, type ErrorOrigin } from '../../../src/core/errors/error.ts'
 import { refusal } from '../../../src/core/errors/refusal.ts'
 import { guard, toGuardError } from '../../../src/core/guard.ts'
-import { bodyKind, isOnce, isUsed, iteratorOf, toBytes } from '../../http/bytes.ts'
+import { bodyKind, type Enter, isOnce, isUsed, leavable, toBytes } from '../../http/bytes.ts'
 import { join } from '../../http/collect.ts'
 import { streamBody } from '../../http/stream-body.ts'
 import type { ByteSource, OpenableSource, UploadSource } from './types.ts'
@@ -159,7 +159,7 @@ class StreamSource implements Source {
     if (offset === totalBytes) return { body: new Uint8Array(0), length: 0, isLast: true, totalBytes }
     if (maxBytes === Number.POSITIVE_INFINITY && this.#opens !== 'once') {
       this.failure = undefined
-      const body = streamBody(() => this.#rest(offset))
+      const body = streamBody(() => leavable((enter) => this.#rest(offset, enter)))
       return { body, length: totalBytes === undefined ? undefined : totalBytes - offset, isLast: true, totalBytes }
     }
     await this.#keepFrom(offset, maxBytes)
@@ -178,12 +178,12 @@ class StreamSource implements Source {
   }
 
   /** All behind `offset`, as it comes; it is read a little ahead, so that a source of a wrong length completes nothing. */
-  async *#rest(offset: number): AsyncGenerator<Uint8Array> {
+  async *#rest(offset: number, enter: Enter): AsyncGenerator<Uint8Array, void> {
     const { totalBytes = Number.POSITIVE_INFINITY } = this
     let at = offset
     let ahead: Uint8Array | undefined
     try {
-      for await (const chunk of this.#read(offset)) {
+      for await (const chunk of enter(this.#chunks(offset))) {
         at += chunk.byteLength
         if (at > totalBytes) throw this.#larger()
         if (ahead) yield ahead
@@ -197,7 +197,11 @@ class StreamSource implements Source {
     if (ahead) yield ahead
   }
 
-  async *#read(offset: number): AsyncGenerator<Uint8Array> {
+  #chunks(offset: number): AsyncIterableIterator<Uint8Array> {
+    return leavable((enter) => this.#read(offset, enter))
+  }
+
+  async *#read(offset: number, enter: Enter): AsyncGenerator<Uint8Array, void> {
     const opensAt = this.#opens === 'at any place' ? offset : 0
     const stream = await guard('the source of the upload', () => this.#open(opensAt), this.#origin)
     const kind = bodyKind(stream)
@@ -205,7 +209,7 @@ class StreamSource implements Source {
     if (isUsed(stream)) throw refusal('the function of the source gave a stream that was read before', this.#origin)
     let skip = offset - opensAt
     try {
-      for await (const each of { [Symbol.asyncIterator]: () => iteratorOf(stream as AsyncIterable<unknown>) }) {
+      for await (const each of enter(stream as AsyncIterable<unknown>)) {
         const chunk = toChunk(each, this.#origin)
         if (skip < chunk.byteLength) yield skip > 0 ? chunk.subarray(skip) : chunk
         skip = Math.max(0, skip - chunk.byteLength)
@@ -225,7 +229,7 @@ class StreamSource implements Source {
       if (this.#opens === 'once' && (this.#iterator || this.#isAtEnd)) throw this.#passed(offset)
       this.close()
       this.#isAtEnd = false
-      this.#iterator = this.#read(offset)
+      this.#iterator = this.#chunks(offset)
       this.#kept = new Uint8Array(0)
     }
     this.#keptAt = offset

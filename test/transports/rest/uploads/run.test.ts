@@ -4,6 +4,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import { createClient, isCallError } from 'polywire'
 import { cookieJar } from 'polywire/cookies'
 import {
@@ -248,6 +249,41 @@ describe('an upload is left at once', () => {
     }
     await aborted({ by: tusUploads({ checksum: 'sha1' }) }, source, isStuck)
   })
+
+  for (const [name, spec] of Object.entries<Partial<UploadSpec>>({ whole: {}, 'in chunks': { chunkBytes: 8 } }))
+    it(`and its source is closed (${name}), though the next chunk never comes`, async () => {
+      const closed: string[] = []
+      let onPull = () => {}
+      const web = () => {
+        let pulls = 0
+        return new ReadableStream<Uint8Array>(
+          {
+            pull: (controller) => (pulls++ === 0 ? controller.enqueue(new Uint8Array(5)) : new Promise(() => onPull())),
+            cancel: () => void closed.push('web'),
+          },
+          { highWaterMark: 0 },
+        )
+      }
+      const node = () => {
+        let reads = 0
+        return new Readable({
+          read() {
+            if (reads++ === 0) this.push(Buffer.alloc(5))
+            else onPull()
+          },
+          destroy: (error, done) => {
+            closed.push('node')
+            done(error)
+          },
+        })
+      }
+      for (const source of [web, node]) {
+        const isStuck = new Promise<void>((resolve) => (onPull = resolve))
+        await aborted(spec, source as UploadSource, isStuck)
+      }
+      while (closed.length < 2) await new Promise((resolve) => setImmediate(resolve))
+      expect(closed).toEqual(['web', 'node'])
+    })
 
   it('by a reader of its progress, who waits for news', async () => {
     await using api = await connect({}, () => undefined)
