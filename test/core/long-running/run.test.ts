@@ -1,16 +1,17 @@
 import { cancelWith, createClient, isCallError, type LongRunning, type Operation, type, watchWith } from 'polywire'
 import { azureLro, byteStream, get, type LongRunningSpec, longRunning, post, restTransport } from 'polywire/rest'
 import { events, sseTransport } from 'polywire/sse'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { drive } from '../../support/drive.ts'
 import { manualClock } from '../../support/manual-clock.ts'
 import { answer, type RestServer, startRestServer } from '../../support/servers/rest-server.ts'
 
+/** Of one test: what an earlier one still asks takes no answer of another. */
 let server: RestServer
-beforeAll(async () => {
+beforeEach(async () => {
   server = await startRestServer()
 })
-afterAll(() => server[Symbol.asyncDispose]())
+afterEach(() => server[Symbol.asyncDispose]())
 
 type Job = LongRunning<{ month: string }, unknown, unknown>
 const month = { month: '2026-11' }
