@@ -1,7 +1,8 @@
 import { uuid } from '../core/call/uuid.ts'
 import type { Clock } from '../core/time/clock.ts'
 import type { Ledger, Seen } from './ledger.ts'
-import { type EntryRecord, isFinal, lanePlaceOf, toState } from './record.ts'
+import { type EntryRecord, isFinal, lanePlaceOf } from './record.ts'
+import * as toState from './transitions.ts'
 
 /** What stands in the store of one lane. */
 interface Lane {

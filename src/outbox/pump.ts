@@ -7,8 +7,9 @@ import type { Host, Kept } from './host.ts'
 import type { Heads } from './lanes.ts'
 import type { Seen } from './ledger.ts'
 import type { OwnerLock } from './owner-lock.ts'
-import { isFinal, ranBefore, toState } from './record.ts'
+import { isFinal, ranBefore } from './record.ts'
 import type { Runs } from './runs.ts'
+import * as toState from './transitions.ts'
 import type { PendingReason } from './types.ts'
 
 /** So often the store is looked at while something waits; ms. */

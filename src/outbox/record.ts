@@ -1,4 +1,3 @@
-import { uuid } from '../core/call/uuid.ts'
 import type { CallError } from '../core/errors/error.ts'
 import type { OutboxEntry, PendingReason } from './types.ts'
 import { readValue } from './value-text.ts'
@@ -104,109 +103,6 @@ export function toEntry(record: EntryRecord, shown?: PendingReason, behind?: str
   return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined)) as never
 }
 
-/** What a claim says beside itself. */
-export interface ClaimFacts {
-  readonly owner: string
-  /** Ms since 1970. */
-  readonly wallNow: number
-  /** It is sent, and not only asked about. */
-  readonly isSend: boolean
-  /** The input as it is sent, where a release has changed its shape. */
-  readonly migrated?: Pick<EntryRecord, 'input' | 'version'> | undefined
-}
-
-type Changes = { readonly [Name in keyof EntryRecord]?: EntryRecord[Name] | undefined }
-
-/** A changed record, with a token of its own; a member that is undefined goes. */
-function changed(record: EntryRecord, at: number, changes: Changes): EntryRecord {
-  return { ...record, at, token: uuid(), ...changes } as EntryRecord
-}
-
-/** The transitions of an entry: pure, each named by what has happened. The table stands in docs/outbox.md. */
-export const toState = {
-  /** Rows 3 and 4. What was taken over may have run, whoever had it. A send is counted before, so that one that crashes the process counts. */
-  claimed(record: EntryRecord, { owner, wallNow, isSend, migrated }: ClaimFacts): EntryRecord {
-    const fence = record.fence + 1
-    return changed(record, wallNow, {
-      state: 'sending',
-      fence,
-      by: owner,
-      nextAt: undefined,
-      reason: undefined,
-      mayHaveRun: isSend || ranBefore(record),
-      ...(isSend && { sentFence: fence, keyAt: record.keyAt ?? wallNow, sends: record.sends + 1 }),
-      ...migrated,
-    })
-  },
-  /** Row 5. */
-  confirmed(record: EntryRecord, wallNow: number, by: 'reply' | 'settle' | 'user', kept?: string): EntryRecord {
-    return changed(record, wallNow, {
-      ...ended,
-      state: 'confirmed',
-      mayHaveRun: true,
-      outcome: { by, ...(kept !== undefined && { kept }) },
-    })
-  },
-  /** Row 6. What was refused has not run, unless it did so before. */
-  failed(
-    record: EntryRecord,
-    before: EntryRecord,
-    wallNow: number,
-    by: 'reply' | 'user',
-    error: FailedOutcome,
-  ): EntryRecord {
-    return changed(record, wallNow, {
-      ...ended,
-      state: 'failed',
-      mayHaveRun: ranBefore(before),
-      outcome: { by, error },
-    })
-  },
-  /**
-   * Row 7: what the claim has said is taken back, but for what was so before.
-   *
-   * @param isCounted - something is wrong here that may be so for ever: it counts as a send.
-   */
-  unsent(record: EntryRecord, before: EntryRecord, wallNow: number, nextAt: number, isCounted: boolean): EntryRecord {
-    return changed(record, wallNow, {
-      state: 'queued',
-      nextAt,
-      mayHaveRun: ranBefore(before),
-      sentFence: before.sentFence,
-      keyAt: before.keyAt,
-      sends: isCounted ? record.sends : before.sends,
-    })
-  },
-  /** Row 8: of a send, or of a question that told nothing. */
-  unclear(record: EntryRecord, wallNow: number, nextAt: number, asks = record.asks): EntryRecord {
-    return changed(record, wallNow, { state: 'queued', mayHaveRun: true, nextAt, asks })
-  },
-  /** The end of row 10: it has not run, and the key is as new. */
-  absent(record: EntryRecord, wallNow: number): EntryRecord {
-    return changed(record, wallNow, { state: 'queued', mayHaveRun: false, keyAt: undefined, asks: 0 })
-  },
-  /** Row 9. */
-  pending(record: EntryRecord, wallNow: number, reason: PendingReason, before?: EntryRecord): EntryRecord {
-    // What was not sent this time is as it was before the claim.
-    const unsent = before && { mayHaveRun: ranBefore(before), sentFence: before.sentFence }
-    return changed(record, wallNow, { state: 'pending', reason, nextAt: undefined, ...unsent })
-  },
-  /** Due at once; a person, a login or a release begins the count anew. */
-  due(record: EntryRecord, wallNow: number): EntryRecord {
-    const isWaiting = record.state === 'pending'
-    return changed(record, wallNow, {
-      state: 'queued',
-      nextAt: undefined,
-      reason: undefined,
-      ...(isWaiting && { sends: 0, asks: 0 }),
-    })
-  },
-  /** Whoever is about to claim it finds another text. */
-  fenced(record: EntryRecord, wallNow: number, fence: number): EntryRecord {
-    return changed(record, wallNow, { fence: Math.max(record.fence, fence) })
-  },
-}
-
 /** It may have run before this claim: whoever had it may have sent it. */
 export function ranBefore({ mayHaveRun, state }: EntryRecord): boolean {
   return mayHaveRun || state === 'sending'
@@ -214,8 +110,6 @@ export function ranBefore({ mayHaveRun, state }: EntryRecord): boolean {
 
 /** What a ledger keeps of an error. */
 export type FailedOutcome = NonNullable<NonNullable<EntryRecord['outcome']>['error']>
-
-const ended: Changes = { input: undefined, isSealed: undefined, nextAt: undefined, reason: undefined }
 
 /** Of an error: what may be logged, and no more. */
 export function outcomeOf({ code, status, message }: CallError): FailedOutcome {
