@@ -1,7 +1,6 @@
 import { absoluteDeadline, type CallOptions, checkCallOptions } from '../call/call-options.ts'
 import { Scope } from '../call/scope.ts'
 import { addCaller, CallError } from '../errors/error.ts'
-import { notify } from '../guard.ts'
 import { bounded } from '../time/bounded.ts'
 import { Asking, type RunParts } from './asking.ts'
 import type { Run, RunCallOptions, RunState, RunStatus, RunToken, WaitOptions } from './types.ts'
@@ -46,7 +45,10 @@ export class RunHandle implements Run<unknown, unknown> {
       return bounded(scope, () => this.#wait(scope, at, options), {
         at,
         expired: () => this.#asking.late(),
-        ...(!driver.isResultShared && { discard: discardResult }),
+        // One that comes when nobody waits any more may be a stream: it is closed.
+        ...(!driver.isResultShared && {
+          discard: (late) => void (late as { cancel?(): unknown } | undefined)?.cancel?.(),
+        }),
       })
     })
   }
@@ -132,12 +134,6 @@ class OneCall {
   #forget(controller: AbortController): void {
     if (this.#controller === controller) this.#work = this.#controller = undefined
   }
-}
-
-/** A result that comes when nobody waits any more may be a stream: it is closed. */
-function discardResult(late: unknown): void {
-  const { cancel } = Object(late) as { readonly cancel?: unknown }
-  if (typeof cancel === 'function') notify('cancel() of a late result', () => cancel.call(late), undefined)
 }
 
 /** What is said of progress, the latest first, until the run is over. It asks only while it is read. */

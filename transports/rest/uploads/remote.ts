@@ -147,7 +147,7 @@ export class RemoteUpload {
     this.#confirm(offset)
     this.isComplete = standing.isComplete ?? (offset === source && !this.#isLengthOpen)
     // A server that takes back what it has confirmed would be sent the same for ever.
-    if (offset < before) throw this.#stuck('the server holds less than it had confirmed')
+    if (offset < before) throw this.#stuck('holds less than it had confirmed')
   }
 
   async append(step: Scope, source: Source): Promise<Reply> {
@@ -178,9 +178,7 @@ export class RemoteUpload {
     if (!this.isComplete && now === offset) {
       this.isSure = false
       throw this.#stuck(
-        isLast && end === offset
-          ? 'the server has all of it, and does not say that the upload is complete'
-          : 'the server answered well, and took nothing of what was sent',
+        isLast && end === offset ? 'has all, and does not say that it is complete' : 'took nothing of what was sent',
       )
     }
     return reply
@@ -259,7 +257,8 @@ export class RemoteUpload {
     return bounded(step, () => guard('reading the source of the upload', read, { operation: info }, failure))
   }
 
-  #stuck(message: string): CallError {
+  #stuck(what: string): CallError {
+    const message = `the server ${what}`
     const failure = { code: 'unavailable', message, phase: 'headers', sent: 'yes', isRetryable: true } as const
     return new CallError(failure, { operation: this.#plan.info })
   }

@@ -71,7 +71,7 @@ describe('an upload to a server that never comes to an end', () => {
     )
     const error = await errorOf(api.store({ source: blob }))
     expect(error).toMatchObject({ code: 'unavailable', sent: 'yes' })
-    expect(error.message).toMatch('does not say that the upload is complete')
+    expect(error.message).toMatch('does not say that it is complete')
     expect(api.methods.length).toBeLessThan(20)
   })
 
