@@ -88,22 +88,29 @@ export class PathTemplate {
 
 /** One segment of a path, or a part of one. @throws {CallError} `invalid_argument` where the value could leave it. */
 export function encodeSegment(value: unknown, name: string, origin: ErrorOrigin | undefined): string {
+  const place = `'${name}' of the path`
+  const text = partOf(value, place, origin)
+  if (dots.test(text)) throw refusal(`${place} is a dot segment`, origin)
+  return encodeURIComponent(text)
+}
+
+/** A value as a part of a path, or of another name. @throws {CallError} `invalid_argument` where it is none; it names the place. */
+export function partOf(value: unknown, place: string, origin: ErrorOrigin | undefined): string {
   const text = textOf(value)
   const fault = faultOf(text, value)
-  if (fault) throw refusal(`'${name}' of the path ${fault}`, origin)
-  return encodeURIComponent(text)
+  if (fault) throw refusal(`${place} ${fault}`, origin)
+  return text
 }
 
 function textOf(value: unknown): string {
   return /^(?:string|bigint|boolean)$/.test(typeof value) || Number.isFinite(value) ? String(value) : ''
 }
 
-/** What keeps a text from being a segment. */
+/** What keeps a text from being a part. */
 function faultOf(text: string, value: unknown): string | undefined {
   if (value === undefined || value === null) return 'is missing'
   if (value === '') return 'is empty'
   if (text === '') return 'is no string, number or bigint'
-  if (dots.test(text)) return 'is a dot segment'
   return unfit.test(text) ? 'holds a control character or half a surrogate pair' : undefined
 }
 

@@ -2,7 +2,7 @@ import type { Call } from '../../src/core/call/call.ts'
 import { type Check, defineOperation, type Operation, type OperationInfo } from '../../src/core/call/operation.ts'
 import type { Reply } from '../../src/core/call/reply.ts'
 import { type Schema, validating } from '../../src/core/call/schema.ts'
-import { CallError, type ErrorOrigin } from '../../src/core/errors/error.ts'
+import type { ErrorOrigin } from '../../src/core/errors/error.ts'
 import {
   aboveZero,
   callable,
@@ -20,11 +20,13 @@ import {
 } from '../../src/core/options.ts'
 import { openingOption } from '../../src/core/resume/options.ts'
 import { duplexing } from '../../src/core/stream/duplex.ts'
+import { partOf } from '../http/path.ts'
 import {
   declare,
   idempotencyRule,
   isDeclaration,
   operationRules,
+  pick,
   schemaRule,
   stopRule,
 } from '../shared/option-rules.ts'
@@ -88,22 +90,7 @@ function checkSpec(builder: string, name: string, spec: object, rules: OptionRul
 /** Makes the operation of the arguments of `channel`. */
 export function defineChannel<O extends Operation<any, any>>(name: string, spec: ChannelSpec = {}): O {
   checkSpec('channel', name, spec, channelRules)
-  const {
-    via = 'websocket',
-    recover,
-    resume,
-    cursors,
-    overflow,
-    maxQueued,
-    sendQueue,
-    send,
-    receive,
-    gaps,
-    retry,
-    opening,
-    auth,
-    validate,
-  } = spec
+  const { via = 'websocket', recover, resume, cursors, overflow, maxQueued, sendQueue, send, receive } = spec
   const label = `channel ${name}`
   const stream = { isRecoverable: recover, ids: cursors, overflow, maxQueued }
   const sendSchema = validating(send)
@@ -124,7 +111,7 @@ export function defineChannel<O extends Operation<any, any>>(name: string, spec:
     ...(sendSchema && { encodeMessage: (message, check) => check(sendSchema, message) }),
     ...(receiveSchema && { decodeOutput: (message, check) => check(receiveSchema, message) }),
     streaming: duplexing,
-    ...optional({ gaps, retry, opening, auth, validate, idempotencyScope: spec.idempotencyScope }),
+    ...pick(spec, ['gaps', 'retry', 'opening', 'auth', 'validate', 'idempotencyScope']),
   }
   return defineOperation<O>(declare(info, spec))
 }
@@ -135,7 +122,7 @@ const same = (input: unknown): unknown => input
 /** Makes the operation of the arguments of `request`. */
 export function defineRequest<O extends Operation<any, any>>(name: string, spec: RequestSpec = {}): O {
   checkSpec('request', name, spec, requestRules)
-  const { via = 'websocket', idempotent = false, output, idempotency, idempotencyScope, retry, auth, validate } = spec
+  const { via = 'websocket', idempotent = false, output } = spec
   const label = `request ${name}`
   const outputSchema = validating(output)
   return defineOperation<O>({
@@ -147,25 +134,37 @@ export function defineRequest<O extends Operation<any, any>>(name: string, spec:
     binding: { send: sendRequest } satisfies WebSocketBinding,
     encodeInput: encoderOf(name, spec.input, { operation: { name: label, protocol: 'websocket', via } }),
     ...(outputSchema && { decodeOutput: (message, check) => check(outputSchema, message) }),
-    ...optional({ idempotency, idempotencyScope, retry, auth, validate }),
+    ...pick(spec, ['idempotency', 'idempotencyScope', 'retry', 'auth', 'validate']),
   })
 }
 
-/** Names in the template go into the name, the rest is the payload. */
+/**
+ * Names in the template go into the name, the rest is the payload.
+ *
+ * Values stand in the name as they are, since servers compare names as texts: what a caller may join is the server's to
+ * decide, by the whole name.
+ *
+ * @throws {TypeError} where the template is none.
+ */
 function encoderOf(
-  name: string,
+  template: string,
   schema: Schema<any, any> | undefined,
   origin: ErrorOrigin,
 ): NonNullable<OperationInfo['encodeInput']> {
-  const template = new NameTemplate(name)
-  const { names } = template
+  if (typeof template !== 'string') throw new TypeError("a name is a string such as 'chat:{room}'")
+  // Literals at the even places, names between them.
+  const parts = template.split(/\{([^{}]+)\}/)
+  if (parts.some((part, index) => index % 2 === 0 && /[{}]/.test(part)))
+    throw new TypeError(`the name '${template}' holds a stray brace`)
   const inputSchema = validating(schema)
   const split = (value: unknown, raw: unknown): NamedInput => {
-    if (names.length === 0) return { name: template.fill({}, origin), payload: value }
+    if (parts.length === 1) return { name: template, payload: value }
     const given = { ...asRecord(raw), ...asRecord(value) }
-    const filled = template.fill(given, origin)
-    for (const each of names) delete given[each]
-    return { name: filled, payload: Object.keys(given).length > 0 ? given : undefined }
+    const fill = (part: string, index: number) =>
+      index % 2 === 0 ? part : partOf(given[part], `'${part}' of the name`, origin)
+    const name = parts.map(fill).join('')
+    for (const [index, part] of parts.entries()) if (index % 2 === 1) delete given[part]
+    return { name, payload: Object.keys(given).length > 0 ? given : undefined }
   }
   return (input: unknown, check: Check) => {
     if (!inputSchema) return split(input, undefined)
@@ -190,54 +189,4 @@ function sizeOf(message: unknown): number {
   } catch {
     return 0
   }
-}
-
-function optional<T extends object>(fields: T): Partial<T> {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Partial<T>
-}
-
-/** Control characters and lone surrogates. */
-const unfit = /[\p{Cc}\p{Cs}]/u
-
-/** The name of a channel or request, such as `chat:{room}`, taken apart once. */
-class NameTemplate {
-  readonly names: readonly string[]
-  readonly #literals: readonly string[]
-
-  /** @throws {TypeError} where the template is none. */
-  constructor(template: string) {
-    if (typeof template !== 'string') throw new TypeError("a name is a string such as 'chat:{room}'")
-    const parts = template.split(/\{([^{}]+)\}/)
-    this.#literals = parts.filter((_, index) => index % 2 === 0)
-    this.names = parts.filter((_, index) => index % 2 === 1)
-    if (this.#literals.some((literal) => /[{}]/.test(literal)))
-      throw new TypeError(`the name '${template}' holds a stray brace`)
-  }
-
-  /**
-   * Values stand in the name as they are, since servers compare names as texts: what a caller may join is the server's
-   * to decide, by the whole name.
-   *
-   * @throws {CallError} `invalid_argument` when a value is missing, empty or unfit; it names the placeholder.
-   */
-  fill(values: Readonly<Record<string, unknown>>, origin: ErrorOrigin): string {
-    let name = this.#literals[0] as string
-    for (const [index, placeholder] of this.names.entries()) {
-      name += toText(values[placeholder], placeholder, origin) + this.#literals[index + 1]
-    }
-    return name
-  }
-}
-
-function toText(value: unknown, placeholder: string, origin: ErrorOrigin): string {
-  const refuse = (what: string): never => {
-    const message = `'${placeholder}' of the name ${what}; nothing was sent`
-    throw new CallError({ code: 'invalid_argument', message, phase: 'resolve', sent: 'no' }, origin)
-  }
-  if (value === undefined || value === null) return refuse('is missing')
-  if (typeof value !== 'string' && typeof value !== 'bigint' && !Number.isFinite(value))
-    return refuse('is no string, number or bigint')
-  const text = String(value)
-  if (text === '') return refuse('is empty')
-  return unfit.test(text) ? refuse('holds a control character or half a surrogate pair') : text
 }

@@ -4,31 +4,48 @@ import { HeaderMap } from '../../../src/core/call/header-map.ts'
 import type { StreamReply } from '../../../src/core/call/reply.ts'
 import { CallError } from '../../../src/core/errors/error.ts'
 import type { Failure } from '../../../src/core/errors/failure.ts'
-import { Source } from '../../../src/core/stream/source.ts'
+import { type Bound, makeBound, type OverflowOptions } from '../../../src/core/stream/overflow.ts'
+import { Source, type SourceOptions } from '../../../src/core/stream/source.ts'
 import type { Continuity, StreamState } from '../../../src/core/stream/state.ts'
 import type { Connection } from '../link/connection.ts'
 import { type LinkUser, type Loss, lossFailure } from '../link/loss.ts'
 import type { Acceptance, WireCursor } from '../wire-adapter.ts'
 import { ChannelHistory } from './channel-history.ts'
-import { ChannelQueue, type ChannelQueueOwner, type StreamSpec, tooSlow } from './channel-queue.ts'
+import type { StreamSpec } from './channel-queue.ts'
 import { ChannelSender } from './channel-sender.ts'
 import { ChannelSubscription } from './channel-subscription.ts'
 import type { SocketSession } from './session.ts'
 
+/** What one read of a socket may bring after it was told to stop: so many small messages, or a large one. */
+const readAhead = 8192
+/** A reader that was overrun. */
+const tooSlow: Failure = {
+  code: 'resource_exhausted',
+  message: 'the reader is too slow: read faster, raise maxQueued, or declare what `overflow` does',
+  phase: 'stream',
+  sent: 'yes',
+}
+
 /**
- * One call's part in a channel: its receive queue, its place in the channel's history, its sending half. Its own reply,
- * since there may be thousands.
+ * One call's part in a channel: its receive queue, paused where the socket can be and bounded by its overflow policy in any
+ * case, its place in the channel's history, its sending half. Its own reply, and what its queue asks, since there may be
+ * thousands.
  *
  *     joining ──socket ready──▶ subscribing ──accepted──▶ open ──▶ over
  */
-export class ChannelMember implements LinkUser, ChannelQueueOwner, StreamReply {
+export class ChannelMember implements LinkUser, SourceOptions, OverflowOptions, StreamReply {
   readonly spec: StreamSpec
   readonly isPatient: boolean
   readonly call: Call
   readonly #session: SocketSession
-  /** Made with the socket, whose kind decides how they are bounded. */
-  #queue: ChannelQueue | undefined
-  #source = new Source()
+  readonly #source: Source
+  readonly highWaterMark: number
+  readonly highWaterBytes = 1 << 24
+  /** More where the socket can be paused, which shows when there is one. */
+  maxMessages: number
+  maxBytes = 1 << 24
+  /** None where an overrun is an error: {@link receive} looks at the bounds itself, message by message. */
+  readonly overflow: Bound | undefined
   /** Taken by `resume` without its reply. */
   readonly sifted: ChannelHistory
   #subscription: ChannelSubscription | undefined
@@ -44,6 +61,9 @@ export class ChannelMember implements LinkUser, ChannelQueueOwner, StreamReply {
     this.spec = spec
     this.#session = session
     this.isPatient = call.isReopen
+    this.highWaterMark = this.maxMessages = spec.maxQueued ?? 4096
+    this.overflow = this.policy === 'error' ? undefined : makeBound(this)
+    this.#source = new Source(this)
     this.sifted = new ChannelHistory(
       spec.isRecoverable === false ? undefined : call.cursor,
       spec.ids ?? 'auto',
@@ -69,6 +89,14 @@ export class ChannelMember implements LinkUser, ChannelQueueOwner, StreamReply {
 
   get trailers(): Promise<HeaderMap> {
     return noTrailers
+  }
+
+  get policy(): OverflowOptions['policy'] {
+    return this.spec.overflow ?? 'error'
+  }
+
+  get gaps(): OverflowOptions['gaps'] {
+    return this.call.operation.gaps
   }
 
   continuity(): Continuity {
@@ -103,8 +131,10 @@ export class ChannelMember implements LinkUser, ChannelQueueOwner, StreamReply {
     const { sendQueue, scope } = this.call
     if (scope.endIfLate()) return
     this.#state = 'subscribing'
-    this.#queue = new ChannelQueue(this, connection.isPausable)
-    this.#source = new Source(this.#queue)
+    if (connection.isPausable) {
+      this.maxMessages += readAhead
+      this.maxBytes *= 2
+    }
     this.#subscription = this.#session.subscription(
       this.spec,
       (options) => new ChannelSubscription(options, this.#session, connection),
@@ -157,7 +187,7 @@ export class ChannelMember implements LinkUser, ChannelQueueOwner, StreamReply {
     const history = this.sifted
     const isRecoverable = this.spec.isRecoverable !== false
     if (isRecoverable && !history.admit(at, message)) return
-    const { overflow, maxMessages, maxBytes } = this.#queue as ChannelQueue
+    const { overflow, maxMessages, maxBytes } = this
     const { length } = source.items
     // A message that is larger than the whole bound is let into an empty queue.
     if (!overflow && length > 0 && (length >= maxMessages || source.bytes + size > maxBytes)) {
@@ -171,14 +201,23 @@ export class ChannelMember implements LinkUser, ChannelQueueOwner, StreamReply {
     }
   }
 
-  /** The reader is behind, or has caught up. */
-  setFull(isFull: boolean): void {
-    this.#session.setFull(this, isFull)
+  /** The reader is behind. */
+  onPause(): void {
+    this.#session.setFull(this, true)
   }
 
-  /** The reader has left, or was overrun. */
-  left(reason: unknown): void {
+  /** It has caught up. */
+  onResume(): void {
+    this.#session.setFull(this, false)
+  }
+
+  /** It has left, or was overrun. */
+  onClose(reason: unknown): void {
     this.#leave(reason)
+  }
+
+  toError(cause?: unknown): CallError {
+    return new CallError({ ...tooSlow, cause }, this.call)
   }
 
   replayedSince(since: WireCursor): void {
@@ -242,13 +281,9 @@ export class ChannelMember implements LinkUser, ChannelQueueOwner, StreamReply {
     this.#session.setFull(this, false)
     this.#session.leave(this)
   }
-
-  toError(failure: Failure): CallError {
-    return new CallError(failure, this.call)
-  }
 }
 
-const noTrailers = Promise.resolve(HeaderMap.empty)
+const noTrailers = /* @__PURE__ */ Promise.resolve(HeaderMap.empty)
 const otherwiseJoined: Failure = {
   code: 'failed_precondition',
   message: 'the channel is open with another input: channels of one name share one subscription',

@@ -1,7 +1,4 @@
-import type { Call } from '../../../src/core/call/call.ts'
-import type { Failure } from '../../../src/core/errors/failure.ts'
-import { type Bound, makeBound, type OverflowOptions, type OverflowPolicy } from '../../../src/core/stream/overflow.ts'
-import type { SourceOptions } from '../../../src/core/stream/source.ts'
+import type { OverflowPolicy } from '../../../src/core/stream/overflow.ts'
 import type { Clock, Timer } from '../../../src/core/time/clock.ts'
 import type { Connection } from '../link/connection.ts'
 import type { SocketLink } from '../link/link.ts'
@@ -19,74 +16,6 @@ export interface StreamSpec {
   readonly overflow?: OverflowPolicy | undefined
   /** Messages that may wait for the reader. @defaultValue 4_096 */
   readonly maxQueued?: number | undefined
-}
-
-/** Who fills a channel's receive queue. */
-export interface ChannelQueueOwner {
-  readonly call: Call
-  readonly spec: StreamSpec
-  /** The reader is behind, or has caught up. */
-  setFull(isFull: boolean): void
-  /** The reader has left, or was overrun. */
-  left(reason: unknown): void
-  toError(failure: Failure): unknown
-}
-
-/** Bytes that may wait for a reader. */
-const maxQueuedBytes = 1 << 24
-/** What one read of a socket may bring after it was told to stop: small messages, or a large one. */
-const readAhead = { messages: 8192, bytes: 1 << 24 }
-/** A reader that was overrun. */
-export const tooSlow: Failure = {
-  code: 'resource_exhausted',
-  message: 'the reader is too slow: read faster, raise maxQueued, or declare what `overflow` does',
-  phase: 'stream',
-  sent: 'yes',
-}
-
-/**
- * The receive queue of one call on a channel: paused where the socket can be, bounded by its overflow policy in any
- * case. Both kinds of options in one object, since there may be thousands of channels.
- */
-export class ChannelQueue implements SourceOptions, OverflowOptions {
-  readonly highWaterMark: number
-  readonly highWaterBytes = maxQueuedBytes
-  readonly maxMessages: number
-  readonly maxBytes: number
-  readonly policy: OverflowPolicy
-  readonly gaps: 'fail' | 'yield' | undefined
-  /** None where an overrun is an error: who fills the queue looks at its bounds itself, message by message. */
-  readonly overflow: Bound | undefined
-  readonly call: Call
-  readonly #owner: ChannelQueueOwner
-
-  constructor(owner: ChannelQueueOwner, isPausable: boolean) {
-    const { overflow = 'error', maxQueued = 4096 } = owner.spec
-    this.call = owner.call
-    this.highWaterMark = maxQueued
-    this.maxMessages = maxQueued + (isPausable ? readAhead.messages : 0)
-    this.maxBytes = maxQueuedBytes + (isPausable ? readAhead.bytes : 0)
-    this.policy = overflow
-    this.gaps = owner.call.operation.gaps
-    this.#owner = owner
-    this.overflow = overflow === 'error' ? undefined : makeBound(this)
-  }
-
-  onPause(): void {
-    this.#owner.setFull(true)
-  }
-
-  onResume(): void {
-    this.#owner.setFull(false)
-  }
-
-  onClose(reason: unknown): void {
-    this.#owner.left(reason)
-  }
-
-  toError(cause?: unknown): unknown {
-    return this.#owner.toError({ ...tooSlow, cause })
-  }
 }
 
 /** Reading the whole socket stops for a slow reader at most this long where others wait on it; ms. */
