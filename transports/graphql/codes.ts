@@ -46,9 +46,8 @@ function meaningOfCode(text: string): Meaning | undefined {
  * A 500 with a GraphQL body is a resolver's fault that another attempt meets again; a gateway's has no such body.
  */
 export function meaningOfStatus(status: number): Meaning | undefined {
-  const isError = status >= 400 && status <= 599
-  if (!isError) return undefined
-  return status === 500 ? { code: 'internal' } : statusRow(status)
+  if (status === 500) return { code: 'internal' }
+  return status >= 400 && status <= 599 ? statusRow(status) : undefined
 }
 
 /** What one error means, by its code or by an HTTP status among its extensions; undefined where it says nothing known. */
@@ -60,12 +59,8 @@ export function meaningOf(error: GraphQLErrorItem): Meaning | undefined {
   return typeof status === 'number' ? meaningOfStatus(status) : undefined
 }
 
-/** Whether the server gave a code, known or not. */
-export function hasCode(error: GraphQLErrorItem): boolean {
-  return serverCode(error) !== undefined
-}
-
-function serverCode({ extensions, type }: GraphQLErrorItem): unknown {
+/** The code that the server gave, known or not. */
+export function serverCode({ extensions, type }: GraphQLErrorItem): unknown {
   const { code = type } = recordOf(extensions)
   return code
 }

@@ -103,7 +103,7 @@ function scan(text: string): PreparedDocument[] {
 }
 
 function isKind(word: string): word is GraphQLKind {
-  return word === 'query' || word === 'mutation' || word === 'subscription'
+  return ['query', 'mutation', 'subscription'].includes(word)
 }
 
 /** Whether an operation takes a variable of this name; a text is searched, not parsed. */
@@ -127,8 +127,8 @@ interface DocumentNode {
 }
 
 function isDocumentNode(value: unknown): value is DocumentNode {
-  const node = value as Partial<DocumentNode> | null | undefined
-  return typeof node === 'object' && node?.kind === 'Document' && Array.isArray(node.definitions)
+  const { kind, definitions } = Object(value) as Partial<DocumentNode>
+  return kind === 'Document' && Array.isArray(definitions)
 }
 
 function read(source: DocumentNode): PreparedDocument[] {

@@ -1,7 +1,7 @@
 import type { HeaderMap } from '../../src/core/call/header-map.ts'
 import type { Failure, Violation } from '../../src/core/errors/failure.ts'
 import { forbidsRetry, parseRateLimitReset, parseRetryAfter } from '../../src/core/errors/retry-after.ts'
-import { hasCode, type Meaning, meaningOf, meaningOfStatus, reasonOf } from './codes.ts'
+import { type Meaning, meaningOf, meaningOfStatus, reasonOf, serverCode } from './codes.ts'
 import type { PreparedDocument } from './document.ts'
 import { type GraphQLErrorItem, type GraphQLResult, hasData, recordOf } from './response.ts'
 import type { ErrorPolicy } from './types.ts'
@@ -52,7 +52,7 @@ export function graphqlFailure(answer: GraphQLAnswer): Failure | undefined {
     // A mutation that may have run is replayed by nobody, a refreshed credential included; nor is what can never fit.
     isRetryForbidden:
       (document.kind === 'mutation' && code === 'unauthenticated' && !isUnrun) ||
-      (isThrottled && isTooCostly(result)) ||
+      (isThrottled && costOf(result).isTooHigh) ||
       // A refused credential is no matter of another attempt, but of another credential.
       (code !== 'unauthenticated' && forbidsRetry(headers)),
     status,
@@ -101,7 +101,7 @@ function weigh(
 function uncoded(errors: readonly GraphQLErrorItem[], { result, status }: GraphQLAnswer): Meaning {
   const byStatus = meaningOfStatus(status)
   const isVague = !byStatus || (status < 500 && byStatus.code === 'failed_precondition')
-  const isRefused = result.data === undefined && !errors.some((error) => hasCode(error) || error.path)
+  const isRefused = result.data === undefined && !errors.some((error) => serverCode(error) !== undefined || error.path)
   return isVague && isRefused ? { code: 'invalid_argument' } : (byStatus ?? { code: 'unknown' })
 }
 
@@ -147,32 +147,21 @@ function askedWaitMs(result: GraphQLResult, headers: HeaderMap, wallNow: number)
   if (ofHeader !== undefined) return ofHeader
   const asked = [...(result.errors ?? []), result].map(({ extensions }) => toNumber(recordOf(extensions).retryAfter))
   const seconds = asked.filter((each) => each >= 0)
-  return seconds.length > 0 ? Math.max(...seconds) * 1000 : costWaitMs(result)
+  return seconds.length > 0 ? Math.max(...seconds) * 1000 : costOf(result).waitMs
 }
 
-/** Seconds until the bucket holds what the query costs; a bucket that does not refill gives none. */
-function costWaitMs(result: GraphQLResult): number | undefined {
-  const { requested, available, restoreRate } = costOf(result)
-  // What is not said is no number, and nothing is more than that.
-  const seconds = Math.max(0, Math.ceil((requested - available) / restoreRate))
-  return restoreRate > 0 && seconds >= 0 ? seconds * 1000 : undefined
-}
-
-/** It costs more than the bucket can ever hold. */
-function isTooCostly(result: GraphQLResult): boolean {
-  const { requested, maximum } = costOf(result)
-  return requested > maximum
-}
-
-/** Shopify: https://shopify.dev/docs/api/usage/limits#graphql-admin-api-rate-limits; NaN for what is not said. */
-function costOf({ extensions }: GraphQLResult): Record<'requested' | 'available' | 'maximum' | 'restoreRate', number> {
-  const cost = recordOf(recordOf(extensions).cost)
-  const status = recordOf(cost.throttleStatus)
+/** Shopify: https://shopify.dev/docs/api/usage/limits#graphql-admin-api-rate-limits; what is not said is no number, and nothing is more than that. */
+function costOf({ extensions }: GraphQLResult): { readonly waitMs: number | undefined; readonly isTooHigh: boolean } {
+  const { requestedQueryCost, throttleStatus } = recordOf(recordOf(extensions).cost)
+  const { currentlyAvailable, maximumAvailable, restoreRate } = recordOf(throttleStatus)
+  const requested = toNumber(requestedQueryCost)
+  const perSecond = toNumber(restoreRate)
+  const seconds = Math.max(0, Math.ceil((requested - toNumber(currentlyAvailable)) / perSecond))
   return {
-    requested: toNumber(cost.requestedQueryCost),
-    available: toNumber(status.currentlyAvailable),
-    maximum: toNumber(status.maximumAvailable),
-    restoreRate: toNumber(status.restoreRate),
+    // Until the bucket holds what the query costs; one that does not refill gives none.
+    waitMs: perSecond > 0 && seconds >= 0 ? seconds * 1000 : undefined,
+    // More than the bucket can ever hold.
+    isTooHigh: requested > toNumber(maximumAvailable),
   }
 }
 

@@ -49,13 +49,11 @@ export class HttpGraphQLTransport implements GraphQLTransport {
     const url = readUrl(options?.url, 'graphqlTransport({ url })')
     url.hash = ''
     this.#options = options
-    this.auth = options.auth
-    this.opening = options.opening
-    this.idempotency = options.idempotency
+    const { auth, opening, idempotency, maxBodyBytes = 1 << 26 } = options
+    Object.assign(this, { auth, opening, idempotency, maxBodyBytes })
     this.origin = url.origin
     this.url = url.href
     this.engine = selectEngine(options)
-    this.maxBodyBytes = options.maxBodyBytes ?? 64 * 1024 * 1024
     this.makeHeaders = headersMaker(options, url.origin)
     this.fetchOptions = fetchOptionsOf(options)
   }

@@ -78,8 +78,7 @@ export const featuresRule = /* @__PURE__ */ takes(
 export const onceOnly = /* @__PURE__ */ new WeakSet<object>()
 
 const rules: RulesOf<Omit<AnySpec, (typeof ofStreams)[number]>> = {
-  via: operationRules.via,
-  auth: operationRules.auth,
+  ...operationRules,
   opening: openingOption,
   errorPolicy: /* @__PURE__ */ oneOf('none', 'all', 'ignore'),
   operationName: text,
@@ -88,8 +87,6 @@ const rules: RulesOf<Omit<AnySpec, (typeof ofStreams)[number]>> = {
   idempotent: flag,
   idempotency: idempotencyRule,
   idempotencyScope: text,
-  retry: operationRules.retry,
-  validate: operationRules.validate,
   variables: schemaRule,
   output: schemaRule,
   paginate: /* @__PURE__ */ takes('what relayPages({ … }) makes', /* @__PURE__ */ has('of')),

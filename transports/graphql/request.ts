@@ -1,6 +1,6 @@
 import type { Call } from '../../src/core/call/call.ts'
 import { type CallHeaders, type HeadersInit, readHeaders, withoutRemoved } from '../../src/core/call/header-map.ts'
-import { type IdempotencyOption, idempotencyProfiles } from '../../src/core/call/idempotency.ts'
+import { bodyProfileOf, type IdempotencyOption } from '../../src/core/call/idempotency.ts'
 import type { ErrorOrigin } from '../../src/core/errors/error.ts'
 import { refusal } from '../../src/core/errors/refusal.ts'
 import { crossOriginFilter } from '../shared/cross-origin.ts'
@@ -21,22 +21,13 @@ export function requestRest(call: Call, profile: IdempotencyOption | undefined):
 /** The operation's own, and the idempotency key where that goes there. */
 export function extensionsOf(call: Call, profile: IdempotencyOption | undefined): object | undefined {
   const { extensions } = call.operation.binding as GraphQLBinding
-  const keyed = extensionOfKey(call, call.operation.idempotency ?? profile)
-  return keyed ? { ...extensions, ...keyed } : extensions
+  // GraphQL allows additions among the extensions alone.
+  const keyed = bodyProfileOf(call, profile)
+  return keyed ? { ...extensions, [keyed.name]: call.idempotencyKey } : extensions
 }
 
 function member(name: string, value: unknown, origin: ErrorOrigin): string {
   return value === undefined ? '' : `,"${name}":${stringifyJson(value, `the ${name}`, origin)}`
-}
-
-/** Where a profile puts the key into the body: GraphQL allows additions among the extensions alone. */
-function extensionOfKey(
-  { idempotencyKey }: Call,
-  profile: IdempotencyOption | undefined,
-): Record<string, string> | undefined {
-  if (!idempotencyKey || !profile) return undefined
-  const { place, name } = idempotencyProfiles[profile]
-  return place === 'body' ? { [name]: idempotencyKey } : undefined
 }
 
 /** GraphQL over HTTP asks for its own media type first; what answers JSON only is read all the same. */
@@ -61,9 +52,9 @@ interface HeaderOptions {
 export function headersMaker(options: HeaderOptions, origin: string): (call: Call) => Record<string, string> {
   const factory = 'graphqlTransport'
   const place = { operation: { name: `${factory}()`, protocol: 'graphql', via: 'graphql' } }
-  const { crossOriginHeaders } = options
   const base = { ...protocolHeaders, ...refuseContentType(readHeaders(options.headers, place), place) }
   const writeDeadline = deadlineWriter(options.deadlineHeader)
+  const { crossOriginHeaders } = options
   const filter = crossOriginFilter({ factory, origin, always: Object.keys(base), crossOriginHeaders })
   return (call) => {
     const headers = withoutRemoved({

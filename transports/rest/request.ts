@@ -1,7 +1,7 @@
 import type { Call } from '../../src/core/call/call.ts'
 import type { CallHeaders, HeadersInit } from '../../src/core/call/header-map.ts'
 import { readHeaders, withoutRemoved } from '../../src/core/call/header-map.ts'
-import { type IdempotencyProfile, idempotencyProfiles } from '../../src/core/call/idempotency.ts'
+import { bodyProfileOf, type IdempotencyProfile } from '../../src/core/call/idempotency.ts'
 import { refusal } from '../../src/core/errors/refusal.ts'
 import { tagOf } from '../../src/core/tag.ts'
 import { byteLength } from '../http/bytes.ts'
@@ -66,7 +66,7 @@ export class RestRequests {
       ...call.credential?.headers,
     })
     if (deadlineWriter) addDeadline(headers, call, deadlineWriter)
-    const profile = call.idempotencyKey === undefined ? undefined : this.#keyOutsideHeaders(call)
+    const profile = call.idempotencyKey === undefined ? undefined : bodyProfileOf(call, this.#defaults.idempotency)
     const encoded =
       input.body === undefined && profile === undefined ? noBody : this.#body(call, method, headers, profile)
     const { body, contentType, length } = encoded
@@ -128,13 +128,6 @@ export class RestRequests {
       return writeBody(body, { contentType: headers['content-type'], codecs, queryStyle }, call)
     }
     return input instanceof RequestInput ? input.encodeOnce(encode) : encode()
-  }
-
-  /** The profile of a key that stands not among the headers. */
-  #keyOutsideHeaders({ operation }: Call): IdempotencyProfile | undefined {
-    const named = operation.idempotency ?? this.#defaults.idempotency
-    const profile = named ? idempotencyProfiles[named] : undefined
-    return profile?.place === 'header' ? undefined : profile
   }
 }
 

@@ -27,3 +27,16 @@ export const idempotencyProfiles: Readonly<Record<Exclude<IdempotencyOption, fal
   aws: { place: 'body', name: 'clientToken' },
   google: { place: 'body', name: 'request_id' },
 }
+
+/** The profile of a call's key, where there is one and it stands among no headers. */
+export function bodyProfileOf(
+  call: {
+    readonly idempotencyKey?: string | undefined
+    readonly operation: { readonly idempotency?: IdempotencyOption | undefined }
+  },
+  ofTransport: IdempotencyOption | undefined,
+): IdempotencyProfile | undefined {
+  const named = call.idempotencyKey !== undefined && (call.operation.idempotency ?? ofTransport)
+  const profile = named ? idempotencyProfiles[named] : undefined
+  return profile?.place === 'body' ? profile : undefined
+}
