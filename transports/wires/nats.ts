@@ -1,5 +1,5 @@
 import type { Credential } from '../../src/core/call/auth.ts'
-import { guard, isThenable } from '../../src/core/guard.ts'
+import { guard } from '../../src/core/guard.ts'
 import { callable, checkOptions, flag, oneOf, type RulesOf } from '../../src/core/options.ts'
 import { stringifyJson } from '../shared/json.ts'
 import { classifyClose } from '../socket/close-codes.ts'
@@ -182,16 +182,12 @@ class NatsConnection implements WireAdapter {
     if (this.#isReady || this.#pings.length > 0) return
     this.#pings.push('hello')
     const { connect = connectFields } = this.#options
-    try {
-      const fields = guard('connect of nats()', () => connect(info, this.#credential))
-      if (!isThenable(fields)) into.push({ kind: 'answer', frames: this.#connect(fields) })
-      else
-        Promise.resolve(fields)
-          .then((late) => this.#wire.receive({ kind: 'answer', frames: this.#connect(late as object) }))
-          .catch((cause) => this.#wire.receive({ kind: 'goodbye', verdict: broken('connect of nats()', cause) }))
-    } catch (cause) {
-      into.push({ kind: 'goodbye', verdict: broken('connect of nats()', cause) })
-    }
+    const what = 'connect of nats()'
+    Promise.resolve()
+      .then(() => guard(what, () => connect(info, this.#credential)))
+      .then((fields): Incoming => ({ kind: 'answer', frames: this.#connect(fields) }))
+      .catch((cause): Incoming => ({ kind: 'goodbye', verdict: broken(what, cause) }))
+      .then((incoming) => this.#wire.receive(incoming))
   }
 
   #connect(fields: object): WireFrame {

@@ -6,7 +6,7 @@ import type { SocketDriver, SocketEnd, SocketHandle, SocketRequest, SocketSink }
 import type { CloseVerdict, Incoming, Promised, WireAdapter, WireFrame, WireFrames } from '../wire-adapter.ts'
 import { type CredentialPlace, placeCredential } from './credential.ts'
 import { Congestion, highWaterBytes } from './flow.ts'
-import { Heartbeat, type HeartbeatOptions, type HeartbeatOwner, KeepAlive } from './heartbeat.ts'
+import { Heartbeat, type HeartbeatOptions, type HeartbeatOwner } from './heartbeat.ts'
 import { broken, malformed, noFrame, refusedHello, silent, unanswered, undialled, unmakeable } from './loss.ts'
 
 /** What every connection of a link is made with. */
@@ -59,7 +59,8 @@ export class Connection implements SocketSink, HeartbeatOwner {
   #writtenBytes = 0
   #patience: Timer | undefined
   #dialling: AbortController | undefined
-  #keepAlive: KeepAlive | undefined
+  #nextBeat: Timer | undefined
+  #isBeatChained = false
   #helloRef: number | undefined
   /** The socket has too much to send: frames should wait. */
   congestion: Congestion | undefined
@@ -193,7 +194,7 @@ export class Connection implements SocketSink, HeartbeatOwner {
   onFrame(frame: WireFrame): void {
     if (this.#state === 'over') return
     this.#heartbeat?.alive()
-    this.#keepAlive?.alive()
+    if (this.#isBeatChained) this.#keepAlive()
     try {
       const incoming = this.adapter.decode(frame)
       if (!incoming) return
@@ -219,13 +220,12 @@ export class Connection implements SocketSink, HeartbeatOwner {
 
   ping(): void {
     const handle = this.#handle
-    if (!handle?.ping) this.#answer('ping', (adapter) => adapter.ping())
-    else
-      try {
-        handle.ping()
-      } catch (cause) {
-        this.drop(broken("the WebSocket's ping()", cause))
-      }
+    if (handle?.ping) this.#answer('ping', () => handle.ping?.() as undefined, "the WebSocket's")
+    else this.#beat()
+  }
+
+  #beat(): void {
+    this.#answer('ping', (adapter) => adapter.ping())
   }
 
   onSilent(): void {
@@ -282,10 +282,22 @@ export class Connection implements SocketSink, HeartbeatOwner {
     this.#state = 'ready'
     this.#patience?.clear()
     if (promised?.silenceMs) this.#heartbeat?.promised(promised.silenceMs)
-    const { keepAliveMs } = this.adapter.traits
-    const ping = () => this.#answer('ping', (adapter) => adapter.ping())
-    if (keepAliveMs) this.#keepAlive = new KeepAlive(this.#options.clock, keepAliveMs, ping)
+    this.#keepAlive()
     this.#owner.onReady(this)
+  }
+
+  /** Chains of timers are kept short, as in the heartbeat. */
+  #keepAlive(): void {
+    const { keepAliveMs } = this.adapter.traits
+    if (!keepAliveMs) return
+    this.#nextBeat?.clear()
+    this.#nextBeat = this.#options.clock.setTimer(() => {
+      this.#keepAlive()
+      this.#isBeatChained = true
+      this.#beat()
+    }, keepAliveMs)
+    this.#nextBeat.hold(false)
+    this.#isBeatChained = false
   }
 
   /** The first words; an adapter may have to ask somebody for them. */
@@ -311,11 +323,11 @@ export class Connection implements SocketSink, HeartbeatOwner {
   }
 
   /** Without these words the server gives the socket up: better at once, and with the reason. */
-  #answer(what: string, encode: (adapter: WireAdapter) => WireFrames | undefined): void {
+  #answer(what: string, encode: (adapter: WireAdapter) => WireFrames | undefined, whose = "the adapter's"): void {
     try {
       this.write(encode(this.adapter))
     } catch (cause) {
-      this.drop(broken(`the adapter's ${what}()`, cause))
+      this.drop(broken(`${whose} ${what}()`, cause))
     }
   }
 
@@ -335,7 +347,7 @@ export class Connection implements SocketSink, HeartbeatOwner {
   #leave(): void {
     this.#state = 'over'
     this.#dialling?.abort()
-    this.#keepAlive?.stop()
+    this.#nextBeat?.clear()
     this.#patience?.clear()
     this.#heartbeat?.stop()
     this.congestion?.stop()

@@ -85,7 +85,6 @@ export class Heartbeat {
     queueMicrotask(this.#forgetNote)
     if (!this.#isChained || !this.#timer) return
     this.#dueAt = undefined
-    this.#hadSecondChance = false
     this.#arm(this.#idleMs)
   }
 
@@ -127,46 +126,6 @@ export class Heartbeat {
     this.#firesAt = this.#clock.now() + delayMs
     this.#timer = watchTimer(this.#clock, () => this.#check(), delayMs)
     // A process lives for its socket, while somebody needs that, not for the pings.
-    this.#timer.hold(false)
-  }
-}
-
-/** A word so often, for a server that hangs up on who says nothing. */
-export class KeepAlive {
-  readonly #clock: Clock
-  readonly #everyMs: number
-  readonly #ping: () => void
-  #timer: Timer | undefined
-  /** As in {@link Heartbeat}. */
-  #isChained = false
-  #isOver = false
-
-  constructor(clock: Clock, everyMs: number, ping: () => void) {
-    this.#clock = clock
-    this.#everyMs = everyMs
-    this.#ping = ping
-    this.#arm()
-  }
-
-  /** Something came in. */
-  alive(): void {
-    if (this.#isChained && !this.#isOver) this.#arm()
-  }
-
-  stop(): void {
-    this.#isOver = true
-    this.#timer?.clear()
-  }
-
-  #arm(): void {
-    this.#timer?.clear()
-    this.#isChained = false
-    this.#timer = this.#clock.setTimer(() => {
-      this.#ping()
-      // The word may have been the last one.
-      if (!this.#isOver) this.#arm()
-      this.#isChained = true
-    }, this.#everyMs)
     this.#timer.hold(false)
   }
 }

@@ -177,7 +177,11 @@ export class SocketLink implements ConnectionOwner {
 
   #connect(): void {
     this.#timer?.clear()
-    this.#askAnew()
+    const loss = this.#untold
+    this.#untold = undefined
+    // Streams come back at once, with a credential of this moment.
+    for (const [user] of this.#users)
+      if (loss && user.isPatient && user.credential && this.#users.delete(user)) user.onLoss(loss)
     if (this.#users.size === 0) {
       this.close('idle')
       return
@@ -186,15 +190,6 @@ export class SocketLink implements ConnectionOwner {
     this.#connection = new Connection(this.#options, this, this.#credential, this.#patience)
     this.#enter('connecting')
     void this.#connection?.start()
-  }
-
-  /** Streams come back at once, with a credential of this moment. */
-  #askAnew(): void {
-    const loss = this.#untold
-    this.#untold = undefined
-    if (!loss) return
-    for (const user of [...this.#users.keys()])
-      if (user.isPatient && user.credential && this.#users.delete(user)) user.onLoss(loss)
   }
 
   onReady(connection: Connection): void {
@@ -303,5 +298,5 @@ function isVerdict({ action, failure }: Partial<CloseVerdict> = {}): boolean {
 }
 
 function noVerdict(): TypeError {
-  return new TypeError('what an adapter says of the end of a socket is { action, failure: { code, message } }')
+  return new TypeError('classifyClose() gives { action, failure: { code, message } }')
 }

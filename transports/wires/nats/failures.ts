@@ -19,16 +19,16 @@ export function failureIn(status: number | undefined, headers: NatsMessage['head
 
 /** A refusal that the connection outlives. */
 export function refusalOf(serverMessage: string) {
-  const [, what, subject] = /^permissions violation for (\w+)(?: to "([^"]*)")?/i.exec(serverMessage) ?? []
-  const [isOfPublish, named] = [/publish/i.test(what ?? serverMessage), subject]
-  if (what !== undefined) {
-    const message = `the server does not allow this ${what.toLowerCase()}: see its permissions`
-    return { failure: { code: 'permission_denied', message, serverMessage } as const, isOfPublish, named }
+  const pattern = /^(?:permissions violation for (\w+)(?: to "([^"]*)")?|maximum subscriptions)/i
+  const [isOne, what, named] = pattern.exec(serverMessage) ?? []
+  if (isOne === undefined) return undefined
+  const failure: Failure = {
+    code: what ? 'permission_denied' : 'resource_exhausted',
+    message: what ? `the server does not allow this ${what.toLowerCase()}` : 'the server takes no more subscriptions',
+    serverMessage,
+    isRetryable: false,
   }
-  if (!/^(?:maximum subscriptions|invalid (?:publish )?subject)/i.test(serverMessage)) return undefined
-  const code = /^max/i.test(serverMessage) ? 'resource_exhausted' : 'invalid_argument'
-  const message = 'the server does not take this subject'
-  return { failure: { code, message, serverMessage, isRetryable: false } as const, isOfPublish, named }
+  return { failure, isOfPublish: /publish/i.test(isOne), named }
 }
 
 /** What an error means that ends the connection. */
