@@ -185,9 +185,8 @@ class NatsConnection implements WireAdapter {
     const what = 'connect of nats()'
     Promise.resolve()
       .then(() => guard(what, () => connect(info, this.#credential)))
-      .then((fields): Incoming => ({ kind: 'answer', frames: this.#connect(fields) }))
-      .catch((cause): Incoming => ({ kind: 'goodbye', verdict: broken(what, cause) }))
-      .then((incoming) => this.#wire.receive(incoming))
+      .then((fields) => this.#wire.receive({ kind: 'answer', frames: this.#connect(fields) }))
+      .catch((cause) => this.#wire.receive({ kind: 'goodbye', verdict: broken(what, cause) }))
   }
 
   #connect(fields: object): WireFrame {
@@ -217,8 +216,7 @@ class NatsConnection implements WireAdapter {
     try {
       if (!failure) data = this.#decodePayload(payload)
     } catch (cause) {
-      const message = 'the payload cannot be read: see cause, and the option payloads of nats()'
-      failure = { code: 'internal', message, cause }
+      failure = { code: 'internal', message: this.#otherPayload, cause }
       // Whoever publishes can write anything: that ends who reads it, not the connection of all others.
       if (!isReply) this.#forget(ref, into)
     }
@@ -243,8 +241,8 @@ class NatsConnection implements WireAdapter {
     const { failure, isOfPublish, named } = refused
     // A subscription that is not named is the one whose PING comes next: the server reads in order.
     const subject = named ?? (isOfPublish ? undefined : this.#subjects.get(Number(this.#pings[0])))
-    const refs = subject === undefined ? [] : [...this.#subjects].filter(([, each]) => each === subject)
-    if (subject !== undefined && !isOfPublish) this.#subscriptions.delete(subject)
+    const refs = [...this.#subjects].filter(([, each]) => each === subject)
+    if (!isOfPublish) this.#subscriptions.delete(subject as string)
     if (refs.length === 0) into.push({ kind: 'error', failure })
     for (const [ref] of refs) {
       // The server answers the PING behind it all the same.
@@ -283,7 +281,11 @@ class NatsConnection implements WireAdapter {
     if (payloads === 'json') return encoder.encode(stringifyJson(data, 'the message', undefined))
     if (payloads === 'text' && typeof data === 'string') return encoder.encode(data)
     if (payloads === 'bytes' && data instanceof Uint8Array) return data
-    throw new TypeError(`the payload is no ${payloads}: see the option payloads of nats()`)
+    throw new TypeError(this.#otherPayload)
+  }
+
+  get #otherPayload(): string {
+    return `the payload is no ${this.#options.payloads ?? 'json'}: see the option payloads of nats()`
   }
 
   #decodePayload(payload: Uint8Array): unknown {

@@ -59,7 +59,7 @@ export class Connection implements SocketSink, HeartbeatOwner {
   #writtenBytes = 0
   #patience: Timer | undefined
   #dialling: AbortController | undefined
-  #nextBeat: Timer | undefined
+  #beat: Timer | undefined
   #isBeatChained = false
   #helloRef: number | undefined
   /** The socket has too much to send: frames should wait. */
@@ -219,13 +219,8 @@ export class Connection implements SocketSink, HeartbeatOwner {
   }
 
   ping(): void {
-    const handle = this.#handle
-    if (handle?.ping) this.#answer('ping', () => handle.ping?.() as undefined, "the WebSocket's")
-    else this.#beat()
-  }
-
-  #beat(): void {
-    this.#answer('ping', (adapter) => adapter.ping())
+    if (this.#handle?.ping) this.#answer('ping', () => this.#handle?.ping?.() as undefined, "the WebSocket's")
+    else this.#answer('ping', (adapter) => adapter.ping())
   }
 
   onSilent(): void {
@@ -290,13 +285,13 @@ export class Connection implements SocketSink, HeartbeatOwner {
   #keepAlive(): void {
     const { keepAliveMs } = this.adapter.traits
     if (!keepAliveMs) return
-    this.#nextBeat?.clear()
-    this.#nextBeat = this.#options.clock.setTimer(() => {
+    this.#beat?.clear()
+    this.#beat = this.#options.clock.setTimer(() => {
       this.#keepAlive()
       this.#isBeatChained = true
-      this.#beat()
+      this.#answer('ping', (adapter) => adapter.ping())
     }, keepAliveMs)
-    this.#nextBeat.hold(false)
+    this.#beat.hold(false)
     this.#isBeatChained = false
   }
 
@@ -347,7 +342,7 @@ export class Connection implements SocketSink, HeartbeatOwner {
   #leave(): void {
     this.#state = 'over'
     this.#dialling?.abort()
-    this.#nextBeat?.clear()
+    this.#beat?.clear()
     this.#patience?.clear()
     this.#heartbeat?.stop()
     this.congestion?.stop()
