@@ -30,7 +30,8 @@ const partChanged = 'part_changed'
  *
  * @param path - where the file is to stand; what stands there is replaced at the end.
  * @param open - makes the call, with the headers that it is given.
- * @throws {CallError} what the download failed with; the part stays for the next run, but where its digest is wrong.
+ * @throws {CallError} what the download failed with; the part stays for the next run, but where its digest is wrong;
+ *   `failed_precondition` where another download to this path is under way.
  * @example
  * const fetchFile = get('/files/{name}', { response: download() })
  * await saveFile('a.iso', (headers) => client.call(fetchFile, { name: 'a.iso' }, { headers }))

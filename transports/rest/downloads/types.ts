@@ -46,7 +46,7 @@ export interface Download extends ByteStream {
   expectDigest(algorithm: DigestAlgorithm, value: string): this
   /** Takes bytes that lie before `start` into the digest: what an earlier run has left. */
   addEarlier(bytes: Uint8Array): void
-  /** Begins anew, with the file as it is now. */
+  /** Begins anew, with the file as it is now, behind a read that is under way. @throws {CallError} `invalid_argument` where the download is over. */
   restart(): Promise<void>
   /** All of it, in memory. */
   bytes(): Promise<Uint8Array>
