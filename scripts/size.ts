@@ -134,7 +134,7 @@ const rows: readonly Row[] = [
     besideRest: true,
     peers: grpcPeers,
     barKb: 10,
-    limitKb: 8.1,
+    limitKb: 8,
   },
   { name: 'outbox, beside REST', programs: ['outbox'], besideRest: true, barKb: 12, limitKb: 13.2 },
   { name: 'circuit breaker, beside REST', programs: ['breaker'], besideRest: true, barKb: 2, limitKb: 2 },
@@ -158,7 +158,7 @@ const rows: readonly Row[] = [
     programs: ['long-running'],
     besideRest: true,
     barKb: 7,
-    limitKb: 7.8,
+    limitKb: 7.7,
   },
   { name: 'hedging, beside REST', programs: ['hedging'], besideRest: true, barKb: 1.5, limitKb: 1.5 },
   { name: 'failover of calls, beside REST', programs: ['failover'], besideRest: true, barKb: 3, limitKb: 3 },
@@ -191,7 +191,7 @@ const rows: readonly Row[] = [
     programs: ['rest', 'sse', 'websocket', 'graphql', 'grpc-web'],
     libraries: [...graphqlPeers, ...grpcPeers],
     barKb: 108,
-    limitKb: 122.4,
+    limitKb: 122.1,
   },
 ]
 
