@@ -140,7 +140,7 @@ function remembering(stored: Stored, options: CallOptions): CallOptions & Rememb
     [renewed]: (reply) => ({
       ...reply,
       message: stored.message,
-      headers: 'headers' in stored ? renewedHeaders(stored.headers, reply.headers) : reply.headers,
+      headers: 'headers' in stored && stored.headers ? renewedHeaders(stored.headers, reply.headers) : reply.headers,
     }),
   }
 }

@@ -121,7 +121,8 @@ export class RemoteUpload {
       const message = `the server answered ${reply.status} without Location: it knows no uploads by ${by.name}`
       throw this.error('failed_precondition', message)
     }
-    this.url ??= location ?? undefined
+    // One that is relative leads from where it was created, whatever the status.
+    if (location !== null) this.url ??= URL.canParse(location, reply.url) ? new URL(location, reply.url).href : location
     this.#isLengthOpen = totalBytes === undefined
     this.#learn(standing)
     // What it has taken of the first part it says where it is asked.

@@ -37,7 +37,7 @@ async function connect(spec: Partial<UploadSpec>, answer: Answer, options: objec
     ...options,
   })
   const resume = { baseDelayMs: 1, maxDelayMs: 2, maxAttempts: 4 }
-  const { store } = client.bind({ store: upload('/files', { by: tusUploads(), resume, ...spec }) })
+  const { store } = client.bind({ store: upload('/albums/files', { by: tusUploads(), resume, ...spec }) })
   return {
     store,
     client,
@@ -209,6 +209,21 @@ describe('what an upload is given', () => {
     }
     await rm(folder, { recursive: true })
   })
+})
+
+it('goes to a URL that is relative to where it was created, whatever the status of that answer', async () => {
+  for (const status of [200, 201, 204]) {
+    const urls: (string | undefined)[] = []
+    await using api = await connect({ by: ietfUploads() }, ({ method, url }, response) => {
+      urls.push(url)
+      const isComplete = method === 'PATCH' ? '?1' : '?0'
+      response
+        .writeHead(method === 'POST' ? status : 200, { location: 'files/one', 'upload-complete': isComplete })
+        .end()
+    })
+    expect((await api.store({ source: blob })).url).toMatch(/^http:.*\/albums\/files\/one$/)
+    expect(urls).toEqual(['/albums/files', '/albums/files/one'])
+  }
 })
 
 it('goes on behind an interim response where its requests are signed, too', async () => {
