@@ -82,7 +82,7 @@ describe('a token in the URL', () => {
     const { client, server } = await setUp({
       server: { tokens: new Set(['first']) },
       transport: { authIn: 'query', reconnect: { baseDelayMs: 1, maxDelayMs: 1 }, webSocket: webSocket as never },
-      client: { auth: bearerAuth(() => (asked++, token), { identity: () => 'me' }) },
+      client: { auth: bearerAuth(() => (++asked ? token : ''), { identity: () => 'me' }) },
     })
     const stream = client.call(feed, { name: 'a' })
     await stream.opened
