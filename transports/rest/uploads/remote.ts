@@ -104,13 +104,7 @@ export class RemoteUpload {
       this.url = url
     }
     const reply = part
-      ? await this.#sendPart(
-          this.#send.create,
-          input,
-          { ...options, context: context.with(onUploadUrl, onUrl) },
-          step,
-          part,
-        )
+      ? await this.#sendPart(this.#send.create, input, { ...options, context: context.with(onUploadUrl, onUrl) }, step)
       : await this.#send.create(input, options)
     const standing = this.#read(reply)
     // A server that says nothing of uploads has taken all that it was sent for a plain request.
@@ -165,7 +159,7 @@ export class RemoteUpload {
     }
     this.isSure = false
     const input = this.#at({ headers, body: part.body })
-    const reply = await this.#sendPart(this.#send.append, input, this.#requestOptions(step), step, part)
+    const reply = await this.#sendPart(this.#send.append, input, this.#requestOptions(step), step)
     const standing = this.#read(reply)
     this.#learn(standing)
     this.totalBytes ??= source.totalBytes
@@ -213,19 +207,19 @@ export class RemoteUpload {
     return new CallError({ code, message, phase, sent }, { operation: this.#plan.info })
   }
 
-  async #sendPart(send: Send, input: unknown, options: CallOptions, step: Scope, { length }: Part): Promise<Reply> {
+  async #sendPart(send: Send, input: unknown, options: CallOptions, step: Scope): Promise<Reply> {
     const { offset } = this
     const { idleTimeoutMs = 60_000 } = this.#plan.spec
     const dead = (): void => {
-      const message = `nothing of the source moved for ${idleTimeoutMs} ms (idleTimeoutMs)`
+      const message = `nothing of the source moved, and no answer came, for ${idleTimeoutMs} ms (idleTimeoutMs)`
       const failure = { code: 'unavailable', message, phase: 'send', sent: 'maybe', isRetryable: true } as const
       step.abort(new CallError(failure, { operation: this.#plan.info }))
     }
     const watch = new IdleWatch(step.services, { onIdle: dead })
     const onUploadProgress = ({ transferredBytes }: Progress): void => {
       this.#onProgress(offset + transferredBytes)
-      // Only an engine that tells of parts is known to be silent when it says nothing.
-      if (length === undefined || transferredBytes < length) watch.start(idleTimeoutMs)
+      // An engine that tells nothing before the answer is never known to be silent.
+      watch.start(idleTimeoutMs)
       watch.alive()
     }
     try {

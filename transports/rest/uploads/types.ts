@@ -58,7 +58,7 @@ export interface UploadSpec {
   readonly chunkBytes?: number
   /** How a broken upload goes on. `maxAttempts` (10) counts those in a row that brought the server nothing new. @defaultValue full jitter below 1 s, doubled up to 30 s */
   readonly resume?: BackoffOptions
-  /** Silence of the connection, while the source is sent, after which it is taken for dead; ms. @defaultValue 60_000 */
+  /** Silence of the connection, while the source is sent or its answer is due, after which it is taken for dead; ms. @defaultValue 60_000 */
   readonly idleTimeoutMs?: number
   /** What happens where the server does not know the upload any more: it begins anew, at most three times, or fails. @defaultValue 'restart' */
   readonly lost?: 'restart' | 'fail'

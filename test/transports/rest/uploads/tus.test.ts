@@ -472,6 +472,23 @@ describe('an upload by tus against @tus/server', () => {
     await client.close()
   })
 
+  it.each([
+    ['in one piece', 10],
+    ['in many', 1_000_000],
+  ])('asks how far it is where a part that went %s is never answered', async (_how, size) => {
+    await using server = await TusServer.start()
+    let lost = 1
+    server.intercept = ({ method }) => method === 'PATCH' && lost-- > 0
+    const client = createClient({ transports: { rest: restTransport({ baseUrl: server.url }) } })
+    const { store } = client.bind({ store: upload('/files', { by: tusUploads(), resume: fast, idleTimeoutMs: 300 }) })
+    const bytes = new Uint8Array(size).fill(7)
+    const source = new Blob([bytes])
+    const { url } = await store({ source })
+    expect(hash(server.stored(url))).toBe(hash(bytes))
+    expect(lost).toBeLessThan(0)
+    await client.close()
+  })
+
   it('ends with its client, and with its deadline', async () => {
     await using server = await TusServer.start()
     server.intercept = ({ method }) => method === 'PATCH'
