@@ -97,12 +97,21 @@ function weigh(
 /**
  * What errors mean whose codes say nothing: what the HTTP status says; else a response without `data`, codes and paths
  * refuses the request as a whole (a syntax error, an unknown field, a variable of another type).
+ *
+ * Some say `data: null` there, too (async-graphql, Mercurius): what then stands in the document, but at no field, is a refusal.
  */
-function uncoded(errors: readonly GraphQLErrorItem[], { result, status }: GraphQLAnswer): Meaning {
+function uncoded(errors: readonly GraphQLErrorItem[], { result: { data }, status }: GraphQLAnswer): Meaning {
   const byStatus = meaningOfStatus(status)
   const isVague = !byStatus || (status < 500 && byStatus.code === 'failed_precondition')
-  const isRefused = result.data === undefined && !errors.some((error) => serverCode(error) !== undefined || error.path)
+  const isRefused = errors.every(
+    (error) =>
+      serverCode(error) === undefined && !error.path && (data === undefined || (data === null && isLocated(error))),
+  )
   return isVague && isRefused ? { code: 'invalid_argument' } : (byStatus ?? { code: 'unknown' })
+}
+
+function isLocated({ locations }: GraphQLErrorItem): boolean {
+  return Array.isArray(locations) && locations.length > 0
 }
 
 /**

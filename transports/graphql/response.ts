@@ -65,6 +65,8 @@ export function parseJson(text: string): { readonly value: unknown } | undefined
 export interface GraphQLErrorItem {
   readonly message?: unknown
   readonly path?: unknown
+  /** Where in the document. */
+  readonly locations?: unknown
   readonly extensions?: unknown
   /** Where GitHub and some others put the code. */
   readonly type?: unknown

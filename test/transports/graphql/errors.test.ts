@@ -142,6 +142,24 @@ describe('extensions.code → code', () => {
     expect(failure({ errors: [...errors, coded('MINE')] })?.code).toBe('unknown')
   })
 
+  it('that stands in the document, but at no field, refuses the request as a whole, though the server says data: null (async-graphql)', () => {
+    const locations = [{ line: 1, column: 3 }]
+    const refused = { message: 'Unknown field "nope" on type "Query".', locations }
+    for (const given of [{}, { status: 400 }, mutation])
+      expect(failure({ data: null, errors: [refused] }, given)).toMatchObject({
+        code: 'invalid_argument',
+        serverMessage: refused.message,
+        violations: [{ field: '', message: refused.message }],
+        isRetryable: false,
+      })
+    expect(failure({ data: null, errors: [refused] }, { status: 502 })?.code).toBe('unavailable')
+    // A field has failed, something else has, or the server has a code of its own.
+    const others = [{ ...refused, path: ['nope'] }, { message: 'x' }, { message: 'x', locations: [] }]
+    for (const error of [...others, { message: 'x', locations: {} }, { ...coded('MINE'), locations }])
+      expect(failure({ data: null, errors: [refused, error] })?.code).toBe('unknown')
+    expect(failure({ data: {}, errors: [refused] })?.code).toBe('unknown')
+  })
+
   it('lets the code win over the status', () => {
     expect(failure({ errors: [coded('UNAUTHENTICATED')] }, { status: 200 })?.code).toBe('unauthenticated')
     expect(failure({ errors: [coded('NOT_FOUND')] }, { status: 503 })).toMatchObject({
