@@ -118,7 +118,9 @@ function carrierOf({ url, options }: HttpGraphQLTransport, json: JsonWays | unde
   const { onAck, ...socket } = asked
   const { telemetry } = call.scope.services
   const told: ConnectionAck | undefined = onAck && ((payload) => notify('socket.onAck()', onAck, telemetry, payload))
-  return { url: subscriptionUrl, adapter: graphqlTransportWs(connectionParams, told, json), socket }
+  const { heartbeat = {} } = socket
+  const keepAliveMs = heartbeat ? (heartbeat.idleMs ?? 25_000) : undefined
+  return { url: subscriptionUrl, adapter: graphqlTransportWs(connectionParams, told, json, keepAliveMs), socket }
 }
 
 /** Comes in with `subscription` only: who has no subscriptions carries no socket. */

@@ -60,17 +60,26 @@ const requestMark = 'q'
 /**
  * The wire adapter of `graphql-transport-ws`: subscriptions, queries and mutations over one socket, each with an id of its own.
  *
+ * @param keepAliveMs - servers may hang up on a client that only listens (async-graphql: `keepalive_timeout`).
  * Source: https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md
  */
 export function graphqlTransportWs(
   params: ConnectionParams = fromCredential,
   onAck?: ConnectionAck,
   json?: JsonWays,
+  keepAliveMs?: number,
 ): WireAdapter {
   return {
     name: 'graphql-transport-ws',
     subprotocols: ['graphql-transport-ws'],
-    traits: { subscribed: false, acks: false, isHelloAwaited: true, helloTimeoutCode: 4504, isShared: false },
+    traits: {
+      subscribed: false,
+      acks: false,
+      isHelloAwaited: true,
+      helloTimeoutCode: 4504,
+      isShared: false,
+      keepAliveMs,
+    },
     hello({ credential }: Hello) {
       if (typeof params !== 'function') return initOf({ ...fromCredential(credential), ...params })
       const made = guard('connectionParams()', () => params(credential), undefined, unmade)

@@ -9,6 +9,7 @@ import { afterEach, beforeEach, describe, expect, it, test } from 'vitest'
 import { type ServerOptions, type WebSocket, WebSocketServer } from 'ws'
 import { z } from 'zod'
 import { failureOf, graphqlClient } from '../../support/graphql-client.ts'
+import { manualClock } from '../../support/manual-clock.ts'
 import { startYoga } from '../../support/servers/graphql-servers.ts'
 import { GraphQLWsServer } from '../../support/servers/graphql-ws-server.ts'
 
@@ -240,6 +241,36 @@ describe('what the client closes a socket with', () => {
     await using client = connect({ socket: { connectTimeoutMs: 20 }, client: { retry: false } }, mute.url)
     await failureOf(client.call(live).opened)
     await expect.poll(() => mute.closeCodes).toEqual([4504])
+  })
+})
+
+describe('a server that hangs up on a client which says nothing, however much it says itself (async-graphql: keepalive_timeout)', () => {
+  test.each([
+    ['often enough for half a minute', {}, 1],
+    ['as often as a silent socket is asked, where that is said', { heartbeat: { idleMs: 5000 } }, 6],
+    ['unless there is to be none', { heartbeat: false as const }, 0],
+  ])('hears the ping of the protocol, %s', async (_, socket, times) => {
+    const clock = manualClock()
+    await using client = connect({ socket, client: { clock, timeoutMs: Number.POSITIVE_INFINITY } })
+    const stream = client.call(live)
+    const messages = stream[Symbol.asyncIterator]()
+    await stream.opened
+    await server.until(() => server.ledger.live.subscribers === 1)
+    for (let n = 1; n <= 6; n++) {
+      server.ledger.live.push({ n })
+      expect((await messages.next()).value).toEqual({ live: { n } })
+      await clock.advance(5000)
+    }
+    // Frames keep their order: what was to come before this one has come.
+    const last = client.call(live)
+    await last.opened
+    await server.until(() => server.framesOf('subscribe').length === 2)
+    expect(server.framesOf('ping')).toHaveLength(times)
+    expect(server.connections).toBe(1)
+    await last.close()
+    await stream.close()
+    await client.close()
+    expect(clock.timers).toBe(0)
   })
 })
 
