@@ -284,7 +284,8 @@ describe('headers', () => {
             .catch((error: unknown) => error)
           if (isCallError(outcome)) {
             expect([outcome.code, outcome.sent, server.seen.length]).toEqual(['invalid_argument', 'no', before])
-            if (text.length > 3) expect(outcome.message).not.toContain(text)
+            // A word may stand in the message of its own.
+            if (text.length > 3 && /[^a-z]/i.test(text)) expect(outcome.message).not.toContain(text)
             const isToken = /^[\w!#$%&'*+.^`|~-]+$/.test(header)
             expect(isToken && /^[\t\x20-\x7e\x80-\xff]*$/.test(text)).toBe(false)
             return
