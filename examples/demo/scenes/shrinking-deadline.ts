@@ -23,8 +23,9 @@ export async function shrinkingDeadline(stage: Stage): Promise<void> {
   stage.wantedErrors++
   const tight = Math.round(1.5 * workMs)
   const error = await demo.api.rest.quote({ id: 3 }, { timeoutMs: tight }).catch((thrown: unknown) => thrown)
-  const code = isCallError(error) ? error.code : 'no error'
-  stage.expect(code === 'deadline_exceeded', `with ${ms(tight)} the call ends with ${code}`)
+  // The caller's clock and A's stop at about the same time; on a busy machine A may say it first, with 504.
+  const { code = 'no error', status } = isCallError(error) ? error : {}
+  stage.expect(code === 'deadline_exceeded' || status === 504, `with ${ms(tight)} the call ends with ${code}`)
   await new Promise((resolve) => setTimeout(resolve, 2 * workMs))
   stage.expect(servers.hops.asked === asked, 'and C is never asked: B had nothing left to give')
 }

@@ -1,4 +1,5 @@
 import { fastify } from 'fastify'
+import { isCallError } from 'polywire'
 import type { Chaos } from './chaos.ts'
 import type { Hops } from './hops.ts'
 import { parcelOf } from './parcels.ts'
@@ -35,11 +36,16 @@ export async function startRest(chaos: Chaos, hops: Hops): Promise<Running> {
     }
     return reply.type('application/json').send(label)
   })
-  app.get<ById>('/parcels/:id/quote', async ({ params, raw }) => {
+  app.get<ById>('/parcels/:id/quote', async ({ params, raw }, reply) => {
     const mine = Math.round(remainingMs(raw) ?? 0)
     await sleep(hops.workMs)
-    const quote = await hops.toB(Number(params.id), { timeoutMs: mine - hops.workMs })
-    return { cents: quote.cents, remainingMs: [...quote.remainingMs, mine] }
+    try {
+      const quote = await hops.toB(Number(params.id), { timeoutMs: mine - hops.workMs })
+      return { cents: quote.cents, remainingMs: [...quote.remainingMs, mine] }
+    } catch (error) {
+      if (!isCallError(error)) throw error
+      return reply.code(504).send({ error: { code: 'NO_QUOTE', message: error.message } })
+    }
   })
   await app.ready()
   return listen('Fastify', (request, response) => app.routing(request, response))
