@@ -4,6 +4,7 @@ import { refusal } from '../errors/refusal.ts'
 /** Header names in lower case; several values of one name stand in an array. */
 export type HeaderRecord = Readonly<Record<string, string | readonly string[] | undefined>>
 
+const inspect = Symbol.for('nodejs.util.inspect.custom')
 const none: HeaderRecord = Object.freeze({})
 
 /**
@@ -78,6 +79,11 @@ export class HeaderMap implements Iterable<[string, string]> {
       const value = this.get(name)
       if (value !== null) yield [name, value]
     }
+  }
+
+  /** Names without values, which may be secrets: a console shows no more of an error either. */
+  [inspect](): string {
+    return `HeaderMap ${JSON.stringify([...this.keys()])}`
   }
 
   #own(name: string): string | readonly string[] | undefined {

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import { HeaderMap } from 'polywire'
 import { expect, it } from 'vitest'
 
@@ -17,4 +18,12 @@ it('a header without a value is none of those that are told', () => {
   ])
   expect([headers.has('x-none'), headers.get('x-none')]).toEqual([false, null])
   expect([headers.has('constructor'), headers.get('constructor')]).toEqual([false, null])
+})
+
+it("Node's console shows which headers there are, and none of their values", () => {
+  const reply = HeaderMap.from([
+    ['Set-Cookie', 'session=canary'],
+    ['X-Request-Id', 'r-1'],
+  ])
+  expect(inspect({ headers: reply })).toBe('{ headers: HeaderMap ["set-cookie","x-request-id"] }')
 })
