@@ -2,7 +2,7 @@ import type { ServerResponse } from 'node:http'
 import { createClient, createContextKey, isCallError } from 'polywire'
 import { type SessionAuthOptions, sessionAuth } from 'polywire/auth'
 import { get, post, restTransport } from 'polywire/rest'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { CookieJar } from '../../src/auth/session/cookie-jar.ts'
 import { startWireRecorder, type WireRequest } from '../support/servers/wire-recorder.ts'
 
@@ -89,6 +89,15 @@ describe('sessionAuth()', () => {
     server.answer((_, response) => response.writeHead(403).end())
     await expect(client.call(post('/thing'))).rejects.toMatchObject({ code: 'permission_denied' })
     expect(server.seen.length).toBe(5)
+  })
+
+  it("reads a page's cookie, also where the server did not percent-encode it", async () => {
+    await using server = await startWireRecorder()
+    server.answer(ok)
+    vi.stubGlobal('document', { cookie: 'a=1; XSRF=50%off; B=%41' })
+    onTestFinished(() => void vi.unstubAllGlobals())
+    for (const cookie of ['XSRF', 'B']) await clientOf(server.url, { csrf: { cookie } }).call(post('/thing'))
+    expect(server.seen.map(({ headers }) => headers['x-csrf-token'])).toEqual(['50%off', 'A'])
   })
 
   it('gets a token by a function, once, and another one after a 419', async () => {

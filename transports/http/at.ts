@@ -1,6 +1,7 @@
 import type { Call } from '../../src/core/call/call.ts'
 import { readHeaders } from '../../src/core/call/header-map.ts'
 import type { Check, OperationInfo } from '../../src/core/call/operation.ts'
+import { percentDecoded } from '../../src/core/call/percent.ts'
 import { ownPlan, type Plan, type PlansItself } from '../../src/core/call/plan.ts'
 import type { Schema } from '../../src/core/call/schema.ts'
 import { CallError, type ErrorOrigin } from '../../src/core/errors/error.ts'
@@ -214,11 +215,5 @@ function withQuery({ href, isForeign }: Target, written: string, winning: Readon
 /** `a` of `a=1`, `a[]=1` and `a%5Bb%5D=1`. */
 function topName(pair: string): string {
   const name = (pair.split('=')[0] as string).replaceAll('+', ' ')
-  let text = name
-  try {
-    text = decodeURIComponent(name)
-  } catch {
-    // Not UTF-8: nobody writes such a name but the server.
-  }
-  return text.split('[')[0] as string
+  return percentDecoded(name).split('[')[0] as string
 }

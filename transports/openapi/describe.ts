@@ -1,3 +1,4 @@
+import { percentDecoded } from '../../src/core/call/percent.ts'
 import type { Description, OperationDescription, ParameterStyle, ParameterStyles } from '../rest/openapi-description.ts'
 
 type Json = Record<string, any>
@@ -54,10 +55,7 @@ function resolve(document: object, value: unknown): unknown {
     at = $ref
       .slice(2)
       .split('/')
-      .reduce<any>(
-        (inside, key) => inside?.[decodeURIComponent(key).replaceAll('~1', '/').replaceAll('~0', '~')],
-        document,
-      )
+      .reduce<any>((inside, key) => inside?.[percentDecoded(key).replaceAll('~1', '/').replaceAll('~0', '~')], document)
     if (at === undefined) throw new TypeError(`describe(): '${$ref}' leads nowhere`)
   }
   return at

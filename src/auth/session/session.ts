@@ -5,6 +5,7 @@ import type { Auth, Credential } from '../../core/call/auth.ts'
 import type { Call } from '../../core/call/call.ts'
 import { Context } from '../../core/call/context.ts'
 import { makeCredential } from '../../core/call/credential.ts'
+import { percentDecoded } from '../../core/call/percent.ts'
 import { contextOfRun, followTokenRuns, runTokenSource, type TokenRun, tokenRunOf } from '../../core/call/token-run.ts'
 import { isTransient } from '../../core/errors/transient.ts'
 import { callable, checkOptions, object, oneOf, type RulesOf, text } from '../../core/options.ts'
@@ -267,5 +268,5 @@ class SessionSigner implements RequestSigner {
 function ofPage(name: string): string | undefined {
   const { document } = globalThis as { document?: { cookie?: string } }
   const found = document?.cookie?.split(/;\s*/).find((pair) => pair.startsWith(`${name}=`))
-  return found === undefined ? undefined : decodeURIComponent(found.slice(name.length + 1))
+  return found === undefined ? undefined : percentDecoded(found.slice(name.length + 1))
 }

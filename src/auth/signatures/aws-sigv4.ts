@@ -1,5 +1,6 @@
 import type { SignableRequest, SignedAnswer } from '../../../transports/http/signing/signer.ts'
 import type { Auth } from '../../core/call/auth.ts'
+import { percentDecoded } from '../../core/call/percent.ts'
 import { callable, checkOptions, either, object, oneOf, type RulesOf, text } from '../../core/options.ts'
 import { signedAuth } from '../signed.ts'
 import { digest, hex, hmac, utf8 } from './bytes.ts'
@@ -137,7 +138,7 @@ function canonicalPath(path: string, service: string): string {
   if (service === 's3')
     return path
       .split('/')
-      .map((part) => encode(decode(part)))
+      .map((part) => encode(percentDecoded(part)))
       .join('/')
   const parts = path.split('/').filter((part) => part !== '')
   const end = path.length > 1 && path.endsWith('/') && parts.length > 0 ? '/' : ''
@@ -152,19 +153,11 @@ function canonicalQuery(query: string): string {
     .map((pair) => {
       const at = pair.indexOf('=')
       const name = at < 0 ? pair : pair.slice(0, at)
-      return [encode(decode(name)), encode(decode(at < 0 ? '' : pair.slice(at + 1)))] as const
+      return [encode(percentDecoded(name)), encode(percentDecoded(at < 0 ? '' : pair.slice(at + 1)))] as const
     })
   const compare = (one: string, other: string): number => (one < other ? -1 : one > other ? 1 : 0)
   pairs.sort(([name, value], [otherName, other]) => compare(name, otherName) || compare(value, other))
   return pairs.map((pair) => pair.join('=')).join('&')
-}
-
-function decode(text: string): string {
-  try {
-    return decodeURIComponent(text)
-  } catch {
-    return text
-  }
 }
 
 /** RFC 3986, as AWS counts its unreserved characters. */

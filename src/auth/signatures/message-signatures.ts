@@ -1,5 +1,6 @@
 import type { SignableRequest } from '../../../transports/http/signing/signer.ts'
 import type { Auth } from '../../core/call/auth.ts'
+import { percentDecoded } from '../../core/call/percent.ts'
 import { aboveZero, callable, checkOptions, list, oneOf, type RulesOf, takes, text } from '../../core/options.ts'
 import { type CryptoKeyLike, webCrypto } from '../crypto-key.ts'
 import { authRule, signedAuth } from '../signed.ts'
@@ -165,7 +166,7 @@ function componentOf(
 
 function queryParameter({ searchParams }: URL, component: string): string {
   const name = /;name="([^"]*)"/.exec(component)?.[1] ?? ''
-  const values = searchParams.getAll(decodeURIComponent(name))
+  const values = searchParams.getAll(percentDecoded(name))
   if (values.length !== 1)
     throw new TypeError(`the signature covers ${component}, which the URL has ${values.length} times`)
   return encodeURIComponent(values[0] as string).replace(

@@ -465,6 +465,7 @@ describe('through the facade', () => {
     expect(() => describeDocument(null as never)).toThrow('describe() takes a document of OpenAPI 3')
     const to = ($ref: string) => ({ openapi: '3.0.0', paths: { '/a': { get: { parameters: [{ $ref }] } } } })
     expect(() => describeDocument(to('#/nowhere'))).toThrow("'#/nowhere' leads nowhere")
+    expect(() => describeDocument(to('#/%E0%A4/a'))).toThrow("'#/%E0%A4/a' leads nowhere")
     expect(() => describeDocument(to('other.yaml#/a'))).toThrow("cannot follow 'other.yaml#/a': bundle the document")
     expect(() => describeDocument(to('#/paths/~1a/get/parameters/0'))).toThrow('cannot follow')
     expect(() => described([] as never)).toThrow('described() takes what describe() makes')

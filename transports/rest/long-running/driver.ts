@@ -1,6 +1,7 @@
 import type { CallOptions } from '../../../src/core/call/call-options.ts'
 import type { Unary, UnaryResult } from '../../../src/core/call/call-types.ts'
 import type { OperationInfo } from '../../../src/core/call/operation.ts'
+import { percentDecoded } from '../../../src/core/call/percent.ts'
 import type { Plan } from '../../../src/core/call/plan.ts'
 import { checkSchema, type Schema } from '../../../src/core/call/schema.ts'
 import type { Services } from '../../../src/core/call/scope.ts'
@@ -214,12 +215,7 @@ export class RestRuns implements RunDriver {
 function nameIn(url = ''): string {
   // No pattern that looks for the last segment: it takes time by the square of the length.
   const [path = ''] = url.split(/[?#]/, 1)
-  const segment = path.replace(/\/$/, '').split('/').at(-1) as string
-  try {
-    return decodeURIComponent(segment)
-  } catch {
-    return segment
-  }
+  return percentDecoded(path.replace(/\/$/, '').split('/').at(-1) as string)
 }
 
 function isMemo(memo: unknown): boolean {
