@@ -14,23 +14,27 @@ import { Stryker } from '@stryker-mutator/core'
 import { root } from './compilers.ts'
 import { byFolder, type SampleOptions } from './mutation-sample.ts'
 
+/** Tests over servers of their own, or over other processes, would take most of the time of those that they say nothing about. */
+const core = 'core/!(store|shared)/**,core/*,interceptors/**'
 /** What is mutated, and the tests that should notice: each is one run of Stryker. */
 const runs: readonly { readonly rooms: readonly string[]; readonly tests: string }[] = [
   {
-    rooms: ['call', 'errors', 'retry', 'store', 'time'].map((room) => `src/core/${room}`),
-    tests: '{core,auth,interceptors,telemetry}/**,client,conformance/{memory,rest},transports/rest/*',
+    rooms: ['call', 'errors', 'retry', 'time'].map((room) => `src/core/${room}`),
+    tests: `${core},auth/!(oauth)/**,auth/*,telemetry/**,client,conformance/{memory,rest},transports/rest/*`,
   },
+  { rooms: ['src/core/store'], tests: 'core/store/*,core/shared/*,conformance/{memory,rest}' },
   {
     rooms: ['src/core/guard.ts', 'src/core/options.ts', 'src/interceptors'],
-    tests: '{core,auth,interceptors}/**,client,conformance/{memory,rest}',
+    tests: `${core},auth/!(oauth)/**,auth/*,client,conformance/{memory,rest}`,
   },
   {
     rooms: ['send-queue', 'resume', 'stream'].map((room) => `src/core/${room}`),
-    tests: '{core,interceptors}/**,transports/{sse,websocket}/**,conformance/{memory,sse,websocket}',
+    tests: `${core},core/store/stored*,transports/{sse,websocket}/!(late),conformance/{memory,sse,websocket}`,
   },
   {
     rooms: ['transports/http'],
-    tests: 'transports/{fetch,http,shared,sse,platform}/**,transports/rest/*,conformance/{rest,sse}',
+    tests:
+      'transports/{fetch,http,shared,platform}/**,transports/sse/!(late|durable*),transports/rest/*,conformance/{rest,sse}',
   },
   { rooms: ['transports/socket'], tests: 'transports/{graphql,socket,websocket}/**,conformance/websocket' },
 ]
