@@ -1,4 +1,5 @@
 import type { ErrorOrigin } from '../../src/core/errors/error.ts'
+import { tagOf } from '../../src/core/tag.ts'
 import { graphql } from './peers.ts'
 
 /** What an operation of a document does. */
@@ -30,7 +31,7 @@ const nodes = new WeakMap<object, readonly PreparedDocument[]>()
  */
 export function prepareDocument(document: unknown, operationName?: string, kind?: GraphQLKind): PreparedDocument {
   // A TypedDocumentString is a boxed String, perhaps of another realm.
-  const isText = Object.prototype.toString.call(document) === '[object String]'
+  const isText = tagOf(document) === 'String'
   if (!isText && !isDocumentNode(document)) {
     throw new TypeError('a GraphQL document is a string, a TypedDocumentString or a DocumentNode')
   }
@@ -53,17 +54,15 @@ function definitionsOf(source: string | DocumentNode): readonly PreparedDocument
   return found
 }
 
-function choose(definitions: readonly PreparedDocument[], operationName: string | undefined): PreparedDocument {
+function choose(definitions: readonly PreparedDocument[], name: string | undefined): PreparedDocument {
   const [first, second] = definitions
-  if (!first) throw new TypeError('the GraphQL document holds no query, mutation or subscription')
-  if (operationName === undefined) {
-    if (!second) return first
-    const names = definitions.map((each) => `'${each.operationName ?? ''}'`).join(', ')
-    throw new TypeError(`the GraphQL document holds several operations: operationName is one of ${names}`)
-  }
-  const chosen = definitions.find((each) => each.operationName === operationName)
-  if (!chosen) throw new TypeError(`the GraphQL document holds no operation '${operationName}'`)
-  return chosen
+  const chosen = name === undefined ? !second && first : definitions.find(({ operationName }) => operationName === name)
+  if (chosen) return chosen
+  const names = definitions.map(({ operationName = '' }) => `'${operationName}'`).join(', ')
+  const what = name === undefined ? 'several operations' : `no operation '${name}'`
+  throw new TypeError(
+    `the GraphQL document holds ${first ? `${what}: operationName is one of ${names}` : 'no query, mutation or subscription'}`,
+  )
 }
 
 // One token: what may hide names (comments, strings, variables, directives), a spread, a name, a mark; the rest is skipped.

@@ -111,7 +111,7 @@ function uncoded(errors: readonly GraphQLErrorItem[], { result: { data }, status
 }
 
 function isLocated({ locations }: GraphQLErrorItem): boolean {
-  return Array.isArray(locations) && locations.length > 0
+  return (locations as readonly unknown[] | null | undefined)?.[0] !== undefined
 }
 
 /**
@@ -141,7 +141,7 @@ function toViolation({ message, path, extensions }: GraphQLErrorItem): Violation
   return {
     field:
       textOf(argumentName ?? field) ??
-      (Array.isArray(path) ? path.filter((part) => /^(?:string|number)$/.test(typeof part)).join('.') : ''),
+      (Array.isArray(path) ? path.filter((part) => typeof part !== 'object').join('.') : ''),
     message: textOf(message) ?? '',
   }
 }
@@ -174,7 +174,8 @@ function costOf({ extensions }: GraphQLResult): { readonly waitMs: number | unde
   }
 }
 
+/** A number, or a text that begins with one; NaN for anything else, and for what is beyond all bounds. */
 function toNumber(value: unknown): number {
-  const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value
-  return typeof number === 'number' && Number.isFinite(number) ? number : Number.NaN
+  const number = Number.parseFloat(value as string)
+  return Number.isFinite(number) ? number : Number.NaN
 }
