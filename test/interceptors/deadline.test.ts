@@ -98,6 +98,9 @@ describe('deadline', () => {
       { timeoutMs: Number.NaN },
       { timeoutMs: '5' as never },
       { deadline: new Date('nonsense') },
+      { deadline: Number.NaN },
+      { deadline: '1000' as never },
+      { deadline: true as never },
     ]) {
       await expect(client.call(unaryOperation(), {}, options)).rejects.toMatchObject({
         code: 'invalid_argument',

@@ -1,6 +1,7 @@
 import { inspect } from 'node:util'
 import { HeaderMap } from 'polywire'
 import { expect, it } from 'vitest'
+import { readHeaders } from '../../../src/core/call/header-map.ts'
 
 const headers = new HeaderMap({ 'x-one': 'a', 'x-many': ['a', 'b'], 'x-none': undefined, 'x-empty': [] })
 
@@ -18,6 +19,22 @@ it('a header without a value is none of those that are told', () => {
   ])
   expect([headers.has('x-none'), headers.get('x-none')]).toEqual([false, null])
   expect([headers.has('constructor'), headers.get('constructor')]).toEqual([false, null])
+})
+
+it('request headers come as Headers, a Map, pairs or a plain object, and as nothing else', () => {
+  const read = { a: '1', b: '2' }
+  for (const init of [
+    new Headers(read),
+    new Map(Object.entries(read)),
+    [
+      ['A', '1'],
+      ['b', '2'],
+    ],
+    { A: '1', b: 2 },
+  ])
+    expect(readHeaders(init as never)).toEqual(read)
+  for (const init of [null, 'a: 1', 7, [['a']], ['ab'], [['a', '1', '2']], [null], new Map([[1, '\n']])])
+    expect(() => readHeaders(init as never)).toThrow(/headers takes Headers, a Map|holds what no header may hold/)
 })
 
 it("Node's console shows which headers there are, and none of their values", () => {

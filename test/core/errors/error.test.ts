@@ -88,6 +88,12 @@ describe('CallError', () => {
     ).toBe(false)
   })
 
+  it('a first request that still runs is waited for only where the server says how long, and there is a key', () => {
+    const made = (retryAfterMs: number | undefined, by: object) =>
+      new CallError({ code: 'aborted', message: 'x', retryAfterMs }, by).isRetryable
+    expect([made(0, origin), made(undefined, origin), made(0, {})]).toEqual([true, false, false])
+  })
+
   it('carries the earlier attempts and the worst of what was sent', () => {
     const first = toFailedAttempt(
       new CallError(

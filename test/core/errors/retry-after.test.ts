@@ -22,6 +22,7 @@ describe('parseRetryAfter', () => {
     ['Sunday, 22-Nov-26 12:00:30 GMT', 30_000],
     ['Sun Nov 22 12:00:30 2026', 30_000],
     ['Sun Nov  1 12:00:30 2026', 0],
+    ['Sun Nov 22 12:00:30 2026 GMT', undefined],
     ['Sun, 22 Nov 2026 11:00:00 GMT', 0],
     ['Sun, 22 Nov 2026 12:00:30 UTC', undefined],
     ['2026-11-22T12:00:30Z', undefined],
