@@ -484,6 +484,20 @@ describe('the first opening', () => {
     }
   })
 
+  it('tells of each opening that failed before the last one', async () => {
+    const { clock, server, open } = setup({ opening: { maxAttempts: 3, baseDelayMs: 1 } })
+    server.script.push(...refused(3))
+    const failed = open().opened.catch((error: unknown) => error)
+    await clock.advance(60_000)
+    expect(await failed).toMatchObject({
+      notRetried: 'attempts_exhausted',
+      failures: [
+        { code: 'unavailable', phase: 'connect', sent: 'no' },
+        { code: 'unavailable', phase: 'connect', sent: 'no' },
+      ],
+    })
+  })
+
   it('sends nothing twice that may have been carried out', async () => {
     const { clock, server, open } = setup({
       isIdempotent: false,

@@ -132,6 +132,29 @@ describe('a send queue', () => {
     expect(counted.outcomes).toEqual({ d: 'overflow' })
   })
 
+  it('has the bytes of what has left free again, whatever way it left, and measures nothing twice', async () => {
+    let measured = 0
+    const measure = (message: unknown) => {
+      measured++
+      return String(message).length
+    }
+    const { sendQueue, send, outcomes } = setUp({ maxBytes: 10, measure })
+    const lease = sendQueue.lease(() => {})
+    for (let round = 0; round < 20; round++) {
+      const leaves = new AbortController()
+      for (const part of ['written', 'refused']) send(`${part[0]}${round}`)
+      send(`l${round}`, undefined, leaves.signal)
+      leaves.abort('left')
+      const entries = writeAll(lease)
+      expect(messages(entries)).toEqual([`w${round}`, `r${round}`])
+      lease.done(entries[0] as QueuedMessage)
+      lease.failed(entries[1] as QueuedMessage, 'no')
+      await settle()
+    }
+    expect(Object.values(outcomes).filter((outcome) => outcome === 'overflow')).toEqual([])
+    expect(measured).toBeLessThanOrEqual(60)
+  })
+
   it('lets a message that cannot be measured fail alone, when its turn has come', async () => {
     const { sendQueue } = setUp({ measure: (message) => JSON.stringify(message).length })
     const sent = [1n, 'a', { deep: 2n }, 'b'].map((message) => sendQueue.send(message))
