@@ -25,7 +25,7 @@ const runs: readonly { readonly rooms: readonly string[]; readonly tests: string
   { rooms: ['src/core/store'], tests: 'core/store/*,core/shared/*,conformance/{memory,rest}' },
   {
     rooms: ['src/core/guard.ts', 'src/core/options.ts', 'src/interceptors'],
-    tests: `${core},auth/!(oauth)/**,auth/*,client,conformance/{memory,rest}`,
+    tests: `${core},auth/!(oauth)/**,auth/*,client,conformance/{memory,rest},policies/!(orders)`,
   },
   {
     rooms: ['send-queue', 'resume', 'stream'].map((room) => `src/core/${room}`),
