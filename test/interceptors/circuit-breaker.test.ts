@@ -156,6 +156,26 @@ it('the caller who leaves counts nothing; a deadline does where the attempt was 
   expect(slow.events).toEqual([])
 })
 
+it('a probe that its caller leaves says nothing of the server: the next call is the probe', async () => {
+  const { client, call, clock, say, attempts } = world()
+  say({})
+  await call()
+  await call()
+  await clock.advance(20_000)
+  say('hang')
+  const leaves = new AbortController()
+  const probe = client.call(unaryOperation(), {}, { signal: leaves.signal }).catch((error: CallError) => error)
+  await clock.advance(0)
+  expect(attempts()).toBe(3)
+  leaves.abort()
+  expect(await probe).toMatchObject({ name: 'AbortError' })
+  say({})
+  await call()
+  await call()
+  // That one failure has opened it again; where the circuit is closed, it takes two.
+  expect(attempts()).toBe(4)
+})
+
 it('an operation has its own, of its own origin; with scope: origin all operations share one', async () => {
   const other = unaryOperation({ name: 'GET /other' })
   const each = world()
