@@ -65,6 +65,21 @@ describe('close codes', () => {
     expect(classifyClose(closed(code, reason)).minDelayMs).toBe(minDelayMs)
   })
 
+  it('name the code where there is one, and what to look at where the socket was never there', () => {
+    expect(classifyClose(closed(4000)).failure.message).toMatch(/^close code 4000: ./)
+    const dropped = classifyClose(closed(1006)).failure.message
+    const unopened = classifyClose({ ...closed(1006), phase: 'connect' }).failure.message
+    expect(dropped).not.toMatch(/close code/)
+    expect(unopened).not.toMatch(/close code/)
+    expect(unopened).not.toBe(dropped)
+    expect(classifyClose({ ...closed(4000), phase: 'connect' }).failure.message).toMatch(/^close code 4000: ./)
+  })
+
+  it('of a server that asks for less say so', () => {
+    const isThrottled = [4429, 1013, 1012, 4500].map((code) => classifyClose(closed(code)).failure.isThrottled)
+    expect(isThrottled).toEqual([true, true, undefined, undefined])
+  })
+
   it('keeps the reason out of the message', () => {
     const { failure } = classifyClose(closed(4400, 'token hunter2'))
     expect(failure.message).not.toContain('hunter2')
@@ -106,6 +121,9 @@ describe('refused upgrades', () => {
   ])('%d: %s, %s', (status, action, code) => {
     const verdict = classifyClose(refused(status))
     expect(verdict).toMatchObject({ action, failure: { code, status, isUnexecuted: true } })
+    expect(verdict.failure.isThrottled).toBe(status === 429 ? true : undefined)
+    // What is no socket there at all may be one elsewhere.
+    expect(verdict.failure.isNoRoute).toBe([200, 400, 404, 426].includes(status) ? true : undefined)
   })
 
   it('wait as long as the server says', () => {

@@ -30,6 +30,26 @@ describe('when a link may dial', () => {
     expect(waits[2]).toBeGreaterThan(waits[0] as number)
   })
 
+  it('after a connection that was stable: as after the first loss; one that was not changes nothing', async () => {
+    const { clock, schedule } = setUp()
+    const lose = async (upMs: number | undefined): Promise<number> => {
+      schedule.attempted()
+      if (upMs !== undefined) {
+        schedule.opened()
+        await clock.advance(upMs)
+      }
+      schedule.lost(0, false, false)
+      const { waitMs } = schedule
+      await clock.advance(waitMs)
+      return waitMs
+    }
+    const first = await lose(undefined)
+    const second = await lose(9_999)
+    expect(second).toBeGreaterThan(first)
+    expect(await lose(10_000)).toBeLessThanOrEqual(first)
+    expect(schedule.isExhausted).toBe(false)
+  })
+
   it('after a loss that is ours: at once, but never twice within the spacing', () => {
     const { schedule } = setUp()
     schedule.attempted()

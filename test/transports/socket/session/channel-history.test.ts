@@ -72,6 +72,11 @@ describe('epochs', () => {
     expect(read(history, in2(3))).toEqual([3])
   })
 
+  it('another one is a loss, too, where its places are further on', () => {
+    expect(opened('e1:5', { at: { id: 9, epoch: 'e2' } }).lost).toMatchObject({ reason: 'epoch', to: 'e2:9' })
+    expect(opened('e1:5', { at: { id: 9, epoch: 'e1' } }).lost).toBeUndefined()
+  })
+
   it('another one among the messages is a gap, and lower offsets are no repeats', () => {
     const { history } = opened('e1:5')
     expect(read(history, in2(1, 2))).toEqual(['epoch', 1, 2])
