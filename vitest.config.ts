@@ -1,7 +1,6 @@
 import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config'
-import { LongFilesFirst } from './test/support/long-files-first.ts'
 
 /**
  * Tests run on the sources: `polywire/rest` and `#platform` resolve by the condition `polywire-source`. Node gets these,
@@ -31,7 +30,6 @@ export default defineConfig({
     testTimeout: 30_000,
     // Most tests wait for servers: two at a time also where there are but two cores.
     maxWorkers: Math.max(2, availableParallelism() - 1),
-    sequence: { sequencer: LongFilesFirst },
     projects: [
       project('sources', 'test/**/*.test.ts', { exclude: ['test/{package,browser,soak}/**'] }),
       // What depends on the version of graphql. Servers are loaded by Node, where a hook gives them 17; an alias does in vite.
