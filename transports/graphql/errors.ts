@@ -174,8 +174,8 @@ function costOf({ extensions }: GraphQLResult): { readonly waitMs: number | unde
   }
 }
 
-/** A number, or a text that begins with one; NaN for anything else, and for what is beyond all bounds. */
+/** A number, or a text that is one: a date begins with a number, too, and not all that JSON holds has a text. */
 function toNumber(value: unknown): number {
-  const number = Number.parseFloat(value as string)
-  return Number.isFinite(number) ? number : Number.NaN
+  const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value
+  return typeof number === 'number' && Number.isFinite(number) ? number : Number.NaN
 }

@@ -290,6 +290,8 @@ describe('the wait', () => {
     ['no cost', { errors: [coded('THROTTLED')] }],
     ['a negative wait', { errors: [coded('THROTTLED', { retryAfter: -1 })] }],
     ['a wait that is no number', { errors: [coded('THROTTLED', { retryAfter: 'soon' })] }],
+    ['a wait that is a date', { errors: [coded('THROTTLED', { retryAfter: '2026-11-29T12:00:00Z' })] }],
+    ['a wait that has no text', { errors: [coded('THROTTLED', { retryAfter: { toString: 1 } })] }],
   ])('is not known from %s', (_name, body) => {
     expect(failure(body)?.retryAfterMs).toBeUndefined()
   })
