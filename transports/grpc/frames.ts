@@ -27,7 +27,8 @@ const maxTrailerBytes = 1 << 20
 export class FrameReader {
   readonly #sink: FrameSink
   readonly #maxBytes: number
-  readonly #prefix = new DataView(new ArrayBuffer(prefixLength))
+  /** V8 keeps so small an array on its own heap, and moves it off, slowly, once a DataView or `buffer` asks for its bytes. */
+  readonly #prefix = new Uint8Array(prefixLength)
   /** Bytes of this frame so far, its prefix included. */
   #filled = 0
   #content: Uint8Array | undefined
@@ -43,10 +44,11 @@ export class FrameReader {
     for (let at = 0; at < bytes.length; ) {
       while (this.#filled < prefixLength) {
         if (at === bytes.length) return undefined
-        prefix.setUint8(this.#filled++, bytes[at++] as number)
+        prefix[this.#filled++] = bytes[at++] as number
       }
-      const flags = prefix.getUint8(0)
-      const length = prefix.getUint32(1)
+      const flags = prefix[0] as number
+      let length = 0
+      for (let index = 1; index < prefixLength; index++) length = length * 256 + (prefix[index] as number)
       if ((flags & ~(trailerFlag | compressedFlag)) !== 0) return 'flags'
       if (length > (flags & trailerFlag ? maxTrailerBytes : this.#maxBytes)) return 'too_large'
       const before = this.#filled - prefixLength
@@ -68,7 +70,7 @@ export class FrameReader {
 export function encodeFrame(flags: number, content: Uint8Array): Uint8Array<ArrayBuffer> {
   const frame = new Uint8Array(prefixLength + content.length)
   frame[0] = flags
-  new DataView(frame.buffer).setUint32(1, content.length)
+  for (let at = 1; at < prefixLength; at++) frame[at] = content.length >>> (8 * (4 - at))
   frame.set(content, prefixLength)
   return frame
 }
