@@ -10,7 +10,7 @@ const exactLength = 32
 export function fingerprint(text: string, seed = 0): number {
   const { length } = text
   // Whole numbers, and few: this is a tenth of what reading a small event costs.
-  const stride = length > exactLength ? ((length - 1) >> 4) + 1 : 1
+  const stride = length > exactLength ? (length + 15) >> 4 : 1
   let mark = (length + seed) | 0
   for (let at = 0; at < length; at += stride) mark = (Math.imul(mark, 31) + text.charCodeAt(at)) | 0
   return mark & 0x3fff_ffff
