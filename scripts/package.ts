@@ -1,14 +1,20 @@
-/** `npm run package`: what a user installs is what we mean to publish. Each step is named; the first line of a failure is its own. */
+/**
+ * `npm run package`: what a user installs is what we mean to publish. Each step is named; the first line of a failure is its
+ * own. `-- --tested` leaves out the tests of the package, where `npm test` has run them.
+ */
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { parseArgs } from 'node:util'
 import { publint } from 'publint'
 import { formatMessage } from 'publint/utils'
 import { pack, readManifest } from '../test/package/support/packed.ts'
+import buildIfStale from './build-if-stale.ts'
 import { root } from './compilers.ts'
 import { type Entry, entries, specifier } from './entries.ts'
 
+const { values: options } = parseArgs({ options: { tested: { type: 'boolean' } } })
 const failures: string[] = []
 const directory = mkdtempSync(join(tmpdir(), 'polywire-package-'))
 
@@ -22,20 +28,12 @@ function run(name: string, cwd: string, command: string, ...args: string[]): voi
   step(name, status === 0, stdout + stderr)
 }
 
-run('build', root, process.execPath, 'node_modules/tsup/dist/cli-default.js', '--silent')
+buildIfStale()
 run('the API reference', root, process.execPath, 'scripts/docs.ts', '--api')
 if (failures.length === 0) {
   const tarball = pack(directory)
   run('the reference is in it', directory, 'tar', '-tzf', tarball, 'package/docs/api/options.md')
-  run(
-    'exports, packed contents, types for consumers',
-    root,
-    process.execPath,
-    'node_modules/vitest/vitest.mjs',
-    'run',
-    '--project',
-    'package',
-  )
+  if (options.tested !== true) testPackage()
   run(
     'attw',
     root,
@@ -76,6 +74,11 @@ if (failures.length === 0) {
 rmSync(directory, { recursive: true, force: true })
 console.log(failures.length === 0 ? 'package: fit to publish' : `package: ${failures.join(', ')} failed`)
 process.exitCode = failures.length === 0 ? 0 : 1
+
+function testPackage(): void {
+  const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--project', 'package']
+  run('exports, packed contents, types for consumers', root, process.execPath, ...vitest)
+}
 
 function smoke(name: string, specifiers: readonly string[]): void {
   const list = JSON.stringify(specifiers)

@@ -29,24 +29,31 @@ describe('the code in README and docs', () => {
     expect(programs.length).toBeGreaterThan(10)
   })
 
-  it('compiles', async () => {
-    const config = {
-      extends: '../../../tsconfig.json',
-      // As most users resolve: a bundler's rules take a CommonJS default as it comes.
-      compilerOptions: { module: 'esnext', moduleResolution: 'bundler' },
-      include: ['*.ts', '../../../transports/**/*.d.ts'],
-      exclude: [],
-    }
-    writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(config))
-    const compiler = join(root, 'node_modules/typescript/bin/tsc')
-    const { stdout } = await run(process.execPath, [compiler, '-p', folder]).catch((error: { stdout: string }) => error)
-    expect(
-      stdout
-        .split('\n')
-        .filter((line) => line.includes('error'))
-        .map(explain),
-    ).toEqual([])
-  }, 120_000)
+  // Under another Node (`npm run test:runtimes`) the compiler would say the same.
+  it.skipIf(process.env.POLYWIRE_NODES)(
+    'compiles',
+    async () => {
+      const config = {
+        extends: '../../../tsconfig.json',
+        // As most users resolve: a bundler's rules take a CommonJS default as it comes.
+        compilerOptions: { module: 'esnext', moduleResolution: 'bundler' },
+        include: ['*.ts', '../../../transports/**/*.d.ts'],
+        exclude: [],
+      }
+      writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(config))
+      const compiler = join(root, 'node_modules/typescript/bin/tsc')
+      const { stdout } = await run(process.execPath, [compiler, '-p', folder]).catch(
+        (error: { stdout: string }) => error,
+      )
+      expect(
+        stdout
+          .split('\n')
+          .filter((line) => line.includes('error'))
+          .map(explain),
+      ).toEqual([])
+    },
+    120_000,
+  )
 
   const running = programs.filter(({ words }) => !words.includes('compile'))
   const byPage = pagesOf(root)
