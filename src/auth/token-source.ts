@@ -222,8 +222,9 @@ export class TokenSource {
     if (typeof answer === 'object') {
       const { clock } = call.scope.services
       const { expiresInMs, expiresAt } = answer
-      const lifeMs = expiresInMs ?? (expiresAt === undefined ? undefined : Number(expiresAt) - clock.wallNow())
-      if (lifeMs !== undefined && !refused.has(credential)) {
+      // What servers leave out makes `expires_in * 1000` no number, and an end of the life that never or always has come.
+      const lifeMs = Number(expiresInMs ?? Number(expiresAt ?? undefined) - clock.wallNow())
+      if (!Number.isNaN(lifeMs) && !refused.has(credential)) {
         const endsAt = clock.now() + lifeMs
         const marginMs = this.#options.refreshBeforeMs ?? Math.min(60_000, lifeMs / 10)
         holding.kept = { credential, endsAt, renewAt: endsAt - marginMs, isRefreshed }

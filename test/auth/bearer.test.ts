@@ -41,6 +41,30 @@ describe('bearerAuth', () => {
     expect(seen).toEqual(['Bearer a', 'Bearer b'])
   })
 
+  it.each([
+    { expiresInMs: Number.NaN },
+    { expiresInMs: null },
+    { expiresAt: new Date('no date') },
+    { expiresAt: null },
+    { expiresAt: Number.NaN },
+  ])(
+    'a life that is no number (%o), as of a server that says none, is unknown: nothing is renewed for it',
+    async (life) => {
+      const server = { token: 'new' }
+      let refreshes = 0
+      const refresh = () => {
+        refreshes++
+        return { token: 'new', ...life } as { token: string }
+      }
+      const { client } = guarded(
+        bearerAuth(() => 'old', { refresh }),
+        server,
+      )
+      for (let call = 0; call < 5; call++) await client.call(unaryOperation())
+      expect(refreshes).toBe(1)
+    },
+  )
+
   it('makes one refresh of 100 concurrent refusals, and replays each call once', async () => {
     const session = { token: 'old' }
     const server = { token: 'new' }

@@ -60,6 +60,30 @@ describe('digestAuth()', () => {
     expect(server.seen.map(({ status }) => status)).toEqual([401, 200, 200, 200])
   })
 
+  it.each([
+    ['UTF-8', 'Geschützt'],
+    ['Latin-1', 'Geschützt'],
+  ] as const)('a realm in %s is hashed, and sent back, by the bytes in which it came', async (charset, realm) => {
+    await using server = await startWireRecorder()
+    const bytes = Buffer.from(realm, charset === 'UTF-8' ? 'utf8' : 'latin1')
+    const hash = (...parts: (string | Buffer)[]) =>
+      createHash('md5')
+        .update(Buffer.concat(parts.map((part) => Buffer.from(part as string))))
+        .digest('hex')
+    server.answer((request, response) => {
+      const sent = request.headers.authorization
+      if (sent === undefined)
+        return response
+          .writeHead(401, { 'www-authenticate': `Digest realm="${bytes.toString('latin1')}", nonce="n"` })
+          .end()
+      const right = hash(`${hash('ü:', bytes, ':p')}:n:${hash('GET:/a')}`)
+      expect(sent).toContain(`realm="${bytes.toString('latin1')}"`)
+      return response.writeHead(sent.includes(`response="${right}"`) ? 200 : 401).end()
+    })
+    await clientOf(server.url, { username: 'ü', password: 'p' }).call(get('/a'))
+    expect(server.seen.length).toBe(2)
+  })
+
   it('covers the body where that is chosen', async () => {
     await using server = await startDigestServer({ qop: 'auth,auth-int' })
     const client = clientOf(server.url, { qop: 'auth-int' })

@@ -118,6 +118,19 @@ describe('sessionAuth()', () => {
     expect(server.seen.at(-1)).toMatchObject({ url: '/d', headers: { 'x-csrf-token': 't2' } })
   })
 
+  it('asks an asynchronous isRefusal, too: what was carried out is not sent again', async () => {
+    await using server = await startWireRecorder()
+    server.answer(ok)
+    const isRefusal = async () => false
+    const client = clientOf(server.url, { csrf: { token: () => `t${server.seen.length}`, isRefusal } })
+    await client.call(post('/a'))
+    expect(server.seen.length).toBe(1)
+    const failing = () => Promise.reject(new Error('no idea'))
+    const other = clientOf(server.url, { csrf: { token: () => 't', isRefusal: failing } })
+    await expect(other.call(post('/a'))).rejects.toMatchObject({ code: 'failed_precondition', sent: 'yes' })
+    expect(server.seen.length).toBe(2)
+  })
+
   it('keeps identities apart, and sends no cookie to another origin', async () => {
     await using server = await startWireRecorder()
     await using other = await startWireRecorder()
@@ -177,6 +190,16 @@ describe('the jar', () => {
     const now = Date.parse('2026-11-29T00:00:00Z')
     jar.store([line], url, now)
     expect(jar.header(new URL(path, url).href, now)).toBe(header)
+  })
+
+  it('keeps nothing of cookies whose time is over, and no more than 180', () => {
+    const jar = new CookieJar()
+    for (let n = 0; n < 1000; n++) jar.store([`correlation.${n}=1; Path=/; Max-Age=60`], url, n * 1000)
+    expect(jar.size).toBe(60)
+    jar.store(['session=1; Path=/'], url, 2_000_000)
+    for (let n = 0; n < 1000; n++) jar.store([`n${n}=1; Path=/`, 'session=1; Path=/'], url, 2_000_000)
+    const names = jar.header(url, 2_000_000).split('; ')
+    expect([names.length, names.at(0), names.at(-1)]).toEqual([180, 'n821=1', 'session=1'])
   })
 
   it('keeps secure cookies from http, and forgets what is deleted', () => {

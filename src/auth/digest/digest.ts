@@ -100,12 +100,12 @@ class DigestSigner implements RequestSigner {
     const uri = pathname + search
     const cnonce = isSession ? session : this.#cnonce()
     const nc = count.toString(16).padStart(8, '0')
-    const user = await hash(`${username}:${realm}:${password}`)
+    const user = await hash(joined(`${username}:`, bytesOf(realm), `:${password}`))
     const a1 = isSession ? await hash(`${user}:${nonce}:${cnonce}`) : user
     const body = qop === 'auth-int' ? `:${await hash(await request.body())}` : ''
     const a2 = await hash(`${request.method}:${uri}${body}`)
     const response = await hash(qop ? `${a1}:${nonce}:${nc}:${cnonce}:${qop}:${a2}` : `${a1}:${nonce}:${a2}`)
-    const name = isUserHashed ? await hash(`${username}:${realm}`) : username
+    const name = isUserHashed ? await hash(joined(`${username}:`, bytesOf(realm))) : username
     const isPlain = /^[\x20-\x7e]*$/.test(name)
     return [
       `Digest ${isPlain ? `username=${quoted(name)}` : `username*=UTF-8''${encodeURIComponent(name)}`}`,
@@ -119,6 +119,15 @@ class DigestSigner implements RequestSigner {
       ...(isUserHashed ? ['userhash=true'] : []),
     ].join(', ')
   }
+}
+
+/** The bytes that a header came with: it is read as Latin-1, whatever the server wrote. */
+function bytesOf(header: string): Uint8Array {
+  return Uint8Array.from(header, (each) => each.charCodeAt(0))
+}
+
+function joined(...parts: readonly (string | Uint8Array)[]): Uint8Array {
+  return Uint8Array.from(parts.flatMap((part) => [...(typeof part === 'string' ? utf8(part) : part)]))
 }
 
 async function hashMd5(content: string | Uint8Array): Promise<string> {

@@ -9,9 +9,16 @@ interface Cookie {
   readonly endsAt: number
 }
 
+/** As many as a browser keeps of one site; those that were set longest ago go first. */
+const maxCookies = 180
+
 /** Cookies of one origin: nothing of them is ever sent anywhere else, whatever their Domain says. */
 export class CookieJar {
   readonly #cookies = new Map<string, Cookie>()
+
+  get size(): number {
+    return this.#cookies.size
+  }
 
   /** Takes the `set-cookie` lines of one answer. */
   store(lines: readonly string[], url: string, now: number): void {
@@ -20,9 +27,12 @@ export class CookieJar {
       const cookie = readCookie(line, pathname, hostname, now)
       if (!cookie) continue
       const key = `${cookie.name};${cookie.path}`
-      if (cookie.endsAt <= now) this.#cookies.delete(key)
-      else this.#cookies.set(key, cookie)
+      this.#cookies.delete(key)
+      if (cookie.endsAt > now) this.#cookies.set(key, cookie)
     }
+    // Some servers name a cookie anew for each login: what is over must not pile up, nor what never ends.
+    for (const [key, { endsAt }] of this.#cookies)
+      if (endsAt <= now || this.#cookies.size > maxCookies) this.#cookies.delete(key)
   }
 
   /** The cookies for one URL, those of longer paths first; empty where there are none. */

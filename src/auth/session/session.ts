@@ -20,7 +20,7 @@ export interface CsrfOptions {
   /** Gets a token where it is in no cookie, and another one after a refusal; kept until then. By the same client it is to be a GET. */
   readonly token?: (request: SessionRequest) => string | Promise<string>
   /** Which answers say that the token was wrong: then a new one is got, and the request sent once more. @defaultValue 403 and 419 */
-  readonly isRefusal?: (answer: SignedAnswer) => boolean
+  readonly isRefusal?: (answer: SignedAnswer) => boolean | Promise<boolean>
 }
 
 /** What the functions of a session are told. */
@@ -232,7 +232,7 @@ class SessionSigner implements RequestSigner {
     if (lines.length > 0) this.#jar(url)?.store(lines, url, Date.now())
     const csrf = this.#csrf
     if (!csrf || !changes.test(request.method)) return false
-    const isRefused = csrf.isRefusal?.(answer) ?? (answer.status === 403 || answer.status === 419)
+    const isRefused = (await csrf.isRefusal?.(answer)) ?? (answer.status === 403 || answer.status === 419)
     if (!isRefused) return false
     const used = this.#used.get(request)
     if (this.#getToken && used !== undefined && (await this.#token?.catch(() => undefined)) === used)

@@ -58,6 +58,8 @@ class AwsSigner {
   readonly #options: AwsSigV4Options
   /** How far the server's clock is ahead. */
   #aheadMs = 0
+  /** How far it was taken to be ahead when a request was signed. */
+  readonly #used = new WeakMap<SignableRequest, number>()
   /** The key of one day, region and service. */
   #derived: { readonly of: string; readonly key: Promise<Uint8Array> } | undefined
 
@@ -71,6 +73,7 @@ class AwsSigner {
       ? credentials()
       : credentials)
     const date = new Date(this.#now()).toISOString().replace(/[-:]|\.\d{3}/g, '')
+    this.#used.set(request, this.#aheadMs)
     const scope = `${date.slice(0, 8)}/${region}/${service}/aws4_request`
     const payload = await this.#payload(request)
     const url = new URL(request.url)
@@ -96,13 +99,14 @@ class AwsSigner {
     return { ...added, authorization }
   }
 
-  /** Once: the clock that was set right is not set again. */
-  answered(_request: SignableRequest, { status, headers }: SignedAnswer): boolean {
+  /** Once: a request that was signed by the clock that is right is not signed again. */
+  answered(request: SignableRequest, { status, headers }: SignedAnswer): boolean {
     const at = Date.parse(headers.get('date') ?? '')
     if ((status !== 403 && status !== 401 && status !== 400) || Number.isNaN(at)) return false
-    const ahead = at - this.#now()
-    if (Math.abs(ahead) < skewMs) return false
-    this.#aheadMs += ahead
+    const aheadMs = at - this.#now() + this.#aheadMs
+    // Another call may have set the clock right since this one was signed.
+    if (Math.abs(aheadMs - (this.#used.get(request) ?? this.#aheadMs)) < skewMs) return false
+    this.#aheadMs = aheadMs
     return true
   }
 

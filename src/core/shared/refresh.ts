@@ -151,7 +151,7 @@ class Run {
   async #write(seal: Seal, key: string, using: string, token: SharedToken | undefined): Promise<Renewal | undefined> {
     const { clock } = this.#ground.services
     const { expiresInMs, ...rest } = token ?? { token: '' }
-    const shared = expiresInMs === undefined ? rest : { ...rest, expiresAt: clock.wallNow() + expiresInMs }
+    const shared = typeof expiresInMs !== 'number' ? rest : { ...rest, expiresAt: clock.wallNow() + expiresInMs }
     // A source that gives nothing has none to share: the mark goes.
     const next = token && JSON.stringify({ sealed: await seal.seal(JSON.stringify(shared)) })
     const answer = await this.#ground.ask(

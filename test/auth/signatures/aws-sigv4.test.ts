@@ -110,4 +110,21 @@ describe('awsSigV4()', () => {
     await expect(client.call(get('/a'))).rejects.toMatchObject({ code: 'permission_denied' })
     expect(server.seen.length).toBe(3)
   })
+
+  it('a clock that is off is set right for all calls that were signed by it, not for the first alone', async () => {
+    await using server = await startWireRecorder()
+    let refused: (() => void)[] = []
+    server.answer(({ headers }, response) => {
+      if (headers['x-amz-date'] === '20261129T020203Z') return response.end('{}')
+      // All are refused before any is sent again.
+      refused.push(() => response.writeHead(403, { date: new Date(at + 3_600_000).toUTCString() }).end())
+      if (refused.length < 3) return undefined
+      for (const each of refused) each()
+      refused = []
+      return undefined
+    })
+    const client = clientOf(server.url)
+    await Promise.all(['a', 'b', 'c'].map((id) => client.call(get('/things/{id}'), { id })))
+    expect(server.seen.length).toBe(6)
+  })
 })

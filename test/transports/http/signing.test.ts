@@ -39,6 +39,21 @@ describe.each(engines)('a signer on the wire, by %s', (http) => {
     ])
   })
 
+  it('gives its headers in any form that headers have; what is undefined is none', async () => {
+    await using server = await startWireRecorder()
+    server.answer((_, response) => response.end('{}'))
+    const forms: ReturnType<RequestSigner['sign']>[] = [
+      new Headers({ 'X-N': '1' }),
+      new Map([['X-N', '1']]),
+      [['X-N', '1']],
+      { 'X-N': '1', 'x-m': undefined as never },
+    ]
+    let form: ReturnType<RequestSigner['sign']> = {}
+    const client = clientOf(server.url, http, { sign: () => form })
+    for (form of forms) await client.call(get('/a'))
+    expect(server.seen.map(({ headers }) => [headers['x-n'], headers['x-m']])).toEqual(Array(4).fill(['1', undefined]))
+  })
+
   it('is told of each answer, the repeated one and the redirected one too, with the URL that it came from', async () => {
     await using server = await startWireRecorder()
     server.answer(

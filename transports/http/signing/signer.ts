@@ -1,4 +1,4 @@
-import type { HeaderMap } from '../../../src/core/call/header-map.ts'
+import { type HeaderMap, type HeadersInit, readHeaders, withoutRemoved } from '../../../src/core/call/header-map.ts'
 import { isAnyCallError } from '../../../src/core/errors/error.ts'
 import { isTransient } from '../../../src/core/errors/transient.ts'
 import type { HttpFault, HttpRequest } from '../contract.ts'
@@ -28,7 +28,7 @@ export interface SignedAnswer {
 /** What signs requests. */
 export interface RequestSigner {
   /** The headers that it adds, or replaces; asked for each attempt, each redirect inside of the origin, each repetition. */
-  sign(request: SignableRequest): Readonly<Record<string, string>> | Promise<Readonly<Record<string, string>>>
+  sign(request: SignableRequest): HeadersInit | Promise<HeadersInit>
   /**
    * Told of each answer of the own origin, redirects among them. `true` has the request signed and sent once more, which costs no retry; a second answer is
    * final, and so is a redirect, and an answer to a body that can be sent only once.
@@ -70,7 +70,7 @@ function isBytes(body: unknown): boolean {
 
 /** The headers that it adds. */
 export async function signatureOf(signer: RequestSigner, request: SignableRequest): Promise<Record<string, string>> {
-  return lowerCase(await signer.sign(request))
+  return withoutRemoved({ ...readHeaders(await signer.sign(request)) })
 }
 
 /** A signer that fails at once fails like one that fails later. */
@@ -80,10 +80,6 @@ export function judge(signer: RequestSigner, request: SignableRequest, { status,
   } catch (cause) {
     return Promise.reject(cause)
   }
-}
-
-function lowerCase(headers: Readonly<Record<string, string>>): Record<string, string> {
-  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]))
 }
 
 /**
