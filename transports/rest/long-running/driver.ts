@@ -8,6 +8,7 @@ import type { Services } from '../../../src/core/call/scope.ts'
 import type { Code } from '../../../src/core/errors/code.ts'
 import { CallError, isAnyCallError } from '../../../src/core/errors/error.ts'
 import { parseRetryAfter } from '../../../src/core/errors/retry-after.ts'
+import { isThenable } from '../../../src/core/guard.ts'
 import type { Callbacks, Cancel } from '../../../src/core/long-running/feeds.ts'
 import type { RunDriver, RunState, RunStatus } from '../../../src/core/long-running/types.ts'
 import { at } from '../../http/at.ts'
@@ -137,13 +138,16 @@ export class RestRuns implements RunDriver {
     }
     const said = this.#read(dialect, facts)
     const progress = said.progress === undefined ? undefined : await this.#progress(said.progress)
-    const resolve = (link: string | undefined): string | undefined =>
-      link !== undefined && URL.canParse(link, url) ? new URL(link, url).href : link
-    const { error, result, resultUrl } = said
-    const end = { status: said.status, result, resultUrl: resolve(resultUrl), error }
+    const resolve = (name: 'url' | 'resultUrl' | 'cancelUrl'): string | undefined => {
+      const link = said[name] ?? undefined
+      if (link !== undefined && typeof link !== 'string') throw this.#unfit(`'${name}' is no text`)
+      return link !== undefined && URL.canParse(link, url) ? new URL(link, url).href : link
+    }
+    const { error, result } = said
+    const end = { status: said.status, result, resultUrl: resolve('resultUrl'), error }
     const place: Place = {
-      url: resolve(said.url) ?? known?.url,
-      cancelUrl: resolve(said.cancelUrl) ?? known?.cancelUrl,
+      url: resolve('url') ?? known?.url,
+      cancelUrl: resolve('cancelUrl') ?? known?.cancelUrl,
       memo: said.memo ?? known?.memo,
       ...(said.status !== 'running' && { end }),
     }
@@ -159,6 +163,10 @@ export class RestRuns implements RunDriver {
     let said: LroState
     try {
       said = dialect.read(facts)
+      if (isThenable(said)) {
+        said.then(undefined, () => undefined)
+        throw new Malformed('its dialect gives a promise')
+      }
     } catch (cause) {
       if (isAnyCallError(cause)) throw cause
       const what = cause instanceof Malformed ? cause.message : 'its dialect threw: see cause'

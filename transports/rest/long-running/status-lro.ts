@@ -1,3 +1,4 @@
+import { guard } from '../../../src/core/guard.ts'
 import type { RunStatus } from '../../../src/core/long-running/types.ts'
 import { callable, checkOptions, either, list, type RulesOf, text } from '../../../src/core/options.ts'
 import { readPath } from '../../shared/pages.ts'
@@ -106,9 +107,13 @@ function documentState(body: unknown, options: StatusLroOptions, status: RunStat
 
 function startUrl({ headers, body }: LroAnswer, { statusUrl = 'status_url' }: StatusLroOptions): string | undefined {
   const own =
-    typeof statusUrl === 'function' ? statusUrl(body) : linkAt(isRecord(body) ? readPath(body, statusUrl) : 0, '')
+    typeof statusUrl === 'function'
+      ? guard('statusUrl() of statusLro()', () => statusUrl(body), undefined, answered)
+      : linkAt(isRecord(body) ? readPath(body, statusUrl) : 0, '')
   return own ?? statusUrlOf(headers)
 }
+
+const answered = { phase: 'body', sent: 'yes' } as const
 
 /** Some servers move the status while the run goes on. */
 function nextUrl(headers: LroAnswer['headers']): string | undefined {

@@ -258,6 +258,26 @@ describe('locationLro() and dialects of one’s own', () => {
     expect([result, lines]).toEqual([{ rows: 6 }, ['POST /v1/vms/a', 'GET /v1/tasks/t1']])
     await expect(run('POST', dialect, answer(204))).rejects.toThrow('its dialect threw: see cause')
     await expect(run('POST', { read: () => ({}) as never }, answer(200, {}))).rejects.toThrow('no status of a run')
+    // Neither a promise nor what it fails with is lost: an asynchronous dialect is told, and ends no process.
+    const later = async () => Promise.reject(new Error('later')) as never
+    await expect(run('POST', { read: later as never }, answer(200, {}))).rejects.toThrow('gives a promise')
+    const statusUrl = later as never
+    const started = answer(202, { status: 'queued' })
+    await expect(run('POST', statusLro({ statusUrl }), started)).rejects.toThrow("'url' is no text")
+    await new Promise((resolve) => setImmediate(resolve))
+  })
+
+  it('give links that are texts: null is none, and anything else is one clear error', async () => {
+    const dialect = (more: object): LroDialect => ({
+      read: ({ step, url }) => ({ status: step === 'start' ? 'running' : 'succeeded', url, ...more }),
+    })
+    const none = dialect({ cancelUrl: null, resultUrl: null, result: { value: 1 } })
+    const { result, handle } = await run('POST', none, answer(202, {}), answer(200, {}))
+    expect([result, JSON.stringify(handle).includes('null')]).toEqual([1, false])
+    for (const name of ['url', 'resultUrl', 'cancelUrl'])
+      await expect(run('POST', dialect({ [name]: { href: '/a' } }), answer(202, {}))).rejects.toThrow(
+        `'${name}' is no text`,
+      )
   })
 
   it('work without a wire', async () => {
