@@ -126,8 +126,8 @@ export class Receiver {
     }
     this.#note({ type: isNew ? 'received' : 'duplicate', id: record.id, event: record.type })
     // A redelivery of one that has failed is another try; of one that still runs, it finds the claim taken.
-    const work = this.#run(known ?? record, known?.state === 'failed')
-    keepAlive?.(work)
+    const work = this.#run(known ?? record, false)
+    if (keepAlive) notify('waitUntil() of the worker', keepAlive, undefined, work)
     if (answerAfter === 'written') return done('received')
     return answerOf(await this.#inTime(work))
   }
@@ -147,7 +147,7 @@ export class Receiver {
   #read(body: Uint8Array, verified: Verified): Read {
     const facts = factsOf(this.#scheme, payloadOf(this.#scheme.name, body), verified)
     const id = verified.id ?? facts.id
-    if (typeof id !== 'string' || id === '' || id.length > 256)
+    if (typeof id !== 'string' || id === '' || id.length > 256 || /\p{Cs}/u.test(id))
       throw refused(
         'missing_id',
         this.#scheme.name,
@@ -157,7 +157,7 @@ export class Receiver {
     const record: LogRecord = {
       v: 1,
       id,
-      type: type ?? String(facts.type),
+      type: type ?? (typeof facts.type === 'string' ? facts.type : 'unknown'),
       state: 'received',
       at: this.#clock.wallNow(),
       sentAt: verified.sentAt?.getTime(),

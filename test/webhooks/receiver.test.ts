@@ -1,3 +1,4 @@
+import { createHmac } from 'node:crypto'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { serve } from '@hono/node-server'
@@ -7,6 +8,7 @@ import { Hono } from 'hono'
 import { memoryStore, type Store, type } from 'polywire'
 import { virtualClock } from 'polywire/testing'
 import {
+  hmacWebhooks,
   openapiWebhooks,
   standardWebhooks,
   type WebhookNotice,
@@ -108,6 +110,64 @@ describe('an event', () => {
     expect(runs).toBe(1)
     expect(await receivers[0]?.receive('e1')).toMatchObject({ status: 'duplicate' })
     expect(runs).toBe(1)
+  })
+
+  it('that had failed, and is handled while a further delivery looks at it, is handled once', async () => {
+    const clock = virtualClock()
+    const store = memoryStore({ clock })
+    const door = gate()
+    const runs: number[] = []
+    const handle = ({ attempt }: { attempt: number }) => {
+      runs.push(attempt)
+      if (attempt === 1) throw new TypeError('down')
+      return door.wait()
+    }
+    const one = setUp({ store, handle, maxAttempts: 1 }, clock)
+    await one.receive('e1')
+    await one.receiver.idle()
+    // The other process has read that it failed, and is slow from then on.
+    const slow = gate()
+    const other: Store = {
+      traits: store.traits,
+      get: (...args) => store.get(...args),
+      set: (...args) => store.set(...args),
+      delete: (...args) => store.delete(...args),
+      compareAndSet: (...args) => store.compareAndSet(...args),
+      add: async (key, ...rest) => {
+        if (key.includes('/claim/')) await slow.wait()
+        return store.add(key, ...rest)
+      },
+    }
+    const late = setUp({ store: other, handle, maxAttempts: 1 }, clock)
+    await one.receive('e1')
+    expect(await late.receive('e1')).toMatchObject({ http: 200 })
+    door.open()
+    await one.receiver.idle()
+    slow.open()
+    await late.receiver.idle()
+    expect(runs).toEqual([1, 2])
+  })
+
+  it.each([
+    ['an id that no key can be made of', { id: '\ud800', type: 'order.shipped', data: { n: 1 } }, 400],
+    ['a type that is no text', { id: 'e1', type: { toString: 1 }, data: { n: 1 } }, 200],
+  ])('of %s is answered for good: it is not delivered again', async (_, payload, status) => {
+    const { receiver, clock } = setUp({ scheme: hmacWebhooks({ secrets: 's', header: 'x-signature' }) })
+    const body = JSON.stringify(payload)
+    const headers = new HeaderMap({ 'x-signature': createHmac('sha256', 's').update(body).digest('hex') })
+    const answer = await receiver.receive({ method: 'POST', headers, body: new TextEncoder().encode(body) })
+    expect([answer.status, clock.timers]).toEqual([status, 0])
+  })
+
+  it('of a worker that takes no more work is received all the same', async () => {
+    const { receiver, clock, said } = setUp()
+    const { headers, body, method } = delivery('e1', undefined, clock.wallNow())
+    const request = { method, headers: new HeaderMap(headers), body: new TextEncoder().encode(body) }
+    const answer = await receiver.receive(request, () => {
+      throw new TypeError('too late')
+    })
+    await receiver.idle()
+    expect([answer.status, said()]).toEqual([200, ['received', 'handled']])
   })
 
   it('is a duplicate as long as it is remembered, and not of another receiver', async () => {
