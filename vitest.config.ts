@@ -28,8 +28,8 @@ export default defineConfig({
   test: {
     // A test that hangs fails; one that waits for a busy machine does not.
     testTimeout: 30_000,
-    // Most tests wait for servers: two at a time also where there are but two cores.
-    maxWorkers: Math.max(2, availableParallelism() - 1),
+    // Most tests wait for servers: three files at a time also where there are but two cores.
+    maxWorkers: Math.max(3, availableParallelism() - 1),
     projects: [
       project('sources', 'test/**/*.test.ts', { exclude: ['test/{package,browser,soak}/**'] }),
       // What depends on the version of graphql. Servers are loaded by Node, where a hook gives them 17; an alias does in vite.

@@ -34,7 +34,7 @@ const runs: readonly { readonly rooms: readonly string[]; readonly tests: string
   {
     rooms: ['transports/http'],
     tests:
-      'transports/{fetch,http,shared,platform}/**,transports/sse/!(late|durable*),transports/rest/*,conformance/{rest,sse}',
+      'transports/{fetch,http,shared,platform}/**,transports/sse/!(late|durable*),transports/rest/*,auth/{*,signatures/**},conformance/{rest,sse}',
   },
   { rooms: ['transports/socket'], tests: 'transports/{graphql,socket,websocket}/**,conformance/websocket' },
 ]

@@ -52,6 +52,8 @@ export interface KillResult {
   /** Sends at `k` while another process had a newer claim. */
   readonly trespassing: number
   readonly trespasses: readonly string[]
+  /** Calls that failed before their order was written, and were made again. */
+  readonly unwritten: readonly string[]
   /** Transitions that were seen. */
   readonly rows: ReadonlySet<string>
   readonly ms: number
@@ -123,6 +125,7 @@ class KillRun {
   /** Lanes take one order after the other: an order is handed out when the one before was written. */
   readonly #lanes = new Map<string, Job[]>()
   readonly #trespasses: string[] = []
+  readonly #unwritten: string[] = []
   #kills = 0
   #stops = 0
   #names = 0
@@ -250,6 +253,8 @@ class KillRun {
 
   #heard(worker: Worker, message: Record<string, any>): void {
     if (message.ready) worker.isReady = true
+    if (message.goesOn) worker.isStopped = false
+    if (message.failed !== undefined) this.#failed(worker, message.failed, message.why)
     if (message.row) this.#rows.add(message.row)
     if (message.stage) this.#fences.push(message as never)
     if (message.claimed) {
@@ -271,6 +276,15 @@ class KillRun {
     this.#wake()
   }
 
+  /** A call has failed before its order was written, as on a busy machine: it is made again, under the same key. */
+  #failed(worker: Worker, key: string, why: string): void {
+    const job = worker.jobs.get(key)
+    if (!job) return
+    worker.jobs.delete(key)
+    this.#waiting.push(job)
+    this.#unwritten.push(`${worker.name} ${key}: ${why}`)
+  }
+
   #hit(worker: Worker, point: string, how: 'kill' | 'stop'): void {
     this.#hits[`${how} ${point}`] = (this.#hits[`${how} ${point}`] ?? 0) + 1
     if (how === 'kill') {
@@ -282,11 +296,14 @@ class KillRun {
     worker.isStopped = true
     const forMs = this.#options.without === 'fence' ? 3 * leaseMs : this.#random() * 3 * leaseMs
     this.#stopped.push({ worker: worker.name, point, at: Date.now(), until: Date.now() + forMs })
-    setTimeout(() => {
-      worker.isStopped = false
-      worker.child.kill('SIGCONT')
-      this.#wake()
-    }, forMs)
+    setTimeout(() => this.#goOn(worker), forMs)
+  }
+
+  /** Told again until the process says that it goes on: it may have been told before it stood still. */
+  #goOn(worker: Worker): void {
+    if (!worker.isStopped || !this.#workers.includes(worker)) return
+    worker.child.kill('SIGCONT')
+    setTimeout(() => this.#goOn(worker), 50)
   }
 
   /** The server has come so far with a request of this worker. */
@@ -400,6 +417,7 @@ class KillRun {
       trespassing: this.#trespassing(),
       rows: this.#rows,
       trespasses: this.#trespasses,
+      unwritten: this.#unwritten,
     }
   }
 

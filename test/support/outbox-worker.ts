@@ -47,6 +47,7 @@ function reach(point: string): void {
   armed = undefined
   say({ hit: point, how })
   process.kill(process.pid, how === 'kill' ? 'SIGKILL' : 'SIGSTOP')
+  say({ goesOn: true })
 }
 
 const kindOf = (value: string): string => {
@@ -187,8 +188,9 @@ process.on('message', (message: { arm?: Arm; place?: keyof typeof contract; key?
   const { place, key = '', input = { sku: '' } } = message
   if (!place) return
   // Half of them as a program calls, half as a page does that shows them.
-  if (key.length % 2 === 0) api[place](input, { idempotencyKey: key, timeoutMs: 20_000 }).catch(() => {})
-  else box.enqueue(contract[place], input, { idempotencyKey: key }).catch(() => {})
+  const failed = (error: unknown): void => say({ failed: key, why: String(error) })
+  if (key.length % 2 === 0) api[place](input, { idempotencyKey: key, timeoutMs: 20_000 }).catch(failed)
+  else box.enqueue(contract[place], input, { idempotencyKey: key }).catch(failed)
 })
 process.on('disconnect', () => process.exit(0))
 say({ ready: worker })
