@@ -1,4 +1,6 @@
+import type { Telemetry } from '../core/call/telemetry.ts'
 import { isThenable } from '../core/guard.ts'
+import { listenTo } from '../core/store/listeners.ts'
 import type { Store, StoreWrite } from '../core/store/store.ts'
 import { within } from '../core/time/bounded.ts'
 import type { Clock } from '../core/time/clock.ts'
@@ -29,6 +31,7 @@ interface LedgerOptions {
   readonly name: string
   readonly keepMs: number
   readonly clock: Clock
+  readonly telemetry: Telemetry | undefined
   readonly owner: string
   readonly onChange: (place: string) => void
 }
@@ -68,10 +71,11 @@ export class Ledger {
   }
 
   listen(): void {
-    this.#ends ??= this.#store.listen?.(this.#topic, (text) => {
+    const heard = (text: string): void => {
       const [owner, place = ''] = text.split(' ')
       if (owner !== this.#options.owner) this.read(place).catch(() => {})
-    })
+    }
+    this.#ends ??= listenTo(this.#store, this.#topic, heard, this.#options.telemetry)
   }
 
   close(): void {

@@ -78,7 +78,7 @@ class DurableOutbox implements Outbox, Submits {
 
   #join(services: Services, timeoutMs: number): Joined {
     const { store, name, keepMs } = this.#settings
-    const { clock } = services
+    const { clock, telemetry } = services
     const lock = new OwnerLock(store.traits.isOfOrigin === true)
     const owner = lock.hold((held) => {
       host.owner = held
@@ -88,7 +88,7 @@ class DurableOutbox implements Outbox, Submits {
       pump.wake()
       this.#changed()
     }
-    const ledger = new Ledger({ store, name, keepMs, clock, owner, onChange })
+    const ledger = new Ledger({ store, name, keepMs, clock, telemetry, owner, onChange })
     const lanes = new Lanes(ledger, name, clock)
     const waiters = new Waiters()
     const registry = this.#registry

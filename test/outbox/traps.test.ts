@@ -291,6 +291,22 @@ describe('the store', () => {
     await loose.client.close()
   })
 
+  it('that cannot listen, or end that, is one that is looked at: a warning, and nothing else', async () => {
+    const fail = (): never => {
+      throw new Error('the subscriber is closed')
+    }
+    const kinds: Store['listen'][] = [fail, () => fail, (() => Promise.reject(new Error('late'))) as never]
+    for (const listen of kinds) {
+      const { clock, server, store } = setting()
+      const { api, client, warnings } = tab(server, { ...bound(store), listen })
+      const done = endOf(api.keyed({ sku: 'tea' }))
+      await clock.advance(0)
+      expect((await done).value).toEqual(server.orders[0])
+      await client.close()
+      expect(warnings.join()).toContain('store.listen()')
+    }
+  })
+
   it('that is not atomic, or lists nothing, holds no outbox; one that is not durable warns', async () => {
     const { server, store } = setting()
     const { list: _, ...listless } = bound(store)

@@ -1,5 +1,6 @@
 import type { Credential } from '../../src/core/call/auth.ts'
 import type { Failure } from '../../src/core/errors/failure.ts'
+import { refusal } from '../../src/core/errors/refusal.ts'
 import { guard } from '../../src/core/guard.ts'
 import { callable, checkOptions, flag, type RulesOf } from '../../src/core/options.ts'
 import { systemClock } from '../../src/core/time/clock.ts'
@@ -132,17 +133,17 @@ class SocketIoConnection implements WireAdapter {
 
   publish({ topic, ref, message, isAcked }: Publish): WireFrames {
     const { event, ack, args = [] } = (message ?? {}) as Partial<SocketIoEvent & SocketIoAck>
-    if (typeof ack === 'number') return encodePacket('ack', topic, ack, args)
+    if (isId(ack)) return encodePacket('ack', topic, ack, args)
     if (typeof event !== 'string' || !Array.isArray(args))
       throw new TypeError('a message is { event, args } or { ack, args }')
-    return encodePacket('event', topic, isAcked ? ref : undefined, [event, ...args])
+    return encodePacket('event', topic, isAcked ? ref : undefined, [sendable(event), ...args])
   }
 
   request({ ref, name, payload }: Request): WireFrames {
     const space = name.startsWith('/') ? name.indexOf(' ') : -1
     const namespace = this.#namespaceOf(space < 0 ? '/' : name.slice(0, space))
     const args = payload === undefined ? [] : Array.isArray(payload) ? payload : [payload]
-    const frames = encodePacket('event', namespace.name, ref, [name.slice(space + 1), ...args])
+    const frames = encodePacket('event', namespace.name, ref, [sendable(name.slice(space + 1)), ...args])
     return namespace.request(ref, frames, () => this.#connect(namespace))
   }
 
@@ -179,6 +180,8 @@ class SocketIoConnection implements WireAdapter {
   #namespaceOf(name: string): Namespace {
     let namespace = this.#namespaces.get(name)
     if (!namespace) {
+      if (!/^\/[^,]*$/.test(name))
+        throw refusal("the name of a Socket.IO channel is its namespace: '/', or '/chat', without a comma", undefined)
       const { isOffset } = this.#options
       namespace = new Namespace(name, this.#wire, (last) =>
         isOffset
@@ -244,6 +247,24 @@ class SocketIoConnection implements WireAdapter {
     return { code, message: what, serverMessage: refusal.message, details }
   }
 }
+
+/** Names that servers keep for themselves: they hang up on who sends one, and with him on all others of the socket. */
+const reserved: readonly string[] = [
+  'connect',
+  'connect_error',
+  'disconnect',
+  'disconnecting',
+  'newListener',
+  'removeListener',
+]
+
+function sendable(event: string): string {
+  if (reserved.includes(event))
+    throw refusal('the name of this event is one that Socket.IO keeps for itself', undefined)
+  return event
+}
+
+const isId = (ack: unknown): ack is number => Number.isSafeInteger(ack) && (ack as number) >= 0
 
 /** The first words of the server. */
 function readOpen(text: string): Incoming {

@@ -5,6 +5,7 @@ import type { Scope } from '../call/scope.ts'
 import { CallError, failureOf, isAnyCallError } from '../errors/error.ts'
 import type { Failure } from '../errors/failure.ts'
 import { guard } from '../guard.ts'
+import { cursorText } from '../resume/cursors.ts'
 import type { Hold } from '../resume/hold.ts'
 import { openByPolicy } from '../resume/opening.ts'
 import type { ResumeOptions } from '../resume/options.ts'
@@ -300,7 +301,7 @@ function readerOf({ plan: { convert }, info }: ClientRoute, call: Call): (item: 
     }
     const ask = () => cursorOf?.(raw)
     const cursor = cursorOf ? guard("the operation's resume.cursor", ask, call, { phase: 'stream', sent: 'yes' }) : own
-    return { message, cursor: cursor === undefined ? undefined : String(cursor), size }
+    return { message, cursor: cursorText(cursor), size }
   }
 }
 

@@ -12,6 +12,7 @@ import { callable, flag, has, type RulesOf, takes, wrongOption } from '../option
 import type { Continuity } from '../stream/state.ts'
 import { opensFirst, type Streaming } from '../stream/streaming.ts'
 import type { Continuation } from './continuation.ts'
+import { cursorText } from './cursors.ts'
 import type { Hold } from './hold.ts'
 import type { ResumeOptions } from './options.ts'
 import { type Place, type StreamPlace, streamPlaceOf } from './place.ts'
@@ -239,7 +240,7 @@ class Continuing implements Reopener {
       this.#place.arrived(message)
       let { cursor } = item
       if (replays) cursor = String(count)
-      else if (cursorOf) cursor = this.#ask('cursor', () => textOf(cursorOf(isOwn ? item.message : message)))
+      else if (cursorOf) cursor = this.#ask('cursor', () => cursorText(cursorOf(isOwn ? item.message : message)))
       if (cursor === undefined) this.#isBare = true
       if (until && this.#ask('until', () => until(message))) this.#last = { message }
       // A mark is of one wire: across two, a repeat is told by its cursor alone.
@@ -283,10 +284,6 @@ function planOf({ scope: { services } }: Call, info: OperationInfo): Plan {
 /** What each opening of an operation's stream passes: what stands inside of `resume`, or the whole chain where there is none. */
 function openingOf({ route: { interceptors, send } }: Plan): Next {
   return compose(interceptors.slice(placeOf('resume', interceptors) + 1), send, true)
-}
-
-function textOf(cursor: string | number | undefined): string | undefined {
-  return cursor === undefined ? undefined : String(cursor)
 }
 
 const onStream = { phase: 'stream', sent: 'yes' } as const

@@ -113,10 +113,15 @@ export function cursorTap(cursorOf: ResumeSpec['cursor'], onError: (cause: unkno
     if (item.isGap) return item
     try {
       const cursor = cursorOf(item.message)
-      return cursor === undefined ? item : { ...item, cursor: String(cursor) }
+      return cursor == null ? item : { ...item, cursor: String(cursor) }
     } catch (cause) {
       onError(cause)
       return item
     }
   }
+}
+
+/** A cursor that was read in a message; many say `null` where there is none. */
+export function cursorText(cursor: unknown): string | undefined {
+  return cursor == null ? undefined : String(cursor)
 }

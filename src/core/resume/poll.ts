@@ -9,6 +9,7 @@ import { guard } from '../guard.ts'
 import { callable, notNegative, type RulesOf, wrongOption } from '../options.ts'
 import { Source } from '../stream/source.ts'
 import { receiving, type Streaming } from '../stream/streaming.ts'
+import { cursorText } from './cursors.ts'
 
 /** How a list becomes a stream. */
 export interface PollOptions<In, Out, Message> {
@@ -163,7 +164,7 @@ class Polling {
     const result = await list.reply(input, options).catch((error: unknown) => this.#failed(error))
     const page = result.message
     const items = this.#ask('messages', () =>
-      messages(page).map((message) => ({ message, cursor: textOf(cursor(message)) })),
+      messages(page).map((message) => ({ message, cursor: cursorText(cursor(message)) })),
     )
     this.#after = items.findLast((item) => item.cursor !== undefined)?.cursor ?? this.#after
     const isLast = until !== undefined && this.#ask('until', () => until(page))
@@ -206,8 +207,4 @@ class Polling {
     this.#isPaused = false
     this.#wake?.()
   }
-}
-
-function textOf(cursor: string | number | undefined): string | undefined {
-  return cursor === undefined ? undefined : String(cursor)
 }

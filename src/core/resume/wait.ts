@@ -24,10 +24,12 @@ const offlineMs = 60_000
  */
 export function planWait(clock: Clock, backoff: Backoff, page: PageLife, error: CallError, fixedMs?: number): WaitPlan {
   const spacing = fixedMs ?? backoff.spacingMs
-  if (fixedMs !== undefined || failureOf(error).connection)
-    return { clock, page: undefined, waitMs: spacing, floorMs: spacing }
-  const waitMs = backoff.next(error.retryAfterMs, page.isHidden)
-  return { clock, page, waitMs, floorMs: Math.max(error.retryAfterMs ?? 0, spacing) }
+  const isGiven = fixedMs !== undefined || failureOf(error).connection
+  const { retryAfterMs = 0 } = error
+  const waitMs = isGiven ? spacing : backoff.next(retryAfterMs, page.isHidden)
+  // What nobody is to wait for, a page that comes back does not wait for either.
+  const floorMs = Math.min(waitMs, Math.max(retryAfterMs, spacing))
+  return { clock, page: isGiven ? undefined : page, waitMs, floorMs }
 }
 
 /** Who waits. */

@@ -1,5 +1,6 @@
 import type { Services } from '../call/scope.ts'
 import { uuid } from '../call/uuid.ts'
+import { listenTo } from '../store/listeners.ts'
 import type { Store } from '../store/store.ts'
 
 /** A message between those who share; one of another version is not understood, and ignored. */
@@ -43,7 +44,7 @@ export class Ground {
     this.store = store
     this.name = name
     this.waitMs = waitMs
-    this.#unlisten = store.listen?.(name, (text) => this.#heard(text))
+    this.#unlisten = listenTo(store, name, (text) => this.#heard(text), services.telemetry)
   }
 
   get isHearing(): boolean {

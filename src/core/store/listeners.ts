@@ -1,4 +1,5 @@
 import { notify } from '../guard.ts'
+import type { Store } from './store.ts'
 
 /** Who listens to which topic of a store, in this process. */
 export class Listeners {
@@ -25,4 +26,24 @@ export class Listeners {
   tell(topic: string, text: string): void {
     for (const listener of this.#byTopic.get(topic) ?? []) notify('store.listen()', listener, undefined, text)
   }
+}
+
+/**
+ * Listens to a store of a user's own; what goes wrong there is a warning, since what is told is a hint.
+ *
+ * @returns what ends it; undefined where nobody is heard.
+ */
+export function listenTo(
+  store: Store,
+  topic: string,
+  listener: (text: string) => void,
+  telemetry: Parameters<typeof notify>[2],
+): (() => void) | undefined {
+  let end: unknown
+  const listen = (): unknown => {
+    end = store.listen?.(topic, listener)
+    return end
+  }
+  notify('store.listen()', listen, telemetry)
+  return typeof end === 'function' ? () => notify('the end of store.listen()', end as () => void, telemetry) : undefined
 }

@@ -58,7 +58,8 @@ async function openStored(
   const { clock } = call.scope.services
   const place = placeOf(key, call)
   try {
-    const cursor = (await within(clock, timeoutMs, async () => store.get(place))) ?? undefined
+    const cursor: unknown = (await within(clock, timeoutMs, async () => store.get(place))) ?? undefined
+    if (cursor !== undefined && typeof cursor !== 'string') throw new TypeError('get() of a store answers with a text')
     return new CursorWriter({ store, place, everyMs, ttlMs, timeoutMs, call, consumed }, cursor)
   } catch (cause) {
     const message = 'the store that keeps the cursor could not be read: see cause; nothing was sent'

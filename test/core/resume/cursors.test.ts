@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { StreamCursors } from '../../../src/core/resume/cursors.ts'
+import { cursorTap, StreamCursors } from '../../../src/core/resume/cursors.ts'
 import { RecentOffsets, readOffset } from '../../../src/core/resume/offsets.ts'
 import type { Item } from '../../../src/core/stream/source.ts'
 
@@ -96,5 +96,16 @@ describe('opaque cursors', () => {
     const cursors = opened(8, 'a', 'b')
     cursors.resumed('b')
     expect(passed(cursors, item('b', 'other'), item('c'))).toEqual(['epoch', 'other', 'c'])
+  })
+})
+
+describe('a cursor that is read in a message', () => {
+  it('is none where the message says null: that is no name that all such messages share', () => {
+    const read = cursorTap(
+      ({ id }: { id: unknown }) => id as never,
+      () => {},
+    )
+    const of = (id: unknown) => read(item(undefined, { id }))?.cursor
+    expect([null, undefined, 0, '', 'a', 7n].map(of)).toEqual([undefined, undefined, '0', '', 'a', '7'])
   })
 })

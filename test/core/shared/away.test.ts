@@ -3,6 +3,7 @@ import { memoryTransport } from 'polywire/testing'
 import { describe, expect, it } from 'vitest'
 import { manualClock } from '../../support/manual-clock.ts'
 import { unaryOperation } from '../../support/memory-client.ts'
+import { bound } from '../../support/outbox.ts'
 
 const thing = unaryOperation()
 
@@ -75,6 +76,25 @@ function setUp(random = () => 0.5) {
     },
   }
 }
+
+describe('a store that cannot listen, or end that', () => {
+  it('is one that is asked: a client is made, and closed, all the same', async () => {
+    const fail = (): never => {
+      throw new Error('the subscriber is closed')
+    }
+    for (const listen of [fail, () => fail, (() => Promise.reject(new Error('late'))) as never]) {
+      const messages: string[] = []
+      const client = createClient({
+        transports: { memory: memoryTransport({ handle: () => 'ok' }) },
+        shared: processes({ ...bound(memoryStore()), listen }, 'shop'),
+        telemetry: { event: (event) => event.type === 'warning' && messages.push(event.message) },
+      })
+      expect(await client.call(thing, {})).toBe('ok')
+      await client.close()
+      expect(messages.join()).toContain('store.listen()')
+    }
+  })
+})
 
 describe('a store that does not answer', () => {
   it('is waited for a few times, told of once, and left alone for five seconds', async () => {

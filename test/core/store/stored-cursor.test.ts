@@ -17,6 +17,7 @@ import {
 } from 'polywire'
 import { afterEach, describe, expect, it } from 'vitest'
 import { manualClock } from '../../support/manual-clock.ts'
+import { bound } from '../../support/outbox.ts'
 import { broken, ScriptedStreams } from '../../support/scripted-streams.ts'
 
 const closers: (() => Promise<unknown>)[] = []
@@ -449,6 +450,18 @@ describe('a store that fails', () => {
     expect(String(error)).not.toMatch(/secret/)
     expect(server.attempts).toHaveLength(0)
   })
+
+  it.each([42, { at: 1 }, true, new Uint8Array([55])])(
+    'by an answer that is no text: nothing is opened (%j)',
+    async (answer) => {
+      const { server, client } = setup()
+      const store: Store = { ...bound(memoryStore()), get: () => answer as never }
+      const stream = client.call(watch(), {}, { cursor: storedCursor(store, 'me') }) as Stream<any>
+      const error = await stream.opened.catch((caught: unknown) => caught)
+      expect(error).toMatchObject({ sent: 'no', cause: { message: expect.stringContaining('text') } })
+      expect(server.attempts).toHaveLength(0)
+    },
+  )
 
   it('later: the stream goes on, says so once, and tries again', async () => {
     const { server, open, clock, store, warnings } = setup()

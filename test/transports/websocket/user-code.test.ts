@@ -178,6 +178,47 @@ describe('an adapter that throws', () => {
     void client
   })
 
+  it('or decodes a frame to a promise that fails ends the streams, not the process', async () => {
+    const decode = () => Promise.reject(new Error('late')) as never
+    const { client } = await setUp(withAdapter({ decode }))
+    await expect(client.call(feed, { name: 'a' }).opened).rejects.toMatchObject({
+      code: 'internal',
+      cause: { message: expect.stringContaining('asynchronous') },
+    })
+    await settle()
+  })
+
+  it('or says by itself what means nothing ends the streams, not the process', async () => {
+    for (const said of [{ kind: 'error' }, null]) {
+      let say = (_: unknown): void => {}
+      const adapter = ({ receive }: { receive(incoming: never): void }) => {
+        say = receive as typeof say
+        return plainJson()
+      }
+      const { client } = await setUp({ transport: { adapter } })
+      const room = client.call(feed, { name: 'a' })
+      await room.opened
+      expect(() => say(said)).not.toThrow()
+      await expect(take(room, 1)).rejects.toMatchObject({ code: 'internal', phase: 'stream' })
+    }
+  })
+
+  it('or leaves with a close code that no frame may carry ends the socket all the same', async () => {
+    const plain = plainJson()
+    for (const closeCode of [1006, 999, -1, Number.NaN, 70_000]) {
+      const failure = { code: 'permission_denied', message: 'put out' } as const
+      const decode: WireAdapter['decode'] = (frame) => {
+        const isLast = String(frame).includes('"data"')
+        return isLast ? { kind: 'goodbye', verdict: { action: 'fatal', failure, closeCode } } : plain.decode(frame)
+      }
+      const { client, server } = await setUp(withAdapter({ decode }))
+      const room = client.call(feed, { name: 'a' })
+      await room.opened
+      server.publish('feed:a', 1)
+      await expect(take(room, 1)).rejects.toMatchObject({ code: 'permission_denied', phase: 'stream' })
+    }
+  })
+
   it('in unsubscribe or cancel harms nobody: telemetry is told', async () => {
     const { client, server, events, clock } = await setUpTimed({
       ...withAdapter({ unsubscribe: boom, cancel: boom }),
@@ -217,6 +258,17 @@ describe('an adapter that throws', () => {
     await room.opened
     server.closeAll(1001)
     await expect(take(room, 1)).rejects.toMatchObject({ code: 'internal' })
+  })
+
+  it('or by a promise that fails ends the streams, not the process', async () => {
+    const { client, server } = await setUp(
+      withAdapter({ classifyClose: () => Promise.reject(new Error('late')) as never }),
+    )
+    const room = client.call(feed, { name: 'a' })
+    await room.opened
+    server.closeAll(1001)
+    await expect(take(room, 1)).rejects.toMatchObject({ code: 'internal' })
+    await settle()
   })
 })
 

@@ -228,6 +228,44 @@ describe('Socket.IO, against its own server', () => {
     expect(await take(other, 1)).toEqual([{ event: 'news', args: [] }])
   })
 
+  it.each(['chat', '', '/a,b', 'chat/1'])(
+    'a channel %j is no namespace: refused, and the socket lives on',
+    async (name) => {
+      const { client, server } = await setUp()
+      const room = client.call(main)
+      await room.opened
+      const wrong = client.call(channel(name as '/wrong'))
+      await expect(wrong.opened).rejects.toMatchObject({
+        code: 'invalid_argument',
+        sent: 'no',
+        message: expect.stringContaining("'/chat'"),
+      })
+      server.io.emit('news')
+      expect(await take(room, 1)).toEqual([{ event: 'news', args: [] }])
+      expect(server.io.engine.clientsCount).toBe(1)
+    },
+  )
+
+  it('what makes a server hang up on all is not sent: names of events that are its own, acknowledgements of nothing', async () => {
+    let closed = 0
+    const { client, server } = await setUp({ onConnection: (socket) => socket.on('disconnect', () => closed++) })
+    const room = client.call(main)
+    await room.opened
+    const refused = { code: 'invalid_argument', sent: 'no' }
+    for (const event of ['connect', 'connect_error', 'disconnect', 'disconnecting', 'newListener', 'removeListener']) {
+      await expect(room.send({ event, args: [] })).rejects.toMatchObject(refused)
+      await expect(client.call(request(event as 'asked'))).rejects.toMatchObject(refused)
+    }
+    for (const ack of [-1, 1.5, Number.NaN, 1e21])
+      await expect(room.send({ ack, args: [] })).rejects.toMatchObject(refused)
+    const heard = new Promise((resolve) => {
+      for (const socket of server.io.sockets.sockets.values()) socket.onAny((...all) => resolve(all))
+    })
+    await room.send({ event: 'error', args: [1] })
+    expect(await heard).toEqual(['error', 1])
+    expect(closed).toBe(0)
+  })
+
   it('a server that disconnects a namespace instead of joining it refuses it', async () => {
     const { client, server } = await setUp()
     const room = client.call(main)

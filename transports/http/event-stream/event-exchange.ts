@@ -185,7 +185,7 @@ export class SseExchange extends StreamExchange implements EventStreamSink {
 
   /** The reconnection time that the server has named is a wait that it asks for. */
   protected override error(failure: Failure): CallError {
-    const retryAfterMs = failure.isRetryable ? this.#settings.life.waitMs(failure.retryAfterMs) : failure.retryAfterMs
-    return super.error(retryAfterMs === undefined ? failure : { ...failure, retryAfterMs })
+    if (!failure.isRetryable) return super.error(failure)
+    return super.error({ ...failure, retryAfterMs: this.#settings.life.waitMs(failure.retryAfterMs) })
   }
 }

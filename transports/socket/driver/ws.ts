@@ -93,7 +93,12 @@ class WsHandle implements SocketHandle {
   }
 
   close(code: number, reason: string): void {
-    this.#socket.close(code, reason)
+    try {
+      this.#socket.close(code, reason)
+    } catch {
+      // An adapter's code that no frame may carry: the socket goes all the same.
+      this.#socket.close()
+    }
   }
 
   terminate(): void {

@@ -1,45 +1,24 @@
 import type { Credential } from '../../../src/core/call/auth.ts'
 import { isThenable } from '../../../src/core/guard.ts'
-import type { Clock, Timer } from '../../../src/core/time/clock.ts'
+import type { Timer } from '../../../src/core/time/clock.ts'
 import { watchTimer } from '../../../src/core/time/clock.ts'
-import type { SocketDriver, SocketEnd, SocketHandle, SocketRequest, SocketSink } from '../driver/driver.ts'
+import type { SocketDriver, SocketEnd, SocketHandle, SocketSink } from '../driver/driver.ts'
 import type { CloseVerdict, Incoming, Promised, WireAdapter, WireFrame, WireFrames } from '../wire-adapter.ts'
-import { type CredentialPlace, placeCredential } from './credential.ts'
+import type { ConnectionOptions, ConnectionOwner } from './connection-options.ts'
+import { placeCredential } from './credential.ts'
 import { Congestion, highWaterBytes } from './flow.ts'
-import { Heartbeat, type HeartbeatOptions, type HeartbeatOwner } from './heartbeat.ts'
-import { broken, malformed, noFrame, refusedHello, silent, unanswered, undialled, unmakeable } from './loss.ts'
-
-/** What every connection of a link is made with. */
-export interface ConnectionOptions {
-  /** Called for each connection: what an adapter remembers is of one. */
-  readonly makeAdapter: (receive: (incoming: Incoming) => void) => WireAdapter
-  readonly clock: Clock
-  readonly request: Omit<SocketRequest, 'subprotocols'>
-  readonly chooseDriver: () => SocketDriver | Promise<SocketDriver>
-  readonly authIn: CredentialPlace | undefined
-  readonly connectTimeoutMs: number
-  readonly heartbeat: HeartbeatOptions | false
-  readonly receiver: Receiver
-}
-
-/** Who is told of what concerns more than the socket. */
-export interface Receiver {
-  /** Numbers that are never used twice on a link, so that a late answer meets nobody. */
-  nextRef(): number
-  onIncoming(connection: Connection, incoming: Incoming, size: number): void
-  /** Code that is not ours has failed, and harms nobody but itself. */
-  onFault(what: string, cause: unknown): void
-}
-
-/** Whom a connection tells how it stands; each call names it, so that a late one of an old socket is known. */
-export interface ConnectionOwner {
-  /** The server has accepted the socket and its credential. */
-  onReady(connection: Connection): void
-  /** The server has accepted another credential. */
-  onRenewed(): void
-  /** It is over; `verdict` is set where more is known than the close code says. */
-  onLost(connection: Connection, end: SocketEnd, verdict: CloseVerdict | undefined): void
-}
+import { Heartbeat, type HeartbeatOwner } from './heartbeat.ts'
+import {
+  broken,
+  lateMeaning,
+  malformed,
+  noFrame,
+  refusedHello,
+  silent,
+  unanswered,
+  undialled,
+  unmakeable,
+} from './loss.ts'
 
 /**
  * One socket, from the dialling to its end:
@@ -99,7 +78,7 @@ export class Connection implements SocketSink, HeartbeatOwner {
     try {
       // Not at once: who asks for the socket is told of nothing before it has joined.
       await undefined
-      this.adapter = makeAdapter((incoming) => this.#receive(incoming, 0))
+      this.adapter = makeAdapter((incoming) => this.#hear(incoming))
       const driver = await chooseDriver()
       if (this.#state === 'dialling') await this.#dial(driver)
     } catch (cause) {
@@ -201,7 +180,8 @@ export class Connection implements SocketSink, HeartbeatOwner {
       if ('kind' in incoming) {
         if (incoming.kind === 'data') this.#options.receiver.onIncoming(this, incoming, frame.length)
         else this.#receive(incoming, frame.length)
-      } else for (const each of incoming) this.#receive(each, frame.length)
+      } else if (isThenable(incoming)) throw lateMeaning(incoming)
+      else for (const each of incoming) this.#receive(each, frame.length)
     } catch (cause) {
       this.drop(malformed(cause))
     }
@@ -250,6 +230,15 @@ export class Connection implements SocketSink, HeartbeatOwner {
       this.congestion = undefined
       this.#writtenBytes = handle.bufferedAmount
     })
+  }
+
+  /** What an adapter says by itself, from wherever it does: as wrong as what it reads, perhaps. */
+  #hear(incoming: Incoming): void {
+    try {
+      this.#receive(incoming, 0)
+    } catch (cause) {
+      this.drop(broken('the adapter', cause))
+    }
   }
 
   #receive(incoming: Incoming, size: number): void {

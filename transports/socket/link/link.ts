@@ -1,4 +1,5 @@
 import type { Credential } from '../../../src/core/call/auth.ts'
+import { guard } from '../../../src/core/guard.ts'
 import type { StreamState } from '../../../src/core/stream/state.ts'
 import type { BackoffOptions } from '../../../src/core/time/backoff.ts'
 import type { Timer } from '../../../src/core/time/clock.ts'
@@ -6,7 +7,8 @@ import type { PageEvent, PageLife } from '../../../src/core/time/page-life.ts'
 import { type CloseCodes, withCloseCode } from '../close-codes.ts'
 import type { SocketEnd } from '../driver/driver.ts'
 import type { CloseVerdict } from '../wire-adapter.ts'
-import { Connection, type ConnectionOptions, type ConnectionOwner, type Receiver } from './connection.ts'
+import { Connection } from './connection.ts'
+import type { ConnectionOptions, ConnectionOwner, Receiver } from './connection-options.ts'
 import { Refusals } from './credential.ts'
 import { Burst } from './flow.ts'
 import { broken, closed, frozen, type LinkUser, type Loss, renewed, silent, staysAfter, stuck } from './loss.ts'
@@ -229,11 +231,11 @@ export class SocketLink implements ConnectionOwner {
 
   #classify({ adapter }: Connection, end: SocketEnd): CloseVerdict {
     try {
-      const verdict = adapter.classifyClose(end)
+      const verdict = guard('classifyClose()', () => adapter.classifyClose(end))
       const { closeCodes } = this.#options
       return withCloseCode(verdict, closeCodes?.[end.code])
     } catch (cause) {
-      return broken("the adapter's classifyClose()", cause)
+      return broken('the adapter', cause)
     }
   }
 
@@ -294,7 +296,7 @@ export class SocketLink implements ConnectionOwner {
 
 /** Adapters are not ours: what they say of an end is looked at. */
 function isVerdict({ action, failure }: Partial<CloseVerdict> = {}): boolean {
-  return typeof failure?.code === 'string' && (action === 'retry' || action === 'refresh-auth' || action === 'fatal')
+  return typeof failure?.code === 'string' && ['retry', 'refresh-auth', 'fatal'].includes(action as string)
 }
 
 function noVerdict(): TypeError {

@@ -105,6 +105,12 @@ export function noFrame(given: unknown): CallError {
   return new CallError({ code: 'internal', message, phase: 'send', sent: 'no' })
 }
 
+/** A decoder that is asynchronous: the order of the frames would be lost. */
+export function lateMeaning(given: PromiseLike<unknown>): TypeError {
+  given.then(undefined, () => {})
+  return new TypeError('decode() is asynchronous')
+}
+
 /** No socket could be made: what the driver or the platform threw. */
 export function unmakeable(cause: unknown): CloseVerdict {
   const message = 'no socket could be made: see cause, and check url, headers and sub-protocols'

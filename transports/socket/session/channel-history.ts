@@ -129,6 +129,8 @@ export class ChannelHistory {
   }
 
   #remember(offset: number, message: unknown): void {
+    // Above the safe integers numbers cannot be counted, nor looked through one by one.
+    if (!Number.isSafeInteger(offset)) return
     if (!this.#seen || this.#seen.newest >= offset) {
       this.#seen = new RecentOffsets(remembered, offset - 1)
       seenBy.set(this.#stream, this.#seen)
@@ -181,8 +183,11 @@ export class ChannelHistory {
   }
 }
 
-/** Told at little cost, since there may be millions: of a text some characters, of an object the first members. */
-function markOf(message: unknown): number {
+/**
+ * Told at little cost, since there may be millions: of a text some characters, of an object the first members; not deeper
+ * than a message is that means well, since whoever writes to a channel may nest as deep as he likes.
+ */
+function markOf(message: unknown, depth = 8): number {
   let mark = 1
   if (typeof message !== 'object' || message === null) {
     const text = String(message)
@@ -197,7 +202,7 @@ function markOf(message: unknown): number {
     if (typeof value === 'number') part = value * 1000
     else if (typeof value === 'string')
       part = value.length + value.charCodeAt(0) * 7 + value.charCodeAt(value.length - 1)
-    else part = markOf(value)
+    else part = depth > 0 ? markOf(value, depth - 1) : 1
     mark = (Math.imul(mark, 31) + part) | 0
     if (--left === 0) break
   }

@@ -63,6 +63,21 @@ describe('offsets', () => {
   it('ends with the safe integers', () => {
     expect(opened(undefined, { at: { id: 2 ** 60 } }).history.continuity).toBe('at-least-once')
   })
+
+  it('that grow beyond them, or are no whole numbers at all, are names of messages: each is given', () => {
+    const last = Number.MAX_SAFE_INTEGER
+    const { history } = opened(undefined)
+    expect(read(history, ids(last, last + 1, last + 3, last + 5, last + 7))).toHaveLength(5)
+    expect(read(opened(undefined).history, ids(Infinity, Infinity, -Infinity, 1.5, 2.5))).toHaveLength(5)
+  })
+
+  it('are told by a glance at a message, however deep somebody has nested it', () => {
+    const { history } = opened(undefined)
+    const nested = (n: number) => JSON.parse(`${'['.repeat(n)}${']'.repeat(n)}`)
+    expect(history.admit({ id: 1 }, nested(50_000))).toBe(true)
+    expect(history.admit({ id: 2 }, { a: nested(50_000) })).toBe(true)
+    expect(history.admit({ id: 1 }, nested(50_000))).toBe(false)
+  })
 })
 
 describe('epochs', () => {
