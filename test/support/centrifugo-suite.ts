@@ -235,6 +235,15 @@ export function describeCentrifugo(): void {
       await expect(client.call(feed, { name: fresh() }).opened).rejects.toMatchObject({ code: 'unauthenticated' })
     })
 
+    it('where none is given, and the server wants one, that is what the error says', async () => {
+      const { client } = await setUp({ auth: false })
+      await expect(client.call(feed, { name: fresh() }).opened).rejects.toMatchObject({
+        code: 'unauthenticated',
+        status: 3501,
+        message: expect.stringContaining('without a token'),
+      })
+    })
+
     it('ends where the server unsubscribes it, and comes back where it disconnects it', async () => {
       const { client } = await setUp()
       const name = fresh()

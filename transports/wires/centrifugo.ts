@@ -89,13 +89,13 @@ interface Asked {
 class CentrifugoConnection implements WireAdapter {
   readonly name = 'centrifugo'
   readonly traits = { subscribed: true, acks: true, isHelloAwaited: true, isShared: true, authIn: 'message' } as const
-  readonly classifyClose = verdictOf
   readonly #options: CentrifugoOptions
   readonly #channels = new Set<string>()
   /** Subscriptions that wait for their answer, by their `ref`. */
   readonly #asked = new Map<number, Asked>()
   /** The server wants its pings answered. */
   #hasPong = false
+  #hasToken = false
 
   constructor(options: CentrifugoOptions) {
     this.#options = options
@@ -103,6 +103,7 @@ class CentrifugoConnection implements WireAdapter {
 
   hello({ ref, credential }: Hello): WireFrame {
     const { data } = this.#options
+    this.#hasToken = credential?.secret !== undefined
     return write(ref, 'connect', { token: credential?.secret, name: 'polywire', data })
   }
 
@@ -148,6 +149,12 @@ class CentrifugoConnection implements WireAdapter {
 
   pong(): WireFrame | undefined {
     return this.#hasPong ? '{}' : undefined
+  }
+
+  /** A server that takes nobody without a token calls a `connect` that has none a bad request. */
+  classifyClose(end: SocketEnd): CloseVerdict {
+    const isWithoutToken = end.code === 3501 && end.phase === 'hello' && !this.#hasToken
+    return isWithoutToken ? verdictOf(end, tokenless) : verdictOf(end)
   }
 
   /** A frame holds a reply or push on each line. */
@@ -281,8 +288,10 @@ function failureOf({ code, message: serverMessage, temporary }: Members): Failur
   }
 }
 
+type Meaning = readonly [CloseVerdict['action'], Code, string]
+const tokenless: Meaning = ['refresh-auth', 'unauthenticated', 'the server takes nobody without a token: set auth']
 const expired = (what: string) => ['refresh-auth', 'unauthenticated', what] as const
-const closes: Readonly<Record<number, readonly [CloseVerdict['action'], Code, string]>> = {
+const closes: Readonly<Record<number, Meaning>> = {
   3005: expired('the connection has expired: it is opened again with a newer token'),
   3006: expired('a subscription has expired: it is made again'),
   3500: expired('the token is invalid'),
@@ -295,15 +304,16 @@ const closes: Readonly<Record<number, readonly [CloseVerdict['action'], Code, st
 }
 
 /** 3500 to 3999 and 4500 to 4999 are for good; the other codes of the application ask for another connection. */
-function verdictOf(end: SocketEnd): CloseVerdict {
+function verdictOf(end: SocketEnd, known?: Meaning): CloseVerdict {
   const { code: status, reason } = end
   if (end.refusal || status < 3000) return classifyClose(end)
   const isFinal = (status >= 3500 && status < 4000) || (status >= 4500 && status < 5000)
-  const [action, code, what] = closes[status] ?? [
-    isFinal ? 'fatal' : 'retry',
-    isFinal ? 'permission_denied' : 'unavailable',
-    isFinal ? 'the server ended the connection for good' : 'the server asks for another connection',
-  ]
+  const [action, code, what] = known ??
+    closes[status] ?? [
+      isFinal ? 'fatal' : 'retry',
+      isFinal ? 'permission_denied' : 'unavailable',
+      isFinal ? 'the server ended the connection for good' : 'the server asks for another connection',
+    ]
   const isRetryable = action === 'retry'
   const failure = { code, message: `close code ${status}: ${what}`, status, isRetryable, serverMessage: reason }
   return { action, failure }

@@ -126,8 +126,10 @@ class NatsConnection implements WireAdapter {
     const { queue } = (payload ?? {}) as NatsSubscription
     checkSubject(topic, true)
     if (queue !== undefined) checkSubject(queue, false)
+    const line = `SUB ${topic}${queue === undefined ? '' : ` ${queue}`} ${ref}`
+    encodeLine(line)
     this.#subscriptions.set(topic, ref)
-    return this.#flushed(ref, topic, `SUB ${topic}${queue === undefined ? '' : ` ${queue}`} ${ref}\r\n`)
+    return this.#flushed(ref, topic, `${line}\r\n`)
   }
 
   unsubscribe({ topic, subscription }: Unsubscribe): WireFrame {
@@ -271,8 +273,8 @@ class NatsConnection implements WireAdapter {
     const total = head.length + payload.length
     if (total > this.#maxPayload) throw tooLarge(this.#maxPayload)
     const sizes = headers ? `${head.length} ${total}` : total
-    const line = `${headers ? 'HPUB' : 'PUB'} ${subject} ${reply === undefined ? '' : `${reply} `}${sizes}\r\n`
-    return concat(encoder.encode(line), head, payload, encoder.encode('\r\n'))
+    const line = encodeLine(`${headers ? 'HPUB' : 'PUB'} ${subject} ${reply === undefined ? '' : `${reply} `}${sizes}`)
+    return concat(line, head, payload, encoder.encode('\r\n'))
   }
 
   #encodePayload(data: unknown): Uint8Array {
@@ -294,6 +296,15 @@ class NatsConnection implements WireAdapter {
     const text = decoder.decode(payload)
     return payloads === 'text' ? text : text === '' ? undefined : JSON.parse(text)
   }
+}
+
+/** What servers take in one line unless they are told otherwise; on a longer one they hang up, on everybody; bytes. */
+const maxLine = 4096
+
+function encodeLine(line: string): Uint8Array {
+  const bytes = encoder.encode(`${line}\r\n`)
+  if (bytes.length > maxLine) throw new TypeError('a subject of NATS is shorter: its line has up to 4,096 bytes')
+  return bytes
 }
 
 /** A subject, or a queue's name: parts without blanks, wildcards where a subscription is made. */

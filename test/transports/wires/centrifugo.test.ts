@@ -10,6 +10,21 @@ else describe.skip('Centrifugo (skipped: the server is not built yet: npm run te
 
 const decode = (frame: string | Uint8Array) => centrifugo()().decode(frame) as Incoming[]
 
+describe('a connect that the server calls a bad request', () => {
+  const end = { code: 3501, reason: 'bad request', wasClean: true, phase: 'hello' } as const
+  const judged = (secret: string | undefined, phase: 'hello' | 'open') => {
+    const adapter = centrifugo()()
+    void adapter.hello({ ref: 1, credential: secret === undefined ? undefined : { secret } })
+    return adapter.classifyClose({ ...end, phase })
+  }
+
+  it('lacks a token, where it had none', () => {
+    expect(judged(undefined, 'hello')).toMatchObject({ action: 'refresh-auth', failure: { code: 'unauthenticated' } })
+    expect(judged('a', 'hello')).toMatchObject({ action: 'fatal', failure: { code: 'invalid_argument' } })
+    expect(judged(undefined, 'open')).toMatchObject({ action: 'fatal', failure: { code: 'invalid_argument' } })
+  })
+})
+
 describe('what is no frame of Centrifugo', () => {
   it.each([
     '{',

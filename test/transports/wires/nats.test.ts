@@ -146,6 +146,23 @@ describeNats('NATS, the server itself', () => {
     expect(await take(room, 1)).toEqual([{ sku: 'ok' }])
   })
 
+  it('a subject that the server would hang up on, with all others, fails alone', async () => {
+    const client = clientOf(server.url)
+    const room = client.call(orders, { region: 'a' })
+    await room.opened
+    const refused = { code: 'invalid_argument', sent: 'no' }
+    for (const region of ['x'.repeat(4090), 'ü'.repeat(2045)]) {
+      const long = client.call(orders, { region })
+      await expect(long.opened).rejects.toMatchObject(refused)
+      await expect(client.call(request(`svc.${region}` as 'svc.x'))).rejects.toMatchObject(refused)
+    }
+    const [longest] = [client.call(orders, { region: 'x'.repeat(3900) })]
+    await longest?.send({ sku: 'long' })
+    expect(await take(longest as never, 1)).toEqual([{ sku: 'long' }])
+    await room.send({ sku: 'ok' })
+    expect(await take(room, 1)).toEqual([{ sku: 'ok' }])
+  })
+
   it('comes back after a cut in the middle of everything, and says that it knows not what was missed', async () => {
     const proxy = await TcpProxy.start({ port: server.port })
     onClose(() => proxy.close())
