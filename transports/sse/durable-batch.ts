@@ -32,14 +32,19 @@ export const durableReader: EventReader = {
   read(type, text): DurableBatch | undefined {
     if (type === 'data') return batchOf(JSON.parse(text), text.length, {})
     if (type !== 'control') return undefined
-    const { streamNextOffset, streamCursor, upToDate, streamClosed } = JSON.parse(text)
+    const { streamNextOffset, streamCursor, upToDate, streamClosed } = JSON.parse(text) ?? {}
     return batchOf([], text.length, {
-      next: streamNextOffset,
-      cursor: streamCursor,
+      next: placeOf(streamNextOffset),
+      cursor: placeOf(streamCursor),
       isUpToDate: upToDate === true,
       isClosed: streamClosed === true,
     })
   },
+}
+
+/** A text, by the protocol; a server that counts may say a number. */
+function placeOf(place: unknown): string | undefined {
+  return typeof place === 'string' || typeof place === 'number' ? String(place) : undefined
 }
 
 /** Asks for what is there, or for what comes next (long poll); the reply is a stream of one batch. */
