@@ -113,7 +113,7 @@ export class Ledger {
 
   /** The entry as it stands now. */
   async read(place: string): Promise<Seen | undefined> {
-    const text = await this.#ask(() => this.#store.get(place))
+    const text = await this.getText(place)
     if (text != null) return this.#note(place, text)
     this.#forget(place)
     return undefined
@@ -145,12 +145,15 @@ export class Ledger {
         if (this.#seen.get(key) === before.get(key)) this.#note(key, value, before.has(key))
       }
       if (page.length < pageSize) break
-      after = page.at(-1)?.key
+      const last = page.at(-1)?.key
+      // It would be read for ever.
+      if (last === after) throw new StoreFailure('list() is endless')
+      after = last
     }
     for (const [place, seen] of before) if (!found.has(place) && this.#seen.get(place) === seen) this.#forget(place)
   }
 
-  /** Any other record of this outbox: a lane's counter. */
+  /** What stands at a place, or any other record of this outbox: a lane's counter. */
   getText(place: string): Promise<string | null | undefined> {
     return this.#ask(() => this.#store.get(place))
   }
@@ -170,7 +173,7 @@ export class Ledger {
     } catch (failure) {
       cause = failure
     }
-    const stands = await this.#ask(() => this.#store.get(place))
+    const stands = await this.getText(place)
     if (stands === text) return true
     if (cause !== undefined) throw cause
     return false
@@ -216,10 +219,8 @@ export class Ledger {
   }
 
   #tell(place: string): void {
-    const { tell } = this.#store
-    if (!tell) return
     // A hint: who does not hear it looks for himself.
-    this.#ask(() => tell.call(this.#store, this.#topic, `${this.#options.owner} ${place}`)).catch(() => {})
+    this.#ask(() => this.#store.tell?.(this.#topic, `${this.#options.owner} ${place}`)).catch(() => {})
   }
 
   get #topic(): string {

@@ -307,6 +307,18 @@ describe('the store', () => {
     }
   })
 
+  it('that gives one page for ever is not read for ever', async () => {
+    const { clock, server, store } = setting()
+    const page = Array.from({ length: 500 }, (_, at) => ({ key: `outbox/${at}`, value: '{}' }))
+    const { api, box, client, warnings } = tab(server, { ...bound(store), list: () => page })
+    const done = endOf(api.keyed({ sku: 'tea' }))
+    await clock.advance(0)
+    expect((await done).value).toEqual(server.orders[0])
+    await expect(box.entries()).rejects.toThrow('list() is endless')
+    expect(warnings.join()).toContain('could not be read')
+    await client.close()
+  })
+
   it('that is not atomic, or lists nothing, holds no outbox; one that is not durable warns', async () => {
     const { server, store } = setting()
     const { list: _, ...listless } = bound(store)
