@@ -37,7 +37,9 @@ export function readFrameError(frame: object): Failure {
     ...(reason !== undefined && { reason }),
     ...(typeof message === 'string' && { serverMessage: message }),
     ...(details !== undefined && { details }),
-    ...(Array.isArray(violations) && { violations: violations as Violation[] }),
+    ...(Array.isArray(violations) && {
+      violations: violations.filter((each) => each instanceof Object) as Violation[],
+    }),
     // By analogy with 503: a server that names a wait has put the call off, not run it.
     ...(isWait(retryAfterMs) && { retryAfterMs, ...(row.isRetryable && { isUnexecuted: true }) }),
     ...(typeof requestId === 'string' && { requestId }),
@@ -48,7 +50,7 @@ export function readFrameError(frame: object): Failure {
 function bodyOf(frame: Record<string, unknown>): Record<string, unknown> {
   for (const each of [frame.error, frame.data]) {
     if (typeof each === 'string') return { message: each }
-    if (typeof each === 'object' && each !== null) return each as Record<string, unknown>
+    if (each instanceof Object) return each as Record<string, unknown>
   }
   return frame
 }
@@ -59,7 +61,7 @@ function rowOf(code: unknown): Row {
   const name = aliases[word] ?? word
   if (name === 'resource_exhausted') return { code: name, isRetryable: true, isThrottled: true, isUnexecuted: true }
   if (name === 'unavailable') return { code: name, isRetryable: true }
-  return { code: name !== '' && canonical.split(' ').includes(name) ? (name as Code) : 'unknown' }
+  return { code: canonical.split(' ').includes(name) ? (name as Code) : 'unknown' }
 }
 
 /** In the spelling of the canonical names. */
@@ -68,5 +70,5 @@ function plain(code: unknown): string {
 }
 
 function isWait(value: unknown): value is number {
-  return typeof value === 'number' && Number.isFinite(value) && value >= 0
+  return Number.isFinite(value) && (value as number) >= 0
 }

@@ -366,6 +366,22 @@ describe('a request', () => {
     })
   })
 
+  it('fails with what of an error is one, whatever else stands in it', async () => {
+    const broken = {
+      code: { a: 1 },
+      message: 5,
+      violations: [null, 5, 'a', { field: 'b', message: 'no' }],
+      retryAfterMs: -1,
+    }
+    for (const error of [broken, null, 5, [], { code: 1e300 }, { code: 'constructor' }, { code: '' }]) {
+      const { client } = await setUp({ server: { reply: () => ({ type: 'error', error }) } })
+      const caught = await client.call(add, { a: 1, b: 2 }).catch((each: unknown) => each)
+      expect(caught).toMatchObject({ sent: 'yes', code: expect.stringMatching(/^(?:unknown|unavailable)$/) })
+      expect(caught).not.toHaveProperty('retryAfterMs', expect.anything())
+      if (error === broken) expect(caught).toMatchObject({ violations: [{ field: 'b', message: 'no' }] })
+    }
+  })
+
   it('carries the headers of its call, but none that the call says is undefined', async () => {
     const { client, server } = await setUp({
       server: { reply: ({ data }) => ({ type: 'data', data: data.a + data.b }) },
