@@ -197,24 +197,20 @@ class CentrifugoConnection implements WireAdapter {
     return { kind: 'ack', ref, silenceMs: typeof ping === 'number' ? ping * 1000 + 10_000 : undefined }
   }
 
-  #subscribed(
-    ref: number,
-    { epoch, offset = 0, recovered, publications = [], ...reply }: Members,
-    into: Incoming[],
-  ): void {
+  #subscribed(ref: number, { epoch, offset = 0, recovered, publications, ...reply }: Members, into: Incoming[]): void {
     const isPlaced = reply.recoverable === true || reply.positioned === true
-    const at: WireCursor | undefined = isPlaced ? { id: offset, epoch } : undefined
+    const at = isPlaced ? placeAt(offset, epoch) : undefined
     const hasPlace = this.#takeAsked(ref)?.hasPlace
     into.push({ kind: 'ack', ref, at, recovered: hasPlace ? recovered === true : undefined })
-    for (const each of publications) into.push(this.#message(record(each, 'publication'), { ref }, epoch))
+    for (const each of publications ?? []) into.push(this.#message(record(each, 'publication'), { ref }, epoch))
   }
 
   /** The publications after the place that was asked for. */
-  #replayed(ref: number, { epoch, offset = 0, publications = [] }: Members, into: Incoming[]): void {
+  #replayed(ref: number, { epoch, offset = 0, publications }: Members, into: Incoming[]): void {
     const { channel = '', isKnown = false } = this.#takeAsked(ref) ?? {}
-    if (this.#channels.has(channel)) into.push({ kind: 'ack', ref, at: { id: offset, epoch }, recovered: isKnown })
+    if (this.#channels.has(channel)) into.push({ kind: 'ack', ref, at: placeAt(offset, epoch), recovered: isKnown })
     else into.push({ kind: 'error', ref, failure: unsubscribed })
-    for (const each of publications) into.push(this.#message(record(each, 'publication'), { ref }, epoch))
+    for (const each of publications ?? []) into.push(this.#message(record(each, 'publication'), { ref }, epoch))
   }
 
   #push({ channel: topic, pub, unsubscribe, disconnect }: Members, into: Incoming[]): void {
@@ -226,14 +222,14 @@ class CentrifugoConnection implements WireAdapter {
       const { code, reason } = record(disconnect, 'disconnect')
       into.push({
         kind: 'goodbye',
-        verdict: verdictOf({ code, reason: String(reason ?? ''), wasClean: true, phase: 'open' }),
+        verdict: verdictOf({ code: Number(code), reason: String(reason ?? ''), wasClean: true, phase: 'open' }),
       })
     }
   }
 
   #message({ data, offset, info, tags }: Members, of: { ref?: number; topic?: string }, epoch?: string): Incoming {
     const message = this.#options.publications ? { data, ...(info && { info }), ...(tags && { tags }) } : data
-    return { kind: 'data', ...of, message, at: typeof offset === 'number' ? { id: offset, epoch } : undefined }
+    return { kind: 'data', ...of, message, at: placeAt(offset, epoch) }
   }
 }
 
@@ -244,6 +240,11 @@ function write(id: number, command: string, params: object): string {
 function record(value: unknown, what: string): Members {
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value
   throw new TypeError(`the server's ${what} is no object`)
+}
+
+function placeAt(offset: unknown, epoch: unknown): WireCursor | undefined {
+  if (typeof offset !== 'number') return undefined
+  return epoch === undefined ? { id: offset } : { id: offset, epoch: String(epoch) }
 }
 
 const unsubscribed: Failure = {
@@ -277,7 +278,10 @@ const errors: Readonly<Record<number, readonly [Code, string]>> = {
 }
 
 function failureOf({ code, message: serverMessage, temporary }: Members): Failure {
-  const [meaning, what] = errors[code] ?? [temporary ? 'unavailable' : 'unknown', 'a refusal of the application']
+  const [meaning, what] = errors[Number(code)] ?? [
+    temporary ? 'unavailable' : 'unknown',
+    'a refusal of the application',
+  ]
   return {
     code: meaning,
     message: `error ${Number(code)}: ${what}`,

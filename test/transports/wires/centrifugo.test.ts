@@ -25,6 +25,31 @@ describe('a connect that the server calls a bad request', () => {
   })
 })
 
+describe('a place that is none of the protocol', () => {
+  const subscribed = (subscribe: object) => {
+    const adapter = centrifugo()()
+    adapter.subscribe({ ref: 1, topic: 'a', payload: undefined })
+    return adapter.decode(JSON.stringify({ id: 1, subscribe })) as Incoming[]
+  }
+
+  it.each([
+    [
+      { recoverable: true, epoch: 5, offset: 2 },
+      { id: 2, epoch: '5' },
+    ],
+    [{ recoverable: true, epoch: 'e', offset: 'x' }, undefined],
+    [{ recoverable: true, offset: 2, publications: null }, { id: 2 }],
+  ])('%j is read as far as it is one', (reply, at) => {
+    expect(subscribed(reply)).toEqual([expect.objectContaining({ kind: 'ack', ref: 1, at })])
+  })
+
+  it.each(['constructor', null, {}, undefined])('an error with the code %j is one nobody knows', (code) => {
+    expect(decode(JSON.stringify({ id: 1, error: { code } }))).toMatchObject([
+      { kind: 'error', failure: { code: 'unknown' } },
+    ])
+  })
+})
+
 describe('what is no frame of Centrifugo', () => {
   it.each([
     '{',

@@ -462,6 +462,15 @@ describe('connection state recovery', () => {
   })
 })
 
+describe('bytes in what another client has nested', () => {
+  it('are put in as deep as anybody means it, and what is nested without end is handed on', () => {
+    const nested = (n: number) => JSON.parse(`${'['.repeat(n)}{"_placeholder":true,"num":0}${']'.repeat(n)}`)
+    const last = (value: unknown): unknown => (Array.isArray(value) ? last(value[0]) : value)
+    expect(last(restoreBytes(nested(400), [Uint8Array.of(7)]))).toEqual(Uint8Array.of(7))
+    expect(() => restoreBytes(nested(50_000), [Uint8Array.of(7)])).not.toThrow()
+  })
+})
+
 describe('what is no frame of Socket.IO', () => {
   it.each([
     ['an unknown kind', '9'],

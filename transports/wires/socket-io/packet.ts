@@ -56,16 +56,21 @@ interface Placeholder {
   readonly num: number
 }
 
+/** What is nested deeper than this is handed on as it came: another client may have sent anything. */
+const maxRestored = 500
+
 /** Puts the bytes where their placeholders stand. @throws {TypeError} where one names bytes that are not there. */
-export function restoreBytes(value: unknown, attachments: readonly Uint8Array[]): unknown {
-  if (typeof value !== 'object' || value === null) return value
+export function restoreBytes(value: unknown, attachments: readonly Uint8Array[], depth = 0): unknown {
+  if (typeof value !== 'object' || value === null || depth > maxRestored) return value
   if ((value as Partial<Placeholder>)._placeholder === true) {
     const bytes = attachments[(value as Placeholder).num]
     if (!bytes) throw new TypeError('a packet of Socket.IO refers to bytes that did not come with it')
     return bytes
   }
-  if (Array.isArray(value)) return value.map((each) => restoreBytes(each, attachments))
-  return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, restoreBytes(each, attachments)]))
+  if (Array.isArray(value)) return value.map((each) => restoreBytes(each, attachments, depth + 1))
+  return Object.fromEntries(
+    Object.entries(value).map(([name, each]) => [name, restoreBytes(each, attachments, depth + 1)]),
+  )
 }
 
 /** Takes the bytes out of a value, in the order in which they go behind the text. */
