@@ -29,7 +29,8 @@ const partChanged = 'part_changed'
  * digest, and takes the file's name when all is there.
  *
  * @param path - where the file is to stand; what stands there is replaced at the end.
- * @param open - makes the call, with the headers that it is given.
+ * @param open - makes the call, with the headers that it is given. Where it was made conditional, and the server answers
+ *   that nothing has changed (304), the file stays as it is.
  * @throws {CallError} what the download failed with; the part stays for the next run, but where its digest is wrong;
  *   `failed_precondition` where another download to this path is under way.
  * @example
@@ -38,7 +39,7 @@ const partChanged = 'part_changed'
  */
 export async function saveFile(
   path: string,
-  open: (headers: Readonly<Record<string, string>>) => Promise<ResumedDownload>,
+  open: (headers: Readonly<Record<string, string>>) => Promise<ResumedDownload | undefined>,
   options: SaveFileOptions = {},
 ): Promise<{ readonly bytes: number }> {
   const place = resolve(path)
@@ -59,12 +60,14 @@ const underWay = new Set<string>()
 
 async function save(
   path: string,
-  open: (headers: Readonly<Record<string, string>>) => Promise<ResumedDownload>,
+  open: (headers: Readonly<Record<string, string>>) => Promise<ResumedDownload | undefined>,
   { onChange = 'restart' }: SaveFileOptions,
 ): Promise<{ readonly bytes: number }> {
   const part = `${path}.part`
   const note = `${part}.json`
   const download = await open(await leftOf(part, note))
+  // The server says that the file at hand still holds.
+  if (!download) return { bytes: (await stat(path)).size }
   for (let restarts = 0; ; restarts++) {
     try {
       await write(download, part, note)

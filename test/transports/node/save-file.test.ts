@@ -131,6 +131,23 @@ describe('saveFile()', () => {
     await cut
   })
 
+  it('leaves the file as it is where the server says that it has not changed', async () => {
+    const path = join(folder, 'same.bin')
+    writeFileSync(path, 'what is there')
+    const other = createServer((_, response) => response.writeHead(304).end())
+    await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve))
+    const url = `http://127.0.0.1:${(other.address() as AddressInfo).port}`
+    const client = createClient({ transports: { rest: restTransport({ baseUrl: url }) } })
+    const fetchFile = get('/a', { response: download() })
+    const save = saveFile(path, (headers) =>
+      client.call(fetchFile, {}, { headers: { ...headers, 'if-none-match': '"one"' } }),
+    )
+    expect(await save).toEqual({ bytes: 13 })
+    expect([readFileSync(path, 'utf8'), existsSync(`${path}.part`)]).toEqual(['what is there', false])
+    await client.close()
+    other.close()
+  })
+
   it('takes one download at a time to a path', async () => {
     const path = join(folder, 'two')
     const client = createClient({ transports: { rest: restTransport({ baseUrl }) } })

@@ -49,6 +49,10 @@ export function download(options: DownloadOptions = {}): DownloadResponse {
       const { status, headers } = response
       const isFile = status === 200 || status === 206 || status === 416
       if (!isFile && !isReply(status, request)) return await refuse(call, response, limits.maxBodyBytes)
+      if (status === 304) {
+        response.body.cancel()
+        return { kind: 'unary', message: undefined, status, headers, trailers: HeaderMap.empty }
+      }
       const isFetch = engine.name === 'fetch'
       const read = representationOf(isFile ? response : { status: 200, headers }, isFetch ? asked : undefined)
       // It says that nothing is behind what the caller has, or that the file is another one.

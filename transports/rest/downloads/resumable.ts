@@ -276,8 +276,7 @@ export class ResumableDownload implements Download, AsyncIterator<Uint8Array, un
       if (isAtStart && !this.#call.operation.isIdempotent) throw failure
       if (this.#backoff.isExhausted)
         throw failure ?? this.#error('data_loss', 'each answer ends before the file does, and brings nothing more')
-      const hint = isAnyCallError(failure) ? failure.retryAfterMs : undefined
-      const waitMs = this.#backoff.next(hint)
+      const waitMs = this.#backoff.next(isAnyCallError(failure) ? failure.retryAfterMs : undefined)
       if (failure !== undefined) await sleep(waitMs, scope)
       try {
         const headers = isAtStart ? undefined : this.#headersAt(validator)
@@ -300,6 +299,7 @@ export class ResumableDownload implements Download, AsyncIterator<Uint8Array, un
     }
     if (typeof read === 'string') throw fail(this.#error('internal', `the server answered with ${read}`))
     if (!before) {
+      if (read.first > 0) throw fail(this.#error('internal', 'the server gave a part for the whole'))
       this.#response = response
       this.#representation = read
       this.start = this.offset = read.first

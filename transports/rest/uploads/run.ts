@@ -141,7 +141,7 @@ export class UploadRun implements Upload<unknown> {
       return value
     } catch (error) {
       this.state = 'failed'
-      throw scope.isAborted ? scope.reason : error
+      throw scope.isAborted ? scope.reason : ofWhole(error, scope)
     } finally {
       this.#source?.close()
       this.progress.end()
@@ -319,6 +319,12 @@ export class UploadRun implements Upload<unknown> {
     const why = reply ? 'its answer is empty where output is declared' : 'its last answer was lost on the way'
     throw this.#remote.error('internal', `the upload is complete, and ${why}`)
   }
+}
+
+/** What a step has failed with, unsent, as an error of the whole, whose other requests were sent. */
+function ofWhole(error: unknown, { sent }: Scope): unknown {
+  if (!isAnyCallError(error) || error.sent !== 'no' || sent === 'no') return error
+  return Object.assign(error, { sent, message: error.message.replace('; nothing was sent', '') })
 }
 
 function isTexts(metadata: unknown): metadata is Readonly<Record<string, string>> {

@@ -509,6 +509,30 @@ describe('a download that is given up, or begun anew', () => {
     await expect(stream.bytes()).rejects.toMatchObject({ status: 404 })
   })
 
+  it('begins anew with the first byte, or not at all: no part of the file, and no 416, passes for the whole', async () => {
+    await using api = clientOf()
+    const part = (_: IncomingMessage, response: ServerResponse) =>
+      response.writeHead(206, { etag: '"two"', 'content-range': 'bytes 5-9/10' }).end('56789')
+    const none = (_: IncomingMessage, response: ServerResponse) =>
+      response.writeHead(416, { etag: '"two"', 'content-range': 'bytes */40' }).end()
+    for (const wrong of [part, none]) {
+      answers = [serve({ cut: 100_000 }), wrong]
+      await expect(api.file({ name: 'a' }).then((stream) => stream.bytes())).rejects.toMatchObject({ code: 'internal' })
+      // Nothing of the first answer has come.
+      answers = [serve({ cut: 0 }), wrong]
+      await expect(api.file({ name: 'a' }).then((stream) => stream.bytes())).rejects.toMatchObject({ code: 'internal' })
+    }
+  })
+
+  it('is nothing where the copy at hand still holds (304), and no empty file', async () => {
+    answers = [(_request, response) => response.writeHead(304, { etag: '"one"' }).end()]
+    for (const http of ['undici', 'fetch']) {
+      await using api = clientOf({}, { http })
+      const { message, status } = await api.file.reply({ name: 'a' }, { headers: { 'if-none-match': '"one"' } })
+      expect([message, status]).toEqual([undefined, 304])
+    }
+  })
+
   it('begins anew behind the chunk that somebody waits for: never two answers at once', async () => {
     const rest = file.subarray(10)
     let finish = () => {}

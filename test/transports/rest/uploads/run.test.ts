@@ -124,6 +124,21 @@ describe('what ends an upload says what was sent', () => {
       expect(await error).toMatchObject({ code: 'canceled', sent: 'yes' })
     })
 
+  it("sent: 'yes' where the source gives nothing, or the server an address that is none, behind its creation", async () => {
+    const answer: (location: string) => Answer = (location) => (_request, response) =>
+      response.writeHead(201, { ...created, location }).end()
+    const failures: [string, () => UploadSource][] = [
+      ['/files/1', () => (() => undefined) as never],
+      ['javascript:alert(1)', () => blob],
+    ]
+    for (const [location, source] of failures) {
+      await using api = await connect({}, answer(location))
+      const error = await errorOf(api.store({ source: source() }))
+      expect(error).toMatchObject({ code: 'invalid_argument', sent: 'yes' })
+      expect((error as Error).message).not.toContain('nothing was sent')
+    }
+  })
+
   it("sent: 'yes' by the deadline of the whole", async () => {
     const clock = manualClock()
     const onPart = () => {
