@@ -5,7 +5,7 @@ import { trusted } from '../../src/core/call/interceptor.ts'
 import type { UnaryReply } from '../../src/core/call/reply.ts'
 import { CallError, isAnyCallError } from '../../src/core/errors/error.ts'
 import { httpFailure } from '../http/errors.ts'
-import { type Answer, describeResponse } from '../http/responder.ts'
+import { type Answer, makeResponse } from '../http/responder.ts'
 import { ExhaustedCalls } from './exhausted.ts'
 import type { FetchInput } from './request.ts'
 import { watched } from './watch.ts'
@@ -83,5 +83,5 @@ function finalAnswer(response: Response): Response {
   const { status, statusText, body, url, redirected, type } = response
   const headers = new Headers(response.headers)
   headers.set('x-should-retry', 'false')
-  return describeResponse(new Response(body, { status, statusText, headers }), { url, redirected, type })
+  return makeResponse(body, { status, statusText, headers }, { url, redirected, type })
 }

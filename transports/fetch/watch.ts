@@ -1,7 +1,7 @@
 import type { Call } from '../../src/core/call/call.ts'
 import { CallError } from '../../src/core/errors/error.ts'
 import { toReadable } from '../http/bytes.ts'
-import { type Answer, describeResponse, unread } from '../http/responder.ts'
+import { type Answer, makeResponse, unread } from '../http/responder.ts'
 import { toBodyError } from './errors.ts'
 import type { FetchBinding } from './operation.ts'
 
@@ -20,10 +20,10 @@ export function watched(answer: Answer, call: Call): Answer {
   const leave = (): Promise<void> => watch.leave()
   const stream = toReadable(watch, leave)
   unread.register(stream, leave)
-  const made = new Response(stream, { status, statusText, headers })
+  const made = makeResponse(stream, { status, statusText, headers }, { url, redirected, type })
   const { finished } = watch
   const abort = (reason: unknown): void => watch.fail(reason)
-  return { ...answer, finished, response: describeResponse(made, { url, redirected, type }), discard: leave, abort }
+  return { ...answer, finished, response: made, discard: leave, abort }
 }
 
 class BodyWatch implements AsyncIterator<Uint8Array, undefined> {

@@ -1,4 +1,5 @@
 import { refusal } from '../../src/core/errors/refusal.ts'
+import { guard } from '../../src/core/guard.ts'
 import { bodyKind } from '../http/bytes.ts'
 import { encodeBody } from '../http/encode-body.ts'
 import { multipartOf } from '../http/multipart.ts'
@@ -23,6 +24,11 @@ export function fileUploads(): GraphQLFeature {
   return new FileUploads()
 }
 
+const unsendable = {
+  code: 'invalid_argument',
+  message: 'a file of the variables cannot be sent: see cause; nothing was sent',
+} as const
+
 class FileUploads extends Feature {
   readonly kind = 'uploads'
 
@@ -37,7 +43,11 @@ class FileUploads extends Feature {
       const { call } = asked
       const operations = bodyOf({ ...asked, members: { ...asked.members, variables } })
       const rules = { contentType: undefined, codecs: {}, queryStyle: undefined }
-      const { contentType, length, isReplayable, ...sent } = encodeBody(formOf(operations, files), rules, call)
+      const { contentType, length, isReplayable, ...sent } = encodeBody(
+        guard('a file of the variables', () => formOf(operations, files), call, unsendable),
+        rules,
+        call,
+      )
       if (!isReplayable) onceOnly.add(call.input as object)
       const { onUploadProgress } = call.options
       return http.request(call, {

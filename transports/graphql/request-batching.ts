@@ -257,6 +257,8 @@ function answersOf(response: BufferedResponse, members: readonly Waiting[]): (in
       )
     return () => response
   }
+  // A server that refuses the whole says so once.
+  if (list.length !== members.length && status >= 400) return () => response
   if (list.length !== members.length)
     return refuse('internal', `the server answered a batch of ${members.length} with ${list.length} results`)
   const none = () => ''

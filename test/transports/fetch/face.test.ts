@@ -1,3 +1,4 @@
+import { type AddressInfo, createServer } from 'node:net'
 import { createClient, isCallError, type TelemetryEvent } from 'polywire'
 import { bearerAuth } from 'polywire/auth'
 import { type CreateFetchOptions, createFetch, type PolywireFetch } from 'polywire/fetch'
@@ -63,6 +64,28 @@ describe.each(['undici', 'fetch'] as const)('a fetch by %s', (http) => {
     expect(Buffer.from(await clone.arrayBuffer())).toEqual(bytes)
     expect(Buffer.from(await response.arrayBuffer())).toEqual(bytes)
     expect(server.seen).toHaveLength(3)
+  })
+
+  it.each([
+    ['999 Request denied', 999, 'Request denied'],
+    ['600 Unparseable', 600, 'Unparseable'],
+    ['404 Nicht verfügbar', 404, undefined],
+    ['200 成功', 200, undefined],
+  ])('gives an answer as it came that no constructor of a Response takes: %s', async (line, status, statusText) => {
+    const old = createServer((socket) => {
+      socket.on('error', () => undefined)
+      socket.once('data', () => socket.end(`HTTP/1.1 ${line}\r\ncontent-length: 4\r\nconnection: close\r\n\r\nbody`))
+    })
+    await new Promise<void>((resolve) => old.listen(0, '127.0.0.1', resolve))
+    const url = `http://127.0.0.1:${(old.address() as AddressInfo).port}`
+    for (const idleTimeoutMs of [undefined, 5000]) {
+      const response = await make({ http, origin: url, idleTimeoutMs })(`${url}/a`)
+      const copy = response.clone()
+      expect([response.status, response.ok, copy.status]).toEqual([status, status === 200, status])
+      if (statusText) expect([response.statusText, copy.statusText]).toEqual([statusText, statusText])
+      expect([await response.text(), await copy.text()]).toEqual(['body', 'body'])
+    }
+    old.close()
   })
 
   it('gives a 404 at once', async () => {

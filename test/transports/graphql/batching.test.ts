@@ -275,6 +275,16 @@ describe('requestBatching', () => {
     for (const each of all) expect(each).toMatchObject({ reason: { ...expected, sent: 'yes' } })
   })
 
+  it.each([
+    [401, 'unauthenticated'],
+    [403, 'permission_denied'],
+  ])('a refusal of the whole (%i) that stands in a list of one is one of each', async (status, code) => {
+    server.on('/graphql', (exchange) => exchange.reply(status, [{ errors: [{ message: 'no' }] }]))
+    await using client = graphqlClient(url(), batching)
+    const all = await Promise.allSettled(['a', 'b'].map((name) => client.call(hello, { name })))
+    for (const each of all) expect(each).toMatchObject({ reason: { code, status, sent: 'yes' } })
+  })
+
   it('gives each its own result, whatever the sizes, orders and failures', async () => {
     server.on('/graphql', async (exchange) => {
       const body = JSON.parse((await exchange.body()).toString())

@@ -137,6 +137,12 @@ describe('fileUploads', () => {
     expect(await failureOf(client.call(album, dotted))).toMatchObject({ code: 'invalid_argument', sent: 'no' })
   })
 
+  it('refuses a length that is none as what it is', async () => {
+    await using client = graphqlClient(url(), { features })
+    const file = { content: () => Readable.from(['x']), length: Number.NaN }
+    expect(await failureOf(client.call(upload, { file }))).toMatchObject({ code: 'invalid_argument', sent: 'no' })
+  })
+
   test.each<[string, () => unknown, number]>([
     ['a File', () => new File(['whole'], 'x'), 2],
     ['a function that makes a stream', () => ({ content: () => Readable.from(['who', 'le']) }), 2],

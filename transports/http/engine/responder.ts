@@ -5,7 +5,7 @@ import type { FetchOptions, HttpEngine, HttpRequest, HttpScope, HttpWire } from 
 import { encodeBody } from '../encode-body.ts'
 import { toCallError } from '../fault.ts'
 import { ReplayBody } from '../replay-body.ts'
-import { type Answer, describeResponse, drainedBytes, type OpenRequest, type Responder, unread } from '../responder.ts'
+import { type Answer, drainedBytes, makeResponse, type OpenRequest, type Responder, unread } from '../responder.ts'
 import { openUpload } from '../upload.ts'
 import { isFetchReplaced } from './stock-fetch.ts'
 
@@ -101,11 +101,8 @@ class EngineAnswer implements Answer {
     const pairs = [...headers].filter(([name]) => name !== 'set-cookie')
     const made = new Headers(pairs)
     for (const cookie of headers.getSetCookie()) made.append('set-cookie', cookie)
-    this.response = describeResponse(new Response(stream, { status, statusText: statusText ?? '', headers: made }), {
-      url: withoutFragment(url),
-      redirected: redirected !== undefined,
-      type: 'basic',
-    })
+    const facts = { url: withoutFragment(url), redirected: redirected !== undefined, type: 'basic' } as const
+    this.response = makeResponse(stream, { status, statusText: statusText ?? '', headers: made }, facts)
   }
 
   discard(): void {
