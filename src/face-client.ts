@@ -12,6 +12,7 @@ import {
   type Next,
 } from './core/call/interceptor.ts'
 import type { OperationInfo } from './core/call/operation.ts'
+import { identityOf } from './core/call/plan.ts'
 import { discardReply, type Reply, type UnaryReply } from './core/call/reply.ts'
 import { sendBy, toKnownError } from './core/call/run-unary.ts'
 import { cancelAll, Scope, type Services } from './core/call/scope.ts'
@@ -120,8 +121,7 @@ export class FaceClient implements FaceHost {
       headers: options.headers ? readHeaders(options.headers, origin) : noHeaders,
       sendQueue: undefined,
       context: tokenRuns.contextOf ? tokenRuns.contextOf(context) : context,
-      identity:
-        (this.#transport as { readonly auth?: Auth }).auth?.identity?.({ context, options, operation } as never) ?? '',
+      identity: identityOf(this.#transport as { readonly auth: Auth }, options, operation),
     })
   }
 }

@@ -1,6 +1,7 @@
 import { inspect } from 'node:util'
 import { type Call, CallError, createContextKey } from 'polywire'
 import { bearerAuth } from 'polywire/auth'
+import { createFetch } from 'polywire/fetch'
 import { describe, expect, it, vi } from 'vitest'
 import { memoryClient, streamOperation, unaryOperation } from '../support/memory-client.ts'
 
@@ -27,6 +28,27 @@ describe('bearerAuth', () => {
     bearerAuth(() => 'a')
     expect(random).not.toHaveBeenCalled()
     random.mockRestore()
+  })
+
+  it.each<[string, () => unknown]>([
+    ['a promise', async () => 'ada'],
+    ['a promise that fails', async () => Promise.reject(new Error('who?'))],
+    ['an object', () => ({ id: 'ada' })],
+  ])('refuses %s as an identity: it would be the same one for everybody', async (_, identity) => {
+    const { client, seen } = guarded(
+      bearerAuth(() => 't', { identity: identity as () => string }),
+      { token: 't' },
+    )
+    const refused = { code: 'invalid_argument', sent: 'no', message: expect.stringContaining('auth.identity()') }
+    await expect(client.call(unaryOperation())).rejects.toMatchObject(refused)
+    const fetch = createFetch({
+      origin: 'https://api.example.com',
+      auth: bearerAuth(() => 't', { identity: identity as () => string }),
+      http: async () => expect.unreachable(),
+    })
+    await expect(fetch('https://api.example.com/a')).rejects.toMatchObject({ cause: refused })
+    await fetch.close()
+    expect(seen).toEqual([])
   })
 
   it('asks for the token for each attempt, so that it follows a login', async () => {

@@ -208,6 +208,18 @@ describe('REST', () => {
     expect(() => otel({ metric: false } as never)).toThrow(/did you mean 'metrics'/)
   })
 
+  it('attributes of the user’s that come later are none, and what they fail with ends no process', async () => {
+    const unhandled: unknown[] = []
+    const note = (reason: unknown) => unhandled.push(reason)
+    process.on('unhandledRejection', note)
+    closing.push(() => process.off('unhandledRejection', note))
+    const { origin } = await recordingServer()
+    const client = restClient(origin, { attributes: (async () => Promise.reject(new Error('later'))) as never })
+    await client.call(get('/users/{id}'), { id: 1 })
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(unhandled).toEqual([])
+  })
+
   it('without an SDK calls are as they are, and one that is registered later is heard', async () => {
     const { origin, requests } = await recordingServer()
     await sdk[Symbol.asyncDispose]()

@@ -1,5 +1,6 @@
 import { CallError, type ErrorOrigin } from '../errors/error.ts'
 import type { Failure } from '../errors/failure.ts'
+import { refusal } from '../errors/refusal.ts'
 import { guard, toGuardError } from '../guard.ts'
 import type { Auth } from './auth.ts'
 import type { CallOptions } from './call-options.ts'
@@ -81,11 +82,14 @@ export function inputOf({ encodeInput, checkInput, info }: Plan, input: unknown)
 }
 
 /** Whose a call is, by what makes the credentials of its transport. */
-export function identityOf({ auth }: Route, options: CallOptions, operation: OperationInfo): string {
+export function identityOf({ auth }: Pick<Route, 'auth'>, options: CallOptions, operation: OperationInfo): string {
   if (!auth?.identity) return ''
   const message = 'auth.identity() threw: see cause; nothing was sent'
   const call = { context: options.context ?? Context.empty, options, operation }
-  return guard('', () => auth.identity?.(call) ?? '', { operation }, { message })
+  const identity = guard('', () => auth.identity?.(call) ?? '', { operation }, { message })
+  // A promise, or an object, would be the same text for everybody wherever it becomes part of a key.
+  if (typeof identity === 'object') throw refusal('auth.identity() gives a text, and at once', { operation })
+  return identity
 }
 
 /** One step after the other, asynchronous only where a step is. */

@@ -6,7 +6,7 @@ import type { Reply } from '../../core/call/reply.ts'
 import type { Scope } from '../../core/call/scope.ts'
 import type { Finish, Telemetry, TelemetryEvent } from '../../core/call/telemetry.ts'
 import { isAnyCallError } from '../../core/errors/error.ts'
-import { notify } from '../../core/guard.ts'
+import { guard, notify } from '../../core/guard.ts'
 import { callable, checkOptions, flag, has, type RulesOf, takes } from '../../core/options.ts'
 import { finishing } from '../../interceptors/telemetry.ts'
 import { statusOf } from '../events.ts'
@@ -166,7 +166,7 @@ class OtelTelemetry implements Telemetry {
   /** Attributes of the user's; what throws there costs the span nothing. */
   #own(call: Call): Attributes | undefined {
     try {
-      return this.#options.attributes?.(call)
+      return guard('attributes of otel()', () => this.#options.attributes?.(call))
     } catch {
       return undefined
     }
