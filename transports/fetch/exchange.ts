@@ -85,7 +85,7 @@ const bindingOf = ({ operation }: Pick<Call, 'operation'>): FetchBinding => oper
 /** Each request carries the credential of its own origin, and that of no other. */
 const authByOrigin: Auth = {
   name: 'of the origin',
-  identity: (call) => bindingOf(call as { operation: OperationInfo } & typeof call).auth?.identity?.(call) ?? '',
+  identity: (call) => bindingOf(call as { operation: OperationInfo } & typeof call).auth?.identity?.(call) as string,
   credential(call) {
     const { auth } = bindingOf(call)
     // A header of the caller's own wins, and is not renewed.

@@ -80,8 +80,7 @@ function handedOut(call: Call, error: unknown): UnaryReply {
 function finalAnswer(response: Response): Response {
   // A mock stays what it is.
   if (typeof response.clone !== 'function') return response
-  const { status, statusText, body, url, redirected, type } = response
   const headers = new Headers(response.headers)
   headers.set('x-should-retry', 'false')
-  return makeResponse(body, { status, statusText, headers }, { url, redirected, type })
+  return makeResponse(response.body, headers, response)
 }

@@ -13,16 +13,16 @@ type Step = IteratorResult<Uint8Array, undefined>
  */
 export function watched(answer: Answer, call: Call): Answer {
   const { idleTimeoutMs } = call.operation.binding as FetchBinding
-  const { status, statusText, headers, url, redirected, type, body } = answer.response
+  const { headers, body } = answer.response
   const isBounded = idleTimeoutMs !== undefined || (call.options.deadline !== undefined && !answer.finished)
   if (!isBounded || !body) return answer
   const watch = new BodyWatch(answer, body.getReader(), call, idleTimeoutMs)
-  const leave = (): Promise<void> => watch.leave()
+  const leave = () => watch.leave()
   const stream = toReadable(watch, leave)
   unread.register(stream, leave)
-  const made = makeResponse(stream, { status, statusText, headers }, { url, redirected, type })
+  const made = makeResponse(stream, headers, answer.response)
   const { finished } = watch
-  const abort = (reason: unknown): void => watch.fail(reason)
+  const abort = (reason: unknown) => watch.fail(reason)
   return { ...answer, finished, response: made, discard: leave, abort }
 }
 

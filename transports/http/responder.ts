@@ -52,36 +52,21 @@ export const unread = /* @__PURE__ */ new FinalizationRegistry<() => unknown>((l
 export const drainedBytes = 65_536
 
 type Facts = Pick<Response, 'url' | 'redirected' | 'type'>
-type Head = Pick<Response, 'status' | 'statusText'>
-const reasonPhrase = /^[\t\x20-\x7e\x80-\xff]*$/
 
 /** A Response of what a server gave: its constructor takes no status of 600 and more, and no words of other scripts. */
 export function makeResponse(
   body: ReadableStream | null,
-  { status, statusText, headers }: Head & { readonly headers: Headers },
-  facts: Facts,
+  headers: Headers,
+  { status, statusText, url, redirected, type }: Facts & Pick<Response, 'status' | 'statusText'>,
 ): Response {
-  if (status < 600 && reasonPhrase.test(statusText))
-    return describeResponse(new Response(body, { status, statusText, headers }), facts)
-  const made = new Response(body, { status: Math.min(status, 599), headers })
-  return describeResponse(made, facts, { status, statusText })
+  const facts = { status, statusText, url, redirected, type }
+  return describeResponse(new Response(body, { headers, status: Math.min(status, 599) }), facts)
 }
 
 /** What a Response that was made says of where it came from; its clones say the same. */
-export function describeResponse(response: Response, facts: Facts, head?: Head): Response {
-  const { url, redirected, type } = facts
-  if (head)
-    Object.defineProperties(response, {
-      status: { value: head.status, configurable: true },
-      statusText: { value: head.statusText, configurable: true },
-    })
-  return Object.defineProperties(response, {
-    url: { value: url, configurable: true },
-    redirected: { value: redirected, configurable: true },
-    type: { value: type, configurable: true },
-    clone: {
-      value: () => describeResponse(Response.prototype.clone.call(response), facts, head),
-      configurable: true,
-    },
-  })
+export function describeResponse(response: Response, facts: Facts): Response {
+  const clone = () => describeResponse(Response.prototype.clone.call(response), facts)
+  for (const [name, value] of Object.entries({ ...facts, clone }))
+    Object.defineProperty(response, name, { value, configurable: true })
+  return response
 }

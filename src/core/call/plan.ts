@@ -84,11 +84,10 @@ export function inputOf({ encodeInput, checkInput, info }: Plan, input: unknown)
 /** Whose a call is, by what makes the credentials of its transport. */
 export function identityOf({ auth }: Pick<Route, 'auth'>, options: CallOptions, operation: OperationInfo): string {
   if (!auth?.identity) return ''
-  const message = 'auth.identity() threw: see cause; nothing was sent'
   const call = { context: options.context ?? Context.empty, options, operation }
-  const identity = guard('', () => auth.identity?.(call) ?? '', { operation }, { message })
+  const identity = guard('auth.identity()', () => auth.identity?.(call) ?? '', call)
   // A promise, or an object, would be the same text for everybody wherever it becomes part of a key.
-  if (typeof identity === 'object') throw refusal('auth.identity() gives a text, and at once', { operation })
+  if (typeof identity === 'object') throw refusal('auth.identity() gave no text', call)
   return identity
 }
 

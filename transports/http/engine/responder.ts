@@ -88,7 +88,7 @@ class EngineAnswer implements Answer {
   readonly #body: HttpBodyReader
 
   constructor(open: OpenResponse, { method, toBodyError }: OpenRequest, origin: ErrorOrigin) {
-    const { status, statusText, headers, url, redirected, body } = open
+    const { status, statusText = '', headers, url, redirected, body } = open
     this.status = status
     this.headers = headers
     this.redirected = redirected
@@ -101,8 +101,13 @@ class EngineAnswer implements Answer {
     const pairs = [...headers].filter(([name]) => name !== 'set-cookie')
     const made = new Headers(pairs)
     for (const cookie of headers.getSetCookie()) made.append('set-cookie', cookie)
-    const facts = { url: withoutFragment(url), redirected: redirected !== undefined, type: 'basic' } as const
-    this.response = makeResponse(stream, { status, statusText: statusText ?? '', headers: made }, facts)
+    this.response = makeResponse(stream, made, {
+      status,
+      statusText,
+      url: withoutFragment(url),
+      redirected: redirected !== undefined,
+      type: 'basic',
+    })
   }
 
   discard(): void {
