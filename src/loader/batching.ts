@@ -6,8 +6,9 @@ import type { OperationInfo, RouteMachinery } from '../core/call/operation.ts'
 import type { Plan } from '../core/call/plan.ts'
 import type { Reply } from '../core/call/reply.ts'
 import type { Services } from '../core/call/scope.ts'
-import { CallError, isAnyCallError } from '../core/errors/error.ts'
-import { guard } from '../core/guard.ts'
+import { CallError, type ErrorOrigin, isAnyCallError } from '../core/errors/error.ts'
+import { refusal } from '../core/errors/refusal.ts'
+import { guard, isThenable } from '../core/guard.ts'
 import { perClient } from '../core/policies/per-client.ts'
 import { copyOf, numberOf, ownError, partitionOf } from '../core/policies/sharing.ts'
 import { bounded } from '../core/time/bounded.ts'
@@ -72,7 +73,8 @@ export class Batching implements RouteMachinery {
     // Whoever shares with nobody is asked for alone.
     if (partition === undefined) return this.#askAlone(asked)
     const { cacheBy } = this.#options
-    const owner = cacheBy && guard('batched({ cacheBy })', () => cacheBy(call), call)
+    const owner = cacheBy && atOnce('cacheBy', () => cacheBy(call), call)
+    if (owner && typeof owner !== 'object') throw refusal('batched({ cacheBy }) gives an object, or undefined', call)
     const loaders = owner ? this.#loadersOf(owner) : this.#loaders(scope.services)
     // A scope may be the same in several clients.
     const name = owner ? `${numberOf(scope.services)} ${partition}` : partition
@@ -153,7 +155,7 @@ export class Batching implements RouteMachinery {
     const found = new Map(
       list.flatMap((item) => {
         const isItem = item !== null && item !== undefined
-        return isItem ? [[String(guard('batched({ by })', () => keyOf(item), origin)), item] as const] : []
+        return isItem ? [[String(atOnce('by', () => keyOf(item), origin)), item] as const] : []
       }),
     )
     const given = new Set<string>()
@@ -161,7 +163,7 @@ export class Batching implements RouteMachinery {
       const key = String(each.key)
       const item = found.get(key)
       if (item === undefined) return this.#missing(each.call)
-      const wrong = errorOf && guard('batched({ errorOf })', () => errorOf(item), origin)
+      const wrong = errorOf && atOnce('errorOf', () => errorOf(item), origin)
       if (wrong) return this.#failed(wrong, each.call)
       // Two who asked for one item share no object.
       const own = given.has(key) ? copyOf(item) : item
@@ -183,6 +185,14 @@ export class Batching implements RouteMachinery {
   #wrong(message: string, asked: Asked | undefined): CallError {
     return new CallError({ code: 'internal', message, phase: 'body', sent: 'yes' }, asked?.call)
   }
+}
+
+/** Of a function that decides: a promise would decide otherwise than what it comes to. */
+function atOnce<T>(name: string, run: () => T, origin: ErrorOrigin): T {
+  const given = guard(`batched({ ${name} })`, run, origin)
+  if (isThenable(given))
+    throw new CallError({ code: 'internal', message: `batched({ ${name} }) gave a promise` }, origin)
+  return given
 }
 
 /** Nobody who waits for this batch is left. */

@@ -52,6 +52,18 @@ function world(
   return { ...made, asked, closed, load }
 }
 
+it.each<[string, object, object]>([
+  ['by', { by: async ({ id }: User) => id }, { code: 'internal' }],
+  ['errorOf', { errorOf: async () => Promise.reject(new Error('later')) }, { code: 'internal' }],
+  ['cacheBy', { cacheBy: async () => ({}) }, { code: 'internal', sent: 'no' }],
+  ['cacheBy', { cacheBy: () => 'user 1' }, { code: 'invalid_argument', sent: 'no' }],
+])('a %s that is no function of its kind is named: a promise decides nothing', async (name, options, expected) => {
+  const { load } = world()
+  const own = { input: (ids: readonly number[]) => ({ ids }), by: 'id', ...options }
+  const error = await load(1, {}, batched(list, own as never) as never)
+  expect(error).toMatchObject({ ...expected, message: expect.stringContaining(`batched({ ${name} })`) })
+})
+
 it('calls of one turn become one request, in whatever order the items come; no key stands in it twice', async () => {
   const { load, asked } = world()
   const users = await Promise.all([load(3), load(1), load(3), load(2)])

@@ -128,7 +128,8 @@ async function readWith<T>(
   // Dates tell seconds apart, so one that is too young is waited for.
   const ageMs = ageOf(reply)
   if (ageMs < 1000) {
-    await wait(1000 - ageMs, clock, signal)
+    // One of the future never comes to be old enough: it is read once more, and refused.
+    await wait(Math.min(1000 - ageMs, maxWaitMs), clock, signal)
     reply = await ask(isPlain ? plain : undefined)
   }
   return { message: reply.message, options: ifUnmodifiedSince(reply, own), isEncoded }

@@ -3,6 +3,7 @@ import { createClient, isCallError, type } from 'polywire'
 import { get, put, restTransport, type UpdateFacts, update } from 'polywire/rest'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { HeaderMap } from '../../../../src/core/call/header-map.ts'
+import { drive } from '../../../support/drive.ts'
 import { manualClock } from '../../../support/manual-clock.ts'
 import { type DocumentServer, startDocumentServer } from '../../../support/servers/document-server.ts'
 import { describeNginx, Nginx, proxied } from '../../../support/servers/nginx.ts'
@@ -202,6 +203,19 @@ describe('update', () => {
     await update(read, ({ n }, options) => api.write({ name: 'counter', n: n + 1 }, options), { clock })
     expect(server.seen.map(({ method }) => method)).toEqual(['GET', 'GET', 'PUT'])
     expect(server.seen.at(-1)?.headers['if-unmodified-since']).toBe(server.changedAt.toUTCString())
+  })
+
+  it('does not wait for a date of the future, which a skewed clock has set: it is refused', async () => {
+    const clock = manualClock()
+    const headers = new HeaderMap({
+      date: 'Sun, 29 Nov 2026 12:00:00 GMT',
+      'last-modified': 'Fri, 31 Dec 2100 23:59:59 GMT',
+    })
+    let reads = 0
+    const read = async () => ({ message: ++reads, headers, status: 200 }) as never
+    const error = failed(update(read, () => expect.fail('it was written'), { clock }))
+    expect(await drive(clock, error)).toMatchObject({ code: 'invalid_argument', sent: 'no' })
+    expect([reads, clock.now() <= 2000]).toEqual([2, true])
   })
 
   it('refuses a server that tells no versions, before anything is written', async () => {
