@@ -26,6 +26,17 @@ export function guard<T>(what: string, run: () => T, origin?: ErrorOrigin, failu
   }
 }
 
+/**
+ * Asks a function that is not ours whether something is so. It answers at once: a promise would always count as true.
+ *
+ * @throws {CallError} `invalid_argument` where it gives a promise.
+ */
+export function decide(what: string, ask: () => boolean, origin?: ErrorOrigin, failure?: Partial<Failure>): boolean {
+  const answer = guard(what, ask, origin, failure)
+  if (!isThenable(answer)) return answer
+  throw new CallError({ code: 'invalid_argument', message: `${what} must not be async`, ...failure }, origin)
+}
+
 /** The error that a failure of code that is not ours becomes; a CallError stays what it is. */
 export function toGuardError(
   what: string,

@@ -2,7 +2,7 @@ import type { Call } from '../core/call/call.ts'
 import { type Interceptor, type Next, trusted } from '../core/call/interceptor.ts'
 import type { Reply } from '../core/call/reply.ts'
 import { CallError, failureOf, isAnyCallError } from '../core/errors/error.ts'
-import { guard, notify } from '../core/guard.ts'
+import { decide, notify } from '../core/guard.ts'
 import { callable, checkOptions, oneOf, type RulesOf } from '../core/options.ts'
 import { Breaker, type BreakerOptions, type BreakerState, breakerRules } from '../core/policies/breaker.ts'
 import { perClient } from '../core/policies/per-client.ts'
@@ -24,7 +24,7 @@ export interface CircuitBreakerOptions extends BreakerOptions {
   readonly ratio?: number | undefined
   /** What has a breaker of its own. @defaultValue 'operation' */
   readonly scope?: 'operation' | 'origin' | undefined
-  /** Whether an error says that the server is ill. @defaultValue 5xx, a broken connection, no answer in time; no 4xx, no throttling, no abort */
+  /** Whether an error says that the server is ill; answers at once. @defaultValue 5xx, a broken connection, no answer in time; no 4xx, no throttling, no abort */
   readonly isFailure?: ((error: CallError) => boolean) | undefined
   /** Hears of each change; so does `telemetry.event`. */
   readonly onEvent?: ((event: BreakerEvent) => void) | undefined
@@ -115,7 +115,7 @@ async function attempt(breaker: Breaker, call: Call, next: Next, options: Circui
 
 function verdictOf(error: CallError, call: Call, { isFailure = isIll }: CircuitBreakerOptions) {
   if (failureOf(error).isLocal || error.code === 'canceled') return 'unknown'
-  return guard('circuitBreaker.isFailure()', () => isFailure(error), call) ? 'down' : 'none'
+  return decide('circuitBreaker.isFailure()', () => isFailure(error), call, { sent: error.sent }) ? 'down' : 'none'
 }
 
 /** The server is ill; one that limits us, or refuses a call, is well. */

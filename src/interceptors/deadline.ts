@@ -64,7 +64,7 @@ function describe(call: Call, isAbsolute: boolean): string {
   const { phase, attempts, sent } = call.scope.root
   const spent = attempts > 1 ? ` after ${attempts} attempts` : ''
   const isUnanswered = call.operation.kind === 'server_stream' && sent === 'maybe' && phase !== 'stream'
-  const held = isUnanswered ? '; server or proxy holds the answer back' : ''
+  const held = isUnanswered ? '; server or proxy holds it back' : ''
   const owner = isAbsolute ? ownerOf(call) : ''
   const advice = owner ? 'its caller gave no more time' : isAbsolute ? "give a later 'deadline'" : 'raise timeoutMs'
   return `the deadline${owner} passed in phase '${phase}'${spent}: ${advice}, or see failures${held}`

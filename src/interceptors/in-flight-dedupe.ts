@@ -4,7 +4,7 @@ import type { OperationInfo } from '../core/call/operation.ts'
 import { discardReply, type Reply } from '../core/call/reply.ts'
 import { Scope } from '../core/call/scope.ts'
 import { CallError, isAnyCallError } from '../core/errors/error.ts'
-import { guard } from '../core/guard.ts'
+import { decide } from '../core/guard.ts'
 import { callable, checkOptions, type RulesOf } from '../core/options.ts'
 import { perClient } from '../core/policies/per-client.ts'
 import { copyOfReply, numberOf, ownError, partitionOf, textOfInput } from '../core/policies/sharing.ts'
@@ -12,7 +12,7 @@ import { bounded } from '../core/time/bounded.ts'
 
 /** Which calls share. */
 export interface InFlightDedupeOptions {
-  /** Whether a call may share, asked of unary calls of idempotent operations. @defaultValue those that only read */
+  /** Whether a call may share, asked of unary calls of idempotent operations; answers at once. @defaultValue those that only read */
   readonly isShared?: ((call: Call) => boolean) | undefined
 }
 
@@ -36,7 +36,7 @@ export function inFlightDedupe(options: InFlightDedupeOptions = {}): Interceptor
   return trusted(function inFlightDedupe(next) {
     return (call) => {
       const isJoined =
-        mayShare(call) && (isShared ? guard('inFlightDedupe.isShared()', () => isShared(call), call) : onlyReads(call))
+        mayShare(call) && (isShared ? decide('inFlightDedupe.isShared()', () => isShared(call), call) : onlyReads(call))
       return isJoined ? runsOf(call.scope.services).join(call, next) : next(call)
     }
   })

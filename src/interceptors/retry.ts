@@ -14,7 +14,7 @@ import {
 import type { Failure } from '../core/errors/failure.ts'
 import type { Hop, Hops } from '../core/failover/hops.ts'
 import type { Failover } from '../core/failover/machinery.ts'
-import { guard } from '../core/guard.ts'
+import { decide } from '../core/guard.ts'
 import { checkOptions } from '../core/options.ts'
 import { type RetryOptions, retryRules } from '../core/retry/options.ts'
 import { jittered, retryWait } from '../core/retry/wait.ts'
@@ -79,7 +79,7 @@ async function waitFor(call: Call, retryAfterMs: number, { budget = {} }: RetryO
   const isTooLong = !fits(call, waitMs)
   const price = isTooLong ? undefined : budget && limits.payToWait(call, budget)
   if (price !== undefined) return paidSleep(waitMs, call, price || 0)
-  const message = 'the server asked to be left alone; nothing was sent'
+  const message = 'the server asked to wait; nothing was sent'
   const error = new CallError({ code: 'unavailable', message, isRetryable: true, retryAfterMs }, call)
   throw withHistory(error, scope.root.failures, isTooLong ? 'wait_exceeds_deadline' : 'budget_exhausted')
 }
@@ -89,16 +89,15 @@ function paidSleep(waitMs: number, call: Call, price: number): Promise<number> {
   return sleep(waitMs, call.scope).then(
     () => price,
     (reason: unknown) => {
-      if (price) call.scope.services.limits.refund(call.scope.services.limits.payersOf(call), price)
-      throw reason
+      throw price ? refunded(call, reason, price) : reason
     },
   )
 }
 
-function refunded(call: Call, reply: Reply, paid: number): Reply {
+function refunded<T>(call: Call, outcome: T, paid: number): T {
   const { limits } = call.scope.services
   limits.refund(limits.payersOf(call), paid)
-  return reply
+  return outcome
 }
 
 /** One attempt in a scope of its own, so that only the attempt ends. */
@@ -174,7 +173,7 @@ class Retrying {
     if (!failure.isLocal) this.#hold(error, failure)
     const { isRetryable } = this.#settings
     const isTransient = isRetryable
-      ? guard('retry.isRetryable()', () => isRetryable(error), this.#call)
+      ? decide('retry.isRetryable()', () => isRetryable(error), this.#call, { sent: error.sent })
       : error.isRetryable
     const hop = (this.#hop = this.#hops?.next(error, this.#attempt, this.#settings))
     if (hop) {

@@ -129,7 +129,7 @@ export class Desk {
         )
       : digest
     if (other === undefined || other === digestOf(kept.input)) return
-    const message = 'another call of this operation has this idempotency key, with another input'
+    const message = 'another call has this idempotency key, with another input'
     throw withEntry(unfit(durable.inner, message), stands.record)
   }
 

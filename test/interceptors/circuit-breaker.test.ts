@@ -322,3 +322,14 @@ it('refuses options that it does not know', () => {
   expect(() => circuitBreaker({ failure: 1 } as never)).toThrow(/did you mean 'failures'/)
   expect(() => circuitBreaker({ ratio: 2 })).toThrow(/ratio takes a number from 0 to 1/)
 })
+
+it('an isFailure that is asynchronous does not open it, and is told with what is known of the request', async () => {
+  const { call, say, events } = world({ failures: 1, isFailure: (async () => false) as never })
+  say({ sent: 'yes' })
+  expect(await call()).toMatchObject({
+    code: 'invalid_argument',
+    message: expect.stringContaining('circuitBreaker.isFailure() must not be async'),
+    sent: 'yes',
+  })
+  expect(events).toEqual([])
+})

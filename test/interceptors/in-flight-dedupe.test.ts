@@ -248,3 +248,10 @@ it('clients share nothing with each other', async () => {
   await Promise.all([clientOf().call(unaryOperation0), clientOf().call(unaryOperation0)])
   expect(requests).toBe(2)
 })
+
+it('an isShared that is asynchronous shares nothing: it is told, and nothing is sent', async () => {
+  const { call, requests } = world({ isShared: (async () => false) as never })
+  const message = expect.stringContaining('inFlightDedupe.isShared() must not be async')
+  expect(await call()).toMatchObject({ code: 'invalid_argument', message, sent: 'no' })
+  expect(requests()).toBe(0)
+})

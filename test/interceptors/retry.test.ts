@@ -617,3 +617,30 @@ function lcg(seed: number): () => number {
     return state / 2 ** 32
   }
 }
+
+it.each(['resolves', 'rejects'])(
+  'an isRetryable that is asynchronous counts as no yes: it is told, and nothing is sent again (%s)',
+  async (how) => {
+    const isRetryable = (async () => {
+      if (how === 'rejects') throw new Error('asked too late')
+      return false
+    }) as never
+    const { client, clock, at } = failing([{ code: 'not_found', isRetryable: false, sent: 'yes' }], {
+      retry: { isRetryable },
+    })
+    expect(await settle(client.call(unaryOperation()), clock)).toMatchObject({
+      code: 'invalid_argument',
+      message: expect.stringContaining('retry.isRetryable() must not be async'),
+      sent: 'yes',
+    })
+    expect(at).toHaveLength(1)
+  },
+)
+
+it('an isRetryable that throws keeps what is known of the request', async () => {
+  const isRetryable = () => {
+    throw new Error('a fault')
+  }
+  const { client, clock } = failing([{ sent: 'maybe' }], { retry: { isRetryable } })
+  expect(await settle(client.call(unaryOperation()), clock)).toMatchObject({ code: 'internal', sent: 'maybe' })
+})

@@ -121,8 +121,7 @@ function readRecord(headers: unknown): CallHeaders {
  * HTTP/1.1; else its stream.
  */
 async function bodyOf(request: Request, replayBytes: number): Promise<unknown> {
-  if (request.bodyUsed)
-    throw new TypeError('Cannot construct a Request with a Request object that has already been used.')
+  if (request.bodyUsed) throw new TypeError('Cannot use the body of a Request twice.')
   if (request.method === 'GET' || request.method === 'HEAD' || request.body === null) return undefined
   if (request.body === undefined || page()) {
     const blob = await request.blob()
@@ -139,7 +138,7 @@ function readBody(body: unknown, replayBytes: number): unknown {
   const kind = bodyKind(body)
   if (kind === undefined || kind === 'factory') return String(body)
   if (kind !== 'stream') return copyOf(body, kind)
-  if (isUsed(body as object)) throw new TypeError('Response body object should not be disturbed or locked')
+  if (isUsed(body as object)) throw new TypeError('The body was read, or is locked.')
   return new ReplayBody(body as ReadableStream, replayBytes)
 }
 

@@ -2,7 +2,7 @@ import type { Call } from '../../src/core/call/call.ts'
 import { HeaderMap } from '../../src/core/call/header-map.ts'
 import type { StreamReply } from '../../src/core/call/reply.ts'
 import type { Failure } from '../../src/core/errors/failure.ts'
-import { guard } from '../../src/core/guard.ts'
+import { decide } from '../../src/core/guard.ts'
 import type { Item } from '../../src/core/stream/source.ts'
 import type { Continuity } from '../../src/core/stream/state.ts'
 import { essenceOf } from '../http/codecs.ts'
@@ -108,7 +108,7 @@ class JsonLinesExchange extends StreamExchange {
     try {
       if (
         until &&
-        guard(`${this.call.operation.name}: until`, () => until(message), this.call, { phase: 'stream', sent: 'yes' })
+        decide(`${this.call.operation.name}: until`, () => until(message), this.call, { phase: 'stream', sent: 'yes' })
       )
         this.#end = { error: undefined }
     } catch (error) {

@@ -2,6 +2,7 @@ import type { Call } from '../../src/core/call/call.ts'
 import { defineOperation, type Operation, type OperationInfo } from '../../src/core/call/operation.ts'
 import type { Reply } from '../../src/core/call/reply.ts'
 import { type Schema, validating } from '../../src/core/call/schema.ts'
+import { decide } from '../../src/core/guard.ts'
 import { either, oneOf, type RulesOf, takes } from '../../src/core/options.ts'
 import { openingOption } from '../../src/core/resume/options.ts'
 import { receiving } from '../../src/core/stream/streaming.ts'
@@ -100,7 +101,13 @@ function makeReader(map: object, { data: kind = 'json', undeclared = 'skip', unt
   }
   if (until === undefined) return { read }
   if (typeof until === 'function')
-    return { read, lastness: (type, data, id) => (until(toEvent(type, data, id)) ? 'drop' : undefined) }
+    return {
+      read,
+      lastness: (type, data, id, call) =>
+        decide("'until'", () => until(toEvent(type, data, id)), call, { phase: 'stream', sent: 'yes' })
+          ? 'drop'
+          : undefined,
+    }
   const lastness = names.has(until) ? 'deliver' : 'drop'
   return { read, lastness: (type) => (type === until ? lastness : undefined) }
 }

@@ -1,7 +1,7 @@
 import type { Credential } from '../../src/core/call/auth.ts'
 import type { Failure } from '../../src/core/errors/failure.ts'
 import { refusal } from '../../src/core/errors/refusal.ts'
-import { guard } from '../../src/core/guard.ts'
+import { decide, guard } from '../../src/core/guard.ts'
 import { callable, checkOptions, flag, type RulesOf } from '../../src/core/options.ts'
 import { systemClock } from '../../src/core/time/clock.ts'
 import { classifyClose } from '../socket/close-codes.ts'
@@ -185,7 +185,7 @@ class SocketIoConnection implements WireAdapter {
       const { isOffset } = this.#options
       namespace = new Namespace(name, this.#wire, (last) =>
         isOffset
-          ? guard('isOffset of socketIo()', () => isOffset(last))
+          ? decide('isOffset of socketIo()', () => isOffset(last))
           : isRecoveryOffset(last, systemClock.wallNow()),
       )
       this.#namespaces.set(name, namespace)

@@ -7,7 +7,7 @@ import { identityOf, inputOf, ownPlan, type Plan, type PlansItself } from '../ca
 import type { Item, Reply, StreamReply, Tap } from '../call/reply.ts'
 import { CallError, failureOf, isAnyCallError } from '../errors/error.ts'
 import type { Failure } from '../errors/failure.ts'
-import { guard } from '../guard.ts'
+import { decide, guard } from '../guard.ts'
 import { callable, flag, has, type RulesOf, takes, wrongOption } from '../options.ts'
 import type { Continuity } from '../stream/state.ts'
 import { opensFirst, type Streaming } from '../stream/streaming.ts'
@@ -242,7 +242,8 @@ class Continuing implements Reopener {
       if (replays) cursor = String(count)
       else if (cursorOf) cursor = this.#ask('cursor', () => cursorText(cursorOf(isOwn ? item.message : message)))
       if (cursor === undefined) this.#isBare = true
-      if (until && this.#ask('until', () => until(message))) this.#last = { message }
+      if (until && decide('the until function of continueWith()', () => until(message), this.#call, onStream))
+        this.#last = { message }
       // A mark is of one wire: across two, a repeat is told by its cursor alone.
       return { message, cursor, size: item.size, mark: 0 }
     }

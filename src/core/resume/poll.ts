@@ -5,7 +5,7 @@ import { defineOperation, type Operation, type OperationInfo, operationInfo } fr
 import type { Reply } from '../call/reply.ts'
 import { CallError, failureOf, isAnyCallError } from '../errors/error.ts'
 import { parseRetryAfter } from '../errors/retry-after.ts'
-import { guard } from '../guard.ts'
+import { decide, guard } from '../guard.ts'
 import { callable, notNegative, type RulesOf, wrongOption } from '../options.ts'
 import { Source } from '../stream/source.ts'
 import { receiving, type Streaming } from '../stream/streaming.ts'
@@ -167,7 +167,8 @@ class Polling {
       messages(page).map((message) => ({ message, cursor: cursorText(cursor(message)) })),
     )
     this.#after = items.findLast((item) => item.cursor !== undefined)?.cursor ?? this.#after
-    const isLast = until !== undefined && this.#ask('until', () => until(page))
+    const isLast =
+      until !== undefined && decide('the until function of poll()', () => until(page), this.#call, onStream)
     if (items.length > 0) this.#source.pushAll(items)
     if (isLast) this.#source.finish()
     const jittered = everyMs * (0.75 + clock.random() / 2)
@@ -183,7 +184,7 @@ class Polling {
   }
 
   #ask<T>(what: string, run: () => T): T {
-    return guard(`the ${what} function of poll()`, run, this.#call, { phase: 'stream', sent: 'yes' })
+    return guard(`the ${what} function of poll()`, run, this.#call, onStream)
   }
 
   /** Until the time has come, or the reader has left or caught up. */
@@ -208,3 +209,5 @@ class Polling {
     this.#wake?.()
   }
 }
+
+const onStream = { phase: 'stream', sent: 'yes' } as const

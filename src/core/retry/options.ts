@@ -33,7 +33,7 @@ export interface RetryOptions {
   readonly maxRetryAfterMs?: number
   /** The tokens behind retries; `false` switches the budget off. @defaultValue 500 an origin, 280 an operation */
   readonly budget?: RetryBudgetOptions | false
-  /** Says of a failure whether it is transient, instead of the mapping table; safety is still checked. */
+  /** Says of a failure whether it is transient, at once, instead of the mapping table; safety is still checked. */
   readonly isRetryable?: (error: CallError) => boolean
 }
 

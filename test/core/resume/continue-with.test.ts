@@ -266,6 +266,25 @@ describe('continueWith', () => {
     await server.until(() => server.open === 0)
   })
 
+  it('an until that is asynchronous is no yes: it is told', async () => {
+    const { server, client } = await setup()
+    cutting(server, 2)
+    const plain = { ...map }
+    const query = type<{ starting_after?: string | undefined }>()
+    const bare = events('/responses/{id}', plain, { query, resume: false })
+    const counted = events('/responses', plain, {
+      method: 'POST',
+      body: type<Prompt>(),
+      resume: continueWith(bare, () => undefined, { until: (async () => false) as never }),
+    })
+    const [error] = (await numbers(client.call(counted, { input: 'hi' }))).slice(-1)
+    expect(error).toMatchObject({
+      code: 'invalid_argument',
+      message: expect.stringContaining('the until function of continueWith() must not be async'),
+      sent: 'yes',
+    })
+  })
+
   it('asks nothing more once its reader has left while it waits, and stops nothing', async () => {
     const { server, client, clock, paths } = await setup(responses, { telemetry: {} })
     cutting(server, 2)

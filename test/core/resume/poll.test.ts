@@ -213,6 +213,22 @@ describe('a poll that is not answered in time', () => {
     expect(await read(stream, clock)).toEqual([1, 3, 4])
   })
 
+  it('an until that is asynchronous is no yes: it is told', async () => {
+    const { client, clock } = memoryClient(() => ({ items: [{ seq: 1 }], done: false }))
+    const each = poll(unaryOperation({ isIdempotent: true }) as never, {
+      messages: (page: Page) => page.items,
+      cursor: (tick: Tick) => tick.seq,
+      apply: (input: object, after: string) => ({ ...input, after }),
+      until: (async () => false) as never,
+    })
+    const stream = client.call(each as never, {} as never) as unknown as Stream<Tick>
+    expect((await read(stream, clock)).at(-1)).toMatchObject({
+      code: 'invalid_argument',
+      message: expect.stringContaining('the until function of poll() must not be async'),
+      sent: 'yes',
+    })
+  })
+
   it('ends the stream where the server may have done something', async () => {
     const { stream, clock } = mute(2, false)
     expect(await read(stream, clock)).toEqual([1, expect.objectContaining({ code: 'deadline_exceeded' })])

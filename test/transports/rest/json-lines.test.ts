@@ -266,6 +266,16 @@ describe('what breaks a stream of lines', () => {
     })
   })
 
+  it('an until that is asynchronous is no yes: it is told', async () => {
+    const chat = jsonLines('/chat', type<Row>(), { until: (async () => false) as never })
+    answers = [chunks(['{"n":1}\n{"n":2}\n'], 'stay')]
+    expect(await failed(connect().client.call(chat))).toMatchObject({
+      code: 'invalid_argument',
+      message: expect.stringContaining('until must not be async'),
+      sent: 'yes',
+    })
+  })
+
   it('an abort ends it with its reason', async () => {
     answers = [chunks(['{"n":1}\n'], 'stay')]
     const aborter = new AbortController()

@@ -450,6 +450,15 @@ describe('events', () => {
     })
   })
 
+  it('that a function looks at asynchronously fail the stream, and do not end it as if it were whole', async () => {
+    const until = (async () => false) as never
+    expect((await probe([text('data: a\n\n')], { spec: { until } })).error).toMatchObject({
+      code: 'invalid_argument',
+      message: expect.stringContaining("'until' must not be async"),
+      sent: 'yes',
+    })
+  })
+
   it('larger than maxEventBytes fail the stream behind those before', async () => {
     const { datas, error } = await probe([{ chunks: ['data: a\n\n', `data: ${'x'.repeat(2000)}`], after: 'stay' }], {
       transport: { maxEventBytes: 1000 },

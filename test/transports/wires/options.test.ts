@@ -67,6 +67,14 @@ describe("a function of the user's that fails is one clear error that names it",
     })
   })
 
+  it('an isOffset that is asynchronous', async () => {
+    const client = await open({ isOffset: (async () => false) as never })
+    await expect(take(client.call(channel('/')), 1)).rejects.toMatchObject({
+      code: 'invalid_argument',
+      message: expect.stringContaining('isOffset of socketIo() must not be async'),
+    })
+  })
+
   it('isOffset', async () => {
     const client = await open({ isOffset: boom })
     await expect(take(client.call(channel('/')), 1)).rejects.toMatchObject({

@@ -59,8 +59,3 @@ export function overflowFailure(maxEventBytes: number): Failure {
 export function unreadableFailure(cause: unknown): Failure {
   return onStream('data_loss', "the data of an event is no JSON: see cause, or declare data: 'text'", cause)
 }
-
-/** The operation's own function failed. */
-export function untilFailure(cause: unknown): Failure {
-  return onStream('internal', "the function 'until' threw: see cause", cause)
-}

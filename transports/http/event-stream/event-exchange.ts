@@ -20,7 +20,7 @@ export interface EventReader {
   /** The message of an event; undefined where it is skipped. Throws where the data cannot be read; a CallError ends the stream as it is. */
   read(type: string, data: string, id: string | undefined): unknown
   /** How an event ends the stream, if it does: as its last message, or unseen. */
-  lastness?(type: string, data: string, id: string | undefined): 'deliver' | 'drop' | undefined
+  lastness?(type: string, data: string, id: string | undefined, call: Call): 'deliver' | 'drop' | undefined
 }
 
 /** How one event stream is read. */
@@ -112,18 +112,15 @@ export class SseExchange extends StreamExchange implements EventStreamSink {
     if (this.#end) return
     const { reader, life } = this.#settings
     let message: unknown
-    let isJudged = false
     if (cursor !== undefined) this.#cursor = cursor
     try {
-      const last = reader.lastness?.(type, data, id)
+      const last = reader.lastness?.(type, data, id, this.call)
       if (last) this.#end = { error: undefined }
       if (last === 'drop') return
-      isJudged = true
       message = reader.read(type, data, id)
     } catch (cause) {
-      const failure = isJudged ? failures.unreadableFailure(cause) : failures.untilFailure(cause)
       // A reader that knows more says it itself.
-      this.#end = { error: isAnyCallError(cause) ? cause : this.error(failure) }
+      this.#end = { error: isAnyCallError(cause) ? cause : this.error(failures.unreadableFailure(cause)) }
       return
     }
     if (message === undefined) return
