@@ -22,6 +22,11 @@ export class GrowingReader {
     return this.#growing.hasNext
   }
 
+  /** The last part has come, and said so. */
+  get isOver(): boolean {
+    return this.#growing.isOver
+  }
+
   /**
    * @param head - of the HTTP response; none on a socket.
    * @returns undefined for what is no part.

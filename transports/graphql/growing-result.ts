@@ -23,6 +23,8 @@ export class GrowingResult {
   readonly #pending = new Map<unknown, Path>()
   /** More is to come. */
   hasNext = true
+  /** A part has said that it is the last one: a part that says nothing of it may have others behind it. */
+  isOver = false
 
   /** All that has come. */
   get result(): GraphQLResult {
@@ -45,6 +47,7 @@ export class GrowingResult {
     if (isFirst && Object.keys(part).length > 0) this.#begin(part)
     else if (Object.keys(part).length === 0) return false
     this.hasNext = part.hasNext === true
+    this.isOver = part.hasNext === false
     for (const { id, path } of records(part.pending)) this.#pending.set(id, toPath(path))
     const patches = records(part.incremental)
     // Before 2022 a part was itself a patch.

@@ -66,7 +66,8 @@ export class IncrementalExchange extends StreamExchange {
     this.#size += bytes.byteLength
     if (this.#size > this.#maxBytes) this.#fail(faultToFailure(tooLarge(this.#maxBytes), true))
     this.#read((reader) => reader.feed(bytes, this.#give), bytes.byteLength)
-    if (this.#reader.isOver && !this.#end)
+    // Not every server closes what it has no more parts for.
+    if ((this.#reader.isOver || this.#growing.isOver) && !this.#end)
       this.#end = { error: this.#growing.hasNext ? this.error(cutShort()) : undefined }
     this.#settle()
   }

@@ -386,6 +386,16 @@ describe('an answer that is wrong', () => {
     expect(error).toMatchObject({ code: 'resource_exhausted', sent: 'yes', isRetryable: false })
   })
 
+  it('whose last part has come is over, though the connection stays open and no last boundary comes', async () => {
+    await using server = await startScripted((response) => {
+      response.writeHead(200, { 'content-type': 'multipart/mixed; boundary="-"' })
+      const body = multipart([first, { incremental: [{ path: [], data: { b: 2 } }], hasNext: false }]).join('')
+      response.write(body.slice(0, body.lastIndexOf('}') + 1))
+    })
+    await using client = graphqlClient(server.url)
+    expect((await collect(client.call(operation))).at(-1)).toEqual({ a: 1, b: 2 })
+  })
+
   it('that falls silent between two parts ends where a limit is declared', async () => {
     await using server = await startScripted((response) => {
       response.writeHead(200, { 'content-type': 'multipart/mixed; boundary="-"' })
