@@ -38,7 +38,8 @@ export function deadline(options: DeadlineOptions = {}): Interceptor {
       // By a policy of its own each attempt of an opening is bounded, and not all of them.
       const isOwn = !isUnary && (call.options.opening ?? opening) !== undefined
       const at = Math.min(isOwn ? absolute : now + timeoutMs, absolute, call.deadline)
-      if (at <= now)
+      // A timeout that is no number has passed, too.
+      if (!(at > now))
         return Promise.reject(
           expired(call, `the deadline${ownerOf(call)} passed before the call began; nothing was sent`),
         )

@@ -336,6 +336,16 @@ describe('a fetch of its own', () => {
     )
   })
 
+  it.each(['x', Number.NaN])('sends nothing for a timeout that is no number: %s', async (timeoutMs) => {
+    const error = await failureOf(make().with({ timeoutMs: timeoutMs as never })(`${server.url}/a`))
+    expect(error.cause).toMatchObject({
+      code: 'deadline_exceeded',
+      sent: 'no',
+      message: expect.stringContaining('before the call began; nothing was sent'),
+    })
+    expect(server.seen).toHaveLength(0)
+  })
+
   it('names a function of interceptors that throws', () => {
     const interceptors = () => {
       throw new Error('mine')
