@@ -65,7 +65,9 @@ export async function deviceCode(as: AuthorizationServer, options: DeviceCodeOpt
       expiresInMs: begun.expires_in * 1000,
     }),
   )
-  const tokens = await poll(server, begun.device_code, (begun.interval ?? stepMs / 1000) * 1000, endsAt, signal)
+  // Whole seconds, by the standard: a server that names less would be asked without a pause.
+  const everyMs = Math.max(1000, (begun.interval ?? stepMs / 1000) * 1000)
+  const tokens = await poll(server, begun.device_code, everyMs, endsAt, signal)
   const session = new Session(server, { keeper: keeperOf(options, server) })
   await session.set(tokens)
   return session

@@ -266,12 +266,12 @@ describe('a device code', () => {
   const pending = () => json({ error: 'authorization_pending' }, 400)
   const granted = () => json({ access_token: 'a1', token_type: 'bearer' })
 
-  function started(answers: (() => Response | Promise<Response>)[], more: object = {}) {
+  function started(answers: (() => Response | Promise<Response>)[], more: object = {}, interval = 1) {
     const clock = virtualClock()
     const polls: number[] = []
     const as = scripted(
       (url) => {
-        if (url.endsWith('/device')) return json(begun)
+        if (url.endsWith('/device')) return json({ ...begun, interval })
         polls.push(clock.now())
         return (answers.shift() ?? pending)()
       },
@@ -290,6 +290,13 @@ describe('a device code', () => {
     expect(polls.map((at) => at - from)).toEqual([1000, 2000, 8000, 14_000])
     expect(shown).toEqual(['U-1'])
     expect((await done).tokens?.accessToken).toBe('a1')
+  })
+
+  it('asks no more than once a second, however short the pause that the server names', async () => {
+    const { clock, polls } = started([], {}, 0.0001)
+    const from = clock.now()
+    await clock.advance(3500)
+    expect(polls.map((at) => at - from)).toEqual([1000, 2000, 3000])
   })
 
   it('asks less often where it gets no answer', async () => {
