@@ -42,9 +42,7 @@ export function memoryTransport<const Protocol extends string = 'memory'>(
       call.scope.mark('headers', 'yes')
       const answer = await options.handle(call)
       const { kind } = call.operation
-      return kind === 'unary' || kind === 'client_stream'
-        ? unaryReply(answer)
-        : streamReply(answer as AsyncIterable<unknown>, call)
+      return kind === 'unary' || kind === 'client_stream' ? unaryReply(answer) : streamReply(answer, call)
     },
     close: async () => {},
   }

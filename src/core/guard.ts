@@ -27,11 +27,11 @@ export function guard<T>(what: string, run: () => T, origin?: ErrorOrigin, failu
 }
 
 /**
- * Asks a function that is not ours whether something is so. It answers at once: a promise would always count as true.
+ * Asks a function that is not ours whether something is so, or what it is. It answers at once: a promise would always count as true.
  *
  * @throws {CallError} `invalid_argument` where it gives a promise.
  */
-export function decide(what: string, ask: () => boolean, origin?: ErrorOrigin, failure?: Partial<Failure>): boolean {
+export function decide<T>(what: string, ask: () => T, origin?: ErrorOrigin, failure?: Partial<Failure>): T {
   const answer = guard(what, ask, origin, failure)
   if (!isThenable(answer)) return answer
   throw new CallError({ code: 'invalid_argument', message: `${what} must not be async`, ...failure }, origin)

@@ -97,7 +97,13 @@ async function attempt(breaker: Breaker, call: Call, next: Next, options: Circui
   const failed = (error: unknown): void => {
     // Before anything was handed to the transport, time and abort are our own affair.
     const isSent = scope.root.sends > sends
-    tell(isSent && isAnyCallError(error) ? verdictOf(error, call, options) : 'unknown')
+    let verdict: ReturnType<typeof verdictOf> = 'unknown'
+    try {
+      if (isSent && isAnyCallError(error)) verdict = verdictOf(error, call, options)
+    } finally {
+      // A probe of which nothing is told would be the last one.
+      tell(verdict)
+    }
   }
   // Whoever leaves, or the deadline, while nothing has come yet.
   const forget = scope.onEnd(() => failed(scope.reason))

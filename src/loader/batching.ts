@@ -6,9 +6,9 @@ import type { OperationInfo, RouteMachinery } from '../core/call/operation.ts'
 import type { Plan } from '../core/call/plan.ts'
 import type { Reply } from '../core/call/reply.ts'
 import type { Services } from '../core/call/scope.ts'
-import { CallError, type ErrorOrigin, isAnyCallError } from '../core/errors/error.ts'
+import { CallError, isAnyCallError } from '../core/errors/error.ts'
 import { refusal } from '../core/errors/refusal.ts'
-import { guard, isThenable } from '../core/guard.ts'
+import { decide } from '../core/guard.ts'
 import { perClient } from '../core/policies/per-client.ts'
 import { copyOf, numberOf, ownError, partitionOf } from '../core/policies/sharing.ts'
 import { bounded } from '../core/time/bounded.ts'
@@ -73,7 +73,7 @@ export class Batching implements RouteMachinery {
     // Whoever shares with nobody is asked for alone.
     if (partition === undefined) return this.#askAlone(asked)
     const { cacheBy } = this.#options
-    const owner = cacheBy && atOnce('cacheBy', () => cacheBy(call), call)
+    const owner = cacheBy && decide('batched({ cacheBy })', () => cacheBy(call), call)
     if (owner && typeof owner !== 'object') throw refusal('batched({ cacheBy }) gives an object, or undefined', call)
     const loaders = owner ? this.#loadersOf(owner) : this.#loaders(scope.services)
     // A scope may be the same in several clients.
@@ -132,7 +132,7 @@ export class Batching implements RouteMachinery {
     if (!first) return asked.map(() => left)
     const { clock, callable } = first.call.scope.services
     const keys = [...new Map(waiting.map(({ key }) => [String(key), key])).values()]
-    const input: unknown = guard('batched({ input })', () => this.#options.input(keys), first.call)
+    const input: unknown = decide('batched({ input })', () => this.#options.input(keys), first.call)
     const { controller, forget } = abortWithLast(waiting)
     const { context, headers } = first.call.options
     const timeoutMs = Math.max(...waiting.map(({ call }) => call.deadline)) - clock.now()
@@ -150,12 +150,12 @@ export class Batching implements RouteMachinery {
     const { items = (output: unknown) => output as readonly unknown[], by, errorOf } = this.#options
     const keyOf = typeof by === 'function' ? by : (item: Record<string, unknown>) => item[by]
     const origin = { operation: this.#info }
-    const list = guard('batched({ items })', () => items(result.message) as readonly unknown[], origin)
+    const list = decide('batched({ items })', () => items(result.message) as readonly unknown[], origin)
     if (!Array.isArray(list)) throw this.#wrong('the answer is no list: items says where it stands', asked[0])
     const found = new Map(
       list.flatMap((item) => {
         const isItem = item !== null && item !== undefined
-        return isItem ? [[String(atOnce('by', () => keyOf(item), origin)), item] as const] : []
+        return isItem ? [[String(decide('batched({ by })', () => keyOf(item), origin)), item] as const] : []
       }),
     )
     const given = new Set<string>()
@@ -163,7 +163,7 @@ export class Batching implements RouteMachinery {
       const key = String(each.key)
       const item = found.get(key)
       if (item === undefined) return this.#missing(each.call)
-      const wrong = errorOf && atOnce('errorOf', () => errorOf(item), origin)
+      const wrong = errorOf && decide('batched({ errorOf })', () => errorOf(item), origin)
       if (wrong) return this.#failed(wrong, each.call)
       // Two who asked for one item share no object.
       const own = given.has(key) ? copyOf(item) : item
@@ -185,14 +185,6 @@ export class Batching implements RouteMachinery {
   #wrong(message: string, asked: Asked | undefined): CallError {
     return new CallError({ code: 'internal', message, phase: 'body', sent: 'yes' }, asked?.call)
   }
-}
-
-/** Of a function that decides: a promise would decide otherwise than what it comes to. */
-function atOnce<T>(name: string, run: () => T, origin: ErrorOrigin): T {
-  const given = guard(`batched({ ${name} })`, run, origin)
-  if (isThenable(given))
-    throw new CallError({ code: 'internal', message: `batched({ ${name} }) gave a promise` }, origin)
-  return given
 }
 
 /** Nobody who waits for this batch is left. */

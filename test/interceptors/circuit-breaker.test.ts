@@ -333,3 +333,20 @@ it('an isFailure that is asynchronous does not open it, and is told with what is
   })
   expect(events).toEqual([])
 })
+
+it('an isFailure that throws about a probe does not make it the last one', async () => {
+  let isFailure = () => true
+  const { call, clock, say, attempts } = world({ openMs: 1000, isFailure: () => isFailure() })
+  say({})
+  await call()
+  await call()
+  await clock.advance(2000)
+  isFailure = () => {
+    throw new Error('mine')
+  }
+  expect(await call()).toMatchObject({ code: 'internal', sent: 'maybe' })
+  isFailure = () => true
+  say(undefined)
+  expect(await call()).toBe('ok')
+  expect(attempts()).toBe(4)
+})

@@ -277,6 +277,35 @@ describe('what ends a stream', () => {
     expect(seen.at(-1)).toBe('! internal')
     expect(server.last.closed).toBe(true)
   })
+
+  it.each<[string, string, object]>([
+    ['cursor', 'gives a promise', { cursor: async () => Promise.reject(new Error('later')) }],
+    ['cursor', 'gives an object', { cursor: () => ({ at: 1 }) }],
+    ['apply', 'gives a promise', { apply: async (input: object) => input }],
+    [
+      'apply',
+      'throws',
+      {
+        apply: () => {
+          throw new Error('oops')
+        },
+      },
+    ],
+  ])('a declared %s that %s, by its name: nothing begins anew', async (name, _how, functions) => {
+    const resume = { cursor: (n: number) => n, apply: (input: object) => input, ...functions }
+    const { clock, server, open } = setup({ resume } as never)
+    const stream = open()
+    const failed = (async () => {
+      for await (const _ of stream);
+    })().catch((error: unknown) => error)
+    await clock.advance(0)
+    server.push(1)
+    await clock.advance(0)
+    if (name === 'apply') server.drop()
+    await clock.advance(2000)
+    expect(await failed).toMatchObject({ message: expect.stringContaining(`resume.${name}`) })
+    expect(server.attempts).toHaveLength(1)
+  })
 })
 
 describe('waits', () => {
@@ -1043,6 +1072,18 @@ describe('resync', () => {
     expect(seen.filter((each) => !each.startsWith('['))).toEqual(['1', '! internal'])
     expect(server.last.closed).toBe(true)
     expect(clock.timers).toBeLessThanOrEqual(1)
+  })
+
+  it.each<[string, unknown]>([
+    ['an object that holds the list', { items: ['snapshot'] }],
+    ['an async iterable', (async function* () {})()],
+    ['nothing', undefined],
+  ])('that gives %s is no empty snapshot: the stream ends with an error that names it', async (_what, given) => {
+    const { clock, server, seen } = resyncing(async () => given as never)
+    await clock.advance(0)
+    server.push('1', '3')
+    await clock.advance(0)
+    expect(seen.filter((each) => !each.startsWith('['))).toEqual(['1', '! internal'])
   })
 
   it('is forgotten when the reader leaves meanwhile', async () => {

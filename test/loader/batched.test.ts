@@ -53,9 +53,11 @@ function world(
 }
 
 it.each<[string, object, object]>([
-  ['by', { by: async ({ id }: User) => id }, { code: 'internal' }],
-  ['errorOf', { errorOf: async () => Promise.reject(new Error('later')) }, { code: 'internal' }],
-  ['cacheBy', { cacheBy: async () => ({}) }, { code: 'internal', sent: 'no' }],
+  ['input', { input: async () => ({ ids: [] }) }, { code: 'invalid_argument' }],
+  ['items', { items: async () => [] }, { code: 'invalid_argument' }],
+  ['by', { by: async ({ id }: User) => id }, { code: 'invalid_argument' }],
+  ['errorOf', { errorOf: async () => Promise.reject(new Error('later')) }, { code: 'invalid_argument' }],
+  ['cacheBy', { cacheBy: async () => ({}) }, { code: 'invalid_argument', sent: 'no' }],
   ['cacheBy', { cacheBy: () => 'user 1' }, { code: 'invalid_argument', sent: 'no' }],
 ])('a %s that is no function of its kind is named: a promise decides nothing', async (name, options, expected) => {
   const { load } = world()

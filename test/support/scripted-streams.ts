@@ -73,9 +73,8 @@ export class ScriptedStreams {
       off()
     }
     const leave = () => {
-      if (isOver) return
       attempt.closed = true
-      end()
+      if (!isOver) end()
     }
     off = call.scope.onAbort(leave)
     if (opening === 'hang') return new Promise(() => {})

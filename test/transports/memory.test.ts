@@ -24,6 +24,12 @@ function counting() {
 }
 
 describe('the in-memory transport', () => {
+  it.each([undefined, [1, 2], {}, 'text'])('names a handler that answers a stream with %j', async (answer) => {
+    const { client } = memoryClient(() => answer)
+    const error = await failureOf(client.call(streamOperation()).opened)
+    expect(error).toMatchObject({ code: 'invalid_argument', message: expect.stringContaining('an async iterable') })
+  })
+
   it('makes no more messages than fit into the queue while the reader has stopped, and goes on with it', async () => {
     const { client, state } = counting()
     const stream = client.call(streamOperation())

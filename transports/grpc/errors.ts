@@ -256,7 +256,7 @@ const breaches: Readonly<Record<Breach, readonly [Failure['code'], string]>> = {
   compressed: ['internal', 'a message is compressed, which gRPC-Web does not allow'],
   extra: ['internal', 'the server sent something behind its trailers'],
   several: ['unimplemented', 'the server gave several messages for a unary call'],
-  too_large: ['resource_exhausted', 'a message is longer than maxMessageBytes: raise it, or ask for less'],
+  too_large: ['resource_exhausted', 'a message is longer than maxMessageBytes: raise it'],
 }
 
 /** The numbers of CANCELLED and DEADLINE_EXCEEDED. */

@@ -1,6 +1,7 @@
 import type { Call } from '../../src/core/call/call.ts'
 import { HeaderMap } from '../../src/core/call/header-map.ts'
 import type { Reply } from '../../src/core/call/reply.ts'
+import { refusal } from '../../src/core/errors/refusal.ts'
 import { type Item, Source } from '../../src/core/stream/source.ts'
 
 const cursors = new WeakSet<object>()
@@ -13,8 +14,10 @@ export function withCursor(message: unknown, cursor: string): Item {
 }
 
 /** What a handler yields, as a reply. */
-export function streamReply(messages: AsyncIterable<unknown>, call: Call): Reply {
-  const pump = new Pump(messages[Symbol.asyncIterator](), call)
+export function streamReply(messages: unknown, call: Call): Reply {
+  if (typeof (messages as Partial<AsyncIterable<unknown>> | null | undefined)?.[Symbol.asyncIterator] !== 'function')
+    throw refusal('memoryTransport({ handle }) answers a stream with an async iterable, as an async generator is', call)
+  const pump = new Pump((messages as AsyncIterable<unknown>)[Symbol.asyncIterator](), call)
   void pump.run()
   return {
     kind: 'stream',

@@ -4,8 +4,7 @@ import type { Item, Reply, StreamReply, Tap } from '../call/reply.ts'
 import type { Scope } from '../call/scope.ts'
 import { CallError, failureOf, isAnyCallError } from '../errors/error.ts'
 import type { Failure } from '../errors/failure.ts'
-import { guard } from '../guard.ts'
-import { cursorText } from '../resume/cursors.ts'
+import { cursorIn } from '../resume/cursors.ts'
 import type { Hold } from '../resume/hold.ts'
 import { openByPolicy } from '../resume/opening.ts'
 import type { ResumeOptions } from '../resume/options.ts'
@@ -299,9 +298,8 @@ function readerOf({ plan: { convert }, info }: ClientRoute, call: Call): (item: 
       message.catch(() => {})
       throw new CallError(asynchronous, call)
     }
-    const ask = () => cursorOf?.(raw)
-    const cursor = cursorOf ? guard("the operation's resume.cursor", ask, call, { phase: 'stream', sent: 'yes' }) : own
-    return { message, cursor: cursorText(cursor), size }
+    const cursor = cursorOf ? cursorIn(raw, cursorOf, call) : own
+    return { message, cursor, size }
   }
 }
 

@@ -7,6 +7,7 @@ import type { Scope, Services } from '../call/scope.ts'
 import { CallError, isAnyCallError } from '../errors/error.ts'
 import { Breaker } from '../policies/breaker.ts'
 import { perClient } from '../policies/per-client.ts'
+import { inputAfter } from '../resume/cursors.ts'
 import type { Streaming } from '../stream/streaming.ts'
 import { checkFailoverOptions, type FailoverOptions } from './options.ts'
 import type { RouteSends } from './route-sends.ts'
@@ -97,7 +98,7 @@ export function callWith(route: ClientRoute, entry: Call, cursor: string | undef
   const isAsked = cursor !== undefined && (info.resume !== undefined || info.isResumable === true)
   const ready = (input: unknown): Call =>
     call.with({
-      input: isAsked && info.resume ? info.resume.apply(input, cursor) : input,
+      input: isAsked && info.resume ? inputAfter(info.resume, call.with({ input }), cursor) : input,
       cursor: isAsked ? cursor : undefined,
       sendQueue: (call.sendQueue as RouteSends | undefined)?.of(route),
     } as object)

@@ -12,7 +12,7 @@ import { callable, flag, has, type RulesOf, takes, wrongOption } from '../option
 import type { Continuity } from '../stream/state.ts'
 import { opensFirst, type Streaming } from '../stream/streaming.ts'
 import type { Continuation } from './continuation.ts'
-import { cursorText } from './cursors.ts'
+import { cursorText, inputAfter } from './cursors.ts'
 import type { Hold } from './hold.ts'
 import type { ResumeOptions } from './options.ts'
 import { type Place, type StreamPlace, streamPlaceOf } from './place.ts'
@@ -176,7 +176,7 @@ class Continuing implements Reopener {
       ...call,
       operation: second,
       options,
-      input: isNative && resume ? resume.apply(this.#input, cursor) : this.#input,
+      input: isNative && resume ? inputAfter(resume, call.with({ input: this.#input }), cursor) : this.#input,
       headers: noHeaders,
       cursor: isNative ? cursor : undefined,
       sendQueue: second.kind === 'bidi_stream' ? sendQueue : undefined,

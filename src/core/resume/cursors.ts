@@ -1,4 +1,6 @@
+import type { Call } from '../call/call.ts'
 import type { OperationInfo, ResumeSpec } from '../call/operation.ts'
+import { decide, guard } from '../guard.ts'
 import { type Gap, gap } from '../stream/gap.ts'
 import type { Item, Tap } from '../stream/source.ts'
 import { type Offset, RecentOffsets, readOffset } from './offsets.ts'
@@ -108,20 +110,34 @@ export class StreamCursors {
 }
 
 /** Reads the cursor in each message, where the wire knows none. */
-export function cursorTap(cursorOf: ResumeSpec['cursor'], onError: (cause: unknown) => void): Tap {
+export function cursorTap(cursorOf: ResumeSpec['cursor'], call: Call | undefined): Tap {
   return (item) => {
-    if (item.isGap) return item
-    try {
-      const cursor = cursorOf(item.message)
-      return cursor == null ? item : { ...item, cursor: String(cursor) }
-    } catch (cause) {
-      onError(cause)
-      return item
-    }
+    const cursor = item.isGap ? undefined : cursorIn(item.message, cursorOf, call)
+    return cursor === undefined ? item : { ...item, cursor }
   }
 }
 
-/** A cursor that was read in a message; many say `null` where there is none. */
+/** The cursor in a message, by the operation's own function. */
+export function cursorIn(message: unknown, cursorOf: ResumeSpec['cursor'], call: Call | undefined): string | undefined {
+  return guard('resume.cursor', () => cursorText(cursorOf(message)), call, { sent: 'yes' })
+}
+
+/** The input that goes on after a cursor, by the operation's own function. */
+export function inputAfter({ apply }: ResumeSpec, call: Call, cursor: string): unknown {
+  return decide('resume.apply', () => apply(call.input, cursor), call, { sent: 'yes' })
+}
+
+/**
+ * A cursor that was read in a message; many say `null` where there is none.
+ *
+ * @throws {TypeError} where it is neither text nor number: a server that is asked for `[object Promise]` begins anew.
+ */
 export function cursorText(cursor: unknown): string | undefined {
-  return cursor == null ? undefined : String(cursor)
+  if (cursor == null) return undefined
+  if (typeof cursor === 'object') {
+    // One that fails harms nobody.
+    Promise.resolve(cursor).catch(() => {})
+    throw new TypeError('no text')
+  }
+  return String(cursor)
 }

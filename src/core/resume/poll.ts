@@ -9,7 +9,7 @@ import { decide, guard } from '../guard.ts'
 import { callable, notNegative, type RulesOf, wrongOption } from '../options.ts'
 import { Source } from '../stream/source.ts'
 import { receiving, type Streaming } from '../stream/streaming.ts'
-import { cursorText } from './cursors.ts'
+import { cursorText, inputAfter } from './cursors.ts'
 
 /** How a list becomes a stream. */
 export interface PollOptions<In, Out, Message> {
@@ -37,6 +37,8 @@ const rules: RulesOf<AnyPoll> = {
 
 /** A server that answers at once, though it should hold its answer back, is not asked more often than this; ms. */
 const spacingMs = 100
+/** A server that asks for a longer wait than this has told a moment, or a fault of its own; ms. */
+const maxAskedMs = 3_600_000
 
 /**
  * Makes a server stream of a list that is asked again and again: where a server has no other way to tell what is new, and
@@ -155,8 +157,7 @@ class Polling {
     const { messages, until, everyMs = 1000, cursor, apply } = this.#options
     const call = this.#call
     const { clock, callable: callableOf } = call.scope.services
-    const input =
-      this.#after === undefined ? call.input : this.#ask('apply', () => apply(call.input, this.#after as string))
+    const input = this.#after === undefined ? call.input : inputAfter({ cursor, apply }, call, this.#after)
     const { context, deadline, timeoutMs, headers } = call.options
     const list = callableOf?.(this.#list) as Unary<any, unknown>
     const startedAt = clock.now()
@@ -164,7 +165,10 @@ class Polling {
     const result = await list.reply(input, options).catch((error: unknown) => this.#failed(error))
     const page = result.message
     const items = this.#ask('messages', () =>
-      messages(page).map((message) => ({ message, cursor: cursorText(cursor(message)) })),
+      messages(page).map((message) => {
+        const at = this.#ask('cursor', () => cursorText(cursor(message)))
+        return { message, cursor: at }
+      }),
     )
     this.#after = items.findLast((item) => item.cursor !== undefined)?.cursor ?? this.#after
     const isLast =
@@ -173,7 +177,8 @@ class Polling {
     if (isLast) this.#source.finish()
     const jittered = everyMs * (0.75 + clock.random() / 2)
     const spacing = items.length > 0 ? 0 : startedAt + spacingMs - clock.now()
-    const waitMs = Math.max(jittered, spacing, parseRetryAfter(result.headers, clock.wallNow()) ?? 0)
+    const askedMs = parseRetryAfter(result.headers, clock.wallNow()) ?? 0
+    const waitMs = Math.max(jittered, spacing, askedMs <= maxAskedMs ? askedMs : 0)
     return { ...result, waitMs: isLast ? undefined : waitMs }
   }
 

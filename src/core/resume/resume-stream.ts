@@ -4,7 +4,7 @@ import type { Next } from '../call/interceptor.ts'
 import { discardReply, type Reply, type StreamReply } from '../call/reply.ts'
 import { toKnownError } from '../call/run-unary.ts'
 import type { Scope } from '../call/scope.ts'
-import { CallError, isAnyCallError, withHistory } from '../errors/error.ts'
+import { type CallError, isAnyCallError, withHistory } from '../errors/error.ts'
 import { LateTrailers } from '../stream/late-trailers.ts'
 import { ResyncSource } from '../stream/resync.ts'
 import type { MessageSource, SourceEnd } from '../stream/source.ts'
@@ -12,7 +12,7 @@ import { type SpliceOwner, SpliceSource } from '../stream/splice.ts'
 import type { Continuity, StreamState } from '../stream/state.ts'
 import { Backoff } from '../time/backoff.ts'
 import type { PageLife } from '../time/page-life.ts'
-import { cursorTap, StreamCursors } from './cursors.ts'
+import { cursorTap, inputAfter, StreamCursors } from './cursors.ts'
 import { StreamLosses } from './losses.ts'
 import { openWithin } from './opening.ts'
 import type { ResumeOptions } from './options.ts'
@@ -120,7 +120,7 @@ export class ResumingStream implements SpliceOwner, StreamReply, Waiting {
     this.#backoff.opened()
     this.#call.scope.setStreamState('open')
     const { resume } = this.#call.operation
-    if (resume) reply.messages.tap(cursorTap(resume.cursor, (cause) => this.#unreadable(cause)))
+    if (resume) reply.messages.tap(cursorTap(resume.cursor, this.#call))
     this.splice.attach(reply.messages)
     reply.messages.onSettled((end) => this.settled(end))
   }
@@ -202,9 +202,9 @@ export class ResumingStream implements SpliceOwner, StreamReply, Waiting {
   /** The call that continues after a cursor. */
   #after(cursor: string | undefined): Call {
     if (cursor === undefined && this.#call.cursor === undefined) return this.#call
-    const { operation, input } = this.#call
-    const isApplied = operation.resume !== undefined && cursor !== undefined
-    return this.#call.with(isApplied ? { cursor, input: operation.resume.apply(input, cursor) } : { cursor })
+    const call = this.#call
+    const { resume } = call.operation
+    return call.with(resume && cursor !== undefined ? { cursor, input: inputAfter(resume, call, cursor) } : { cursor })
   }
 
   #reopened(reply: Reply, scope: Scope): void {
@@ -236,11 +236,6 @@ export class ResumingStream implements SpliceOwner, StreamReply, Waiting {
     this.splice.forget()
     this.splice.lose(lost)
     return this.losses.errorOf(lost)
-  }
-
-  #unreadable(cause: unknown): void {
-    const message = "the operation's resume.cursor threw: see cause"
-    this.fail(new CallError({ code: 'internal', message, phase: 'stream', sent: 'yes', cause }, this.#call))
   }
 
   #attempted(call: Call): Call {

@@ -58,10 +58,10 @@ export class ResyncSource extends ReceiveQueue implements MessageSource {
   /** The reader waits for the snapshot, and no longer than it stays. */
   async #ask(gap: Gap, behind: readonly Item[]): Promise<void> {
     try {
-      const ask = async () => this.#resync(gap)
+      // What is no list would pass for an empty one: nothing would tell of what is missing.
+      const ask = async () => [...(await this.#resync(gap))]
       const messages = await guard('resync', ask, this.call, { phase: 'stream', sent: 'yes' })
-      if (!this.settled)
-        this.items = Array.from(messages, (message): Item => ({ message, isFinal: true })).concat(behind)
+      if (!this.settled) this.items = messages.map((message): Item => ({ message, isFinal: true })).concat(behind)
     } catch (error) {
       this.settle({ kind: 'failed', error })
       this.#live.close(error)

@@ -118,6 +118,7 @@ describe('poll', () => {
   it.each([
     ['everyMs', undefined, 1000],
     ['Retry-After', '7', 7000],
+    ['everyMs, where Retry-After names a moment', '1795000000', 1000],
   ])(
     'waits from one answer to the next question, by %s, and asks nothing more once it is left',
     async (_by, retryAfter, waitMs) => {
@@ -187,6 +188,29 @@ describe('continueWith over a socket', () => {
     }
     expect(seen.at(-1)).toBe(5)
     await stream.close()
+  })
+})
+
+describe('a function of poll()', () => {
+  it.each<[string, string, object]>([
+    ['cursor', 'gives a promise', { cursor: async () => Promise.reject(new Error('later')) }],
+    ['cursor', 'gives an object', { cursor: (tick: Tick) => ({ ...tick }) }],
+    ['apply', 'gives a promise', { apply: async (input: object) => input }],
+  ])('%s that %s is named: it neither ends the stream nor begins it anew', async (name, _how, options) => {
+    let seq = 0
+    const { client, clock } = memoryClient(() => ({ items: [{ seq: ++seq }], done: false }))
+    const each = poll(
+      unaryOperation() as never,
+      {
+        messages: (page: Page) => page.items,
+        cursor: (tick: Tick) => tick.seq,
+        apply: (input: object) => input,
+        ...options,
+      } as never,
+    )
+    const seen = await read(client.call(each as never) as unknown as Stream<Tick>, clock)
+    expect(seen.at(-1)).toMatchObject({ message: expect.stringContaining(name) })
+    expect(seen.slice(0, -1)).toEqual(name === 'apply' ? [1] : [])
   })
 })
 

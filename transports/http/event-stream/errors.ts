@@ -28,7 +28,7 @@ export function statusFailure(head: HttpHead, body: Uint8Array, wallNow: number)
 
 /** 200 with another content type. */
 export function wrongTypeFailure(headers: HeaderMap): Failure {
-  const message = 'the server answered 200 without text/event-stream: check the path, and what stands in between'
+  const message = 'the server answered 200 without text/event-stream: check the path, and proxies'
   return { code: 'failed_precondition', message, phase: 'headers', sent: 'yes', status: 200, headers }
 }
 
@@ -41,18 +41,13 @@ export function openFailure(fault: HttpFault, isPreflighted: boolean): Failure {
 
 /** The body ended: for a stream that is meant to go on, that is a drop. */
 export function endFailure(isAwaited: boolean): Failure {
-  const what = isAwaited
-    ? ' before the event that ends it'
-    : "; where that is its regular end, say by which event: until: '…'"
+  const what = isAwaited ? ' before the event that ends it' : "; is that its end, name the event: until: '…'"
   return onStream('unavailable', `the server ended the event stream${what}`)
 }
 
 /** The failure of a stream whose event is larger than `maxEventBytes`. */
 export function overflowFailure(maxEventBytes: number): Failure {
-  return onStream(
-    'resource_exhausted',
-    `an event is larger than maxEventBytes (${maxEventBytes}): raise it, or send less at once`,
-  )
+  return onStream('resource_exhausted', `an event is larger than maxEventBytes (${maxEventBytes}): raise it`)
 }
 
 /** The failure of a stream whose event has data that is no JSON. */
