@@ -303,7 +303,7 @@ describe('what ends a stream', () => {
     await clock.advance(0)
     if (name === 'apply') server.drop()
     await clock.advance(2000)
-    expect(await failed).toMatchObject({ message: expect.stringContaining(`resume.${name}`) })
+    expect(await failed).toMatchObject({ message: expect.stringContaining(`resume.${name}`), phase: 'stream' })
     expect(server.attempts).toHaveLength(1)
   })
 })

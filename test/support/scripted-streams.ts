@@ -73,8 +73,9 @@ export class ScriptedStreams {
       off()
     }
     const leave = () => {
+      if (isOver) return
       attempt.closed = true
-      if (!isOver) end()
+      end()
     }
     off = call.scope.onAbort(leave)
     if (opening === 'hang') return new Promise(() => {})

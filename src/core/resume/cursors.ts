@@ -109,35 +109,42 @@ export class StreamCursors {
   }
 }
 
-/** Reads the cursor in each message, where the wire knows none. */
-export function cursorTap(cursorOf: ResumeSpec['cursor'], call: Call | undefined): Tap {
+/** Reads the cursor in each message, where the wire knows none; one that cannot be read fails the stream. */
+export function cursorTap(
+  cursorOf: ResumeSpec['cursor'],
+  call: Call | undefined,
+  stream: { fail(error: unknown): void },
+): Tap {
   return (item) => {
-    const cursor = item.isGap ? undefined : cursorIn(item.message, cursorOf, call)
-    return cursor === undefined ? item : { ...item, cursor }
+    try {
+      return item.isGap ? item : { ...item, cursor: cursorIn(item.message, cursorOf, call) ?? item.cursor }
+    } catch (error) {
+      stream.fail(error)
+      return item
+    }
   }
 }
 
 /** The cursor in a message, by the operation's own function. */
 export function cursorIn(message: unknown, cursorOf: ResumeSpec['cursor'], call: Call | undefined): string | undefined {
-  return guard('resume.cursor', () => cursorText(cursorOf(message)), call, { sent: 'yes' })
+  return guard('resume.cursor', () => cursorText(cursorOf(message)), call, onStream)
 }
 
 /** The input that goes on after a cursor, by the operation's own function. */
 export function inputAfter({ apply }: ResumeSpec, call: Call, cursor: string): unknown {
-  return decide('resume.apply', () => apply(call.input, cursor), call, { sent: 'yes' })
+  return decide('resume.apply', () => apply(call.input, cursor), call, onStream)
 }
+
+const onStream = { phase: 'stream', sent: 'yes' } as const
 
 /**
  * A cursor that was read in a message; many say `null` where there is none.
  *
- * @throws {TypeError} where it is neither text nor number: a server that is asked for `[object Promise]` begins anew.
+ * @throws itself where it is neither text nor number: a server that is asked for `[object Promise]` begins anew.
  */
 export function cursorText(cursor: unknown): string | undefined {
   if (cursor == null) return undefined
-  if (typeof cursor === 'object') {
-    // One that fails harms nobody.
-    Promise.resolve(cursor).catch(() => {})
-    throw new TypeError('no text')
-  }
+  // Thrown as it is, to be the cause; a promise that fails harms nobody.
+  if (typeof cursor === 'object') throw guard('', () => cursor)
   return String(cursor)
 }

@@ -63,20 +63,18 @@ export class RecentCursors {
     const limit = this.#limit
     if (limit === 0) return
     let next = this.#next
-    let ring = this.#ring
-    let marks = this.#marks
     for (let index = Math.max(0, items.length - limit); index < items.length; index++) {
       const { cursor, mark, message } = items[index] as Item
       if (!cursor) continue
       const text = cursor.length < 13 ? cursor : detach(cursor)
       const print = mark ?? fingerprintOf(message)
-      if (ring.length === 0) {
+      if (this.#ring.length === 0) {
         // A literal takes no room for more: most streams are quiet ones.
-        ring = this.#ring = [text]
-        marks = this.#marks = [print]
+        this.#ring = [text]
+        this.#marks = [print]
       } else {
-        ring[next] = text
-        marks[next] = print
+        this.#ring[next] = text
+        this.#marks[next] = print
       }
       next = next + 1 === limit ? 0 : next + 1
     }

@@ -120,7 +120,7 @@ export class ResumingStream implements SpliceOwner, StreamReply, Waiting {
     this.#backoff.opened()
     this.#call.scope.setStreamState('open')
     const { resume } = this.#call.operation
-    if (resume) reply.messages.tap(cursorTap(resume.cursor, this.#call))
+    if (resume) reply.messages.tap(cursorTap(resume.cursor, this.#call, this))
     this.splice.attach(reply.messages)
     reply.messages.onSettled((end) => this.settled(end))
   }

@@ -101,7 +101,7 @@ describe('opaque cursors', () => {
 
 describe('a cursor that is read in a message', () => {
   it('is none where the message says null: that is no name that all such messages share', () => {
-    const read = cursorTap(({ id }: { id: unknown }) => id as never, undefined)
+    const read = cursorTap(({ id }: { id: unknown }) => id as never, undefined, { fail() {} })
     const of = (id: unknown) => read(item(undefined, { id }))?.cursor
     expect([null, undefined, 0, '', 'a', 7n].map(of)).toEqual([undefined, undefined, '0', '', 'a', '7'])
   })

@@ -224,7 +224,7 @@ describeNginx('an event stream behind an nginx that does not buffer', () => {
     expect(error).toMatchObject({
       code: 'failed_precondition',
       isRetryable: false,
-      message: expect.stringContaining('and proxies'),
+      message: expect.stringContaining('check the path'),
     })
   })
 })

@@ -28,7 +28,7 @@ export function statusFailure(head: HttpHead, body: Uint8Array, wallNow: number)
 
 /** 200 with another content type. */
 export function wrongTypeFailure(headers: HeaderMap): Failure {
-  const message = 'the server answered 200 without text/event-stream: check the path, and proxies'
+  const message = 'the server answered 200 without text/event-stream: check the path'
   return { code: 'failed_precondition', message, phase: 'headers', sent: 'yes', status: 200, headers }
 }
 
@@ -41,7 +41,7 @@ export function openFailure(fault: HttpFault, isPreflighted: boolean): Failure {
 
 /** The body ended: for a stream that is meant to go on, that is a drop. */
 export function endFailure(isAwaited: boolean): Failure {
-  const what = isAwaited ? ' before the event that ends it' : "; is that its end, name the event: until: '…'"
+  const what = isAwaited ? ' before the event that ends it' : "; if that is its end, say until: '…'"
   return onStream('unavailable', `the server ended the event stream${what}`)
 }
 
