@@ -199,14 +199,15 @@ describe('bearerAuth', () => {
     const { client, clock, seen } = guarded(auth, server)
     await Promise.all([client.call(unaryOperation()), client.call(unaryOperation())])
     expect(given).toBe(1)
-    await clock.advance(59_000)
+    await clock.advance(107_999)
     await client.call(unaryOperation())
     expect(given).toBe(1)
-    await clock.advance(2000)
+    await clock.advance(1)
     server.token = 'k2'
     await Promise.all([client.call(unaryOperation()), client.call(unaryOperation())])
     expect(given).toBe(2)
-    expect(seen.at(-1)).toBe('Bearer k2')
+    // None was sent with the old one: the renewal came before a refusal.
+    expect(seen).toEqual(['k1', 'k1', 'k1', 'k2', 'k2'].map((token) => `Bearer ${token}`))
   })
 
   it('renews a long-lived token a minute before its end, however long it lives', async () => {
@@ -280,6 +281,18 @@ describe('bearerAuth', () => {
     }
   })
 
+  it('keeps no token that was refused, whatever life it declares: a login is seen at once', async () => {
+    const session = { token: 'old' }
+    const auth = bearerAuth(() => ({ token: session.token, expiresInMs: 1_000_000 }), {
+      refresh: () => Promise.reject(new Error('log in')),
+    })
+    const { client, seen } = guarded(auth, { token: 'new' })
+    await expect(client.call(unaryOperation())).rejects.toMatchObject({ code: 'unauthenticated' })
+    session.token = 'new'
+    expect(await client.call(unaryOperation())).toBe('ok')
+    expect(seen).toEqual(['Bearer old', 'Bearer new'])
+  })
+
   it('renews a token that refresh gave by refresh', async () => {
     const reasons: string[] = []
     const server = { token: 'r1' }
@@ -328,6 +341,62 @@ describe('bearerAuth', () => {
     give('k2')
     expect(await Promise.all([before, proactive])).toEqual(['ok', 'ok'])
     expect(asked).toBe(2)
+  })
+
+  it('… nor where what that renewal gives declares no life, and token() still gives the old one', async () => {
+    const reasons: string[] = []
+    let give: (token: string) => void = () => {}
+    const auth = bearerAuth(() => 'k0', {
+      refresh: ({ reason }) => {
+        reasons.push(reason)
+        if (reasons.length === 1) return { token: 'k1', expiresInMs: 100_000 }
+        return new Promise<string>((resolve) => {
+          give = resolve
+        })
+      },
+    })
+    let isTaken = true
+    const refuse: (() => void)[] = []
+    const { client, clock } = memoryClient(
+      (call) => {
+        const no = () => new CallError({ code: 'unauthenticated', message: 'no', sent: 'yes' }, call)
+        const { secret } = call.credential ?? {}
+        if (secret === 'k2' || (secret === 'k1' && isTaken)) return 'ok'
+        if (secret === 'k0') throw no()
+        return new Promise((_, reject) => refuse.push(() => reject(no())))
+      },
+      { auth },
+    )
+    await client.call(unaryOperation())
+    isTaken = false
+    const before = client.call(unaryOperation(), {}, { timeoutMs: 200_000 })
+    await clock.advance(95_000)
+    const proactive = client.call(unaryOperation())
+    refuse[0]?.()
+    await new Promise((resolve) => setImmediate(resolve))
+    give('k2')
+    expect(await Promise.all([before, proactive])).toEqual(['ok', 'ok'])
+    expect(reasons).toEqual(['rejected', 'expiring'])
+  })
+
+  it('a refusal of a token that was replaced meanwhile renews nothing, though token() still gives the old one', async () => {
+    let renewals = 0
+    const refuse: (() => void)[] = []
+    const { client } = memoryClient(
+      (call) => {
+        if (call.credential?.secret !== 'old') return 'ok'
+        const no = new CallError({ code: 'unauthenticated', message: 'no', sent: 'yes' }, call)
+        return new Promise((_, reject) => refuse.push(() => reject(no)))
+      },
+      { auth: bearerAuth(() => 'old', { refresh: () => `new ${++renewals}` }) },
+    )
+    const [first, late] = [client.call(unaryOperation()), client.call(unaryOperation())]
+    await new Promise((resolve) => setImmediate(resolve))
+    refuse[0]?.()
+    expect(await first).toBe('ok')
+    refuse[1]?.()
+    expect(await late).toBe('ok')
+    expect(renewals).toBe(1)
   })
 
   it('a call begun during a slow proactive renewal goes on with the token that has not ended', async () => {
@@ -472,33 +541,36 @@ describe('bearerAuth', () => {
 
   it('forgets identities that nobody uses, secrets included', async () => {
     const user = createContextKey('nobody')
-    let asked = 0
+    let asked: string[] = []
     const auth = bearerAuth(
-      () => {
-        asked++
+      ({ identity }) => {
+        asked.push(identity)
         return { token: 'x'.repeat(100), expiresInMs: 10_000_000 }
       },
       { identity: ({ context }) => context.get(user) },
     )
     const { client, clock } = memoryClient(() => 1, { auth })
     const callAs = (name: string) => client.call(unaryOperation(), {}, { context: user.with(name) })
-    await callAs('first')
-    await callAs('second')
-    await callAs('first')
-    expect(asked).toBe(2)
+    for (const name of ['first', 'second', 'first']) await callAs(name)
+    expect(asked).toEqual(['first', 'second'])
     for (let n = 0; n < 1500; n++) {
       await callAs(`user ${n}`)
+      await clock.advance(1)
       if (n % 100 === 0) await callAs('second')
     }
-    asked = 0
-    await callAs('first')
-    expect(asked, 'more identities than are kept').toBe(1)
+    expect(
+      asked.filter((name) => name === 'second'),
+      'one that is used is kept',
+    ).toHaveLength(1)
+    asked = []
     await callAs('second')
-    expect(asked, 'one that is used is kept').toBe(1)
+    expect(asked, 'one that is used is kept').toEqual([])
+    await callAs('first')
+    expect(asked, 'more identities than are kept').toEqual(['first'])
     await clock.advance(3_600_000)
     await callAs('new')
     await callAs('second')
-    expect(asked, 'one that nobody has used for long').toBe(3)
+    expect(asked, 'one that nobody has used for long').toEqual(['first', 'new', 'second'])
   })
 
   it('refuses what is no token', async () => {

@@ -84,6 +84,8 @@ describe('a wait that a server asks for', () => {
     ['SERVICE_UNAVAILABLE', true],
     ['NOT_FOUND', false],
     ['FORBIDDEN', false],
+    ['PAYLOAD_TOO_LARGE', false],
+    ['MAX_COST_EXCEEDED', false],
   ])('by a GraphQL error %s', async (code, isHeld) => {
     const body = { errors: [{ message: 'no', extensions: { code, retryAfter: 30 } }] }
     expect(await isLaterHeld({ status: 200, headers: {}, body }, 'graphql')).toBe(isHeld)

@@ -156,6 +156,20 @@ it('the caller who leaves counts nothing; a deadline does where the attempt was 
   expect(slow.events).toEqual([])
 })
 
+it('a probe that the server calls off says nothing of it either: the next call is the probe', async () => {
+  const { call, clock, say, events } = world()
+  say({})
+  await call()
+  await call()
+  await clock.advance(12_000)
+  say({ code: 'canceled', isRetryable: false })
+  await call()
+  say({})
+  await call()
+  expect(events.map(({ state }) => state)).not.toContain('closed')
+  expect(events.at(-1)?.state).toBe('open')
+})
+
 it('a probe that its caller leaves says nothing of the server: the next call is the probe', async () => {
   const { client, call, clock, say, attempts } = world()
   say({})

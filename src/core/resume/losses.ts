@@ -45,7 +45,7 @@ export class StreamLosses {
     if (reason === 'overflow' || reason === 'repeat') return undefined
     this.isBroken = true
     if (this.#isShown) return undefined
-    const message = `messages were lost (${reason}): load the present state and open the stream anew, or declare gaps: 'yield'`
+    const message = `messages were lost (${reason}): load the present state and open it anew, or declare gaps: 'yield'`
     return new CallError({ code: 'data_loss', message, phase: 'stream', sent: 'yes' }, this.#call)
   }
 }

@@ -13,8 +13,12 @@ export interface Clock {
   wallNow(): number
   /** Calls `run` once after `delayMs`, clamped to 2³¹−1 ms, above which a host timer would fire at once. */
   setTimer(run: () => void, delayMs: number): Timer
-  /** Calls `run` once what lies unread in the sockets has been read. @defaultValue a timer of 0 ms */
-  afterReading?(run: () => void): Timer
+  /**
+   * Calls `run` once what lies unread in the sockets has been read, and taken apart where it is compressed.
+   *
+   * @param lateMs - how late this comes, 100 ms at most: so long that may take. @defaultValue a timer of 0 ms
+   */
+  afterReading?(run: () => void, lateMs: number): Timer
   /** A number in [0, 1). */
   random(): number
   /**
@@ -40,25 +44,25 @@ export const systemClock: Clock = {
       },
     }
   },
-  afterReading(run) {
-    const { setImmediate, clearImmediate } = globalThis as Immediates
+  afterReading(run, lateMs) {
+    const { setImmediate } = globalThis as { setImmediate?: (run: () => void) => unknown }
     // A browser's own queue of what the network brought is no older than a timer that is set now.
-    if (!setImmediate || !clearImmediate) return systemClock.setTimer(run, 0)
-    // Twice: the first turn reads the sockets, what a decompressor makes of it comes in the next.
-    let id = setImmediate(() => {
-      id = setImmediate(run)
-    })
-    return { clear: () => clearImmediate(id), hold: () => {} }
+    if (!setImmediate) return systemClock.setTimer(run, 0)
+    let isCleared = false
+    // Right behind a read: what runs between two reads may take as long as the silence that is judged.
+    const timer = systemClock.setTimer(() => setImmediate(() => isCleared || run()), lateMs)
+    return {
+      clear: () => {
+        isCleared = true
+        timer.clear()
+      },
+      hold: timer.hold,
+    }
   },
   random: () => Math.random(),
   get areTimersShared() {
     return (globalThis as { navigator?: { userAgent?: string } }).navigator?.userAgent !== 'Cloudflare-Workers'
   },
-}
-
-interface Immediates {
-  readonly setImmediate?: (run: () => void) => unknown
-  readonly clearImmediate?: (id: unknown) => void
 }
 
 interface NodeTimer {
@@ -71,12 +75,14 @@ interface NodeTimer {
  * sockets by then has been read.
  *
  * A process that was stopped, or busy, runs its timers before it reads its sockets. Who judges a silence there calls a
- * connection dead whose bytes lie in front of it; who looks at its last sign of life in `judge` does not.
+ * connection dead whose bytes lie in front of it; who looks at its last sign of life in `judge` does not. What is
+ * compressed comes later still, since another thread takes it apart: that is waited for where the process was late.
  */
 export function watchTimer(clock: Clock, judge: () => void, delayMs: number): Timer {
+  const dueAt = clock.now() + delayMs
   let isHeld = true
   let timer = clock.setTimer(() => {
-    timer = afterReading(clock, judge)
+    timer = clock.afterReading?.(judge, Math.min(clock.now() - dueAt, 100)) ?? clock.setTimer(judge, 0)
     timer.hold(isHeld)
   }, delayMs)
   return {
@@ -86,11 +92,6 @@ export function watchTimer(clock: Clock, judge: () => void, delayMs: number): Ti
       timer.hold(held)
     },
   }
-}
-
-/** Runs once the sockets have been read; a clock of a test's own says by its timers when that is. */
-function afterReading(clock: Clock, run: () => void): Timer {
-  return clock.afterReading?.(run) ?? clock.setTimer(run, 0)
 }
 
 /** One armed deadline; take it off the list when the call is over. */

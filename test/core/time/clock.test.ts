@@ -227,3 +227,15 @@ describe('where a timer ends with its request', () => {
     vi.unstubAllGlobals()
   })
 })
+
+describe('systemClock', () => {
+  it('measures by no wall clock, which may be set back or forth', () => {
+    const before = systemClock.now()
+    for (const jumped of [0, 4_102_444_800_000]) {
+      vi.setSystemTime(jumped)
+      expect(Math.abs(systemClock.now() - before)).toBeLessThan(60_000)
+      expect(systemClock.wallNow()).toBeLessThan(jumped + 60_000)
+    }
+    vi.useRealTimers()
+  })
+})

@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import { createGunzip, gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import type { Clock } from '../../../src/core/time/clock.ts'
 import { DeadlineList, systemClock, watchTimer } from '../../../src/core/time/clock.ts'
@@ -26,6 +27,50 @@ describe('a timer that judges a silence', () => {
     await busy(60)
     expect(await judged).toEqual(['alive'])
     close()
+  })
+
+  // So much that another thread has to work on it for some milliseconds, and gives it in one piece.
+  const length = 1 << 24
+  const zipped = gzipSync(Buffer.alloc(length, 'alive'))
+  const unzip = () => createGunzip({ chunkSize: length })
+
+  it('reads what lay there compressed, which another thread takes apart, where it is late', async () => {
+    const { near, far, close } = await pair()
+    let heard = 0
+    near.pipe(unzip()).on('data', (bytes) => (heard += bytes.length))
+    await new Promise((resolve) => far.write(zipped, resolve))
+    const judged = new Promise<number>((resolve) => watchTimer(systemClock, () => resolve(heard), 10))
+    await busy(200)
+    expect(await judged).toBe(length)
+    close()
+  })
+
+  it('waits no longer than it is late, and a tenth of a second at most', async () => {
+    const clock = manualClock()
+    const waits: number[] = []
+    const late: Clock = {
+      ...clock,
+      now: () => clock.now() * 3,
+      afterReading(run, lateMs) {
+        waits.push(lateMs)
+        return clock.setTimer(run, 0)
+      },
+    }
+    for (const delayMs of [0, 10, 500]) watchTimer(late, () => {}, delayMs)
+    await clock.advance(1000)
+    expect(waits).toEqual([0, 20, 100])
+  })
+
+  it('is not judged once it was stopped, between the two turns of its last wait, too', async () => {
+    let judged = 0
+    for (let turns = 0; turns < 20; turns++) {
+      const timer = systemClock.afterReading?.(() => judged++, 0)
+      await new Promise((resolve) => setTimeout(resolve, 1))
+      const before = judged
+      timer?.clear()
+      await new Promise<void>((resolve) => systemClock.afterReading?.(resolve, 0))
+      expect(judged).toBe(before)
+    }
   })
 
   it('holds for every entry of the deadline list', async () => {

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
-import { createClient, inFlightDedupe, type } from 'polywire'
-import { bearerAuth } from 'polywire/auth'
+import { type CallError, createClient, createContextKey, inFlightDedupe, type } from 'polywire'
+import { awsSigV4, bearerAuth } from 'polywire/auth'
 import {
   fileUploads,
   getQueries,
@@ -148,6 +148,47 @@ describe('requestBatching', () => {
     await client.call(hello, { name: 'alone' })
     await Promise.all(['ada', 'bo', 'ada'].map((user) => client.call(hello, { name: user }, { headers: { user } })))
     expect((await sizes()).slice(1).sort()).toEqual([1, 2])
+  })
+
+  it('… nor two that only their identity, or a credential in the URL, tells apart', async () => {
+    serve()
+    const user = createContextKey('nobody')
+    const byIdentity = {
+      name: 'by context',
+      identity: ({ context }: any) => context.get(user) as string,
+      credential: () => undefined,
+    }
+    const byQuery = {
+      name: 'by URL',
+      credential: ({ context }: any) => ({ query: { key: context.get(user) } }),
+    }
+    for (const auth of [byIdentity, byQuery]) {
+      server.exchanges.length = 0
+      await using client = graphqlClient(url(), { ...batching, auth })
+      await client.call(hello, { name: 'alone' })
+      await Promise.all(['ada', 'bo', 'ada'].map((name) => client.call(hello, { name }, { context: user.with(name) })))
+      expect((await sizes()).slice(1).sort(), auth.name).toEqual([1, 2])
+    }
+  })
+
+  it('leaves alone what is signed: the signature is of its own body', async () => {
+    serve()
+    const auth = awsSigV4({ region: 'r', service: 's', credentials: { accessKeyId: 'a', secretAccessKey: 's' } })
+    await using client = graphqlClient(url(), { ...batching, auth })
+    await client.call(hello, { name: 'alone' })
+    await Promise.all(['a', 'b', 'c'].map((name) => client.call(hello, { name })))
+    expect(await sizes()).toEqual([1, 1, 1, 1])
+  })
+
+  it('that its connection fails names one connection for all, which is paid for once', async () => {
+    serve()
+    await using client = graphqlClient(url(), { ...batching, client: { retry: false } })
+    await client.call(hello, { name: 'alone' })
+    server.on('/graphql', (exchange) => exchange.reset())
+    const errors = await Promise.all(['a', 'b'].map((name) => failureOf(client.call(hello, { name }))))
+    const [one, other] = errors.map((error) => (error as CallError).connection)
+    expect(one).toBeTypeOf('object')
+    expect(other).toBe(one)
   })
 
   it('sends again only what failed', async () => {

@@ -136,6 +136,20 @@ describe('persistedQueries', () => {
     expect(server.exchanges.length).toBe(1)
   })
 
+  it.each([
+    ['says so', { errors: [{ message: 'no', extensions: { code: 'PERSISTED_QUERY_NOT_SUPPORTED' } }] }],
+    ['misses the document', { errors: [{ message: 'Must provide query string.' }] }],
+  ])('asks a server that has none, and %s, by a hash once', async (_how, refusal) => {
+    answer(reply(400, refusal), reply(200, good), reply(200, good))
+    await using client = graphqlClient(url(), { features: [persistedQueries()] })
+    for (const name of ['Ada', 'Bo']) await client.call(hello, { name })
+    expect((await sent()).map(({ body }) => ['query' in body, 'extensions' in body])).toEqual([
+      [false, true],
+      [true, false],
+      [true, false],
+    ])
+  })
+
   it('goes on asking by hash where the whole document was refused, too', async () => {
     const vague = { errors: [{ message: 'no' }] }
     answer(reply(400, vague), reply(400, vague), reply(200, good))

@@ -190,6 +190,12 @@ describe('a result that comes in parts', () => {
     expect(Object.getPrototypeOf(a)).toBe(Object.prototype)
     expect(JSON.stringify(a)).toBe('{"__proto__":{"x":1,"y":2},"constructor":{"z":1}}')
     expect(({} as any).y).toBeUndefined()
+    const [, added] = grow([
+      part('{"data":{"a":{"n":1}},"hasNext":true}'),
+      part('{"incremental":[{"path":["a"],"data":{"__proto__":{"y":2}}}],"hasNext":false}'),
+    ])
+    expect(JSON.stringify((added as any).data.a)).toBe('{"n":1,"__proto__":{"y":2}}')
+    expect((added as any).data.a.y).toBeUndefined()
     const poison = part('{"incremental":[{"path":["__proto__"],"data":{"polluted":1}}],"hasNext":false}')
     expect(() => grow([{ data: { a: 1 }, hasNext: true }, poison])).toThrow(MisplacedPart)
     expect(({} as any).polluted).toBeUndefined()

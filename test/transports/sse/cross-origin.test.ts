@@ -15,11 +15,13 @@ function open(allows: boolean, options: Partial<SseTransportOptions> = {}) {
   const clock = manualClock()
   const seen: TelemetryEvent[] = []
   const requests: (string | undefined)[] = []
+  const urls: string[] = []
   const bodies: ReadableStreamDefaultController<Uint8Array>[] = []
   const state = { isDown: false }
-  const http = async (_url: string, { headers }: { headers?: Record<string, string> }) => {
+  const http = async (url: string, { headers }: { headers?: Record<string, string> }) => {
     const id = new Headers(headers).get('last-event-id') ?? undefined
     requests.push(id)
+    urls.push(url)
     if (state.isDown || (!allows && id !== undefined)) throw new TypeError('Failed to fetch')
     const body = new ReadableStream<Uint8Array>({ start: (controller) => void bodies.push(controller) })
     return new Response(body, { headers: { 'content-type': 'text/event-stream' } })
@@ -55,7 +57,7 @@ function open(allows: boolean, options: Partial<SseTransportOptions> = {}) {
     }
   }
   const warnings = () => seen.flatMap((event) => (event.type === 'warning' ? [event.message] : []))
-  return { start, requests, write, drop, pass, warnings, state }
+  return { start, requests, urls, write, drop, pass, warnings, state }
 }
 
 describe('a server that does not allow Last-Event-ID to pages of another origin', () => {
@@ -140,5 +142,20 @@ describe('a server that allows it', () => {
     await pass(20_000)
     await write('id: 2\ndata: b\n\n')
     expect([items, requests, warnings()]).toEqual([['a', 'b'], [undefined, undefined], []])
+  })
+
+  it('… also behind openings that failed: it was never left out', async () => {
+    const { start, write, drop, pass, warnings, state, urls } = open(true, { cursorQuery: 'after' })
+    const { stream, items } = start()
+    await pass(0)
+    await write('id: 1\ndata: a\n\n')
+    state.isDown = true
+    await drop()
+    while (urls.length < 3) await pass(1000)
+    state.isDown = false
+    while (stream.state !== 'open') await pass(1000)
+    await write('id: 2\ndata: b\n\n')
+    expect([items, warnings()]).toEqual([['a', 'b'], []])
+    expect(new Set(urls.slice(1))).toEqual(new Set(['https://sse.test/stream?after=1']))
   })
 })

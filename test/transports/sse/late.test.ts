@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { constants, gzipSync } from 'node:zlib'
 import { createClient, type TelemetryEvent, type } from 'polywire'
 import { events, sseTransport } from 'polywire/sse'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -55,6 +56,25 @@ describe.each(['undici', 'fetch'] as const)('a process that is late (%s)', (http
     expect(rest).toEqual(['1', '2', '3'])
     expect(seen.filter(({ type }) => type === 'resume')).toEqual([])
     expect(answers).toHaveLength(1)
+  })
+
+  it('reads what has come compressed, too', async () => {
+    const flushed = { finishFlush: constants.Z_SYNC_FLUSH }
+    for (let round = 0; round < 5; round++) {
+      const { answers, seen, request, reader, stream } = await open(http, { idleTimeoutMs: 100 })
+      const first = reader.next()
+      await request
+      const answer = answers[0] as ServerResponse
+      answer.writeHead(200, { ...head, 'content-encoding': 'gzip' })
+      answer.write(gzipSync('data: 0\n\n', flushed))
+      expect((await first).value?.data).toBe('0')
+      // A block of the same stream that is not compressed: its length, the complement of that, and the bytes.
+      await new Promise((resolve) => answer.write(Buffer.from('\x00\x09\x00\xf6\xffdata: 1\n\n', 'latin1'), resolve))
+      await busy(200)
+      expect((await reader.next()).value?.data).toBe('1')
+      expect(seen.filter(({ type }) => type === 'resume')).toEqual([])
+      await stream.close()
+    }
   })
 
   it('reads the answer that has come before it calls an opening late', async () => {

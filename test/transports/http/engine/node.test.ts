@@ -209,7 +209,7 @@ describe.each([...nodes])('Node %s', { timeout: 30_000 }, (version, node) => {
   it('holds the process while a call waits to be sent again, though nothing else does, and lets it end then', async () => {
     server.on('/busy', (exchange) =>
       exchange.nth % 2 === 1
-        ? exchange.reply(503, '', { 'retry-after-ms': '300' })
+        ? exchange.reply(503, '', { 'retry-after-ms': '300', connection: 'close' })
         : exchange.reply(200, { done: true }),
     )
     const { lines, lingeredMs } = await run(
@@ -217,7 +217,7 @@ describe.each([...nodes])('Node %s', { timeout: 30_000 }, (version, node) => {
       `${say}
       const { createClient } = await import('polywire')
       const { get, restTransport } = await import('polywire/rest')
-      const client = createClient({ transports: { rest: restTransport({ baseUrl: '${server.url}' }) } })
+      const client = createClient({ transports: { rest: restTransport({ baseUrl: '${server.url}' }) }, timeoutMs: Infinity })
       say(await client.call(get('/busy')))`,
     )
     expect(lines).toEqual([{ done: true }])

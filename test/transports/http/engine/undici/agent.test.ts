@@ -1,9 +1,11 @@
-import { createServer } from 'node:net'
+import { createServer as createHttpServer } from 'node:http'
+import { type AddressInfo, createServer } from 'node:net'
 import { Agent } from 'undici'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { Scope, type Services } from '../../../../../src/core/call/scope.ts'
 import { DeadlineList } from '../../../../../src/core/time/clock.ts'
 import { requestBuffered } from '../../../../../transports/http/collect.ts'
+import { OwnAgent } from '../../../../../transports/http/engine/undici/agent.ts'
 import { UndiciEngine } from '../../../../../transports/http/engine/undici/engine.ts'
 import { manualClock } from '../../../../support/manual-clock.ts'
 import { exchange, newScope, turns } from '../../../../support/recording-sink.ts'
@@ -50,6 +52,53 @@ describe('the connections of the undici engine', () => {
     await turns(5)
     await get()
     expect(server.connections).toBe(4)
+  })
+
+  it('… nor kept', async () => {
+    const agent = new OwnAgent()
+    const connection = agent.lease(server.url, false)
+    await new Promise<void>((resolve, reject) => {
+      const handler = {
+        onRequestStart() {},
+        onResponseStart() {},
+        onResponseData() {},
+        onResponseEnd: () => resolve(connection.release()),
+        onResponseError: (_: unknown, error: Error) => reject(error),
+      }
+      connection.dispatch({ origin: server.url, path: '/json', method: 'GET', headers: {}, body: undefined }, handler)
+    })
+    expect(agent.lease(server.url, false)).toBe(connection)
+    connection.release()
+    server.dropConnections('fin')
+    await server.until(() => server.openSockets === 0)
+    await turns(5)
+    expect(agent.lease(server.url, false)).not.toBe(connection)
+    await agent.close()
+  })
+
+  it.each([
+    ['goes on behind 64 KiB', 1 << 17, 1 << 30],
+    ['announces more, and says nothing more', 10, 1 << 17],
+  ])('a redirect whose body %s is left while its hop is under way', async (_what, writtenBytes, length) => {
+    let isLeft = () => {}
+    const left = new Promise<void>((resolve) => {
+      isLeft = resolve
+    })
+    const slow = createHttpServer((request, response) => {
+      if (request.url === '/hop') return
+      response.once('close', isLeft)
+      response.writeHead(302, { location: '/hop', ...(length === 1 << 30 ? {} : { 'content-length': length }) })
+      response.write(Buffer.alloc(writtenBytes))
+    })
+    await new Promise<void>((resolve) => slow.listen(0, '127.0.0.1', resolve))
+    const scope = newScope()
+    const url = `http://127.0.0.1:${(slow.address() as AddressInfo).port}/`
+    const pending = requestBuffered(engine, { method: 'GET', url, headers: {} }, scope).catch((reason) => reason)
+    await left
+    scope.abort('enough')
+    expect(await pending).toBe('enough')
+    slow.closeAllConnections()
+    slow.close()
   })
 
   it('an aborted or failed exchange takes its connection along, the others stay', async () => {
