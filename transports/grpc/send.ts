@@ -69,8 +69,7 @@ export function sendByConnect(
   if (kind === 'unary') return sendUnary(attempt, input)
   if (kind === 'client_stream') return sendClientStream(call, attempt)
   if (kind === 'server_stream') return sendServerStream(call, attempt, input, times)
-  if (!call.sendQueue)
-    throw new CallError({ code: 'internal', message: 'a bidi stream was called without a send queue' }, call)
+  if (!call.sendQueue) throw new CallError({ code: 'internal', message: 'a bidi stream has no send queue' }, call)
   // What is sent comes from the call's send queue, which outlives the attempt.
   const messages = new SendQueueMessages(call.sendQueue)
   return openConnectStream(call, attempt, messages, times, (reason) => messages.release(reason))

@@ -73,7 +73,34 @@ function write(frame: { readonly data?: unknown; readonly [name: string]: unknow
   return stringifyJson(frame, 'the frame', undefined)
 }
 
+/** How a message with an offset begins where `JSON.stringify` has written it. */
+const usual = '{"type":"data","channel":"'
+
+/**
+ * Such a message, its data last, by its characters: only the data is left to JSON.parse, a quarter less work for what
+ * there may be millions of.
+ */
+function decodeUsual(text: string): Incoming | undefined {
+  const quote = text.indexOf('"', usual.length)
+  const first = quote + 7
+  let end = first
+  let id = 0
+  for (let digit: number; (digit = text.charCodeAt(end) - 48) >= 0 && digit < 10; end++) id = id * 10 + digit
+  const isOffset = text.startsWith('","id":', quote) && end > first && end < first + 16 && text[first] !== '0'
+  const topic = text.slice(usual.length, quote)
+  if (!isOffset || !text.startsWith(',"data":', end) || topic.includes('\\')) return undefined
+  try {
+    return { kind: 'data', topic, message: JSON.parse(text.slice(end + 8, -1)), at: { id }, ref: undefined }
+  } catch {
+    // More members, or no JSON: read as a whole.
+    return undefined
+  }
+}
+
 function decode(frame: WireFrame): Incoming | undefined {
+  const isUsual = typeof frame === 'string' && frame.startsWith(usual) && frame.endsWith('}')
+  const message = isUsual && decodeUsual(frame)
+  if (message) return message
   const parsed: Frame = typeof frame === 'string' ? JSON.parse(frame) : decodeBinary(frame)
   if (typeof parsed !== 'object' || parsed === null) throw new TypeError('a frame is a JSON object')
   switch (parsed.type) {

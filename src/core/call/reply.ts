@@ -50,8 +50,8 @@ export interface Item {
   readonly cursor?: string | undefined
   /** Bytes on the wire, where known: a bound on what is queued. */
   readonly size?: number | undefined
-  /** A fingerprint of its text on the wire; see `fingerprint`. @defaultValue that of the message */
-  readonly mark?: number | undefined
+  /** Its text on the wire, or a fingerprint of it, by which repeats are told. @defaultValue the fingerprint of the message */
+  readonly mark?: string | number | undefined
   /** The message is a {@link Gap}. */
   readonly isGap?: true
   /** It is no message of the server, and neither validated, converted nor counted. */

@@ -55,9 +55,10 @@ export class StreamCursors {
   sift(items: Item[], _isLast?: boolean): Item[] {
     this.sawGap = false
     if (this.#isOffset) return this.#siftEach(items)
-    const isSifted = this.sifted?.isExact === true
-    if (!isSifted && this.#recent.before) return this.#siftEach(items)
-    if (!isSifted) this.#recent.addAll(items)
+    if (!this.sifted?.isExact) {
+      if (this.#recent.before) return this.#siftEach(items)
+      this.#recent.addAll(items)
+    }
     for (const item of items) if (item.isGap) this.sawGap = true
     return items
   }
@@ -80,7 +81,7 @@ export class StreamCursors {
   #opaqueGap(cursor: string, item: Item): Gap | 'repeat' | undefined {
     const from = this.#recent.last
     const judged = this.#recent.judge(cursor, item)
-    return judged === 'anew' ? gap({ reason: 'epoch', from, to: cursor }) : judged === 'new' ? undefined : judged
+    return judged === 'anew' ? gap({ reason: 'epoch', from, to: cursor }) : judged
   }
 
   #offsetGap(cursor: string, item: Item): Gap | 'repeat' | undefined {
@@ -92,7 +93,7 @@ export class StreamCursors {
     const lost = next.offset - last.offset - 1
     if (lost < 0) {
       const recalled = this.#offsets.recall(next.offset, mark)
-      return recalled === 'anew' ? this.#begin(next, mark) : recalled === 'late' ? undefined : recalled
+      return recalled === 'anew' ? this.#begin(next, mark) : recalled
     }
     this.#offsets.add(next.offset, mark)
     this.#last = next

@@ -15,10 +15,10 @@ export function readOffset(text: string): Offset | undefined {
 }
 
 /**
- * What an offset that is not above the newest one means: the same message again (`repeat`), one that was missing and
- * comes late (`late`), or that the server's history began anew (`anew`).
+ * What a cursor means that may have been seen: the same message again (`repeat`), or that the server's history began
+ * anew (`anew`); undefined for one that was not seen: it is new, or was missing and comes late.
  */
-export type Recalled = 'repeat' | 'late' | 'anew'
+export type Recalled = 'repeat' | 'anew' | undefined
 
 const missing = -1
 
@@ -47,7 +47,7 @@ export class RecentOffsets {
     this.#set(offset, mark)
   }
 
-  /** What one that is not above the newest means; a late one is remembered. */
+  /** What one that is not above the newest means; one that was missing is remembered. */
   recall(offset: number, mark: number): Recalled {
     // Where the stream was opened after a cursor, the message of that cursor may come first: many servers include it.
     if (offset === this.first - 1 && this.newest === offset) return 'repeat'
@@ -56,7 +56,7 @@ export class RecentOffsets {
     if (known === mark) return 'repeat'
     if (known !== missing) return 'anew'
     this.#set(offset, mark)
-    return 'late'
+    return undefined
   }
 
   #set(offset: number, mark: number): void {

@@ -1,18 +1,21 @@
 import type { Item } from '../stream/source.ts'
-import { fingerprintOf } from './fingerprint.ts'
-
-/** What the cursor of a message says while a replay may be going on. */
-export type Replayed = 'new' | 'repeat' | 'anew'
+import { fingerprint, fingerprintOf } from './fingerprint.ts'
+import type { Recalled } from './offsets.ts'
 
 /** Several messages had this cursor, which tells nothing of any one of them: better twice than lost. */
 const shared = -1
+
+/** Of so many at once the texts are kept until the next ones come: most are forgotten then without having been looked at. */
+const burst = 256
 
 /** The cursors of the last messages of a stream, each with the fingerprint of its message: by them a replay is told. */
 export class RecentCursors {
   readonly #limit: number
   #ring: string[] = []
-  #marks: number[] = []
+  #marks: (number | string)[] = []
   #next = 0
+  /** Some marks are texts still. */
+  #hasTexts = false
   /** What may be repeated, while a replay may be going on. */
   before: Map<string, number> | undefined
   /** What the replay itself has brought: live messages may come before the history that holds them. */
@@ -26,19 +29,17 @@ export class RecentCursors {
 
   /** The one remembered last. */
   get last(): string | undefined {
-    return this.#ring[(this.#next === 0 ? this.#ring.length : this.#next) - 1]
+    return this.#ring.at(this.#next - 1)
   }
 
   /** The stream has been opened again: what comes may have been seen. */
   startReplay(): void {
     const before = new Map<string, number>()
+    this.#readTexts()
     this.#ring.forEach((cursor, index) => {
       before.set(cursor, before.has(cursor) ? shared : (this.#marks[index] as number))
     })
-    for (const [cursor, mark] of before) if (mark === shared) before.delete(cursor)
-    this.#endReplay()
-    if (before.size === 0) return
-    this.before = before
+    this.before = before.size > 0 ? before : undefined
     this.#since = new Map()
     this.#left = this.#limit
   }
@@ -47,35 +48,36 @@ export class RecentCursors {
    * What a message is that comes after a resume: one that was seen, with equal data, is a repeat; the same cursor with
    * other data means that the server's history began anew. One that is not a repeat is remembered.
    */
-  judge(cursor: string, item: Item): Replayed {
+  judge(cursor: string, item: Item): Recalled {
     const mark = markOf(item)
-    const known = this.before?.get(cursor)
-    const judged = known === undefined ? this.#judgeSince(cursor, mark) : known === mark ? 'repeat' : 'anew'
-    if (judged === 'anew') this.clear()
-    else if (known !== undefined) this.before?.delete(cursor)
+    const known = this.before?.get(cursor) ?? shared
+    const isRepeat = (known === shared ? this.#since?.get(cursor) : known) === mark
+    const isAnew = !isRepeat && known !== shared
+    if (isAnew) this.clear()
+    this.#since?.set(cursor, mark)
+    this.before?.delete(cursor)
     if (--this.#left <= 0 || this.before?.size === 0) this.#endReplay()
-    if (judged !== 'repeat') this.addAll([item])
-    return judged
+    if (isRepeat) return 'repeat'
+    this.addAll([item])
+    return isAnew ? 'anew' : undefined
   }
 
   /** Remembers the cursors of a batch: of a long one, the last. */
   addAll(items: readonly Item[]): void {
     const limit = this.#limit
     if (limit === 0) return
+    const { length } = items
+    if (this.#hasTexts && length < limit) this.#readTexts()
+    this.#hasTexts ||= length >= burst
     let next = this.#next
-    for (let index = Math.max(0, items.length - limit); index < items.length; index++) {
+    for (let index = Math.max(0, length - limit); index < length; index++) {
       const { cursor, mark, message } = items[index] as Item
       if (!cursor) continue
       const text = cursor.length < 13 ? cursor : detach(cursor)
-      const print = mark ?? fingerprintOf(message)
-      if (this.#ring.length === 0) {
-        // A literal takes no room for more: most streams are quiet ones.
-        this.#ring = [text]
-        this.#marks = [print]
-      } else {
-        this.#ring[next] = text
-        this.#marks[next] = print
-      }
+      const isText = typeof mark === 'string'
+      const print = isText && !this.#hasTexts ? fingerprint(mark, cursor) : (mark ?? fingerprintOf(message))
+      this.#ring[next] = text
+      this.#marks[next] = print
       next = next + 1 === limit ? 0 : next + 1
     }
     this.#next = next
@@ -88,20 +90,19 @@ export class RecentCursors {
     this.#endReplay()
   }
 
-  #judgeSince(cursor: string, mark: number): Replayed {
-    if (this.#since?.get(cursor) === mark) return 'repeat'
-    this.#since?.set(cursor, mark)
-    return 'new'
-  }
-
   #endReplay(): void {
     this.before = this.#since = undefined
   }
+
+  #readTexts(): void {
+    this.#hasTexts = false
+    this.#marks = this.#marks.map((mark, at) => markOf({ cursor: this.#ring[at], mark, message: undefined }))
+  }
 }
 
-/** Of the text on the wire, where its reader has kept it; of the message otherwise. */
-export function markOf({ mark, message }: Item): number {
-  return mark ?? fingerprintOf(message)
+/** The fingerprint of the text on the wire, where its reader has kept it; of the message otherwise. */
+export function markOf({ cursor, mark, message }: Item): number {
+  return typeof mark === 'string' ? fingerprint(mark, cursor) : (mark ?? fingerprintOf(message))
 }
 
 /** V8 keeps a slice of 13 characters and more as a view into its source: a copy lets go of the chunk it was cut from. */

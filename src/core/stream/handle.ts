@@ -272,7 +272,7 @@ export class StreamHandle<Message> implements Stream<Message>, AsyncIterator<Mes
 }
 
 const alreadyRead =
-  'the stream is being read already: subscribe() takes several observers, a loop of its own needs a call of its own'
+  'the stream is being read already: subscribe() takes several observers, another loop needs another call'
 
 /** A getter of a class: one for each stream would cost each of them 0.3 KB. */
 class Head implements StreamHead {
@@ -295,7 +295,7 @@ class Head implements StreamHead {
 
 /** A transport gave one message where a stream was asked for. */
 function notAStream(call: Call): CallError {
-  const message = 'a single message came back for a stream'
+  const message = 'one message came back for a stream'
   return new CallError({ code: 'internal', message, phase: 'headers', sent: 'yes' }, call)
 }
 

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { cursorTap, StreamCursors } from '../../../src/core/resume/cursors.ts'
 import { RecentOffsets, readOffset } from '../../../src/core/resume/offsets.ts'
 import type { Item } from '../../../src/core/stream/source.ts'
+import { freshSeed, seeded } from '../../support/seeded.ts'
 
 const item = (cursor: string | undefined, message: unknown = cursor): Item => ({ message, cursor }) as Item
 /** What passes, gaps as their reasons. */
@@ -36,7 +37,7 @@ describe('offsets that come again', () => {
     const recent = new RecentOffsets(8, 0)
     recent.add(1, 1)
     recent.add(5, 5)
-    expect([recent.recall(3, 3), recent.recall(3, 3), recent.recall(2, 2)]).toEqual(['late', 'repeat', 'late'])
+    expect([recent.recall(3, 3), recent.recall(3, 3), recent.recall(2, 2)]).toEqual([undefined, 'repeat', undefined])
   })
 })
 
@@ -96,6 +97,35 @@ describe('opaque cursors', () => {
     const cursors = opened(8, 'a', 'b')
     cursors.resumed('b')
     expect(passed(cursors, item('b', 'other'), item('c'))).toEqual(['epoch', 'other', 'c'])
+  })
+})
+
+describe('the text of a message on the wire', () => {
+  /** With the text beside it, as event streams keep it. */
+  const event = (n: number, run: string): Item => ({ cursor: String(n), message: `${run} ${n}`, mark: textOf(n, run) })
+  const textOf = (n: number, run: string) => `${'-'.repeat((n * 37) % 300)} ${run} ${n}`
+
+  it.each(['old', 'new'])('tells the %s history, however many came in one read', (run) => {
+    const seed = freshSeed()
+    const random = seeded(seed)
+    for (let round = 0; round < 40; round++) {
+      const replayWindow = 1 + Math.floor(random() * 300)
+      const cursors = new StreamCursors({}, replayWindow)
+      let n = 0
+      for (let read = 0; read < 6; read++) {
+        const length = Math.floor(random() ** 3 * 500)
+        cursors.sift(Array.from({ length }, () => event(++n, 'old')))
+      }
+      cursors.resumed(String(n))
+      for (let at = Math.max(1, n - replayWindow + 1); at <= n; at++) {
+        const given = passed(cursors, event(at, run))
+        // Of a long text the places that tell may lie between those that are looked at.
+        const isUnseen = run === 'new' && textOf(at, run).length > 64 && given.length === 0
+        const isTold = run === 'new' && !isUnseen
+        expect(given, `seed ${seed}: ${at} of ${n}`).toEqual(isTold ? ['epoch', `new ${at}`] : [])
+        if (isTold) break
+      }
+    }
   })
 })
 

@@ -15,7 +15,7 @@ describe('the fingerprint of a text', () => {
     const seed = freshSeed()
     const random = seeded(seed)
     for (let round = 0; round < 500; round++) {
-      const text = Array.from({ length: 1 + Math.floor(random() * 32) }, () => 'abcdef'[Math.floor(random() * 6)]).join(
+      const text = Array.from({ length: 1 + Math.floor(random() * 64) }, () => 'abcdef'[Math.floor(random() * 6)]).join(
         '',
       )
       const at = Math.floor(random() * text.length)
@@ -23,6 +23,18 @@ describe('the fingerprint of a text', () => {
       expect(fingerprint(other), `seed ${seed}: ${text}, ${other}`).not.toBe(fingerprint(text))
     }
     expect(fingerprint('aaaa')).not.toBe(fingerprint('aaa'))
+  })
+
+  it('looks at other places of a long one with another seed: nothing that differs stays unseen', () => {
+    const text = 'a'.repeat(300)
+    for (let at = 0; at < text.length; at++) {
+      const other = `${text.slice(0, at)}b${text.slice(at + 1)}`
+      const seen = Array.from(
+        { length: 40 },
+        (_, seed) => fingerprint(other, `${seed}`) !== fingerprint(text, `${seed}`),
+      )
+      expect(seen, `at ${at}`).toContain(true)
+    }
   })
 })
 
@@ -38,6 +50,11 @@ describe('the fingerprint of a message', () => {
     [{ bytes: Uint8Array.of(1, 2) }, { bytes: Uint8Array.of(1, 3) }],
     [{ at: new Date(1) }, { at: new Date(2) }],
     ['text', 'test'],
+    [{ text: 'one run, one message' }, { text: 'one man, one message' }],
+    [{ n: 0.1 + 0.2 }, { n: 0.3001 }],
+    [{ n: 1_700_000_000_001 }, { n: 1_700_000_000_002 }],
+    [Array(20).fill({ a: 1 }), Array(20).fill({ a: 2 })],
+    [Array(1000).fill(1), [...Array(500).fill(1), ...Array(500).fill(2)]],
     [{ a: null }, { a: 0 }],
     [[], {}],
   ])('tells %o from %o', (one, other) => {
@@ -49,6 +66,9 @@ describe('the fingerprint of a message', () => {
     const circle: { self?: object } = {}
     circle.self = circle
     expect(fingerprintOf(circle)).toBeTypeOf('number')
+    let deep: unknown = []
+    for (let depth = 0; depth < 100_000; depth++) deep = depth % 2 ? [deep] : { deep }
+    expect(fingerprintOf(deep)).toBeTypeOf('number')
     expect(fingerprintOf(Array.from({ length: 1_000_000 }, (_, n) => n))).toBeTypeOf('number')
   })
 })

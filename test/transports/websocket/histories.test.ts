@@ -17,6 +17,11 @@ describe('a server whose numbers begin at 1 again', () => {
     ['objects', (n: number, run: string) => ({ kind: 'news', body: { run, n } })],
     ['numbers', (n: number, run: string) => (run === 'old' ? n : n / 7)],
     ['lists', (n: number, run: string) => [1, [run, n]]],
+    ['objects that differ in the middle of a text', (n: number, run: string) => ({ text: `of the ${run} run, ${n}` })],
+    [
+      'objects that differ in their ninth member',
+      (n: number, run: string) => ({ ...[1, 2, 3, 4, 5, 6, 7, 8], run, n }),
+    ],
   ] as [string, (n: number, run: string) => unknown][])(
     'loses none of its new %s, on a socket that stays',
     async (_, make) => {

@@ -155,6 +155,53 @@ describe('plain JSON, as it is read', () => {
     expect(JSON.parse(JSON.stringify({ code: failure.code, isRetryable, isThrottled, isUnexecuted }))).toEqual(expected)
   })
 
+  it('the usual message as JSON.parse reads it, however it is written', () => {
+    const channels = ['ticks', '', 'a"b', 'a\\nb', 'caf\u00e9', '","id":5,"data":1}', 'a\\', '\\"']
+    const ids = [
+      '1',
+      '0',
+      '17',
+      '007',
+      '-3',
+      '1.5',
+      '1e3',
+      '999999999999999',
+      '9007199254740993',
+      '"17"',
+      'null',
+      '',
+      ' 4',
+    ]
+    const datas = [
+      '{"n":1}',
+      '"text"',
+      'null',
+      '[1]',
+      '1,"data":2',
+      '{},"epoch":"e1"',
+      '{},"ref":7',
+      '1}',
+      '',
+      ' 5 ',
+      'tru',
+    ]
+    const read = (text: string) => {
+      try {
+        return adapter.decode(text)
+      } catch (error) {
+        return (error as Error).name
+      }
+    }
+    for (const channel of channels)
+      for (const id of ids)
+        for (const data of datas)
+          for (const end of ['}', '} ', '}}', ']', '']) {
+            const text = `{"type":"data","channel":${JSON.stringify(channel)},"id":${id},"data":${data}${end}`
+            // A space before it makes it an unusual one.
+            expect(read(text), text).toEqual(read(` ${text}`))
+          }
+  })
+
   it.each(['nonsense', '[', '"text"', '5', 'null', ''])('refuses what is no frame: %s', (text) => {
     expect(() => adapter.decode(text)).toThrow()
   })

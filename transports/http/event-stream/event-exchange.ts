@@ -2,7 +2,6 @@ import type { Call } from '../../../src/core/call/call.ts'
 import type { StreamReply } from '../../../src/core/call/reply.ts'
 import { type CallError, isAnyCallError } from '../../../src/core/errors/error.ts'
 import type { Failure } from '../../../src/core/errors/failure.ts'
-import { fingerprint } from '../../../src/core/resume/fingerprint.ts'
 import type { Item } from '../../../src/core/stream/source.ts'
 import type { Continuity } from '../../../src/core/stream/state.ts'
 import type { PageLife } from '../../../src/core/time/page-life.ts'
@@ -129,8 +128,7 @@ export class SseExchange extends StreamExchange implements EventStreamSink {
     const after = this.#cursor
     this.#cursor = undefined
     // Told apart by the type, too: events that say all by their names have no data.
-    const mark = after ? fingerprint(data, type === 'message' ? 0 : fingerprint(type)) : undefined
-    this.#items.push({ message, cursor: after, mark })
+    this.#items.push({ message, cursor: after, mark: after && (type === 'message' ? data : `${type}\n${data}`) })
   }
 
   onCursor(cursor: string): void {

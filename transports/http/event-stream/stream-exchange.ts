@@ -233,7 +233,7 @@ export function onStream(code: Code, message: string, cause?: unknown): Failure 
 function idleFailure(isNew: boolean): Failure {
   const what = isNew
     ? 'no byte ever came (see idleTimeoutMs): a dead connection, or a proxy that holds events back: X-Accel-Buffering: no'
-    : 'no byte came for too long (see idleTimeoutMs): the connection is taken for dead'
+    : 'no byte came for too long (see idleTimeoutMs): the connection is dead'
   return onStream('unavailable', what)
 }
 

@@ -1,3 +1,4 @@
+import { fingerprintOf } from '../../../src/core/resume/fingerprint.ts'
 import { type Recalled, RecentOffsets } from '../../../src/core/resume/offsets.ts'
 import { type Gap, gap } from '../../../src/core/stream/gap.ts'
 import type { Continuity } from '../../../src/core/stream/state.ts'
@@ -99,7 +100,7 @@ export class ChannelHistory {
       this.cursor = epoch === undefined ? `${id}` : encodeCursor(at)
       const seen = this.#seen
       if (seen?.newest === last.id) {
-        seen.marks[(id - seen.first) % seen.limit] = markOf(message)
+        seen.marks[(id - seen.first) % seen.limit] = fingerprintOf(message)
         seen.newest = id
       } else this.#remember(id, message)
       return true
@@ -115,7 +116,7 @@ export class ChannelHistory {
     if (last && !isAnew && step <= 0) {
       const recalled = this.#recall(offset as number, message)
       // Behind those that came before it; the stream goes on from the newest.
-      if (recalled === 'late') return true
+      if (!recalled) return true
       if (recalled === 'repeat') return false
       isAnew = true
     }
@@ -135,12 +136,12 @@ export class ChannelHistory {
       this.#seen = new RecentOffsets(remembered, offset - 1)
       seenBy.set(this.#stream, this.#seen)
     }
-    this.#seen.add(offset, markOf(message))
+    this.#seen.add(offset, fingerprintOf(message))
   }
 
   /** What a message is that is not above the newest; before the first one nobody can tell, and it is taken for a repeat. */
   #recall(offset: number, message: unknown): Recalled {
-    const recalled = this.#seen?.recall(offset, markOf(message)) ?? 'repeat'
+    const recalled = this.#seen ? this.#seen.recall(offset, fingerprintOf(message)) : 'repeat'
     return recalled === 'anew' && offset > (this.#replayedSince ?? offset) ? 'repeat' : recalled
   }
 
@@ -181,32 +182,6 @@ export class ChannelHistory {
     this.isExact = at !== undefined && this.#offsetOf(at) !== undefined
     this.cursor = at && encodeCursor(at)
   }
-}
-
-/**
- * Told at little cost, since there may be millions: of a text some characters, of an object the first members; not deeper
- * than a message is that means well, since whoever writes to a channel may nest as deep as he likes.
- */
-function markOf(message: unknown, depth = 8): number {
-  let mark = 1
-  if (typeof message !== 'object' || message === null) {
-    const text = String(message)
-    for (let at = 0; at < text.length; at += Math.max(1, text.length / 8))
-      mark = (Math.imul(mark, 31) + text.charCodeAt(at | 0)) | 0
-    return (mark + text.length) & 0x3fff_ffff
-  }
-  let left = 8
-  for (const key in message) {
-    const value: unknown = message[key as never]
-    let part: number
-    if (typeof value === 'number') part = value * 1000
-    else if (typeof value === 'string')
-      part = value.length + value.charCodeAt(0) * 7 + value.charCodeAt(value.length - 1)
-    else part = depth > 0 ? markOf(value, depth - 1) : 1
-    mark = (Math.imul(mark, 31) + part) | 0
-    if (--left === 0) break
-  }
-  return mark & 0x3fff_ffff
 }
 
 const digits = /^\d+$/
