@@ -323,6 +323,32 @@ describe('a handler that fails', () => {
     expect(said()).toEqual(['received', 'failed', 'duplicate', 'handled'])
   })
 
+  it('answers 202 after answerWithinMs, where the sender waits no longer than that', async () => {
+    const clock = virtualClock()
+    const door = gate()
+    const { receive, receiver, runs } = setUp(
+      {
+        answerAfter: 'handled',
+        answerWithinMs: 500,
+        handle: async ({ id }) => {
+          runs.push(id)
+          await door.wait()
+        },
+      },
+      clock,
+    )
+    const slow = receive('e1')
+    await vi.waitFor(() => expect(runs).toEqual(['e1']))
+    let answer: unknown
+    void slow.then((given) => (answer = given))
+    await clock.advance(499)
+    expect(answer).toBeUndefined()
+    await clock.advance(1)
+    expect(await slow).toMatchObject({ http: 202, status: 'received' })
+    door.open()
+    await receiver.idle()
+  })
+
   it('answers 500 where the answer waits for it, and 202 where it takes longer than the sender may wait', async () => {
     const clock = virtualClock()
     const doors = [gate(), gate(), gate()]

@@ -113,6 +113,35 @@ const senders: Record<string, Sender> = {
   },
 }
 
+it.each([
+  ['standardwebhooks', (toleranceMs: number) => standardWebhooks({ secrets: secret, toleranceMs })],
+  ['stripe', (toleranceMs: number) => stripeWebhooks({ secrets: 'whsec_one', toleranceMs })],
+  [
+    "a sender's own HMAC",
+    (toleranceMs: number) =>
+      hmacWebhooks({
+        secrets: 'one',
+        header: 'x-signature',
+        prefix: 'v0=',
+        timestampHeader: 'x-time',
+        encoding: 'base64',
+        toleranceMs,
+      }),
+  ],
+] as const)('%s: toleranceMs says how old or early a delivery may be', async (name, scheme) => {
+  const { headers, secrets, body } = senders[name] as Sender
+  const reasonAt = async (atSeconds: number, toleranceMs: number) =>
+    (await deliver(scheme(toleranceMs), await headers(secrets[0], body, seconds + atSeconds), body)).reason
+  for (const [atSeconds, reason] of [
+    [-60, 'timestamp_too_old'],
+    [60, 'timestamp_in_future'],
+  ] as const) {
+    expect(await reasonAt(atSeconds, 30_000)).toBe(reason)
+    expect(await reasonAt(atSeconds, 90_000)).toBeUndefined()
+    expect(await reasonAt(atSeconds * 10, 900_000)).toBeUndefined()
+  }
+})
+
 describe.each(Object.entries(senders))('signed by %s', (_, { scheme, headers, secrets, body, isTimed }) => {
   const [one, two] = secrets
 

@@ -372,3 +372,22 @@ describe('a token that ends', () => {
     expect(new Set(used.slice(2))).toEqual(new Set(['r2']))
   })
 })
+
+it.each([
+  [undefined, '/.well-known/openid-configuration'],
+  ['oidc', '/.well-known/openid-configuration'],
+  ['oauth2', '/.well-known/oauth-authorization-server'],
+] as const)('discovery: %s asks for the metadata at %s', async (discovery, path) => {
+  const urls: string[] = []
+  const metadata = { issuer: 'https://login.test', token_endpoint: 'https://login.test/token' }
+  const server = scripted(
+    (url) => {
+      urls.push(url)
+      return json(url.endsWith('/token') ? { access_token: 't', token_type: 'Bearer' } : metadata)
+    },
+    { metadata: undefined, discovery },
+  )
+  await using recorder = await startWireRecorder()
+  await clientOf(clientCredentials(server), recorder.url).call(thing, { id: 1 })
+  expect(urls).toEqual([`https://login.test${path}`, 'https://login.test/token'])
+})

@@ -85,6 +85,18 @@ describe('Backoff', () => {
     expect(waits).toEqual([1000, 2000, 4000, 1000])
   })
 
+  it('takes stableMs for what a stable connection is', async () => {
+    const clock = manualClock(() => 1)
+    const backoff = new Backoff(clock, { stableMs: 500 })
+    const waits: number[] = []
+    for (const livesMs of [0, 0, 499, 500]) {
+      backoff.opened()
+      await clock.advance(livesMs)
+      waits.push(backoff.next())
+    }
+    expect(waits).toEqual([1000, 2000, 4000, 1000])
+  })
+
   it('says when all attempts were made, which a stable connection gives back', async () => {
     const clock = manualClock()
     const backoff = new Backoff(clock, { maxAttempts: 2 })

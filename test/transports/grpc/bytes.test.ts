@@ -82,6 +82,24 @@ describe('what the schema does not know', () => {
     await client.close()
   })
 
+  it.each(framings)('is left out by binaryOptions, framed by %s', async (framing) => {
+    await using server = await FaultServer.start()
+    const content = Uint8Array.of(8, 7, 0xa2, 0x06, 3, 1, 2, 3)
+    for (const method of ['GetItem', 'WatchItems'])
+      server.on(`/polywire.test.v1.ShopService/${method}`, (exchange) =>
+        answer(exchange, [frame(content), trailers('grpc-status: 0')]),
+      )
+    for (const binaryOptions of [undefined, { readUnknownFields: false }]) {
+      const transport = grpcWebTransport({ baseUrl: server.url, framing, binaryOptions })
+      const client = createClient({ transports: { 'grpc-web': transport } })
+      const { shop } = client.bind({ shop: service(ShopService) })
+      const seen: unknown[] = [(await shop.getItem()).$unknown]
+      for await (const message of shop.watchItems()) seen.push(message.$unknown)
+      expect(seen.map((each) => each !== undefined)).toEqual([!binaryOptions, !binaryOptions])
+      await client.close()
+    }
+  })
+
   it('and the details of an error neither', async () => {
     await using server = await FaultServer.start()
     const detail = { typeUrl: 'type.googleapis.com/polywire.test.v1.Item', value: Uint8Array.of(8, 7) }

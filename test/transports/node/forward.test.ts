@@ -315,3 +315,10 @@ it('outside of any request nothing changes, and wrong options are named', async 
   expect(() => forwardIncoming({ orgins: [] } as never)).toThrow(/did you mean 'origins'/)
   expect(() => withIncoming({ headers: {} }, () => 1, { header: [] } as never)).toThrow(/did you mean 'headers'/)
 })
+
+it('requestIdHeader names where the id of a request stands', () => {
+  const headers = { 'x-request-id': 'usual', 'x-correlation-id': 'own' }
+  const idBy = (options?: IncomingOptions) => withIncoming({ headers }, () => incoming()?.requestId, options)
+  expect(idBy()).toBe('usual')
+  expect(idBy({ requestIdHeader: 'X-Correlation-Id' })).toBe('own')
+})

@@ -198,6 +198,22 @@ describe('a lost socket', () => {
     await server.until(() => server.framesOf('subscribe').length === 2)
   })
 
+  it('comes back or not as closeCodes say, whatever the code means else', async () => {
+    const { client, server, clock } = await setUpTimed({ transport: { closeCodes: { 4000: 'retry', 1001: 'fatal' } } })
+    const room = client.call(feed, { name: 'a' })
+    await room.opened
+    await clock.advance(1000)
+    server.closeAll(4000)
+    await server.until(() => server.closes.length === 1)
+    await passUntil(clock, () => server.framesOf('subscribe').length === 2)
+    server.publish('feed:a', 1)
+    expect(await take(room, 1)).toEqual([1])
+    const failed = take(room, 1).catch((error: CallError) => error)
+    server.closeAll(1001)
+    expect(await failed).toMatchObject({ code: 'unavailable', status: 1001, isRetryable: false })
+    expect(room.state).toBe('closed')
+  })
+
   it.each([
     [1008, 'permission_denied'],
     [4403, 'permission_denied'],
