@@ -3,9 +3,10 @@ import { HeaderMap } from '../src/core/call/header-map.ts'
 import type { Reply } from '../src/core/call/reply.ts'
 import type { Transport } from '../src/core/call/transport.ts'
 import { refusal } from '../src/core/errors/refusal.ts'
+import { guard } from '../src/core/guard.ts'
 import { callable, checkOptions, text } from '../src/core/options.ts'
 import { duplexing } from '../src/core/stream/duplex.ts'
-import { streamReply } from './memory/stream.ts'
+import { byHandler, streamReply } from './memory/stream.ts'
 
 export { withCursor } from './memory/stream.ts'
 
@@ -18,14 +19,14 @@ export interface MemoryTransportOptions<Protocol extends string = 'memory'> {
   readonly protocol?: Protocol
   /** Budgets and waits are kept by it. @defaultValue 'memory:' */
   readonly origin?: string
-  /** Answers each attempt; what it throws fails the attempt. An item `{ message, cursor }` of a stream is made by {@link withCursor}. */
+  /** Answers each attempt; what it throws fails the attempt: a CallError as it is, all else as its cause. An item `{ message, cursor }` of a stream is made by {@link withCursor}. */
   readonly handle: MemoryHandler
 }
 
 /**
  * A transport without a wire, for tests of what stands in front of one.
  *
- * @throws {CallError} whatever `handle` throws.
+ * @throws {CallError} `invalid_argument` where an option is wrong.
  * @example
  * const client = createClient({ transports: { rest: memoryTransport({ protocol: 'rest', handle: () => ({ id: 42 }) }) } })
  */
@@ -40,7 +41,7 @@ export function memoryTransport<const Protocol extends string = 'memory'>(
     duplexing,
     async send(call) {
       call.scope.mark('headers', 'yes')
-      const answer = await options.handle(call)
+      const answer = await guard('handle() of memoryTransport()', () => options.handle(call), call, byHandler)
       const { kind } = call.operation
       return kind === 'unary' || kind === 'client_stream' ? unaryReply(answer) : streamReply(answer, call)
     },

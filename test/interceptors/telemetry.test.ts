@@ -1,4 +1,4 @@
-import { CallError, type Telemetry } from 'polywire'
+import { CallError, createClient, type Telemetry } from 'polywire'
 import { expect, it } from 'vitest'
 import { memoryClient, streamOperation, unaryOperation } from '../support/memory-client.ts'
 
@@ -53,12 +53,8 @@ it('what a transport of your own throws is told as the CallError that the caller
     attempt: () => (error) => told.push(error),
   }
   const cause = new Error('from a transport of its own')
-  const { client } = memoryClient(
-    () => {
-      throw cause
-    },
-    { telemetry },
-  )
+  const own = { protocol: 'memory' as const, send: () => Promise.reject(cause), close: async () => {} }
+  const client = createClient({ transports: { memory: own }, telemetry })
   const error = await client.call(unaryOperation()).catch((each: unknown) => each)
   expect(told).toEqual([expect.any(CallError), error])
   expect(told[0]).toMatchObject({ code: 'unknown', cause })

@@ -1,8 +1,12 @@
 import { createClient } from 'polywire'
-import { memoryTransport } from 'polywire/testing'
+import { memoryTransport, withCursor } from 'polywire/testing'
 import { describe, expect, it } from 'vitest'
 import { failureOf } from '../conformance/support/world.ts'
 import { memoryClient, streamOperation, unaryOperation } from '../support/memory-client.ts'
+
+function thrown(): never {
+  throw new Error('mine')
+}
 
 /** Lets everything run that can run without a timer. */
 async function idle(): Promise<void> {
@@ -28,6 +32,41 @@ describe('the in-memory transport', () => {
     const { client } = memoryClient(() => answer)
     const error = await failureOf(client.call(streamOperation()).opened)
     expect(error).toMatchObject({ code: 'invalid_argument', message: expect.stringContaining('an async iterable') })
+  })
+
+  it.each<[string, () => unknown]>([
+    ['throws at once', () => thrown()],
+    ['gives a promise that rejects', async () => thrown()],
+    ['gives what cannot be awaited', () => Object.defineProperty({}, 'then', { get: thrown })],
+  ])('names a handler that %s', async (_, handle) => {
+    const { client } = memoryClient(handle)
+    const error = await failureOf(client.call(unaryOperation()))
+    expect(error).toMatchObject({
+      code: 'internal',
+      sent: 'yes',
+      phase: 'headers',
+      message: expect.stringContaining('handle() of memoryTransport() threw'),
+      cause: { message: 'mine' },
+    })
+  })
+
+  const step = (next: () => unknown) => ({ [Symbol.asyncIterator]: () => ({ next }) })
+  it.each<[string, unknown, string]>([
+    ['makes no iterator', { [Symbol.asyncIterator]: () => undefined }, 'gives no iterator'],
+    ['throws instead of one', { [Symbol.asyncIterator]: () => thrown() }, 'threw: see cause'],
+    ['throws in next()', step(thrown), 'threw: see cause'],
+    ['gives undefined in next()', step(() => undefined), 'gives { value, done }'],
+    ['gives a number in next()', step(async () => 5), 'gives { value, done }'],
+  ])('names an answer to a stream that %s', async (_, answer, words) => {
+    const { client } = memoryClient(() => answer)
+    const stream = client.call(streamOperation())
+    const error = await failureOf(stream[Symbol.asyncIterator]().next())
+    expect(error).toMatchObject({ sent: 'yes', message: expect.stringContaining(words) })
+    expect(error.message).not.toContain('report it')
+  })
+
+  it('takes a text as the cursor of a message, and nothing else', () => {
+    expect(() => withCursor('message', 5 as never)).toThrow('a cursor that is a text')
   })
 
   it('makes no more messages than fit into the queue while the reader has stopped, and goes on with it', async () => {

@@ -1,13 +1,23 @@
 import type { Call } from '../../src/core/call/call.ts'
 import { HeaderMap } from '../../src/core/call/header-map.ts'
 import type { Reply } from '../../src/core/call/reply.ts'
+import { CallError } from '../../src/core/errors/error.ts'
 import { refusal } from '../../src/core/errors/refusal.ts'
+import { guard } from '../../src/core/guard.ts'
 import { type Item, Source } from '../../src/core/stream/source.ts'
 
 const cursors = new WeakSet<object>()
+/** Of what a handler does wrong: it has been asked. */
+export const byHandler = { phase: 'headers', sent: 'yes' } as const
+const what = 'the async iterable of memoryTransport({ handle })'
 
-/** A stream's message with the cursor that the stream can be resumed after. */
+/**
+ * A stream's message with the cursor that the stream can be resumed after.
+ *
+ * @throws {CallError} `invalid_argument` where the cursor is no text.
+ */
 export function withCursor(message: unknown, cursor: string): Item {
+  if (typeof cursor !== 'string') throw refusal('withCursor() takes a cursor that is a text', undefined)
   const item: Item = { message, cursor }
   cursors.add(item)
   return item
@@ -16,8 +26,11 @@ export function withCursor(message: unknown, cursor: string): Item {
 /** What a handler yields, as a reply. */
 export function streamReply(messages: unknown, call: Call): Reply {
   if (typeof (messages as Partial<AsyncIterable<unknown>> | null | undefined)?.[Symbol.asyncIterator] !== 'function')
-    throw refusal('memoryTransport({ handle }) answers a stream with an async iterable, as an async generator is', call)
-  const pump = new Pump((messages as AsyncIterable<unknown>)[Symbol.asyncIterator](), call)
+    throw unfit('memoryTransport({ handle }) answers a stream with an async iterable, as an async generator is', call)
+  const iterator = guard(what, () => (messages as AsyncIterable<unknown>)[Symbol.asyncIterator](), call, byHandler)
+  if (typeof (iterator as Partial<typeof iterator> | undefined)?.next !== 'function')
+    throw unfit(`${what} gives no iterator`, call)
+  const pump = new Pump(iterator, call)
   void pump.run()
   return {
     kind: 'stream',
@@ -29,9 +42,14 @@ export function streamReply(messages: unknown, call: Call): Reply {
   }
 }
 
+function unfit(message: string, call: Call): CallError {
+  return new CallError({ code: 'invalid_argument', message, ...byHandler }, call)
+}
+
 /** Feeds what a handler yields into the receive queue, no faster than it is read. */
 class Pump {
   readonly source: Source
+  readonly #call: Call
   readonly #iterator: AsyncIterator<unknown>
   readonly #offAbort: () => void
   #isOver = false
@@ -40,6 +58,7 @@ class Pump {
   #goOn: (() => void) | undefined
 
   constructor(iterator: AsyncIterator<unknown>, call: Call) {
+    this.#call = call
     this.#iterator = iterator
     const leave = () => this.#leave()
     this.source = new Source({ call, onClose: leave, onPause: () => this.#pause(), onResume: () => this.#resume() })
@@ -48,7 +67,7 @@ class Pump {
 
   async run(): Promise<void> {
     try {
-      for (let next = await this.#iterator.next(); !next.done && !this.#isOver; next = await this.#iterator.next()) {
+      for (let next = await this.#next(); !next.done && !this.#isOver; next = await this.#next()) {
         this.source.push(cursors.has(next.value as object) ? (next.value as Item) : { message: next.value })
         while (this.#caughtUp) await this.#caughtUp
       }
@@ -57,6 +76,13 @@ class Pump {
       this.source.fail(error)
     }
     this.#leave()
+  }
+
+  async #next(): Promise<IteratorResult<unknown>> {
+    const onStream = { phase: 'stream', sent: 'yes' } as const
+    const next: unknown = await guard(what, () => this.#iterator.next(), this.#call, onStream)
+    if (typeof next === 'object' && next !== null) return next as IteratorResult<unknown>
+    throw unfit(`next() of ${what} gives { value, done }`, this.#call)
   }
 
   #pause(): void {
