@@ -27,13 +27,10 @@ export interface WholeResponse extends HttpHead {
   readonly bodyFault?: HttpFault | undefined
 }
 
-/** Whether a status is a reply; 304 answers a conditional GET, other redirects only where nobody follows them. */
-export function isReply(status: number, { fetchOptions }: HttpRequest): boolean {
-  return (
-    (status >= 200 && status < 300) ||
-    status === 304 ||
-    (status >= 300 && status < 400 && fetchOptions?.redirect === 'manual')
-  )
+/** Whether a status is a reply; 304 answers a condition and nothing else, other redirects only where nobody follows them. */
+export function isReply(status: number, { headers, fetchOptions }: HttpRequest): boolean {
+  if (status === 304) return 'if-none-match' in headers || 'if-modified-since' in headers
+  return status >= 200 && (status < 300 || (status < 400 && fetchOptions?.redirect === 'manual'))
 }
 
 /**

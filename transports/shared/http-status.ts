@@ -15,6 +15,7 @@ type Row = readonly [statuses: string, code: Code, hint: string, flags?: string]
 
 const again = 'transient: call again later'
 const rows: readonly Row[] = [
+  ['304', 'internal', 'the request had no condition'],
   ['400 422', 'invalid_argument', 'it refused the input'],
   ['401', 'unauthenticated', 'check the credential'],
   ['403', 'permission_denied', 'the credential may not do this'],

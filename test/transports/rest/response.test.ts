@@ -5,6 +5,7 @@ import {
   createClient,
   type Interceptor,
   isCallError,
+  type Operation,
   optional,
   type Progress,
   type Schema,
@@ -14,6 +15,7 @@ import {
   type ByteStream,
   byteStream,
   del,
+  download,
   get,
   head,
   post,
@@ -108,9 +110,28 @@ describe('what a reply is read as', () => {
       a: get('/a', { output: optional(type<{ a: number }>()) }),
       bytes: get('/a', { response: 'bytes' }),
     })
-    const { message, status: seen, headers } = await api.a.reply()
+    // A 304 answers a condition.
+    const own = { headers: { 'if-none-match': '"e"' } }
+    const { message, status: seen, headers } = await api.a.reply({}, own)
     expect([message, seen, headers.get('etag')]).toEqual([undefined, status, '"e"'])
-    expect(await api.bytes()).toBeUndefined()
+    expect(await api.bytes({}, own)).toBeUndefined()
+  })
+
+  it.each<[string, Operation<'rest', any>]>([
+    ['an output', get('/a', { output: type<{ a: number }>() })],
+    ['none', get('/a')],
+    ['bytes', get('/a', { response: 'bytes' })],
+    ['a byte stream', get('/a', { response: byteStream })],
+    ['a download', get('/a', { response: download() })],
+    ['no redirects', get('/a', { redirect: 'manual' })],
+    ['a POST', post('/a', { output: type<{ a: number }>() })],
+  ])('a 304 that no condition asked for is an error, and nothing that was declared: %s', async (_, operation) => {
+    server.answer(answer(304, undefined, { etag: '"e"' }))
+    for (const http of ['undici', 'fetch'] as const) {
+      const error = await failed(connect({ http }).call(operation))
+      expect(error, http).toMatchObject({ code: 'internal', status: 304, sent: 'yes', isRetryable: false })
+      expect(error.message).toContain('the request had no condition')
+    }
   })
 
   it('no content does not fit a schema that wants some, except where the copy at hand still holds (304)', async () => {
@@ -121,8 +142,9 @@ describe('what a reply is read as', () => {
     }
     server.answer(answer(304))
     const adapted = adapt(user, { output: ({ id }) => id })
-    expect(await connect().call(user)).toBeUndefined()
-    expect(await connect().call(adapted)).toBeUndefined()
+    const own = { headers: { 'if-modified-since': 'Sun, 29 Nov 2026 10:00:00 GMT' } }
+    expect(await connect().call(user, {}, own)).toBeUndefined()
+    expect(await connect().call(adapted, {}, own)).toBeUndefined()
   })
 
   it('HEAD has no message, whatever is announced', async () => {
