@@ -121,7 +121,13 @@ async function attempt(breaker: Breaker, call: Call, next: Next, options: Circui
 
 function verdictOf(error: CallError, call: Call, { isFailure = isIll }: CircuitBreakerOptions) {
   if (failureOf(error).isLocal || error.code === 'canceled') return 'unknown'
-  return decide('circuitBreaker.isFailure()', () => isFailure(error), call, { sent: error.sent }) ? 'down' : 'none'
+  return decide('circuitBreaker.isFailure()', () => isFailure(error), call, {
+    sent: error.sent,
+    status: error.status,
+    cause: error,
+  })
+    ? 'down'
+    : 'none'
 }
 
 /** The server is ill; one that limits us, or refuses a call, is well. */

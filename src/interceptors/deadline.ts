@@ -68,7 +68,7 @@ function describe(call: Call, isAbsolute: boolean): string {
   const held = isUnanswered ? '; server or proxy holds it back' : ''
   const owner = isAbsolute ? ownerOf(call) : ''
   const advice = owner ? 'its caller gave no more time' : isAbsolute ? "give a later 'deadline'" : 'raise timeoutMs'
-  return `the deadline${owner} passed in phase '${phase}'${spent}: ${advice}, or see failures${held}`
+  return `the deadline${owner} passed in phase '${phase}'${spent}: ${advice}${held}`
 }
 
 /** Whose deadline it is, where that is not the caller's own: words such as ` of the incoming request`. */
@@ -77,6 +77,5 @@ function ownerOf({ options }: Call): string {
 }
 
 function expired(call: Call, message: string): CallError {
-  const { phase, sent, failures } = call.scope.root
-  return withHistory(new CallError({ code: 'deadline_exceeded', message, phase, sent }, call), failures)
+  return withHistory(new CallError({ code: 'deadline_exceeded', message }, call), call.scope.root.failures)
 }

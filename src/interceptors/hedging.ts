@@ -161,10 +161,8 @@ class Hedged {
     this.#timer?.clear()
     const late = [...this.#legs]
     this.#legs.clear()
-    for (const leg of late) {
-      const { phase, sent } = leg.root
-      leg.abort(new CallError({ code: 'canceled', message: 'another attempt was first', phase, sent }, this.#call))
-    }
+    for (const leg of late)
+      leg.abort(new CallError({ code: 'canceled', message: 'another attempt was first' }, this.#call))
   }
 }
 

@@ -107,9 +107,8 @@ function timed(call: Call, next: Next, timeoutMs: number): Promise<Reply> {
   return bounded(scope, () => next(call.with({ scope })), {
     at: services.clock.now() + timeoutMs,
     expired: () => {
-      const { phase, sent } = root
-      const message = `no answer within attemptTimeoutMs (${timeoutMs} ms), in phase '${phase}'`
-      return new CallError({ code: 'deadline_exceeded', message, phase, sent, isRetryable: true }, call)
+      const message = `no answer within attemptTimeoutMs (${timeoutMs} ms), in phase '${root.phase}'`
+      return new CallError({ code: 'deadline_exceeded', message, isRetryable: true }, call)
     },
     discard: discardReply,
   }).then(
@@ -173,7 +172,11 @@ class Retrying {
     if (!failure.isLocal) this.#hold(error, failure)
     const { isRetryable } = this.#settings
     const isTransient = isRetryable
-      ? decide('retry.isRetryable()', () => isRetryable(error), this.#call, { sent: error.sent })
+      ? decide('retry.isRetryable()', () => isRetryable(error), this.#call, {
+          sent: error.sent,
+          status: error.status,
+          cause: error,
+        })
       : error.isRetryable
     const hop = (this.#hop = this.#hops?.next(error, this.#attempt, this.#settings))
     if (hop) {

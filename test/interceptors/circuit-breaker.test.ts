@@ -339,11 +339,13 @@ it('refuses options that it does not know', () => {
 
 it('an isFailure that is asynchronous does not open it, and is told with what is known of the request', async () => {
   const { call, say, events } = world({ failures: 1, isFailure: (async () => false) as never })
-  say({ sent: 'yes' })
+  say({ sent: 'yes', status: 503 })
   expect(await call()).toMatchObject({
     code: 'invalid_argument',
     message: expect.stringContaining('circuitBreaker.isFailure() must not be async'),
     sent: 'yes',
+    status: 503,
+    cause: { status: 503 },
   })
   expect(events).toEqual([])
 })

@@ -625,13 +625,15 @@ it.each(['resolves', 'rejects'])(
       if (how === 'rejects') throw new Error('asked too late')
       return false
     }) as never
-    const { client, clock, at } = failing([{ code: 'not_found', isRetryable: false, sent: 'yes' }], {
+    const { client, clock, at } = failing([{ code: 'not_found', isRetryable: false, sent: 'yes', status: 404 }], {
       retry: { isRetryable },
     })
     expect(await settle(client.call(unaryOperation()), clock)).toMatchObject({
       code: 'invalid_argument',
       message: expect.stringContaining('retry.isRetryable() must not be async'),
       sent: 'yes',
+      status: 404,
+      cause: { code: 'not_found' },
     })
     expect(at).toHaveLength(1)
   },
@@ -641,6 +643,11 @@ it('an isRetryable that throws keeps what is known of the request', async () => 
   const isRetryable = () => {
     throw new Error('a fault')
   }
-  const { client, clock } = failing([{ sent: 'maybe' }], { retry: { isRetryable } })
-  expect(await settle(client.call(unaryOperation()), clock)).toMatchObject({ code: 'internal', sent: 'maybe' })
+  const { client, clock } = failing([{ sent: 'maybe', status: 503 }], { retry: { isRetryable } })
+  expect(await settle(client.call(unaryOperation()), clock)).toMatchObject({
+    code: 'internal',
+    sent: 'maybe',
+    status: 503,
+    cause: { message: 'a fault' },
+  })
 })

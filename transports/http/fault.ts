@@ -14,12 +14,7 @@ export const transportClosed: HttpFault = {
 }
 
 /** The call had ended before anything was started for it. */
-export const callOver: HttpFault = {
-  ...unsent,
-  what: 'the call is over',
-  code: 'failed_precondition',
-  cause: undefined,
-}
+export const callOver: HttpFault = { ...transportClosed, what: 'the call is over' }
 
 /** What is known of an error: words, and where it says so itself, how far the exchange had come. */
 type Known = Pick<HttpFault, 'what' | 'hint' | 'code'> & Partial<Pick<Progress, 'phase' | 'sent'>>

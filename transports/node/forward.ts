@@ -81,7 +81,6 @@ function headersFor(call: Call, { headers }: Incoming, names = Object.keys(heade
 }
 
 function gone(call: Call): CallError {
-  const { phase, sent } = call.scope.root
   const message = 'the client of the incoming request has gone: nobody waits for the answer'
-  return new CallError({ code: 'canceled', message, phase, sent }, call)
+  return new CallError({ code: 'canceled', message }, call)
 }

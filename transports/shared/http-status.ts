@@ -15,7 +15,7 @@ type Row = readonly [statuses: string, code: Code, hint: string, flags?: string]
 
 const again = 'transient: call again later'
 const rows: readonly Row[] = [
-  ['304', 'internal', 'the request had no condition'],
+  ['304', 'internal', 'no condition was sent'],
   ['400 422', 'invalid_argument', 'it refused the input'],
   ['401', 'unauthenticated', 'check the credential'],
   ['403', 'permission_denied', 'the credential may not do this'],
@@ -47,13 +47,11 @@ const rows: readonly Row[] = [
 
 /** The row of a status; a 4xx or 5xx that is not known says little, and no retry helps. */
 export function statusRow(status: number): StatusRow {
-  const row = rows.find(([statuses]) => statuses.split(' ').includes(String(status)))
   const isOfCaller = status >= 400 && status < 500
-  const [, code, hint, flags = ''] = row ?? [
-    '',
-    isOfCaller ? 'failed_precondition' : 'unknown',
-    isOfCaller ? 'its state forbids it' : 'an unexpected status',
-  ]
+  const unknown: Row = isOfCaller
+    ? ['', 'failed_precondition', 'its state forbids it']
+    : ['', 'unknown', 'an unexpected status']
+  const [, code, hint, flags = ''] = rows.find(([statuses]) => statuses.split(' ').includes(`${status}`)) ?? unknown
   return {
     code,
     hint,

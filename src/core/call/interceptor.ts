@@ -115,6 +115,5 @@ function explain(error: unknown, call: Call, name: string): unknown {
 }
 
 function fault(call: Call, name: string, what: string, cause?: unknown): CallError {
-  const { phase, sent } = call.scope.root
-  return new CallError({ code: 'internal', message: `the interceptor '${name}' ${what}`, phase, sent, cause }, call)
+  return new CallError({ code: 'internal', message: `the interceptor '${name}' ${what}`, cause }, call)
 }

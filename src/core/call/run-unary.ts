@@ -62,11 +62,8 @@ export async function runUnary({ plan, call: begun, timeoutMs, isWhole }: UnaryS
 /** Every failure that leaves the facade is a CallError or the reason of an abort. */
 export function toKnownError(error: unknown, call: Call): unknown {
   if (isAnyCallError(error) || call.scope.isAborted) return error
-  const { phase, sent } = call.scope.root
-  return new CallError(
-    { code: 'unknown', message: 'an unexpected failure: see cause, and report it', phase, sent, cause: error },
-    call,
-  )
+  const message = 'an unexpected failure: see cause, and report it'
+  return new CallError({ code: 'unknown', message, cause: error }, call)
 }
 
 /**

@@ -304,8 +304,8 @@ function noop(): void {}
 /** Ends all calls of a client that is closed. */
 export function cancelAll(live: readonly Scope[]): void {
   for (const scope of [...live]) {
-    const { phase, sent, operation } = scope
+    const { operation } = scope
     const message = 'the client was closed during the call'
-    scope.abort(new CallError({ code: 'canceled', message, phase, sent }, operation && { operation }))
+    scope.abort(new CallError({ code: 'canceled', message }, operation && { operation, scope }))
   }
 }

@@ -43,6 +43,8 @@ export interface ErrorOrigin {
   }
   readonly attempt?: number
   readonly idempotencyKey?: string | undefined
+  /** How far the call has come, where one is under way. */
+  readonly scope?: { readonly root: { readonly phase: Phase; readonly sent: Sent } }
 }
 
 const brand: unique symbol = Symbol.for('polywire.CallError') as never
@@ -148,8 +150,10 @@ export class CallError extends Error {
     this.code = failure.code
     this.protocol = operation?.protocol ?? ''
     this.operation = operation?.name ?? ''
-    this.phase = failure.phase ?? 'resolve'
-    this.sent = failure.sent ?? 'no'
+    // What is refused in a later attempt was not sent, and the call was.
+    const root = origin?.scope?.root
+    this.phase = failure.phase ?? root?.phase ?? 'resolve'
+    this.sent = failure.sent ?? root?.sent ?? 'no'
     // The first request with this key still runs, which passes by itself: 409 with Retry-After, ABORTED with a pushback.
     const isKeyInFlight = failure.code === 'aborted' && failure.retryAfterMs !== undefined && origin?.idempotencyKey
     this.isRetryable = !failure.isRetryForbidden && Boolean(failure.isRetryable || isKeyInFlight)
@@ -172,10 +176,9 @@ export class CallError extends Error {
   }
 
   [inspect](): string {
-    const facts = Object.entries(this.toJSON()).filter(
-      ([key, value]) => value !== undefined && key !== 'name' && key !== 'message',
-    )
-    return `${this.stack ?? this.message}\n  ${facts.map(([key, value]) => `${key}: ${JSON.stringify(value)}`).join(', ')}`
+    // Name and message stand first among them, and in the stack.
+    const facts = shown.slice(2).filter((key) => this[key] !== undefined)
+    return `${this.stack ?? this.message}\n  ${facts.map((key) => `${key}: ${JSON.stringify(this[key])}`).join(', ')}`
   }
 }
 
@@ -218,9 +221,13 @@ export function addCaller(error: unknown): unknown {
   return error
 }
 
-/** Completes the last error with what went before it: the earlier attempts, the worst `sent`, and why it ends here. */
+/**
+ * Completes the last error with what went before it: the earlier attempts, the worst `sent`, and why it ends here. Where
+ * something was sent, words that nothing was are true of its own attempt.
+ */
 export function withHistory(error: CallError, failures: readonly FailedAttempt[], notRetried?: NotRetried): CallError {
   const sent = failures.reduce<Sent>((worst, each) => (rank[each.sent] > rank[worst] ? each.sent : worst), error.sent)
+  if (sent !== 'no') error.message = error.message.replace('nothing was sent', 'this attempt was not sent')
   return Object.assign(error, { failures: [...failures], sent }, notRetried && { notRetried })
 }
 

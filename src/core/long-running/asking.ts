@@ -264,10 +264,9 @@ export class Asking {
 
   /** What those are told who wait no longer. */
   late(retryAfterMs?: number): CallError {
-    const why =
-      retryAfterMs === undefined ? 'the time to wait is over' : 'the server asks for a longer wait than is left'
+    const why = retryAfterMs === undefined ? 'the time to wait is over' : 'the server asks for a longer wait'
     const message = this.isOver
-      ? 'the run has succeeded, and its result did not come in time: call result() again'
+      ? 'the run has succeeded, and its result is late: call result() again'
       : `${why}, and the run goes on at the server: call result() again, or keep JSON.stringify(run)`
     const failure = { code: 'deadline_exceeded', message, phase: 'body', sent: 'yes', retryAfterMs } as const
     const error = new CallError(failure, { operation: this.parts.info })

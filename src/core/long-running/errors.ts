@@ -7,7 +7,7 @@ export function copyOf(error: CallError, { via }: OperationInfo, more?: Partial<
   const { operation: name, protocol, attempt, failures, notRetried, runStatus } = error
   const origin = { operation: { name, protocol, via }, attempt }
   const copy = withHistory(new CallError({ ...failureOf(error), ...more }, origin), failures, notRetried)
-  return runStatus ? Object.assign(copy, { runStatus }) : copy
+  return Object.assign(copy, runStatus && { runStatus })
 }
 
 /**

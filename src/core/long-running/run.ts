@@ -109,13 +109,11 @@ class OneCall {
 
   /** @param scope - of who waits: its end is the end of the waiting. One that failed may be made again. */
   join(scope: Scope, call: (signal: AbortSignal) => Promise<unknown>): Promise<unknown> {
-    this.#controller ??= new AbortController()
-    const controller = this.#controller
-    this.#work ??= call(controller.signal).catch((error: unknown) => {
+    const controller = (this.#controller ??= new AbortController())
+    const work = (this.#work ??= call(controller.signal).catch((error: unknown) => {
       this.#forget(controller)
       throw error
-    })
-    const work = this.#work
+    }))
     this.#waiting++
     let isDone = false
     const done = (): void => {

@@ -64,9 +64,8 @@ export function openWithin(call: Call, next: Next, what: 'opened' | 'opened agai
       armed = deadlines.add(later, expire)
       return
     }
-    const { phase, sent } = root
-    const message = `the stream could not be ${what} within its timeout, in phase '${phase}'`
-    scope.abort(new CallError({ code: 'deadline_exceeded', message, phase, sent, isRetryable: true }, call))
+    const message = `the stream could not be ${what} within its timeout, in phase '${root.phase}'`
+    scope.abort(new CallError({ code: 'deadline_exceeded', message, isRetryable: true }, call))
   }
   let armed = call.deadline === Number.POSITIVE_INFINITY ? undefined : deadlines.add(call.deadline, expire)
   const opened = bounded(scope, () => next(call), { discard: discardReply })

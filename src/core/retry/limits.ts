@@ -123,9 +123,10 @@ export class RetryLimits {
   /** Who pays for the retries of a call. */
   payersOf({ operation: { via, name, origin } }: Pick<Payable, 'operation'>): Payers {
     const operation = `${via} ${name}`
-    return origin === undefined
-      ? { origin: `origin ${this.origins.get(via) ?? via}`, operation }
-      : { origin: `origin ${origin}`, operation: `${operation} ${origin}` }
+    return {
+      origin: `origin ${origin ?? this.origins.get(via) ?? via}`,
+      operation: origin === undefined ? operation : `${operation} ${origin}`,
+    }
   }
 
   /** What a call may be held by. */

@@ -261,9 +261,8 @@ export class StreamHandle<Message> implements Stream<Message>, AsyncIterator<Mes
   }
 
   #left(): CallError {
-    const { phase, sent } = this.scope
     const message = 'the stream was closed before it was open'
-    return new CallError({ code: 'canceled', message, phase, sent }, this.#call)
+    return new CallError({ code: 'canceled', message }, this.#call)
   }
 
   protected refusal(message: string): CallError {

@@ -113,6 +113,28 @@ describe('CallError', () => {
   })
 })
 
+describe('what an error says was sent', () => {
+  const failure = { code: 'invalid_argument', message: 'no such name; nothing was sent' } as const
+
+  it('is what the call has come to, where the error itself does not say it', () => {
+    const scope = { root: { phase: 'headers', sent: 'maybe' } } as const
+    expect(new CallError(failure, { ...origin, scope })).toMatchObject({ sent: 'maybe', phase: 'headers' })
+    expect(new CallError({ ...failure, sent: 'no', phase: 'connect' }, { ...origin, scope })).toMatchObject({
+      sent: 'no',
+      phase: 'connect',
+    })
+    expect(new CallError(failure, origin)).toMatchObject({ sent: 'no', phase: 'resolve' })
+  })
+
+  it('is not contradicted by its words: that nothing was sent is true of the last attempt alone', () => {
+    const first = toFailedAttempt(new CallError({ code: 'unavailable', message: 'cut', sent: 'yes' }, origin))
+    const last = withHistory(new CallError(failure, origin), [first])
+    expect(last.sent).toBe('yes')
+    expect(last.message).toMatch(/no such name; this attempt was not sent$/)
+    expect(withHistory(new CallError(failure, origin), []).message).toMatch(/; nothing was sent$/)
+  })
+})
+
 describe('createClient', () => {
   it('refuses what is no transport, by name', () => {
     for (const transports of [undefined, null, 5, { rest: {} }, { rest: undefined }]) {

@@ -1,11 +1,21 @@
 import type { Call } from '../../../src/core/call/call.ts'
 import { CallError, isAnyCallError } from '../../../src/core/errors/error.ts'
+import { refusal } from '../../../src/core/errors/refusal.ts'
 import type { Representation } from './representation.ts'
 
 /** Whether a download goes on after it. */
 export function isPassing(error: unknown): boolean {
   return isAnyCallError(error) && (error.isRetryable || error.code === 'deadline_exceeded')
 }
+
+/** What is refused of a download, which sends nothing, whatever its call has sent before. */
+export function misuse(what: string, { operation }: Call): CallError {
+  return refusal(what, { operation })
+}
+
+/** An answer to a request without a range. */
+export const partForWhole =
+  'the server gave a part of the file where the whole was asked for: read it without ranges, by response: byteStream'
 
 /** The connection is taken for dead. */
 export function silence(idleTimeoutMs: number, call: Call): CallError {

@@ -1,7 +1,6 @@
 import type { Call } from '../../../src/core/call/call.ts'
 import { CallError, isAnyCallError } from '../../../src/core/errors/error.ts'
 import type { Failure } from '../../../src/core/errors/failure.ts'
-import { refusal } from '../../../src/core/errors/refusal.ts'
 import { Backoff } from '../../../src/core/time/backoff.ts'
 import { bounded, sleep } from '../../../src/core/time/bounded.ts'
 import type { OpenResponse } from '../../http/body.ts'
@@ -13,7 +12,7 @@ import { reportProgress } from '../../http/progress.ts'
 import { type DigestAlgorithm, digestsOf, readDigest } from './digest.ts'
 import { DigestCheck } from './digest-check.ts'
 import type { Reopen } from './download.ts'
-import { isPassing, silence, whyFinal } from './errors.ts'
+import { isPassing, misuse, partForWhole, silence, whyFinal } from './errors.ts'
 import { type Representation, representationOf, unfitOf } from './representation.ts'
 import type { Download, DownloadOptions } from './types.ts'
 
@@ -118,11 +117,11 @@ export class ResumableDownload implements Download, AsyncIterator<Uint8Array, un
   }
 
   expectDigest(algorithm: DigestAlgorithm, text: string): this {
-    if (this.offset > this.start) throw refusal('expectDigest() is said before anything is read', this.#call)
+    if (this.offset > this.start) throw misuse('expectDigest() is said before anything is read', this.#call)
     const value = readDigest(algorithm, text)
     if (value === undefined || !this.#digest.expect({ algorithm, value, by: 'the caller' })) {
       const takes = "expectDigest() takes 'sha-256', or 'sha-512' where the platform knows it, and base64 or hex of it"
-      throw refusal(takes, this.#call)
+      throw misuse(takes, this.#call)
     }
     return this
   }
@@ -134,7 +133,7 @@ export class ResumableDownload implements Download, AsyncIterator<Uint8Array, un
 
   restart(): Promise<void> {
     return this.#inTurn(async () => {
-      if (this.#isOver) throw refusal('the download is over: make the call again', this.#call)
+      if (this.#isOver) throw misuse('the download is over: make the call again', this.#call)
       this.#response.body.cancel()
       try {
         this.#take(await this.#reopen(undefined), undefined)
@@ -299,7 +298,7 @@ export class ResumableDownload implements Download, AsyncIterator<Uint8Array, un
     }
     if (typeof read === 'string') throw fail(this.#error('internal', `the server answered with ${read}`))
     if (!before) {
-      if (read.first > 0) throw fail(this.#error('internal', 'the server gave a part for the whole'))
+      if (read.first > 0) throw fail(this.#error('internal', partForWhole))
       this.#response = response
       this.#representation = read
       this.start = this.offset = read.first

@@ -1,10 +1,12 @@
 import { absoluteDeadline, checkCallOptions, type Progress } from '../../../src/core/call/call-options.ts'
 import type { UnaryResult } from '../../../src/core/call/call-types.ts'
+import type { OperationInfo } from '../../../src/core/call/operation.ts'
 import type { Plan } from '../../../src/core/call/plan.ts'
 import { Scope } from '../../../src/core/call/scope.ts'
 import { addCaller, CallError, failureOf, isAnyCallError } from '../../../src/core/errors/error.ts'
 import { refusal } from '../../../src/core/errors/refusal.ts'
 import { guard, notify } from '../../../src/core/guard.ts'
+import { copyOf } from '../../../src/core/long-running/errors.ts'
 import { Backoff } from '../../../src/core/time/backoff.ts'
 import { bounded, sleep } from '../../../src/core/time/bounded.ts'
 import { LatestProgress } from './progress.ts'
@@ -141,7 +143,7 @@ export class UploadRun implements Upload<unknown> {
       return value
     } catch (error) {
       this.state = 'failed'
-      throw scope.isAborted ? scope.reason : ofWhole(error, scope)
+      throw scope.isAborted ? scope.reason : ofWhole(error, scope, this.#plan.info)
     } finally {
       this.#source?.close()
       this.progress.end()
@@ -322,9 +324,9 @@ export class UploadRun implements Upload<unknown> {
 }
 
 /** What a step has failed with, unsent, as an error of the whole, whose other requests were sent. */
-function ofWhole(error: unknown, { sent }: Scope): unknown {
+function ofWhole(error: unknown, { sent }: Scope, info: OperationInfo): unknown {
   if (!isAnyCallError(error) || error.sent !== 'no' || sent === 'no') return error
-  return Object.assign(error, { sent, message: error.message.replace('; nothing was sent', '') })
+  return copyOf(error, info, { sent })
 }
 
 function isTexts(metadata: unknown): metadata is Readonly<Record<string, string>> {

@@ -92,7 +92,7 @@ export function broken(what: string, cause: unknown, failure?: Partial<Failure>)
  * @param what - for the message: `the message`.
  */
 export function unwritable(what: string, cause: unknown): Failure {
-  const message = `${what} cannot be written down as a frame: see cause; it was not sent`
+  const message = `${what} cannot be written down as a frame: see cause; nothing was sent`
   const failure = failureOf(toGuardError(what, cause, undefined, { code: 'invalid_argument', message }))
   return { ...failure, phase: 'send', sent: 'no' }
 }

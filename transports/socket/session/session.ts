@@ -195,7 +195,7 @@ export class SocketSession implements LinkReceiver {
   #ended({ ref, topic }: Extract<Incoming, { kind: 'end' }>): void {
     const awaiting = ref === undefined ? undefined : this.#awaiting.get(ref)
     if (awaiting?.awaits !== 'reply') this.#subscriptionOf(ref, topic)?.end(undefined)
-    else awaiting.onError({ code: 'internal', message: 'the server ended the request without a reply' })
+    else awaiting.onError({ code: 'internal', message: 'the server ended it without a reply' })
   }
 
   #subscriptionOf(ref: number | undefined, topic: string | undefined): ChannelSubscription | undefined {
@@ -235,7 +235,7 @@ export class SocketSession implements LinkReceiver {
 
   /** An error about the connection as a whole. */
   #warn({ code, reason }: Failure): void {
-    const message = `the server reported an error about no call in particular: ${reason ?? code}`
+    const message = `the server reported an error about no call: ${reason ?? code}`
     this.#options.telemetry?.event?.({ type: 'warning', call: undefined, message })
   }
 }
