@@ -232,7 +232,8 @@ export class CallRunner implements FaceHost {
       sendQueue,
       context: tokenRuns.contextOf ? tokenRuns.contextOf(context) : context,
       identity: route.auth?.identity ? identityOf(route, options, info) : '',
-      cursor: typeof options.cursor === 'string' ? options.cursor : undefined,
+      // An empty one is none, as that of a server which takes its ids back.
+      cursor: (options.cursor as string | undefined)?.length ? (options.cursor as string) : undefined,
     })
   }
 

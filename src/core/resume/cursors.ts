@@ -141,11 +141,12 @@ const onStream = { phase: 'stream', sent: 'yes' } as const
 /**
  * A cursor that was read in a message; many say `null` where there is none.
  *
- * @throws itself where it is neither text nor number: a server that is asked for `[object Promise]` begins anew.
+ * @throws itself where it is neither text nor an exact number: a server that is asked for `[object Promise]` or `NaN`
+ *   begins anew, and one that is asked for what JSON has rounded goes on elsewhere.
  */
 export function cursorText(cursor: unknown): string | undefined {
   if (cursor == null) return undefined
+  if (typeof cursor === 'number' ? Math.abs(cursor) < 2 ** 53 : /str|big/.test(typeof cursor)) return String(cursor)
   // Thrown as it is, to be the cause; a promise that fails harms nobody.
-  if (typeof cursor === 'object') throw guard('', () => cursor)
-  return String(cursor)
+  throw guard('', () => cursor)
 }

@@ -40,7 +40,8 @@ export class CursorWriter implements CursorKeeper {
 
   constructor(options: CursorWriterOptions, stored: string | undefined) {
     this.#options = options
-    this.cursor = stored
+    // An empty one is none.
+    this.cursor = stored || undefined
     this.#stored = stored
   }
 

@@ -2,6 +2,7 @@ import type { Call } from '../call/call.ts'
 import { CallError } from '../errors/error.ts'
 import type { Failure } from '../errors/failure.ts'
 import { refusal } from '../errors/refusal.ts'
+import { aboveZero, checkOptions, notNegative, type RulesOf } from '../options.ts'
 import { within } from '../time/bounded.ts'
 import { canonicalText } from './canonical-text.ts'
 import type { CursorKeeper, CursorPlace } from './cursor-place.ts'
@@ -17,6 +18,8 @@ export interface StoredCursorOptions {
   /** How long an answer of the store is waited for; ms. @defaultValue 5_000 */
   readonly timeoutMs?: number | undefined
 }
+
+const rules: RulesOf<StoredCursorOptions> = { everyMs: notNegative, ttlMs: aboveZero, timeoutMs: aboveZero }
 
 /**
  * Keeps the place of a stream in a store, so that another process, or the same one after a crash, goes on where this one
@@ -35,6 +38,7 @@ export interface StoredCursorOptions {
  * are a CallError `unavailable`.
  *
  * @param key - names who consumes; two consumers of one stream need two.
+ * @throws {CallError} `invalid_argument` where an option is unknown, or is not what it takes.
  * @example
  * const mailer = storedCursor(store, 'mailer')
  * for await (const event of client.call(watch, { id: 7 }, { cursor: mailer })) await send(event.data)
@@ -43,6 +47,7 @@ export function storedCursor(store: Store, key: string, options: StoredCursorOpt
   if (typeof store?.compareAndSet !== 'function') throw refusal('storedCursor(store, key) takes a Store', undefined)
   if (typeof key !== 'string' || key === '')
     throw refusal('storedCursor(store, key) takes a key that is a text', undefined)
+  checkOptions('storedCursor()', options, rules)
   return { open: (call, consumed) => openStored(store, key, options, call, consumed) }
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { cursorTap, StreamCursors } from '../../../src/core/resume/cursors.ts'
+import { cursorTap, cursorText, StreamCursors } from '../../../src/core/resume/cursors.ts'
 import { RecentOffsets, readOffset } from '../../../src/core/resume/offsets.ts'
 import type { Item } from '../../../src/core/stream/source.ts'
 import { freshSeed, seeded } from '../../support/seeded.ts'
@@ -135,4 +135,37 @@ describe('a cursor that is read in a message', () => {
     const of = (id: unknown) => read(item(undefined, { id }))?.cursor
     expect([null, undefined, 0, '', 'a', 7n].map(of)).toEqual([undefined, undefined, '0', '', 'a', '7'])
   })
+})
+
+it.each<[string, () => unknown]>([
+  ['NaN', () => Number.NaN],
+  ['Infinity', () => Number.POSITIVE_INFINITY],
+  ['a number that JSON has rounded', () => 2 ** 53],
+  ['true', () => true],
+  ['false', () => false],
+  ['an object', () => ({})],
+  ['a symbol', () => Symbol.iterator],
+  ['a function', () => String],
+  ['a promise that fails', () => Promise.reject(new Error('late'))],
+])('a cursor that no server can be asked to go on after is told, and not sent: %s', (_, make) => {
+  const cursor = make()
+  let thrown: unknown
+  try {
+    cursorText(cursor)
+  } catch (itself) {
+    thrown = itself
+  }
+  expect(thrown).toEqual(cursor)
+})
+
+it('a cursor is a text, a number or a bigint; null and undefined are none', () => {
+  expect(['a', '', 0, -1.5, 2 ** 53 - 1, 2n ** 64n].map(cursorText)).toEqual([
+    'a',
+    '',
+    '0',
+    '-1.5',
+    '9007199254740991',
+    '18446744073709551616',
+  ])
+  expect([null, undefined].map(cursorText)).toEqual([undefined, undefined])
 })

@@ -87,8 +87,8 @@ function setup(options: Partial<ClientOptions<never>> = {}, store = new Ledger()
     more: StoredCursorOptions & CallOptions = {},
     input: object = {},
   ) => {
-    const { everyMs: _everyMs, ttlMs: _ttlMs, ...callOptions } = more
-    const cursor = storedCursor(store, 'me', more)
+    const { everyMs, ttlMs, ...callOptions } = more
+    const cursor = storedCursor(store, 'me', { everyMs, ttlMs, timeoutMs: more.timeoutMs })
     return client.call(watch(changes), input, { ...callOptions, cursor }) as Stream<any>
   }
   return { clock, server, client, store, warnings, open }
@@ -118,6 +118,27 @@ describe('the place of a stream in a store', () => {
     await client.close()
     expect(clock.timers).toBe(0)
   })
+
+  it('that is empty is none, in a store as in a call', async () => {
+    const { server, open, store, client } = setup()
+    await store.set('cursor:["me","memory","watch",""]{}', '')
+    const stream = open()
+    await stream.opened
+    server.push(1)
+    expect(await consume(stream, 1)).toEqual([1])
+    await stream.close()
+    expect(await store.get('cursor:["me","memory","watch",""]{}')).toBe('1')
+    const other = client.call(watch(), {}, { cursor: '' })
+    await other.opened
+    expect(server.cursors).toEqual([undefined, undefined])
+  })
+
+  it.each([{ everyMs: Number.NaN }, { ttlMs: -1 }, { timeoutMs: 0 }, { every: 1 }, null])(
+    'refuses options that it does not take: %j',
+    (options) => {
+      expect(() => storedCursor(memoryStore(), 'me', options as never)).toThrow(/storedCursor\(\): /)
+    },
+  )
 
   it('is what was consumed, not what was received or handed out', async () => {
     const { server, open, store } = setup()
