@@ -1,7 +1,7 @@
 import { CallError } from '../../core/errors/error.ts'
 import { checkOptions, type RulesOf, text } from '../../core/options.ts'
 import { webCrypto } from '../crypto-key.ts'
-import { type GrantOptions, grantRules, keeperOf, parametersOf } from './grants.ts'
+import { type GrantOptions, grantRules, keeperOf, parametersOf, texts } from './grants.ts'
 import { type AuthorizationServer, type OAuthServer, serverOf } from './server.ts'
 import { type OAuthSession, readTokens, Session } from './session.ts'
 
@@ -23,6 +23,8 @@ export interface PendingLogin {
   /** OpenID Connect: binds the ID token to this login. */
   readonly nonce?: string
 }
+
+const pendingRules: RulesOf<Omit<PendingLogin, 'url'>> = { state: text, codeVerifier: text, nonce: text }
 
 /** See {@link authorizationCode}. */
 export interface AuthorizationCode {
@@ -56,15 +58,12 @@ export function authorizationCode(as: AuthorizationServer, options: Authorizatio
   const isOpenId = scope.split(' ').includes('openid')
   return {
     start: (parameters) => begin(server, options, isOpenId, parameters),
-    async finish(url, { state, codeVerifier, nonce }) {
+    async finish(back, pending) {
+      const url = String((back as { href?: unknown } | undefined)?.href ?? back)
+      const { state, codeVerifier, nonce } = checkedPending(url, pending)
       const tokens = await server.ask('a token', {
         send: async ({ oauth, as, client, clientAuth, http }) => {
-          const answer = oauth.validateAuthResponse(
-            as,
-            client,
-            new URL(typeof url === 'string' ? url : url.href),
-            state,
-          )
+          const answer = oauth.validateAuthResponse(as, client, new URL(url), state)
           return oauth.authorizationCodeGrantRequest(as, client, clientAuth, answer, redirectUri, codeVerifier, http)
         },
         read: async ({ oauth, as, client }, response) => {
@@ -79,16 +78,32 @@ export function authorizationCode(as: AuthorizationServer, options: Authorizatio
   }
 }
 
+/** What the app has kept, or has lost. */
+function checkedPending(url: string, pending: PendingLogin): PendingLogin {
+  const what = 'authorizationCode().finish()'
+  const { url: _, ...kept } = pending ?? {}
+  checkOptions(what, kept, pendingRules)
+  const wrong =
+    kept.state === undefined || kept.codeVerifier === undefined
+      ? 'the second argument is what start() gave, kept until now; it is lost: log in again'
+      : !URL.canParse(url) && 'the first argument is the whole URL at which the user came back'
+  if (wrong) throw new CallError({ code: 'invalid_argument', message: `${what}: ${wrong}` })
+  return pending
+}
+
 async function begin(
   server: OAuthServer,
   options: AuthorizationCodeOptions,
   isOpenId: boolean,
   parameters: Readonly<Record<string, string>> = {},
 ): Promise<PendingLogin> {
+  checkOptions('authorizationCode().start()', { parameters }, { parameters: texts })
   const { oauth, as } = await server.prepare()
   const { authorization_endpoint } = as
-  if (!authorization_endpoint) {
-    const message = 'authorizationCode(): the metadata of the server names no authorization_endpoint'
+  // The user is sent there: a scheme of another kind would run as a script of the page.
+  if (!server.isReachable(authorization_endpoint)) {
+    const message =
+      'authorizationCode(): the metadata of the server names no authorization_endpoint that is an https URL'
     throw new CallError({ code: 'failed_precondition', message })
   }
   webCrypto()

@@ -2,7 +2,7 @@ import type { Signal } from '../../core/call/signal.ts'
 import { CallError } from '../../core/errors/error.ts'
 import { guard } from '../../core/guard.ts'
 import { callable, checkOptions, has, type RulesOf, takes } from '../../core/options.ts'
-import type { Clock } from '../../core/time/clock.ts'
+import type { Clock, Timer } from '../../core/time/clock.ts'
 import { refused } from './errors.ts'
 import { type GrantOptions, grantRules, keeperOf, parametersOf } from './grants.ts'
 import { type AuthorizationServer, type OAuthServer, serverOf } from './server.ts'
@@ -46,31 +46,51 @@ const stepMs = 5000
 export async function deviceCode(as: AuthorizationServer, options: DeviceCodeOptions): Promise<OAuthSession> {
   checkOptions('deviceCode()', options, rules)
   const server = serverOf(as, 'deviceCode()')
-  const { onCode, signal } = options
+  const { signal } = options
+  const stop = new AbortController()
+  const leave = (): void => stop.abort(signal?.reason)
+  if (signal?.aborted) leave()
+  else signal?.addEventListener('abort', leave, { once: true })
+  try {
+    const tokens = await logIn(server, options, stop)
+    const session = new Session(server, { keeper: keeperOf(options, server) })
+    await session.set(tokens)
+    return session
+  } finally {
+    signal?.removeEventListener('abort', leave)
+  }
+}
+
+async function logIn(server: OAuthServer, options: DeviceCodeOptions, stop: AbortController): Promise<OAuthTokens> {
   const parameters = parametersOf(options)
-  if (signal?.aborted) throw signal.reason
-  const begun = await server.ask('a device code', {
-    send: ({ oauth, as, client, clientAuth, http }) =>
-      oauth.deviceAuthorizationRequest(as, client, clientAuth, parameters, http),
-    read: ({ oauth, as, client }, response) => oauth.processDeviceAuthorizationResponse(as, client, response),
-  })
+  const begun = await unlessStopped(stop.signal, () =>
+    server.ask('a device code', {
+      send: ({ oauth, as, client, clientAuth, http }) =>
+        oauth.deviceAuthorizationRequest(as, client, clientAuth, parameters, http),
+      read: ({ oauth, as, client }, response) => oauth.processDeviceAuthorizationResponse(as, client, response),
+    }),
+  )
   const { clock } = server
   const endsAt = clock.now() + begun.expires_in * 1000
   const complete = begun.verification_uri_complete
-  await guard('onCode()', () =>
-    onCode({
-      userCode: begun.user_code,
-      verificationUri: begun.verification_uri,
-      ...(complete !== undefined && { verificationUriComplete: complete }),
-      expiresInMs: begun.expires_in * 1000,
-    }),
-  )
+  const code: DeviceCode = {
+    userCode: begun.user_code,
+    verificationUri: shown(begun.verification_uri),
+    ...(complete !== undefined && { verificationUriComplete: shown(complete) }),
+    expiresInMs: begun.expires_in * 1000,
+  }
+  // A code is shown as long as the user needs: nothing waits for the end of that, and its failure ends the login.
+  new Promise((resolve) => resolve(guard('onCode()', () => options.onCode(code)))).catch((cause) => stop.abort(cause))
   // Whole seconds, by the standard: a server that names less would be asked without a pause.
   const everyMs = Math.max(1000, (begun.interval ?? stepMs / 1000) * 1000)
-  const tokens = await poll(server, begun.device_code, everyMs, endsAt, signal)
-  const session = new Session(server, { keeper: keeperOf(options, server) })
-  await session.set(tokens)
-  return session
+  return poll(server, begun.device_code, everyMs, endsAt, stop.signal)
+}
+
+/** What is shown becomes a link, or a picture of one: a scheme of another kind would run as a script of the page. */
+function shown(uri: string): string {
+  if (!URL.canParse(uri) || /^https?:$/.test(new URL(uri).protocol)) return uri
+  const message = 'deviceCode(): the server names a verification_uri that is no https URL'
+  throw new CallError({ code: 'failed_precondition', message, sent: 'yes' })
 }
 
 async function poll(
@@ -78,7 +98,7 @@ async function poll(
   code: string,
   everyMs: number,
   endsAt: number,
-  signal: Signal | undefined,
+  signal: AbortSignal,
 ): Promise<OAuthTokens> {
   const { clock } = server
   let waitMs = everyMs
@@ -89,9 +109,9 @@ async function poll(
     }
     await pause(clock, waitMs, signal)
     try {
-      return await askOnce(server, code)
+      return await unlessStopped(signal, () => askOnce(server, code))
     } catch (error) {
-      if (!(error instanceof CallError)) throw error
+      if (signal.aborted || !(error instanceof CallError)) throw error
       if (error.reason === 'slow_down') waitMs += stepMs
       // RFC 8628 §3.5: who gets no answer asks less often.
       else if (error.isRetryable) waitMs *= 2
@@ -108,17 +128,20 @@ function askOnce(server: OAuthServer, code: string): Promise<OAuthTokens> {
   })
 }
 
-function pause(clock: Clock, delayMs: number, signal: Signal | undefined): Promise<void> {
+function pause(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
+  let timer: Timer | undefined
+  const paused = unlessStopped(signal, () => new Promise<void>((resolve) => (timer = clock.setTimer(resolve, delayMs))))
+  return paused.finally(() => timer?.clear())
+}
+
+/** What `work` gives, unless it is given up before that. */
+function unlessStopped<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
-    const leave = (): void => {
-      timer.clear()
-      reject(signal?.reason)
-    }
-    const timer = clock.setTimer(() => {
-      signal?.removeEventListener('abort', leave)
-      resolve()
-    }, delayMs)
-    if (signal?.aborted) leave()
-    else signal?.addEventListener('abort', leave, { once: true })
+    const leave = (): void => reject(signal.reason)
+    if (signal.aborted) return leave()
+    signal.addEventListener('abort', leave, { once: true })
+    work()
+      .finally(() => signal.removeEventListener('abort', leave))
+      .then(resolve, reject)
   })
 }

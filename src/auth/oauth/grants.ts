@@ -1,4 +1,4 @@
-import { checkOptions, has, object, type RulesOf, takes, text } from '../../core/options.ts'
+import { checkOptions, has, type OptionRule, object, type RulesOf, takes, text } from '../../core/options.ts'
 import { type AuthorizationServer, type OAuthServer, serverOf } from './server.ts'
 import { type OAuthSession, type OAuthTokens, readTokens, Session } from './session.ts'
 import { type KeepTokens, TokenKeeper } from './token-keeper.ts'
@@ -15,6 +15,13 @@ export interface GrantOptions {
   readonly keep?: KeepTokens
 }
 
+/** Parameters of a request: what is undefined would be sent as that word. */
+export const texts: OptionRule = /* @__PURE__ */ takes(
+  'an object of texts',
+  (value) =>
+    typeof value === 'object' && value !== null && Object.values(value).every((one) => typeof one === 'string'),
+)
+
 const keepRule = /* @__PURE__ */ object('{ store, key }', {
   store: /* @__PURE__ */ takes('a Store', /* @__PURE__ */ has('compareAndSet')),
   key: text,
@@ -24,7 +31,7 @@ const keepRule = /* @__PURE__ */ object('{ store, key }', {
 export const grantRules: RulesOf<GrantOptions> = {
   scope: text,
   resource: text,
-  parameters: /* @__PURE__ */ object('parameters, each a text'),
+  parameters: texts,
   keep: keepRule,
 }
 
@@ -39,7 +46,7 @@ export function parametersOf({ scope, resource, parameters }: GrantOptions): URL
 
 /** The keeper that the options ask for. */
 export function keeperOf({ keep }: Pick<GrantOptions, 'keep'>, server: OAuthServer): TokenKeeper | undefined {
-  return keep && new TokenKeeper(keep, server.clock)
+  return keep && new TokenKeeper(keep, server.clock, server.timeoutMs)
 }
 
 /**

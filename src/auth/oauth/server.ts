@@ -127,6 +127,10 @@ export class OAuthServer implements AuthorizationServer {
     return this.#options.dpop as DpopProver | undefined
   }
 
+  get timeoutMs(): number {
+    return this.#options.timeoutMs ?? 10_000
+  }
+
   get clientId(): string {
     return this.#options.clientId
   }
@@ -134,7 +138,14 @@ export class OAuthServer implements AuthorizationServer {
   /** The library, and the server's metadata. @throws {CallError} `unavailable`, or `failed_precondition`. */
   async prepare(): Promise<Pick<Asked, 'oauth' | 'as'>> {
     const oauth = await oauth4webapi.get(origin)
-    return { oauth, as: await this.#bounded(oauth, 'its metadata', (signal) => this.#discover(oauth, signal)) }
+    return { oauth, as: await this.#discover(oauth) }
+  }
+
+  /** Whether something may be sent there: `https:`, or `http:` where both the server and this are of this machine. */
+  isReachable(endpoint: unknown): endpoint is string {
+    if (typeof endpoint !== 'string' || !URL.canParse(endpoint)) return false
+    const { protocol, hostname } = new URL(endpoint)
+    return protocol === 'https:' || (protocol === 'http:' && isLocal(hostname) && isLocal(this.#issuer.hostname))
   }
 
   /**
@@ -162,30 +173,33 @@ export class OAuthServer implements AuthorizationServer {
     const { clientId, clientAuth } = this.#options
     return {
       oauth,
-      as: await this.#discover(oauth, signal),
+      as: await this.#discover(oauth),
       client: { client_id: clientId },
       clientAuth: guard('clientAuth', () => (clientAuth as MakeClientAuth | undefined)?.(oauth) ?? oauth.None()),
       http: this.#http(oauth, what, signal, this.dpop),
     }
   }
 
-  /** Once; a failure is not kept. */
-  async #discover(oauth: OAuth, signal: AbortSignal): Promise<Metadata> {
+  /** Once, for whoever asks, each of whom waits as long as it takes; a failure is not kept. */
+  async #discover(oauth: OAuth): Promise<Metadata> {
     const { issuer, metadata, discovery = 'oidc' } = this.#options
     if (metadata) return { ...metadata, issuer } as Metadata
-    this.#metadata ??= oauth
-      .discoveryRequest(this.#issuer, { algorithm: discovery, ...this.#http(oauth, 'its metadata', signal) })
-      .then((response) => oauth.processDiscoveryResponse(this.#issuer, response))
-      .catch((error: unknown) => {
-        this.#metadata = undefined
-        throw error
-      })
+    const what = 'its metadata'
+    this.#metadata ??= this.#bounded(oauth, what, async (signal) => {
+      const http = this.#http(oauth, what, signal)
+      const response = await oauth.discoveryRequest(this.#issuer, { algorithm: discovery, ...http })
+      return oauth.processDiscoveryResponse(this.#issuer, response)
+    }).catch((error: unknown) => {
+      this.#metadata = undefined
+      throw error
+    })
     return this.#metadata
   }
 
   #http(oauth: OAuth, what: string, signal: AbortSignal, dpop?: DpopProver): Asked['http'] {
     const { fetch = globalThis.fetch } = this.#options
     const ask = async (url: string, init: RequestInit & { headers: Record<string, string> }): Promise<Response> => {
+      if (!this.isReachable(url)) throw new TypeError('only requests to https: are allowed, but on this machine')
       const headers = dpop ? { ...init.headers, dpop: await dpop.prove(init.method ?? 'POST', url) } : init.headers
       const response = (await fetch(url, { ...init, headers })) as Response
       dpop?.learn(url, response.headers.get('dpop-nonce'))
@@ -197,13 +211,12 @@ export class OAuthServer implements AuthorizationServer {
       if (waitMs > 0) this.#held = { at: this.clock.now() + waitMs, error }
       throw error
     }
-    const { hostname } = this.#issuer
-    const isLocal = /^(?:localhost|127\.0\.0\.1|\[::1\])$/.test(hostname)
-    return { signal, [oauth.customFetch]: ask as never, ...(isLocal && { [oauth.allowInsecureRequests]: true }) }
+    // Each URL is looked at above: a server on this machine may name an endpoint elsewhere.
+    return { signal, [oauth.customFetch]: ask as never, [oauth.allowInsecureRequests]: true }
   }
 
   async #bounded<T>(oauth: OAuth, what: string, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    const { timeoutMs = 10_000 } = this.#options
+    const { timeoutMs } = this
     const abort = new AbortController()
     let isDone = false
     const asked = () => work(abort.signal).finally(() => (isDone = true))
@@ -217,6 +230,8 @@ export class OAuthServer implements AuthorizationServer {
     }
   }
 }
+
+const isLocal = (hostname: string): boolean => /^(?:localhost|127\.0\.0\.1|\[::1\])$/.test(hostname)
 
 function mistake(what: string): CallError {
   return new CallError({ code: 'invalid_argument', message: `authorizationServer(): ${what}` })

@@ -56,6 +56,8 @@ export class Session implements OAuthSession {
   #tokens: OAuthTokens | undefined
   #isLoaded = false
   #renewing: Promise<OAuthTokens> | undefined
+  /** Another one with each login and with its end: what a renewal of an earlier one brings is nobody's any more. */
+  #login = 0
 
   constructor(server: OAuthServer, { tokens, acquire, keeper }: SessionParts) {
     this.server = server
@@ -95,13 +97,17 @@ export class Session implements OAuthSession {
 
   async set(tokens: OAuthTokens): Promise<void> {
     this.#isLoaded = true
-    this.#tokens = tokens
+    this.#begin(tokens)
     await this.#keeper?.save(tokens)
   }
 
   async signOut(): Promise<void> {
-    const tokens = await this.#load()
-    await this.#forget()
+    const before = await this.#load()
+    const renewing = this.#renewing
+    this.#begin(undefined)
+    // What another tab has renewed, or a renewal under way still brings, is what the server has to forget.
+    const tokens = (await renewing?.catch(() => undefined)) ?? (await this.#keeper?.load()) ?? before
+    await this.#keeper?.clear()
     const token = tokens?.refreshToken ?? tokens?.accessToken
     if (token === undefined) return
     const { as } = await this.server.prepare()
@@ -113,44 +119,63 @@ export class Session implements OAuthSession {
   }
 
   /** One at a time, for whoever asks, and among all who share what is kept. */
-  #renew(rejected: string | undefined): Promise<OAuthTokens> {
-    this.#renewing ??= this.#exclusively(rejected).finally(() => {
-      this.#renewing = undefined
-    })
-    return this.#renewing
+  async #renew(rejected: string | undefined): Promise<OAuthTokens> {
+    const login = this.#login
+    if (!this.#renewing) {
+      const renewing = this.#exclusively(rejected, login).finally(() => {
+        if (this.#renewing === renewing) this.#renewing = undefined
+      })
+      this.#renewing = renewing
+    }
+    const renewed = await this.#renewing
+    if (login === this.#login) return renewed
+    if (!this.#tokens) throw loginRequired()
+    return this.#tokens
   }
 
-  #exclusively(rejected: string | undefined): Promise<OAuthTokens> {
+  #exclusively(rejected: string | undefined, login: number): Promise<OAuthTokens> {
     const keeper = this.#keeper
-    if (!keeper) return this.#ask()
+    if (!keeper) return this.#ask(this.#tokens, login)
     return keeper.exclusively(async () => {
+      const { hasSeen } = keeper
       const kept = await keeper.load()
+      // Where they stood, and stand no more, another tab has signed out.
+      const before = kept ?? (hasSeen ? undefined : this.#tokens)
+      if (login === this.#login) this.#tokens = before
       // Another tab or process has renewed them: one refresh token is used once.
-      if (kept && kept.accessToken !== rejected && !this.#isOver(kept)) return (this.#tokens = kept)
-      this.#tokens = kept ?? this.#tokens
-      return this.#ask()
+      if (kept && kept.accessToken !== rejected && !this.#isOver(kept)) return kept
+      return this.#ask(before, login)
     })
   }
 
-  async #ask(): Promise<OAuthTokens> {
-    const refreshToken = this.#tokens?.refreshToken
+  async #ask(before: OAuthTokens | undefined, login: number): Promise<OAuthTokens> {
+    const refreshToken = before?.refreshToken
     if (refreshToken !== undefined) {
       try {
-        return await this.#keep(await refreshGrant(this.server, refreshToken), refreshToken)
+        return await this.#keep(await refreshGrant(this.server, refreshToken), login, refreshToken)
       } catch (cause) {
-        if (!(cause instanceof CallError) || cause.reason !== 'invalid_grant') throw cause
-        await this.#forget()
+        if (!(cause instanceof CallError) || cause.reason !== 'invalid_grant' || login !== this.#login) throw cause
+        const kept = await this.#keeper?.load()
+        // Who came late has used what another tab or process had used before: the login is theirs, and goes on.
+        if (kept && kept.refreshToken !== refreshToken && !this.#isOver(kept)) return (this.#tokens = kept)
+        this.#tokens = undefined
+        await this.#keeper?.clear()
         if (!this.#acquire) throw cause
       }
     }
     if (!this.#acquire) throw loginRequired()
-    return this.#keep(await this.#acquire())
+    return this.#keep(await this.#acquire(), login)
   }
 
   /** Before anybody gets the access token: who dies in between has the refresh token that is good. */
-  async #keep(tokens: OAuthTokens, before?: string): Promise<OAuthTokens> {
-    this.#tokens = tokens.refreshToken === undefined && before ? { ...tokens, refreshToken: before } : tokens
-    await this.#keeper?.save(this.#tokens)
+  async #keep(given: OAuthTokens, login: number, before?: string): Promise<OAuthTokens> {
+    const tokens = given.refreshToken === undefined && before ? { ...given, refreshToken: before } : given
+    if (login !== this.#login) return tokens
+    this.#tokens = tokens
+    if (!this.#keeper || (await this.#keeper.replace(tokens))) return tokens
+    // Another tab has signed out meanwhile, or in again.
+    this.#tokens = await this.#keeper.load()
+    if (!this.#tokens) throw loginRequired()
     return this.#tokens
   }
 
@@ -164,9 +189,10 @@ export class Session implements OAuthSession {
     return this.#tokens
   }
 
-  async #forget(): Promise<void> {
-    this.#tokens = undefined
-    await this.#keeper?.clear()
+  #begin(tokens: OAuthTokens | undefined): void {
+    this.#login++
+    this.#renewing = undefined
+    this.#tokens = tokens
   }
 
   #isOver({ expiresAt }: OAuthTokens): boolean {
@@ -195,8 +221,11 @@ function refreshGrant(server: OAuthServer, refreshToken: string): Promise<OAuthT
 
 /** What the library has checked, as tokens. @throws {CallError} where the server has not bound them to the key. */
 export function readTokens(server: OAuthServer, response: TokenEndpointResponse): OAuthTokens {
-  if (server.dpop && response.token_type !== 'dpop') {
-    const message = 'the authorization server has bound the token to no key (token_type is not DPoP): leave out dpop'
+  const isBound = response.token_type === 'dpop'
+  if (isBound !== (server.dpop !== undefined)) {
+    const message = isBound
+      ? 'the authorization server has bound the token to a key (token_type is DPoP): authorizationServer() takes dpop'
+      : 'the authorization server has bound the token to no key (token_type is not DPoP): leave out dpop'
     throw new CallError({ code: 'failed_precondition', message, sent: 'yes' })
   }
   const { access_token, refresh_token, id_token, scope, expires_in } = response

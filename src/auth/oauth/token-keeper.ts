@@ -1,7 +1,8 @@
 import { uuid } from '../../core/call/uuid.ts'
 import { CallError } from '../../core/errors/error.ts'
 import type { Store } from '../../core/store/store.ts'
-import { type Clock, systemClock } from '../../core/time/clock.ts'
+import { within } from '../../core/time/bounded.ts'
+import type { Clock } from '../../core/time/clock.ts'
 import type { OAuthTokens } from './session.ts'
 
 /** Where tokens are kept beside memory: only where the user has named a store. */
@@ -12,48 +13,69 @@ export interface KeepTokens {
   readonly key: string
 }
 
-/** How long one renewal may hold the others, who look again every `retryMs`; ms. */
-const leaseMs = 15_000
+/** How much longer than one request to the server a renewal may hold the others, who look again every `retryMs`; ms. */
+const marginMs = 5000
 const retryMs = 50
+/** How long the store is waited for; ms. */
+const storeMs = 5000
 
 /** The tokens of one session in a store. */
 export class TokenKeeper {
   readonly #store: Store
   readonly #key: string
   readonly #clock: Clock
+  readonly #leaseMs: number
+  /** What stood there when it was looked at last, or was written last. */
+  #seen: string | undefined
 
-  constructor({ store, key }: KeepTokens, clock: Clock = systemClock) {
+  /** @param timeoutMs - of one request to the server; who renews has the others wait for longer than that. */
+  constructor({ store, key }: KeepTokens, clock: Clock, timeoutMs: number) {
     this.#store = store
     this.#key = key
     this.#clock = clock
+    this.#leaseMs = timeoutMs + marginMs
+  }
+
+  /** Tokens stood there when it was looked at last. */
+  get hasSeen(): boolean {
+    return this.#seen !== undefined
   }
 
   async load(): Promise<OAuthTokens | undefined> {
-    const text = await this.#store.get(this.#key)
-    if (text === undefined || text === null) return undefined
-    try {
-      const tokens = JSON.parse(text) as Partial<OAuthTokens> | null
-      if (typeof tokens?.accessToken === 'string') return tokens as OAuthTokens
-    } catch {
-      // Nobody's tokens: as if there were none.
-    }
-    return undefined
+    const kept = await this.#ask((store) => store.get(this.#key))
+    // Clients of Redis may give bytes.
+    this.#seen = kept === undefined || kept === null ? undefined : String(kept)
+    return this.#seen === undefined ? undefined : tokensOf(this.#seen)
   }
 
   async save(tokens: OAuthTokens): Promise<void> {
-    await this.#store.set(this.#key, JSON.stringify(tokens))
+    const text = JSON.stringify(tokens)
+    await this.#ask((store) => store.set(this.#key, text))
+    this.#seen = text
+  }
+
+  /** Saves them in the place of those that were seen last; false where somebody else has changed or removed those. */
+  async replace(tokens: OAuthTokens): Promise<boolean> {
+    const seen = this.#seen
+    const text = JSON.stringify(tokens)
+    if (seen === undefined) await this.save(tokens)
+    else if (!(await this.#ask((store) => store.compareAndSet(this.#key, seen, text)))) return false
+    this.#seen = text
+    return true
   }
 
   async clear(): Promise<void> {
-    await this.#store.delete(this.#key)
+    await this.#ask((store) => store.delete(this.#key))
+    this.#seen = undefined
   }
 
   /** One at a time among all who share the store; who waited long enough is told to come back. */
   async exclusively<T>(run: () => Promise<T>): Promise<T> {
     const lease = `${this.#key} lease`
     const me = uuid()
-    const until = this.#clock.now() + leaseMs
-    while (!(await this.#store.add(lease, me, { ttlMs: leaseMs }))) {
+    const ttlMs = this.#leaseMs
+    const until = this.#clock.now() + ttlMs
+    while (!(await this.#ask((store) => store.add(lease, me, { ttlMs })))) {
       if (this.#clock.now() >= until) {
         const message = 'another tab or process is renewing the token, and has not come to an end'
         throw new CallError({ code: 'unavailable', message, isRetryable: true })
@@ -63,7 +85,34 @@ export class TokenKeeper {
     try {
       return await run()
     } finally {
-      await this.#store.delete(lease, { ifValue: me })
+      // A lease that cannot be given back ends by itself.
+      await this.#ask((store) => store.delete(lease, { ifValue: me })).catch(() => undefined)
     }
+  }
+
+  /** The store, which is not ours: what it fails with, and its silence, may pass by themselves. */
+  async #ask<T>(work: (store: Store) => T | Promise<T>): Promise<T> {
+    try {
+      return await within(this.#clock, storeMs, async () => work(this.#store))
+    } catch (cause) {
+      const message = 'the store of the tokens failed, or did not answer: see cause'
+      throw new CallError({ code: 'unavailable', message, isRetryable: true, cause })
+    }
+  }
+}
+
+/** What stands in a store may be of any shape: nobody's tokens are as if there were none. */
+function tokensOf(kept: string): OAuthTokens | undefined {
+  try {
+    const { accessToken, refreshToken, expiresAt, ...more } = JSON.parse(kept) as Partial<OAuthTokens>
+    if (typeof accessToken !== 'string') return undefined
+    return {
+      ...more,
+      accessToken,
+      ...(typeof refreshToken === 'string' && { refreshToken }),
+      ...(typeof expiresAt === 'number' && { expiresAt }),
+    }
+  } catch {
+    return undefined
   }
 }

@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import { createClient, isCallError, processes } from 'polywire'
 import {
+  authorizationCode,
   authorizationServer,
   clientCredentials,
   clientSecretPost,
@@ -11,7 +12,7 @@ import {
 } from 'polywire/oauth'
 import { get, restTransport } from 'polywire/rest'
 import { virtualClock } from 'polywire/testing'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { memoryStore } from '../../../src/core/store/memory-store.ts'
 import { startOidc } from '../../support/servers/oidc.ts'
 import { startWireRecorder } from '../../support/servers/wire-recorder.ts'
@@ -155,6 +156,39 @@ describe('a token endpoint that fails', () => {
     expect(asked).toBe(0)
   })
 
+  it('of a server on this machine that lies elsewhere gets nothing over http', async () => {
+    const asked: string[] = []
+    const as = scripted(
+      (url) => {
+        asked.push(url)
+        return json({ access_token: 'a', token_type: 'bearer' })
+      },
+      { issuer: 'http://localhost:1', metadata: { token_endpoint: 'http://elsewhere.test/token' } },
+    )
+    expect(await failureOf(clientCredentials(as).token())).toMatchObject({ code: 'failed_precondition' })
+    expect(asked).toEqual([])
+  })
+
+  it('that binds a token to a key that the app has none of is refused, with words that name the option', async () => {
+    const as = scripted(() => json({ access_token: 'a', token_type: 'DPoP' }))
+    const error = await failureOf(clientCredentials(as).token())
+    expect(error).toMatchObject({ code: 'failed_precondition' })
+    expect(error.message).toContain('authorizationServer() takes dpop')
+  })
+
+  it('whose metadata does not come fails for now, for whoever waited for it with somebody else', async () => {
+    const clock = virtualClock()
+    const fetch = (_url: string, { signal }: RequestInit) =>
+      new Promise((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason)))
+    const as = authorizationServer({ issuer: 'https://login.test', clientId: 'app', timeoutMs: 1000, clock, fetch })
+    const first = failureOf(clientCredentials(as).token())
+    await clock.advance(600)
+    const second = failureOf(clientCredentials(as).token())
+    await clock.advance(1000)
+    for (const error of [await first, await second])
+      expect(error).toMatchObject({ code: 'unavailable', isRetryable: true })
+  })
+
   it('a fetch that goes by the same client carries no token and waits for none', async () => {
     await using server = await startOidc()
     const { createFetch } = await import('polywire/fetch')
@@ -234,6 +268,138 @@ describe('a refresh token', () => {
     // Whoever comes first, it has what the other one was given.
     for (const client of clients.reverse()) await client.call(thing, { id: 4 })
     expect(used).toEqual(['r0', 'r1'])
+  })
+
+  const over = { accessToken: 'a0', refreshToken: 'r0', expiresAt: 0 }
+
+  /** A server that answers when it is told to. */
+  function slow(more: object = {}) {
+    const asked: { url: string; token: string | null; answer: (response: Response) => void }[] = []
+    const as = scripted(
+      (url, { body }) =>
+        new Promise((answer) => asked.push({ url, token: body.get('refresh_token') ?? body.get('token'), answer })),
+      {
+        metadata: { token_endpoint: 'https://login.test/token', revocation_endpoint: 'https://login.test/revoke' },
+        ...more,
+      },
+    )
+    return { as, asked }
+  }
+  const renewed = (token: string, refresh: string) =>
+    json({ access_token: token, token_type: 'bearer', refresh_token: refresh, expires_in: 60 })
+
+  it('that is renewed while the user signs out is revoked, and brings the login not back', async () => {
+    const store = memoryStore()
+    const { as, asked } = slow()
+    const session = refreshTokens(as, { tokens: over, keep: { store, key: 'login' } })
+    const failed = failureOf(session.token())
+    await vi.waitFor(() => expect(asked).toHaveLength(1))
+    const out = session.signOut()
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(session.tokens).toBeUndefined()
+    asked[0]?.answer(renewed('a1', 'r1'))
+    await vi.waitFor(() => expect(asked).toHaveLength(2))
+    asked[1]?.answer(new Response(null))
+    await out
+    expect(await failed).toMatchObject({ code: 'unauthenticated', reason: 'login_required' })
+    expect(asked.map(({ url, token }) => [url.slice(19), token])).toEqual([
+      ['token', 'r0'],
+      ['revoke', 'r1'],
+    ])
+    expect([session.tokens, await store.get('login')]).toEqual([undefined, undefined])
+  })
+
+  it('that is renewed while somebody else logs in gives nobody the old tokens', async () => {
+    const store = memoryStore()
+    const { as, asked } = slow()
+    const session = refreshTokens(as, { tokens: over, keep: { store, key: 'login' } })
+    const waiting = session.token()
+    await vi.waitFor(() => expect(asked).toHaveLength(1))
+    await session.set({ accessToken: 'other', refreshToken: 'other-r' })
+    asked[0]?.answer(renewed('a1', 'r1'))
+    expect(await waiting).toEqual({ token: 'other' })
+    expect(session.tokens?.refreshToken).toBe('other-r')
+    expect(await store.get('login')).toContain('other-r')
+  })
+
+  it('is of no use in the other tab once one has signed out, before or while it renews', async () => {
+    const store = memoryStore()
+    const clock = virtualClock()
+    const kept = { ...over, expiresAt: clock.wallNow() + 10 }
+    await store.set('login', JSON.stringify(kept))
+    const { as, asked } = slow({ clock, metadata: { token_endpoint: 'https://login.test/token' } })
+    const [one, two, three] = Array.from({ length: 3 }, () => refreshTokens(as, { keep: { store, key: 'login' } }))
+    await Promise.all([one?.token(), two?.token(), three?.token()])
+    await clock.advance(20)
+    const during = failureOf((two as OAuthSession).token())
+    await vi.waitFor(() => expect(asked).toHaveLength(1))
+    await one?.signOut()
+    asked[0]?.answer(renewed('a1', 'r1'))
+    expect(await during).toMatchObject({ reason: 'login_required' })
+    expect(await failureOf((three as OAuthSession).token())).toMatchObject({ reason: 'login_required' })
+    expect(asked).toHaveLength(1)
+    expect(await store.get('login')).toBeUndefined()
+  })
+
+  it('that another tab has used meanwhile ends no login: what it got is taken', async () => {
+    const store = memoryStore()
+    const { as, asked } = slow()
+    const session = refreshTokens(as, { tokens: over, keep: { store, key: 'login' } })
+    const waiting = session.token()
+    await vi.waitFor(() => expect(asked).toHaveLength(1))
+    // A tab that slept has lost the lease meanwhile.
+    await store.set('login', JSON.stringify({ accessToken: 'a1', refreshToken: 'r1' }))
+    asked[0]?.answer(json({ error: 'invalid_grant' }, 400))
+    expect(await waiting).toEqual({ token: 'a1' })
+    expect(await store.get('login')).toContain('r1')
+  })
+
+  it('is held for longer than one request to the server may take', async () => {
+    const clock = virtualClock()
+    const store = memoryStore()
+    const { as, asked } = slow({ clock, timeoutMs: 60_000 })
+    await store.set('login', JSON.stringify(over))
+    const sessions = [0, 1].map(() => refreshTokens(as, { keep: { store, key: 'login' } }))
+    const waiting = Promise.all(sessions.map((session) => session.token()))
+    await vi.waitFor(() => expect(asked).toHaveLength(1))
+    await clock.advance(50_000)
+    asked[0]?.answer(json({ access_token: 'a1', token_type: 'bearer', refresh_token: 'r1' }))
+    await clock.advance(100)
+    expect((await waiting).map(({ token }) => token)).toEqual(['a1', 'a1'])
+    expect(asked).toHaveLength(1)
+  })
+
+  it('is not lost with a store that hangs, fails or holds what is none', async () => {
+    const clock = virtualClock()
+    const server = () => scripted(() => renewed('a1', 'r1'), { clock })
+    const never = () => new Promise<never>(() => undefined)
+    for (const hanging of [{ get: never }, { add: never }]) {
+      const store = Object.assign(memoryStore(), hanging)
+      const keep = { store, key: 'login' }
+      const session = refreshTokens(server(), 'get' in hanging ? { keep } : { tokens: over, keep })
+      const failed = failureOf(session.token())
+      await clock.advance(5000)
+      expect(await failed).toMatchObject({ code: 'unavailable', isRetryable: true })
+    }
+    const full = Object.assign(memoryStore(), {
+      add: () => true,
+      set() {
+        throw new DOMException('full', 'QuotaExceededError')
+      },
+    })
+    const session = refreshTokens(server(), { tokens: over, keep: { store: full, key: 'login' } })
+    expect(await failureOf(session.token())).toMatchObject({ code: 'unavailable', isRetryable: true })
+    expect(await session.token()).toMatchObject({ token: 'a1' })
+    const stuck = Object.assign(memoryStore(), {
+      delete() {
+        throw new Error('no')
+      },
+    })
+    const other = refreshTokens(server(), { tokens: over, keep: { store: stuck, key: 'login' } })
+    expect(await other.token()).toMatchObject({ token: 'a1' })
+    const odd = memoryStore()
+    await odd.set('login', JSON.stringify({ accessToken: 'a0', refreshToken: 7, expiresAt: null }))
+    expect(await refreshTokens(server(), { keep: { store: odd, key: 'login' } }).token()).toEqual({ token: 'a0' })
   })
 
   it('stays where the server gives no other one, and outlives a failure that passes', async () => {
@@ -318,6 +484,43 @@ describe('a device code', () => {
     expect(late.polls.length).toBe(59)
   })
 
+  it.each([{ verification_uri: 'javascript:alert(1)' }, { verification_uri_complete: 'data:text/html,x' }])(
+    'with %j is not shown',
+    async (odd) => {
+      const shown: unknown[] = []
+      const as = scripted(() => json({ ...begun, ...odd }))
+      const failed = failureOf(deviceCode(as, { onCode: (code) => shown.push(code) }))
+      expect(await failed).toMatchObject({ code: 'failed_precondition' })
+      expect(shown).toEqual([])
+    },
+  )
+
+  it('is asked for while it is shown, however long that is; who cannot show it ends the login', async () => {
+    const { clock, done } = started([granted], { onCode: () => new Promise(() => undefined) })
+    await clock.advance(1000)
+    expect((await done).tokens?.accessToken).toBe('a1')
+    const failed = started([], { onCode: () => Promise.reject(new Error('no display')) })
+    await expect(failed.done).rejects.toMatchObject({ code: 'internal' })
+  })
+
+  it('is given up at once, whatever the server is being asked', async () => {
+    const abort = new AbortController()
+    let answer: (response: Response) => void = () => undefined
+    let asked = 0
+    const shown: unknown[] = []
+    const as = scripted(() => {
+      asked++
+      return new Promise((resolve) => (answer = resolve))
+    })
+    const done = deviceCode(as, { onCode: (code) => shown.push(code), signal: abort.signal })
+    await vi.waitFor(() => expect(asked).toBe(1))
+    abort.abort(new Error('enough'))
+    await expect(done).rejects.toThrow('enough')
+    answer(json(begun))
+    await new Promise((resolve) => setImmediate(resolve))
+    expect([shown, asked]).toEqual([[], 1])
+  })
+
   it('is given up with the signal, and nothing is left', async () => {
     const abort = new AbortController()
     const { clock, done, polls } = started([], { signal: abort.signal })
@@ -326,6 +529,33 @@ describe('a device code', () => {
     await expect(done).rejects.toThrow('enough')
     await clock.advance(10_000)
     expect(polls.length).toBe(1)
+  })
+})
+
+describe('a login', () => {
+  const login = (endpoint: unknown) =>
+    authorizationCode(
+      scripted(() => json({}), {
+        metadata: { token_endpoint: 'https://login.test/token', authorization_endpoint: endpoint },
+      }),
+      { redirectUri: 'https://shop.test/back' },
+    )
+
+  it.each(['javascript:alert(1)', 'http://login.test/a', 'ftp://login.test', '/a', 5, ['https://login.test/a'], null])(
+    'sends the user to no %j',
+    async (endpoint) => {
+      expect(await failureOf(login(endpoint).start())).toMatchObject({ code: 'failed_precondition' })
+    },
+  )
+
+  it('says what is wrong with parameters that are no texts, and with what was not kept', async () => {
+    const { start, finish } = login('https://login.test/a')
+    await expect(start({ prompt: undefined as never })).rejects.toMatchObject({ code: 'invalid_argument' })
+    const back = 'https://shop.test/back?code=c&state=s'
+    for (const lost of [null, undefined, {}, { state: 's' }, { state: 's', codeVerifier: 5 }])
+      expect(await failureOf(finish(back, lost as never))).toMatchObject({ code: 'invalid_argument' })
+    for (const url of ['/back?code=c', undefined, {}])
+      expect(await failureOf(finish(url as never, await start()))).toMatchObject({ code: 'invalid_argument' })
   })
 })
 
