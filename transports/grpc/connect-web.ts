@@ -4,7 +4,7 @@ import type { Scope } from '../../src/core/call/scope.ts'
 import { CallError, isAnyCallError } from '../../src/core/errors/error.ts'
 import type { HttpHead } from '../http/contract.ts'
 import type { ConnectResponseLike, ConnectTransportLike } from './connect-transport.ts'
-import { grpcCode } from './errors.ts'
+import { grpcCode, readGrpcStatus } from './errors.ts'
 import { type ExchangeReader, GrpcWebExchange } from './exchange.ts'
 import { encodeFrame, trailerFlag } from './frames.ts'
 import { withOwnBytes } from './messages.ts'
@@ -94,7 +94,7 @@ export class ConnectWebAttempt implements ConnectAttempt {
   #unsent(error: unknown): CallError {
     if (!this.#wire.connectOptions.interceptors) return unencodable(this.#call, error)
     const code = grpcCode(Number((error as { readonly code?: unknown }).code))
-    const message = 'an interceptor of Connect refused the call, or threw: see cause; nothing was sent'
+    const message = 'an interceptor of Connect threw: see cause; nothing was sent'
     // Connect calls `unknown` what is thrown and no ConnectError.
     const failure = { message, phase: 'resolve', sent: 'no', cause: error } as const
     return new CallError({ code: code === 'unknown' ? 'internal' : code, ...failure }, this.#call)
@@ -117,7 +117,7 @@ const highWaterBytes = 65_536
 const isStatusName = (name: string): boolean => /^grpc-(?:status|message|status-details-bin)$/.test(name)
 
 /** What connect-web is told of any failure before a head; what really happened stands in the exchange. */
-const broken = /* @__PURE__ */ new Error('the exchange failed')
+const broken = /* @__PURE__ */ new Error('the answer ended')
 
 /**
  * Hands an exchange to connect-web as the Response and the body that it reads: message by message, the status always
@@ -149,9 +149,8 @@ class ConnectFetch implements ExchangeReader {
 
   onHead({ status, headers }: HttpHead): void {
     const frames = this.#frames()
-    const said = headers.has('grpc-status')
-      ? HeaderMap.from([...headers].filter(([name]) => !isStatusName(name)))
-      : headers
+    // Behind the messages, where all of it stands again.
+    const said = HeaderMap.from([...headers].filter(([name]) => !isStatusName(name)))
     this.#open({ status, headers: said, body: { getReader: () => ({ read: () => frames.next() }) } })
   }
 
@@ -168,7 +167,8 @@ class ConnectFetch implements ExchangeReader {
   /** Without a status connect-web fails, whatever has happened: that stands in the exchange. */
   onDone(): void {
     const { isCut, trailers } = this.exchange
-    if (!isCut && trailers.has('grpc-status')) this.#give(encodeTrailers(trailers))
+    const said = readGrpcStatus(trailers)
+    if (!isCut && said) this.#give(encodeTrailers(said.status, trailers))
     this.close()
   }
 
@@ -207,9 +207,9 @@ class ConnectFetch implements ExchangeReader {
   }
 }
 
-function encodeTrailers(trailers: HeaderMap): Uint8Array {
-  return encodeFrame(
-    trailerFlag,
-    new TextEncoder().encode([...trailers].map((pair) => `${pair.join(': ')}\r\n`).join('')),
-  )
+/** The status as it was read; of the rest, what the Headers of connect-web take. */
+function encodeTrailers(status: number, trailers: HeaderMap): Uint8Array {
+  const lines = [...trailers].map((pair) => pair.join(': '))
+  const more = lines.filter((line) => /^(?!grpc-status:)[\w.-]+: [ -~]*$/.test(line))
+  return encodeFrame(trailerFlag, new TextEncoder().encode([`grpc-status: ${status}`, ...more].join('\r\n')))
 }

@@ -83,7 +83,7 @@ export function readGrpcStatus(metadata: HeaderMap): GrpcStatus | undefined {
   if (status === undefined && !decoded) return undefined
   const text = metadata.get('grpc-message')
   return {
-    status: status === undefined ? (decoded?.code ?? 2) : /^\d+$/.test(status) ? Number(status) : 2,
+    status: status === undefined ? (decoded?.code ?? 2) : /^\d{1,9}$/.test(status) ? Number(status) : 2,
     message: decoded?.message || (text === null ? '' : decodeGrpcMessage(text)),
     details: decoded?.details ?? [],
   }

@@ -115,7 +115,7 @@ export class GrpcWebExchange implements HttpSink, FrameSink, ExchangeFacts {
 
   /** Closes the wire where something is still read from it; the reader is told nothing more. */
   cancel(): void {
-    if (this.#state === 'done' || this.#state === 'ignoring') return
+    if (this.isSettled) return
     this.#state = 'done'
     this.#control?.cancel()
   }
@@ -139,8 +139,8 @@ export class GrpcWebExchange implements HttpSink, FrameSink, ExchangeFacts {
   }
 
   onData(bytes: Uint8Array): void {
-    if (this.#state === 'ignoring') this.#skip(bytes)
-    else if (this.#state === 'reading') this.#read(bytes)
+    if (this.#state === 'reading') this.#read(bytes)
+    else if ((this.#bytes += bytes.length) > maxIgnoredBytes) this.#close()
   }
 
   onFrame(flags: number, content: Uint8Array): void {
@@ -155,14 +155,11 @@ export class GrpcWebExchange implements HttpSink, FrameSink, ExchangeFacts {
   /** A server may also send its status as trailers of HTTP itself, where an engine sees them. */
   onEnd(trailers: HeaderMap): void {
     if (trailers.has('grpc-status')) this.trailerFrame ??= trailers
-    if (this.#state === 'ignoring') this.#state = 'done'
-    else this.#done()
+    this.#done()
   }
 
   onError(fault: HttpFault): void {
-    if (this.#state === 'ignoring') this.#state = 'done'
-    if (this.#state === 'done') return
-    this.fault = fault
+    if (!this.isSettled) this.fault = fault
     this.#done()
   }
 
@@ -175,13 +172,13 @@ export class GrpcWebExchange implements HttpSink, FrameSink, ExchangeFacts {
     this.#bytes += bytes.length
     this.breach = this.#frames.push(bytes) ?? this.breach
     if (this.breach) this.#close()
-  }
-
-  #skip(bytes: Uint8Array): void {
-    this.#bytes += bytes.length
-    if (this.#bytes <= maxIgnoredBytes) return
-    this.#state = 'done'
-    this.#control?.cancel()
+    else if (this.trailerFrame)
+      // Most often the end comes with them. Not every proxy sends it: a second has to be enough.
+      queueMicrotask(() => {
+        if (this.#state !== 'reading') return
+        const timer = this.#scope.services.clock.setTimer(() => this.#close(), 1000)
+        this.#scope.onEnd(() => timer.clear())
+      })
   }
 
   #close(): void {
@@ -190,9 +187,9 @@ export class GrpcWebExchange implements HttpSink, FrameSink, ExchangeFacts {
   }
 
   #done(): void {
-    if (this.#state === 'done') return
+    const { isSettled } = this
     this.#state = 'done'
-    this.#reader.onDone()
+    if (!isSettled) this.#reader.onDone()
   }
 }
 

@@ -138,6 +138,6 @@ function noMessage(call: Call): CallError {
 }
 
 function keyless(call: Call, typeName: string, name: string): CallError {
-  const message = `${typeName} has no field '${name}' to carry the idempotency key: set idempotency: false for this method; nothing was sent`
+  const message = `${typeName} has no field '${name}' for the idempotency key: set idempotency: false; nothing was sent`
   return new CallError({ code: 'failed_precondition', message, phase: 'resolve', sent: 'no' }, call)
 }

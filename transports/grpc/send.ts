@@ -1,8 +1,9 @@
 import type { Call } from '../../src/core/call/call.ts'
 import { HeaderMap } from '../../src/core/call/header-map.ts'
-import type { Reply, StreamReply, UnaryReply } from '../../src/core/call/reply.ts'
+import type { Reply, StreamReply } from '../../src/core/call/reply.ts'
 import { CallError, isAnyCallError } from '../../src/core/errors/error.ts'
 import { refusal } from '../../src/core/errors/refusal.ts'
+import type { Sends } from '../../src/core/send-queue/sends.ts'
 import type { GrpcWebExchange } from './exchange.ts'
 import { CallerMessages, oneMessage, SendQueueMessages, withOwnBytes } from './messages.ts'
 import { methodOf } from './operation.ts'
@@ -54,7 +55,7 @@ export function undecodable(call: Call, exchange: GrpcWebExchange, cause: unknow
 /** Client streaming where only one message can be sent. */
 export function needsConnectTransport(call: Call): CallError {
   const message =
-    'gRPC-Web carries no stream of requests: use connectTransport({ transport: createGrpcTransport(…) }) of @connectrpc/connect-node; nothing was sent'
+    'gRPC-Web carries no stream of requests: use connectTransport() with createGrpcTransport() of @connectrpc/connect-node; nothing was sent'
   return new CallError({ code: 'unimplemented', message, phase: 'resolve', sent: 'no' }, call)
 }
 
@@ -69,9 +70,8 @@ export function sendByConnect(
   if (kind === 'unary') return sendUnary(attempt, input)
   if (kind === 'client_stream') return sendClientStream(call, attempt)
   if (kind === 'server_stream') return sendServerStream(call, attempt, input, times)
-  if (!call.sendQueue) throw new CallError({ code: 'internal', message: 'a bidi stream has no send queue' }, call)
   // What is sent comes from the call's send queue, which outlives the attempt.
-  const messages = new SendQueueMessages(call.sendQueue)
+  const messages = new SendQueueMessages(call.sendQueue as Sends)
   return openConnectStream(call, attempt, messages, times, (reason) => messages.release(reason))
 }
 
@@ -99,8 +99,8 @@ export async function sendUnary(attempt: ConnectAttempt, message: unknown): Prom
 async function sendClientStream(call: Call, attempt: ConnectAttempt): Promise<Reply> {
   const messages = new CallerMessages(iterableOf(call))
   try {
-    const stream = await attempt.stream(messages)
-    return await single(stream, call)
+    const { messages: replies, status, headers, trailers } = await attempt.stream(messages)
+    return { kind: 'unary', message: await onlyMessage(replies, call), status, headers, trailers: trailers() }
   } catch (error) {
     const known = attempt.toError(error)
     attempt.close(error)
@@ -110,17 +110,13 @@ async function sendClientStream(call: Call, attempt: ConnectAttempt): Promise<Re
   }
 }
 
-async function single({ messages, status, headers, trailers }: ConnectStream, call: Call): Promise<UnaryReply> {
-  return { kind: 'unary', message: await onlyMessage(messages, call), status, headers, trailers: trailers() }
-}
-
 /** The one message of a reply that comes as a stream; a second one is not waited out. */
 export async function onlyMessage(stream: AsyncIterable<unknown>, call: Call): Promise<unknown> {
   const messages: unknown[] = []
   for await (const message of stream) if (messages.push(withOwnBytes(methodOf(call).output, message)) > 1) break
   if (messages.length === 1) return messages[0]
   const several = messages.length > 1 ? 'several messages' : 'no message'
-  const message = `the server gave ${several} for a ${call.operation.kind} call, which has one reply`
+  const message = `the server gave ${several} for a ${call.operation.kind} call`
   throw new CallError({ code: 'unimplemented', message, phase: 'body', sent: 'yes' }, call)
 }
 

@@ -1,15 +1,23 @@
 import type { AddressInfo } from 'node:net'
 import { createServer } from 'node:net'
+import { virtualClock } from 'polywire/testing'
 import { describe, expect, it, vi } from 'vitest'
 import { framings, hasteClock, rejection, shopClient } from '../../support/grpc-client.ts'
 import { type Exchange, FaultServer } from '../../support/servers/fault-server.ts'
 import { answer, frame, trailers } from '../../support/servers/grpc-server.ts'
 
 const getPath = '/polywire.test.v1.ShopService/GetItem'
+const watchPath = '/polywire.test.v1.ShopService/WatchItems'
 const addPath = '/polywire.test.v1.ShopService/AddItem'
 /** Item { id: 7 } */
 const item = frame(Uint8Array.of(8, 7))
 const ok = trailers('grpc-status: 0')
+
+async function all<T>(stream: AsyncIterable<T>): Promise<T[]> {
+  const messages: T[] = []
+  for await (const message of stream) messages.push(message)
+  return messages
+}
 
 /** As if this were a page of that origin, until it is disposed. */
 function onPage(href: string): Disposable {
@@ -207,6 +215,49 @@ describe.each(framings)('framed by %s', (framing) => {
     ])('that ends %s is cut, and tried again', async (_, body) => {
       const error = await failure((exchange) => answer(exchange, [body]))
       expect(error).toMatchObject({ code: 'data_loss', phase: 'body', sent: 'yes', isRetryable: true })
+    })
+
+    it.each([
+      ['a status of two digits', ['grpc-status: 00']],
+      ['a status that a proxy has added to', ['grpc-status: 0, 0']],
+      ['a status that stands twice', ['grpc-status: 0', 'grpc-status: 0']],
+      ['names and values that are no headers', ['grpc-status: 0', 'ä: b', 'a b: c', 'note: 日本', '\u0001: x']],
+    ])('whose trailers have %s is whole', async (_, lines) => {
+      await using server = await FaultServer.start()
+      const tail = trailers(...lines, 'x-tail: t')
+      server.on(getPath, (exchange) => answer(exchange, [item, tail]))
+      server.on(watchPath, (exchange) => answer(exchange, [item, tail], { 'grpc-status-details-bin': 'CAUSAWE=' }))
+      await using api = shopClient(server.url, { framing })
+      const { message, trailers: got } = await api.shop.getItem.reply()
+      expect([message.id, got.get('x-tail')]).toEqual([7n, 't'])
+      expect(await all(api.shop.watchItems({}))).toHaveLength(1)
+    })
+
+    it('has a status that is a number', async () => {
+      const error = await failure((exchange) => answer(exchange, [trailers(`grpc-status: ${'9'.repeat(400)}`)]))
+      expect(error).toMatchObject({ code: 'unknown', status: 2 })
+    })
+
+    it('is over with its trailers, though the connection stays open, which is closed then', async () => {
+      await using server = await FaultServer.start()
+      const closed: Promise<unknown>[] = []
+      const open = async (exchange: Exchange) => {
+        closed.push(exchange.closed())
+        exchange.head(200, { 'content-type': 'application/grpc-web+proto' })
+        await exchange.write(Buffer.concat([item, ok]))
+      }
+      server.on(getPath, open)
+      server.on(watchPath, open)
+      const clock = virtualClock()
+      await using api = shopClient(server.url, { framing }, { clock })
+      const done: unknown[] = []
+      const unary = api.shop.getItem().then((message) => done.push(message))
+      const stream = all(api.shop.watchItems({})).then((messages) => done.push(...messages))
+      await vi.waitFor(async () => {
+        await clock.advance(500)
+        expect(done).toHaveLength(2)
+      })
+      await Promise.all([unary, stream, ...closed])
     })
 
     it('that announces four gigabytes is refused by its first five bytes', async () => {
