@@ -79,7 +79,11 @@ export class GrowingResult {
     const place = [...(announced ?? toPath(path)), ...toPath(subPath)]
     if (Array.isArray(items)) this.#data = addItems(this.#data, place, items) as GraphQLResult['data']
     else if (data !== undefined && data !== null)
-      this.#data = changed(this.#data, place, 0, (value) => merged(value, data)) as GraphQLResult['data']
+      this.#data = changed(this.#data, place, 0, (value) => {
+        if (isRecord(data) && value !== undefined && typeof value !== 'object')
+          throw new MisplacedPart('a path leads to no object')
+        return merged(value, data)
+      }) as GraphQLResult['data']
   }
 
   #fail(errors: unknown): void {

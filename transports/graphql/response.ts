@@ -83,16 +83,17 @@ export interface GraphQLResult {
 /**
  * A GraphQL result of any JSON value, or undefined where it is none: neither `data` nor `errors`.
  *
- * Lenient where servers are: `errors: null`, `errors: []`, one error as an object, `extensions: null`.
+ * Lenient where servers are: `errors: null`, `errors: []`, one error as an object, texts, `extensions: null`.
  */
 export function toGraphQLResult(value: unknown): GraphQLResult | undefined {
   if (!isRecord(value)) return undefined
   const { data, errors, extensions } = value
-  const list = [errors].flat().filter(isRecord)
-  if (!isRecord(data) && ((data ?? null) !== null || list.length === 0)) return undefined
+  const list = [errors].flat().filter(Boolean)
+  if (!isRecord(data) && ((data ?? null) !== null || !list.some(isRecord))) return undefined
   return {
     ...(data !== undefined && { data }),
-    ...(list.length > 0 && { errors: list }),
+    // Beside data a text is an error, too: no call succeeds of which the server says that it failed.
+    ...(list.length > 0 && { errors: list.map((each) => (isRecord(each) ? each : { message: each })) }),
     ...(isRecord(extensions) && { extensions }),
   } as GraphQLResult
 }

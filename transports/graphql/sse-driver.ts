@@ -2,7 +2,7 @@ import type { HeaderMap } from '../../src/core/call/header-map.ts'
 import type { Services } from '../../src/core/call/scope.ts'
 import type { Failure } from '../../src/core/errors/failure.ts'
 import { essenceOf } from '../http/codecs.ts'
-import { type BufferedResponse, join, requestBuffered } from '../http/collect.ts'
+import { type BufferedResponse, join, requestBuffered, tooLarge } from '../http/collect.ts'
 import type {
   HttpControl,
   HttpEngine,
@@ -70,7 +70,7 @@ class SingleConnection implements SocketHandle, HttpSink, HttpScope, EventStream
   #headers: Readonly<Record<string, string>> = {}
   #token = ''
   #control: HttpControl | undefined
-  #refused: { readonly head: HttpHead; readonly chunks: Uint8Array[] } | undefined
+  #refused: { readonly head: HttpHead; readonly chunks: Uint8Array[]; size: number } | undefined
   #phase: SocketEnd['phase'] = 'connect'
   isOver = false
 
@@ -121,7 +121,7 @@ class SingleConnection implements SocketHandle, HttpSink, HttpScope, EventStream
     this.#control = control
     const isStream = head.status === 200 && essenceOf(head.headers.last('content-type')) === 'text/event-stream'
     if (!isStream) {
-      this.#refused = { head, chunks: [] }
+      this.#refused = { head, chunks: [], size: 0 }
       return
     }
     this.#phase = 'open'
@@ -130,22 +130,26 @@ class SingleConnection implements SocketHandle, HttpSink, HttpScope, EventStream
   }
 
   onData(bytes: Uint8Array): void {
-    if (this.#refused) this.#refused.chunks.push(bytes)
-    else {
+    if (this.#refused) {
+      this.#refused.size += bytes.byteLength
+      if (this.#refused.size > this.#options.maxBodyBytes) this.onError(tooLarge(this.#options.maxBodyBytes))
+      else this.#refused.chunks.push(bytes)
+    } else {
       this.#idle.alive()
       this.#stream.feed(bytes)
     }
   }
 
   onEnd(_trailers: HeaderMap): void {
-    const { head, chunks = [] } = this.#refused ?? {}
-    const size = chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0)
-    if (head) this.#refuse({ ...head, body: join(chunks, size) })
+    const refused = this.#refused
+    if (refused) this.#refuse({ ...refused.head, body: join(refused.chunks, refused.size) })
     else this.#end({ cause: undefined })
   }
 
   onError(fault: HttpFault): void {
-    this.#end({ refusal: lossOf(faultToFailure(fault, true)) })
+    // The status stands, whatever becomes of its body.
+    if (this.#refused) this.#refuse({ ...this.#refused.head, body: new Uint8Array() })
+    else this.#end({ refusal: lossOf(faultToFailure(fault, true)) })
   }
 
   onEvent(type: string, data: string): void {

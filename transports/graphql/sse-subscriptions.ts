@@ -149,7 +149,7 @@ class EventSubscriptions implements Carrying {
     if (essenceOf(headers.last('content-type')) !== 'text/event-stream') return decodeUtf8(body)
     let text = ''
     const onEvent = (type: string, data: string) => {
-      if (type === 'next' && text === '') text = data
+      if (isNext(type) && text === '') text = data
     }
     const ignore = () => {}
     this.#parsers.open({ onEvent, onCursor: ignore, onRetry: ignore, onComment: ignore, onOverflow: ignore }).feed(body)
@@ -179,11 +179,14 @@ class SubscriptionExchange extends SseExchange {
   }
 }
 
+/** What brings a result: servers that are older than the protocol name no event. */
+const isNext = (type: string): boolean => type === 'next' || type === 'message'
+
 /** `next` brings a result, `complete` ends the subscription; all else may come one day. */
 function readerOf({ call, json }: Asked, refusals: Refusals): EventReader {
   return {
     read(type, data) {
-      if (type !== 'next') return undefined
+      if (!isNext(type)) return undefined
       const { value } = json?.read(data, call) ?? { value: JSON.parse(data) as unknown }
       const read = readResult(call, value)
       if ('failure' in read) {

@@ -360,7 +360,16 @@ describe('toGraphQLResult', () => {
       { data: null, errors: { message: 'one' } },
       { data: null, errors: [{ message: 'one' }] },
     ],
-    [{ errors: [{ message: 'x' }, null, 'y'] }, { data: undefined, errors: [{ message: 'x' }] }],
+    [{ errors: [{ message: 'x' }, null, 'y'] }, { data: undefined, errors: [{ message: 'x' }, { message: 'y' }] }],
+    [
+      { data: { a: 1 }, errors: 'boom' },
+      { data: { a: 1 }, errors: [{ message: 'boom' }] },
+    ],
+    [
+      { data: { a: 1 }, errors: [5] },
+      { data: { a: 1 }, errors: [{ message: 5 }] },
+    ],
+    [{ data: { a: 1 }, errors: [null] }, { data: { a: 1 } }],
     [
       { data: { a: 1 }, extensions: { t: 1 } },
       { data: { a: 1 }, extensions: { t: 1 } },

@@ -160,7 +160,7 @@ describe('a malformed response', () => {
     ['errors: []', { ...good, errors: [] }, undefined],
     ['errors: {}, one as an object', { errors: {} }, { code: 'invalid_argument' }],
     ['errors as a text', { errors: 'no' }, { code: 'internal' }],
-    ['errors as a text, beside data', { ...good, errors: 'no' }, undefined],
+    ['errors as a text, beside data', { ...good, errors: 'x' }, { code: 'unknown', serverMessage: 'x' }],
     ['errors as a number', { errors: 5 }, { code: 'internal' }],
     ['errors: [null]', { errors: [null] }, { code: 'internal' }],
     ['errors: ["text"]', { errors: ['text'] }, { code: 'internal' }],

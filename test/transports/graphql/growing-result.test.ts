@@ -203,6 +203,7 @@ describe('a result that comes in parts', () => {
 
   test.each<[string, unknown]>([
     ['a path that does not exist', { incremental: [{ path: ['b'], data: { x: 1 } }] }],
+    ['a path to no object', { incremental: [{ path: ['a', 'n'], data: { x: 1 } }] }],
     ['a path into null', { incremental: [{ path: ['nothing', 'x'], data: { x: 1 } }] }],
     ['a path beyond a list', { incremental: [{ path: ['list', 5], data: { x: 1 } }] }],
     ['a negative index', { incremental: [{ path: ['list', -1], data: { x: 1 } }] }],

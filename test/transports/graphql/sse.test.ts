@@ -45,6 +45,13 @@ async function collect<T>(stream: AsyncIterable<T>): Promise<T[]> {
   return all
 }
 
+/** Writes until nobody reads. */
+async function flood(exchange: Exchange): Promise<void> {
+  const closed = exchange.closed().then(() => true)
+  const block = Buffer.alloc(50_000)
+  while (!(await Promise.race([closed, exchange.write(block).then(() => false)])));
+}
+
 const endOf = (stream: AsyncIterable<unknown>) => failureOf(collect(stream))
 
 it('ends where `complete` comes as gqlgen writes it, without data, which is no event for an EventSource', async () => {
@@ -59,6 +66,16 @@ it('ends where `complete` comes as gqlgen writes it, without data, which is no e
   expect(server.hits('/graphql')).toBe(1)
   await client.close()
   await server.close()
+})
+
+it('reads events without a name, as servers write them that are older than the protocol', async () => {
+  await using server = await FaultServer.start()
+  server.on('/graphql', async (each) => {
+    each.head(200, { 'content-type': 'text/event-stream' })
+    await each.write('data: {"data":{"count":1}}\n\nevent: other\ndata: {}\n\nevent: complete\ndata:\n\n')
+    each.end()
+  })
+  expect(await collect(connect(`${server.url}/graphql`).call(count, { to: 1 }))).toEqual([{ count: 1 }])
 })
 
 describe.each(['graphql-sse', 'graphql-yoga'] as const)('a subscription over SSE with %s', (kind) => {
@@ -337,6 +354,23 @@ describe('subscriptions over one event stream (single connection mode)', () => {
       [plain, 9007199254740992],
     ] as const)
       expect(await collect(client.call(operation))).toEqual([{ n }])
+  })
+
+  it.each([
+    ['is cut', (exchange: Exchange) => exchange.reset()],
+    ['never ends', (exchange: Exchange) => flood(exchange)],
+  ])('is refused by the status of its event stream, whose body %s', async (_, body) => {
+    await using server = await FaultServer.start()
+    server.on('/graphql', async (exchange) => {
+      if (exchange.method === 'PUT') exchange.reply(201, 'token')
+      else {
+        exchange.head(403, {})
+        await exchange.write('no')
+        await body(exchange)
+      }
+    })
+    const client = connect(`${server.url}/graphql`, { features: [sseSingleConnection()], maxBodyBytes: 100_000 })
+    expect(await endOf(client.call(hanging))).toMatchObject({ code: 'permission_denied', status: 403 })
   })
 
   it('says what to do where the server has no such mode', async () => {
