@@ -45,9 +45,9 @@ export class Lanes {
     const place = lanePlaceOf(this.#name, identity, lane)
     for (let tries = 0; tries < maxTries; tries++) {
       const text = await this.#ledger.getText(place)
-      const old: Lane = text == null ? { n: await this.#last(identity, lane) } : JSON.parse(text)
+      const old: Lane = text ? JSON.parse(text) : { n: await this.#last(identity, lane) }
       const next: Lane = { ...old, n: old.n + 1, token: uuid() }
-      if (await this.#ledger.setText(place, text ?? undefined, JSON.stringify(next))) return next.n
+      if (await this.#ledger.setText(place, text, JSON.stringify(next))) return next.n
     }
     throw new Error('compareAndSet must answer true where it has written')
   }
@@ -87,10 +87,10 @@ export class Lanes {
     if (now?.text !== seen.text || this.heads().ahead(now)) return false
     const lanePlace = lanePlaceOf(this.#name, identity, lane)
     const text = await this.#ledger.getText(lanePlace)
-    const old: Lane = text == null ? { n: record.seq ?? 0 } : JSON.parse(text)
+    const old: Lane = text ? JSON.parse(text) : { n: record.seq ?? 0 }
     if (old.busy !== undefined && old.busy !== place && !(await this.#isFree(old.busy, old.fence ?? 0))) return false
     const next: Lane = { n: old.n, busy: place, fence: record.fence + 1, token: uuid() }
-    return this.#ledger.setText(lanePlace, text ?? undefined, JSON.stringify(next))
+    return this.#ledger.setText(lanePlace, text, JSON.stringify(next))
   }
 
   /** Whether the entry that had the lane has left it, and cannot come back under the claim that it was about to make. */

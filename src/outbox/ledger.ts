@@ -114,7 +114,7 @@ export class Ledger {
   /** The entry as it stands now. */
   async read(place: string): Promise<Seen | undefined> {
     const text = await this.getText(place)
-    if (text != null) return this.#note(place, text)
+    if (text) return this.#note(place, text)
     this.#forget(place)
     return undefined
   }
@@ -142,7 +142,7 @@ export class Ledger {
         found.add(key)
         // What was written while the list was read may be newer than the list.
         // And of what was not known before the list began, the list may lack what stood before it: on a page already read.
-        if (this.#seen.get(key) === before.get(key)) this.#note(key, value, before.has(key))
+        if (this.#seen.get(key) === before.get(key)) this.#note(key, `${value}`, before.has(key))
       }
       if (page.length < pageSize) break
       const last = page.at(-1)?.key
@@ -154,14 +154,16 @@ export class Ledger {
   }
 
   /** What stands at a place, or any other record of this outbox: a lane's counter. */
-  getText(place: string): Promise<string | null | undefined> {
-    return this.#ask(() => this.#store.get(place))
+  async getText(place: string): Promise<string | null | undefined> {
+    const text = await this.#ask(() => this.#store.get(place))
+    // Clients of databases may give bytes, which never equal the text that was written.
+    return text && `${text}`
   }
 
   /** Sets such a record where `expected` stands, or nothing does. */
-  setText(place: string, expected: string | undefined, next: string): Promise<boolean> {
+  setText(place: string, expected: string | null | undefined, next: string): Promise<boolean> {
     return this.#write(place, next, () =>
-      expected === undefined ? this.#store.add(place, next) : this.#store.compareAndSet(place, expected, next),
+      expected ? this.#store.compareAndSet(place, expected, next) : this.#store.add(place, next),
     )
   }
 

@@ -7,6 +7,7 @@ import {
   failover,
   memoryStore,
   type Store,
+  type StorePage,
 } from 'polywire'
 import { bearerAuth } from 'polywire/auth'
 import { durable, outbox, sealedBy, settledBy } from 'polywire/outbox'
@@ -910,6 +911,25 @@ describe('lanes', () => {
     expect(server.orders.at(-1)?.sku).toBe('behind')
     await one.client.close()
     await two.client.close()
+  })
+
+  it('go over a store that answers with bytes, as clients of databases do', async () => {
+    const { clock, server, store } = setting()
+    const plain = bound(store)
+    const bytes = Object.assign(bound(store), {
+      get: async (key: string) => {
+        const text = await plain.get(key)
+        return text == null ? null : Buffer.from(text)
+      },
+      list: async (prefix: string, page?: StorePage) =>
+        ((await plain.list?.(prefix, page)) ?? []).map(({ key, value }) => ({ key, value: Buffer.from(value) })),
+    })
+    const one = tab(server, bytes as never)
+    for (let n = 0; n < 3; n++) await one.box.enqueue(shop.ordered, { sku: `${n}`, lane: 'ann' })
+    await clock.advance(minute)
+    expect(server.orders.map(({ sku }) => sku)).toEqual(['0', '1', '2'])
+    expect(await one.box.entries({ state: 'confirmed' })).toHaveLength(3)
+    await one.client.close()
   })
 
   it('of an entry whose claimer died before it claimed it are not held for ever', async () => {
