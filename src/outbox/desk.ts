@@ -8,7 +8,7 @@ import { pageLife } from '../core/time/page-life.ts'
 import { type Durable, unfit } from './durable.ts'
 import { Run } from './fence.ts'
 import type { Host, Kept } from './host.ts'
-import { type Seen, StoreFailure } from './ledger.ts'
+import type { Seen } from './ledger.ts'
 import { type Order, orderOf } from './order.ts'
 import type { Outcomes } from './outcomes.ts'
 import { type EntryRecord, hashOf, placeOf } from './record.ts'
@@ -135,7 +135,7 @@ export class Desk {
 
   async #unwritten(cause: unknown, call: Call, order: Order): Promise<Reply> {
     const error = this.#storeError(cause, call, order)
-    if (!(cause instanceof StoreFailure) || this.#host.settings.whenStoreFails !== 'send') throw error
+    if (error === cause || this.#host.settings.whenStoreFails !== 'send') throw error
     this.#host.warn('an entry could not be written: the call is sent without one')
     const { durable, kept, context, key } = order
     const { options } = call
@@ -149,8 +149,9 @@ export class Desk {
     return replyOf(answer, call)
   }
 
+  /** What is no error of a call comes from the store: it failed, or gave what cannot be read. */
   #storeError(cause: unknown, call: Call, { key }: Order): unknown {
-    if (!(cause instanceof StoreFailure)) return cause
+    if (isAnyCallError(cause)) return cause
     const isFull = /quota|OOM|full/i.test(wordsOf(cause))
     const message = isFull
       ? 'the store of the outbox is full: see cause; nothing was sent'

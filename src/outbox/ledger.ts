@@ -23,9 +23,6 @@ export interface Seen {
 const answerMs = 10_000
 const pageSize = 500
 
-/** The store could not be asked, or does not say what it did. */
-export class StoreFailure extends Error {}
-
 interface LedgerOptions {
   readonly store: Store
   readonly name: string
@@ -147,7 +144,7 @@ export class Ledger {
       if (page.length < pageSize) break
       const last = page.at(-1)?.key
       // It would be read for ever.
-      if (last === after) throw new StoreFailure('list() is endless')
+      if (last === after) throw new Error('list() is endless')
       after = last
     }
     for (const [place, seen] of before) if (!found.has(place) && this.#seen.get(place) === seen) this.#forget(place)
@@ -186,7 +183,7 @@ export class Ledger {
       const answer = ask()
       return isThenable(answer) ? await within(this.#options.clock, answerMs, async () => answer) : answer
     } catch (cause) {
-      throw new StoreFailure('the store of the outbox failed: see cause', { cause })
+      throw new Error('the store of the outbox failed: see cause', { cause })
     }
   }
 

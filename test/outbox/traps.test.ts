@@ -292,6 +292,23 @@ describe('the store', () => {
     await loose.client.close()
   })
 
+  it.each([
+    ['get() gives', { get: () => 5 }],
+    ['get() gives no text', { get: () => Object.create(null) }],
+    ['list() gives', { list: () => ({}) }],
+    ['list() gives members that are none', { list: () => [null] }],
+  ])('of which nobody can read what %s is one that failed: refused, and nothing sent', async (_, odd) => {
+    const { clock, server, store } = setting()
+    const one = tab(server, { ...bound(store), ...odd } as never)
+    const refused = endOf(one.api.ordered({ sku: 'tea', lane: 'ann' }))
+    await clock.advance(0)
+    const { error } = await refused
+    expect(error).toMatchObject({ code: 'unavailable', sent: 'no', isRetryable: true })
+    expect(error.message).toContain('the store of the outbox')
+    expect(server.requests).toEqual([])
+    await one.client.close()
+  })
+
   it('that cannot listen, or end that, is one that is looked at: a warning, and nothing else', async () => {
     const fail = (): never => {
       throw new Error('the subscriber is closed')
