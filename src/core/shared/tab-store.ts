@@ -18,7 +18,7 @@ type Word =
   | { readonly kind: 'told'; readonly topic: string; readonly text: string }
 
 interface Channel {
-  onmessage: ((event: { readonly data: Word }) => void) | null
+  onmessage: ((event: { readonly data: unknown }) => void) | null
   postMessage(word: Word): void
   close(): void
   unref?(): void
@@ -210,7 +210,9 @@ export class TabStore implements Store {
     this.#unpin = undefined
   }
 
-  #heard(word: Word): void {
+  #heard(word: unknown): void {
+    // Of a page of another release, or of somebody else's: the name is all that they have in common.
+    if (!isWord(word)) return
     if (word.kind === 'told') this.#listeners.tell(word.topic, word.text)
     else if (word.kind === 'ask') this.#answer(word.version)
     else this.#follow(word)
@@ -267,4 +269,17 @@ export class TabStore implements Store {
     const now = this.#clock.wallNow()
     for (const [key, { endsAt }] of this.#entries) if (endsAt !== null && endsAt <= now) this.#entries.delete(key)
   }
+}
+
+function isWord(data: unknown): data is Word {
+  const word = (data ?? {}) as Partial<Record<'kind' | 'version' | 'key' | 'entry' | 'entries' | 'text', unknown>>
+  const { kind, version, entries } = word
+  if (kind === 'told') return typeof word.text === 'string'
+  if (!Number.isSafeInteger(version)) return false
+  if (kind === 'change') return typeof word.key === 'string' && isEntry(word.entry ?? null)
+  return kind === 'ask' || (kind === 'all' && Array.isArray(entries) && entries.every((pair) => isEntry(pair?.[1])))
+}
+
+function isEntry(entry: unknown): boolean {
+  return entry === null || typeof (entry as Partial<Entry> | undefined)?.value === 'string'
 }

@@ -245,13 +245,10 @@ class IndexedDbStore implements Store {
     const forget = () => {
       this.#database = undefined
     }
-    return new Promise((resolve, reject) => {
+    const opened = new Promise<Database>((resolve, reject) => {
       const request = this.#factory.open(this.#name, 1)
       request.onupgradeneeded = () => (request.result as Database).createObjectStore(table)
-      request.onerror = () => {
-        forget()
-        reject(request.error)
-      }
+      request.onerror = () => reject(request.error)
       request.onsuccess = () => {
         const database = request.result as Database
         database.onclose = forget
@@ -262,5 +259,8 @@ class IndexedDbStore implements Store {
         resolve(database)
       }
     })
+    // A page that may not open it throws at once.
+    opened.catch(forget)
+    return opened
   }
 }

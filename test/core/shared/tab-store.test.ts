@@ -26,6 +26,32 @@ describe.runIf(canShareTabs())(canShareTabs() ? title : `${title}: skipped, this
     await expect(third.get('a')).rejects.toThrow('left')
   })
 
+  it('passes over what others say under its name', async () => {
+    const store = new TabStore('odd', systemClock)
+    await store.set('a', '1')
+    const other = new BroadcastChannel('polywire:odd')
+    const words = [null, 5, 'x', [], {}, { kind: 'later', version: 9 }, { kind: 'later' }, { kind: 'all', version: 9 }]
+    const more = [
+      { kind: 'change' },
+      { kind: 'change', version: 2 },
+      { kind: 'change', version: 2, key: 'a', entry: 5 },
+    ]
+    const last = [
+      { kind: 'all', version: 9, entries: [5] },
+      { kind: 'ask', version: 'x' },
+      { kind: 'told', topic: 't' },
+    ]
+    for (const word of [...words, ...more, ...last]) other.postMessage(word)
+    // Whatever was said has been heard once another message has made its way.
+    const told = new Promise((resolve) => store.listen('t', resolve))
+    other.postMessage({ kind: 'told', topic: 't', text: 'heard' })
+    expect(await told).toBe('heard')
+    expect(await store.compareAndSet('a', '1', '2')).toBe(true)
+    const second = new TabStore('odd', systemClock)
+    expect(await second.get('a')).toBe('2')
+    for (const each of [store, second, other]) each.close()
+  })
+
   describe('where messages come late (a tab that is busy)', () => {
     type Word = { readonly data: { readonly kind: string } }
     /** What was said, and to whom, until it is delivered. */

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { indexedDbStore, memoryStore, type Store } from 'polywire'
-import { afterAll, describe, expect, it } from 'vitest'
+import { afterAll, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { fileStore } from '../../support/file-store.ts'
 import { manualClock } from '../../support/manual-clock.ts'
 
@@ -149,4 +149,22 @@ it('a memory store says what it promises', () => {
 
 it('a store in IndexedDB needs one', () => {
   expect(() => indexedDbStore()).toThrow(/needs IndexedDB/)
+})
+
+it('a database that could not be opened is opened again for the next who asks, however it failed', async () => {
+  onTestFinished(() => vi.unstubAllGlobals())
+  const failing = (error: Error) => {
+    const request = { error, onerror: () => {} }
+    queueMicrotask(() => request.onerror())
+    return request
+  }
+  const open = vi.fn()
+  open.mockImplementationOnce(() => {
+    throw new Error('at once')
+  })
+  open.mockImplementationOnce(() => failing(new Error('later')))
+  open.mockImplementationOnce(() => failing(new Error('again')))
+  vi.stubGlobal('indexedDB', { open })
+  const store = indexedDbStore()
+  for (const words of ['at once', 'later', 'again']) await expect(store.get('a')).rejects.toThrow(words)
 })
