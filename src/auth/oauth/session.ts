@@ -102,14 +102,21 @@ export class Session implements OAuthSession {
   }
 
   async signOut(): Promise<void> {
-    const before = await this.#load()
+    const before = await this.#load().catch(() => undefined)
     const renewing = this.#renewing
     this.#begin(undefined)
-    // What another tab has renewed, or a renewal under way still brings, is what the server has to forget.
-    const tokens = (await renewing?.catch(() => undefined)) ?? (await this.#keeper?.load()) ?? before
-    await this.#keeper?.clear()
+    const kept = await this.#keeper?.load().catch(() => undefined)
+    // The server is told, whatever becomes of the store.
+    const cleared = this.#keeper?.clear()
+    await Promise.allSettled([cleared])
+    // What a renewal under way still brings, or another tab has renewed, is what the server has to forget.
+    const tokens = (await renewing?.catch(() => undefined)) ?? kept ?? before
     const token = tokens?.refreshToken ?? tokens?.accessToken
-    if (token === undefined) return
+    if (token !== undefined) await this.#revoke(token)
+    await cleared
+  }
+
+  async #revoke(token: string): Promise<void> {
     const { as } = await this.server.prepare()
     if (!as.revocation_endpoint) return
     await this.server.ask('the end of the login', {

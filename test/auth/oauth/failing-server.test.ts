@@ -309,6 +309,20 @@ describe('a refresh token', () => {
     expect([session.tokens, await store.get('login')]).toEqual([undefined, undefined])
   })
 
+  it('is forgotten and revoked though the store cannot be read, or written', async () => {
+    const away = () => Promise.reject(new Error('away'))
+    for (const failing of [{ get: away }, { get: away, delete: away }]) {
+      const { as, asked } = slow()
+      const store = Object.assign(memoryStore(), failing)
+      const session = refreshTokens(as, { tokens: over, keep: { store, key: 'login' } })
+      const out = session.signOut().catch(({ code }) => code)
+      await vi.waitFor(() => expect(asked).toHaveLength(1))
+      expect([asked[0]?.token, session.tokens]).toEqual(['r0', undefined])
+      asked[0]?.answer(new Response(null))
+      expect(await out).toBe('delete' in failing ? 'unavailable' : undefined)
+    }
+  })
+
   it('that is renewed while somebody else logs in gives nobody the old tokens', async () => {
     const store = memoryStore()
     const { as, asked } = slow()

@@ -152,7 +152,7 @@ it('a store in IndexedDB needs one', () => {
 })
 
 it('a database that could not be opened is opened again for the next who asks, however it failed', async () => {
-  onTestFinished(() => vi.unstubAllGlobals())
+  onTestFinished(() => void vi.unstubAllGlobals())
   const failing = (error: Error) => {
     const request = { error, onerror: () => {} }
     queueMicrotask(() => request.onerror())
