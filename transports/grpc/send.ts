@@ -129,7 +129,7 @@ function iterableOf(call: Call): AsyncIterable<unknown> | Iterable<unknown> {
 
 /** The caller's own iterable failed: the server got a cut stream. */
 function sourceFailure(cause: unknown, call: Call): CallError {
-  const message = 'the iterable that gives the messages threw: see cause'
+  const message = 'the iterable of messages threw: see cause'
   return new CallError({ code: 'canceled', message, phase: 'send', sent: 'maybe', cause }, call)
 }
 
