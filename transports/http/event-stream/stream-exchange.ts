@@ -239,7 +239,7 @@ function idleFailure(isNew: boolean): Failure {
 
 /** The page went into the back/forward cache, where no connection may be open. */
 function frozenFailure(): Failure {
-  return onStream('unavailable', 'the browser put the page away: the stream goes on when it comes back')
+  return onStream('unavailable', 'the page was put away: the stream goes on with it')
 }
 
 /** A connection that broke after the stream was open. */
