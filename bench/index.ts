@@ -31,25 +31,27 @@ const protocols: Record<string, (port: number) => Promise<Suite>> = {
   websocket: async (port) => (await import('./websocket.ts')).websocket(port, rounds),
 }
 
-const suites: typeof protocols = other === undefined ? protocols : { against: (port) => against(other, port, rounds) }
-
 const results: { title: string; measured: Measured[] }[] = []
-for (const [name, make] of Object.entries(suites)) {
-  if (other === undefined && only.length > 0 && !only.includes(name)) continue
+// Of a comparison with another checkout, the words narrow the rows: `-- --against ../before SSE`.
+const isAsked = (title: string) => only.length === 0 || only.some((word) => title.includes(word))
+if (other !== undefined) for await (const { title, measured } of against(other, rounds, isAsked)) tell(title, measured)
+for (const [name, make] of Object.entries(other === undefined ? protocols : {})) {
+  if (only.length > 0 && !only.includes(name)) continue
   const server = await startServer('./raw-server.ts')
   const suite = await make(server.port)
   for (const comparison of suite.comparisons) {
-    // Of a comparison with another checkout, the words narrow the rows: `-- --against ../before SSE`.
-    if (other !== undefined && only.length > 0 && !only.some((word) => comparison.title.includes(word))) continue
-    const measured = await compare(comparison)
-    results.push({ title: comparison.title, measured })
-    if (!isJson) print(comparison.title, measured)
+    tell(comparison.title, await compare(comparison))
   }
   await suite.close()
   server.stop()
 }
 const exits = other === undefined && (only.length === 0 || only.includes('exit')) ? await measureExits() : []
 if (isJson) console.log(JSON.stringify({ node: process.version, rounds, results, exits }, null, 2))
+
+function tell(title: string, measured: Measured[]): void {
+  results.push({ title, measured })
+  if (!isJson) print(title, measured)
+}
 
 async function measureExits() {
   const server = await startServer('./raw-server.ts')

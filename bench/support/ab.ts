@@ -30,20 +30,31 @@ export interface Comparison {
  * A/B in one process: blocks in an order that is shuffled every round, ratios paired inside the round, CPU time rather
  * than the clock's, since the machine is shared.
  */
-export async function compare({ variants, calls, rounds, warmUpCalls }: Comparison): Promise<Measured[]> {
-  const costs = new Map(variants.map((variant) => [variant.name, [] as number[]]))
+export async function compare(comparison: Comparison): Promise<Measured[]> {
+  return judged(await costsOf(comparison))
+}
+
+/** CPU time of one call by rounds, in µs, by the name of the variant. */
+export type Costs = Readonly<Record<string, number[]>>
+
+export async function costsOf({ variants, calls, rounds, warmUpCalls }: Comparison): Promise<Costs> {
+  const costs: Costs = Object.fromEntries(variants.map((variant) => [variant.name, []]))
   for (const variant of variants) await variant.run(warmUpCalls ?? Math.max(calls, 300))
   for (let round = 0; round < rounds; round++) {
     for (const variant of shuffled(variants)) {
       const begin = process.cpuUsage()
       await variant.run(calls)
       const spent = process.cpuUsage(begin)
-      costs.get(variant.name)?.push((spent.user + spent.system) / calls)
+      costs[variant.name]?.push((spent.user + spent.system) / calls)
     }
   }
-  const base = costs.get(variants[0]?.name ?? '') ?? []
-  return variants.map(({ name }) => {
-    const own = costs.get(name) ?? []
+  return costs
+}
+
+/** Each variant against the first one, round by round. */
+export function judged(costs: Costs): Measured[] {
+  const [base = []] = Object.values(costs)
+  return Object.entries(costs).map(([name, own]) => {
     const ratios = own.map((cost, round) => (base[round] ?? Number.NaN) / cost).sort(ascending)
     return {
       name,
