@@ -251,7 +251,7 @@ const hiddenStatus =
 
 const breaches: Readonly<Record<Breach, readonly [Failure['code'], string]>> = {
   content_type: ['unknown', `the answer is no gRPC-Web by its content type: ${isServer}`],
-  format: ['internal', 'the answer is in another format than asked for: see useBinaryFormat'],
+  format: ['internal', 'the answer is in another format: see useBinaryFormat'],
   flags: ['internal', 'the body is not framed as gRPC-Web'],
   compressed: ['internal', 'a message is compressed, which gRPC-Web does not allow'],
   extra: ['internal', 'the server sent something behind its trailers'],

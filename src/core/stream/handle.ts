@@ -266,12 +266,12 @@ export class StreamHandle<Message> implements Stream<Message>, AsyncIterator<Mes
   }
 
   protected refusal(message: string): CallError {
-    return new CallError({ code: 'failed_precondition', message }, this.#call)
+    return new CallError({ code: 'failed_precondition', message, sent: 'no' }, this.#call)
   }
 }
 
 const alreadyRead =
-  'the stream is being read already: subscribe() takes several observers, another loop needs another call'
+  'the stream is read already: subscribe() takes several observers, another loop needs another call'
 
 /** A getter of a class: one for each stream would cost each of them 0.3 KB. */
 class Head implements StreamHead {
