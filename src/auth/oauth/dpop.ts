@@ -98,7 +98,7 @@ function proofOf(prover: DpopProver, accessToken: string): RequestSigner {
       prover.learn(request.url, nonce)
       // Held against the one that this request was sent with: others may have learned the new one in between.
       const isAsked = status === 401 && /\buse_dpop_nonce\b/.test(headers.get('www-authenticate') ?? '')
-      return isAsked && nonce !== null && nonce !== used.get(request)
+      return isAsked && Boolean(nonce) && nonce !== used.get(request)
     },
   }
 }

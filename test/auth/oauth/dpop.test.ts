@@ -89,6 +89,22 @@ describe('DPoP', () => {
     expect(server.exchanges.length).toBe(2)
   })
 
+  it.each([undefined, ''])(
+    'a nonce that is asked for and not given (%j) is no reason to ask with the same proof',
+    async (nonce) => {
+      await using server = await startOidc()
+      await using api = await startWireRecorder()
+      const header = nonce === undefined ? {} : { 'dpop-nonce': nonce }
+      api.answer((_, response) =>
+        response.writeHead(401, { 'www-authenticate': 'DPoP error="use_dpop_nonce"', ...header }).end('{}'),
+      )
+      const client = clientOf(api.url, machine(server))
+      await expect(client.call(thing, { id: 1 })).rejects.toMatchObject({ code: 'unauthenticated' })
+      // Once, and once more with a renewed token.
+      expect(api.seen).toHaveLength(2)
+    },
+  )
+
   it('a token that is refused is renewed and replayed with a proof of the new one', async () => {
     await using server = await startOidc()
     const session = machine(server)
