@@ -116,8 +116,7 @@ export function makeClient<T extends { readonly [via: string]: Transport }>(
     bind: (contract) => bindContract(contract, runner) as never,
     call(operation, ...args) {
       const info = operationInfo(operation)
-      if (!info)
-        throw refusal('client.call() takes an operation: make it with a builder such as get() or rpc()', undefined)
+      if (!info) throw refusal('client.call() takes an operation: make it with a builder such as get()', undefined)
       let run = bound.get(operation)
       if (!run) bound.set(operation, (run = bindOperation(info, runner) as never))
       return (run as (...args: unknown[]) => unknown)(...args) as never

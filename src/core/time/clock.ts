@@ -36,28 +36,24 @@ export const systemClock: Clock = {
   now: () => performance.now(),
   wallNow: () => Date.now(),
   setTimer(run, delayMs) {
-    const id = setTimeout(run, Math.min(Math.max(delayMs, 0), maxTimerMs)) as unknown as NodeTimer | number
+    const id = setTimeout(run, Math.min(Math.max(delayMs, 0), maxTimerMs)) as unknown as Partial<NodeTimer>
     return {
       clear: () => clearTimeout(id as number),
-      hold: (isHeld) => {
-        if (typeof id === 'object') isHeld ? id.ref() : id.unref()
-      },
+      hold: (isHeld) => id[isHeld ? 'ref' : 'unref']?.(),
     }
   },
   afterReading(run, lateMs) {
     const { setImmediate } = globalThis as { setImmediate?: (run: () => void) => unknown }
     // A browser's own queue of what the network brought is no older than a timer that is set now.
     if (!setImmediate) return systemClock.setTimer(run, 0)
-    let isCleared = false
+    let judge: (() => void) | undefined = run
     // Right behind a read: what runs between two reads may take as long as the silence that is judged.
-    const timer = systemClock.setTimer(() => setImmediate(() => isCleared || run()), lateMs)
-    return {
-      clear: () => {
-        isCleared = true
-        timer.clear()
-      },
-      hold: timer.hold,
+    const timer = systemClock.setTimer(() => setImmediate(() => judge?.()), lateMs)
+    const clear = (): void => {
+      judge = undefined
+      timer.clear()
     }
+    return { ...timer, clear }
   },
   random: () => Math.random(),
   get areTimersShared() {
@@ -87,10 +83,7 @@ export function watchTimer(clock: Clock, judge: () => void, delayMs: number): Ti
   }, delayMs)
   return {
     clear: () => timer.clear(),
-    hold: (held) => {
-      isHeld = held
-      timer.hold(held)
-    },
+    hold: (held) => timer.hold((isHeld = held)),
   }
 }
 
