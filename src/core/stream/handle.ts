@@ -261,7 +261,7 @@ export class StreamHandle<Message> implements Stream<Message>, AsyncIterator<Mes
   }
 
   #left(): CallError {
-    const message = 'the stream was closed before it was open'
+    const message = 'the stream closed before it was open'
     return new CallError({ code: 'canceled', message }, this.#call)
   }
 
