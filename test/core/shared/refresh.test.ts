@@ -74,6 +74,43 @@ it('one that comes late goes all the way from its old token to the newest, and a
   await Promise.all([early, late].map(({ client }) => client.close()))
 })
 
+it('one that has looked before another was done, and is leased the renewal behind it, looks again', async () => {
+  await using server = await TokenServer.start()
+  const base = memoryStore()
+  let isLooked = () => {}
+  const looked = new Promise<void>((resolve) => {
+    isLooked = resolve
+  })
+  let goOn = () => {}
+  const done = new Promise<void>((resolve) => {
+    goOn = resolve
+  })
+  const held: Store = {
+    traits: base.traits,
+    get: (key) => base.get(key),
+    set: (key, value, write) => base.set(key, value, write),
+    async add(key, value, write) {
+      if (key.endsWith('/lease')) {
+        isLooked()
+        await done
+      }
+      return base.add(key, value, write)
+    },
+    compareAndSet: (key, expected, next, write) => base.compareAndSet(key, expected, next, write),
+    delete: (key, condition) => base.delete(key, condition),
+    listen: (topic, listener) => base.listen?.(topic, listener) ?? (() => {}),
+    tell: (topic, text) => base.tell?.(topic, text),
+  }
+  const [slow, quick] = [member(server, held), member(server, base)]
+  const late = slow.client.call(read, { id: 1 })
+  await looked
+  await quick.client.call(read, { id: 2 })
+  goOn()
+  await late
+  expect([server.refreshes, slow.session]).toEqual([['r0'], quick.session])
+  await Promise.all([slow, quick].map(({ client }) => client.close()))
+})
+
 it('neither token nor what belongs to it can be read in the store', async () => {
   await using server = await TokenServer.start()
   const base = memoryStore()
