@@ -5,7 +5,7 @@ import { refusal } from '../../src/core/errors/refusal.ts'
 import { guard } from '../../src/core/guard.ts'
 import { callable, checkOptions, either, oneOf, type RulesOf, takes, text } from '../../src/core/options.ts'
 import { isRecord } from '../http/violations.ts'
-import { unfit } from '../shared/pages.ts'
+import { exact, unfit } from '../shared/pages.ts'
 import { declaresVariable, type PreparedDocument } from './document.ts'
 import { isIncomplete } from './operation.ts'
 import type { ErrorPolicy } from './types.ts'
@@ -122,7 +122,7 @@ class Connection implements PagerInfo {
     if (!isMore) return undefined
     const cursor = info[end as string]
     if (typeof cursor === 'string' && cursor !== '') return cursor
-    if (typeof cursor === 'number' || typeof cursor === 'bigint') return cursor
+    if (typeof cursor === 'number' || typeof cursor === 'bigint') return exact(cursor, end as string, origin)
     const what =
       cursor === undefined ? 'not selected' : cursor === null ? 'null' : cursor === '' ? 'empty' : 'no cursor'
     throw unfit(`${more} of ${this.#place} says that more follows, but ${end} is ${what}`, origin)

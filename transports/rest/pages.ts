@@ -1,9 +1,9 @@
 import type { HeaderMap } from '../../src/core/call/header-map.ts'
-import { linkOf } from '../../src/core/call/link-header.ts'
+import { isWholeLinkHeader, linkOf } from '../../src/core/call/link-header.ts'
 import type { PageFacts } from '../../src/core/call/operation.ts'
 import type { ErrorOrigin } from '../../src/core/errors/error.ts'
 import { refusal } from '../../src/core/errors/refusal.ts'
-import { guard } from '../../src/core/guard.ts'
+import { decide } from '../../src/core/guard.ts'
 import {
   callable,
   checkOptions,
@@ -14,7 +14,7 @@ import {
   text,
 } from '../../src/core/options.ts'
 import { at, resolveLink } from '../http/at.ts'
-import { itemsOf, makePager, type Pager, readPath, unfit } from '../shared/pages.ts'
+import { isOver, itemsOf, makePager, type Pager, readPath, unfit } from '../shared/pages.ts'
 
 type Items = string | undefined | ((page: never) => readonly unknown[])
 const itemsRule: OptionRule = /* @__PURE__ */ either(text, callable)
@@ -138,7 +138,12 @@ export function linkPages<const I extends Items = undefined>(options: LinkPagesO
   const { items, next } = options
   const pager: Pager<I> = makePager(items as I, {
     nextCursor: (page, { headers, url }, origin) =>
-      resolveLink(next === undefined ? nextByHeader(headers) : nextByBody(page, next, origin), url, 'next', origin),
+      resolveLink(
+        next === undefined ? nextByHeader(headers, origin) : nextByBody(page, next, origin),
+        url,
+        'next',
+        origin,
+      ),
     inputAt: (_input, url) => at(url as string),
   })
   // A URL holds every part of the input.
@@ -181,11 +186,11 @@ export function customPages<const I extends Items = undefined, Page = any, In = 
   return makePager(items as I, {
     nextCursor(page, { input, headers }: PageFacts, origin) {
       const facts = { input: input as In, headers }
-      const given = guard('next() of customPages()', () => next(page as Page, facts), origin, {
+      const given = decide('next() of customPages()', () => next(page as Page, facts), origin, {
         phase: 'body',
         sent: 'yes',
       })
-      if (given !== undefined && (typeof given !== 'object' || given === null))
+      if (given !== undefined && !isMembers(given))
         throw unfit('next() gives members of the input, or undefined', origin)
       return given
     },
@@ -193,9 +198,9 @@ export function customPages<const I extends Items = undefined, Page = any, In = 
   })
 }
 
-function isOver(page: unknown, more: string | undefined): boolean {
-  const isMore = more === undefined ? undefined : readPath(page, more)
-  return isMore === false || isMore === 0 || isMore === 'false'
+/** An object of names: what a list or a Map holds would be lost, and the same page asked for again. */
+function isMembers(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !(Symbol.iterator in value)
 }
 
 function count(page: unknown, path: string, origin: ErrorOrigin | undefined): number {
@@ -205,15 +210,21 @@ function count(page: unknown, path: string, origin: ErrorOrigin | undefined): nu
   return number
 }
 
-function nextByHeader(headers: HeaderMap): string | undefined {
+function nextByHeader(headers: HeaderMap, origin: ErrorOrigin | undefined): string | undefined {
   const value = headers.get('link')
-  return value === null ? undefined : linkOf(value, 'next')
+  if (value === null) return undefined
+  const url = linkOf(value, 'next')
+  // What nobody can read may have been the next page.
+  if (url === undefined && !isWholeLinkHeader(value)) throw unfit('the header Link cannot be read to its end', origin)
+  return url
 }
 
 function nextByBody(page: unknown, next: string, origin: ErrorOrigin | undefined): string | undefined {
   const found = readPath(page, next)
-  const url = (found as { readonly href?: unknown } | null | undefined)?.href ?? found
+  const { href, templated } = Object(found) as { readonly href?: unknown; readonly templated?: unknown }
+  const url = href ?? found
   if (url === undefined || url === null || url === '' || url === false) return undefined
   if (typeof url !== 'string') throw unfit(`'${next}' of the page is no link`, origin)
+  if (templated === true) throw unfit(`'${next}' of the page is a template, whose values no page knows`, origin)
   return url
 }

@@ -83,11 +83,11 @@ export function cursorPages<const I extends string | undefined | ((page: never) 
   const { param = paramOf(next) } = options
   return makePager(items as I, {
     nextCursor(page, _facts, origin) {
-      const isMore = more === undefined ? undefined : readPath(page, more)
-      if (isMore === false) return undefined
+      if (isOver(page, more)) return undefined
       const cursor = readPath(Array.isArray(page) ? page.at(-1) : page, next)
       if (cursor === undefined || cursor === null || cursor === false || cursor === '') {
-        if (isMore === true) throw unfit(`'${more}' says that more follows, but there is nothing at '${next}'`, origin)
+        if (more !== undefined && readPath(page, more) === true)
+          throw unfit(`'${more}' says that more follows, but there is nothing at '${next}'`, origin)
         return undefined
       }
       if (typeof cursor !== 'string' && typeof cursor !== 'number' && typeof cursor !== 'bigint')
@@ -95,7 +95,7 @@ export function cursorPages<const I extends string | undefined | ((page: never) 
           `'${next}' of the page is no cursor but ${Array.isArray(cursor) ? 'a list' : `of type ${typeof cursor}`}`,
           origin,
         )
-      return cursor
+      return exact(cursor, next, origin)
     },
     inputAt: (input, cursor) => ({ ...(input as object | undefined), [param]: cursor }),
   })
@@ -121,6 +121,18 @@ export function nestedPager(pager: PagerInfo, part: string): PagerInfo {
     nextCursor: (page, facts, origin) => pager.nextCursor(page, { ...facts, input: partOf(facts.input) }, origin),
     inputAt: (input, cursor) => ({ ...(input as object | undefined), [part]: pager.inputAt(partOf(input), cursor) }),
   }
+}
+
+/** @throws {CallError} where a cursor is a number that JSON has rounded, or that is none: it would ask for another page. */
+export function exact<T>(cursor: T, place: string, origin: ErrorOrigin | undefined): T {
+  if (typeof cursor !== 'number' || Math.abs(cursor) <= Number.MAX_SAFE_INTEGER) return cursor
+  throw unfit(`'${place}' of the page is a number that JSON does not hold exactly`, origin)
+}
+
+/** Whether a page says that no more follow. */
+export function isOver(page: unknown, more: string | undefined): boolean {
+  const isMore = more === undefined ? undefined : readPath(page, more)
+  return isMore === false || isMore === 0 || isMore === 'false'
 }
 
 function paramOf(next: string): string {

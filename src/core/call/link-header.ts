@@ -12,17 +12,26 @@ export interface Link {
  * parseLinks('</users?page=2>; rel="next", </users?page=9>; rel=last')
  */
 export function parseLinks(header: string): readonly Link[] {
+  return readLinks(header).links
+}
+
+/** Whether all of a `Link` header can be read. */
+export function isWholeLinkHeader(header: string): boolean {
+  return /^[\s,;]*$/.test(readLinks(header).rest)
+}
+
+function readLinks(header: string): { readonly links: readonly Link[]; readonly rest: string } {
   const links: Link[] = []
   let rest = header
   for (;;) {
     const target = /^[\s,]*<([^<>]*)>/.exec(rest)
-    if (!target) return links
+    if (!target) return { links, rest }
     rest = rest.slice(target[0].length)
     const params: Record<string, string> = Object.create(null)
     for (;;) {
       // An empty parameter says nothing (§B.3).
       rest = rest.replace(/^(?:\s*;)+(?=\s*;)/, '')
-      const param = /^\s*;\s*([^\s=;,"]+)(?:\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;,"]*)))?/.exec(rest)
+      const param = /^\s*;\s*([^\s=;,"]+)(?:\s*=\s*(?:"((?:[^"\\]|\\.)*)(?:"|$)|([^\s;,"]*)))?/.exec(rest)
       if (!param) break
       rest = rest.slice(param[0].length)
       const [, name = '', quoted, bare = ''] = param
@@ -31,7 +40,7 @@ export function parseLinks(header: string): readonly Link[] {
     }
     links.push({ url: (target[1] as string).trim(), params })
     rest = rest.replace(/^(?:\s*;)+/, '')
-    if (!/^\s*,/.test(rest)) return links
+    if (!/^\s*,/.test(rest)) return { links, rest }
   }
 }
 

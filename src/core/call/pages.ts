@@ -1,7 +1,8 @@
 import { CallError } from '../errors/error.ts'
 import { refusal } from '../errors/refusal.ts'
+import { guard } from '../guard.ts'
 import { checkOptions, count, notNegative, type RulesOf, text } from '../options.ts'
-import type { CallOptions } from './call-options.ts'
+import { type CallOptions, checkCallOptions } from './call-options.ts'
 import type { Paged, PageOptions, UnaryResult } from './call-types.ts'
 import { readHeaders } from './header-map.ts'
 import { idempotencyProfiles } from './idempotency.ts'
@@ -14,8 +15,12 @@ const rules: RulesOf<OwnOptions> = { limit: count, prefetch: notNegative, from: 
 
 /** `pages()` and `items()` of an operation: each page is a call of its own. */
 export const pageCallables: PagerInfo['callables'] = (pager, info, fetchPage): PageCallables => {
-  const walk = (input: unknown, { limit, prefetch, from, ...options }: PageOptions = {}): Walk => {
-    checkOptions('options of pages() and items()', { limit, prefetch, from }, rules, { operation: info })
+  const walk = (input: unknown, given: PageOptions = {}): Walk => {
+    const { limit, prefetch, from, ...options } = Object(given) as PageOptions
+    const origin = { operation: info }
+    const own = Object(given) === given ? { limit, prefetch, from } : given
+    checkOptions('options of pages() and items()', own, rules, origin)
+    checkCallOptions(options, origin)
     return new Walk({ pager, info, fetchPage, input, options, limit, prefetch, from })
   }
   return {
@@ -57,6 +62,7 @@ class Walk {
   #last: Promise<Page | undefined> | undefined
   #begin: unknown
   #isOver = false
+  #hasBegun = false
   readonly #leave = (): void => this.#abort.abort(this.parts.options.signal?.reason)
 
   constructor(parts: WalkParts) {
@@ -66,8 +72,6 @@ class Walk {
     const [at, skip] = parts.from === undefined ? [undefined, 0] : readToken(parts.from, this.origin)
     this.#begin = at
     this.skip = skip
-    if (parts.options.signal?.aborted) this.#leave()
-    parts.options.signal?.addEventListener('abort', this.#leave)
   }
 
   /**
@@ -75,15 +79,13 @@ class Walk {
    * follows those to the caller's line.
    */
   async take(): Promise<Page | undefined> {
-    const { prefetch = 0 } = this.parts
-    while (this.#ahead.length <= prefetch && !this.#isOver) {
-      const asked = this.#ask()
-      // Who takes it hears of its failure; one that nobody takes has none to tell.
-      if (this.#ahead.length > 0) asked.catch(() => undefined)
-      this.#ahead.push(asked)
-    }
+    // Nothing is left on the caller's signal by pages that nobody has wanted.
+    if (!this.#hasBegun) this.#begun()
+    if (this.#isOver) return undefined
+    const asked = this.#ahead.shift() ?? this.#ask()
+    this.#askAhead()
     try {
-      const page = await this.#ahead.shift()
+      const page = await asked
       if (!page) this.end()
       return page
     } catch (error) {
@@ -101,9 +103,32 @@ class Walk {
     this.#abort.abort(reason)
   }
 
+  #begun(): void {
+    const { signal } = this.parts.options
+    this.#hasBegun = true
+    if (signal?.aborted) this.#leave()
+    if (!this.#isOver) signal?.addEventListener('abort', this.#leave)
+  }
+
   #ask(): Promise<Page | undefined> {
     this.#last = this.#last ? this.#follow(this.#last) : this.#fetch(this.#begin)
     return this.#last
+  }
+
+  /** Asks for the next one before it is wanted, once it is known that there is one. */
+  #askAhead(): void {
+    const { prefetch = 0 } = this.parts
+    const last = this.#last
+    if (this.#ahead.length >= prefetch) return
+    const goOn = (page: Page | undefined): void => {
+      if (last !== this.#last || page?.next === undefined || this.#isOver || this.#ahead.length >= prefetch) return
+      const asked = this.#ask()
+      this.#ahead.push(asked)
+      // Who takes it hears of its failure; one that nobody takes has none to tell.
+      asked.catch(() => undefined)
+      this.#askAhead()
+    }
+    last?.then(goOn, () => undefined)
   }
 
   async #follow(before: Promise<Page | undefined>): Promise<Page | undefined> {
@@ -117,13 +142,21 @@ class Walk {
     const own = { ...(at === undefined ? options : withoutKey(options)), signal: this.#abort.signal }
     const { message, headers, url } = await fetchPage(here, own)
     const next = pager.nextCursor(message, { input: here, at, headers, url }, this.origin)
-    const mark = next === undefined ? '' : toText(next)
+    const mark = next === undefined ? '' : this.#markOf(next)
     if (next !== undefined && this.#seen.has(mark)) {
       const repeated = 'the server gave the same page cursor twice: stopped instead of looping'
       throw new CallError({ code: 'internal', message: repeated, phase: 'body', sent: 'yes' }, this.origin)
     }
     this.#seen.add(mark)
     return { message, at, next }
+  }
+
+  /** A place is told from others, and kept, as a text. */
+  #markOf(next: unknown): string {
+    return guard('what next() gives, which is written down as JSON,', () => toText(next), this.origin, {
+      phase: 'body',
+      sent: 'yes',
+    })
   }
 }
 

@@ -291,6 +291,10 @@ describe('follow', () => {
       for (const body of [{}, [], null, undefined, 5, 'text']) expect(linkTo(body as never, relation)).toBeUndefined()
   })
 
+  it('a quoted value that nobody closes goes to the end, as RFC 8288 §B.4 has it', () => {
+    expect(parseLinks('<?page=2>; rel="next')).toEqual([{ url: '?page=2', params: { rel: 'next' } }])
+  })
+
   it('a Link header that is written is read again, whatever it holds (random)', () => {
     const target = fc.webUrl({ withQueryParameters: true }).filter((url) => !/[<>]/.test(url))
     const quoted = fc.string({ unit: 'grapheme-ascii' })

@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events'
 import fc from 'fast-check'
 import { createClient, HeaderMap, isCallError, type } from 'polywire'
 import {
@@ -683,6 +684,107 @@ describe('whatever a server writes (random)', () => {
     const client = createClient({ transports: { rest: restTransport({ baseUrl: 'https://api.test', http }) } })
     expect(await collect(client.bind({ list }).list.items())).toEqual([7])
     expect(page).toBe(5000)
+    await client.close()
+  })
+
+  it('are asked for ahead only where it is known that there are some: as many as are wanted, or all of them', async () => {
+    let page = 0
+    const http = async () => Response.json(++page < 40 ? { users: [page], next_cursor: `${page}` } : { users: [page] })
+    const client = createClient({ transports: { rest: restTransport({ baseUrl: 'https://api.test', http }) } })
+    const { list: api } = client.bind({ list })
+    for (const prefetch of [Number.POSITIVE_INFINITY, 1e9]) {
+      page = 0
+      expect(await collect(api.items({}, { prefetch }))).toHaveLength(40)
+      expect(page).toBe(40)
+    }
+    page = 0
+    const pages = api.pages({}, { prefetch: Number.POSITIVE_INFINITY })
+    await pages.next()
+    await vi.waitFor(() => expect(page).toBe(40))
+    await client.close()
+  })
+
+  it('leave nothing on the signal of a caller who never reads them', async () => {
+    const { signal } = new AbortController()
+    const client = connect()
+    const { list: api } = client.bind({ list })
+    for (let n = 0; n < 5; n++) {
+      api.pages({}, { signal })
+      await api.items({}, { signal }).return?.()
+    }
+    expect(getEventListeners(signal, 'abort')).toEqual([])
+    await client.close()
+  })
+
+  it.each([null, 5, 'all', { signal: {} }, { timeoutMs: 'long' }])(
+    'refuse options that are none: %j',
+    async (options) => {
+      const client = connect()
+      const { list: api } = client.bind({ list })
+      for (const pages of [api.pages, api.items])
+        expect(() => pages({}, options as never)).toThrow(
+          expect.objectContaining({ code: 'invalid_argument', sent: 'no' }),
+        )
+      await client.close()
+    },
+  )
+
+  const firstOf = async (paginate: any, body: string, headers = {}) => {
+    const http = async () => new Response(body, { headers: { 'content-type': 'application/json', ...headers } })
+    const client = createClient({ transports: { rest: restTransport({ baseUrl: 'https://api.test', http }) } })
+    const { pages } = client.bind({ a: get('/a', { output: type<any>(), paginate }) }).a as any
+    const outcome = await pages()
+      .next()
+      .catch((error: unknown) => error)
+    await client.close()
+    return outcome
+  }
+
+  it.each(['9007199254740993', '1e400', '-9007199254740993'])(
+    'stop at a cursor that JSON has rounded, instead of asking for another page: %s',
+    async (next) => {
+      const error = await firstOf(cursorPages({ items: 'users', next: 'next' }), `{"users":[1],"next":${next}}`)
+      expect(error).toMatchObject({ code: 'internal', sent: 'yes' })
+      expect(error.message).toContain("'next' of the page is a number that JSON does not hold exactly")
+    },
+  )
+
+  it.each(['nonsense, <?page=2>; rel="next"', '<?page=2; rel="next"', '<?page=1>; rel="prev" nonsense'])(
+    'are not cut off by a header Link that cannot be read: %s',
+    async (link) => {
+      const error = await firstOf(linkPages(), '[1]', { link })
+      expect(error).toMatchObject({ code: 'internal', sent: 'yes' })
+      expect(error.message).toContain('the header Link cannot be read to its end')
+    },
+  )
+
+  it('follow no template in a body', async () => {
+    const body = '{"users":[1],"next":{"href":"/a{?page}","templated":true}}'
+    const error = await firstOf(linkPages({ items: 'users', next: 'next' } as never), body)
+    expect(error.message).toContain("'next' of the page is a template")
+  })
+
+  const circular: { self?: object } = {}
+  circular.self = circular
+  it.each<[string, () => unknown, string]>([
+    ['a promise', async () => ({ page: 2 }), 'must not be async'],
+    ['a list', () => ['page', 2], 'gives members of the input'],
+    ['a Map', () => new Map([['page', 2]]), 'gives members of the input'],
+    ['a circle', () => circular, 'threw: see cause'],
+  ])('refuse what next() of customPages() cannot mean: %s', async (_, next, words) => {
+    const error = await firstOf(customPages({ next: next as never }), '[1]')
+    expect(isCallError(error) && error.sent).toBe('yes')
+    expect(error.message).toContain(words)
+  })
+
+  it.each([0, 'false', false])('end by cursor, too, where more is %j', async (more) => {
+    const paginate = cursorPages({ items: 'users', next: 'next', more: 'more' })
+    const body = JSON.stringify({ users: [1], next: 'b', more })
+    const http = vi.fn(async () => Response.json(JSON.parse(body)))
+    const client = createClient({ transports: { rest: restTransport({ baseUrl: 'https://api.test', http }) } })
+    const { items } = client.bind({ a: get('/a', { output: type<{ users: number[] }>(), paginate }) }).a
+    expect(await collect(items())).toEqual([1])
+    expect(http).toHaveBeenCalledTimes(1)
     await client.close()
   })
 })
