@@ -1,6 +1,8 @@
-import { createReadStream, promises } from 'node:fs'
+import { createReadStream, promises, type Stats } from 'node:fs'
 import { resolve } from 'node:path'
 import { CallError } from '../../src/core/errors/error.ts'
+import type { Failure } from '../../src/core/errors/failure.ts'
+import { checkOptions, oneOf, type RulesOf } from '../../src/core/options.ts'
 
 const { open: openFile, readFile, rename, rm, stat, writeFile } = promises
 
@@ -20,6 +22,7 @@ export interface SaveFileOptions {
   readonly onChange?: 'restart' | 'fail'
 }
 
+const rules: RulesOf<SaveFileOptions> = { onChange: /* @__PURE__ */ oneOf('restart', 'fail') }
 const maxRestarts = 3
 const partChanged = 'part_changed'
 
@@ -32,7 +35,8 @@ const partChanged = 'part_changed'
  * @param open - makes the call, with the headers that it is given. Where it was made conditional, and the server answers
  *   that nothing has changed (304), the file stays as it is.
  * @throws {CallError} what the download failed with; the part stays for the next run, but where its digest is wrong;
- *   `failed_precondition` where another download to this path is under way.
+ *   `failed_precondition` where another download to this path is under way, where a folder stands there, and where the server
+ *   says that nothing has changed while there is no file. What the disk fails with is thrown as it is.
  * @example
  * const fetchFile = get('/files/{name}', { response: download() })
  * await saveFile('a.iso', (headers) => client.call(fetchFile, { name: 'a.iso' }, { headers }))
@@ -42,11 +46,11 @@ export async function saveFile(
   open: (headers: Readonly<Record<string, string>>) => Promise<ResumedDownload | undefined>,
   options: SaveFileOptions = {},
 ): Promise<{ readonly bytes: number }> {
+  checkOptions('saveFile()', options, rules)
+  if (typeof path !== 'string' || path === '') throw refused('its path is a text', 'invalid_argument')
+  if (typeof open !== 'function') throw refused('its second argument makes the call', 'invalid_argument')
   const place = resolve(path)
-  if (underWay.has(place)) {
-    const message = 'saveFile(): another download to this path is under way; nothing was sent'
-    throw new CallError({ code: 'failed_precondition', message, phase: 'resolve', sent: 'no' })
-  }
+  if (underWay.has(place)) throw refused('another download to this path is under way')
   underWay.add(place)
   try {
     return await save(path, open, options)
@@ -65,9 +69,19 @@ async function save(
 ): Promise<{ readonly bytes: number }> {
   const part = `${path}.part`
   const note = `${part}.json`
+  const before = await fileAt(path)
+  if (before?.isDirectory()) throw refused('a folder stands at this path')
   const download = await open(await leftOf(part, note))
   // The server says that the file at hand still holds.
-  if (!download) return { bytes: (await stat(path)).size }
+  if (!download) {
+    if (before) return { bytes: before.size }
+    throw failed('the server says that nothing has changed (304), and there is no file: leave the condition out', {})
+  }
+  if (typeof download.addEarlier !== 'function') {
+    // A stream of bytes would hold its connection.
+    await (download as Partial<ResumedDownload>).cancel?.()
+    throw failed('the call gave no download: its operation says response: download()', { code: 'invalid_argument' })
+  }
   for (let restarts = 0; ; restarts++) {
     try {
       await write(download, part, note)
@@ -95,7 +109,9 @@ async function leftOf(part: string, note: string): Promise<Readonly<Record<strin
   try {
     const [{ size }, text] = await Promise.all([stat(part), readFile(note, 'utf8')])
     const { validator } = JSON.parse(text) as { readonly validator?: unknown }
-    return size > 0 && typeof validator === 'string' ? { range: `bytes=${size}-`, 'if-range': validator } : {}
+    // What no header may hold, somebody else has written.
+    const isOurs = typeof validator === 'string' && /^[\x20-\x7e\x80-\xff]+$/.test(validator)
+    return size > 0 && isOurs ? { range: `bytes=${size}-`, 'if-range': validator } : {}
   } catch {
     return {}
   }
@@ -120,5 +136,22 @@ async function write(download: ResumedDownload, part: string, note: string): Pro
 
 function otherSize(): CallError {
   const message = 'somebody else has written into the part of the file: one download at a time may go to a path'
-  return new CallError({ code: 'data_loss', message, phase: 'body', sent: 'yes', reason: partChanged })
+  return failed(message, { code: 'data_loss', reason: partChanged })
+}
+
+/** What stands there; undefined where nothing does. */
+async function fileAt(path: string): Promise<Stats | undefined> {
+  try {
+    return await stat(path)
+  } catch {
+    return undefined
+  }
+}
+
+function refused(what: string, code: Failure['code'] = 'failed_precondition'): CallError {
+  return new CallError({ code, message: `saveFile(): ${what}; nothing was sent`, phase: 'resolve', sent: 'no' })
+}
+
+function failed(message: string, more: Partial<Failure>): CallError {
+  return new CallError({ code: 'failed_precondition', message, phase: 'body', sent: 'yes', ...more })
 }

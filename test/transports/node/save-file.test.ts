@@ -178,4 +178,53 @@ describe('saveFile()', () => {
     expect(await save(() => undefined)).toEqual({ bytes: file.length })
     await client.close()
   })
+
+  it('says so where nothing has changed at the server (304), and there is no file', async () => {
+    const path = join(folder, 'unchanged.bin')
+    const unchanged = () => saveFile(path, async () => undefined)
+    await expect(unchanged()).rejects.toMatchObject({
+      code: 'failed_precondition',
+      sent: 'yes',
+      message: expect.stringContaining('leave the condition out'),
+    })
+    writeFileSync(path, 'kept')
+    expect(await unchanged()).toEqual({ bytes: 4 })
+  })
+
+  it('is refused unsent where it can only fail', async () => {
+    await using api = clientOf()
+    const open = (headers: Readonly<Record<string, string>>) => api.file({}, { headers })
+    for (const [path, opens, options] of [
+      [folder, open],
+      ['', open],
+      [undefined, open],
+      [join(folder, 'a'), undefined],
+      [join(folder, 'a'), open, { onChange: 'never' }],
+      [join(folder, 'a'), open, null],
+    ] as [string, typeof open, object?][])
+      await expect(saveFile(path, opens, options)).rejects.toMatchObject({ name: 'CallError', sent: 'no' })
+    expect(asked).toEqual([])
+  })
+
+  it('takes a download, and leaves any other stream', async () => {
+    let isLeft = false
+    const cancel = async () => {
+      isLeft = true
+    }
+    for (const given of [{ cancel }, new Uint8Array(3), 'text'])
+      await expect(saveFile(join(folder, 'b'), async () => given as never)).rejects.toMatchObject({
+        code: 'invalid_argument',
+        message: expect.stringContaining('response: download()'),
+      })
+    expect(isLeft).toBe(true)
+  })
+
+  it('begins anew where what tells of its part is nothing that a header may hold', async () => {
+    const path = join(folder, 'odd.bin')
+    writeFileSync(`${path}.part`, 'part')
+    writeFileSync(`${path}.part.json`, JSON.stringify({ validator: 'a\nb' }))
+    await using api = clientOf()
+    expect(await saveFile(path, (headers) => api.file({}, { headers }))).toEqual({ bytes: file.length })
+    expect(asked.map(({ range }) => range)).toEqual([undefined])
+  })
 })
