@@ -20,7 +20,10 @@ export interface HttpCacheOptions {
   readonly maxIdentities?: number | undefined
   /** An answer that names no lifetime may be used for a tenth of its age (RFC 9111 §4.2.2). @defaultValue false: it is validated each time */
   readonly heuristics?: boolean | undefined
-  /** The store of one identity, instead of one in memory; never give two of them the same. @defaultValue memory */
+  /**
+   * The store of one identity, instead of one in memory; never give two of them the same. One that fails keeps nothing, and
+   * is a warning in the telemetry: the server is asked. @defaultValue memory
+   */
   readonly store?: ((identity: string) => HttpCacheStore) | undefined
 }
 
@@ -62,7 +65,7 @@ export class HttpCache {
     return {
       ...request,
       fetchOptions: { ...request.fetchOptions, cache: mode },
-      ...(identity !== undefined && { cache: { of: this, identity } }),
+      ...(identity !== undefined && { cache: { of: this, identity, telemetry: call.scope.services.telemetry } }),
     }
   }
 }

@@ -1,5 +1,6 @@
 import type { Credential, CredentialWire } from '../../src/core/call/auth.ts'
 import type { HeaderMap } from '../../src/core/call/header-map.ts'
+import type { Services } from '../../src/core/call/scope.ts'
 import type { ErrorOrigin } from '../../src/core/errors/error.ts'
 import type { Phase, Sent } from '../../src/core/errors/failure.ts'
 import type { HttpCache } from './cache.ts'
@@ -36,7 +37,7 @@ export interface HttpRequest {
   readonly isBodyReplayable?: boolean | undefined
   readonly fetchOptions?: FetchOptions | undefined
   /** Whose answers it may be given from a cache, and whose its answer is; the undici engine alone knows it. */
-  readonly cache?: { readonly of: HttpCache; readonly identity: string } | undefined
+  readonly cache?: KeptAnswers | undefined
   readonly onUploadProgress?: ((transferredBytes: number) => void) | undefined
 }
 
@@ -66,6 +67,13 @@ export interface HttpHead {
   readonly url: string
   /** What is known of the redirects before it; undefined where there was none. */
   readonly redirected?: Redirected | undefined
+}
+
+/** Whose kept answers a request may be given, and who hears of a store that fails. */
+export interface KeptAnswers {
+  readonly of: HttpCache
+  readonly identity: string
+  readonly telemetry?: Services['telemetry']
 }
 
 /** Steers the body of a response. */

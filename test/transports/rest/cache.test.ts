@@ -260,3 +260,54 @@ it('modes of the platform fetch are taken as before', () => {
   expect(() => restTransport({ baseUrl: 'https://a.example', cache: 'no-store' })).not.toThrow()
   expect(() => httpCache({ maxByte: 1 } as never)).toThrow(/did you mean 'maxBytes'/)
 })
+
+it.each([{ maxBytes: Number.POSITIVE_INFINITY }, { maxEntryBytes: Number.POSITIVE_INFINITY, maxBytes: 1e6 + 0.5 }])(
+  'its limits may be switched off, or be no whole number: %j',
+  async (options) => {
+    const { client, seen } = await world(
+      (_request, response, nth) => json(response, { nth }, { 'cache-control': 'max-age=60' }),
+      options,
+    )
+    expect([await client.call(thing), await client.call(thing)]).toEqual([{ nth: 1 }, { nth: 1 }])
+    expect(seen).toHaveLength(1)
+  },
+)
+
+const failing = (member: string, how: () => unknown): HttpCacheOptions['store'] => {
+  const store = { get: () => undefined, createWriteStream: () => undefined, delete: () => undefined }
+  return () => ({ ...store, [member]: how })
+}
+const thrown = (): never => {
+  throw new Error('the disk is full')
+}
+
+it.each<[string, HttpCacheOptions['store']]>([
+  ['get', failing('get', thrown)],
+  ['get', failing('get', async () => thrown())],
+  ['createWriteStream', failing('createWriteStream', thrown)],
+])('a store that fails harms no call, and is a warning: %s()', async (member, store) => {
+  const warnings: string[] = []
+  const { client, seen } = await world(
+    (_request, response, nth) => json(response, { nth }, { 'cache-control': 'max-age=60' }),
+    { store },
+    { telemetry: { event: (event) => event.type === 'warning' && warnings.push(event.message) } },
+  )
+  expect([await client.call(thing), await client.call(thing)]).toEqual([{ nth: 1 }, { nth: 2 }])
+  expect(seen).toHaveLength(2)
+  expect(warnings).toEqual(Array(2).fill(expect.stringContaining(`${member}() of the store of httpCache() threw`)))
+})
+
+it.each<[string, unknown, string]>([
+  ['throws', thrown, 'store of httpCache() threw'],
+  ['gives no store', () => ({}), 'makes a store of undici'],
+  ['gives a promise of one', async () => ({ get() {} }), 'makes a store of undici'],
+])('what makes the stores is told where it %s, and nothing is sent', async (_, store, words) => {
+  const { client, seen } = await world((_request, response) => json(response, 1, {}), { store: store as never })
+  for (let turn = 0; turn < 2; turn++)
+    await expect(client.call(thing)).rejects.toMatchObject({
+      code: 'internal',
+      sent: 'no',
+      cause: { message: expect.stringContaining(words) },
+    })
+  expect(seen).toEqual([])
+})

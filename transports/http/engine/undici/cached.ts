@@ -1,7 +1,10 @@
 import MemoryCacheStore from 'undici/lib/cache/memory-cache-store.js'
 import cacheInterceptor from 'undici/lib/interceptor/cache.js'
+import { refusal } from '../../../../src/core/errors/refusal.ts'
+import { guard, isThenable, notify } from '../../../../src/core/guard.ts'
+import { has } from '../../../../src/core/options.ts'
 import type { HttpCache, HttpCacheStore } from '../../cache.ts'
-import type { HttpRequest } from '../../contract.ts'
+import type { KeptAnswers } from '../../contract.ts'
 import type { OwnAgent, UndiciConnection } from './agent.ts'
 import type { Dispatcher, DispatchOptions } from './dispatcher.ts'
 
@@ -13,10 +16,7 @@ const safe = /^(?:GET|HEAD|OPTIONS|TRACE|QUERY)$/
 const partitions = new WeakMap<HttpCache, Map<string, Partition>>()
 
 /** A dispatcher behind the cache of one identity. */
-export function cached(
-  { of: cache, identity }: NonNullable<HttpRequest['cache']>,
-  via: Dispatcher | OwnAgent,
-): Dispatcher {
+export function cached({ of: cache, identity, telemetry }: KeptAnswers, via: Dispatcher | OwnAgent): Dispatcher {
   const known = partitions.get(cache) ?? new Map<string, Partition>()
   partitions.set(cache, known)
   const partition = known.get(identity) ?? new Partition(cache, identity, known)
@@ -28,7 +28,7 @@ export function cached(
     if (known.size <= maxIdentities) break
     known.delete(name)
   }
-  return partition.before(via)
+  return partition.before(via, telemetry)
 }
 
 /** What is kept for one identity. */
@@ -38,29 +38,30 @@ class Partition {
   readonly #writing: (dispatch: Dispatch) => Dispatch
   /** By the look-up before a request that is to be validated. */
   #found: Found | undefined
+  /** Of whoever called last. */
+  #telemetry: KeptAnswers['telemetry']
 
   constructor({ options }: HttpCache, identity: string, all: ReadonlyMap<string, Partition>) {
     const { maxBytes = 10_485_760, maxEntryBytes = 1_048_576, heuristics = false } = options
-    this.store =
-      options.store?.(identity) ??
-      new MemoryCacheStore({ maxSize: maxBytes, maxEntrySize: Math.min(maxBytes, maxEntryBytes), maxCount: 10_000 })
-    const { store } = this
+    const store = (this.store = ownStore(options, identity) ?? memoryStore(maxBytes, maxEntryBytes))
     const get = (key: object) => {
-      const found = store.get(key)
+      const found = this.#tried('get', () => store.get(key))
       if (found instanceof Promise) return found.then((each) => (this.#found = each))
       this.#found = found as Found | undefined
       return found
     }
     const createWriteStream = (key: object, value: Kept) =>
-      store.createWriteStream(key, heuristics || isExplicit(value) ? value : { ...value, staleAt: value.cachedAt })
+      this.#tried('createWriteStream', () =>
+        store.createWriteStream(key, heuristics || isExplicit(value) ? value : { ...value, staleAt: value.cachedAt }),
+      )
     this.#reading = cacheInterceptor({
-      store: { get, createWriteStream, delete: (key) => store.delete(key) },
+      store: { get, createWriteStream, delete: (key) => this.#tried('delete', () => store.delete(key)) },
       methods: ['GET', 'HEAD'],
       type: 'private',
     })
     // What one identity has changed is changed for all of them.
     const deleteAll = (key: object): void => {
-      for (const partition of all.values()) void partition.store.delete(key)
+      for (const { store } of all.values()) void this.#tried('delete', () => store.delete(key))
     }
     this.#writing = cacheInterceptor({
       store: { get, createWriteStream, delete: deleteAll },
@@ -69,13 +70,27 @@ class Partition {
     })
   }
 
+  /** What a store fails with harms no call: nothing is known there, or kept. */
+  #tried<T>(member: string, run: () => T): T | undefined {
+    const fail = (cause: unknown): undefined => {
+      notify(`${member}() of the store of httpCache()`, () => Promise.reject(cause), this.#telemetry)
+    }
+    try {
+      const given = run()
+      return isThenable(given) ? (Promise.resolve(given).catch(fail) as T) : given
+    } catch (cause) {
+      return fail(cause)
+    }
+  }
+
   /**
    * The cache does not see whose credential it is: it would keep no answer to one (RFC 9111 §3.5 asks that of shared caches
    * alone), and this one is nobody else's.
    */
-  before(via: Dispatcher | OwnAgent): Dispatcher {
+  before(via: Dispatcher | OwnAgent, telemetry: KeptAnswers['telemetry']): Dispatcher {
     return {
       dispatch: (options, handler) => {
+        this.#telemetry = telemetry
         const { authorization, ...headers } = options.headers
         const own = authorization === undefined ? undefined : { authorization }
         this.#found = undefined
@@ -88,6 +103,20 @@ class Partition {
       },
     }
   }
+}
+
+/** The store that a user has made for an identity. @throws {CallError} what it is at fault for. */
+function ownStore({ store }: HttpCache['options'], identity: string): HttpCacheStore | undefined {
+  const made = store && guard('store of httpCache()', () => store(identity))
+  if (made === undefined || ['get', 'createWriteStream', 'delete'].every((name) => has(name)(made))) return made
+  throw refusal('httpCache({ store }) makes a store of undici, at once: get, createWriteStream, delete', undefined)
+}
+
+/** Without a limit is as much as there are numbers for. */
+function memoryStore(maxBytes: number, maxEntryBytes: number): HttpCacheStore {
+  const whole = (bytes: number): number => Math.min(Math.floor(bytes), Number.MAX_SAFE_INTEGER)
+  const maxEntrySize = whole(Math.min(maxBytes, maxEntryBytes))
+  return new MemoryCacheStore({ maxSize: whole(maxBytes), maxEntrySize, maxCount: 10_000 })
 }
 
 function send(via: Dispatcher | OwnAgent, options: DispatchOptions, handler: Handler): boolean {

@@ -1,5 +1,13 @@
 import { CallError } from '../../../../src/core/errors/error.ts'
-import type { EngineOptions, HttpEngine, HttpRequest, HttpScope, HttpSink, HttpWire } from '../../contract.ts'
+import type {
+  EngineOptions,
+  HttpEngine,
+  HttpRequest,
+  HttpScope,
+  HttpSink,
+  HttpWire,
+  KeptAnswers,
+} from '../../contract.ts'
 import { transportClosed } from '../../fault.ts'
 import { unsent } from '../../progress.ts'
 import { isFetchReplaced } from '../stock-fetch.ts'
@@ -37,7 +45,7 @@ export class UndiciEngine implements HttpEngine {
   #seen: unknown
   #seenLegacy: unknown
   /** What stands between a request and where it goes, where answers are kept. */
-  #cached: ((cache: NonNullable<HttpRequest['cache']>, via: Route['via']) => Dispatcher) | undefined
+  #cached: ((cache: KeptAnswers, via: Route['via']) => Dispatcher) | undefined
   #isClosed = false
 
   /**
@@ -72,7 +80,13 @@ export class UndiciEngine implements HttpEngine {
       void this.#loadCache().then(() => this.send(request, sink, scope))
     else if (this.#route) {
       const { via, splitter } = this.#route
-      const route = request.cache && this.#cached ? { splitter, via: this.#cached(request.cache, via) } : this.#route
+      let route = this.#route
+      try {
+        if (request.cache && this.#cached) route = { splitter, via: this.#cached(request.cache, via) }
+      } catch (cause) {
+        sink.onError({ ...unsent, what: 'the HTTP cache could not be made (see cause)', code: 'internal', cause })
+        return
+      }
       new UndiciExchange(request, sink, scope, route).start()
     } else if (!this.#missing) void this.#load().then(() => this.send(request, sink, scope))
     else if (this.#fetch) this.#fetch.send(request, sink, scope)
