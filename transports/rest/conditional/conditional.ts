@@ -1,6 +1,6 @@
 import type { CallOptions } from '../../../src/core/call/call-options.ts'
 import type { UnaryResult } from '../../../src/core/call/call-types.ts'
-import { HeaderMap, readHeaders } from '../../../src/core/call/header-map.ts'
+import { HeaderMap, type HeadersInit, readHeaders } from '../../../src/core/call/header-map.ts'
 import { refusal } from '../../../src/core/errors/refusal.ts'
 import { parseHttpDate } from '../../../src/core/errors/retry-after.ts'
 import { type EntityTag, parseEntityTag, writeEntityTag } from './entity-tag.ts'
@@ -53,7 +53,8 @@ export function ifMatch(source: Tagged | string | readonly string[], options: If
 export function ifNoneMatch(stored: Stored | '*', options: CallOptions = {}): CallOptions {
   if (stored === '*') return withHeaders(options, { 'if-none-match': '*' })
   // Where the server gives no tag, it may give a date.
-  const { etag, headers } = Object(stored) as { readonly etag?: string; readonly headers?: HeaderMap }
+  const { etag } = Object(stored) as { readonly etag?: string }
+  const headers = headersOf(stored)
   if (etag === undefined && !headers?.has('etag')) return ifModifiedSince(stored, options)
   const [tag] = tagsOf(etag ?? { headers }, 'keep')
   return remembering(stored, withHeaders(options, { 'if-none-match': writeEntityTag(tag as EntityTag) }))
@@ -67,8 +68,7 @@ export function ifNoneMatch(stored: Stored | '*', options: CallOptions = {}): Ca
  * await api.files.get.reply({ name: 'a.txt' }, ifModifiedSince(known))
  */
 export function ifModifiedSince(stored: Stored, options: CallOptions = {}): CallOptions {
-  const { headers } = Object(stored) as Tagged
-  const value = headers?.last('last-modified') ?? null
+  const value = headersOf(stored)?.last('last-modified') ?? null
   if (value === null)
     throw refusal(`ifNoneMatch(): the stored answer has no ETag and no Last-Modified${unexposed}`, undefined)
   // As it came: some servers compare it as a text (RFC 9110 §13.1.3 asks clients to).
@@ -87,9 +87,7 @@ export function ifModifiedSince(stored: Stored, options: CallOptions = {}): Call
  */
 export function ifUnmodifiedSince(source: Tagged | { getTime(): number }, options: CallOptions = {}): CallOptions {
   const isDate = typeof (source as Date | null)?.getTime === 'function'
-  const value = isDate
-    ? new Date((source as Date).getTime())
-    : (source as Tagged | null)?.headers?.last('last-modified')
+  const value = isDate ? new Date((source as Date).getTime()) : headersOf(source)?.last('last-modified')
   if (!value || (isDate && Number.isNaN((value as Date).getTime())))
     throw refusal(`ifUnmodifiedSince(): there is no date to go by${unexposed}`, undefined)
   if (!isDate && ageOf(source as Tagged) < 1000)
@@ -102,9 +100,17 @@ export function ifUnmodifiedSince(source: Tagged | { getTime(): number }, option
 }
 
 /** How long the resource had been as it is when it was sent, by the server's own clock; ms. */
-export function ageOf({ headers }: Tagged): number {
+export function ageOf(source: Tagged): number {
+  const headers = headersOf(source)
   const [changed, sent] = ['last-modified', 'date'].map((name) => parseHttpDate(headers?.last(name) ?? '', 0))
   return changed === undefined || sent === undefined ? Number.POSITIVE_INFINITY : sent - changed
+}
+
+/** Those of an answer: what a store has kept of one may be no HeaderMap any more. */
+function headersOf(source: unknown): HeaderMap | undefined {
+  const { headers } = Object(source) as { readonly headers?: HeaderMap | HeadersInit | null }
+  if (!headers || typeof (headers as Partial<HeaderMap>).last === 'function') return (headers as HeaderMap) || undefined
+  return new HeaderMap(readHeaders(headers as HeadersInit) as Record<string, string>)
 }
 
 /** What a page cannot see without the server's help. */
@@ -113,7 +119,7 @@ const unexposed = ' (in a browser, across origins, the server has to expose it: 
 /** @param weak - `keep`: for comparisons that a weak tag is good for. */
 function tagsOf(source: Tagged | string | readonly string[], weak: 'refuse' | 'strip' | 'keep'): EntityTag[] {
   const isHeader = typeof source === 'object' && source !== null && !Array.isArray(source)
-  const texts = isHeader ? [(source as Tagged).headers?.get('etag') ?? null] : [source].flat()
+  const texts = isHeader ? [headersOf(source)?.get('etag') ?? null] : [source].flat()
   if (texts.length === 0) throw refusal('ifMatch([]) names no tag', undefined)
   return texts.map((text) => {
     if (text === null) throw refusal(`the reply has no ETag${unexposed}`, undefined)
@@ -140,7 +146,7 @@ function remembering(stored: Stored, options: CallOptions): CallOptions & Rememb
     [renewed]: (reply) => ({
       ...reply,
       message: stored.message,
-      headers: 'headers' in stored && stored.headers ? renewedHeaders(stored.headers, reply.headers) : reply.headers,
+      headers: renewedHeaders(headersOf(stored), reply.headers),
     }),
   }
 }
@@ -149,7 +155,8 @@ function remembering(stored: Stored, options: CallOptions): CallOptions & Rememb
 const ofBody = /^(?:content-(?:length|encoding|range|type)|transfer-encoding|connection|keep-alive)$/
 
 /** Those of the stored answer, with what the 304 says anew (RFC 9111 §3.2). */
-function renewedHeaders(before: HeaderMap, now: HeaderMap): HeaderMap {
+function renewedHeaders(before: HeaderMap | undefined, now: HeaderMap): HeaderMap {
+  if (!before) return now
   const record: Record<string, string | string[]> = Object.create(null)
   for (const [name, value] of before) record[name] = value
   for (const [name, value] of now) if (!ofBody.test(name)) record[name] = value

@@ -103,6 +103,21 @@ describe.each([undefined, 'fetch'] as const)('If-None-Match (http: %s)', (http) 
     expect(changed).toMatchObject({ status: 200, message: { n: 2, isRead: true } })
   })
 
+  it('takes the headers that a store holds, whatever they have become there', async () => {
+    server.documents.set('/a', '{"n":1}')
+    const api = connect(http)
+    const known = await api.read.reply({ name: 'a' })
+    for (const headers of [Object.fromEntries(known.headers), new Headers([...known.headers]), [...known.headers]]) {
+      const kept = { message: known.message, headers } as never
+      const fresh = await api.read.reply({ name: 'a' }, ifNoneMatch(kept))
+      expect([fresh.status, fresh.message]).toEqual([304, known.message])
+      expect(fresh.headers.get('content-type')).toBe('application/json')
+      expect(ifMatch(kept).headers).toEqual({ 'if-match': known.headers.get('etag') })
+    }
+    for (const headers of [{}, new Map(), []])
+      expect(() => ifNoneMatch({ message: 1, headers } as never)).toThrow('has no ETag and no Last-Modified')
+  })
+
   it('takes what a store holds, and weak tags', async () => {
     server.documents.set('/a', '{"n":1}')
     server.validators = 'weak'
