@@ -146,7 +146,8 @@ const onStream = { phase: 'stream', sent: 'yes' } as const
  */
 export function cursorText(cursor: unknown): string | undefined {
   if (cursor == null) return undefined
-  if (typeof cursor === 'number' ? Math.abs(cursor) < 2 ** 53 : /str|big/.test(typeof cursor)) return String(cursor)
+  // Of the types that are left, `string` and `bigint` have these letters.
+  if (typeof cursor === 'number' ? Math.abs(cursor) < 2 ** 53 : /in/.test(typeof cursor)) return String(cursor)
   // Thrown as it is, to be the cause; a promise that fails harms nobody.
   throw guard('', () => cursor)
 }
