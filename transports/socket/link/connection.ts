@@ -4,10 +4,10 @@ import type { Timer } from '../../../src/core/time/clock.ts'
 import { watchTimer } from '../../../src/core/time/clock.ts'
 import type { SocketDriver, SocketEnd, SocketHandle, SocketSink } from '../driver/driver.ts'
 import type { CloseVerdict, Incoming, Promised, WireAdapter, WireFrame, WireFrames } from '../wire-adapter.ts'
-import type { ConnectionOptions, ConnectionOwner } from './connection-options.ts'
 import { placeCredential } from './credential.ts'
 import { Congestion, highWaterBytes } from './flow.ts'
 import { Heartbeat, type HeartbeatOwner } from './heartbeat.ts'
+import type { ConnectionOptions, ConnectionOwner } from './link.ts'
 import {
   broken,
   lateMeaning,

@@ -2,17 +2,49 @@ import type { Credential } from '../../../src/core/call/auth.ts'
 import { guard } from '../../../src/core/guard.ts'
 import type { StreamState } from '../../../src/core/stream/state.ts'
 import type { BackoffOptions } from '../../../src/core/time/backoff.ts'
-import type { Timer } from '../../../src/core/time/clock.ts'
+import type { Clock, Timer } from '../../../src/core/time/clock.ts'
 import type { PageEvent, PageLife } from '../../../src/core/time/page-life.ts'
 import { type CloseCodes, withCloseCode } from '../close-codes.ts'
-import type { SocketEnd } from '../driver/driver.ts'
-import type { CloseVerdict } from '../wire-adapter.ts'
+import type { SocketDriver, SocketEnd, SocketRequest } from '../driver/driver.ts'
+import type { CloseVerdict, Incoming, WireAdapter } from '../wire-adapter.ts'
 import { Connection } from './connection.ts'
-import type { ConnectionOptions, ConnectionOwner, Receiver } from './connection-options.ts'
-import { Refusals } from './credential.ts'
+import { type CredentialPlace, Refusals } from './credential.ts'
 import { Burst } from './flow.ts'
+import type { HeartbeatOptions } from './heartbeat.ts'
 import { broken, closed, frozen, type LinkUser, type Loss, renewed, silent, staysAfter, stuck } from './loss.ts'
 import { Schedule } from './schedule.ts'
+
+/** What every connection of a link is made with. */
+export interface ConnectionOptions {
+  /** Called for each connection: what an adapter remembers is of one. */
+  readonly makeAdapter: (receive: (incoming: Incoming) => void) => WireAdapter
+  readonly clock: Clock
+  readonly request: Omit<SocketRequest, 'subprotocols'>
+  readonly chooseDriver: () => SocketDriver | Promise<SocketDriver>
+  readonly authIn: CredentialPlace | undefined
+  readonly connectTimeoutMs: number
+  readonly heartbeat: HeartbeatOptions | false
+  readonly receiver: Receiver
+}
+
+/** Who is told of what concerns more than the socket. */
+export interface Receiver {
+  /** Numbers that are never used twice on a link, so that a late answer meets nobody. */
+  nextRef(): number
+  onIncoming(connection: Connection, incoming: Incoming, size: number): void
+  /** Code that is not ours has failed, and harms nobody but itself. */
+  onFault(what: string, cause: unknown): void
+}
+
+/** Whom a connection tells how it stands; each call names it, so that a late one of an old socket is known. */
+export interface ConnectionOwner {
+  /** The server has accepted the socket and its credential. */
+  onReady(connection: Connection): void
+  /** The server has accepted another credential. */
+  onRenewed(): void
+  /** It is over; `verdict` is set where more is known than the close code says. */
+  onLost(connection: Connection, end: SocketEnd, verdict: CloseVerdict | undefined): void
+}
 
 /** How a link lives. */
 export interface LinkOptions extends ConnectionOptions {
