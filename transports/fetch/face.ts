@@ -60,7 +60,7 @@ function toFetch(face: Face, defaults: CallOptions): PolywireFetch {
 }
 
 async function call(face: Face, defaults: CallOptions, first: unknown, init: unknown): Promise<Response> {
-  if (face.isClosed) throw new TypeError('fetch failed', { cause: new Error('this fetch was closed') })
+  if (face.isClosed) throw new TypeError('fetch failed', { cause: new Error('it was closed') })
   const isNested = nesting.isInside?.() === true
   const input = await readArguments(first, init, face.replayBytes)
   try {
@@ -68,7 +68,8 @@ async function call(face: Face, defaults: CallOptions, first: unknown, init: unk
     const timeoutMs = defaults.timeoutMs ?? (operation.binding as FetchBinding).timeoutMs
     const headers = { ...readHeaders(defaults.headers), ...input.record }
     const retry = isNested ? false : defaults.retry
-    const options: CallOptions = { ...defaults, headers, signal: input.signal, timeoutMs, retry }
+    const signal = input.signal ?? defaults.signal
+    const options: CallOptions = { ...defaults, headers, signal, timeoutMs, retry }
     return (await face.host.run(operation, input, options)) as Response
   } catch (error) {
     if (input.body instanceof ReplayBody) input.body.cancel()

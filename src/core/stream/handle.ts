@@ -270,8 +270,7 @@ export class StreamHandle<Message> implements Stream<Message>, AsyncIterator<Mes
   }
 }
 
-const alreadyRead =
-  'the stream is read already: subscribe() takes several observers, another loop needs another call'
+const alreadyRead = 'the stream is read already: subscribe() takes several observers, another loop needs another call'
 
 /** A getter of a class: one for each stream would cost each of them 0.3 KB. */
 class Head implements StreamHead {

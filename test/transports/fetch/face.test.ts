@@ -141,6 +141,18 @@ describe.each(['undici', 'fetch'] as const)('a fetch by %s', (http) => {
     await expect(make({ http })(`${server.url}/a`, { signal: AbortSignal.abort(reason) })).rejects.toBe(reason)
   })
 
+  it("ends by the signal of with(), where a call names none of its own, and else by the call's", async () => {
+    const silent = make({ http: () => new Promise(() => {}) })
+    const [all, own] = [new AbortController(), new AbortController()]
+    const quick = silent.with({ signal: all.signal })
+    const [ofAll, ofCall] = [quick('https://api.test/a'), quick('https://api.test/b', { signal: own.signal })]
+    ofCall.catch(() => undefined)
+    all.abort('all')
+    await expect(ofAll).rejects.toBe('all')
+    own.abort('own')
+    await expect(ofCall).rejects.toBe('own')
+  })
+
   it('rejects with a TimeoutError where the head does not come in time', async () => {
     server.answer(() => new Promise(() => {}))
     const clock = virtualClock()
