@@ -1,4 +1,5 @@
 import { HeaderMap } from '../../src/core/call/header-map.ts'
+import { decodeUtf8 } from '../http/collect.ts'
 
 /** Frames of gRPC and gRPC-Web: one byte of flags, four of length, then the content. */
 const prefixLength = 5
@@ -78,7 +79,7 @@ export function encodeFrame(flags: number, content: Uint8Array): Uint8Array<Arra
 /** Reads a block of trailers: header lines, names in any case, one name several times. */
 export function parseTrailers(content: Uint8Array): HeaderMap {
   const pairs: [string, string][] = []
-  for (const line of new TextDecoder().decode(content).split(/\r?\n/)) {
+  for (const line of decodeUtf8(content).split(/\r?\n/)) {
     const colon = line.indexOf(':')
     if (colon > 0) pairs.push([line.slice(0, colon).trim(), line.slice(colon + 1).trim()])
   }
