@@ -56,6 +56,8 @@ const operators = { eq: '=', ne: '!=', lt: '<', le: '<=', gt: '>', ge: '>=', has
  * // state = OPEN AND total > 100 AND customer.name = "Ada" AND tags:"new"
  */
 export function where<T>(conditions: Where<T>, { isEscaping = false }: WhereOptions = {}): string {
+  if (Object(conditions) !== conditions || Symbol.iterator in conditions)
+    throw refusal('where() takes an object of conditions', undefined)
   return Object.entries(conditions)
     .flatMap(([path, test]) => {
       if (!isTests(test)) return [`${writePath(path)} = ${write(test, path, isEscaping)}`]
@@ -68,23 +70,28 @@ export function where<T>(conditions: Where<T>, { isEscaping = false }: WhereOpti
     .join(' AND ')
 }
 
-/** All of these hold. Empty ones ask for nothing. */
+/** All of these hold. Empty ones ask for nothing. @throws {CallError} `invalid_argument` where one is no text: it would find more than was meant. */
 export function allOf(...filters: readonly string[]): string {
+  if (!filters.every(isText)) throw refusal('allOf() takes filters, which are texts', undefined)
   const said = filters.filter((filter) => filter !== '')
   return said.length < 2 ? said.join('') : said.map((filter) => `(${filter})`).join(' AND ')
 }
 
 /** One of these holds. @throws {CallError} `invalid_argument` where one is empty, or there is none: it would find all, or nothing. */
 export function anyOf(...filters: readonly string[]): string {
-  if (filters.length === 0 || filters.includes(''))
+  if (filters.length === 0 || filters.includes('') || !filters.every(isText))
     throw refusal('anyOf() takes filters, none of them empty', undefined)
   return filters.length === 1 ? (filters[0] as string) : filters.map((filter) => `(${filter})`).join(' OR ')
 }
 
 /** This does not hold. @throws {CallError} `invalid_argument` where it is empty. */
 export function not(filter: string): string {
-  if (filter === '') throw refusal('not() takes a filter that is not empty', undefined)
+  if (filter === '' || !isText(filter)) throw refusal('not() takes a filter that is not empty', undefined)
   return `NOT (${filter})`
+}
+
+function isText(filter: unknown): boolean {
+  return typeof filter === 'string'
 }
 
 const bares = new WeakMap<object, string>()

@@ -63,6 +63,12 @@ describe('a filter of AIP-160', () => {
     [() => anyOf(), 'none of them empty'],
     [() => anyOf('a = 1', ''), 'none of them empty'],
     [() => not(''), 'not empty'],
+    [() => not(undefined as never), 'not empty'],
+    [() => allOf('a = 1', undefined as never), 'which are texts'],
+    [() => anyOf('a = 1', null as never), 'none of them empty'],
+    [() => where(null as never), 'an object of conditions'],
+    [() => where('a = 1' as never), 'an object of conditions'],
+    [() => where([] as never), 'an object of conditions'],
   ])('refuses %s', (make, words) => {
     try {
       make()
