@@ -1,6 +1,6 @@
 import { fork } from 'node:child_process'
 import { resolve } from 'node:path'
-import { type Costs, judged, type Measured } from './support/ab.ts'
+import { judged } from './support/ab.ts'
 import { startServer } from './support/start-server.ts'
 
 const titles = [
@@ -17,31 +17,42 @@ const titles = [
 
 /**
  * This checkout against another one: `npm run bench -- --against ../before`. The other one needs its node_modules, or a
- * link to these. Blocks take turns in one process, a new one for each row and each order: whoever is opened first is
- * faster by up to 5 %, and what a process has compiled for one row slows the next.
+ * link to these. Blocks take turns, each checkout in a process of its own: in one process whoever is opened first is
+ * faster by up to 5 %, and what the collector does for one falls into blocks of the other.
  *
  * @param isAsked - whether the row of a title is measured.
  */
 export async function* against(folder: string, rounds: number, isAsked: (title: string) => boolean) {
   const server = await startServer('./raw-server.ts')
   const sockets = await startServer('./socket-server.ts')
-  const [before, now] = [resolve(folder), resolve(import.meta.dirname, '..')]
   for (const title of titles.filter(isAsked)) {
-    const row = [title, rounds * 2, server.port, sockets.port].map(String)
-    const one = await costsIn([...row, before, now])
-    const other = await costsIn([...row, now, before])
-    const all = (name: string): number[] => [...(one[name] ?? []), ...(other[name] ?? [])]
-    const measured: Measured[] = judged({ before: all(before), now: all(now) })
-    yield { title, measured }
+    const open = (root: string) => openRow([title, resolve(root), `${server.port}`, `${sockets.port}`])
+    const rows = { before: await open(folder), now: await open(`${import.meta.dirname}/..`) }
+    const costs = { before: [] as number[], now: [] as number[] }
+    for (let round = 0; round < rounds * 3; round++)
+      for (const name of round % 2 ? (['now', 'before'] as const) : (['before', 'now'] as const))
+        costs[name].push(await rows[name].block())
+    rows.before.close()
+    rows.now.close()
+    yield { title, measured: judged(costs) }
   }
   server.stop()
   sockets.stop()
 }
 
-function costsIn(args: readonly string[]): Promise<Costs> {
-  return new Promise((done, failed) => {
-    const child = fork(new URL('./support/against-row.ts', import.meta.url), args)
-    child.once('message', (costs) => done(costs as Costs))
-    child.once('exit', (code) => failed(new Error(`the process of '${args[0]}' ended with ${code}`)))
-  })
+async function openRow(args: readonly string[]) {
+  const child = fork(new URL('./support/against-row.ts', import.meta.url), args)
+  const next = () =>
+    new Promise<unknown>((done, failed) => {
+      child.once('message', done)
+      child.once('exit', (code) => failed(new Error(`the process of '${args[0]}' ended with ${code}`)))
+    })
+  await next()
+  return {
+    async block(): Promise<number> {
+      child.send('run')
+      return (await next()) as number
+    },
+    close: () => child.kill(),
+  }
 }

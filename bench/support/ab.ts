@@ -30,14 +30,7 @@ export interface Comparison {
  * A/B in one process: blocks in an order that is shuffled every round, ratios paired inside the round, CPU time rather
  * than the clock's, since the machine is shared.
  */
-export async function compare(comparison: Comparison): Promise<Measured[]> {
-  return judged(await costsOf(comparison))
-}
-
-/** CPU time of one call by rounds, in µs, by the name of the variant. */
-export type Costs = Readonly<Record<string, number[]>>
-
-export async function costsOf({ variants, calls, rounds, warmUpCalls }: Comparison): Promise<Costs> {
+export async function compare({ variants, calls, rounds, warmUpCalls }: Comparison): Promise<Measured[]> {
   const costs: Costs = Object.fromEntries(variants.map((variant) => [variant.name, []]))
   for (const variant of variants) await variant.run(warmUpCalls ?? Math.max(calls, 300))
   for (let round = 0; round < rounds; round++) {
@@ -48,8 +41,11 @@ export async function costsOf({ variants, calls, rounds, warmUpCalls }: Comparis
       costs[variant.name]?.push((spent.user + spent.system) / calls)
     }
   }
-  return costs
+  return judged(costs)
 }
+
+/** CPU time of one call by rounds, in µs, by the name of the variant. */
+type Costs = Readonly<Record<string, number[]>>
 
 /** Each variant against the first one, round by round. */
 export function judged(costs: Costs): Measured[] {

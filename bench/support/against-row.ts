@@ -1,16 +1,17 @@
-/** One row of two checkouts in a process of its own: `<title> <rounds> <port> <socketPort> <folder of the first> <of the second>`. */
-import { costsOf } from './ab.ts'
+/** One row of one checkout in a process of its own, `<title> <folder> <port> <socketPort>`: told to, it runs a block, and says what a call cost. */
 import { openCheckout } from './checkout.ts'
 
-const [title = '', rounds, port, socketPort, ...folders] = process.argv.slice(2)
-const variants = []
-let calls = 0
-for (const name of folders) {
-  const checkout = await openCheckout(name, Number(port), Number(socketPort))
-  const row = checkout.rows[title]
-  if (!row) throw new Error(`no row '${title}'`)
-  calls = row.calls
-  variants.push({ name, run: async (times: number) => void (await row.run(times)) })
-}
-const costs = await costsOf({ title, variants, calls, rounds: Number(rounds), warmUpCalls: Math.max(2_000, calls) })
-process.send?.(costs, () => process.exit())
+const [title = '', folder = '', port, socketPort] = process.argv.slice(2)
+const { rows } = await openCheckout(folder, Number(port), Number(socketPort))
+const row = rows[title]
+if (!row) throw new Error(`no row '${title}'`)
+const { calls, run } = row
+await run(Math.max(2_000, calls))
+
+process.on('message', async () => {
+  const begin = process.cpuUsage()
+  await run(calls)
+  const { user, system } = process.cpuUsage(begin)
+  process.send?.((user + system) / calls)
+})
+process.send?.('ready')
