@@ -60,12 +60,12 @@ export async function openCheckout(
   }
   return {
     rows: {
-      'REST GET, 1 at a time': { calls: 100, run: lanes(1, getUser) },
-      'REST GET, 16 at a time': { calls: 320, run: lanes(16, getUser) },
-      'REST POST, 1 at a time': { calls: 100, run: lanes(1, postUser) },
-      'REST POST, 16 at a time': { calls: 320, run: lanes(16, postUser) },
-      'GraphQL query, 16 at a time': { calls: 320, run: lanes(16, () => api.user({ id: '7' })) },
-      'gRPC-Web unary, 16 at a time': { calls: 320, run: lanes(16, () => api.shop.getItem({ id: 7n })) },
+      'REST GET, 1 at a time': { calls: 500, run: lanes(1, getUser) },
+      'REST GET, 16 at a time': { calls: 1_000, run: lanes(16, getUser) },
+      'REST POST, 1 at a time': { calls: 500, run: lanes(1, postUser) },
+      'REST POST, 16 at a time': { calls: 1_000, run: lanes(16, postUser) },
+      'GraphQL query, 16 at a time': { calls: 1_000, run: lanes(16, () => api.user({ id: '7' })) },
+      'gRPC-Web unary, 16 at a time': { calls: 1_000, run: lanes(16, () => api.shop.getItem({ id: 7n })) },
       'gRPC-Web stream, a message': {
         calls: perStream,
         run: read(() => api.shop.watchItems({ count: perStream })),
