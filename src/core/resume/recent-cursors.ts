@@ -5,17 +5,17 @@ import type { Recalled } from './offsets.ts'
 /** Several messages had this cursor, which tells nothing of any one of them: better twice than lost. */
 const shared = -1
 
-/** Of so many at once the texts are kept until the next ones come: most are forgotten then without having been looked at. */
+/** So many at once are kept until the next ones come: most are forgotten then without having been looked at. */
 const burst = 256
 
 /** The cursors of the last messages of a stream, each with the fingerprint of its message: by them a replay is told. */
 export class RecentCursors {
   readonly #limit: number
   #ring: string[] = []
-  #marks: (number | string)[] = []
+  #marks: number[] = []
   #next = 0
-  /** Some marks are texts still. */
-  #hasTexts = false
+  /** The last ones, where they came in a burst and are not remembered yet. */
+  #burst: readonly Item[] | undefined
   /** What may be repeated, while a replay may be going on. */
   before: Map<string, number> | undefined
   /** What the replay itself has brought: live messages may come before the history that holds them. */
@@ -35,7 +35,7 @@ export class RecentCursors {
   /** The stream has been opened again: what comes may have been seen. */
   startReplay(): void {
     const before = new Map<string, number>()
-    this.#readTexts()
+    this.addAll([])
     this.#ring.forEach((cursor, index) => {
       before.set(cursor, before.has(cursor) ? shared : (this.#marks[index] as number))
     })
@@ -62,22 +62,29 @@ export class RecentCursors {
     return isAnew ? 'anew' : undefined
   }
 
-  /** Remembers the cursors of a batch: of a long one, the last. */
-  addAll(items: readonly Item[]): void {
+  /**
+   * Remembers the cursors of a batch: of a long one, the last.
+   *
+   * @param wasKept - a burst that was kept until now.
+   */
+  addAll(items: readonly Item[], wasKept = false): void {
     const limit = this.#limit
-    if (limit === 0) return
-    const { length } = items
-    if (this.#hasTexts && length < limit) this.#readTexts()
-    this.#hasTexts ||= length >= burst
+    if (!wasKept) {
+      const before = this.#burst
+      this.#burst = undefined
+      if (before && items.length < limit) this.addAll(before, true)
+      // By their texts, which nobody changes: of messages that the reader has had, that is not sure.
+      if (limit > 0 && items.length >= burst && typeof items[0]?.mark === 'string') {
+        this.#burst = items
+        return
+      }
+    }
     let next = this.#next
-    for (let index = Math.max(0, length - limit); index < length; index++) {
+    for (let index = Math.max(0, items.length - limit); index < items.length; index++) {
       const { cursor, mark, message } = items[index] as Item
       if (!cursor) continue
-      const text = cursor.length < 13 ? cursor : detach(cursor)
-      const isText = typeof mark === 'string'
-      const print = isText && !this.#hasTexts ? fingerprint(mark, cursor) : (mark ?? fingerprintOf(message))
-      this.#ring[next] = text
-      this.#marks[next] = print
+      this.#ring[next] = cursor.length < 13 ? cursor : detach(cursor)
+      this.#marks[next] = typeof mark === 'string' ? fingerprint(mark, cursor) : (mark ?? fingerprintOf(message))
       next = next + 1 === limit ? 0 : next + 1
     }
     this.#next = next
@@ -87,16 +94,12 @@ export class RecentCursors {
     this.#ring = []
     this.#marks = []
     this.#next = 0
+    this.#burst = undefined
     this.#endReplay()
   }
 
   #endReplay(): void {
     this.before = this.#since = undefined
-  }
-
-  #readTexts(): void {
-    this.#hasTexts = false
-    this.#marks = this.#marks.map((mark, at) => markOf({ cursor: this.#ring[at], mark, message: undefined }))
   }
 }
 
