@@ -11,8 +11,9 @@ const burst = 256
 /** The cursors of the last messages of a stream, each with the fingerprint of its message: by them a replay is told. */
 export class RecentCursors {
   readonly #limit: number
-  #ring: string[] = []
-  #marks: number[] = []
+  /** Made with room for one: the first would make room for 17, and most streams are quiet ones. */
+  #ring: string[] = Array(1)
+  #marks: number[] = Array(1)
   #next = 0
   /** The last ones, where they came in a burst and are not remembered yet. */
   #burst: readonly Item[] | undefined
