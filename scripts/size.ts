@@ -75,7 +75,7 @@ interface Row {
 
 /** Why the bars are what they are: docs/decisions/0005-size-against-the-bar.md. */
 const rows: readonly Row[] = [
-  { name: 'core + REST + default chain', programs: ['rest'], barKb: 20.5, limitKb: 31.6 },
+  { name: 'core + REST + default chain', programs: ['rest'], barKb: 20.5, limitKb: 31.7 },
   {
     name: 'SSE, beside REST',
     programs: ['sse'],
@@ -164,7 +164,7 @@ const rows: readonly Row[] = [
   { name: 'failover of calls, beside REST', programs: ['failover'], besideRest: true, barKb: 3, limitKb: 3 },
   { name: 'fetch face with the whole chain', programs: ['fetch'], alone: true, barKb: 12, limitKb: 20.8 },
   { name: 'core + GraphQL, with libraries', programs: ['graphql'], libraries: graphqlPeers, barKb: 37, limitKb: 43 },
-  { name: 'core + gRPC-Web, with libraries', programs: ['grpc-web'], libraries: grpcPeers, barKb: 60, limitKb: 70 },
+  { name: 'core + gRPC-Web, with libraries', programs: ['grpc-web'], libraries: grpcPeers, barKb: 60, limitKb: 70.1 },
   {
     name: 'OAuth, beside REST',
     programs: ['oauth'],
@@ -191,7 +191,7 @@ const rows: readonly Row[] = [
     programs: ['rest', 'sse', 'websocket', 'graphql', 'grpc-web'],
     libraries: [...graphqlPeers, ...grpcPeers],
     barKb: 108,
-    limitKb: 122.1,
+    limitKb: 122.2,
   },
 ]
 

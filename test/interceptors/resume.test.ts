@@ -881,8 +881,23 @@ describe('repeats and gaps', () => {
     await clock.advance(10_000)
     server.last.source.push({ message: 'b' })
     await clock.advance(0)
-    expect(seen.filter((each) => !each.startsWith('['))).toEqual(['a', 'gap no_cursor undefined→undefined', 'b'])
+    const gap = 'gap no_cursor undefined→undefined'
+    expect(seen.filter((each) => !each.startsWith('['))).toEqual(['a', gap, 'b'])
     expect(stream.continuity).toBe('unknown')
+    // One gap for what is missing in one place, and another behind the message that has come since.
+    server.drop()
+    await clock.advance(30_000)
+    expect(seen.filter((each) => !each.startsWith('['))).toEqual(['a', gap, 'b', gap])
+  })
+
+  it('says after which cursor it was opened again', async () => {
+    const { clock, server, open, events } = setup()
+    collect(open())
+    await clock.advance(0)
+    server.push('a', 'b')
+    server.drop()
+    await clock.advance(1000)
+    expect(events.filter(({ type }) => type === 'resumed')).toMatchObject([{ cursor: 'b' }])
   })
 
   it('goes on without cursors where gaps are not declared', async () => {

@@ -126,7 +126,10 @@ function flatReader(method: string, names: readonly string[], spec: InputSpec, o
     }
     if (part !== undefined) {
       const checked = check(part, left)
-      if (checked instanceof Promise) return checked.then((done) => finish(params, query, done))
+      if (checked instanceof Promise) {
+        const kept = snapshot([params, query]) as [Values, Values]
+        return checked.then((done) => finish(...kept, done))
+      }
       left = checked as Parts
     }
     // What nearly every input is: no step more on its way.
@@ -134,10 +137,7 @@ function flatReader(method: string, names: readonly string[], spec: InputSpec, o
     return finish(params, query, left)
   }
   if (!whole) return split
-  return (input, check) => {
-    const raw = input ?? none
-    return then(check(whole, raw), (value) => split(value, check, raw))
-  }
+  return (input, check) => then(check(whole, input ?? none), (value) => split(value, check, input ?? none))
 }
 
 /** `{ params, query, headers, body }` as it is, each part validated by its schema. */
@@ -151,9 +151,12 @@ function nestedReader({ query, headers, body }: InputSpec, origin: ErrorOrigin):
       // A part may be left out where every name in it is optional: then it stands for an empty one.
       return schema ? check(schema, part in input ? input[part] : {}) : input[part]
     })
+    const params = { ...(input.params as Values) }
     const make = ([query, headers, body]: unknown[]) =>
-      new RequestInput({ ...(input.params as Values) }, (query ?? none) as object, headers as Values | undefined, body)
-    return checked.some((value) => value instanceof Promise) ? Promise.all(checked).then(make) : make(checked)
+      new RequestInput(params, (query ?? none) as object, headers as Values | undefined, body)
+    if (!checked.some((value) => value instanceof Promise)) return make(checked)
+    // What has no schema is kept as it was passed.
+    return Promise.all(checked.map(snapshot)).then(make)
   }
 }
 

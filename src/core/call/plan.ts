@@ -135,7 +135,13 @@ function makeCheck(direction: 'input' | 'output', mode: ValidateMode, services: 
   }
   return (schema, value) => {
     const checked = checkSchema(schema, value)
-    return checked instanceof Promise ? checked.then((done) => settle(done, value)) : settle(checked, value)
+    if (!(checked instanceof Promise)) return settle(checked, value)
+    // The caller may change what it has passed while the schema takes its time.
+    const kept = direction === 'input' ? snapshot(value) : value
+    return checked.then((done) => {
+      const settled = settle(done, value)
+      return settled === value ? kept : settled
+    })
   }
 }
 

@@ -1,12 +1,16 @@
 import { type Auth, createClient, type } from 'polywire'
 import { graphqlTransport, query } from 'polywire/graphql'
 import { grpcWebTransport, rpc } from 'polywire/grpc-web'
+import { post, restTransport } from 'polywire/rest'
 import { channel, websocketTransport } from 'polywire/websocket'
-import { describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it } from 'vitest'
 import { WebSocketServer } from 'ws'
 import { snapshot } from '../../../src/core/call/snapshot.ts'
 import type { FetchLike } from '../../../transports/http/contract.ts'
 import { ShopService } from '../../support/proto/gen/polywire/test/v1/shop_pb.ts'
+import { closeAll, setUp } from '../../support/realtime.ts'
+
+afterEach(closeAll)
 
 describe('what was passed', () => {
   it('is plain objects, lists and dates as they are now, however deep', () => {
@@ -140,5 +144,87 @@ describe('what the caller changes after the call is not what was passed', () => 
     await chat.close()
     await client.close()
     server.close()
+  })
+
+  describe('while a schema takes its time', () => {
+    /** Gives what it was given, as many that are written by hand. */
+    const slow: any = {
+      '~standard': {
+        version: 1,
+        vendor: 'test',
+        validate: (value: unknown) => new Promise((resolve) => setImmediate(() => resolve({ value }))),
+      },
+    }
+    const requests: { url: string; headers: Headers; body: unknown }[] = []
+    const noting: FetchLike = async (url, init) => {
+      requests.push({ url: String(url), headers: new Headers(init.headers as never), body: init.body })
+      return new Response('', { status: 404 })
+    }
+
+    it.each<[string, any]>([
+      ['of the body', { body: slow }],
+      ['of all of it', { input: slow }],
+      ['of the query', { query: slow, shape: 'nested' }],
+      ['of the body of a nested input', { body: slow, shape: 'nested' }],
+    ])('%s, over REST', async (_, spec) => {
+      const isNested = spec.shape === 'nested'
+      const client = createClient({
+        transports: { rest: restTransport({ baseUrl: 'http://a.example', http: noting }) },
+      })
+      const put = post('/files/{name}', {
+        ...(isNested ? { headers: type<object>() } : spec.input ? {} : { query: ['tags'] }),
+        ...spec,
+      })
+      const flat = { name: 'a', tags: ['one'], deep: [{ n: 1 }] }
+      const nested = {
+        params: { name: 'a' },
+        query: { tags: ['one'] },
+        headers: { 'x-own': 'one' },
+        body: { deep: [{ n: 1 }] },
+      }
+      const called = (client.call(put as never, (isNested ? nested : flat) as never) as Promise<unknown>).catch(
+        () => undefined,
+      )
+      Object.assign(flat, { name: 'b' })
+      flat.tags.push('two')
+      Object.assign(flat.deep[0] as object, { n: 2 })
+      nested.params.name = 'b'
+      nested.query.tags.push('two')
+      nested.headers['x-own'] = 'two'
+      Object.assign(nested.body.deep[0] as object, { n: 2 })
+      await called
+      const { url, headers, body } = requests.pop() ?? {}
+      expect(url).toMatch(spec.input ? /files\/a$/ : /files\/a\?tags=one$/)
+      expect(String(body)).toContain('"deep":[{"n":1}]')
+      expect(String(body)).not.toContain('two')
+      if (isNested) expect(headers?.get('x-own')).toBe('one')
+      await client.close()
+    })
+
+    it('over GraphQL', async () => {
+      const client = createClient({
+        transports: { graphql: graphqlTransport({ url: 'http://a.example/graphql', http }) },
+      })
+      const find = query<unknown, { ids: number[] }>('query Find($ids: [Int!]) { find(ids: $ids) }', {
+        variables: slow,
+      } as never)
+      const input = { ids: [1] }
+      const called = client.call(find, input).catch(() => undefined)
+      input.ids.push(2)
+      await called
+      expect(sent.pop()).toContain('{"ids":[1]}')
+      await client.close()
+    })
+
+    it('over a WebSocket: messages and requests', async () => {
+      const { client, server } = await setUp()
+      const room = client.call(channel('chat:{room}', { send: slow, receive: type<unknown>() }), { room: 'a' })
+      const message = { text: 'one' }
+      const sending = room.send(message)
+      message.text = 'two'
+      await sending
+      await server.until(() => server.framesOf('message').length === 1)
+      expect(server.framesOf('message')[0]?.data).toEqual({ text: 'one' })
+    })
   })
 })

@@ -41,6 +41,16 @@ describe('offsets that come again', () => {
   })
 })
 
+describe('opaque cursors', () => {
+  it('are forgotten where the stream begins anew: what comes then is no repeat', () => {
+    const cursors = new StreamCursors({})
+    cursors.sift([item('a'), item('b')])
+    cursors.clear()
+    cursors.resumed('c')
+    expect(passed(cursors, item('a'), item('b'))).toEqual(['a', 'b'])
+  })
+})
+
 describe('declared offsets', () => {
   it('in another epoch are another history, even where the numbers go on', () => {
     const cursors = new StreamCursors({ cursors: 'offset' })

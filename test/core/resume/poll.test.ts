@@ -45,6 +45,13 @@ const ticks = poll(list, {
   apply: (input, after) => ({ ...input, after }),
   until: (page) => page.done,
 })
+/** The same of an operation in memory. */
+const counted = poll(unaryOperation({ isIdempotent: true }) as never, {
+  messages: (page: Page) => page.items,
+  cursor: (tick: Tick) => tick.seq,
+  apply: (input: object, after: string) => ({ ...input, after }),
+  until: (page: Page) => page.done,
+})
 const map = { message: type<Tick>() }
 const run = events('/runs', map, {
   method: 'POST',
@@ -157,6 +164,41 @@ describe('poll', () => {
     expect(await read(stream, clock)).toEqual([0, 1, 2, 3, 4])
     expect(asked()).toEqual(['POST null', 'GET 1', 'GET 3'])
     expect(server.started).toBe(1)
+  })
+
+  it('is at least once, as what it makes of a list, and was sent where its client is closed', async () => {
+    const { client, clock } = memoryClient(() => ({ items: [{ seq: 1 }], done: false }))
+    const stream = client.call(counted as never) as unknown as Stream<Tick>
+    await stream.opened
+    expect(stream.continuity).toBe('at-least-once')
+    const closed = client.close()
+    expect((await read(stream, clock)).at(-1)).toMatchObject({ code: 'canceled', phase: 'stream', sent: 'yes' })
+    await closed
+  })
+
+  it('leaves no timer behind its reader', async () => {
+    const { client, clock } = memoryClient(() => ({ items: [{ seq: 1 }], done: false }))
+    const stream = client.call(counted as never) as unknown as Stream<Tick>
+    await stream.opened
+    const { timers } = clock
+    await stream.close()
+    expect(clock.timers).toBeLessThan(timers)
+    await client.close()
+    expect(clock.timers).toBe(0)
+  })
+
+  it('asks no more while its reader is a full queue behind, and goes on once that has caught up', async () => {
+    let asked = 0
+    const { client, clock } = memoryClient(() => {
+      asked++
+      return { items: Array.from({ length: 5000 }, (_, at) => ({ seq: asked * 5000 + at })), done: asked === 2 }
+    })
+    const stream = client.call(counted as never) as unknown as Stream<Tick>
+    await stream.opened
+    await clock.advance(60_000)
+    expect(asked).toBe(1)
+    expect(await read(stream, clock)).toHaveLength(10_000)
+    expect(asked).toBe(2)
   })
 
   it('refuses what is no list', () => {
