@@ -18,6 +18,9 @@ const project = (name: string, include: string, options: object = {}): TestProje
 const undici = process.env.POLYWIRE_UNDICI
 const alias = undici ? [{ find: /^undici(?=\/|$)/, replacement: undici }] : []
 
+/** `.ci/run` has a gate for conformance, and runs it there only: `POLYWIRE_CONFORMANCE=apart`. */
+const apart = process.env.POLYWIRE_CONFORMANCE === 'apart' ? ['test/conformance/**'] : []
+
 /** The tests that print documents, or that servers answer whose makers support graphql 17. */
 const graphql17 = ['document', 'incremental', 'json-codec', 'socket-requests', 'sse', 'subscriptions', 'uploads']
 
@@ -31,7 +34,7 @@ export default defineConfig({
     // Most tests wait for servers: three files at a time also where there are but two cores.
     maxWorkers: Math.max(3, availableParallelism() - 1),
     projects: [
-      project('sources', 'test/**/*.test.ts', { exclude: ['test/{package,browser,soak}/**'] }),
+      project('sources', 'test/**/*.test.ts', { exclude: ['test/{package,browser,soak}/**', ...apart] }),
       // What depends on the version of graphql. Servers are loaded by Node, where a hook gives them 17; an alias does in vite.
       {
         ...project('graphql17', `test/{conformance/graphql-interop,transports/graphql/{${graphql17.join()}}}.test.ts`, {

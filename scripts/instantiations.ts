@@ -5,6 +5,7 @@
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import buildIfStale from './build-if-stale.ts'
 import { type Compiled, compile, compilers, root } from './compilers.ts'
 
 const folder = '.cache/instantiations'
@@ -129,10 +130,10 @@ function check(name: string, compiler: string, { title, count, source, budget }:
 }
 
 export function checkInstantiations(): boolean {
+  buildIfStale()
   mkdirSync(join(root, folder), { recursive: true })
-  const emit = { noEmit: false, declaration: true, emitDeclarationOnly: true, rootDir: '../..', outDir: 'out' }
-  const include = ['contract.ts', '../../transports/**/*.d.ts']
-  const config = { extends: '../../tsconfig.json', compilerOptions: emit, include, exclude: [] }
+  const emit = { noEmit: false, declaration: true, emitDeclarationOnly: true, outDir: 'out', customConditions: [] }
+  const config = { extends: '../../tsconfig.json', compilerOptions: emit, include: ['contract.ts'], exclude: [] }
   writeFileSync(join(root, folder, 'tsconfig.json'), JSON.stringify(config))
   const results = Object.entries(compilers).flatMap(([name, compiler]) =>
     cases.map((one) => check(name, compiler, one)),

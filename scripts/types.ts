@@ -1,4 +1,7 @@
-/** `npm run types`: sources, tests, type tests and examples under both compilers, then the budget for the type checker. */
+/**
+ * `npm run types`: sources, tests, type tests and examples under both compilers, then the budget for the type checker,
+ * which is of the declarations that users get.
+ */
 import { compile, compilers } from './compilers.ts'
 import { checkInstantiations } from './instantiations.ts'
 import { checkContracts } from './openapi-contracts.ts'
