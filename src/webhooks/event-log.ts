@@ -2,6 +2,11 @@ import { uuid } from '../core/call/uuid.ts'
 import { CallError } from '../core/errors/error.ts'
 import { guard } from '../core/guard.ts'
 import type { Store, StoreEntry } from '../core/store/store.ts'
+import { within } from '../core/time/bounded.ts'
+import type { Clock } from '../core/time/clock.ts'
+
+/** So long an answer of the store is waited for: a sender that gets none delivers again; ms. */
+const answerMs = 10_000
 
 /** What has become of an event. */
 export type WebhookState = 'received' | 'handled' | 'failed'
@@ -36,6 +41,7 @@ export interface LogRecord {
 
 interface LogOptions {
   readonly store: Store
+  readonly clock: Clock
   readonly name: string
   /** How long an event is remembered; ms. */
   readonly keepMs: number
@@ -50,12 +56,14 @@ interface LogOptions {
 export class EventLog {
   readonly leaseMs: number
   readonly #store: Store
+  readonly #clock: Clock
   readonly #prefix: string
   readonly #claims: string
   readonly #keepMs: number
 
-  constructor({ store, name, keepMs, leaseMs }: LogOptions) {
+  constructor({ store, clock, name, keepMs, leaseMs }: LogOptions) {
     this.#store = store
+    this.#clock = clock
     this.#prefix = `webhooks/${name}/event/`
     this.#claims = `webhooks/${name}/claim/`
     this.#keepMs = keepMs
@@ -68,20 +76,29 @@ export class EventLog {
   }
 
   async get(id: string): Promise<LogRecord | undefined> {
-    const text = await this.#ask('get', (store) => store.get(this.#key(id)))
-    return typeof text === 'string' ? recordOf(text) : undefined
+    const text = await this.#textOf(id)
+    return text === undefined ? undefined : recordOf(text)
   }
 
   /** Changes what stands there; a record that has gone meanwhile stays gone. */
   async change(id: string, to: (record: LogRecord) => LogRecord): Promise<void> {
-    for (;;) {
-      const text = await this.#ask('get', (store) => store.get(this.#key(id)))
-      const record = typeof text === 'string' ? recordOf(text) : undefined
-      if (typeof text !== 'string' || !record) return
+    for (let before: string | undefined; ; ) {
+      const text = await this.#textOf(id)
+      const record = text === undefined ? undefined : recordOf(text)
+      if (text === undefined || !record) return
+      // Nobody else has changed it: it would be tried for ever.
+      if (text === before) throw broken('compareAndSet() changes nothing')
       const next = JSON.stringify(to(record))
       if (await this.#ask('compareAndSet', (store) => store.compareAndSet(this.#key(id), text, next, this.#write)))
         return
+      before = text
     }
+  }
+
+  async #textOf(id: string): Promise<string | undefined> {
+    const text = await this.#ask('get', (store) => store.get(this.#key(id)))
+    // Clients of databases may give bytes.
+    return text === null || text === undefined ? undefined : `${text}`
   }
 
   /** Claims an event for this process: the word that gives it back; undefined where somebody else handles it. */
@@ -120,11 +137,14 @@ export class EventLog {
         list.call(store, this.#prefix, { after, limit: 100 }),
       )
       for (const { value } of page) {
-        const record = recordOf(value)
+        const record = recordOf(`${value}`)
         if (record) yield record
       }
       if (page.length < 100) return
-      after = page.at(-1)?.key
+      const last = page.at(-1)?.key
+      // It would be read for ever.
+      if (last === after) throw broken('list() is endless')
+      after = last
     }
   }
 
@@ -138,8 +158,13 @@ export class EventLog {
 
   async #ask<T>(member: string, run: (store: Store) => T | Promise<T>): Promise<T> {
     const failure = { code: 'unavailable', isRetryable: true } as const
-    return await guard(`store.${member}() of the webhook receiver`, () => run(this.#store), undefined, failure)
+    const ask = (): Promise<T> => within(this.#clock, answerMs, async () => run(this.#store))
+    return await guard(`store.${member}() of the webhook receiver`, ask, undefined, failure)
   }
+}
+
+function broken(what: string): CallError {
+  return new CallError({ code: 'unavailable', message: `the store of the webhook receiver is at fault: ${what}` })
 }
 
 /** A text of somebody else, or of a later release, is no record of ours. */

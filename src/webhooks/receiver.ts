@@ -197,7 +197,8 @@ export class Receiver {
       return await this.#handle(record)
     } finally {
       timer.clear()
-      await this.#log.release(id, token)
+      // Its claim ends by itself, and what has become of the event stands.
+      await this.#log.release(id, token).catch(() => {})
     }
   }
 

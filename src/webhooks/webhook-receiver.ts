@@ -71,8 +71,9 @@ export function webhookReceiver<const Events extends Webhooks>(
 ): WebhookReceiver {
   checkReceiver(options)
   const { store, name = 'default', keepMs = 604_800_000, leaseMs = 60_000, maxBodyBytes = 1_048_576 } = options
-  const log = new EventLog({ store, name: encodeURIComponent(name), keepMs, leaseMs })
-  const receiver = new Receiver({ options, scheme: options.scheme, log, clock: options.clock ?? systemClock })
+  const { scheme, clock = systemClock } = options
+  const log = new EventLog({ store, clock, name: encodeURIComponent(name), keepMs, leaseMs })
+  const receiver = new Receiver({ options, scheme, log, clock })
   return {
     fetch: (request, context) => receiveFetch(receiver, maxBodyBytes, request, context),
     node: (request, response) => receiveNode(receiver, maxBodyBytes, request, response),

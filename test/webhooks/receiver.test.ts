@@ -440,6 +440,66 @@ describe('the log', () => {
     expect(notices).toMatchObject([{ type: 'refused', error: { code: 'unavailable' } }])
   })
 
+  it('that the store never answers for is answered 503 in time', async () => {
+    const store = memoryStore()
+    const { receive, receiver, clock, runs } = setUp({ store })
+    const asked = vi.spyOn(store, 'add').mockReturnValueOnce(new Promise(() => {}) as never)
+    const answer = receive('e1')
+    await vi.waitFor(() => expect(asked).toHaveBeenCalled())
+    await clock.advance(10_000)
+    expect(await answer).toMatchObject({ http: 503, error: { code: 'unavailable' } })
+    expect(await receive('e1')).toMatchObject({ http: 200, status: 'received' })
+    await receiver.idle()
+    expect(runs).toEqual(['e1 1'])
+    expect(clock.timers).toBe(0)
+  })
+
+  it('is handled, and listed, where the store answers with bytes', async () => {
+    const inner = memoryStore()
+    const store = memoryStore()
+    const bytes = async (text: unknown) => (typeof text === 'string' ? Buffer.from(text) : text) as never
+    vi.spyOn(store, 'add').mockImplementation((...all) => inner.add(...all))
+    vi.spyOn(store, 'compareAndSet').mockImplementation((...all) => inner.compareAndSet(...all))
+    vi.spyOn(store, 'get').mockImplementation(async (key) => bytes(await inner.get(key)))
+    const list: Store['list'] = async (...all) => {
+      const page = (await inner.list?.(...all)) ?? []
+      return Promise.all(page.map(async ({ key, value }) => ({ key, value: await bytes(value) })))
+    }
+    Object.assign(store, { list })
+    const { receive, receiver, runs } = setUp({ store })
+    await receive('ü1')
+    await receiver.idle()
+    expect(runs).toEqual(['ü1 1'])
+    expect(await receive('ü1')).toMatchObject({ status: 'duplicate' })
+    expect(await receiver.entries()).toMatchObject([{ id: 'ü1', state: 'handled', attempts: 1 }])
+  })
+
+  it('is not looked for without end in a store that gives one page for ever', async () => {
+    const store = memoryStore()
+    const { receiver } = setUp({ store })
+    const page = Array.from({ length: 100 }, (_, n) => ({ key: `webhooks/default/event/${n}`, value: '{}' }))
+    Object.assign(store, { list: () => page })
+    await expect(receiver.entries()).rejects.toMatchObject({ code: 'unavailable' })
+    await expect(receiver.recover()).rejects.toMatchObject({ code: 'unavailable' })
+  })
+
+  it('is not written without end into a store that takes no change', async () => {
+    const store = memoryStore()
+    const { receive, receiver, said } = setUp({ store, answerAfter: 'handled' })
+    vi.spyOn(store, 'compareAndSet').mockResolvedValue(false as never)
+    expect(await receive('e1')).toMatchObject({ http: 500 })
+    await receiver.idle()
+    expect(said()).toEqual(['received', 'failed'])
+  })
+
+  it('that was handled is not told as failed where its claim cannot be given back', async () => {
+    const store = memoryStore()
+    const { receive, said } = setUp({ store, answerAfter: 'handled' })
+    vi.spyOn(store, 'delete').mockRejectedValue(new Error('away'))
+    expect(await receive('e1')).toMatchObject({ http: 200, status: 'handled' })
+    expect(said()).toEqual(['received', 'handled'])
+  })
+
   const memory = memoryStore()
 })
 
