@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
+import { notify } from '../../src/core/guard.ts'
 import { checkOptions, either, list, oneOf, type RulesOf, text } from '../../src/core/options.ts'
 import { type DeadlineReader, deadlineReader, type IncomingDeadlineHeader } from './deadline.ts'
 
@@ -119,8 +120,9 @@ export class Incoming {
     return this.#controller.signal
   }
 
-  /** Calls `listener` when its client has gone; returns what removes it. */
+  /** Calls `listener` when its client has gone, at once if it has; returns what removes it. What it throws harms nobody. */
   onGone(listener: () => void): () => void {
+    if (this.#isGone) told(listener)
     const listeners = (this.#whenGone ??= new Set())
     listeners.add(listener)
     return () => listeners.delete(listener)
@@ -139,7 +141,7 @@ export class Incoming {
     const listeners = this.#whenGone
     this.#whenGone = undefined
     this.#controller?.abort(goneReason())
-    for (const listener of listeners ?? []) listener()
+    for (const listener of listeners ?? []) told(listener)
   }
 }
 
@@ -192,6 +194,15 @@ export function withIncoming<R>(request: IncomingRequest, work: () => R, options
 export function detached<R>(work: () => R): R {
   const current = storage.getStore()
   return current ? storage.run({ ...current, isDetached: true }, work) : work()
+}
+
+function told(listener: () => void): void {
+  notify('a listener of onGone()', listener, onConsole)
+}
+
+/** Nobody else is there to hear of it: the request is over. */
+const onConsole = {
+  event: ({ message }: { readonly message: string }, cause: unknown) => console.warn(`[polywire] ${message}`, cause),
 }
 
 const goneReason = (): DOMException => new DOMException('the client of the incoming request has gone', 'AbortError')

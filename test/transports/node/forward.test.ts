@@ -11,7 +11,7 @@ import {
   withIncoming,
 } from 'polywire/node'
 import { get, restTransport } from 'polywire/rest'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { memoryClient, streamOperation, unaryOperation } from '../../support/memory-client.ts'
 
 const trace = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
@@ -196,6 +196,23 @@ describe('the client of a request goes away', () => {
       expect(current?.signal.aborted).toBe(true)
       expect(current?.isGone).toBe(true)
     })
+  })
+
+  it('a listener that throws harms nobody, and one that comes late is told at once', () => {
+    const warn = vi.spyOn(console, 'warn').mockReturnValue(undefined)
+    const leaving = request({})
+    withIncoming(leaving, () => {
+      const told: string[] = []
+      incoming()?.onGone(() => {
+        throw new Error('boom')
+      })
+      incoming()?.onGone(() => told.push('next'))
+      leaving.leave()
+      incoming()?.onGone(() => told.push('late'))
+      expect(told).toEqual(['next', 'late'])
+      expect(warn).toHaveBeenCalledTimes(1)
+    })
+    warn.mockRestore()
   })
 
   it('a refresh that it began goes on, since others wait for its token', async () => {
