@@ -1,13 +1,14 @@
-import type { Finish, Telemetry } from '../core/call/telemetry.ts'
+import { type Finish, guardTelemetry, type Telemetry } from '../core/call/telemetry.ts'
 
 /**
- * Several telemetry hooks in the place of one; the first is outermost.
+ * Several telemetry hooks in the place of one; the first is outermost. What one throws keeps the word from no other.
  *
  * @example
  * createClient({ transports, telemetry: combineTelemetry(otel(), logTo(pino())) })
  */
-export function combineTelemetry(...all: readonly Telemetry[]): Telemetry {
-  const beginners = (member: 'call' | 'attempt') => all.flatMap((each) => each[member]?.bind(each) ?? [])
+export function combineTelemetry(...hooks: readonly Telemetry[]): Telemetry {
+  const all = hooks.map(guardTelemetry)
+  const beginners = (member: 'call' | 'attempt') => all.flatMap((each) => each[member] ?? [])
   const around = (member: 'call' | 'attempt') => {
     const found = all.flatMap((each) => each.around?.[member] ?? [])
     return found.length === 0
@@ -16,7 +17,7 @@ export function combineTelemetry(...all: readonly Telemetry[]): Telemetry {
   }
   const calls = beginners('call')
   const attempts = beginners('attempt')
-  const listeners = all.flatMap((each) => each.event?.bind(each) ?? [])
+  const listeners = all.flatMap((each) => each.event ?? [])
   const call = around('call')
   const attempt = around('attempt')
   return {

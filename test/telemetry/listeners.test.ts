@@ -147,6 +147,10 @@ describe('diagnosticsChannel', () => {
   })
 })
 
+const boom = () => {
+  throw new Error('boom')
+}
+
 describe('combineTelemetry', () => {
   it('tells all, the first is outermost, and has no member that none of them has', async () => {
     const told: string[] = []
@@ -169,6 +173,24 @@ describe('combineTelemetry', () => {
     expect(told).toEqual(['around a', 'around b', 'a begins', 'b begins', 'b ends', 'a ends'])
     expect(Object.keys(combineTelemetry({ event: () => undefined }, {}))).toEqual(['event'])
     expect(combineTelemetry()).toEqual({})
+  })
+
+  it.each<[string, Telemetry]>([
+    ['at the beginning of a call', { call: boom }],
+    ['at its end', { call: () => boom }],
+    ['at the beginning of an attempt', { attempt: boom }],
+    ['at its end', { attempt: () => boom }],
+    ['when it hears of an event', { event: boom }],
+  ])('one that throws %s keeps the word from no other', async (_when, faulty) => {
+    const warn = vi.spyOn(console, 'warn').mockReturnValue(undefined)
+    const [before, behind]: [string[], string[]] = [[], []]
+    const hear = (into: string[]) => onEvent(({ type }) => type !== 'warning' && into.push(type))
+    const { client } = memoryClient(() => 1, { telemetry: combineTelemetry(hear(before), faulty, hear(behind)) })
+    await client.call(unaryOperation())
+    const all = ['attempt:end', 'attempt:start', 'call:end', 'call:start']
+    expect([before.sort(), behind.sort()]).toEqual([all, all])
+    expect(warn).toHaveBeenCalledTimes('event' in faulty ? 0 : 1)
+    warn.mockRestore()
   })
 
   it('a gap of a stream is told to whoever listens to events', async () => {
