@@ -1,12 +1,15 @@
 import {
+  type Call,
   type ClientOptions,
   createClient,
   defineStream,
   type Gap,
+  HeaderMap,
   type Interceptor,
   isGap,
   type Operation,
   type OperationInfo,
+  type Reply,
   resume,
   type ServerStream,
   type Stream,
@@ -248,6 +251,25 @@ describe('what ends a stream', () => {
     await clock.advance(0)
     expect(seen.at(-1)).toBe('! unavailable')
     expect(clock.now()).toBe(0)
+  })
+
+  it.each(['the first', 'a later'])('one message in the place of %s stream, which is closed', async (which) => {
+    const { clock, server, open } = setup()
+    const { send } = server.transport
+    let discarded = 0
+    const { empty } = HeaderMap
+    const discard = () => void discarded++
+    const message: Reply = { kind: 'unary', message: 1, status: 200, headers: empty, trailers: empty, discard }
+    Object.assign(server.transport, { send: async (call: Call) => (first-- > 0 ? send(call) : message) })
+    let first = which === 'the first' ? 0 : 1
+    const stream = open()
+    const seen = collect(stream)
+    await clock.advance(0)
+    if (which === 'a later') server.drop()
+    await clock.advance(60_000)
+    expect(seen.at(-1)).toBe('! internal')
+    expect(stream.state).toBe('closed')
+    expect([discarded, clock.timers]).toEqual([1, 0])
   })
 
   it('the absolute deadline, while it waits', async () => {

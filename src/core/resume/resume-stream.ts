@@ -5,6 +5,7 @@ import { discardReply, type Reply, type StreamReply } from '../call/reply.ts'
 import { toKnownError } from '../call/run-unary.ts'
 import type { Scope } from '../call/scope.ts'
 import { type CallError, isAnyCallError, withHistory } from '../errors/error.ts'
+import { streamOf } from '../stream/handle.ts'
 import { LateTrailers } from '../stream/late-trailers.ts'
 import { ResyncSource } from '../stream/resync.ts'
 import type { MessageSource, SourceEnd } from '../stream/source.ts'
@@ -183,14 +184,12 @@ export class ResumingStream implements SpliceOwner, StreamReply, Waiting {
     this.#scope = scope
     Promise.resolve()
       .then(() => openWithin(this.#attempted(this.#again(scope)), this.#next, 'opened again', this.#timeoutMs))
-      .then(
-        (reply) => this.#reopened(reply, scope),
-        (error: unknown) => {
-          if (this.#scope !== scope) return
-          this.#endAttempt()
-          this.#failed(error)
-        },
-      )
+      .then((reply) => this.#reopened(streamOf(reply, this.#call), scope))
+      .catch((error: unknown) => {
+        if (this.#scope !== scope) return
+        this.#endAttempt()
+        this.#failed(error)
+      })
   }
 
   /** The call of the next attempt: through auth again, one attempt, a fresh opening deadline. */
@@ -207,8 +206,8 @@ export class ResumingStream implements SpliceOwner, StreamReply, Waiting {
     return call.with(resume && cursor !== undefined ? { cursor, input: inputAfter(resume, call, cursor) } : { cursor })
   }
 
-  #reopened(reply: Reply, scope: Scope): void {
-    if (this.#scope !== scope || reply.kind !== 'stream') {
+  #reopened(reply: StreamReply, scope: Scope): void {
+    if (this.#scope !== scope) {
       discardReply(reply)
       return
     }

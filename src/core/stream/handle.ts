@@ -1,7 +1,7 @@
 import type { Call } from '../call/call.ts'
 import type { Observer, Stream, StreamHead } from '../call/call-types.ts'
 import type { Plan } from '../call/plan.ts'
-import { discardReply, type StreamReply } from '../call/reply.ts'
+import { discardReply, type Reply, type StreamReply } from '../call/reply.ts'
 import { toKnownError } from '../call/run-unary.ts'
 import type { Scope } from '../call/scope.ts'
 import { addCaller, CallError, isAnyCallError } from '../errors/error.ts'
@@ -192,8 +192,7 @@ export class StreamHandle<Message> implements Stream<Message>, AsyncIterator<Mes
       const { cursor } = call.options
       if (typeof cursor === 'object') call = await this.#restore(call, cursor)
       const ready = call
-      const reply = await bounded(scope, () => this.plan.route.chain(ready), { discard: discardReply })
-      if (reply.kind !== 'stream') throw notAStream(call)
+      const reply = streamOf(await bounded(scope, () => this.plan.route.chain(ready), { discard: discardReply }), call)
       if (this.#reader.isOver) {
         discardReply(reply)
         throw this.#left()
@@ -291,10 +290,12 @@ class Head implements StreamHead {
   }
 }
 
-/** A transport gave one message where a stream was asked for. */
-function notAStream(call: Call): CallError {
+/** The reply, where it is a stream. @throws {CallError} `internal` where a transport or an interceptor gave one message. */
+export function streamOf(reply: Reply, call: Call): StreamReply {
+  if (reply.kind === 'stream') return reply
+  discardReply(reply)
   const message = 'one message came back for a stream'
-  return new CallError({ code: 'internal', message, phase: 'headers', sent: 'yes' }, call)
+  throw new CallError({ code: 'internal', message, phase: 'headers', sent: 'yes' }, call)
 }
 
 function noop(): void {}

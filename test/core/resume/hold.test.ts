@@ -118,6 +118,9 @@ describe('cursors that come after their data', () => {
     expect(await collect(client.call(bare({ maxMessages: 2 }, false)))).toMatchObject([{ code: 'resource_exhausted' }])
     expect(await collect(client.call(bare({ maxMessages: 2, onFull: 'release' }, false)))).toEqual([1, 2, 3, 4])
     expect(await collect(client.call(bare({ maxMessages: 6 }, true)))).toEqual([1, 2, 3, 4])
+    // All of it is some 150 bytes, no message of it more than 60.
+    expect(await collect(client.call(bare({ maxBytes: 70 }, false)))).toMatchObject([{ code: 'resource_exhausted' }])
+    expect(await collect(client.call(bare({ maxBytes: 1000 }, false)))).toEqual([1, 2, 3, 4])
   })
 
   it('hold() stands beside { cursor, apply }, too', async () => {
