@@ -56,7 +56,14 @@ async function fetchCached(url: string, init: any) {
   }
   const { method = 'GET', body, redirect, dispatcher } = init
   const by = dispatcher ? new UndiciEngine({ dispatcher }) : engine
-  const request = { method, url, headers, body, fetchOptions: { redirect }, cache: { of: cache, identity: '' } }
+  const request = {
+    method,
+    url,
+    headers,
+    body,
+    fetchOptions: { redirect },
+    cache: { of: cache, identity: '', services },
+  }
   const response = await requestBuffered(by, request, scope, { maxBodyBytes: 1e9 } as never)
   scope.end()
   return { status: response.status, headers: new Headers([...response.headers]), text: async () => response.text() }

@@ -65,7 +65,7 @@ export class HttpCache {
     return {
       ...request,
       fetchOptions: { ...request.fetchOptions, cache: mode },
-      ...(identity !== undefined && { cache: { of: this, identity, telemetry: call.scope.services.telemetry } }),
+      ...(identity !== undefined && { cache: { of: this, identity, services: call.scope.services } }),
     }
   }
 }

@@ -69,11 +69,11 @@ export interface HttpHead {
   readonly redirected?: Redirected | undefined
 }
 
-/** Whose kept answers a request may be given, and who hears of a store that fails. */
+/** Whose kept answers a request may be given; the client hears of a store that fails. */
 export interface KeptAnswers {
   readonly of: HttpCache
   readonly identity: string
-  readonly telemetry?: Services['telemetry']
+  readonly services: Pick<Services, 'clock' | 'telemetry'>
 }
 
 /** Steers the body of a response. */

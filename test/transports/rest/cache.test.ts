@@ -1,8 +1,10 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { type ClientOptions, createClient, createContextKey } from 'polywire'
-import { del, get, type HttpCacheOptions, httpCache, post, restTransport } from 'polywire/rest'
+import { del, get, type HttpCacheOptions, type HttpCacheStore, httpCache, post, restTransport } from 'polywire/rest'
+import { cacheStores } from 'undici'
 import { afterEach, expect, it } from 'vitest'
+import { manualClock } from '../../support/manual-clock.ts'
 
 const closing: (() => Promise<unknown>)[] = []
 afterEach(async () => {
@@ -136,6 +138,65 @@ it('stale-if-error: what is kept stands in for a server that fails', async () =>
   await client.call(thing)
   expect(await client.call(thing)).toEqual({ nth: 1 })
   expect(seen).toHaveLength(2)
+})
+
+const stale = { etag: '"v1"', 'cache-control': 'max-age=0, stale-while-revalidate=60' }
+
+it('stale-while-revalidate: what is kept is given at once, and read anew behind it, by the same credential', async () => {
+  const auth = { name: 'tokens', credential: () => ({ headers: { authorization: 'Bearer x' } }) }
+  const { client, seen } = await world((_request, response, nth) => json(response, { nth }, stale), {}, { auth })
+  await client.call(thing)
+  expect(await client.call(thing)).toEqual({ nth: 1 })
+  while (((await client.call(thing)) as { nth: number }).nth < 2) await new Promise(setImmediate)
+  expect(seen.slice(0, 2)).toEqual(['GET /thing Bearer x', 'GET /thing Bearer x "v1"'])
+})
+
+it('stale-while-revalidate: a server is asked once at a time, and given up where it does not answer', async () => {
+  const clock = manualClock()
+  let closed = 0
+  const { client, seen } = await world(
+    (request, response, nth) => {
+      if (nth === 1) json(response, { nth }, stale)
+      else request.socket.once('close', () => closed++)
+    },
+    {},
+    { clock },
+  )
+  for (let call = 0; call < 20; call++) expect(await client.call(thing)).toEqual({ nth: 1 })
+  while (seen.length < 2) await new Promise(setImmediate)
+  expect([seen.length, closed]).toEqual([2, 0])
+  await clock.advance(30_000)
+  while (closed < 1) await new Promise(setImmediate)
+  expect(clock.timers).toBe(0)
+  // From then on the next call asks again.
+  await client.call(thing)
+  while (seen.length < 3) await new Promise(setImmediate)
+})
+
+it.each(['synchronous', 'asynchronous'])('what a 304 renews is of its own answer alone: a %s store', async (kind) => {
+  const memory = new cacheStores.MemoryCacheStore()
+  const store: HttpCacheStore = {
+    get: (key) => (kind === 'synchronous' ? memory.get(key) : Promise.resolve(memory.get(key))),
+    createWriteStream: (key, value) => memory.createWriteStream(key, value),
+    delete: (key) => memory.delete(key),
+  }
+  const { client } = await world(
+    (request, response) => {
+      // The last one is fresh, so that nothing mends what another one has written there.
+      const hold = request.url === '/c' ? 'max-age=60' : stale['cache-control']
+      const own = { etag: `"${request.url}"`, 'x-of': String(request.url), 'cache-control': hold }
+      if (request.headers['if-none-match']) response.writeHead(304, own).end()
+      else json(response, request.url, own)
+    },
+    { store: () => store },
+  )
+  const calls = ['a', 'b', 'c'].map((name) => client.bind({ read: get(`/${name}`) }).read)
+  for (let round = 0; round < 5; round++) {
+    const read = await Promise.all(calls.map((call) => call.reply()))
+    expect(read.map(({ headers }) => headers.get('x-of'))).toEqual(['/a', '/b', '/c'])
+    expect(read.map(({ headers }) => headers.get('etag'))).toEqual(['"/a"', '"/b"', '"/c"'])
+    await new Promise(setImmediate)
+  }
 })
 
 it.each([

@@ -13,10 +13,12 @@ type Handler = { readonly [event: string]: ((...facts: unknown[]) => unknown) | 
 type Dispatch = (options: DispatchOptions, handler: object) => boolean
 
 const safe = /^(?:GET|HEAD|OPTIONS|TRACE|QUERY)$/
+/** How long what is asked behind a stale answer may take; ms. */
+const renewalMs = 30_000
 const partitions = new WeakMap<HttpCache, Map<string, Partition>>()
 
 /** A dispatcher behind the cache of one identity. */
-export function cached({ of: cache, identity, telemetry }: KeptAnswers, via: Dispatcher | OwnAgent): Dispatcher {
+export function cached({ of: cache, identity, services }: KeptAnswers, via: Dispatcher | OwnAgent): Dispatcher {
   const known = partitions.get(cache) ?? new Map<string, Partition>()
   partitions.set(cache, known)
   const partition = known.get(identity) ?? new Partition(cache, identity, known)
@@ -28,52 +30,95 @@ export function cached({ of: cache, identity, telemetry }: KeptAnswers, via: Dis
     if (known.size <= maxIdentities) break
     known.delete(name)
   }
-  return partition.before(via, telemetry)
+  return { dispatch: (options, handler) => new CachedExchange(partition, via, services, handler).dispatch(options) }
 }
 
 /** What is kept for one identity. */
 class Partition {
   readonly store: HttpCacheStore
-  readonly #reading: (dispatch: Dispatch) => Dispatch
-  readonly #writing: (dispatch: Dispatch) => Dispatch
-  /** By the look-up before a request that is to be validated. */
-  #found: Found | undefined
-  /** Of whoever called last. */
-  #telemetry: KeptAnswers['telemetry']
+  readonly hasHeuristics: boolean
+  /** Of all identities. */
+  readonly all: ReadonlyMap<string, Partition>
+  /** What is asked anew behind an answer that was given stale: one at a time, since each call of it would ask. */
+  readonly renewing = new Set<string>()
 
   constructor({ options }: HttpCache, identity: string, all: ReadonlyMap<string, Partition>) {
     const { maxBytes = 10_485_760, maxEntryBytes = 1_048_576, heuristics = false } = options
-    const store = (this.store = ownStore(options, identity) ?? memoryStore(maxBytes, maxEntryBytes))
-    const get = (key: object) => {
-      const found = this.#tried('get', () => store.get(key))
-      if (found instanceof Promise) return found.then((each) => (this.#found = each))
-      this.#found = found as Found | undefined
-      return found
+    this.store = ownStore(options, identity) ?? memoryStore(maxBytes, maxEntryBytes)
+    this.hasHeuristics = heuristics
+    this.all = all
+  }
+}
+
+/** One request that may be answered by what is kept. */
+class CachedExchange {
+  readonly #partition: Partition
+  readonly #via: Dispatcher | OwnAgent
+  readonly #services: KeptAnswers['services']
+  readonly #handler: Handler
+  /** What is kept of it, where that has to be validated. */
+  #found: Found | undefined
+  #isAnswered = false
+
+  constructor(partition: Partition, via: Dispatcher | OwnAgent, services: KeptAnswers['services'], handler: object) {
+    this.#partition = partition
+    this.#via = via
+    this.#services = services
+    this.#handler = handler as Handler
+  }
+
+  /**
+   * The cache does not see whose credential it is: it would keep no answer to one (RFC 9111 §3.5 asks that of shared caches
+   * alone), and this one is nobody else's.
+   */
+  dispatch(options: DispatchOptions): boolean {
+    const { authorization, ...headers } = options.headers
+    const own = authorization === undefined ? undefined : { authorization }
+    const dispatch: Dispatch = (asked, inner) => {
+      const read = reading(inner as Handler, this.#found)
+      const whole = { ...asked, headers: { ...asked.headers, ...own } }
+      return this.#isAnswered ? this.#renew(whole, read) : send(this.#via, whole, read)
     }
-    const createWriteStream = (key: object, value: Kept) =>
-      this.#tried('createWriteStream', () =>
-        store.createWriteStream(key, heuristics || isExplicit(value) ? value : { ...value, staleAt: value.cachedAt }),
-      )
-    this.#reading = cacheInterceptor({
-      store: { get, createWriteStream, delete: (key) => this.#tried('delete', () => store.delete(key)) },
-      methods: ['GET', 'HEAD'],
-      type: 'private',
-    })
+    const told: Handler = {
+      ...passing(this.#handler),
+      onResponseStart: (...facts) => {
+        this.#isAnswered = true
+        return this.#handler.onResponseStart?.(...facts)
+      },
+    }
+    const store = this.#guardedStore(safe.test(options.method))
+    const cache = cacheInterceptor({ store, methods: ['GET', 'HEAD'], type: 'private' })
+    return cache(dispatch)({ ...options, headers }, told)
+  }
+
+  #guardedStore(isReading: boolean): HttpCacheStore {
+    const { store, hasHeuristics, all } = this.#partition
     // What one identity has changed is changed for all of them.
-    const deleteAll = (key: object): void => {
-      for (const { store } of all.values()) void this.#tried('delete', () => store.delete(key))
+    const changed = () => (isReading ? [this.#partition] : all.values())
+    return {
+      get: (key) => {
+        const found = this.#tried('get', () => store.get(key))
+        if (found instanceof Promise) return found.then((each) => (this.#found = each))
+        this.#found = found as Found | undefined
+        return found
+      },
+      createWriteStream: (key, value: Kept) =>
+        this.#tried('createWriteStream', () =>
+          store.createWriteStream(
+            key,
+            hasHeuristics || isExplicit(value) ? value : { ...value, staleAt: value.cachedAt },
+          ),
+        ),
+      delete: (key) => {
+        for (const { store } of changed()) void this.#tried('delete', () => store.delete(key))
+      },
     }
-    this.#writing = cacheInterceptor({
-      store: { get, createWriteStream, delete: deleteAll },
-      methods: ['GET', 'HEAD'],
-      type: 'private',
-    })
   }
 
   /** What a store fails with harms no call: nothing is known there, or kept. */
   #tried<T>(member: string, run: () => T): T | undefined {
     const fail = (cause: unknown): undefined => {
-      notify(`${member}() of the store of httpCache()`, () => Promise.reject(cause), this.#telemetry)
+      notify(`${member}() of the store of httpCache()`, () => Promise.reject(cause), this.#services.telemetry)
     }
     try {
       const given = run()
@@ -83,24 +128,42 @@ class Partition {
     }
   }
 
-  /**
-   * The cache does not see whose credential it is: it would keep no answer to one (RFC 9111 §3.5 asks that of shared caches
-   * alone), and this one is nobody else's.
-   */
-  before(via: Dispatcher | OwnAgent, telemetry: KeptAnswers['telemetry']): Dispatcher {
-    return {
-      dispatch: (options, handler) => {
-        this.#telemetry = telemetry
-        const { authorization, ...headers } = options.headers
-        const own = authorization === undefined ? undefined : { authorization }
-        this.#found = undefined
-        const dispatch: Dispatch = (asked, inner) => {
-          const read = reading(inner as Handler, this.#found)
-          return send(via, { ...asked, headers: { ...asked.headers, ...own } }, read)
-        }
-        const through = safe.test(options.method) ? this.#reading : this.#writing
-        return through(dispatch)({ ...options, headers }, handler)
+  /** Asks behind an answer that was given: nobody waits for it, so nobody else would end it, or hear what it throws. */
+  #renew(options: DispatchOptions, handler: Handler): boolean {
+    const { renewing } = this.#partition
+    const name = `${options.method} ${options.origin}${options.path}`
+    if (renewing.has(name)) return true
+    renewing.add(name)
+    let controller: { abort(reason: Error): void } | undefined
+    const over = (): void => {
+      timer.clear()
+      renewing.delete(name)
+    }
+    const timer = this.#services.clock.setTimer(() => {
+      over()
+      controller?.abort(new Error('what was asked behind a stale answer was not answered in time'))
+    }, renewalMs)
+    timer.hold(false)
+    const settling: Handler = {
+      ...passing(handler),
+      onRequestStart(...facts) {
+        controller = facts[0] as typeof controller
+        return handler.onRequestStart?.(...facts)
       },
+      onResponseEnd(...facts) {
+        over()
+        return handler.onResponseEnd?.(...facts)
+      },
+      onResponseError(...facts) {
+        over()
+        return handler.onResponseError?.(...facts)
+      },
+    }
+    try {
+      return send(this.#via, options, settling)
+    } catch {
+      over()
+      return true
     }
   }
 }
