@@ -1,6 +1,7 @@
 import { createResponder } from '#platform'
-import type { Auth } from '../../src/core/call/auth.ts'
+import type { Auth, Credential } from '../../src/core/call/auth.ts'
 import type { Call } from '../../src/core/call/call.ts'
+import { ownCredential } from '../../src/core/call/credential.ts'
 import { withoutRemoved } from '../../src/core/call/header-map.ts'
 import type { OperationInfo } from '../../src/core/call/operation.ts'
 import type { Reply } from '../../src/core/call/reply.ts'
@@ -57,7 +58,8 @@ export class FetchTransport implements Transport<'fetch'> {
 }
 
 function requestOf(call: Call, input: FetchInput, deadlineWriter: DeadlineWriter | undefined): OpenRequest {
-  const { credential } = call
+  // A header of the caller's own crosses no origin either.
+  const credential = ownOf(call) ?? call.credential
   return {
     method: input.method,
     url: credential?.query ? withQuery(input.url, credential.query) : input.url,
@@ -81,15 +83,13 @@ function withQuery(href: string, more: Readonly<Record<string, string>>): string
 }
 
 const bindingOf = ({ operation }: Pick<Call, 'operation'>): FetchBinding => operation.binding as FetchBinding
+const ownOf = (call: Call): Credential | undefined => ownCredential(call, bindingOf(call).auth?.header)
 
 /** Each request carries the credential of its own origin, and that of no other. */
 const authByOrigin: Auth = {
   name: 'of the origin',
   identity: (call) => bindingOf(call as { operation: OperationInfo } & typeof call).auth?.identity?.(call) as string,
-  credential(call) {
-    const { auth } = bindingOf(call)
-    // A header of the caller's own wins, and is not renewed.
-    return auth && call.headers[auth.header ?? 'authorization'] === undefined ? auth.credential(call) : undefined
-  },
+  // A header of the caller's own wins, and is not renewed.
+  credential: (call) => (ownOf(call) ? undefined : bindingOf(call).auth?.credential(call)),
   refresh: async (rejected, call, error) => bindingOf(call).auth?.refresh?.(rejected, call, error),
 }

@@ -62,6 +62,11 @@ export function at<In>(url: string | { readonly href: string }, rest?: NoInfer<P
   return input as In
 }
 
+/** The same for a link that the library follows by itself: secrets that the caller has named for the first request stay at home. */
+export function linked(href: string | undefined): PlansItself {
+  return { [ownPlan]: (plan) => planAt(plan, href, true) }
+}
+
 /**
  * A link of a reply as `at` takes it: absolute, where it is known where the reply came from (RFC 3986 §5.1.3).
  *
@@ -83,7 +88,7 @@ export function resolveLink<Href extends string | undefined>(
 }
 
 /** The plan of one call: the operation's, but for the URL. What is wrong is said when the call begins. */
-function planAt(plan: Plan, href: unknown): Plan {
+function planAt(plan: Plan, href: unknown, isFollowed?: true): Plan {
   const { info, route } = plan
   let target: Target
   let options: LinkOptions | undefined
@@ -105,7 +110,7 @@ function planAt(plan: Plan, href: unknown): Plan {
   const template: UrlTemplate = {
     hasQuery: false,
     fill: () => '',
-    place: (request, call) => placed(request, call, target, options),
+    place: (request, call) => placed(request, call, target, options, isFollowed),
   }
   /** Beside the parameters, so that whoever tells calls apart by their input sees it. */
   const named = (parts: object): object => {
@@ -176,15 +181,23 @@ function targetOf(operation: OperationInfo, href: unknown, options: LinkOptions 
 }
 
 /** The request as it was made for no path, put to the URL. */
-function placed(request: HttpRequest, call: Call, target: Target, options: LinkOptions | undefined): HttpRequest {
+function placed(
+  request: HttpRequest,
+  call: Call,
+  target: Target,
+  options: LinkOptions | undefined,
+  isFollowed: true | undefined,
+): HttpRequest {
   const { query, headers: own } = call.input as RequestParts
   const asked = isSearchParams(query) ? [...new URLSearchParams(query as URLSearchParams).keys()] : Object.keys(query)
   const winning = new Set([...asked, ...Object.keys(call.credential?.query ?? {}), options?.cursorQuery])
   const url = withQuery(target, request.url.split('?').slice(1).join('?'), winning)
   if (!target.isForeign) return { ...request, url }
-  const secret = new Set([...alwaysSecret, ...Object.keys(readHeaders(options?.headers))])
-  const named = new Set(['accept', 'content-type', ...Object.keys(readHeaders(call.options.headers))])
-  for (const name of Object.keys(own ?? {})) named.add(name.toLowerCase())
+  const ofCredential = Object.keys(call.credential?.headers ?? {})
+  const secret = new Set([...alwaysSecret, ...ofCredential, ...Object.keys(readHeaders(options?.headers))])
+  const named = new Set(['accept', 'content-type'])
+  if (!isFollowed)
+    for (const name of Object.keys({ ...readHeaders(call.options.headers), ...own })) named.add(name.toLowerCase())
   const headers: Record<string, string> = {}
   for (const [name, value] of Object.entries(request.headers))
     if (named.has(name) || !secret.has(name)) headers[name] = value

@@ -13,7 +13,7 @@ import {
   type RulesOf,
   text,
 } from '../../src/core/options.ts'
-import { at, resolveLink } from '../http/at.ts'
+import { linked, resolveLink } from '../http/at.ts'
 import { isOver, itemsOf, makePager, type Pager, readPath, unfit } from '../shared/pages.ts'
 
 type Items = string | undefined | ((page: never) => readonly unknown[])
@@ -144,7 +144,7 @@ export function linkPages<const I extends Items = undefined>(options: LinkPagesO
         'next',
         origin,
       ),
-    inputAt: (_input, url) => at(url as string),
+    inputAt: (_input, url) => linked(url as string),
   })
   // A URL holds every part of the input.
   return Object.assign(pager, { nested: () => pager })

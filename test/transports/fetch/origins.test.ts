@@ -78,6 +78,17 @@ describe.each(['undici', 'fetch'] as const)('credentials by %s', (http) => {
     expect(here.seen.map(({ headers }) => headers.authorization)).toEqual(['Own x'])
   })
 
+  it('of the caller, in the header of a key, do not follow a redirect to another origin', async () => {
+    here.answer((_seen, response) => void response.writeHead(307, { location: `${there.url}/b` }).end())
+    const fetch = make({ http, origin: here.url, auth: apiKeyAuth('mine', { header: 'x-key' }) })
+    const own = { 'X-Key': 'own', authorization: 'Bearer own' }
+    for (const headers of [{ 'X-Key': 'own' }, own]) await (await fetch(`${here.url}/a`, { headers })).text()
+    expect(here.seen.map(({ headers }) => headers['x-key'])).toEqual(['own', 'own'])
+    expect(there.seen.length).toBe(2)
+    for (const { headers } of there.seen)
+      expect([headers['x-key'], headers.authorization]).toEqual([undefined, undefined])
+  })
+
   it('in the query go beside what stands there', async () => {
     const auth = apiKeyAuth('k&1', { query: 'key' })
     await (await make({ http, origin: here.url, auth })(`${here.url}/a?b=1%202#c`)).text()

@@ -405,7 +405,7 @@ describe('pages by link', () => {
     await client.close()
   })
 
-  it('to another origin is refused unless it is listed, and then gets no credential', async () => {
+  it("to another origin is refused unless it is listed, and then gets no credential, the call's own included", async () => {
     const { server: there, seen } = await foreign()
     server.answer(answer(200, [1], { link: `<${there.url}/next>; rel=next` }))
     const auth = { name: 'own', credential: () => ({ headers: { authorization: 'Bearer canary' } }) }
@@ -421,6 +421,10 @@ describe('pages by link', () => {
     })
     expect(await collect(listing.bind({ issues }).issues.items({ state: 'open' }))).toEqual([1, 9])
     expect(JSON.stringify(seen)).not.toContain('canary')
+    const own = { authorization: 'canary', 'X-Api-Key': 'canary', cookie: 'canary', 'x-trace': 't' }
+    expect(await collect(listing.bind({ issues }).issues.items({ state: 'open' }, { headers: own }))).toEqual([1, 9])
+    expect(JSON.stringify(seen)).not.toContain('canary')
+    expect(seen.at(-1)?.headers['x-trace']).toBe('t')
     await refusing.close()
     await listing.close()
     await there[Symbol.asyncDispose]()

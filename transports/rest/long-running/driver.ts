@@ -11,7 +11,7 @@ import { parseRetryAfter } from '../../../src/core/errors/retry-after.ts'
 import { isThenable } from '../../../src/core/guard.ts'
 import type { Callbacks, Cancel } from '../../../src/core/long-running/feeds.ts'
 import type { RunDriver, RunState, RunStatus } from '../../../src/core/long-running/types.ts'
-import { at } from '../../http/at.ts'
+import { linked } from '../../http/at.ts'
 import type { RestBinding } from '../operation.ts'
 import { type Answer, answerOf } from './answer.ts'
 import { isRecord, type LroAnswer, type LroDialect, type LroState, Malformed } from './dialect.ts'
@@ -67,7 +67,7 @@ export class RestRuns implements RunDriver {
     const { url } = state.place as Place
     if (url === undefined)
       throw this.#unsent('failed_precondition', 'the server has not said where the status of this run stands')
-    const reply = await this.#reply(this.#parts.status, at(url), options)
+    const reply = await this.#reply(this.#parts.status, linked(url), options)
     return await this.#stateOf('poll', answerOf(reply), state)
   }
 
@@ -82,7 +82,7 @@ export class RestRuns implements RunDriver {
     if (result || resultUrl === undefined) return await this.#converted(result?.value)
     // A status is no result: whoever took it for one would be given a status document.
     if (resultUrl === url) throw this.#unfit('the status document names itself as the result')
-    const reply = await this.#reply(this.#parts.result, at(resultUrl), options)
+    const reply = await this.#reply(this.#parts.result, linked(resultUrl), options)
     if (reply.status === 202) throw this.#unfit('the run has succeeded, but its result answers 202')
     return reply.message
   }
@@ -91,7 +91,7 @@ export class RestRuns implements RunDriver {
     const { cancel, giveUp, info } = this.#parts
     const { cancelUrl } = place as Place
     if (cancel) await this.#reply(cancel.operation, cancel.input({ id, url, document }, info), options)
-    else if (cancelUrl !== undefined) await this.#reply(giveUp, at(cancelUrl), options)
+    else if (cancelUrl !== undefined) await this.#reply(giveUp, linked(cancelUrl), options)
     else
       throw this.#unsent(
         'unimplemented',

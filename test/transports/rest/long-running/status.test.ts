@@ -1,5 +1,5 @@
 import { cancelWith, createClient, isCallError, type LongRunning, type } from 'polywire'
-import { bearerAuth } from 'polywire/auth'
+import { apiKeyAuth, bearerAuth } from 'polywire/auth'
 import { del, get, type LongRunningSpec, longRunning, post, restTransport, statusLro } from 'polywire/rest'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { drive } from '../../../support/drive.ts'
@@ -205,6 +205,33 @@ describe('a long-running operation', () => {
     other.answer(answer(200, { rows: 4 }))
     expect(await drive(clock, report(month))).toEqual({ rows: 4 })
     expect(other.last.headers.authorization).toBeUndefined()
+    await client.close()
+  })
+
+  it.each([
+    ['its own authorization', bearerAuth(() => 'secret')],
+    ['an own key in the header of the source', apiKeyAuth('secret', { header: 'x-key' })],
+  ])('takes to no other origin what the call has brought: %s', async (_what, auth) => {
+    const { clock, client, report } = connect({}, { auth, transport: { origins: [other.url] } })
+    const headers = {
+      authorization: 'canary',
+      'X-Key': 'canary',
+      'x-api-key': 'canary',
+      cookie: 'canary',
+      'x-trace': 't',
+    }
+    server.answer(answer(202, {}, { location: `${other.url}/jobs/1` }))
+    other.answer(succeeded({ result_url: `${other.url}/r` }), answer(200, { rows: 4 }))
+    other.seen.length = 0
+    const mine = auth.header ? { ...headers, authorization: undefined } : { ...headers, 'X-Key': undefined }
+    expect(await drive(clock, report(month, { headers: mine }))).toEqual({ rows: 4 })
+    expect(JSON.stringify(server.last.headers)).toContain('canary')
+    expect(
+      other.seen.map((each) => [JSON.stringify(each.headers).includes('canary'), each.headers['x-trace']]),
+    ).toEqual([
+      [false, 't'],
+      [false, 't'],
+    ])
     await client.close()
   })
 
