@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { type ClientOptions, createClient, createContextKey } from 'polywire'
+import { bearerAuth } from 'polywire/auth'
 import { del, get, type HttpCacheOptions, type HttpCacheStore, httpCache, post, restTransport } from 'polywire/rest'
 import { cacheStores } from 'undici'
 import { afterEach, expect, it } from 'vitest'
@@ -232,6 +233,19 @@ it('no answer of one identity is given to another, whatever the server forgets t
   for (const name of ['a', 'b', 'a', 'b'])
     expect(await client.call(thing, {}, { context: user.with(name) })).toBe(`Bearer ${name}`)
   expect(seen).toEqual(['GET /thing Bearer a', 'GET /thing Bearer b'])
+})
+
+it('a 401 is of its credential, which the cache does not see: the renewed one is asked with', async () => {
+  const { client, seen } = await world(
+    (request, response) =>
+      request.headers.authorization === 'Bearer new'
+        ? json(response, 'welcome', { 'cache-control': 'max-age=60' })
+        : json(response, {}, { 'cache-control': 'max-age=60' }, 401),
+    {},
+    { auth: bearerAuth(() => 'old', { refresh: () => 'new', identity: () => 'ada' }) },
+  )
+  expect(await client.call(thing)).toBe('welcome')
+  expect(seen).toEqual(['GET /thing Bearer old', 'GET /thing Bearer new'])
 })
 
 it('without identity() each credential is somebody; a credential or a cookie of a call is nobody that comes again', async () => {

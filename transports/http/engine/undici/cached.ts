@@ -102,13 +102,12 @@ class CachedExchange {
         this.#found = found as Found | undefined
         return found
       },
-      createWriteStream: (key, value: Kept) =>
-        this.#tried('createWriteStream', () =>
-          store.createWriteStream(
-            key,
-            hasHeuristics || isExplicit(value) ? value : { ...value, staleAt: value.cachedAt },
-          ),
-        ),
+      createWriteStream: (key, value: Kept) => {
+        // Of a credential, which the key does not tell: the next one would be refused by it.
+        if (value.statusCode === 401) return undefined
+        const kept = hasHeuristics || isExplicit(value) ? value : { ...value, staleAt: value.cachedAt }
+        return this.#tried('createWriteStream', () => store.createWriteStream(key, kept))
+      },
       delete: (key) => {
         for (const { store } of changed()) void this.#tried('delete', () => store.delete(key))
       },
@@ -213,6 +212,7 @@ interface Found {
 }
 
 interface Kept {
+  readonly statusCode: number
   readonly cachedAt: number
   readonly headers: Readonly<Record<string, unknown>>
   readonly cacheControlDirectives: Readonly<Record<string, unknown>>
