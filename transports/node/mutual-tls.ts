@@ -3,7 +3,10 @@ import { promises } from 'node:fs'
 import { connect as connectPlain, isIP } from 'node:net'
 import { connect as connectTls, createSecureContext, type SecureContext } from 'node:tls'
 import { refusal } from '../../src/core/errors/refusal.ts'
+import { notify } from '../../src/core/guard.ts'
 import { anything, callable, checkOptions, notNegative, type RulesOf } from '../../src/core/options.ts'
+import { within } from '../../src/core/time/bounded.ts'
+import { systemClock } from '../../src/core/time/clock.ts'
 import type { DispatchOptions } from '../http/engine/undici/dispatcher.ts'
 import type { TlsAgent } from '../http/engine/undici/tls-agent.ts'
 
@@ -49,6 +52,9 @@ interface Generation {
   context?: SecureContext
   readonly check: () => Error | undefined
 }
+
+/** How long the function that gives a certificate may take: one that is silent once is asked again; ms. */
+const sourceMs = 10_000
 
 const rules: RulesOf<MutualTlsOptions> = { checkEveryMs: notNegative, onError: callable }
 const certificateRules: RulesOf<ClientCertificate> = {
@@ -120,9 +126,9 @@ class RenewedTls implements MutualTls {
   }
 
   #dispatch(request: DispatchOptions, handler: Handler): boolean {
-    const { checkEveryMs = 10_000, onError } = this.#options
     const current = this.#current
-    if (!current || this.#isClosed) {
+    // One that is over may have been renewed while nobody called: then it is waited for.
+    if (!current || this.#isClosed || current.check()) {
       this.#ready().then(
         ({ agent }) => agent.dispatch(request, handler),
         (error: unknown) =>
@@ -130,20 +136,22 @@ class RenewedTls implements MutualTls {
       )
       return true
     }
-    if (performance.now() - this.#checkedAt >= checkEveryMs)
-      void this.#load().catch((error: unknown) => onError?.(error))
+    void this.#renewed(current)
     return current.agent.dispatch(request, handler)
   }
 
   /** The certificate of a connection that is opened now. */
   async #ready(): Promise<Generation> {
     if (this.#isClosed) throw unusable('mutualTls() is closed')
+    return this.#current ? this.#renewed(this.#current) : this.#load()
+  }
+
+  /** The present one, or its successor where it is time to look for one. */
+  async #renewed(current: Generation): Promise<Generation> {
     const { checkEveryMs = 10_000, onError } = this.#options
-    const current = this.#current
-    if (!current) return this.#load()
     if (performance.now() - this.#checkedAt < checkEveryMs) return current
     return this.#load().catch((error: unknown) => {
-      onError?.(error)
+      notify('onError of mutualTls()', () => onError?.(error), undefined)
       return current
     })
   }
@@ -187,7 +195,7 @@ interface Handler {
 async function readAll(source: () => ClientCertificate | Promise<ClientCertificate>): Promise<Generation['tls']> {
   let place = 'the function of mutualTls()'
   try {
-    const { cert, key, ca, passphrase } = await source()
+    const { cert, key, ca, passphrase } = await within(systemClock, sourceMs, async () => source())
     const read = async (name: string, pem: PemSource): Promise<string> => {
       place = `${name} of mutualTls()`
       const isPem = typeof pem === 'string' && pem.includes('-----BEGIN')
@@ -202,7 +210,8 @@ async function readAll(source: () => ClientCertificate | Promise<ClientCertifica
       ...(passphrase !== undefined && { passphrase }),
     }
   } catch (cause) {
-    throw unusable(`${place} cannot be read (${(cause as { code?: string }).code ?? (cause as Error).name})`, cause)
+    const { code, name = typeof cause } = Object(cause) as { readonly code?: string; readonly name?: string }
+    throw unusable(`${place} cannot be read (${code ?? name})`, cause)
   }
 }
 

@@ -11,7 +11,7 @@ import { type MutualTls, mutualTls } from 'polywire/node'
 import { get, restTransport } from 'polywire/rest'
 import { events, sseTransport } from 'polywire/sse'
 import { channel, websocketTransport } from 'polywire/websocket'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { WebSocketServer } from 'ws'
 import { eventually } from '../../conformance/support/eventually.ts'
 import { authority } from '../../support/certificates.ts'
@@ -171,7 +171,56 @@ describe('a certificate of files', () => {
   })
 })
 
+describe('the code that gives a certificate, or hears of it', () => {
+  it('onError that throws, or fails later, harms no call and no socket', async () => {
+    for (const onError of [
+      () => {
+        throw new Error('mine')
+      },
+      (async () => Promise.reject(new Error('mine, later'))) as () => void,
+    ]) {
+      await rotate('first')
+      const client = clientOf(mutualTls(files, { checkEveryMs: 0, onError }), await demanding())
+      expect(await client.call(who)).toBe('first')
+      write('cert', 'nothing')
+      for (let n = 0; n < 3; n++) expect(await client.call(who)).toBe('first')
+      await using room = client.call(channel('room', { send: type<string>(), receive: type<string>() }))
+      for await (const name of room) {
+        expect(name).toBe('first')
+        break
+      }
+    }
+  })
+
+  it('a function that is silent once is given up, and asked again', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    closing.push(() => vi.useRealTimers())
+    const { cert, key } = await trusted.issue('late')
+    let asked = 0
+    const tls = mutualTls(() => (++asked === 1 ? new Promise(() => {}) : { cert, key }))
+    closing.push(() => tls.close())
+    const reloaded = tls.reload().catch((error: Error) => error.message)
+    await vi.advanceTimersByTimeAsync(10_000)
+    expect(await reloaded).toBe('the function of mutualTls() cannot be read (Error)')
+    await tls.reload()
+    expect(asked).toBe(2)
+  })
+
+  it.each([undefined, null, 'a text'])('what it throws may be %s', async (thrown) => {
+    const tls = mutualTls(() => Promise.reject(thrown))
+    await expect(tls.reload()).rejects.toThrow('the function of mutualTls() cannot be read (')
+  })
+})
+
 describe('a certificate that cannot be used', () => {
+  it('that has expired is not used by the first call after it was renewed', async () => {
+    await rotate('old', -1)
+    const client = clientOf(mutualTls(files, { checkEveryMs: 0 }), await demanding())
+    await expect(client.call(who)).rejects.toThrow('expired')
+    await rotate('new')
+    expect(await client.call(who)).toBe('new')
+  })
+
   it('of a function that fails, or a file that is not there: one error, nothing sent, and the next call asks again', async () => {
     const server = await demanding()
     const { cert, key } = await trusted.issue('late')
