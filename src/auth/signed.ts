@@ -3,7 +3,8 @@ import { joinWire, wireOf } from '../../transports/http/signing/wire.ts'
 import type { Auth, Credential, CredentialWire } from '../core/call/auth.ts'
 import type { Call } from '../core/call/call.ts'
 import { makeCredential } from '../core/call/credential.ts'
-import { isThenable } from '../core/guard.ts'
+import { refusal } from '../core/errors/refusal.ts'
+import { decide, isThenable } from '../core/guard.ts'
 import { callable, checkOptions, has, type RulesOf, takes, text } from '../core/options.ts'
 
 /** What a signature goes with. */
@@ -44,6 +45,19 @@ export function signedAuth(signer: RequestSigner, options: SignedAuthOptions = {
     name,
     ...(identity && { identity }),
   }
+}
+
+/**
+ * The time by which something is signed; ms since 1970.
+ *
+ * @param now - a clock of the user's own.
+ * @throws {CallError} where it gives no time: a server would be sent `NaN`.
+ */
+export function timeOf(who: string, now: () => number = Date.now): number {
+  const what = `now() of ${who}`
+  const at: unknown = decide(what, now)
+  if (Number.isFinite(at)) return at as number
+  throw refusal(`${what} gives ms since 1970`, undefined)
 }
 
 /**

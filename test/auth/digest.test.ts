@@ -24,6 +24,27 @@ function clientOf(baseUrl: string, options: Partial<DigestAuthOptions> = {}) {
 }
 
 describe('digestAuth()', () => {
+  it.each<[string, () => unknown, string]>([
+    ['rejects', async () => Promise.reject(new Error('later')), 'cnonce() of digestAuth() must not be async'],
+    [
+      'throws',
+      () => {
+        throw new Error('mine')
+      },
+      'cnonce() of digestAuth() threw',
+    ],
+  ])('a cnonce() that %s is named', async (_how, cnonce, words) => {
+    await using server = await startDigestServer({ algorithms: ['SHA-256'] })
+    const client = clientOf(server.url, { cnonce: cnonce as never })
+    await expect(client.call(get('/'))).rejects.toMatchObject({ cause: { message: expect.stringContaining(words) } })
+  })
+
+  it('a cnonce() that gives a number is its text', async () => {
+    await using server = await startDigestServer({ algorithms: ['SHA-256'] })
+    const client = clientOf(server.url, { cnonce: (() => 42) as never })
+    await client.call(get('/'))
+  })
+
   it.each([
     ['SHA-256', '7HPK2E7A', '753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1'],
     ['MD5', '7HPK2E7A', '8ca523f5e9506fed4657c9700eebdbec'],

@@ -1,5 +1,6 @@
 import type { RequestSigner, SignableRequest, SignedAnswer } from '../../../transports/http/signing/signer.ts'
 import type { Auth } from '../../core/call/auth.ts'
+import { decide } from '../../core/guard.ts'
 import { callable, checkOptions, oneOf, type RulesOf, text } from '../../core/options.ts'
 import { base64, digest, hex, utf8 } from '../signatures/bytes.ts'
 import { signedAuth } from '../signed.ts'
@@ -88,7 +89,9 @@ class DigestSigner implements RequestSigner {
   }
 
   #cnonce(): string {
-    return this.#options.cnonce?.() ?? base64(crypto.getRandomValues(new Uint8Array(18)))
+    const { cnonce } = this.#options
+    const given: unknown = cnonce && decide('cnonce() of digestAuth()', cnonce)
+    return given === undefined ? base64(crypto.getRandomValues(new Uint8Array(18))) : String(given)
   }
 
   async #answer(request: SignableRequest, { challenge, session }: Met, count: number): Promise<string> {

@@ -2,7 +2,7 @@ import type { SignableRequest, SignedAnswer } from '../../../transports/http/sig
 import type { Auth } from '../../core/call/auth.ts'
 import { percentDecoded } from '../../core/call/percent.ts'
 import { callable, checkOptions, either, object, oneOf, type RulesOf, text } from '../../core/options.ts'
-import { signedAuth } from '../signed.ts'
+import { signedAuth, timeOf } from '../signed.ts'
 import { digest, hex, hmac, utf8 } from './bytes.ts'
 
 /** Keys of AWS, as its SDKs give them. */
@@ -111,7 +111,7 @@ class AwsSigner {
   }
 
   #now(): number {
-    return (this.#options.now ?? Date.now)() + this.#aheadMs
+    return timeOf('awsSigV4()', this.#options.now) + this.#aheadMs
   }
 
   async #payload(request: SignableRequest): Promise<string> {

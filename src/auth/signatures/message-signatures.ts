@@ -3,7 +3,7 @@ import type { Auth } from '../../core/call/auth.ts'
 import { percentDecoded } from '../../core/call/percent.ts'
 import { aboveZero, callable, checkOptions, list, oneOf, type RulesOf, takes, text } from '../../core/options.ts'
 import { type CryptoKeyLike, webCrypto } from '../crypto-key.ts'
-import { authRule, signedAuth } from '../signed.ts'
+import { authRule, signedAuth, timeOf } from '../signed.ts'
 import { asCryptoKey, type Bytes, base64, digest, hmac, utf8 } from './bytes.ts'
 
 /** What RFC 9421 leaves to the two sides. */
@@ -112,9 +112,9 @@ async function contentDigest(
 function signatureBase(
   request: Pick<SignableRequest, 'method' | 'url' | 'headers'>,
   components: readonly string[],
-  { keyId, alg, tag, expiresInMs, nonce, now = Date.now }: MessageSignaturesOptions,
+  { keyId, alg, tag, expiresInMs, nonce, now }: MessageSignaturesOptions,
 ): { base: string; parameters: string } {
-  const created = Math.floor(now() / 1000)
+  const created = Math.floor(timeOf('messageSignatures()', now) / 1000)
   const identifiers = components.map(identifierOf)
   const parameters = [
     `(${identifiers.join(' ')})`,

@@ -43,6 +43,20 @@ function judged(wire: WireRequest, service = 'execute-api', own: object = creden
 }
 
 describe('awsSigV4()', () => {
+  it.each<[string, () => unknown, string]>([
+    ['rejects', async () => Promise.reject(new Error('later')), 'must not be async'],
+    ['gives no number', () => 'now', 'gives ms since 1970'],
+    ['gives NaN', () => Number.NaN, 'gives ms since 1970'],
+  ])('a clock that %s is named, and nothing is sent', async (_how, now, words) => {
+    await using server = await startWireRecorder()
+    const client = clientOf(server.url, { now: now as never })
+    await expect(client.call(get('/'))).rejects.toMatchObject({
+      sent: 'no',
+      message: expect.stringContaining(`now() of awsSigV4() ${words}`),
+    })
+    expect(server.seen).toEqual([])
+  })
+
   it.each<[string, (url: string) => Promise<unknown>]>([
     ['a GET', (url) => clientOf(url).call(get('/a'))],
     ['the root', (url) => clientOf(url).call(get('/'))],

@@ -65,6 +65,20 @@ function restClient(url: string, options: Partial<MessageSignaturesOptions> = {}
 }
 
 describe('messageSignatures()', () => {
+  it.each<[string, () => unknown, string]>([
+    ['rejects', async () => Promise.reject(new Error('later')), 'must not be async'],
+    ['gives no number', () => 'now', 'gives ms since 1970'],
+    ['gives NaN', () => Number.NaN, 'gives ms since 1970'],
+  ])('a clock that %s is named, and nothing is sent', async (_how, now, words) => {
+    await using server = await startWireRecorder()
+    const client = restClient(server.url, { now: now as never })
+    await expect(client.call(get('/'))).rejects.toMatchObject({
+      sent: 'no',
+      message: expect.stringContaining(`now() of messageSignatures() ${words}`),
+    })
+    expect(server.seen).toEqual([])
+  })
+
   it('signs as the RFC does (B.2.6)', async () => {
     const auth = messageSignatures({
       key: await webKey(rfcKey, { name: 'Ed25519' }),
