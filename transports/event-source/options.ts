@@ -50,7 +50,9 @@ const classRules: RulesOf<Required<EventSourceOptions>> = {
   ...defaultRules,
   ...optInRules,
   auth: authRule,
-  origin: /* @__PURE__ */ either(text, list),
+  origin: /* @__PURE__ */ takes("'self', an origin such as 'https://api.example.com', or an array of them", (value) =>
+    [value].flat().every((each) => each === '' || each === 'self' || (typeof each === 'string' && URL.canParse(each))),
+  ),
   interceptors: /* @__PURE__ */ either(list, callable),
   telemetry: /* @__PURE__ */ object('an object such as { event: (event) => … }'),
   clock: /* @__PURE__ */ takes('a Clock such as virtualClock()', /* @__PURE__ */ has('setTimer')),

@@ -3,7 +3,7 @@ import type { CallHeaders } from '../../src/core/call/header-map.ts'
 import { type Interceptor, trusted } from '../../src/core/call/interceptor.ts'
 import { tokenRuns } from '../../src/core/call/token-run.ts'
 import { CallError } from '../../src/core/errors/error.ts'
-import { checkOptions, either, list, notNegative, oneOf, type RulesOf } from '../../src/core/options.ts'
+import { checkOptions, either, list, notNegative, oneOf, type RulesOf, takes } from '../../src/core/options.ts'
 import { currentIncoming, type Incoming } from './incoming.ts'
 
 /** What the calls of a client take over from the request that is being handled. */
@@ -18,7 +18,10 @@ export interface ForwardOptions {
 
 const rules: RulesOf<ForwardOptions> = {
   headers: /* @__PURE__ */ either(list, /* @__PURE__ */ oneOf(false)),
-  origins: list,
+  origins: /* @__PURE__ */ takes(
+    "an array of origins such as 'https://api.example.com'",
+    (value) => list.fits(value) && (value as unknown[]).every((each) => typeof each === 'string' && URL.canParse(each)),
+  ),
   reserveMs: notNegative,
 }
 

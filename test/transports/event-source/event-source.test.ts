@@ -334,6 +334,12 @@ describe('what the standard cannot', () => {
     ])
   })
 
+  it.each([['nonsense'], [['a']], [['https://a.example', 'no']], [3]])('go to no origin such as %j', (origin) => {
+    expect(() => createEventSource({ origin: origin as never, auth: bearerAuth('t') })).toThrow(
+      "[invalid_argument] polywire: createEventSource(): origin takes 'self', an origin such as 'https://api.example.com', or an array of them",
+    )
+  })
+
   it('sends a fresh credential with each connection, refreshes it after a 401, and never gives it to another origin', async () => {
     const other = await SseServer.start()
     closers.push(() => other.close())

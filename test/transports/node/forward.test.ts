@@ -77,6 +77,15 @@ describe('the deadline of a request', () => {
     }
   })
 
+  it.each([[['nonsense']], [[3]], [['https://a.example', '']], ['https://a.example']])(
+    'takes no %j as origins',
+    (origins) => {
+      expect(() => forwardIncoming({ origins: origins as never })).toThrow(
+        "[invalid_argument] polywire: forwardIncoming(): origins takes an array of origins such as 'https://api.example.com'",
+      )
+    },
+  )
+
   it('the shortest of several counts, a name of the user’s is read with its unit, false reads none', () => {
     const remaining = (headers: Record<string, string>, options?: IncomingOptions) =>
       withIncoming({ headers }, () => Math.ceil((incoming()?.remainingMs ?? 0) / 1000), options)
