@@ -247,6 +247,40 @@ describe('REST', () => {
     }
   })
 
+  it.each(['getTracer', 'startSpan', 'spanContext', 'setAttribute', 'setAttributes', 'end'])(
+    'a tracer whose %s() throws harms no call',
+    async (member) => {
+      const { origin } = await recordingServer()
+      const does = <T>(name: string, run: () => T) => ({
+        [name]: () => {
+          if (name === member) throw new Error(`${name} of the user's`)
+          return run()
+        },
+      })
+      const span: object = {
+        ...does('spanContext', () => ({ traceId: 'a'.repeat(32), spanId: 'b'.repeat(16), traceFlags: 1 })),
+        ...does('setAttribute', () => span),
+        ...does('setAttributes', () => span),
+        ...does('end', () => {}),
+      }
+      const tracerProvider = does('getTracer', () => does('startSpan', () => span))
+      expect(await restClient(origin, { tracerProvider: tracerProvider as never }).call(user, { id: 1 })).toEqual({})
+    },
+  )
+
+  it.each(['getMeter', 'createHistogram'])('a meter whose %s() throws harms no call, traced or not', async (member) => {
+    const { origin } = await recordingServer()
+    const { tracerProvider } = sdk
+    const fail = () => {
+      throw new Error(`${member} of the user's`)
+    }
+    const meterProvider = { getMeter: () => ({ createHistogram: fail, createCounter: () => ({ add() {} }) }) }
+    if (member === 'getMeter') meterProvider.getMeter = fail
+    expect(await restClient(origin, { tracerProvider, meterProvider } as never).call(user, { id: 1 })).toEqual({})
+    trace.disable()
+    expect(await restClient(origin, { meterProvider } as never).call(user, { id: 1 })).toEqual({})
+  })
+
   it('a provider of its own is used instead of the global one', async () => {
     const { origin } = await recordingServer()
     const { tracerProvider, meterProvider } = sdk

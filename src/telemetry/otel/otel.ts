@@ -52,6 +52,8 @@ interface Loaded {
 interface Watched {
   readonly span: Span
   readonly inside: Context
+  /** An SDK hears of it. */
+  readonly isHeard: boolean
 }
 
 /**
@@ -133,8 +135,10 @@ class OtelTelemetry implements Telemetry {
   #begin(call: Call, { name, kind }: Named, attributes: Attributes, outer: Context): Watched | undefined {
     let begun: Watched | undefined
     const begin = (): void => {
+      const { trace } = this.#api
       const span = this.#tracer().startSpan(name, { kind, attributes }, outer)
-      begun = { span, inside: this.#api.trace.setSpan(outer, span) }
+      const isHeard = trace.isSpanContextValid(span.spanContext())
+      begun = { span, inside: trace.setSpan(outer, span), isHeard }
     }
     notify('the tracer of otel()', begin, call.scope.services.telemetry)
     return begun
@@ -150,8 +154,8 @@ class OtelTelemetry implements Telemetry {
       this.#outerOf(call),
     )
     // Without an SDK nobody hears of it.
-    const { context, trace } = this.#api
-    if (!begun || (!trace.isSpanContextValid(begun.span.spanContext()) && !this.#metrics?.isHeard)) return next(call)
+    const { context } = this.#api
+    if (!begun || !(begun.isHeard || this.#isCounted(call))) return next(call)
     const { span, inside } = begun
     this.#watched.set(call.scope.root, begun)
     const begin = performance.now()
@@ -161,6 +165,16 @@ class OtelTelemetry implements Telemetry {
       (inner) => context.with(inside, next, undefined, inner),
       true,
     )
+  }
+
+  /** Whether a meter is there, which may be the user's. */
+  #isCounted(call: Call): boolean {
+    let isCounted = false
+    const look = (): void => {
+      isCounted = this.#metrics?.isHeard === true
+    }
+    notify('the meter of otel()', look, call.scope.services.telemetry)
+    return isCounted
   }
 
   /** Attributes of the user's; what throws there costs the span nothing. */
