@@ -94,7 +94,11 @@ export class TokenSource {
     const holding = this.#holdingOf(call.identity, now)
     const { kept, work } = holding
     if (kept && now < kept.renewAt) return kept.credential
-    if (work) return this.#join(holding, work, call)
+    if (work) {
+      const joined = this.#join(holding, work, call)
+      // A login or logout meanwhile: nobody is served as the one before.
+      return work.kind === 'asking' || this.#options.identity ? joined : joined.then(() => this.get(call))
+    }
     return kept ? this.#renewEnding(holding, kept, call) : this.#begin(holding, call)
   }
 

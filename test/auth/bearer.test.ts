@@ -311,6 +311,42 @@ describe('bearerAuth', () => {
     expect(seen).toEqual(['Bearer old', 'Bearer r1', 'Bearer r2'])
   })
 
+  it.each([
+    ['a login', 'b', 'b'],
+    ['a logout', undefined, 'nobody'],
+  ])(
+    '%s while the token before is renewed: the calls behind it are not those of the one before',
+    async (_, next, who) => {
+      for (const later of [false, true]) {
+        let token: string | undefined = 'a'
+        let renewed: (token: string) => void = () => {}
+        const begun = new Promise<(token: string) => void>((resolve) => {
+          renewed = resolve as never
+        })
+        const refresh = () => new Promise<string>((resolve) => renewed(resolve as never))
+        const auth = bearerAuth(() => (later ? Promise.resolve(token) : token), { refresh })
+        const { client } = memoryClient(
+          (call) => {
+            const secret = call.credential?.secret ?? 'nobody'
+            if (secret === 'a') throw new CallError({ code: 'unauthenticated', message: 'no', sent: 'yes' }, call)
+            return secret
+          },
+          { auth },
+        )
+        const first = client.call(unaryOperation())
+        const give = (await begun) as unknown as (token: string) => void
+        const same = client.call(unaryOperation())
+        token = next
+        const other = client.call(unaryOperation())
+        await new Promise((resolve) => setImmediate(resolve))
+        give('a2')
+        expect(await Promise.all([first, other])).toEqual(['a2', who])
+        // As every attempt, it has what token() gives when it is sent.
+        expect(await same).toBe(who)
+      }
+    },
+  )
+
   it('a refusal while a renewal is under way waits for it, and makes no other', async () => {
     let asked = 0
     let give: (token: string) => void = () => {}
