@@ -608,15 +608,16 @@ describe('code that is not ours', () => {
     expect(stock.fault).toMatchObject({ what: 'network error', code: undefined })
   })
 
-  it('a dispatcher that throws, at once or later', async () => {
+  it('a dispatcher that throws, at once or later, or is asynchronous and rejects', async () => {
     for (const dispatch of [
       () => {
         throw own
       },
+      async () => Promise.reject(own),
       (_: unknown, handler: { onResponseError(controller: unknown, error: unknown): void }) =>
         void setImmediate(() => handler.onResponseError(undefined, own)),
     ]) {
-      const sink = exchange(new UndiciEngine({ dispatcher: { dispatch } }), { url: 'http://a.example/' })
+      const sink = exchange(new UndiciEngine({ dispatcher: { dispatch } as never }), { url: 'http://a.example/' })
       await sink.over()
       expect(sink.fault).toMatchObject({ ...mistake, sent: 'no' })
     }

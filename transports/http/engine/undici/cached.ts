@@ -159,11 +159,12 @@ class CachedExchange {
       },
     }
     try {
-      return send(this.#via, options, settling)
+      const sent: unknown = send(this.#via, options, settling)
+      if (isThenable(sent)) sent.then(undefined, over)
     } catch {
       over()
-      return true
     }
+    return true
   }
 }
 

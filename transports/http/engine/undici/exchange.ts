@@ -1,4 +1,5 @@
 import { HeaderMap, type HeaderRecord } from '../../../../src/core/call/header-map.ts'
+import { isThenable } from '../../../../src/core/guard.ts'
 import type { HttpControl, HttpFault, HttpRequest, HttpScope, HttpSink } from '../../contract.ts'
 import { callOver, classify, faultAt, isMistake } from '../../fault.ts'
 import { answered, type Progress, type Redirected, stepOf, unsent, uploading, written } from '../../progress.ts'
@@ -82,7 +83,9 @@ export class UndiciExchange implements HttpControl {
           : { origin, path, method, headers, body }
       const { via } = this.#route
       const dispatcher = 'lease' in via ? (this.#connection = via.lease(origin, this.#isResent)) : via
-      dispatcher.dispatch(options, this)
+      const sent: unknown = dispatcher.dispatch(options, this)
+      if (sent !== true && isThenable(sent))
+        sent.then(undefined, (error: unknown) => this.onResponseError(undefined, error))
     } catch (error) {
       this.onResponseError(undefined, error)
     }
