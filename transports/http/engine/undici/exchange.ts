@@ -84,7 +84,7 @@ export class UndiciExchange implements HttpControl {
       const { via } = this.#route
       const dispatcher = 'lease' in via ? (this.#connection = via.lease(origin, this.#isResent)) : via
       const sent: unknown = dispatcher.dispatch(options, this)
-      if (sent !== true && isThenable(sent))
+      if (typeof sent !== 'boolean' && isThenable(sent))
         sent.then(undefined, (error: unknown) => this.onResponseError(undefined, error))
     } catch (error) {
       this.onResponseError(undefined, error)
