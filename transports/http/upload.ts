@@ -150,7 +150,8 @@ export class Upload implements AsyncIterableIterator<Uint8Array, undefined> {
       this.#stopWaiting = reject
       const fail = (error: unknown): void => {
         if (!this.#isStopped) this.failure = { error }
-        reject(error)
+        // For undici nothing has failed without an error: it would wait for the rest.
+        reject(error || stopped)
       }
       try {
         source.next().then((step) => this.#settle(resolve, step), fail)

@@ -613,6 +613,21 @@ describe('streams', () => {
 
   it.each<[string, string, () => unknown]>([
     ['a stream that fails', 'invalid_argument', () => stream2()],
+    ['a stream that fails with nothing', 'invalid_argument', () => stream2(null)],
+    ['a function of a stream that fails with what is false', 'invalid_argument', () => () => stream2(0)],
+    [
+      'a pipe that is given up without a reason',
+      'invalid_argument',
+      () => {
+        const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>()
+        const writer = writable.getWriter()
+        writer.write(new Uint8Array(3)).then(
+          () => writer.abort(),
+          () => undefined,
+        )
+        return readable
+      },
+    ],
     ['a chunk that is none', 'invalid_argument', () => chunks('a', 5 as never)],
     [
       'a function that throws',
@@ -666,10 +681,10 @@ describe('streams', () => {
   })
 })
 
-function stream2() {
+function stream2(reason: unknown = new Error('own')) {
   return new ReadableStream({
     pull(controller) {
-      controller.error(new Error('own'))
+      controller.error(reason)
     },
   })
 }
