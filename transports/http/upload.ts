@@ -1,3 +1,4 @@
+import { isThenable } from '../../src/core/guard.ts'
 import {
   bodyKind,
   type Enter,
@@ -48,7 +49,7 @@ export function bodyStream(make: () => unknown): BodyStream {
   return () => {
     const made = call(make)
     // What can be refused at once is refused before anything is written.
-    if (!(made instanceof Promise)) checkMade(made)
+    if (!isPending(made)) checkMade(made)
     return leavable((enter) => chunksOf(made, sent, enter))
   }
 }
@@ -59,14 +60,19 @@ function call(make: () => unknown): unknown {
   }
   try {
     const made = make()
-    if (!(made instanceof Promise)) return made
-    const named = made.catch(fail)
+    if (!isPending(made)) return made
+    const named = Promise.resolve(made).catch(fail)
     // It may fail before anybody asks for the first chunk.
     named.catch(() => undefined)
     return named
   } catch (cause) {
     return fail(cause)
   }
+}
+
+/** A promise of a body, of whatever realm; what is both that and a stream is a stream. */
+function isPending(made: unknown): made is PromiseLike<unknown> {
+  return isThenable(made) && bodyKind(made) === undefined
 }
 
 /** Streams of which a send has begun to read. */

@@ -1,7 +1,7 @@
 import { CallError, type ErrorOrigin } from '../errors/error.ts'
 import type { Failure } from '../errors/failure.ts'
 import { refusal } from '../errors/refusal.ts'
-import { guard, toGuardError } from '../guard.ts'
+import { guard, isThenable, toGuardError } from '../guard.ts'
 import type { Auth } from './auth.ts'
 import type { CallOptions } from './call-options.ts'
 import { Context } from './context.ts'
@@ -96,7 +96,7 @@ function chain(first: Step, then: Step): Step {
   if (!first || !then) return first ?? then
   return (value) => {
     const between = first(value)
-    return between instanceof Promise ? between.then(then) : then(between)
+    return isThenable(between) ? Promise.resolve(between).then(then) : then(between)
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Violation } from '../errors/failure.ts'
+import { isThenable } from '../guard.ts'
 
 /** The part of Standard Schema v1 that carries types: zod, valibot, arktype and {@link type} all fit. */
 export interface Schema<In = unknown, Out = In> {
@@ -55,11 +56,11 @@ export function validating(schema: Schema<any, any> | undefined): Schema<any, an
 /** Runs a Standard Schema; asynchronous only where the schema is. */
 export function checkSchema(schema: Schema<any, any>, value: unknown): Checked | Promise<Checked> {
   const result = standardOf(schema).validate(value)
-  return result instanceof Promise ? result.then(toChecked) : toChecked(result)
+  return isThenable(result) ? Promise.resolve(result).then(toChecked) : toChecked(result)
 }
 
 function standardOf(schema: Schema<any, any>) {
-  return schema['~standard'] as unknown as { validate(value: unknown): Validation | Promise<Validation> }
+  return schema['~standard'] as unknown as { validate(value: unknown): Validation | PromiseLike<Validation> }
 }
 
 function toChecked(result: Validation): Checked {

@@ -1,7 +1,7 @@
 import type { Observer } from '../call/call-types.ts'
 import type { Telemetry } from '../call/telemetry.ts'
 import type { CallError } from '../errors/error.ts'
-import { notify } from '../guard.ts'
+import { isThenable, notify } from '../guard.ts'
 import { isGap } from './gap.ts'
 import type { StreamState } from './state.ts'
 
@@ -47,7 +47,7 @@ export class StreamObservers<Message> {
       const { observer } = seat
       try {
         const told: unknown = isGap(message) ? observer.gap?.(message) : observer.next?.(message)
-        if (told instanceof Promise) told.catch((error: unknown) => this.#dismiss(seat, error))
+        if (isThenable(told)) told.then(undefined, (error: unknown) => this.#dismiss(seat, error))
       } catch (error) {
         this.#dismiss(seat, error)
       }

@@ -1,4 +1,5 @@
 import { getEventListeners } from 'node:events'
+import { runInNewContext } from 'node:vm'
 import { adapt, type Call, CallError, createClient, type Interceptor, type Reply, type Schema } from 'polywire'
 import { bearerAuth } from 'polywire/auth'
 import { memoryTransport } from 'polywire/testing'
@@ -11,6 +12,57 @@ const slowSchema = (work: () => Promise<unknown>): Schema<any, any> =>
   ({ '~standard': { version: 1, vendor: 'slow', validate: async () => ({ value: await work() }) } }) as never
 
 const never = () => new Promise<never>(() => {})
+
+describe('a promise that is no Promise of ours', () => {
+  const boom = new RangeError('boom')
+  const realm = runInNewContext(
+    '({ resolve: (value) => Promise.resolve(value), reject: (error) => Promise.reject(error) })',
+  )
+  type Settle = (resolve: (value: unknown) => void, reject: (error: unknown) => void) => void
+  // biome-ignore lint/suspicious/noThenProperty: a thenable is what is tested
+  const thenable = (settle: Settle) => ({ then: settle })
+  const kinds: readonly [string, (value: unknown) => any, () => any][] = [
+    ['of another realm', realm.resolve, () => realm.reject(boom)],
+    [
+      'of a library',
+      (value) => thenable((resolve) => resolve(value)),
+      () => thenable((_resolve, reject) => reject(boom)),
+    ],
+  ]
+
+  it.each(kinds)('%s is awaited where a schema gives it', async (_kind, resolve, reject) => {
+    const by = (validate: (value: any) => unknown): Schema<any, any> =>
+      ({ '~standard': { version: 1, vendor: 'own', validate } }) as never
+    const doubled = by((value) => resolve({ value: value * 2 }))
+    const issues = by(() => resolve({ issues: [{ message: 'odd', path: ['n'] }] }))
+    const seen: unknown[] = []
+    const called = (schema: Schema<any, any>) => {
+      const { client } = memoryClient(({ input }) => seen.push(input))
+      return {
+        output: client.call(unaryOperation({ decodeOutput: (_message, check) => check(schema, 21) })),
+        input: client.call(unaryOperation({ encodeInput: (_input, check) => check(schema, 21) })),
+      }
+    }
+    const { output, input } = called(doubled)
+    expect([await output, await input, seen]).toEqual([42, 2, [undefined, 42]])
+    for (const [schema, expected] of [
+      [issues, { violations: [{ field: 'n', message: 'odd' }] }],
+      [by(reject), { cause: boom }],
+    ] as const) {
+      const failed = called(schema)
+      expect(await failureOf(failed.output)).toMatchObject({ code: 'internal', ...expected })
+      expect(await failureOf(failed.input)).toMatchObject({ code: 'invalid_argument', sent: 'no', ...expected })
+    }
+  })
+
+  it.each(kinds)('%s is awaited where adapt() gives it', async (_kind, resolve, reject) => {
+    const { client } = memoryClient(({ input }) => input)
+    const encoded = unaryOperation({ encodeInput: (input) => [input] })
+    expect(await client.call(adapt(encoded, { input: () => resolve(1) }) as any, {})).toEqual([1])
+    const failed = await failureOf(client.call(adapt(encoded, { input: reject }) as any, {}))
+    expect(failed).toMatchObject({ code: 'invalid_argument', sent: 'no', cause: boom })
+  })
+})
 
 describe('an output that takes its time', () => {
   const ways = [

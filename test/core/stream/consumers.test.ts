@@ -1,3 +1,4 @@
+import { runInNewContext } from 'node:vm'
 import { CallError, isGap, type Stream } from 'polywire'
 import { withCursor } from 'polywire/testing'
 import { describe, expect, it } from 'vitest'
@@ -104,14 +105,15 @@ describe('several observers of one stream', () => {
     expect([told, good.told, stream.state, log]).toEqual([['mine'], [1, 2], 'open', ['opened']])
   })
 
-  it('one whose promise rejects is told so and leaves the others alone', async () => {
+  it.each<[string, () => unknown]>([
+    ['promise', () => Promise.reject(new Error('mine'))],
+    ['promise of another realm', () => runInNewContext('(error) => Promise.reject(error)')(new Error('mine'))],
+  ])('one whose %s rejects is told so and leaves the others alone', async (_kind, reject) => {
     const { stream, push, log } = pushed()
     const good = scribe()
     const told: unknown[] = []
     stream.subscribe({
-      next: async (message) => {
-        if (message === 2) throw new Error('mine')
-      },
+      next: (message) => (message === 2 ? reject() : undefined) as undefined,
       error: (error) => told.push((error as Error).message),
     })
     stream.subscribe(good)

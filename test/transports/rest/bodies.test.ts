@@ -3,6 +3,7 @@ import { openAsBlob } from 'node:fs'
 import { createRequire } from 'node:module'
 import { PassThrough, Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
+import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { createClient, isCallError, type Progress, type TelemetryEvent, type } from 'polywire'
 import { get, multipart, post, put, type RestTransportOptions, restTransport } from 'polywire/rest'
@@ -111,6 +112,13 @@ describe.each(['undici', 'fetch'] as const)('what is sent by %s', (http) => {
     ['a function that makes a stream', () => () => stream('ab'), 'ab', 'application/octet-stream', undefined],
     ['a function that makes a Blob', () => () => new Blob(['ab']), 'ab', 'application/octet-stream', undefined],
     ['a function that promises a text', () => async () => 'ab', 'ab', 'application/octet-stream', undefined],
+    [
+      'the same in another realm',
+      () => runInNewContext("async () => 'ab'"),
+      'ab',
+      'application/octet-stream',
+      undefined,
+    ],
     ['a stream of nothing', () => stream(), '', 'application/octet-stream', '0'],
   ])('%s', async (_, make, text, contentType, length) => {
     const seen = await sent(make(), undefined, { http })
