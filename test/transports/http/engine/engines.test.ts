@@ -623,3 +623,23 @@ describe('code that is not ours', () => {
     }
   })
 })
+
+describe('a response of a replaced fetch', () => {
+  it.each<[string, unknown]>([
+    ['a text', '{"a":1}'],
+    ['a number', 7],
+    ['an object', { a: 1 }],
+    ['undefined', undefined],
+  ])('whose body gives %s is told, where it was lost', async (_name, chunk) => {
+    const body = new ReadableStream({
+      start(controller) {
+        controller.enqueue(new TextEncoder().encode('1'))
+        controller.enqueue(chunk)
+        controller.close()
+      },
+    })
+    const sink = exchange(new FetchEngine(async () => new Response(body)), { url: 'http://a.example/' })
+    await sink.over()
+    expect(sink.fault).toMatchObject({ what: 'fetch gave no bytes', code: 'internal', phase: 'body', sent: 'yes' })
+  })
+})

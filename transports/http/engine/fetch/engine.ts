@@ -185,12 +185,8 @@ class FetchExchange implements HttpControl {
   async #answer(response: ResponseLike): Promise<void> {
     // `Response.error()` is how a mock says that the network failed; anything else is a mistake of its own.
     const isNetwork = response?.type === 'error'
-    if (isNetwork || typeof response !== 'object' || response === null) {
-      const fault = { ...this.#progress, what: 'fetch gave no response', hint: 'Look at what replaced fetch' }
-      return this.#report(
-        faultAt(this.#progress, { ...fault, code: isNetwork ? undefined : 'internal', cause: undefined }),
-      )
-    }
+    if (isNetwork || typeof response !== 'object' || response === null)
+      return this.#lacks('response', isNetwork ? undefined : 'internal')
     const { body, blob = body, open, onUploadProgress, url, method } = this.#request
     const size = onUploadProgress && !open ? byteLength(blob) : undefined
     if (size !== undefined) onUploadProgress?.(size)
@@ -221,8 +217,18 @@ class FetchExchange implements HttpControl {
     }
   }
 
-  #data(bytes: Uint8Array): void {
-    if (!this.#isOver && bytes.byteLength > 0) this.#sink.onData(bytes)
+  #data(bytes: Uint8Array | undefined): void {
+    if (this.#isOver) return
+    // A text would be lost without a word.
+    if (bytes?.byteLength === undefined) this.#lacks('bytes', 'internal')
+    else if (bytes.byteLength > 0) this.#sink.onData(bytes)
+  }
+
+  /** The fetch is not the platform's. */
+  #lacks(part: string, code: HttpFault['code']): void {
+    const what = `fetch gave no ${part}`
+    const fault = { ...this.#progress, what, hint: 'Look at what replaced fetch', code, cause: undefined }
+    this.#report(faultAt(this.#progress, fault))
   }
 
   #aborted(reason: unknown): void {
