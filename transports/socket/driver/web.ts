@@ -52,7 +52,8 @@ class WebHandle implements SocketHandle {
     }
     // A class that is open as soon as it is made.
     if (socket.readyState === open) queueMicrotask(() => socket.onopen?.(undefined))
-    socket.onmessage = ({ data }: { data: string | ArrayBuffer }) => {
+    // A class that stands in for the platform's may give nothing.
+    socket.onmessage = ({ data = '' }: { data?: string | ArrayBuffer } = {}) => {
       const isText = typeof data === 'string'
       if ((isText ? data.length : data.byteLength) > maxFrameBytes) this.#tooLarge()
       else sink.onFrame(isText ? data : new Uint8Array(data))
@@ -60,7 +61,7 @@ class WebHandle implements SocketHandle {
     socket.onerror = (event: { error?: unknown }) => {
       cause = event?.error
     }
-    socket.onclose = ({ code = 1006, reason = '', wasClean = false }: Partial<SocketEnd>) =>
+    socket.onclose = ({ code = 1006, reason = '', wasClean = false }: Partial<SocketEnd> = {}) =>
       this.#end({ code, reason, wasClean, phase: this.#phase, cause })
   }
 

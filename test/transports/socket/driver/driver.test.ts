@@ -234,3 +234,25 @@ describe('the choice of a driver', () => {
     )
   })
 })
+
+describe('a class that stands in for the platform’s', () => {
+  it('may give no data, and no event: a frame of nothing, and an end without a code', async () => {
+    let made: any
+    class Mock {
+      readyState = 1
+      bufferedAmount = 0
+      constructor() {
+        made = this
+      }
+      send(): void {}
+      close(): void {}
+    }
+    const { opened, ended, frames } = dial(webSocketDriver(Mock as unknown as WebSocketClass), 'ws://a.example')
+    await opened
+    made.onmessage({})
+    made.onmessage()
+    expect(frames).toEqual(['', ''])
+    made.onclose()
+    expect(await ended).toMatchObject({ code: 1006, reason: '', wasClean: false })
+  })
+})
