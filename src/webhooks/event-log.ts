@@ -6,7 +6,7 @@ import { within } from '../core/time/bounded.ts'
 import type { Clock } from '../core/time/clock.ts'
 
 /** So long an answer of the store is waited for: a sender that gets none delivers again; ms. */
-const answerMs = 10_000
+export const answerMs = 10_000
 
 /** What has become of an event. */
 export type WebhookState = 'received' | 'handled' | 'failed'

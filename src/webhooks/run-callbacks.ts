@@ -5,7 +5,10 @@ import { aboveZero, callable, checkOptions, has, type RulesOf, takes, text } fro
 import { Listeners } from '../core/store/listeners.ts'
 import { memoryStore } from '../core/store/memory-store.ts'
 import type { Store } from '../core/store/store.ts'
+import { within } from '../core/time/bounded.ts'
+import { systemClock } from '../core/time/clock.ts'
 import type { WebhookEvent } from './event.ts'
+import { answerMs } from './event-log.ts'
 
 /** How callbacks of long-running operations find their runs. */
 export interface RunCallbacksOptions {
@@ -72,8 +75,13 @@ export function runCallbacks(options: RunCallbacksOptions): RunCallbacks {
   // Half a surrogate pair has no escape: such a run has a key all the same.
   const coded = (text: string): string => encodeURIComponent(text.replace(/\p{Surrogate}/gu, '\ufffd'))
   const keyOf = (run: string): string => `runs/${coded(name)}/${coded(run)}`
-  const ask = async <T>(member: string, run: () => T | Promise<T>): Promise<T> =>
-    await guard(`store.${member}() of runCallbacks()`, run, undefined, { code: 'unavailable', isRetryable: true })
+  const ask = async <T>(member: string, run: () => T | Promise<T>): Promise<T> => {
+    const inTime = (): Promise<T> => within(systemClock, answerMs, async () => run())
+    return await guard(`store.${member}() of runCallbacks()`, inTime, undefined, {
+      code: 'unavailable',
+      isRetryable: true,
+    })
+  }
   return {
     url,
     async deliver(event) {

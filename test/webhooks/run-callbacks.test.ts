@@ -4,7 +4,7 @@ import { createClient, memoryStore, type } from 'polywire'
 import { longRunning, post, restTransport } from 'polywire/rest'
 import { type RunCallbacks, runCallbacks, standardWebhooks, webhook, webhookReceiver } from 'polywire/webhooks'
 import { Webhook as StandardWebhook } from 'standardwebhooks'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 
 const secret = `whsec_${Buffer.from('a secret of ours, of 32 bytes...').toString('base64')}`
 const closers: (() => unknown)[] = []
@@ -155,6 +155,20 @@ describe('runCallbacks()', () => {
       await callbacks.deliver({ data: { id } } as never)
       expect(await told).toEqual({ id })
     }
+  })
+
+  it('gives up a store that never answers: the receiver tries again', async () => {
+    vi.useFakeTimers()
+    closers.push(() => vi.useRealTimers())
+    const store = memoryStore()
+    vi.spyOn(store, 'set').mockReturnValue(new Promise(() => {}) as never)
+    const callbacks = runCallbacks({ url: 'https://app.example.com/hooks', store })
+    const delivered = expect(callbacks.deliver({ data: { id: 'j1' } } as never)).rejects.toMatchObject({
+      code: 'unavailable',
+      isRetryable: true,
+    })
+    await vi.advanceTimersByTimeAsync(10_000)
+    await delivered
   })
 
   it('keeps no listener where the store cannot listen', () => {
