@@ -2,10 +2,10 @@ import type { ErrorOrigin } from '../../src/core/errors/error.ts'
 import { refusal } from '../../src/core/errors/refusal.ts'
 import { tagOf } from '../../src/core/tag.ts'
 
-/** What JSON makes of a Map, a Set, a Blob; of a typed array; and of a Node Buffer. */
-const trace = /\{(?:\}|"0":|"type":"Buffer")/
+/** What JSON makes of a Map, a Set, a Blob; of a typed array; of a File, by the name that pickers (react-dropzone, antd) give it first; and of a Node Buffer. */
+const trace = /\{(\}|"(0|path|uid|type":"Buffer)")/
 /** Written as they are, however few members they have. */
-const written = /^(?:Object|Array|Arguments|Boolean|Number|String|Date)$/
+const written = /^(Object|Array|Arguments|Boolean|Number|String|Date)$/
 
 /**
  * Writes a value as JSON, and refuses what JSON would lose without a word (a Map, a Set, bytes, a Blob or File, a
@@ -24,13 +24,13 @@ export function stringifyJson(value: unknown, what: string, origin: ErrorOrigin 
   } catch (error) {
     cause = error
   }
-  if (json !== undefined && !trace.test(json)) return json
+  if (json && !trace.test(json)) return json
   const found = findUnwritable(value, '', [])
   if (found) {
     const where = found.path === '' ? what : `'${found.path}' of ${what}`
     throw refusal(`${where} is a ${found.kind}, which JSON cannot carry: convert it first`, origin, cause)
   }
-  if (json !== undefined) return json
+  if (json) return json
   if (cause === undefined) throw refusal(`${what} is a ${typeof value}, which JSON cannot carry`, origin)
   throw refusal(`${what} cannot be written as application/json: see cause`, origin, cause)
 }
@@ -41,8 +41,8 @@ export function lostKind(value: object): string | undefined {
   if (ArrayBuffer.isView(value)) return tag
   if (Symbol.asyncIterator in value || typeof (value as { getReader?: unknown }).getReader === 'function')
     return 'stream'
-  // A class that names itself is written by its members, where it has some.
-  return written.test(tag) || Object.keys(value).length > 0 ? undefined : tag
+  // A class that names itself is written by its members, where it has some; those of a File are not what it holds.
+  return tag !== 'File' && (written.test(tag) || Object.keys(value).length > 0) ? undefined : tag
 }
 
 interface Unwritable {
@@ -57,13 +57,13 @@ function findUnwritable(value: unknown, path: string, above: readonly object[]):
   if (above.includes(value)) return { path, kind: 'circle' }
   if (hasToJson(value) && !ArrayBuffer.isView(value)) {
     try {
-      return findUnwritable(value.toJSON(path.slice(path.lastIndexOf('.') + 1)), path, [...above, value])
+      return findUnwritable(value.toJSON(path.split('.').at(-1) as string), path, [...above, value])
     } catch {
       return undefined
     }
   }
   const kind = lostKind(value)
-  if (kind !== undefined) return { path, kind }
+  if (kind) return { path, kind }
   for (const [name, member] of Object.entries(value)) {
     const found = findUnwritable(member, path === '' ? name : `${path}.${name}`, [...above, value])
     if (found) return found

@@ -15,6 +15,18 @@ function refusedOf(value: unknown): string {
 describe('what JSON would lose is refused, and its path named', () => {
   it.each<[string, unknown, string, string]>([
     ['a File', { avatar: new File(['x'], 'a.png') }, "'avatar'", 'File'],
+    [
+      'a File with what react-dropzone adds to it',
+      { a: [{ file: Object.assign(new File(['x'], 'a.png'), { path: './canary', preview: 'canary' }) }] },
+      "'a.0.file'",
+      'File',
+    ],
+    [
+      'a File with what antd adds to it',
+      { file: Object.assign(new File(['x'], 'a'), { uid: 'canary' }) },
+      "'file'",
+      'File',
+    ],
     ['a Blob in a list', { files: [1, new Blob(['x'])] }, "'files.1'", 'Blob'],
     ['a Map', { a: { b: new Map([['k', 1]]) } }, "'a.b'", 'Map'],
     ['an empty Set', { tags: new Set() }, "'tags'", 'Set'],
@@ -58,6 +70,11 @@ describe('what JSON carries is written', () => {
   class Empty {}
   it.each<[string, unknown, string]>([
     ['an empty object', { a: {} }, '{"a":{}}'],
+    [
+      'names that a File is known by',
+      [{ path: '/' }, { uid: 1 }, { preview: {} }],
+      '[{"path":"/"},{"uid":1},{"preview":{}}]',
+    ],
     ['a text with braces', { a: '{}', b: '{"0":1}' }, '{"a":"{}","b":"{\\"0\\":1}"}'],
     ['numbers as names', { a: { 0: 'x' } }, '{"a":{"0":"x"}}'],
     ['what says that it is a Buffer', { type: 'Buffer', data: [1] }, '{"type":"Buffer","data":[1]}'],
