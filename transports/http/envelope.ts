@@ -47,8 +47,7 @@ export function readErrorEnvelope(body: unknown, essence: string, status: number
   const isInput = status === 400 || status === 422
   if (Array.isArray(body)) return fromList(body)
   if (!isRecord(body)) return {}
-  // Phoenix: `{ errors: { detail: 'Not Found' } }`.
-  const inner = [body.error, body.detail, text((body.errors as Body | null)?.detail) && body.errors].find(isRecord)
+  const inner = [body.error, body.detail].find(isRecord)
   if (inner) {
     const read = fromRecord(inner, isInput)
     return { ...read, requestId: read.requestId ?? requestIdOf(body) }
