@@ -49,6 +49,8 @@ const maxKnown = 32
 /** Identities remembered; above this, and when nobody has called for so long, they are forgotten, secrets and all. */
 const maxIdentities = 1000
 const identityIdleMs = 600_000
+/** A source that has not answered within this is asked anew by the next call; ms. */
+const silentMs = 30_000
 /** A call that was begun while the source was at work may be the source's own: it waits so long for the token; ms. */
 const suspicionMs = 4500
 const selfWaitText = `a call waited ${suspicionMs / 1000} s for a token whose source was at work already. If the source itself makes that call, it waits for itself: declare the operation with auth: false, give the call the context of the token request, or start it before the source first awaits`
@@ -264,9 +266,16 @@ export class TokenSource {
     work: (run: TokenRun) => Promise<Credential | undefined>,
     run = this.#run(call),
   ): Promise<Credential | undefined> {
+    const forget = (): void => {
+      if (holding.work?.run === run) holding.work = undefined
+    }
+    // A source that is silent once, as a fetch without a time-out in a network that drops it, is asked again by later calls.
+    const timer = call.scope.services.clock.setTimer(forget, silentMs)
+    timer.hold(false)
     const promise = work(run).finally(() => {
+      timer.clear()
       run.isOver = true
-      holding.work = undefined
+      forget()
     })
     holding.work = { kind, run, promise }
     return promise

@@ -3,6 +3,33 @@ import { bearerAuth } from 'polywire/auth'
 import { describe, expect, it } from 'vitest'
 import { memoryClient, unaryOperation } from '../support/memory-client.ts'
 
+describe('a token source that is silent once', () => {
+  it.each(['token', 'refresh'])('is asked again after 30 s: %s()', async (member) => {
+    let asked = 0
+    const silentOnce = (token: string) => () => (++asked === 1 ? new Promise<string>(() => {}) : Promise.resolve(token))
+    const auth =
+      member === 'token'
+        ? bearerAuth(silentOnce('new'))
+        : bearerAuth(async () => 'old', { refresh: silentOnce('new'), identity: () => 'ada' })
+    const { client, clock } = memoryClient(
+      (call) => {
+        if (call.credential?.secret === 'new') return 'welcome'
+        throw new CallError({ code: 'unauthenticated', message: 'no', sent: 'yes' }, call)
+      },
+      { auth, retry: false, timeoutMs: 10_000 },
+    )
+    const ask = () => client.call(unaryOperation()).catch((error: CallError) => error.code)
+    const first = ask()
+    await clock.advance(10_000)
+    expect(await first).toBe('deadline_exceeded')
+    await clock.advance(20_000)
+    expect(await ask()).toBe('welcome')
+    expect(asked).toBe(2)
+    await client.close()
+    expect(clock.timers).toBe(0)
+  })
+})
+
 describe('calls of a token source by the same client', () => {
   const login = unaryOperation({ name: 'POST /login' })
   const thing = unaryOperation()
