@@ -47,7 +47,8 @@ export function readErrorEnvelope(body: unknown, essence: string, status: number
   const isInput = status === 400 || status === 422
   if (Array.isArray(body)) return fromList(body)
   if (!isRecord(body)) return {}
-  const inner = [body.error, body.detail].find(isRecord)
+  // Phoenix: `{ errors: { detail: 'Not Found' } }`.
+  const inner = [text((body.errors as Body | null)?.detail) && body.errors, body.error, body.detail].find(isRecord)
   if (inner) {
     const read = fromRecord(inner, isInput)
     return { ...read, requestId: read.requestId ?? requestIdOf(body) }

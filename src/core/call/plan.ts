@@ -125,23 +125,20 @@ const badOutput: Failure = {
 /** Makes the function that validates by a schema, asynchronous only where the schema is. */
 function makeCheck(direction: 'input' | 'output', mode: ValidateMode, services: Services, origin: ErrorOrigin): Check {
   if (mode === false) return (_schema, value) => value
-  const settle = (checked: Checked, value: unknown): unknown => {
-    if ('value' in checked) return checked.value
+  const settle = (checked: Checked, value: unknown, kept = value): unknown => {
+    if ('value' in checked) return checked.value === value ? kept : checked.value
     const failure = mismatch(direction, checked, value === undefined)
     if (mode === 'error') throw new CallError(failure, origin)
     const message = `${origin.operation.name}: ${failure.message}`
     services.telemetry?.event?.({ type: 'warning', call: undefined, message })
-    return value
+    return kept
   }
   return (schema, value) => {
     const checked = checkSchema(schema, value)
     if (!(checked instanceof Promise)) return settle(checked, value)
     // The caller may change what it has passed while the schema takes its time.
     const kept = direction === 'input' ? snapshot(value) : value
-    return checked.then((done) => {
-      const settled = settle(done, value)
-      return settled === value ? kept : settled
-    })
+    return checked.then((done) => settle(done, value, kept))
   }
 }
 

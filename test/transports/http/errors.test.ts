@@ -629,6 +629,14 @@ describe('what error bodies say', () => {
       { serverMessage: 'Email is taken; Name is short' },
     ],
     ['Rails, by default', 404, { status: 404, error: 'Not Found' }, { serverMessage: 'Not Found' }],
+    ['Phoenix, by default', 404, { errors: { detail: 'Not Found' } }, { serverMessage: 'Not Found' }],
+    ['Phoenix, a bad request', 400, { errors: { detail: 'Bad Request' } }, { serverMessage: 'Bad Request' }],
+    [
+      'Phoenix, a changeset',
+      422,
+      { errors: { detail: ["can't be blank"] } },
+      { violations: [{ field: 'detail', message: "can't be blank" }] },
+    ],
     [
       'Laravel',
       422,
