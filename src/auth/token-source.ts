@@ -27,6 +27,7 @@ interface Work {
   readonly run: TokenRun
   readonly kind: 'asking' | 'renewing'
   readonly promise: Promise<Credential | undefined>
+  readonly begunAt: number
 }
 
 /** What one identity holds. */
@@ -266,18 +267,11 @@ export class TokenSource {
     work: (run: TokenRun) => Promise<Credential | undefined>,
     run = this.#run(call),
   ): Promise<Credential | undefined> {
-    const forget = (): void => {
-      if (holding.work?.run === run) holding.work = undefined
-    }
-    // A source that is silent once, as a fetch without a time-out in a network that drops it, is asked again by later calls.
-    const timer = call.scope.services.clock.setTimer(forget, silentMs)
-    timer.hold(false)
     const promise = work(run).finally(() => {
-      timer.clear()
       run.isOver = true
-      forget()
+      if (holding.work?.run === run) holding.work = undefined
     })
-    holding.work = { kind, run, promise }
+    holding.work = { kind, run, promise, begunAt: call.scope.services.clock.now() }
     return promise
   }
 
@@ -321,6 +315,8 @@ export class TokenSource {
       holdings.set(identity, holding)
     }
     holding.usedAt = now
+    // As a fetch without a time-out in a network that drops it: whoever comes later asks again.
+    if (holding.work && now - holding.work.begunAt >= silentMs) holding.work = undefined
     return holding
   }
 

@@ -25,6 +25,9 @@ import * as toState from './transitions.ts'
 import type { EntryFilter, Outbox, OutboxEntry, OutboxOptions } from './types.ts'
 import { Waiters } from './waiters.ts'
 
+/** How often a change is tried anew where another process has changed the entry meanwhile. */
+const maxTries = 20
+
 /**
  * Keeps calls of durable operations until they have ended: each is written to the store before it is sent, and sent
  * again under its key, or asked about, by whoever shares the store, until it is confirmed, failed, or waits for a person.
@@ -235,7 +238,7 @@ class DurableOutbox implements Outbox, Submits {
 
   async settle(id: string, outcome: 'confirmed' | 'failed'): Promise<void> {
     const { host } = this.#inUse()
-    for (;;) {
+    for (let tries = 0; tries < maxTries; tries++) {
       const seen = await this.#find(host, id)
       if (!seen) throw said('not_found', 'outbox.settle(): there is no such entry')
       const { record } = seen
@@ -250,6 +253,7 @@ class DurableOutbox implements Outbox, Submits {
           : toState.failed(record, record, wallNow, 'user', error)
       if (await host.ledger.replace(seen, next)) return
     }
+    throw said('aborted', 'outbox.settle(): the entry changes all the time, or its store writes nothing')
   }
 
   async clear({ identity }: { readonly identity?: string } = {}): Promise<number> {
@@ -309,6 +313,6 @@ async function callOf(plan: Plan, input: unknown, options: CallOptions, scope: S
   } as never)
 }
 
-function said(code: 'not_found' | 'failed_precondition', message: string): CallError {
+function said(code: 'not_found' | 'failed_precondition' | 'aborted', message: string): CallError {
   return new CallError({ code, message, phase: 'resolve', sent: 'no' })
 }

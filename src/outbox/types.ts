@@ -134,7 +134,8 @@ export interface Outbox extends AnyOutbox, AsyncDisposable {
   /**
    * Says what a person has found out.
    *
-   * @throws {CallError} `not_found` where there is no such entry, `failed_precondition` where it is being sent.
+   * @throws {CallError} `not_found` where there is no such entry, `failed_precondition` where it is being sent, `aborted`
+   *   where the store does not take the change.
    */
   settle(id: string, outcome: 'confirmed' | 'failed'): Promise<void>
   /** Forgets the entries of an identity, at logout; what is being sent stays. Returns how many are gone. @defaultValue of the identity that is logged in now */

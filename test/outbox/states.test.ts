@@ -249,6 +249,23 @@ describe('the states of an entry', () => {
     await client.close()
   })
 
+  it('row 10: a store that writes nothing ends settle(), and the entry stays as it is', async () => {
+    const { clock, server, store } = setting()
+    const writing = bound(store) as { -readonly [Name in keyof Store]: Store[Name] }
+    const { api, client, box } = tab(server, writing, { maxSends: 2 })
+    server.faults.push('lost')
+    server.askFaults.push('lost', 'lost', 'lost')
+    void endOf(api.asked({ sku: 'tea' }, { timeoutMs: 60 * ms }))
+    await clock.advance(20 * ms)
+    const [entry] = await box.entries()
+    const { compareAndSet } = writing
+    writing.compareAndSet = async () => false
+    await expect(box.settle(entry?.id ?? '', 'confirmed')).rejects.toMatchObject({ code: 'aborted', sent: 'no' })
+    writing.compareAndSet = compareAndSet
+    expect(await box.entries()).toMatchObject([{ state: 'pending' }])
+    await client.close()
+  })
+
   it('row 11: what waits can be taken out, what may have run only by force', async () => {
     const { clock, server, store } = setting()
     const { shop } = await import('../support/outbox.ts')
