@@ -23,10 +23,12 @@ const offlineMs = 60_000
  * @param fixedMs - the wait, whatever the backoff says.
  */
 export function planWait(clock: Clock, backoff: Backoff, page: PageLife, error: CallError, fixedMs?: number): WaitPlan {
-  const spacing = fixedMs ?? backoff.spacingMs
-  const isGiven = fixedMs !== undefined || failureOf(error).connection
+  // All streams of a socket come back in one turn: some wires replay what was missed only once.
+  const givenMs = fixedMs ?? (failureOf(error).connection && 0)
+  const isGiven = givenMs !== undefined
+  const spacing = givenMs ?? backoff.spacingMs
   const { retryAfterMs = 0 } = error
-  const waitMs = isGiven ? spacing : backoff.next(retryAfterMs, page.isHidden)
+  const waitMs = givenMs ?? backoff.next(retryAfterMs, page.isHidden)
   // What nobody is to wait for, a page that comes back does not wait for either.
   const floorMs = Math.min(waitMs, Math.max(retryAfterMs, spacing))
   return { clock, page: isGiven ? undefined : page, waitMs, floorMs }

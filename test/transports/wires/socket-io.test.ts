@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { type CallError, createClient, isGap, type } from 'polywire'
+import { type CallError, type Clock, createClient, isGap, type } from 'polywire'
 import { bearerAuth } from 'polywire/auth'
 import { type SocketIoAck, type SocketIoEvent, type SocketIoOptions, socketIo } from 'polywire/socket-io'
 import { channel, request, type WebSocketTransportOptions, websocketTransport } from 'polywire/websocket'
@@ -8,6 +8,7 @@ import { Encoder, PacketType } from 'socket.io-parser'
 import { afterEach, describe, expect, it } from 'vitest'
 import { isRecoveryOffset } from '../../../transports/wires/socket-io/offset.ts'
 import { encodePacket, parsePacket, restoreBytes } from '../../../transports/wires/socket-io/packet.ts'
+import { manualClock } from '../../support/manual-clock.ts'
 import { closeAll, onClose, settle, take, untilLost } from '../../support/realtime.ts'
 import { SocketIoServer } from '../../support/servers/socket-io-server.ts'
 
@@ -18,9 +19,10 @@ interface SetUp {
   readonly onConnection?: (socket: Socket, io: Server) => void
   readonly adapter?: SocketIoOptions
   readonly transport?: Partial<WebSocketTransportOptions>
+  readonly clock?: Clock
 }
 
-async function setUp({ server: options, onConnection, adapter, transport }: SetUp = {}) {
+async function setUp({ server: options, onConnection, adapter, transport, clock }: SetUp = {}) {
   const server = await SocketIoServer.start(options, onConnection)
   onClose(() => server.close())
   const websocket = websocketTransport({
@@ -29,7 +31,7 @@ async function setUp({ server: options, onConnection, adapter, transport }: SetU
     reconnect: { baseDelayMs: 1, maxDelayMs: 5 },
     ...transport,
   })
-  const client = createClient({ transports: { websocket } })
+  const client = createClient({ transports: { websocket }, ...(clock && { clock }) })
   onClose(() => client.close())
   return { server, client }
 }
@@ -319,6 +321,27 @@ describe('connection state recovery', () => {
       server.io.emit('n', n)
       expect(await Promise.all([one, other].map((each) => take(each as never, 1)))).toEqual([event(n), event(n)])
     }
+  })
+
+  it('readers that began at different times come back together, since what was missed is sent only once', async () => {
+    const clock = manualClock()
+    const { client, server } = await setUp({ server: recovering, clock })
+    const one = client.call(gapped)
+    await one.opened
+    await clock.advance(50)
+    const other = client.call(gapped)
+    await other.opened
+    server.io.emit('n', 0)
+    await Promise.all([take(one, 1), take(other, 1)])
+    await server.cut()
+    server.io.emit('n', 1)
+    let isOver = false
+    const seen = Promise.all([take(one, 1), take(other, 1)]).finally(() => (isOver = true))
+    while (!isOver) {
+      await clock.advance(5)
+      await new Promise((resolve) => setTimeout(resolve, 1))
+    }
+    expect(await seen).toEqual([[{ event: 'n', args: [1] }], [{ event: 'n', args: [1] }]])
   })
 
   it('keeps rooms and data of the session on the server', async () => {
