@@ -10,7 +10,7 @@ describe('the check of options', () => {
   beforeAll(async () => {
     const source = join(import.meta.dirname, 'fixtures/options.ts')
     options = optionsOf((await convert(root, new Map([[source, 'polywire/faulty']]))).project)
-  }, 60_000)
+  }, 180_000)
 
   it('finds what has no sentence, no unit, no default', () => {
     const pages = '`silent` `waitMs` `size` `goodMs` `title`'

@@ -26,6 +26,8 @@ const storeMs = 5000
 const repeatableStoreMs = 1000
 /** So long a mark stays after a request has failed without an answer; ms. */
 const doubtMs = 250
+/** So long nobody else may take what is asked for, and does not come, for lost; ms. */
+const lateMs = 30_000
 /** How often is looked again while another one renews; ms. */
 const lookMs = 100
 /** As many tokens may have been replaced while nobody looked here. */
@@ -70,6 +72,8 @@ class Run {
   /** In the name of this run alone: a client may run two for two tokens. */
   readonly #me: string
   hasAsked = false
+  /** What was asked for did not come in time, and may come. */
+  #late: Promise<unknown> | undefined
 
   constructor(ground: Ground, timeoutMs: number, isRepeatable: boolean, ask: () => Promise<SharedToken | undefined>) {
     this.#ground = ground
@@ -98,18 +102,27 @@ class Run {
           // A process that was stopped meanwhile has lost the lease.
           if (clock.now() - startedAt < leaseMs - this.#timeoutMs) return await this.#hold(seal, key)
         } finally {
-          void this.#ground.ask((store) => store.delete(lease, { ifValue: this.#me }))
+          this.#release(lease)
         }
       if (clock.now() >= until) throw unavailable('another tab or process is renewing the token, and comes to no end')
       await this.#change(key)
     }
   }
 
+  /** Gives the lease up; but while what may be used up already is only late, nobody is to hold it for lost. */
+  #release(lease: string): void {
+    const isLate = this.#late && !this.#isRepeatable
+    if (isLate)
+      void this.#ground.ask((store) => store.compareAndSet(lease, this.#me, this.#me, { ttlMs: lateMs }), storeMs)
+    void Promise.resolve(isLate ? this.#late : undefined).then(() =>
+      this.#ground.ask((store) => store.delete(lease, { ifValue: this.#me })),
+    )
+  }
+
   /** With the lease: marks, asks, writes down. */
   async #hold(seal: Seal, key: string): Promise<Renewal> {
     const text = await this.#store((store) => store.get(key))
     if (typeof text === 'string' && parse<Entry>(text)?.using !== undefined && !this.#isRepeatable) {
-      const lost = JSON.stringify({ failed: 'lost' } satisfies Partial<Entry>)
       await this.#store((store) => store.compareAndSet(key, text, lost, { ttlMs: keepMs }))
       this.#ground.tell({ kind: 'token', about: key })
       throw failedElsewhere('lost')
@@ -137,10 +150,12 @@ class Run {
         throw cause
       }
       // It is not over, only late: what comes is for the others.
-      asked.then(
-        (late) => this.#write(seal, key, using, late),
-        () => {},
-      )
+      this.#late = asked
+        .then(
+          (late) => this.#write(seal, key, using, late),
+          (failure) => this.#fail(key, using, failure),
+        )
+        .catch(() => {})
       throw unavailable('its server did not answer in time', cause)
     }
     const newer = await this.#write(seal, key, using, token)
@@ -156,9 +171,7 @@ class Run {
     const next = token && JSON.stringify({ sealed: await seal.seal(JSON.stringify(shared)) })
     const answer = await this.#ground.ask(
       (store) =>
-        next === undefined
-          ? store.delete(key, { ifValue: using })
-          : store.compareAndSet(key, using, next, { ttlMs: keepMs }),
+        next === undefined ? store.delete(key, { ifValue: using }) : replace(store, key, [using, lost], next),
       storeMs,
     )
     this.#ground.tell({ kind: 'token', about: key })
@@ -223,6 +236,14 @@ class Run {
 }
 
 let runs = 0
+
+/** What stands for a renewal that was lost: what comes after all may take its place, for nobody has asked again. */
+const lost = JSON.stringify({ failed: 'lost' } satisfies Partial<Entry>)
+
+async function replace(store: Store, key: string, olds: readonly string[], next: string): Promise<boolean> {
+  for (const old of olds) if (await store.compareAndSet(key, old, next, { ttlMs: keepMs })) return true
+  return false
+}
 
 /** The server of the token has answered, or was never reached. */
 function isAnswered(cause: unknown): boolean {

@@ -198,3 +198,89 @@ it('what comes after its time is for the others all the same', async () => {
   expect(server.refreshes).toEqual(['r0'])
   await Promise.all([slow, other].map(({ client }) => client.close()))
 })
+
+/** A member whose renewal takes longer than it may, and another one of the same store; `now` is the store's time. */
+async function lateRenewal() {
+  const server = await TokenServer.start()
+  const answered = Promise.withResolvers<void>()
+  server.until = answered.promise
+  const time = { now: 0 }
+  const base = memoryStore({ clock: { now: () => time.now } })
+  const refused = Promise.withResolvers<void>()
+  const told = Promise.withResolvers<void>()
+  let holder: string | Uint8Array | undefined
+  const store: Store = {
+    traits: base.traits,
+    get: (key) => base.get(key),
+    set: (key, value, write) => base.set(key, value, write),
+    async add(key, value, write) {
+      const isAdded = await base.add(key, value, write)
+      if (key.endsWith('/lease')) holder ??= value
+      if (key.endsWith('/lease') && !isAdded) refused.resolve()
+      return isAdded
+    },
+    compareAndSet: (key, expected, next, write) => base.compareAndSet(key, expected, next, write),
+    async delete(key, condition) {
+      // The slow one gives its lease up after all else.
+      if (condition?.ifValue === holder) told.resolve()
+      return base.delete(key, condition)
+    },
+    listen: (topic, listener) => base.listen?.(topic, listener) ?? (() => {}),
+    tell: (topic, text) => base.tell?.(topic, text),
+  }
+  const [slow, other, third] = Array.from({ length: 3 }, () => member(server, store, { timeoutMs: 100 })) as Members
+  await expect(slow.client.call(read, { id: 1 }, { retry: false })).rejects.toMatchObject({ code: 'unavailable' })
+  return {
+    server,
+    answer: answered.resolve,
+    settled: () => told.promise,
+    refused: refused.promise,
+    time,
+    slow,
+    other,
+    third,
+  }
+}
+
+type Members = readonly [Member, Member, Member]
+type Member = ReturnType<typeof member>
+
+it('one that is only late is waited for: nobody else is told that it is lost', async () => {
+  const { server, answer, refused, slow, other } = await lateRenewal()
+  await using _ = server
+  const call = other.client.call(read, { id: 2 })
+  await Promise.race([refused, call])
+  answer()
+  expect(await call).toEqual({ ok: true })
+  expect(await slow.client.call(read, { id: 3 })).toEqual({ ok: true })
+  expect([server.refreshes, slow.session, other.session]).toEqual([
+    ['r0'],
+    other.session,
+    { token: 't1', refresh: 'r1' },
+  ])
+  await Promise.all([slow, other].map(({ client }) => client.close()))
+})
+
+it('what comes after it was held for lost is good for all after all', async () => {
+  const { server, answer, settled, time, slow, other, third } = await lateRenewal()
+  await using _ = server
+  time.now = 60_000
+  await expect(other.client.call(read, { id: 2 })).rejects.toMatchObject({ reason: 'refresh_lost' })
+  answer()
+  await settled()
+  expect(await third.client.call(read, { id: 3 })).toEqual({ ok: true })
+  expect([server.refreshes, third.session]).toEqual([['r0'], { token: 't1', refresh: 'r1' }])
+  await Promise.all([slow, other, third].map(({ client }) => client.close()))
+})
+
+it('a refusal that comes late is told to all as one', async () => {
+  const { server, answer, settled, slow, other, third } = await lateRenewal()
+  await using _ = server
+  server.failWith = 400
+  answer()
+  await settled()
+  const error = (await third.client.call(read, { id: 3 }).catch((failure) => failure)) as CallError
+  expect([error.code, error.reason]).toEqual(['unauthenticated', undefined])
+  expect(server.refreshes).toEqual(['r0'])
+  await Promise.all([slow, other, third].map(({ client }) => client.close()))
+})

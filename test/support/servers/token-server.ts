@@ -16,6 +16,8 @@ export class TokenServer implements AsyncDisposable {
   isGraceful = false
   /** How long a refresh takes; ms. */
   delayMs = 20
+  /** No refresh is answered before this is settled. */
+  until: Promise<unknown> = Promise.resolve()
   /** What the token endpoint answers instead. */
   failWith: number | undefined
   /** Called when one has come, before it is answered. */
@@ -73,12 +75,14 @@ export class TokenServer implements AsyncDisposable {
     this.onRefresh?.()
     if (this.#used.has(refresh) && !this.isGraceful) this.isRevoked = true
     const granted = { token: `t${this.#newest}`, refresh: `r${this.#newest}` }
-    if (this.failWith !== undefined) answer(this.failWith, { error: 'temporarily_unavailable' })
-    else if (this.isRevoked) answer(400, { error: 'invalid_grant' })
-    else {
-      this.#used.add(refresh)
-      setTimeout(() => answer(200, granted), this.delayMs)
-    }
+    void this.until.then(() => {
+      if (this.failWith !== undefined) answer(this.failWith, { error: 'temporarily_unavailable' })
+      else if (this.isRevoked) answer(400, { error: 'invalid_grant' })
+      else {
+        this.#used.add(refresh)
+        setTimeout(() => answer(200, granted), this.delayMs)
+      }
+    })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
