@@ -44,7 +44,7 @@ function run(title: string, command: string, args: readonly string[], more: Node
   else failures += 1
 }
 
-const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--project', 'sources']
+const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--project', 'sources*']
 
 buildIfStale()
 const installed = runtimes.map((runtime) => ({ ...runtime, path: install(runtime) }))

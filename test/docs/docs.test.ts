@@ -41,7 +41,7 @@ describe('the code in README and docs', () => {
         exclude: [],
       }
       writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(config))
-      const compiler = join(root, 'node_modules/typescript/bin/tsc')
+      const compiler = join(root, 'node_modules/typescript7/bin/tsc')
       const { stdout } = await run(process.execPath, [compiler, '-p', folder]).catch(
         (error: { stdout: string }) => error,
       )

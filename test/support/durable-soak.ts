@@ -39,7 +39,7 @@ async function startAgent(store: string, random: () => number, isWhole: boolean)
     if (!isWhole) head()
     const written: string[] = []
     for (let n = 0; n < perCall; ) {
-      const batch = Array.from({ length: Math.min(1 + Math.floor(random() * 12), perCall - n) }, () => ({ n: n++ }))
+      const batch = Array.from({ length: Math.min(1 + Math.floor(random() * 36), perCall - n) }, () => ({ n: n++ }))
       const closing = n === perCall ? { 'stream-closed': 'true' } : {}
       const body = JSON.stringify(batch)
       const { headers } = await fetch(store + path, { method: 'POST', headers: { ...json, ...closing }, body })

@@ -1,14 +1,13 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { describe, expect, it } from 'vitest'
-import { Context, createContextKey } from '../../../src/core/call/context.ts'
-import {
-  contextOfRun,
-  followTokenRuns,
-  runTokenSource,
-  type TokenRun,
-  tokenRunOf,
-  withTokenRun,
-} from '../../../src/core/call/token-run.ts'
+import { describe, expect, it, vi } from 'vitest'
+import type { TokenRun } from '../../../src/core/call/token-run.ts'
+
+// Whether runs are followed is a state of the module: another file's tests may have begun it.
+vi.resetModules()
+const { Context, createContextKey } = await import('../../../src/core/call/context.ts')
+const { contextOfRun, followTokenRuns, runTokenSource, tokenRunOf, withTokenRun } = await import(
+  '../../../src/core/call/token-run.ts'
+)
 
 const source = {}
 const begin = (outer?: TokenRun, of: object = source): TokenRun => ({

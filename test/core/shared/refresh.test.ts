@@ -199,15 +199,24 @@ it('what comes after its time is for the others all the same', async () => {
   await Promise.all([slow, other].map(({ client }) => client.close()))
 })
 
+/** A promise, and what settles it. */
+function signal() {
+  let resolve = () => {}
+  const promise = new Promise<void>((done) => {
+    resolve = done
+  })
+  return { promise, resolve }
+}
+
 /** A member whose renewal takes longer than it may, and another one of the same store; `now` is the store's time. */
 async function lateRenewal() {
   const server = await TokenServer.start()
-  const answered = Promise.withResolvers<void>()
+  const answered = signal()
   server.until = answered.promise
   const time = { now: 0 }
   const base = memoryStore({ clock: { now: () => time.now } })
-  const refused = Promise.withResolvers<void>()
-  const told = Promise.withResolvers<void>()
+  const refused = signal()
+  const told = signal()
   let holder: string | Uint8Array | undefined
   const store: Store = {
     traits: base.traits,
@@ -228,7 +237,11 @@ async function lateRenewal() {
     listen: (topic, listener) => base.listen?.(topic, listener) ?? (() => {}),
     tell: (topic, text) => base.tell?.(topic, text),
   }
-  const [slow, other, third] = Array.from({ length: 3 }, () => member(server, store, { timeoutMs: 100 })) as Members
+  const [slow, other, third] = [1, 2, 3].map(() => member(server, store, { timeoutMs: 100 })) as [
+    Member,
+    Member,
+    Member,
+  ]
   await expect(slow.client.call(read, { id: 1 }, { retry: false })).rejects.toMatchObject({ code: 'unavailable' })
   return {
     server,
@@ -242,7 +255,6 @@ async function lateRenewal() {
   }
 }
 
-type Members = readonly [Member, Member, Member]
 type Member = ReturnType<typeof member>
 
 it('one that is only late is waited for: nobody else is told that it is lost', async () => {
