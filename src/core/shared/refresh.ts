@@ -238,7 +238,7 @@ class Run {
 let runs = 0
 
 /** What stands for a renewal that was lost: what comes after all may take its place, for nobody has asked again. */
-const lost = JSON.stringify({ failed: 'lost' } satisfies Partial<Entry>)
+const lost = /* @__PURE__ */ JSON.stringify({ failed: 'lost' } satisfies Partial<Entry>)
 
 async function replace(store: Store, key: string, olds: readonly string[], next: string): Promise<boolean> {
   for (const old of olds) if (await store.compareAndSet(key, old, next, { ttlMs: keepMs })) return true

@@ -1,6 +1,9 @@
-import { continueWith, type Gap, isGap, type Place, type } from 'polywire'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { adapt, continueWith, createClient, type Gap, isGap, type Place, type } from 'polywire'
 import { bearerAuth } from 'polywire/auth'
-import { query, subscription } from 'polywire/graphql'
+import { graphqlTransport, query, subscription } from 'polywire/graphql'
+import { events, sseTransport } from 'polywire/sse'
 import { afterEach, beforeEach, describe, expect, it, test } from 'vitest'
 import { failureOf, graphqlClient } from '../../support/graphql-client.ts'
 import { manualClock } from '../../support/manual-clock.ts'
@@ -264,15 +267,75 @@ describe('a dropped socket', () => {
       ({ input, cursor }: Place<{ to: number }, { count: number }>) => ({ ...input, after: Number(cursor) }),
       { cursor: ({ count }) => count },
     )
-    await using client = connect()
+    // What has been sent already would arrive all the same.
+    await using proxy = await TcpProxy.start({ port: Number(new URL(server.url).port) })
+    proxy.drip(50)
+    await using client = connect({ subscriptionUrl: `ws://127.0.0.1:${proxy.port}/graphql` })
     const stream = client.call(subscription(text, { ...spec, resume }), { to: 50 })
     const seen: number[] = []
     for await (const { count } of stream) {
       seen.push(count)
-      if (count === 10) server.drop()
+      if (count !== 10) continue
+      proxy.drop()
+      proxy.pass()
     }
     expect(seen).toEqual(Array.from({ length: 50 }, (_, n) => n + 1))
+    expect(server.connections).toBe(2)
     expect(stream.continuity).toBe('at-least-once')
+  })
+
+  it('goes on elsewhere where its socket does not come back, after a wait of its own', async () => {
+    const waits: number[] = []
+    const log = createServer((request, response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' })
+      for (let n = Number(new URL(request.url ?? '', 'http://host').searchParams.get('after')) + 1; n <= 20; n++)
+        response.write(`data: {"live":{"n":${n}}}\n\n`)
+      response.end()
+    })
+    await new Promise<void>((resolve) => log.listen(0, '127.0.0.1', resolve))
+    onClose(() => log.close())
+    const baseUrl = `http://127.0.0.1:${(log.address() as AddressInfo).port}`
+    const rest = events(
+      '/counts',
+      { message: type<{ live: { n: number } }>() },
+      { query: type<{ after: number }>(), resume: false },
+    )
+    type Ticked = { live: { n: number } }
+    const resume = continueWith(
+      adapt(rest, { output: ({ data }) => data }),
+      ({ cursor }: Place<unknown, Ticked>) => ({ after: Number(cursor) }),
+      { cursor: ({ live }) => live.n, until: ({ live }) => live.n === 20 },
+    )
+    const ticks = subscription('subscription Live { live { n } }', { output: type<Ticked>(), resume })
+    const clock = manualClock()
+    const socket = { reconnect: { baseDelayMs: 1e9, maxDelayMs: 1e9 } }
+    const client = createClient({
+      transports: {
+        graphql: graphqlTransport({ url: 'http://127.0.0.1:1/graphql', subscriptionUrl: server.url, socket }),
+        sse: sseTransport({ baseUrl }),
+      },
+      clock,
+      telemetry: {
+        event: (event) => {
+          if (event.type !== 'resume') return
+          waits.push(event.waitMs)
+          setTimeout(() => clock.advance(event.waitMs + 1), 0)
+        },
+      },
+    })
+    onClose(() => client.close())
+    const stream = client.call(ticks)
+    await stream.opened
+    await server.until(() => server.ledger.live.subscribers === 1)
+    for (let n = 1; n <= 10; n++) server.ledger.live.push({ n })
+    const seen: number[] = []
+    for await (const { live } of stream) {
+      seen.push(live.n)
+      if (live.n === 10) server.drop()
+    }
+    expect(seen).toEqual(Array.from({ length: 20 }, (_, n) => n + 1))
+    expect(waits).toEqual([expect.any(Number)])
+    expect(waits[0]).toBeGreaterThan(0)
   })
 })
 
