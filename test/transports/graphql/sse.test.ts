@@ -9,6 +9,7 @@ import { failureOf, graphqlClient } from '../../support/graphql-client.ts'
 import { hasteClock } from '../../support/grpc-client.ts'
 import { type Exchange, FaultServer } from '../../support/servers/fault-server.ts'
 import { GraphQLSseServer } from '../../support/servers/graphql-sse-server.ts'
+import { TcpProxy } from '../../support/tcp-proxy.ts'
 
 const count = subscription('subscription Count($to: Int!, $after: Int) { count(to: $to, after: $after) }', {
   variables: type<{ to: number; after?: number }>(),
@@ -147,12 +148,17 @@ describe.each(['graphql-sse', 'graphql-yoga'] as const)('a subscription over SSE
         apply: (variables, after) => ({ ...variables, after: Number(after) }),
       },
     })
+    // What the server sends at once comes little by little: a drop costs what has not come yet.
+    await using proxy = await TcpProxy.start({ port: Number(new URL(server.url).port) })
+    proxy.drip(50)
+    const url = server.url.replace(/:\d+/, `:${proxy.port}`)
     const seen: number[] = []
-    for await (const { count: n } of connect(server.url).call(exact, { to: 40 })) {
+    for await (const { count: n } of connect(url).call(exact, { to: 40 })) {
       seen.push(n)
-      if (n % 10 === 5) server.drop()
+      if (n % 10 === 5) proxy.drop()
     }
     expect(seen).toEqual(Array.from({ length: 40 }, (_, index) => index + 1))
+    expect(server.requests.length).toBe(5)
   })
 
   it('gets another credential where its own is refused, once, and goes on', async () => {

@@ -41,6 +41,25 @@ async function collect<T>(stream: AsyncIterable<T>): Promise<T[]> {
   return all
 }
 
+/** What the server sends at once comes little by little: a drop costs what has not come yet. */
+async function slowProxy(): Promise<TcpProxy> {
+  const proxy = await TcpProxy.start({ port: Number(new URL(server.url).port) })
+  proxy.drip(50)
+  return proxy
+}
+
+/** What comes over a proxy that drops the connection at the tenth. */
+async function numbersOver(stream: AsyncIterable<{ count: number }>, proxy: TcpProxy): Promise<number[]> {
+  const seen: number[] = []
+  for await (const { count } of stream) {
+    seen.push(count)
+    if (count !== 10) continue
+    proxy.drop()
+    proxy.pass()
+  }
+  return seen
+}
+
 /** What a stream ends with. */
 function endOf(stream: AsyncIterable<unknown>) {
   return failureOf(collect(stream))
@@ -248,14 +267,11 @@ describe('a dropped socket', () => {
         apply: (variables, cursor) => ({ ...variables, after: Number(cursor) }),
       },
     })
-    await using client = connect()
+    await using proxy = await slowProxy()
+    await using client = connect({ subscriptionUrl: `ws://127.0.0.1:${proxy.port}/graphql` })
     const stream = client.call(resumed, { to: 50 })
-    const seen: number[] = []
-    for await (const { count } of stream) {
-      seen.push(count)
-      if (count === 10) server.drop()
-    }
-    expect(seen).toEqual(Array.from({ length: 50 }, (_, n) => n + 1))
+    expect(await numbersOver(stream, proxy)).toEqual(Array.from({ length: 50 }, (_, n) => n + 1))
+    expect(server.connections).toBe(2)
     expect(stream.continuity).toBe('at-least-once')
   })
 
@@ -267,19 +283,10 @@ describe('a dropped socket', () => {
       ({ input, cursor }: Place<{ to: number }, { count: number }>) => ({ ...input, after: Number(cursor) }),
       { cursor: ({ count }) => count },
     )
-    // What has been sent already would arrive all the same.
-    await using proxy = await TcpProxy.start({ port: Number(new URL(server.url).port) })
-    proxy.drip(50)
+    await using proxy = await slowProxy()
     await using client = connect({ subscriptionUrl: `ws://127.0.0.1:${proxy.port}/graphql` })
     const stream = client.call(subscription(text, { ...spec, resume }), { to: 50 })
-    const seen: number[] = []
-    for await (const { count } of stream) {
-      seen.push(count)
-      if (count !== 10) continue
-      proxy.drop()
-      proxy.pass()
-    }
-    expect(seen).toEqual(Array.from({ length: 50 }, (_, n) => n + 1))
+    expect(await numbersOver(stream, proxy)).toEqual(Array.from({ length: 50 }, (_, n) => n + 1))
     expect(server.connections).toBe(2)
     expect(stream.continuity).toBe('at-least-once')
   })
