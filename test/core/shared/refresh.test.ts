@@ -208,7 +208,7 @@ function signal() {
   return { promise, resolve }
 }
 
-/** A member whose renewal takes longer than it may, and another one of the same store; `now` is the store's time. */
+/** A member whose renewal takes longer than it may, and two others of the same store; `now` is the store's time. */
 async function lateRenewal() {
   const server = await TokenServer.start()
   const answered = signal()
