@@ -197,7 +197,8 @@ describe.skipIf(!executablePath)(`${count} tabs of Chromium${why}`, () => {
     })
     const [lost, ...others] = tabs as [Page, ...Page[]]
     await Promise.all(tabs.map((tab) => run(tab, 'login()')))
-    const options = '{ refreshTimeoutMs: 1000 }'
+    // Long enough that it ends in the middle: one that is late already keeps its lease longer than others wait.
+    const options = '{ refreshTimeoutMs: 10_000 }'
     const call = (tab: Page, calls: number) =>
       run(tab, `callAll('tabs', 'lost', '${server.url}', ${calls}, ${options})`)
     const left = call(lost, 1).catch(() => 'closed')
