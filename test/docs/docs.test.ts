@@ -59,38 +59,72 @@ describe('the code in README and docs', () => {
   const byPage = pagesOf(root)
     .map((page) => [page, running.filter(({ file }) => file === page)] as const)
     .filter(([, ofPage]) => ofPage.length > 0)
+  const runs = batches(running).map(runAll)
 
-  // Each page runs in a process of its own, against mocked hosts, and must end by itself.
-  it.concurrent.each(byPage)(
+  it.each(byPage)(
     '%s runs',
     async (_file, ofPage) => {
-      const printed = new Map<Program, string>()
-      const groups = [
-        ofPage.filter(({ words }) => !words.includes('browser')),
-        ofPage.filter(({ words }) => words.includes('browser')),
-      ]
-      for (const group of groups.filter(({ length }) => length > 0)) await runAll(group, printed)
+      const printed = new Map((await Promise.all(runs)).flatMap((run) => [...run.printed]))
       for (const [index, program] of ofPage.entries()) {
+        const text = printed.get(program)
+        if (text instanceof Error) throw text
+        expect(text, `${program.file}:${program.line}`).toBeTypeOf('string')
         const before = ofPage[index - 1]
         if (!program.words.includes('after')) continue
         if (!before?.words.includes('before')) throw new Error(`${program.file}:${program.line} has no 'before'`)
-        expect(printed.get(program), 'what the code after the move prints').toBe(printed.get(before))
-        expect(printed.get(program)).not.toBe('')
+        expect(text, 'what the code after the move prints').toBe(printed.get(before))
+        expect(text).not.toBe('')
       }
     },
-    90_000,
+    120_000,
   )
+
+  it('ends by itself', async () => {
+    expect((await Promise.all(runs)).map(({ failure }) => failure)).toEqual(runs.map(() => undefined))
+  }, 120_000)
 })
 
-/** Runs programs in one process, and keeps what each printed. */
-async function runAll(group: readonly Program[], printed: Map<Program, string>): Promise<void> {
+/** Programs that share a process, against mocked hosts: whole pages, and apart what replaces globals for good. */
+function batches(running: readonly Program[]): Program[][] {
+  const inBrowser = running.filter(({ words }) => words.includes('browser'))
+  // A server of msw that is closed takes that of the world with it.
+  const mocking = pagesOf(root).filter((page) => readFileSync(join(root, page), 'utf8').includes('setupServer('))
+  const isMocking = ({ file }: Program) => mocking.includes(file)
+  const others = running.filter((program) => !inBrowser.includes(program) && !isMocking(program))
+  const half = others.findIndex(({ file }, index) => index >= others.length / 2 && file !== others[index - 1]?.file)
+  return [running.filter(isMocking), others.slice(0, half), others.slice(half), inBrowser]
+}
+
+interface Run {
+  /** What each program printed, or why it failed. */
+  readonly printed: ReadonlyMap<Program, string | Error>
+  /** Why the process did not end well. */
+  readonly failure: string | undefined
+}
+
+/** Runs programs in one process, one after the other. */
+async function runAll(batch: readonly Program[]): Promise<Run> {
   const support = (name: string) => join(root, 'test/docs/support', name)
-  const files = group.map(({ name }) => join(folder, `${name}.ts`))
+  const files = batch.map(({ name }) => join(folder, `${name}.ts`))
   const options = ['--conditions=polywire-source', '--import', `file://${support('world.ts')}`]
-  const { stdout } = await run(process.execPath, [...options, support('run.ts'), ...files], { timeout: 60_000 })
-  const parts = stdout.split(/^#### .*\n/m).slice(1)
-  expect(parts.length).toBe(group.length + 1)
-  for (const [index, program] of group.entries()) printed.set(program, (parts[index] ?? '').trim())
+  const { stdout, stderr, code } = await run(process.execPath, [...options, support('run.ts'), ...files], {
+    timeout: 90_000,
+  }).then(
+    (ended) => ({ ...ended, code: 0 }),
+    (error: { stdout: string; stderr: string; code: unknown }) => error,
+  )
+  const printed = new Map<Program, string | Error>()
+  const parts = stdout.split(/^#### (.*)\n/m).slice(1)
+  for (const [index, program] of batch.entries()) {
+    const at = parts.indexOf(files[index] as string)
+    if (at < 0) continue
+    const isFailed = parts[at + 2] === 'failed'
+    printed.set(
+      program,
+      isFailed ? new Error(`${program.file}:${program.line} ${parts[at + 3]}`) : (parts[at + 1] as string).trim(),
+    )
+  }
+  return { printed, failure: code === 0 ? undefined : `${code}: behind ${parts.at(-2)}: ${stderr}` }
 }
 
 /** Where the pages of this repository stand for whoever has but the package. */

@@ -188,10 +188,10 @@ const server = setupServer(
   http.post(`${api}/signed`, ({ request }) =>
     HttpResponse.json({ covered: /\((.*)\)/.exec(request.headers.get('signature-input') ?? '')?.[1] }),
   ),
-  // Fails twice, by name.
+  // Fails twice and then answers, by name.
   http.get(`${api}/flaky/:name`, ({ params }) => {
     const seen = (failures.get(String(params.name)) ?? 0) + 1
-    failures.set(String(params.name), seen)
+    failures.set(String(params.name), seen % 3)
     return seen < 3 ? new HttpResponse(null, { status: 503 }) : HttpResponse.json({ requests: seen })
   }),
   http.post(`${api}/files`, async ({ request }) => {
