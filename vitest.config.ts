@@ -20,9 +20,9 @@ const project = (name: string, include: string | string[], options: object = {})
 const undici = process.env.POLYWIRE_UNDICI
 const alias = undici ? [{ find: /^undici(?=\/|$)/, replacement: undici }] : []
 
-/** `.ci/run` has a gate for conformance, and runs it there only: `POLYWIRE_CONFORMANCE=apart`. */
-const apart = process.env.POLYWIRE_CONFORMANCE === 'apart' ? ['test/conformance/**'] : []
-const others = ['test/{package,browser,soak}/**', ...apart]
+/** `POLYWIRE_EXCLUDE=test/conformance/**`, with commas between several: vitest gives `--exclude` to no project. */
+const excluded = process.env.POLYWIRE_EXCLUDE?.split(',') ?? []
+const others = ['test/{package,browser,soak}/**', ...excluded]
 
 /**
  * Files that replace modules or globals, or hear what happens to the process: each has a process of its own. The others
