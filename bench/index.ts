@@ -18,7 +18,7 @@ const { values: options, positionals: only } = parseArgs({
   options: { json: { type: 'boolean' }, short: { type: 'boolean' }, against: { type: 'string' } },
 })
 const isJson = options.json === true
-const rounds = options.short ? 5 : 31
+const rounds = options.short ? 3 : 31
 const other = options.against
 
 const protocols: Record<string, (port: number) => Promise<Suite>> = {

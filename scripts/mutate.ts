@@ -6,11 +6,12 @@
  * `npm run mutate -- transports/socket --count 200 --seed 7`: these rooms, so many mutants, another sample.
  * `npm run mutate -- src/core/send-queue --count 0`: all mutants of a folder or file.
  */
-import { globSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { existsSync, globSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
 import type { MutantResult, PartialStrykerOptions } from '@stryker-mutator/api/core'
-import { Stryker } from '@stryker-mutator/core'
 import { root } from './compilers.ts'
 import { byFolder, type SampleOptions } from './mutation-sample.ts'
 
@@ -40,6 +41,24 @@ const runs: readonly { readonly rooms: readonly string[]; readonly tests: string
 ]
 const barPercent = 80
 
+/** Stryker comes into .cache/ when it is first asked for: with all that it needs, `npm ci` would carry a tenth more files. */
+async function loadStryker() {
+  const folder = join(root, '.cache/mutation/tools')
+  const runner = join(folder, 'node_modules/@stryker-mutator/vitest-runner')
+  if (!existsSync(runner)) {
+    mkdirSync(folder, { recursive: true })
+    writeFileSync(join(folder, 'package.json'), '{ "private": true }')
+    const packages = ['core', 'vitest-runner'].map((name) => `@stryker-mutator/${name}@10.1.1`)
+    // Its peer vitest is ours.
+    const options = ['--no-save', '--legacy-peer-deps', '--ignore-scripts', '--no-audit', '--no-fund']
+    execFileSync('npm', ['install', ...options, ...packages], { cwd: folder, stdio: 'inherit' })
+  }
+  const core = join(folder, 'node_modules/@stryker-mutator/core/dist/src/index.js')
+  const { Stryker } = (await import(pathToFileURL(core).href)) as { readonly Stryker: StrykerClass }
+  return { Stryker, runner: join(runner, 'dist/src/index.js') }
+}
+type StrykerClass = new (options: never) => { runMutationTest(): Promise<MutantResult[]> }
+
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: { count: { type: 'string', default: '1600' }, seed: { type: 'string', default: '1' } },
@@ -63,12 +82,13 @@ const bytesOf = (paths: readonly string[]): number =>
 const bytes = bytesOf(planned.flatMap(({ paths }) => paths))
 
 const results: MutantResult[] = []
+const { Stryker, runner } = await loadStryker()
 async function mutate(paths: readonly string[], sample: SampleOptions): Promise<MutantResult[]> {
   const options = {
     mutate: paths.map(filesOf),
     sample,
     testRunner: 'vitest',
-    plugins: ['@stryker-mutator/vitest-runner', join(root, 'scripts/mutation-sample.ts')],
+    plugins: [runner, join(root, 'scripts/mutation-sample.ts')],
     vitest: { configFile: 'scripts/vitest.mutation.config.ts', related: true },
     checkers: ['sample'],
     coverageAnalysis: 'perTest',
