@@ -45,8 +45,9 @@ export const runtimes: readonly Runtime[] = [
   },
 ]
 
-/** Installs one, unless it is there: the path of its binary, or undefined when the registry or the platform has none. */
+/** Installs one, unless it is there or runs this: the path of its binary, or undefined when the registry or the platform has none. */
 export function install({ name, from, binary }: Runtime): string | undefined {
+  if (name === `Node ${process.version.slice(1)}`) return process.execPath
   const folder = join(root, '.cache/runtimes', name.replace(' ', '-'))
   const path = join(folder, 'node_modules', binary)
   if (!existsSync(path)) {
