@@ -66,27 +66,29 @@ export class RecentCursors {
   /**
    * Remembers the cursors of a batch: of a long one, the last.
    *
-   * @param wasKept - a burst that was kept until now.
+   * @param kept - of a burst that was kept until now: how many of them there is room for.
    */
-  addAll(items: readonly Item[], wasKept = false): void {
-    const limit = this.#limit
-    if (!wasKept) {
+  addAll(items: readonly Item[], kept?: number): void {
+    let index = items.length
+    let left = kept ?? this.#limit
+    while (left && index) if ((items[--index] as Item).cursor) left--
+    if (kept === undefined) {
       const before = this.#burst
       this.#burst = undefined
-      if (before && items.length < limit) this.addAll(before, true)
+      if (before) this.addAll(before, left)
       // By their texts, which nobody changes: of messages that the reader has had, that is not sure.
-      if (limit > 0 && items.length >= burst && typeof items[0]?.mark === 'string') {
+      if (items.length >= burst && typeof (items[0] as Item).mark === 'string') {
         this.#burst = items
         return
       }
     }
     let next = this.#next
-    for (let index = Math.max(0, items.length - limit); index < items.length; index++) {
+    for (; index < items.length; index++) {
       const { cursor, mark, message } = items[index] as Item
       if (!cursor) continue
       this.#ring[next] = cursor.length < 13 ? cursor : detach(cursor)
       this.#marks[next] = typeof mark === 'string' ? fingerprint(mark, cursor) : (mark ?? fingerprintOf(message))
-      next = next + 1 === limit ? 0 : next + 1
+      next = (next + 1) % this.#limit
     }
     this.#next = next
   }

@@ -49,6 +49,32 @@ describe('opaque cursors', () => {
     cursors.resumed('c')
     expect(passed(cursors, item('a'), item('b'))).toEqual(['a', 'b'])
   })
+
+  // Long batches are looked at when the next one comes, and then only as far back as there is room for.
+  it.each([
+    ['long batches', [300, 400, 500, 600]],
+    ['a long batch between short ones', [3, 900, 200, 7]],
+    ['a long batch that fills all', [500, 1024, 1, 1]],
+    ['batches that are longer than all', [1500, 2000, 1024]],
+  ])('are remembered to the number that is asked for, over %s, and where some have none', (_, sizes) => {
+    const cursors = new StreamCursors({}, 1000)
+    let count = 0
+    for (const size of sizes) {
+      const batch: Item[] = []
+      while (batch.length < size) {
+        batch.push({ message: count, cursor: `${count}`, mark: `text ${count}` })
+        // One of four is told without a cursor.
+        if (count++ % 3 === 2) batch.push({ message: 'none', cursor: undefined })
+      }
+      cursors.sift(batch)
+    }
+    const known = Math.min(count, 1000)
+    const from = (n: number) => ({ message: n, cursor: `${n}`, mark: `text ${n}` })
+    cursors.resumed(`${count - 1}`)
+    expect(passed(cursors, ...Array.from({ length: known }, (_, n) => from(count - known + n)))).toEqual([])
+    cursors.resumed(`${count - 1}`)
+    if (count > known) expect(passed(cursors, from(count - known - 1))).toEqual([count - known - 1])
+  })
 })
 
 describe('declared offsets', () => {
