@@ -9,16 +9,19 @@ import { root } from './compilers.ts'
 import { install, runtimes } from './runtime-binaries.ts'
 
 /** The chain over every protocol, mocked servers, and how the engines get on with the Node they run in. */
-const dependent = ['test/conformance/', 'test/msw', 'test/transports/http/engine/node.test.ts']
+const protocols = ['fetch', 'rest', 'graphql', 'grpc-web', 'grpc-web-get', 'sse', 'websocket']
+const dependent = [
+  ...protocols.map((name) => `test/conformance/${name}.test.ts`),
+  'test/msw',
+  'test/transports/http/engine/node.test.ts',
+]
 
-/** What asks for no more of Node than the others do, and takes longer than all of them. */
+/** What asks for no more of Node than the others do, and takes longer than they. */
 const excluded = [
-  // The official suite.
-  'test/conformance/grpc/**',
   // How documents are made.
   'test/docs/options.test.ts',
-  // A client of Redis depends on sockets, which the engines test.
-  'test/core/**/redis*.test.ts',
+  // Databases, and other processes: their clients depend on sockets, which the engines test.
+  'test/core/**/{redis*,postgres*,processes}.test.ts',
 ]
 
 /** What runs beside the smoke test of the build. */

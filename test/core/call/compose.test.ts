@@ -83,6 +83,11 @@ describe("a user's interceptor at fault", () => {
     expect((error as CallError).sent).toBe('no')
   })
 
+  it('that throws nothing at all is told likewise', async () => {
+    const { client } = memoryClient(() => 1, { interceptors: [() => Promise.reject()] })
+    await expect(client.call(unaryOperation())).rejects.toThrow("the interceptor 'interceptors[0]' threw: see cause")
+  })
+
   it('that returns no Reply gives an error that names it', async () => {
     const { client } = memoryClient(() => 1, {
       interceptors: [

@@ -113,6 +113,16 @@ describe('an output that takes its time', () => {
     expect(clock.timers).toBe(0)
   })
 
+  it('says in its whole result what it knows, and has no members for the rest', async () => {
+    const { client } = memoryClient(() => 1)
+    const { read } = client.bind({ read: unaryOperation() })
+    const known = ['attempts', 'headers', 'message', 'status', 'trailers', 'url']
+    expect(Object.keys(await read.reply({})).sort()).toEqual(known)
+    expect(Object.keys(await read.reply({}, { idempotencyKey: 'k' })).sort()).toEqual(
+      [...known, 'idempotencyKey'].sort(),
+    )
+  })
+
   it('holds the scope until it is done, and ends it then', async () => {
     const calls: Call[] = []
     const { client, clock } = memoryClient((call) => {

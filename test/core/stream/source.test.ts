@@ -9,6 +9,7 @@ import {
   type SourceOptions,
 } from 'polywire'
 import { describe, expect, it } from 'vitest'
+import { gap } from '../../../src/core/stream/gap.ts'
 
 const item = (n: number, size?: number): Item => ({
   message: n,
@@ -274,6 +275,22 @@ describe('overflow', () => {
     source.push(item(6))
     expect(taken(source)).toEqual([6])
     expect(lost).toHaveLength(2)
+  })
+
+  it('drop-newest: lets nothing in behind what it dropped, even where there is room for it', () => {
+    const source = overflowing('drop-newest', { maxBytes: 10 })
+    for (const one of [item(1, 8), item(2, 8), item(3, 1)]) source.push(one)
+    expect(taken(source)).toEqual([1, 'gap 1→undefined 2'])
+    source.push(item(4, 8))
+    expect(taken(source)).toEqual([4])
+  })
+
+  it('drop-oldest: counts no gap that it drops among the lost', () => {
+    const source = overflowing('drop-oldest')
+    source.lose(gap({ reason: 'not_recovered', from: undefined, to: undefined }))
+    source.pushAll(items(4))
+    expect(taken(source)).toEqual(['gap undefined→2 1', 2, 3, 4])
+    expect(lost).toHaveLength(1)
   })
 
   it.each(['drop-oldest', 'drop-newest'] as const)('%s: leaves no gap where none is declared, but tells', (policy) => {
