@@ -69,10 +69,13 @@ export class CentrifugoServer {
       writeFileSync(file, JSON.stringify(config(port, channelLimit)))
       return ['-c', file]
     }
-    const spawned = await SpawnedServer.start({ binary: program, args, ready: 'serving websocket' })
-    const info = `http://127.0.0.1:${spawned.port}/api/info`
-    while (!(await fetch(info, { method: 'POST', body: '{}' }).catch(() => undefined)));
-    return new CentrifugoServer(spawned)
+    for (;;) {
+      const spawned = await SpawnedServer.start({ binary: program, args, ready: 'serving websocket' })
+      const info = `http://127.0.0.1:${spawned.port}/api/info`
+      while (!spawned.isOver && !(await fetch(info, { method: 'POST', body: '{}' }).catch(() => undefined)));
+      if (!spawned.isOver) return new CentrifugoServer(spawned)
+      await spawned.close()
+    }
   }
 
   get port(): number {

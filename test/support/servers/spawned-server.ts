@@ -48,9 +48,14 @@ export class SpawnedServer {
     }
   }
 
+  /** It has ended by itself: of two that were given the same port, one does so after it has said that it is ready. */
+  get isOver(): boolean {
+    return this.process.exitCode !== null || this.process.signalCode !== null
+  }
+
   async close(): Promise<void> {
     process.off('exit', this.#kill)
-    const gone = new Promise((resolve) => this.process.once('close', resolve))
+    const gone = this.isOver ? undefined : new Promise((resolve) => this.process.once('close', resolve))
     this.#kill()
     await gone
     rmSync(this.#folder, { recursive: true, force: true })
