@@ -4,14 +4,13 @@
  * many tests there are of each result, by group; fails where fewer pass than `atLeast`. `--failed` lists the others.
  */
 import { spawn } from 'node:child_process'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { httpCache } from 'polywire/rest'
 import { Scope } from '../src/core/call/scope.ts'
 import { RetryLimits } from '../src/core/retry/limits.ts'
 import { DeadlineList, systemClock } from '../src/core/time/clock.ts'
+import { freePort } from '../test/support/free-port.ts'
 import { requestBuffered } from '../transports/http/collect.ts'
 import { UndiciEngine } from '../transports/http/engine/undici/engine.ts'
 
@@ -67,14 +66,6 @@ async function fetchCached(url: string, init: any) {
   const response = await requestBuffered(by, request, scope, { maxBodyBytes: 1e9 } as never)
   scope.end()
   return { status: response.status, headers: new Headers([...response.headers]), text: async () => response.text() }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((done) => server.listen(0, done))
-  const { port } = server.address() as AddressInfo
-  await new Promise((done) => server.close(done))
-  return port
 }
 
 const port = await freePort()

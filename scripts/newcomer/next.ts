@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
+import { freePort } from '../../test/support/free-port.ts'
 
 const client = `import { createClient, type } from 'polywire'
 import { get, restTransport } from 'polywire/rest'
@@ -47,12 +47,4 @@ export async function startNextSite(
   } finally {
     site.kill()
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
-  const address = server.address()
-  await new Promise((done) => server.close(done))
-  return typeof address === 'object' && address ? address.port : 0
 }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { freePort } from '../free-port.ts'
 
 interface Stored {
   bytes: Buffer
@@ -48,14 +48,15 @@ export class IetfUploadServer implements AsyncDisposable {
   losesAnswer = false
   readonly #options: IetfUploadOptions
   #http!: Server
-  port = 0
+  readonly port: number
 
-  private constructor(options: IetfUploadOptions) {
+  private constructor(port: number, options: IetfUploadOptions) {
+    this.port = port
     this.#options = options
   }
 
   static async start(options: IetfUploadOptions = {}): Promise<IetfUploadServer> {
-    const server = new IetfUploadServer(options)
+    const server = new IetfUploadServer(await freePort(), options)
     await server.start()
     return server
   }
@@ -75,7 +76,6 @@ export class IetfUploadServer implements AsyncDisposable {
       if (!this.intercept?.(request, response)) this.#route(request, response, seen)
     })
     await new Promise<void>((resolve) => this.#http.listen(this.port, '127.0.0.1', resolve))
-    this.port = (this.#http.address() as AddressInfo).port
   }
 
   /** Connections are reset, and the port is closed; what is stored stays. */

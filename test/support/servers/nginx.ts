@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe } from 'vitest'
+import { freePort } from '../free-port.ts'
 
 /** Debian's own is not on the path of every user. */
 const binary = ['nginx', '/usr/sbin/nginx'].find((path) => spawnSync(path, ['-v']).status === 0)
@@ -172,22 +172,5 @@ export class Nginx implements AsyncDisposable {
 
   #changed(): void {
     for (const look of [...this.#waiting]) look()
-  }
-}
-
-/**
- * Free a moment ago, that is; `start` tries another where somebody was faster. Below the ports that systems give to
- * clients: one of those could take it while nginx is stopped.
- */
-async function freePort(): Promise<number> {
-  for (;;) {
-    const port = 20_000 + Math.floor(Math.random() * 12_000)
-    const server = createServer()
-    const isFree = await new Promise<boolean>((resolve) => {
-      server.once('error', () => resolve(false)).listen(port, '127.0.0.1', () => resolve(true))
-    })
-    if (!isFree) continue
-    await new Promise((resolve) => server.close(resolve))
-    return port
   }
 }

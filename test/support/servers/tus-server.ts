@@ -1,11 +1,11 @@
 import { mkdtempSync, readFileSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { createServer, type Server as HttpServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { FileStore } from '@tus/file-store'
 import { Server, type ServerOptions } from '@tus/server'
+import { freePort } from '../free-port.ts'
 
 /** One request as the server saw it. */
 export interface TusRequest {
@@ -26,15 +26,16 @@ export class TusServer implements AsyncDisposable {
   readonly #options: Partial<ServerOptions>
   readonly #expirationMs: number | undefined
   #http!: HttpServer
-  port = 0
+  readonly port: number
 
-  private constructor(options: Partial<ServerOptions>, expirationMs: number | undefined) {
+  private constructor(port: number, options: Partial<ServerOptions>, expirationMs: number | undefined) {
+    this.port = port
     this.#options = options
     this.#expirationMs = expirationMs
   }
 
   static async start(options: Partial<ServerOptions> = {}, expirationMs?: number): Promise<TusServer> {
-    const server = new TusServer(options, expirationMs)
+    const server = new TusServer(await freePort(), options, expirationMs)
     await server.start()
     return server
   }
@@ -63,7 +64,6 @@ export class TusServer implements AsyncDisposable {
       if (!this.intercept?.(request, response)) void tus.handle(request, response)
     })
     await new Promise<void>((resolve) => this.#http.listen(this.port, '127.0.0.1', resolve))
-    this.port = (this.#http.address() as AddressInfo).port
   }
 
   /** Its process dies: connections are reset, the port is closed, files stay. */
