@@ -7,7 +7,14 @@ import { type Project, projectWith, readManifest, root } from './support/packed.
 /** Compilers called by path: both packages name their program `tsc`. */
 const compilers = { 'TypeScript 6': 'typescript', 'TypeScript 7': 'typescript7' }
 
-const strict = { strict: true, noEmit: true, target: 'es2022', types: [], skipLibCheck: false }
+const strict = {
+  strict: true,
+  noEmit: true,
+  target: 'es2022',
+  types: [],
+  skipLibCheck: false,
+  skipDefaultLibCheck: true,
+}
 const nodenext = { module: 'nodenext' }
 const bundler = { module: 'esnext', moduleResolution: 'bundler' }
 

@@ -3,13 +3,11 @@
  * refuse: what has become of the orders.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdirSync, rmSync } from 'node:fs'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
-import { build } from 'esbuild'
 import { createClient as createRedis } from 'redis'
+import { BundledProgram } from './bundled-program.ts'
 import type { WorkerOptions } from './outbox-worker.ts'
 import { seeded } from './seeded.ts'
 import { RedisServer } from './servers/redis.ts'
@@ -60,7 +58,6 @@ export interface KillResult {
 }
 
 const leaseMs = 2000
-const root = resolve(import.meta.dirname, '../..')
 /** A process that is stopped behind the fence sends late: that is what no client can keep from happening. */
 const points = [
   'before add',
@@ -133,7 +130,7 @@ class KillRun {
   #handedAt = 0
   #isOver = false
   #isClosed = false
-  #code = ''
+  #program: BundledProgram | undefined
   #wake: () => void = () => {}
 
   constructor(options: KillOptions, redis: string) {
@@ -151,7 +148,7 @@ class KillRun {
   async run(): Promise<KillResult> {
     const started = Date.now()
     await this.#shop.listen()
-    this.#code = await bundle()
+    this.#program = await BundledProgram.of('outbox-worker.ts')
     this.#fill()
     for (let count = 0; count < 3; count++) this.#spawn()
     const injecting = this.#inject()
@@ -173,7 +170,7 @@ class KillRun {
     this.#isOver = this.#isClosed = true
     for (const { child } of this.#workers) child.kill('SIGKILL')
     await this.#shop.close()
-    if (this.#code) rmSync(this.#code)
+    this.#program?.[Symbol.dispose]()
   }
 
   #fill(): void {
@@ -233,7 +230,7 @@ class KillRun {
       absentAfterMs,
       without,
     }
-    const child = spawn(process.execPath, [this.#code, JSON.stringify(options)], {
+    const child = spawn(process.execPath, [this.#program?.path ?? '', JSON.stringify(options)], {
       stdio: ['ignore', 'pipe', process.env.KILLS_VERBOSE ? 'inherit' : 'ignore', 'ipc'],
     })
     const worker: Worker = { name, child, jobs: new Map(), isStopped: false, isReady: false }
@@ -554,30 +551,4 @@ async function drained(request: IncomingMessage): Promise<boolean> {
 
 function answer(response: ServerResponse, body: unknown): void {
   response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(body))
-}
-
-/** The worker as one file: it is started a hundred times. */
-async function bundle(): Promise<string> {
-  const folder = join(root, '.cache/outbox-kills')
-  mkdirSync(folder, { recursive: true })
-  const outfile = join(folder, `worker-${process.pid}-${Date.now()}.mjs`)
-  await build({
-    entryPoints: [join(root, 'test/support/outbox-worker.ts')],
-    outfile,
-    bundle: true,
-    format: 'esm',
-    platform: 'node',
-    target: 'node22',
-    conditions: ['polywire-source'],
-    // Whole: a hundred processes begin with it, and most of their time would be for what they load.
-    banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url)" },
-    alias: {
-      polywire: join(root, 'src/index.ts'),
-      'polywire/outbox': join(root, 'src/outbox/index.ts'),
-      'polywire/rest': join(root, 'transports/rest.ts'),
-      '#platform': join(root, 'transports/platform/node.ts'),
-    },
-    logLevel: 'error',
-  })
-  return outfile
 }

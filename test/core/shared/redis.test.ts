@@ -1,23 +1,26 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import { createClient, processes, redisStore, type Store, type TelemetryEvent } from 'polywire'
 import { get, restTransport } from 'polywire/rest'
 import { createClient as createRedis } from 'redis'
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
+import { BundledProgram } from '../../support/bundled-program.ts'
 import { describeRedis, RedisServer } from '../../support/servers/redis.ts'
 import { TokenServer } from '../../support/servers/token-server.ts'
 
-const program = join(import.meta.dirname, '../../support/shared-member.ts')
-
 describeRedis('processes at one Redis', () => {
   let redis: RedisServer
+  let program: BundledProgram
   beforeAll(async () => {
     redis = await RedisServer.start()
+    program = await BundledProgram.of('shared-member.ts')
   })
-  afterAll(() => redis?.[Symbol.asyncDispose]())
+  afterAll(async () => {
+    program?.[Symbol.dispose]()
+    await redis?.[Symbol.asyncDispose]()
+  })
   beforeEach(async () => {
     const raw = new Redis({ port: redis.port })
     await raw.flushall()
@@ -26,7 +29,7 @@ describeRedis('processes at one Redis', () => {
 
   /** A process with a login of its own; what it says at its end. */
   function member(server: TokenServer, env: Record<string, string> = {}) {
-    const child: ChildProcess = spawn(process.execPath, ['--conditions=polywire-source', '--no-warnings', program], {
+    const child: ChildProcess = spawn(process.execPath, ['--no-warnings', program.path], {
       env: { ...process.env, API: server.url, REDIS_PORT: String(redis.port), ...env },
       stdio: ['ignore', 'pipe', 'inherit'],
     })

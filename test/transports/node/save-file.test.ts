@@ -6,14 +6,13 @@ import { createServer, type IncomingMessage, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { createClient } from 'polywire'
 import { saveFile } from 'polywire/node'
 import { download, get, restTransport } from 'polywire/rest'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { BundledProgram } from '../../support/bundled-program.ts'
 import { freshSeed, seeded } from '../../support/seeded.ts'
 
-const worker = fileURLToPath(new URL('../../support/download-worker.ts', import.meta.url))
 const seed = freshSeed()
 const random = seeded(seed)
 const file = Buffer.alloc(4_000_000)
@@ -77,10 +76,11 @@ describe('saveFile()', () => {
 
   it('goes on with what a run has left that was killed, to the byte', { timeout: 60_000 }, async () => {
     const path = join(folder, 'killed.bin')
+    using program = await BundledProgram.of('download-worker.ts')
     let done = ''
     let kills = 0
     while (!done.includes('\n')) {
-      const child = spawn(process.execPath, ['--conditions=polywire-source', worker, baseUrl, path, sha256])
+      const child = spawn(process.execPath, [program.path, baseUrl, path, sha256])
       const dots = kills < 3 ? 2 + Math.floor(random() * 10) : Number.POSITIVE_INFINITY
       let errors = ''
       done = ''

@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { memoryStore, storedCursor } from 'polywire'
-import { afterAll, afterEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { BundledProgram } from '../../support/bundled-program.ts'
 import { closeAll, feed, lossy, onClose, setUp, take } from '../../support/realtime.ts'
 import { GraphQLWsServer } from '../../support/servers/graphql-ws-server.ts'
 import { GrpcServer } from '../../support/servers/grpc-server.ts'
@@ -49,11 +50,15 @@ const peers: Record<string, () => Promise<{ url: string; begin?: () => Promise<v
   },
 }
 
-const reader = resolve(import.meta.dirname, '../../support/durable-reader.ts')
+let reader: BundledProgram
+beforeAll(async () => {
+  reader = await BundledProgram.of('durable-reader.ts')
+})
+afterAll(() => reader?.[Symbol.dispose]())
 
 /** Runs a reader, or kills it at a number. Resolves with all that it has handled once it is gone. */
 function read(kind: string, url: string, folder: string, killedAt?: number) {
-  const args = ['--conditions=polywire-source', '--no-warnings', reader, kind, url, folder]
+  const args = ['--no-warnings', reader.path, kind, url, folder]
   const child = spawn(process.execPath, [...args, String(killedAt)], { stdio: ['ignore', 'pipe', 'inherit'] })
   const numbers: number[] = []
   let text = ''

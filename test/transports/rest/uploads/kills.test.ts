@@ -4,17 +4,20 @@ import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
+import { BundledProgram } from '../../../support/bundled-program.ts'
 import { freshSeed, seeded } from '../../../support/seeded.ts'
 import { TusServer } from '../../../support/servers/tus-server.ts'
 
-const worker = fileURLToPath(new URL('../../../support/upload-worker.ts', import.meta.url))
 const hash = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')
 
 /** Runs until it is done, or has told of progress so many times and is killed. */
-function run(args: readonly string[], kills: number): Promise<{ url: string | undefined; errors: string }> {
-  const child = spawn(process.execPath, ['--conditions=polywire-source', worker, ...args])
+function run(
+  program: string,
+  args: readonly string[],
+  kills: number,
+): Promise<{ url: string | undefined; errors: string }> {
+  const child = spawn(process.execPath, [program, ...args])
   let told = ''
   let errors = ''
   child.stderr.on('data', (chunk) => (errors += chunk))
@@ -35,6 +38,7 @@ describe('an upload whose process is killed', () => {
     const random = seeded(seed)
     const folder = mkdtempSync(join(tmpdir(), 'polywire-upload-'))
     await using server = await TusServer.start()
+    using program = await BundledProgram.of('upload-worker.ts')
     const bytes = Buffer.alloc(6_000_000)
     for (let at = 0; at < bytes.length; at++) bytes[at] = random() * 256
     const file = join(folder, 'file.bin')
@@ -43,7 +47,7 @@ describe('an upload whose process is killed', () => {
     let kills = 0
     let url: string | undefined
     while (url === undefined) {
-      const done = await run(args, kills < 4 ? 3 + Math.floor(random() * 12) : Number.POSITIVE_INFINITY)
+      const done = await run(program.path, args, kills < 4 ? 3 + Math.floor(random() * 12) : Number.POSITIVE_INFINITY)
       url = done.url
       if (kills++ > 4 && url === undefined) throw new Error(`SEED=${seed}: ${done.errors}`)
     }
