@@ -69,7 +69,8 @@ export default defineConfig({
         resolve: { conditions, alias: [...alias, { find: /^graphql(?=\/|$)/, replacement: 'graphql17' }] },
       },
       project('package', 'test/package/**/*.test.ts', {
-        globalSetup: 'scripts/build-if-stale.ts',
+        globalSetup: 'test/package/support/build-beside.ts',
+        setupFiles: 'test/package/support/build-beside.ts',
         testTimeout: 120_000,
       }),
       project('browser', 'test/browser/**/*.test.ts', {

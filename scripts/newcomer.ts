@@ -100,7 +100,7 @@ async function firstProgram(port: number, runtime: string, args: readonly string
 async function inRuntimes(): Promise<void> {
   for (const runtime of runtimes)
     await step(runtime.name, async ({ port }) => {
-      const path = install(runtime)
+      const path = await install(runtime)
       if (path === undefined) return `${runtime.from} is not to be had for this platform`
       if (runtime.name.startsWith('workerd')) {
         await prepareWorkerd(folder, port)
@@ -166,7 +166,7 @@ async function inTestRunners(): Promise<void> {
   for (const { name, isOldest, options, config } of jestConfigs)
     await step(name, async ({ port }) => {
       if (missing) return missing
-      const node = isOldest ? install(oldest) : process.execPath
+      const node = isOldest ? await install(oldest) : process.execPath
       if (!node) return `${oldest.from} is not to be had for this platform`
       const args = ['node_modules/jest/bin/jest.js', '--config', JSON.stringify(config)]
       await lines(node, [...options, ...args], { PORT: String(port) })

@@ -1,7 +1,8 @@
 /**
  * The runtimes that Polywire is tried in, from the npm registry into .cache/, so that `npm ci` does not carry them.
  */
-import { spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { root } from './compilers.ts'
@@ -46,17 +47,19 @@ export const runtimes: readonly Runtime[] = [
 ]
 
 /** Installs one, unless it is there or runs this: the path of its binary, or undefined when the registry or the platform has none. */
-export function install({ name, from, binary }: Runtime): string | undefined {
+export async function install({ name, from, binary }: Runtime): Promise<string | undefined> {
   if (name === `Node ${process.version.slice(1)}`) return process.execPath
   const folder = join(root, '.cache/runtimes', name.replace(' ', '-'))
   const path = join(folder, 'node_modules', binary)
   if (!existsSync(path)) {
     mkdirSync(folder, { recursive: true })
     writeFileSync(join(folder, 'package.json'), '{ "private": true }')
-    spawnSync('npm', ['install', '--no-save', '--no-audit', '--no-fund', '--ignore-scripts', from], {
+    const installing = spawn('npm', ['install', '--no-save', '--no-audit', '--no-fund', '--ignore-scripts', from], {
       cwd: folder,
       stdio: 'ignore',
     })
+    // Where there is no npm, neither is the file.
+    await once(installing, 'close').catch(() => undefined)
   }
   return existsSync(path) ? path : undefined
 }

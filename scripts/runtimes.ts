@@ -3,21 +3,22 @@
  * runtime. Runtimes come from the npm registry into .cache/, so that `npm ci` does not carry them; one that cannot be
  * had on this platform is named as skipped.
  */
-import { spawnSync } from 'node:child_process'
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
 import buildIfStale from './build-if-stale.ts'
 import { root } from './compilers.ts'
 import { install, runtimes } from './runtime-binaries.ts'
 
-/** The chain over every protocol, mocked servers, and how the engines get on with the Node they run in. */
+/** The chain over every protocol, and mocked servers. */
 const protocols = ['fetch', 'rest', 'graphql', 'grpc-web', 'grpc-web-get', 'sse', 'websocket']
-const dependent = [
-  ...protocols.map((name) => `test/conformance/${name}.test.ts`),
-  'test/msw',
-  'test/transports/http/engine/node.test.ts',
-]
+const dependent = [...protocols.map((name) => `test/conformance/${name}.test.ts`), 'test/msw']
+
+/** What starts processes of its own, on every Node at hand. */
+const onEveryNode = ['test/transports/http/engine/node.test.ts', 'test/transports/socket/driver/ws.test.ts']
 
 /** What asks for no more of Node than the others do, and takes longer than they. */
 const excluded = [
+  ...onEveryNode,
   // How documents are made.
   'test/docs/options.test.ts',
   // Databases, and other processes: their clients depend on sockets, which the engines test.
@@ -35,32 +36,52 @@ const tests: Readonly<Record<string, readonly string[]>> = {
 }
 
 let failures = 0
-function run(title: string, command: string, args: readonly string[], more: NodeJS.ProcessEnv = {}): void {
-  const env = { ...process.env, POLYWIRE_NODES: nodes.join(':'), POLYWIRE_EXCLUDE: excluded.join(), ...more }
-  const { status, stdout, stderr } = spawnSync(command, args, { cwd: root, env, encoding: 'utf8' })
-  const ok = status === 0
+async function run(title: string, command: string, args: readonly string[], env: NodeJS.ProcessEnv = {}) {
+  const running = promisify(execFile)(command, args, {
+    cwd: root,
+    env: { ...process.env, ...env },
+    maxBuffer: 1e8,
+  })
+  const { ok, stdout, stderr } = await running.then(
+    (said) => ({ ok: true, ...said }),
+    (said: { stdout: string; stderr: string }) => ({ ok: false, stdout: said.stdout, stderr: said.stderr }),
+  )
   console.log(`${ok ? '✓' : '✗'} ${title}${ok ? '' : `\n${stdout}${stderr}`}`)
   if (ok) for (const line of stdout.split('\n').filter((text) => /^ +Tests /.test(text))) console.log(line)
   else failures += 1
 }
 
 const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--project', 'sources*']
+const without = { POLYWIRE_EXCLUDE: excluded.join() }
 
 buildIfStale()
-const installed = runtimes.map((runtime) => ({ ...runtime, path: install(runtime) }))
-/** Tests that start processes of their own take every Node at hand. */
-const nodes = installed.filter(({ name, path }) => name.startsWith('Node') && path).map(({ path }) => path)
-for (const { name, from, path, args = [] } of installed) {
-  if (path === undefined) console.log(`- ${name} skipped: ${from} is not to be had for this platform`)
-  else {
-    run(`${name}: the built package`, process.execPath, ['test/package/smoke/run.ts', path, ...args])
-    const more = tests[name]
-    if (more) run(`${name}: what depends on it`, path, [...vitest, ...more])
-  }
-}
-// The engine imports files of undici that its index does not show; the tests above ran on the oldest of the range.
+// They come one after the other, while tests run on what is there.
+let before: Promise<unknown> = Promise.resolve()
+const installing = runtimes.map((runtime) => {
+  const path = before.then(() => install(runtime))
+  before = path
+  return { ...runtime, path }
+})
+
+// The engine imports files of undici that its index does not show; all other tests run on the oldest of the range.
 const engine = ['engine', 'progress', 'redirect', 'fault', 'choose'].map((name) => `test/transports/http/${name}`)
-run('the newest undici: the HTTP engine', process.execPath, [...vitest, ...engine], {
+await run('the newest undici: the HTTP engine', process.execPath, [...vitest, ...engine], {
+  ...without,
   POLYWIRE_UNDICI: 'undici-newest',
+})
+const nodes: string[] = []
+for (const { name, from, path: installed, args = [] } of installing) {
+  const path = await installed
+  if (path === undefined) {
+    console.log(`- ${name} skipped: ${from} is not to be had for this platform`)
+    continue
+  }
+  if (name.startsWith('Node')) nodes.push(path)
+  await run(`${name}: the built package`, process.execPath, ['test/package/smoke/run.ts', path, ...args])
+  const more = tests[name]
+  if (more) await run(`${name}: what depends on it`, path, [...vitest, ...more], without)
+}
+await run('every Node: how the engines get on with it', process.execPath, [...vitest, ...onEveryNode], {
+  POLYWIRE_NODES: nodes.join(':'),
 })
 process.exitCode = failures === 0 ? 0 : 1
