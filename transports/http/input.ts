@@ -38,14 +38,10 @@ export class RequestInput implements RequestParts, Sealed {
     return this.#encoded
   }
 
-  seal(): void {
-    // An empty query is nobody's to change.
-    for (const _ in this.query) {
-      this.query = snapshot(this.query) as object
-      break
-    }
-    if (this.headers) this.headers = snapshot(this.headers) as RequestParts['headers']
-    if (this.body !== undefined && !this.#encoded) this.body = snapshot(this.body)
+  '~seal'(): void {
+    this.query = snapshot(this.query) as object
+    this.headers = snapshot(this.headers) as RequestParts['headers']
+    if (!this.#encoded) this.body = snapshot(this.body)
   }
 }
 

@@ -9,7 +9,7 @@ import type { Interceptor, Next } from './interceptor.ts'
 import type { Check, OperationInfo } from './operation.ts'
 import { type Checked, checkSchema } from './schema.ts'
 import type { Services } from './scope.ts'
-import { type Sealed, snapshot } from './snapshot.ts'
+import { snapshot } from './snapshot.ts'
 import type { Transport } from './transport.ts'
 
 /** One transport of a client with the chain composed in front of it. */
@@ -78,7 +78,7 @@ export function inputOf({ encodeInput, checkInput, info }: Plan, input: unknown)
     throw toGuardError('', cause, { operation: info }, badInput)
   }
   if (encoded instanceof Promise) return guarded(() => encoded, badInput, info)
-  return (encoded as Partial<Sealed> | undefined)?.seal ? encoded : snapshot(encoded)
+  return snapshot(encoded)
 }
 
 /** Whose a call is, by what makes the credentials of its transport. */

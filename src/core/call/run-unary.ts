@@ -33,9 +33,11 @@ export async function runUnary({ plan, call: begun, timeoutMs, isWhole }: UnaryS
   let call = begun
   try {
     if (call.input instanceof Promise) call = await inputWithin(call, call.input, timeoutMs)
+    // Read before the chain begins: where that throws, nothing of it is under way.
+    const sealed = (call.input as Partial<Sealed> | undefined)?.['~seal']
     const replied = bounded<Reply, Call>(scope, plan.route.chain, discarding, call)
     // What is not written by now is still the caller's to change: it is kept as it was passed.
-    ;(call.input as Partial<Sealed> | undefined)?.seal?.()
+    sealed?.call(call.input)
     const reply = await replied
     if (reply.kind !== 'unary') {
       discardReply(reply)

@@ -2,7 +2,8 @@ import { tagOf } from '../tag.ts'
 
 /** An input that knows what of it is written already: it copies the rest. */
 export interface Sealed {
-  seal(): void
+  /** Named as no member of a user's input is. */
+  '~seal'(): void
 }
 
 /**

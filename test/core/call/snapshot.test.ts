@@ -2,11 +2,13 @@ import { type Auth, createClient, type } from 'polywire'
 import { graphqlTransport, query } from 'polywire/graphql'
 import { grpcWebTransport, rpc } from 'polywire/grpc-web'
 import { post, restTransport } from 'polywire/rest'
+import { memoryTransport } from 'polywire/testing'
 import { channel, websocketTransport } from 'polywire/websocket'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { WebSocketServer } from 'ws'
 import { snapshot } from '../../../src/core/call/snapshot.ts'
 import type { FetchLike } from '../../../transports/http/contract.ts'
+import { unaryOperation } from '../../support/memory-client.ts'
 import { ShopService } from '../../support/proto/gen/polywire/test/v1/shop_pb.ts'
 import { closeAll, setUp } from '../../support/realtime.ts'
 
@@ -77,6 +79,33 @@ describe('what was passed', () => {
   it('keeps a member called __proto__ one', () => {
     const value = JSON.parse('{"__proto__": {"a": 1}, "b": {"c": 1}}')
     expect(JSON.stringify(snapshot(value))).toBe(JSON.stringify(value))
+  })
+})
+
+describe('a member has the name that it has', () => {
+  it.each([
+    ['text', 'wax'],
+    ['an object', { seal: 1 }],
+    ['true', true],
+  ])('`seal`, %s, is sent by a call like any other', async (_, seal) => {
+    const handle = vi.fn(() => 'ok')
+    const client = createClient({ transports: { memory: memoryTransport({ handle }) } })
+    expect(await client.call(unaryOperation(), { seal })).toBe('ok')
+    expect(handle).toHaveBeenCalledWith(expect.objectContaining({ input: { seal } }))
+    await client.close()
+  })
+
+  it('an input that cannot be read fails its call alone', async () => {
+    const get = (_: object, name: string | symbol) => {
+      if (name !== Symbol.for('polywire.plan')) throw new Error('no')
+    }
+    const input = new Proxy({ a: 1 }, { get })
+    const handle = vi.fn(() => 'ok')
+    const client = createClient({ transports: { memory: memoryTransport({ handle }) } })
+    // An unhandled rejection fails the run.
+    await expect(client.call(unaryOperation(), input)).rejects.toMatchObject({ cause: new Error('no'), sent: 'no' })
+    expect(handle).not.toHaveBeenCalled()
+    await client.close()
   })
 })
 
