@@ -64,6 +64,16 @@ describe('a promise that is no Promise of ours', () => {
   })
 })
 
+it('what is adapted twice is converted from the outermost to the wire, and back', async () => {
+  const { client } = memoryClient(({ input }) => input)
+  const step = (name: string) => ({
+    input: (path: string[]) => [...path, `${name} in`],
+    output: (path: string[]) => [...path, `${name} out`],
+  })
+  const twice = adapt(adapt(unaryOperation() as any, step('inner')), step('outer') as any)
+  expect(await client.call(twice as any, [])).toEqual(['outer in', 'inner in', 'inner out', 'outer out'])
+})
+
 describe('an output that takes its time', () => {
   const ways = [
     ['validated', unaryOperation({ decodeOutput: (message, check) => check(slowSchema(never), message) })],
