@@ -137,6 +137,8 @@ export class Batching implements RouteMachinery {
     const { context, headers } = first.call.options
     const timeoutMs = Math.max(...waiting.map(({ call }) => call.deadline)) - clock.now()
     const operation = callable?.(this.#info) as unknown as Unary<any, unknown>
+    // It may be sent by now; how far it is, only its own call knows.
+    for (const { call } of waiting) call.scope.mark('connect', 'maybe')
     try {
       const result = await operation.reply(input, { context, headers, timeoutMs, signal: controller.signal })
       return this.#sort(asked, result)

@@ -151,6 +151,20 @@ it('whoever leaves takes nobody along; the request ends with the last one', asyn
   expect(closed).toHaveLength(1)
 })
 
+it('whoever waits no longer for a request under way is told that it may have been sent', async () => {
+  let begin = (): void => {}
+  const begun = new Promise<void>((resolve) => (begin = resolve))
+  const { load, clock, asked } = world({}, () => new Promise(() => begin()))
+  const late = load(1, { timeoutMs: 1000 })
+  const patient = load(2, { timeoutMs: 5000 })
+  await begun
+  await clock.advance(1000)
+  expect(await late).toMatchObject({ code: 'deadline_exceeded', sent: 'maybe' })
+  expect(asked).toEqual([[1, 2]])
+  await clock.advance(4000)
+  await patient
+})
+
 it('one that left before the request was made is not asked for', async () => {
   const { load, asked } = world()
   const controller = new AbortController()

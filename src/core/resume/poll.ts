@@ -120,6 +120,8 @@ class Polling {
 
   async open(): Promise<Reply> {
     const { scope } = this.#call
+    // The first poll has a scope of its own: whatever ends this one meanwhile, the server may have been asked.
+    scope.mark('send', 'maybe')
     const { status, headers, trailers, waitMs } = await this.#poll()
     scope.mark('stream', 'yes')
     scope.onAbort((reason) => {
@@ -164,8 +166,9 @@ class Polling {
     const options = { context, deadline, timeoutMs, headers, signal: call.scope.signal }
     const result = await list.reply(input, options).catch((error: unknown) => this.#failed(error))
     const page = result.message
+    const found = decide('the messages function of poll()', () => messages(page), this.#call, onStream)
     const items = this.#ask('messages', () =>
-      messages(page).map((message) => {
+      found.map((message) => {
         const at = this.#ask('cursor', () => cursorText(cursor(message)))
         return { message, cursor: at }
       }),

@@ -119,9 +119,9 @@ export class CursorWriter implements CursorKeeper {
       if (tries === maxTries) throw new Error('add and compareAndSet must answer true where they have written')
       const isWritten =
         this.#stored === undefined
-          ? await store.add(place, next, { ttlMs })
-          : await store.compareAndSet(place, this.#stored, next, { ttlMs })
-      this.#stored = isWritten ? next : ((await store.get(place)) ?? undefined)
+          ? await this.#ask(() => store.add(place, next, { ttlMs }))
+          : await this.#ask(() => store.compareAndSet(place, this.#stored as string, next, { ttlMs }))
+      this.#stored = isWritten ? next : ((await this.#ask(() => store.get(place))) ?? undefined)
       this.#isForeign = !isWritten
       if (isWritten) return
     }
@@ -151,8 +151,16 @@ export class CursorWriter implements CursorKeeper {
   /** A place that another process has written meanwhile is not ours to remove. */
   async #clear(): Promise<void> {
     const { store, place } = this.#options
-    if (this.#stored !== undefined && !this.#isForeign) await store.delete(place, { ifValue: this.#stored })
+    const ifValue = this.#stored
+    if (ifValue !== undefined && !this.#isForeign) await this.#ask(() => store.delete(place, { ifValue }))
     this.#stored = undefined
+  }
+
+  /** An answer that never comes is one failure, and not the end of all writing; the last ones are bounded together. */
+  #ask<T>(ask: () => T | Promise<T>): Promise<T> {
+    const { call, timeoutMs } = this.#options
+    const work = async () => ask()
+    return this.#last ? work() : within(call.scope.services.clock, timeoutMs, work)
   }
 
   #failed(cause: unknown): void {

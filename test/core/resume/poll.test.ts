@@ -238,6 +238,7 @@ describe('a function of poll()', () => {
     ['cursor', 'gives a promise', { cursor: async () => Promise.reject(new Error('later')) }],
     ['cursor', 'gives an object', { cursor: (tick: Tick) => ({ ...tick }) }],
     ['apply', 'gives a promise', { apply: async (input: object) => input }],
+    ['messages', 'gives a promise that fails', { messages: async () => Promise.reject(new Error('later')) }],
   ])('%s that %s is named: it neither ends the stream nor begins it anew', async (name, _how, options) => {
     let seq = 0
     const { client, clock } = memoryClient(() => ({ items: [{ seq: ++seq }], done: false }))
@@ -277,6 +278,11 @@ describe('a poll that is not answered in time', () => {
   it('is a drop: the stream goes on with the next one', async () => {
     const { stream, clock } = mute(2, true)
     expect(await read(stream, clock)).toEqual([1, 3, 4])
+  })
+
+  it('may have been sent, where it is the first one', async () => {
+    const { stream, clock } = mute(1, false)
+    expect(await read(stream, clock)).toEqual([expect.objectContaining({ code: 'deadline_exceeded', sent: 'maybe' })])
   })
 
   it('an until that is asynchronous is no yes: it is told', async () => {

@@ -503,6 +503,25 @@ describe('a store that fails', () => {
     await stream.close()
   })
 
+  it('later, by one answer that never comes: it is told, and the next ones are written', async () => {
+    const { server, open, clock, store, warnings } = setup()
+    const stream = open({}, { timeoutMs: 3000 })
+    stream.subscribe({})
+    await clock.advance(0)
+    store.gate = new Promise(() => {})
+    server.push(1)
+    await clock.advance(0)
+    store.gate = undefined
+    for (let n = 2; n <= 5; n++) {
+      server.push(n)
+      await clock.advance(1000)
+    }
+    expect(warnings()).toEqual([expect.stringMatching(/could not be stored/)])
+    expect(store.log).toEqual(['add 1', 'add 4', '4→5'])
+    await stream.close()
+    expect(clock.timers).toBe(0)
+  })
+
   it('at the end: close() says so, and breaking out of a loop', async () => {
     const { server, open, store, client } = setup()
     const stream = open()
