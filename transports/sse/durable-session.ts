@@ -4,7 +4,7 @@ import type { Next } from '../../src/core/call/interceptor.ts'
 import type { OperationInfo } from '../../src/core/call/operation.ts'
 import type { MessageSource, Reply, StreamReply } from '../../src/core/call/reply.ts'
 import type { Scope } from '../../src/core/call/scope.ts'
-import { CallError, isAnyCallError } from '../../src/core/errors/error.ts'
+import { CallError, failureOf, isAnyCallError } from '../../src/core/errors/error.ts'
 import type { Failure } from '../../src/core/errors/failure.ts'
 import { openWithin } from '../../src/core/resume/opening.ts'
 import { LateTrailers } from '../../src/core/stream/late-trailers.ts'
@@ -65,7 +65,8 @@ class DurableSession implements StreamReply, SourceOptions {
   readonly #next: Next
   readonly #settings: DurableSettings
   readonly #trailers = new LateTrailers()
-  /** Where the next request begins. */
+  /** Where the run begins, and the next request of it. */
+  readonly #begin: string
   #offset: string
   #cursor: string | undefined
   /** Of the request under way. */
@@ -84,10 +85,10 @@ class DurableSession implements StreamReply, SourceOptions {
 
   constructor(call: Call, next: Next, settings: DurableSettings) {
     this.call = call
-    this.#next = next
+    this.#next = (each) => next(each).catch(this.#refused)
     this.#settings = settings
     const { offset } = (call.input as RequestParts).query as { readonly offset?: string }
-    this.#offset = call.cursor ?? offset ?? '-1'
+    this.#begin = this.#offset = call.cursor ?? offset ?? '-1'
     this.messages = new Source(this)
   }
 
@@ -208,6 +209,13 @@ class DurableSession implements StreamReply, SourceOptions {
     const again = call.with({ scope, isReopen: true, attempt: 1, deadline })
     const reply = await openWithin(this.#asking(again), this.#next, 'opened again', timeoutMs)
     return reply as StreamReply
+  }
+
+  /** Retention: what stood behind the offset is not kept any more. A run that has moved on is opened with it, to be told so. */
+  readonly #refused = (error: unknown): never => {
+    if (!isAnyCallError(error) || error.status !== 410 || this.#offset === '-1') throw error
+    const isRetryable = this.#offset !== this.#begin
+    throw new CallError({ ...failureOf(error), code: 'out_of_range', isRetryable }, this.call)
   }
 
   /** Passes on what one request brings; gives the last word of where the stream stands. */

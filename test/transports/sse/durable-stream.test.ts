@@ -1,4 +1,15 @@
-import { adapt, continueWith, createClient, isCallError, type Schema, type TelemetryEvent, type } from 'polywire'
+import {
+  adapt,
+  continueWith,
+  createClient,
+  isCallError,
+  isGap,
+  memoryStore,
+  type Schema,
+  storedCursor,
+  type TelemetryEvent,
+  type,
+} from 'polywire'
 import { bearerAuth } from 'polywire/auth'
 import { durableStream, events, sseTransport } from 'polywire/sse'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -176,6 +187,54 @@ describe.each(['sse', 'long-poll'] as const)('a durable stream, live by %s', (li
     expect(server.requests).toHaveLength(before)
   })
 })
+
+describe.each(['sse', 'long-poll'] as const)(
+  'a durable stream whose server keeps no more what stood behind the offset, live by %s',
+  (live) => {
+    const start = (gaps: 'yield' | 'fail') => durableStream('/streams/{id}', type<Change>(), { live, gaps })
+    /** The first messages have been read, then retention has taken them. */
+    const forget = () => {
+      server.append(path, ...range(0, 2))
+      server.fault = (query) => {
+        if (server.requests.length > 1 && query.get('offset') !== '-1') return 410
+        if (server.requests.length > 1) server.end(path)
+        return undefined
+      }
+    }
+
+    it('shows the loss, and goes on with what there is', async () => {
+      forget()
+      const items = await collect(connect().client.call(start('yield'), { id: 'orders' }))
+      expect(items.map((item) => (isGap(item) ? item.reason : item.n))).toEqual([0, 1, 'not_recovered', 0, 1])
+    })
+
+    it('ends with data_loss where no loss is to be shown', async () => {
+      forget()
+      expect(await failed(connect().client.call(start('fail'), { id: 'orders' }))).toMatchObject({ code: 'data_loss' })
+    })
+
+    it('fails to begin behind an offset of the caller that is gone', async () => {
+      server.append(path, ...range(0, 2))
+      server.fault = () => 410
+      const stream = connect().client.call(start('fail'), { id: 'orders', offset: '0_1' })
+      expect(await failed(stream)).toMatchObject({ code: 'out_of_range', status: 410 })
+      expect(server.requests).toHaveLength(1)
+    })
+
+    it('gives up the place that was kept of it', async () => {
+      const store = memoryStore()
+      server.append(path, ...range(0, 2))
+      const cursor = () => storedCursor(store, 'me')
+      await collect(connect().client.call(start('fail'), { id: 'orders' }, { cursor: cursor() }), 2)
+      server.fault = (query) => (query.get('offset') === '-1' ? undefined : 410)
+      const { client } = connect()
+      expect(await failed(client.call(start('fail'), { id: 'orders' }, { cursor: cursor() }))).toMatchObject({
+        code: 'data_loss',
+      })
+      expect(await collect(client.call(start('fail'), { id: 'orders' }, { cursor: cursor() }), 2)).toEqual(range(0, 2))
+    })
+  },
+)
 
 describe('a durable stream', () => {
   const watch = durableStream('/streams/{id}', type<Change>())
