@@ -165,6 +165,17 @@ it('whoever waits no longer for a request under way is told that it may have bee
   await patient
 })
 
+it('what ends the request says to each how far it was', async () => {
+  const { load, asked } = world({}, (_ids, call) => {
+    call.scope.mark('headers', 'yes')
+    void Promise.resolve().then(() => call.scope.abort(new CallError({ code: 'unavailable', message: 'gone' }, call)))
+    return new Promise(() => {})
+  })
+  const errors = await Promise.all([load(1), load(2)])
+  for (const error of errors) expect(error).toMatchObject({ code: 'unavailable', sent: 'yes', phase: 'headers' })
+  expect(asked).toEqual([[1, 2]])
+})
+
 it('one that left before the request was made is not asked for', async () => {
   const { load, asked } = world()
   const controller = new AbortController()

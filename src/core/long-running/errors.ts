@@ -4,9 +4,9 @@ import type { Failure } from '../errors/failure.ts'
 
 /** An error as one of somebody else's, who is told of it, too. */
 export function copyOf(error: CallError, { via }: OperationInfo, more?: Partial<Failure>): CallError {
-  const { operation: name, protocol, attempt, failures, notRetried, runStatus } = error
+  const { operation: name, protocol, attempt, failures, notRetried, runStatus, phase, sent } = error
   const origin = { operation: { name, protocol, via }, attempt }
-  const copy = withHistory(new CallError({ ...failureOf(error), ...more }, origin), failures, notRetried)
+  const copy = withHistory(new CallError({ ...failureOf(error), phase, sent, ...more }, origin), failures, notRetried)
   return Object.assign(copy, runStatus && { runStatus })
 }
 

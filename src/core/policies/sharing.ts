@@ -58,9 +58,9 @@ export async function partitionOf(call: Call): Promise<string | undefined> {
 
 /** The error of a request that several calls share, as one of each: its history is nobody else's. */
 export function ownError(error: CallError, { operation }: Call): CallError {
-  const { attempt, failures, notRetried, idempotencyKey } = error
+  const { attempt, failures, notRetried, idempotencyKey, phase, sent } = error
   const message = error.message.replace(/^\[\w+\] .*? via [^:]*: /, '')
-  const own = new CallError({ ...failureOf(error), message }, { operation, attempt, idempotencyKey })
+  const own = new CallError({ ...failureOf(error), message, phase, sent }, { operation, attempt, idempotencyKey })
   return withHistory(own, failures, notRetried)
 }
 

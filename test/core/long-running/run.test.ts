@@ -205,6 +205,19 @@ describe('one call for all who want the same of a run', () => {
 })
 
 describe('what a run that was started fails with', () => {
+  it('says the same of the request to each who waits', async () => {
+    const { clock, job, client } = connect({ poll: { maxFailures: 1 } }, { retry: false })
+    server.answer(accepted(), (_request, reply) => reply.hijack())
+    const run = await job.start(month, { timeoutMs: 60_000 })
+    const waiting = Promise.all([1, 2].map(() => errorOf(run.result())))
+    await drive(clock, seen(2))
+    await clock.advance(60_000)
+    const [first, second] = await waiting
+    expect(first).toMatchObject({ code: 'deadline_exceeded', sent: expect.stringMatching(/yes|maybe/) })
+    expect(second).toMatchObject({ code: 'deadline_exceeded', sent: first?.sent, phase: first?.phase })
+    await client.close()
+  })
+
   it("says sent: 'yes', whatever the last request has come to", async () => {
     const { clock, job, client } = connect({ poll: { maxFailures: 1 } }, { retry: false })
     server.answer(answer(202, {}, { location: 'https://elsewhere.example.com/jobs/1' }))
