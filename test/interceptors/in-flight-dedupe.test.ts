@@ -102,6 +102,30 @@ it('input that has no text (a Blob, a function) shares nothing', async () => {
   expect(requests()).toBe(4)
 })
 
+it.each<[string, () => readonly unknown[]]>([
+  ['buffers of other bytes', () => [new Uint8Array([1]).buffer, new Uint8Array([2]).buffer]],
+  ['NaN and the infinities', () => [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, null]],
+  ['members of the name __proto__', () => [1, 2].map((a) => JSON.parse(`{"__proto__":{"a":${a}}}`))],
+])('%s are other input', async (_, values) => {
+  const { call, clock, requests } = world()
+  for (const body of values()) void call({ body })
+  await clock.advance(0)
+  expect(requests()).toBe(values().length)
+})
+
+it('a copy of a message has every member that the message has', async () => {
+  const text = '{"__proto__":{"isAdmin":true},"list":[{"__proto__":1}]}'
+  const { call, answer, clock, requests } = world({}, {}, () => JSON.parse(text))
+  const calls = [call(), call()]
+  await clock.advance(0)
+  await answer()
+  expect(requests()).toBe(1)
+  for (const message of await Promise.all(calls)) {
+    expect(JSON.stringify(message)).toBe(text)
+    expect(message).not.toHaveProperty('isAdmin')
+  }
+})
+
 it('whoever leaves takes nobody along; the request ends with the last one', async () => {
   const { call, answer, clock, closed, requests } = world()
   const first = new AbortController()

@@ -87,7 +87,7 @@ function copy(value: unknown, depth: number): unknown {
   const names = Object.keys(value)
   // What shows nothing of itself is no data: a Blob, a stream, a Response.
   if (names.length === 0 && prototype !== Object.prototype && prototype !== null) throw unknown
-  const copied = Object.create(prototype as object | null) as Record<string, unknown>
-  for (const name of names) copied[name] = copy((value as Record<string, unknown>)[name], depth + 1)
-  return copied
+  // As own members, whatever their names: to set `__proto__` would be something else.
+  const members = names.map((name) => [name, copy((value as Record<string, unknown>)[name], depth + 1)] as const)
+  return Object.setPrototypeOf(Object.fromEntries(members), prototype as object | null)
 }

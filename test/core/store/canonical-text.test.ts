@@ -20,6 +20,10 @@ it.each<[unknown, unknown]>([
   [[1, [2]], [[1, 2]]],
   [{ a: {} }, { a: [] }],
   [null, 'null'],
+  [new Uint8Array([1]).buffer, new Uint8Array([2]).buffer],
+  [Number.NaN, null],
+  [Number.NaN, Number.POSITIVE_INFINITY],
+  [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY],
 ])('%o is another value than %o', (one, other) => {
   expect(canonicalText(one)).not.toBe(canonicalText(other))
 })
