@@ -2,7 +2,8 @@ import type { Auth } from '../core/call/auth.ts'
 import type { Call } from '../core/call/call.ts'
 import type { Context } from '../core/call/context.ts'
 import { callable, checkOptions, notNegative, oneOf, type RulesOf, text } from '../core/options.ts'
-import { TokenSource } from './token-source.ts'
+import type { LoginOf } from './holdings.ts'
+import { type Ask, TokenSource } from './token-source.ts'
 
 /** A token with a declared life; it is kept and renewed before it ends. */
 export interface BearerToken {
@@ -101,7 +102,12 @@ export function bearerAuth(
       'bearerAuth(token, options): token is a text, or a function that gives one; options come second',
     )
   checkOptions('bearerAuth()', options, rules)
-  const source = new TokenSource(typeof token === 'function' ? token : () => token, options)
+  return authBy(typeof token === 'function' ? token : () => token, options)
+}
+
+/** @param loginOf - tells one login from the next. */
+export function authBy(token: Ask, options: BearerAuthOptions, loginOf?: LoginOf): Auth {
+  const source = new TokenSource(token, options, loginOf)
   return {
     name: 'bearer',
     ...(options.identity && { identity: options.identity }),

@@ -7,51 +7,17 @@ import { uuid } from '../core/call/uuid.ts'
 import { isTransient } from '../core/errors/transient.ts'
 import { guard, isThenable } from '../core/guard.ts'
 import type { BearerAuthOptions, BearerToken, TokenRequest } from './bearer.ts'
+import { type Holding, holdingsBy, type Kept, type LoginOf, type Work } from './holdings.ts'
 import { SourceRequest } from './source-request.ts'
 
 type Answer = string | BearerToken | undefined
 /** The user's own functions; what they give is looked at before it is used. */
-type Ask = (request: TokenRequest) => Answer | PromiseLike<unknown>
-
-/** A token that is kept until shortly before its end. */
-interface Kept {
-  readonly credential: Credential
-  readonly endsAt: number
-  readonly renewAt: number
-  /** `refresh` gave it, and gives the next one. */
-  readonly isRefreshed: boolean
-}
-
-/** A run of the source that others may join. */
-interface Work {
-  readonly run: TokenRun
-  readonly kind: 'asking' | 'renewing'
-  readonly promise: Promise<Credential | undefined>
-  readonly begunAt: number
-}
-
-/** What one identity holds. */
-interface Holding {
-  kept: Kept | undefined
-  /** The last credentials, by token: one that comes again is the same one, of the same principal. */
-  readonly known: Map<string, Credential>
-  readonly refused: WeakSet<Credential>
-  /** What replaced the last one that was refused. */
-  replacement: Credential | undefined
-  work: Work | undefined
-  failed: { readonly rejected: Credential; readonly cause: unknown; readonly at: number } | undefined
-  usedAt: number
-}
+export type Ask = (request: TokenRequest) => Answer | PromiseLike<unknown>
 
 /** A renewal that was refused is not tried again for the same token within this; ms. */
 const failureHoldMs = 5000
 /** Tokens remembered for one identity. */
 const maxKnown = 32
-/** Identities remembered; above this, and when nobody has called for so long, they are forgotten, secrets and all. */
-const maxIdentities = 1000
-const identityIdleMs = 600_000
-/** A source that has not answered within this is asked anew by the next call; ms. */
-const silentMs = 30_000
 /** A call that was begun while the source was at work may be the source's own: it waits so long for the token; ms. */
 const suspicionMs = 4500
 const selfWaitText = `a call waited ${suspicionMs / 1000} s for a token whose source was at work already. If the source itself makes that call, it waits for itself: declare the operation with auth: false, give the call the context of the token request, or start it before the source first awaits`
@@ -75,11 +41,11 @@ export class TokenSource {
   #principals = 0
   /** Every run of the token function so far gave its token at once; unknown before the first. */
   #isSynchronous: boolean | undefined
-  /** Those used last stand last. */
-  readonly #holdings = new Map<string, Holding>()
+  readonly #holdings: (call: Call) => Holding
 
-  constructor(ask: Ask, options: BearerAuthOptions) {
+  constructor(ask: Ask, options: BearerAuthOptions, loginOf?: LoginOf) {
     this.#ask = ask
+    this.#holdings = holdingsBy(loginOf)
     this.#options = options
     this.#scheme = options.scheme ?? 'Bearer'
     followTokenRuns(createAsyncContext)
@@ -93,22 +59,22 @@ export class TokenSource {
       call.scope.onEnd(() => own.calls--)
       return undefined
     }
-    const now = call.scope.services.clock.now()
-    const holding = this.#holdingOf(call.identity, now)
+    const holding = this.#holdings(call)
     const { kept, work } = holding
-    if (kept && now < kept.renewAt) return kept.credential
+    const isKept = kept && !holding.isPlain
+    if (isKept && holding.usedAt < kept.renewAt) return kept.credential
     if (work) {
       const joined = this.#join(holding, work, call)
       // A login or logout meanwhile: nobody is served as the one before.
       return work.kind === 'asking' || this.#options.identity ? joined : joined.then(() => this.get(call))
     }
-    return kept ? this.#renewEnding(holding, kept, call) : this.#begin(holding, call)
+    return isKept ? this.#renewEnding(holding, kept, call) : this.#begin(holding, call)
   }
 
   /** The credential that replaces a refused one: one renewal for all that ask, none where it has been replaced already. */
   async renew(rejected: Credential, call: Call): Promise<Credential | undefined> {
     const { clock } = call.scope.services
-    const holding = this.#holdingOf(call.identity, clock.now())
+    const holding = this.#holdings(call)
     if (holding.work?.kind === 'asking') {
       // A renewal under way counts, whatever began it: two at once would use up a one-time refresh token.
       const renewed = await holding.work.promise.catch(() => undefined)
@@ -134,10 +100,18 @@ export class TokenSource {
     this.#isSynchronous = !isThenable(answer) && this.#isSynchronous !== false
     if (isThenable(answer)) {
       const later = answer
-      return this.#work(holding, 'asking', call, async () => this.#accept(holding, (await later) as Answer, call), run)
+      return this.#work(holding, 'asking', call, async () => this.#given(holding, (await later) as Answer, call), run)
     }
     run.isOver = true
-    return this.#accept(holding, answer, call)
+    return this.#given(holding, answer, call)
+  }
+
+  /** What `token()` has given, or what stands for it; that is renewed in time. */
+  #given(holding: Holding, answer: Answer, call: Call): Credential | undefined | Promise<Credential | undefined> {
+    const credential = this.#accept(holding, answer, call)
+    const { kept } = holding
+    const isEnding = kept?.isRefreshed && holding.usedAt >= kept.renewAt
+    return isEnding ? this.#renewEnding(holding, kept, call) : credential
   }
 
   /** A kept token is about to end: until it has, a source that fails for a moment harms nobody. */
@@ -218,33 +192,45 @@ export class TokenSource {
     from?: Credential,
     isRefreshed = false,
   ): Credential | undefined {
+    const { kept, known } = holding
     holding.kept = undefined
     if (answer === undefined || answer === null) return undefined
     const token = typeof answer === 'string' ? answer : answer.token
     if (typeof token !== 'string')
       throw new TypeError('a token is a text, or { token } with a text; this one is neither')
-    const credential = this.#credential(holding, token, from, (answer as BearerToken).scheme)
+    const isKnown = known.has(token)
+    const { scheme, expiresInMs, expiresAt } = answer as BearerToken
+    const credential = this.#credential(holding, token, from, scheme)
+    // `token()` still gives the one before, or gives this one, too: nobody else has logged in.
+    if (kept && !from && isKnown && credential.principal === kept.credential.principal)
+      return (holding.kept = kept).credential
+    const { clock } = call.scope.services
     const { replacement, refused } = holding
-    if (refused.has(credential) && replacement && !refused.has(replacement)) return replacement
-    if (typeof answer === 'object') {
-      const { clock } = call.scope.services
-      const { expiresInMs, expiresAt } = answer
-      // What servers leave out makes `expires_in * 1000` no number, and an end of the life that never or always has come.
-      const lifeMs = Number(expiresInMs ?? Number(expiresAt ?? undefined) - clock.wallNow())
-      if (!Number.isNaN(lifeMs) && !refused.has(credential)) {
-        const endsAt = clock.now() + lifeMs
-        const marginMs = this.#options.refreshBeforeMs ?? Math.min(60_000, lifeMs / 10)
-        holding.kept = { credential, endsAt, renewAt: endsAt - marginMs, isRefreshed }
-      }
+    // What servers leave out makes `expires_in * 1000` no number, and an end of the life that never or always has come.
+    const lifeMs = Number(expiresInMs ?? Number(expiresAt ?? undefined) - clock.wallNow())
+    const isPlain = Number.isNaN(lifeMs)
+    if (!isRefreshed) holding.isPlain = isPlain
+    const isRefused = refused.has(credential)
+    if (isRefused && replacement && !refused.has(replacement)) return replacement
+    if (!isPlain && !isRefused) {
+      const endsAt = clock.now() + lifeMs
+      const marginMs = this.#options.refreshBeforeMs ?? Math.min(60_000, lifeMs / 10)
+      holding.kept = { credential, endsAt, renewAt: endsAt - marginMs, isRefreshed }
     }
     return credential
   }
 
-  #credential({ known }: Holding, token: string, from: Credential | undefined, scheme = this.#scheme): Credential {
+  #credential(
+    { known, login }: Holding,
+    token: string,
+    from: Credential | undefined,
+    scheme = this.#scheme,
+  ): Credential {
     const old = known.get(token)
     if (old) return old
     const id = (this.#id ??= uuid())
-    const principal = this.#options.identity ? id : (from?.principal ?? `${id} ${++this.#principals}`)
+    const own = login ? login.id : this.#options.identity && id
+    const principal = own ?? from?.principal ?? `${id} ${++this.#principals}`
     const made = makeCredential({ headers: { authorization: `${scheme} ${token}` }, secret: token, principal })
     known.set(token, made)
     if (known.size > maxKnown) known.delete(known.keys().next().value as string)
@@ -287,45 +273,12 @@ export class TokenSource {
         deadlines.add(clock.now() + suspicionMs, () => {
           const { kept } = holding
           if (run.calls > 0) armed = watch()
-          else if (kept && clock.now() < kept.endsAt) resolve(kept.credential)
+          else if (kept && !holding.isPlain && clock.now() < kept.endsAt) resolve(kept.credential)
           else reject(new SelfWait(selfWaitText))
         })
       let armed = watch()
       promise.then(resolve, reject).finally(() => deadlines.remove(armed))
     })
-  }
-
-  #holdingOf(identity: string, now: number): Holding {
-    const holdings = this.#holdings
-    let holding = holdings.get(identity)
-    if (!holding) {
-      this.#forget(now)
-      holding = {
-        kept: undefined,
-        known: new Map(),
-        refused: new WeakSet(),
-        replacement: undefined,
-        work: undefined,
-        failed: undefined,
-        usedAt: now,
-      }
-      holdings.set(identity, holding)
-    } else if (holding.usedAt !== now && holdings.size > 1) {
-      holdings.delete(identity)
-      holdings.set(identity, holding)
-    }
-    holding.usedAt = now
-    // As a fetch without a time-out in a network that drops it: whoever comes later asks again.
-    if (holding.work && now - holding.work.begunAt >= silentMs) holding.work = undefined
-    return holding
-  }
-
-  /** Makes room for one more identity. */
-  #forget(now: number): void {
-    for (const [identity, { usedAt, work }] of this.#holdings) {
-      if (this.#holdings.size < maxIdentities && now - usedAt < identityIdleMs) return
-      if (!work) this.#holdings.delete(identity)
-    }
   }
 }
 

@@ -293,6 +293,46 @@ describe('bearerAuth', () => {
     expect(seen).toEqual(['Bearer old', 'Bearer new'])
   })
 
+  describe.each([
+    ['at once', <T>(token: T) => token],
+    ['later', async <T>(token: T) => token],
+  ])('where token() gives %s what has no declared life, and refresh what has one', (_, give) => {
+    it.each([undefined, () => 'ann'])(
+      'a logout and the next login are seen at once (identity: %o)',
+      async (identity) => {
+        const session: { token: string | undefined } = { token: 'a' }
+        const auth = bearerAuth(() => give(session.token), {
+          refresh: () => ({ token: 'a2', expiresInMs: 3_600_000 }),
+          ...(identity && { identity }),
+        })
+        const { client, seen } = guarded(auth, { token: 'a2' })
+        const call = () => client.call(unaryOperation()).catch(() => undefined)
+        await call()
+        await call()
+        for (const token of ['a2', undefined, 'b']) {
+          session.token = token
+          await call()
+        }
+        expect(seen.slice(0, 6)).toEqual(['Bearer a', 'Bearer a2', 'Bearer a2', 'Bearer a2', undefined, 'Bearer b'])
+      },
+    )
+
+    it('that is renewed by refresh before its end, whatever token() gives still', async () => {
+      let given = 0
+      const server = { token: 'r1' }
+      const auth = bearerAuth(() => give('old'), {
+        refresh: () => ({ token: `r${++given}`, expiresInMs: 100_000 }),
+      })
+      const { client, clock, seen } = guarded(auth, server)
+      await client.call(unaryOperation())
+      await clock.advance(95_000)
+      server.token = 'r2'
+      await Promise.all([1, 2, 3].map(() => client.call(unaryOperation())))
+      expect(given).toBe(2)
+      expect(seen).toEqual(['Bearer old', 'Bearer r1', 'Bearer r2', 'Bearer r2', 'Bearer r2'])
+    })
+  })
+
   it('renews a token that refresh gave by refresh', async () => {
     const reasons: string[] = []
     const server = { token: 'r1' }

@@ -1,9 +1,10 @@
 import type { Auth } from '../../core/call/auth.ts'
 import { callable, checkOptions, notNegative, oneOf, type RulesOf } from '../../core/options.ts'
-import { type BearerAuthOptions, bearerAuth } from '../bearer.ts'
+import { authBy, type BearerAuthOptions } from '../bearer.ts'
+import type { LoginOf } from '../holdings.ts'
 import { withWire } from '../signed.ts'
 import { loginRequired } from './errors.ts'
-import { type OAuthSession, Session } from './session.ts'
+import { type OAuthSession, Session, type SessionLogin } from './session.ts'
 
 /** How a session's tokens are used. */
 export type OAuthAuthOptions = Pick<BearerAuthOptions, 'refreshBeforeMs' | 'identity' | 'lostRefresh'>
@@ -35,15 +36,21 @@ export function oauthAuth(
     if (!found) throw loginRequired()
     return found as Session
   }
-  // All tokens of one session are one principal's.
-  const identity = options.identity ?? (session instanceof Session ? () => '' : undefined)
-  const auth = bearerAuth((request) => find(request.identity).token(request), {
-    // The secret of an app is good for any number of tokens, a rotating refresh token for one.
-    lostRefresh: session instanceof Session && session.isRepeatable ? 'try' : 'login',
-    ...options,
-    ...(identity && { identity }),
-    refresh: (request) => find(request.identity).refresh(request),
-    adopt: (token, whose) => find(whose).adopt(token.session),
-  })
+  // Where identities are named, a session may be made anew for each call, of the login that goes on.
+  const loginOf: LoginOf = (whose, before) => {
+    const { login } = find(whose)
+    return (options.identity && (before as SessionLogin)?.session.login === before && before) || login
+  }
+  const auth = authBy(
+    (request) => find(request.identity).token(request),
+    {
+      // The secret of an app is good for any number of tokens, a rotating refresh token for one.
+      lostRefresh: session instanceof Session && session.isRepeatable ? 'try' : 'login',
+      ...options,
+      refresh: (request) => find(request.identity).refresh(request),
+      adopt: (token, whose) => find(whose).adopt(token.session),
+    },
+    loginOf,
+  )
   return withWire(auth, ({ secret = '' }, call) => find(call.identity).server.dpop?.wireFor(secret))
 }

@@ -1,5 +1,6 @@
 import { CallError } from '../../core/errors/error.ts'
 import type { BearerToken, TokenRequest } from '../bearer.ts'
+import type { Login } from '../holdings.ts'
 import { loginRequired } from './errors.ts'
 import type { TokenEndpointResponse } from './peer-oauth4webapi.ts'
 import type { OAuthServer } from './server.ts'
@@ -48,6 +49,13 @@ export interface OAuthSession {
   signOut(): Promise<void>
 }
 
+/** From one login to the next, or to its end. */
+export interface SessionLogin extends Login {
+  readonly session: Session
+}
+
+let logins = 0
+
 /** See {@link OAuthSession}. */
 export class Session implements OAuthSession {
   readonly server: OAuthServer
@@ -58,10 +66,12 @@ export class Session implements OAuthSession {
   #renewing: Promise<OAuthTokens> | undefined
   /** Another one with each login and with its end: what a renewal of an earlier one brings is nobody's any more. */
   #login = 0
+  /** The same for whoever has been given tokens of it; those that another tab or process has renewed are of the same one. */
+  declare login: SessionLogin
 
   constructor(server: OAuthServer, { tokens, acquire, keeper }: SessionParts) {
     this.server = server
-    this.#tokens = tokens
+    this.#begin(tokens)
     this.#acquire = acquire
     this.#keeper = keeper
   }
@@ -87,7 +97,7 @@ export class Session implements OAuthSession {
   /** Another tab or process has renewed the tokens: what its `refresh` gave. */
   async adopt(session: unknown): Promise<void> {
     const tokens = session as Partial<OAuthTokens> | undefined
-    if (typeof tokens?.accessToken === 'string') await this.set(tokens as OAuthTokens)
+    if (typeof tokens?.accessToken === 'string') await this.set(tokens as OAuthTokens, this.login)
   }
 
   /** What it takes to get another token may be used again. */
@@ -95,9 +105,9 @@ export class Session implements OAuthSession {
     return this.#acquire !== undefined
   }
 
-  async set(tokens: OAuthTokens): Promise<void> {
+  async set(tokens: OAuthTokens, login?: SessionLogin): Promise<void> {
     this.#isLoaded = true
-    this.#begin(tokens)
+    this.#begin(tokens, login)
     await this.#keeper?.save(tokens)
   }
 
@@ -196,8 +206,9 @@ export class Session implements OAuthSession {
     return this.#tokens
   }
 
-  #begin(tokens: OAuthTokens | undefined): void {
+  #begin(tokens: OAuthTokens | undefined, login: SessionLogin = { id: `login ${++logins}`, session: this }): void {
     this.#login++
+    this.login = login
     this.#renewing = undefined
     this.#tokens = tokens
   }
