@@ -81,10 +81,9 @@ export function readGrpcStatus(metadata: HeaderMap): GrpcStatus | undefined {
   const bytes = encoded === undefined ? undefined : fromBase64(encoded)
   const decoded = bytes && decodeStatusDetails(bytes)
   if (status === undefined && !decoded) return undefined
-  const text = metadata.get('grpc-message')
   return {
     status: status === undefined ? (decoded?.code ?? 2) : /^\d{1,9}$/.test(status) ? Number(status) : 2,
-    message: decoded?.message || (text === null ? '' : decodeGrpcMessage(text)),
+    message: decoded?.message || decodeGrpcMessage(metadata.get('grpc-message') ?? ''),
     details: decoded?.details ?? [],
   }
 }
@@ -198,19 +197,24 @@ function hasStatus(metadata: HeaderMap): boolean {
   return metadata.has('grpc-status') || metadata.has('grpc-status-details-bin')
 }
 
+/** By HTTP. */
+export function isSuccess({ status }: { readonly status: number }): boolean {
+  return status >= 200 && status <= 299
+}
+
 /** What an answer means; undefined for success, and for one that has not ended yet without a failure. Pure. */
 export function exchangeFailure(facts: ExchangeFacts): Failure | undefined {
   const { trailerFrame, headers, fault, breach } = facts
   const trailers = trailersOf(facts)
   const status = readGrpcStatus(trailers)
-  if (status && status.status !== 0) {
+  if (status?.status) {
     const { wallNow, isAtDeadline } = facts
     return statusFailure(status, { phase: phaseOf(facts), headers, trailers, wallNow, isAtDeadline })
   }
   if (!facts.isSettled) return undefined
   // With its trailers an answer is whole: a connection that breaks behind them takes nothing away.
   if (fault && !trailerFrame) return faultFailure(fault, facts)
-  if (facts.status < 200 || facts.status > 299) return httpStatusFailure(facts.status, facts)
+  if (!isSuccess(facts)) return httpStatusFailure(facts.status, facts)
   if (breach) return brokenAnswer(facts, ...breaches[breach])
   if (!status) return silentAnswer(facts)
   const isEnough = facts.isStream || facts.messages === 1
@@ -224,21 +228,23 @@ export function brokenAnswer(facts: ExchangeFacts, code: Failure['code'], messag
 }
 
 function faultFailure(fault: HttpFault, { isStream, status, headers, isAtDeadline }: ExchangeFacts): Failure {
-  const failure = {
+  return {
     ...faultToFailure(fault, isStream),
     ...(isAtDeadline && isPeerCancel(fault.cause) && serverDeadline),
+    ...(isStream && fault.phase === 'body' && { phase: 'stream' as const }),
+    ...(status > 0 && { headers }),
   }
-  const isOpenStream = isStream && fault.phase === 'body'
-  return { ...failure, ...(isOpenStream && { phase: 'stream' as const }), ...(status > 0 && { headers }) }
 }
 
 /** Neither trailers nor a status: the answer was cut, hidden by the browser, or is none of a gRPC server. */
 function silentAnswer(facts: ExchangeFacts): Failure {
   if (facts.trailerFrame) return brokenAnswer(facts, 'unknown', 'the trailers hold no grpc-status: a proxy dropped it')
   if (!facts.hasBody) return brokenAnswer(facts, 'unknown', facts.isCrossOrigin ? hiddenStatus : noStatus)
-  const message = 'the answer ended before its trailers'
-  return { ...brokenAnswer(facts, facts.isStream ? 'unavailable' : 'data_loss', message), isRetryable: true }
+  return { ...brokenAnswer(facts, facts.isStream ? 'unavailable' : 'data_loss', cutShort), isRetryable: true }
 }
+
+/** Some of what the server began to send did not come. */
+export const cutShort = 'the answer ended before its trailers'
 
 function phaseOf({ hasBody, isStream }: ExchangeFacts): Phase {
   if (!hasBody) return 'headers'

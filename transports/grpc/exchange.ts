@@ -4,7 +4,16 @@ import type { Scope } from '../../src/core/call/scope.ts'
 import type { Failure } from '../../src/core/errors/failure.ts'
 import type { HttpControl, HttpFault, HttpHead, HttpSink } from '../http/contract.ts'
 import { addQuery } from '../shared/base-url.ts'
-import { type Breach, brokenAnswer, type ExchangeFacts, exchangeFailure, isAtDeadline, trailersOf } from './errors.ts'
+import {
+  type Breach,
+  brokenAnswer,
+  cutShort,
+  type ExchangeFacts,
+  exchangeFailure,
+  isAtDeadline,
+  isSuccess,
+  trailersOf,
+} from './errors.ts'
 import { compressedFlag, FrameReader, type FrameSink, parseTrailers, trailerFlag } from './frames.ts'
 import type { GrpcWebWire } from './request.ts'
 
@@ -37,7 +46,8 @@ export class GrpcWebExchange implements HttpSink, FrameSink, ExchangeFacts {
   trailerFrame: HeaderMap | undefined
   messages = 0
   #bytes = 0
-  #state: 'waiting' | 'reading' | 'ignoring' | 'done' = 'waiting'
+  /** Undefined before the head. */
+  #state: 'reading' | 'ignoring' | 'done' | undefined
 
   constructor(call: Call, wire: GrpcWebWire, scope: Scope, reader: ExchangeReader) {
     this.#call = call
@@ -72,7 +82,7 @@ export class GrpcWebExchange implements HttpSink, FrameSink, ExchangeFacts {
 
   /** The body broke off, or was refused half-way. */
   get isCut(): boolean {
-    return this.breach !== undefined || (this.fault !== undefined && !this.trailerFrame)
+    return !!(this.breach || (this.fault && !this.trailerFrame))
   }
 
   get hasBody(): boolean {
@@ -145,16 +155,18 @@ export class GrpcWebExchange implements HttpSink, FrameSink, ExchangeFacts {
 
   onFrame(flags: number, content: Uint8Array): void {
     if (this.breach) return
-    if (this.trailerFrame !== undefined) this.breach = 'extra'
-    else if ((flags & compressedFlag) !== 0) this.breach = 'compressed'
-    else if ((flags & trailerFlag) !== 0) this.trailerFrame = parseTrailers(content)
+    if (this.trailerFrame) this.breach = 'extra'
+    else if (flags & compressedFlag) this.breach = 'compressed'
+    else if (flags & trailerFlag) this.trailerFrame = parseTrailers(content)
     else if (++this.messages > 1 && !this.isStream) this.breach = 'several'
     else this.#reader.onMessage?.(content)
   }
 
   /** A server may also send its status as trailers of HTTP itself, where an engine sees them. */
   onEnd(trailers: HeaderMap): void {
-    if (trailers.has('grpc-status')) this.trailerFrame ??= trailers
+    // A status that stands elsewhere does not tell whether the messages came whole.
+    if (this.#frames.filled) this.fault = { phase: 'body', sent: 'yes', what: cutShort, cause: undefined }
+    else if (trailers.has('grpc-status')) this.trailerFrame ??= trailers
     this.#done()
   }
 
@@ -193,15 +205,11 @@ export class GrpcWebExchange implements HttpSink, FrameSink, ExchangeFacts {
   }
 }
 
-function isSuccess({ status }: HttpHead): boolean {
-  return status >= 200 && status <= 299
-}
-
 /** Checked before a byte of the body is taken for a frame. */
 function breachOf(head: HttpHead, format: 'proto' | 'json'): Breach | undefined {
   const type = head.headers.last('content-type')
   if (!isSuccess(head) || type === null) return undefined
   const match = grpcWebType.exec(type)
   if (!match) return 'content_type'
-  return match[1] !== undefined && match[1].toLowerCase() !== format ? 'format' : undefined
+  return match[1] && match[1].toLowerCase() !== format ? 'format' : undefined
 }

@@ -30,8 +30,8 @@ export class FrameReader {
   readonly #maxBytes: number
   /** V8 keeps so small an array on its own heap, and moves it off, slowly, once a DataView or `buffer` asks for its bytes. */
   readonly #prefix = new Uint8Array(prefixLength)
-  /** Bytes of this frame so far, its prefix included. */
-  #filled = 0
+  /** Bytes of this frame so far, its prefix included; 0 between two. */
+  filled = 0
   #content: Uint8Array | undefined
 
   constructor(sink: FrameSink, maxBytes: number) {
@@ -43,23 +43,23 @@ export class FrameReader {
   push(bytes: Uint8Array): FrameFault | undefined {
     const prefix = this.#prefix
     for (let at = 0; at < bytes.length; ) {
-      while (this.#filled < prefixLength) {
+      while (this.filled < prefixLength) {
         if (at === bytes.length) return undefined
-        prefix[this.#filled++] = bytes[at++] as number
+        prefix[this.filled++] = bytes[at++] as number
       }
       const flags = prefix[0] as number
       let length = 0
       for (let index = 1; index < prefixLength; index++) length = length * 256 + (prefix[index] as number)
-      if ((flags & ~(trailerFlag | compressedFlag)) !== 0) return 'flags'
+      if (flags & ~(trailerFlag | compressedFlag)) return 'flags'
       if (length > (flags & trailerFlag ? maxTrailerBytes : this.#maxBytes)) return 'too_large'
-      const before = this.#filled - prefixLength
+      const before = this.filled - prefixLength
       const part = bytes.subarray(at, at + length - before)
       at += part.length
-      this.#filled += part.length
+      this.filled += part.length
       if (this.#content || part.length < length) (this.#content ??= new Uint8Array(length)).set(part, before)
-      if (this.#filled - prefixLength < length) continue
+      if (this.filled - prefixLength < length) continue
       const content = this.#content ?? part
-      this.#filled = 0
+      this.filled = 0
       this.#content = undefined
       this.#sink.onFrame(flags, content)
     }

@@ -375,6 +375,29 @@ describe.each(framings)('framed by %s', (framing) => {
       expect(await rejection(api.shop.getItem())).toMatchObject({ code: 'permission_denied', status: 7 })
     })
 
+    it.each([
+      ['headers', { 'grpc-status': '0' }, {}],
+      ['the trailers of HTTP', {}, { 'grpc-status': '0' }],
+    ])('in %s make no whole answer of a message that was cut', async (_, headers, behind) => {
+      await using server = await FaultServer.start()
+      const cut = (exchange: Exchange) => {
+        exchange.head(200, { 'content-type': 'application/grpc-web+proto', ...headers, trailer: 'grpc-status' })
+        exchange.response.write(Buffer.concat([item, item.subarray(0, 6)]))
+        exchange.response.addTrailers(behind)
+        exchange.response.end()
+      }
+      server.on(watchPath, cut)
+      server.on(getPath, cut)
+      await using api = shopClient(server.url, { framing }, { retry: false })
+      expect(await rejection(all(api.shop.watchItems({})))).toMatchObject({
+        code: 'unavailable',
+        phase: 'stream',
+        sent: 'yes',
+        isRetryable: true,
+      })
+      expect(await rejection(api.shop.getItem())).toMatchObject({ code: 'data_loss', phase: 'body', isRetryable: true })
+    })
+
     it('in the body win over headers', async () => {
       expect(
         await failure((exchange) => answer(exchange, [trailers('grpc-status: 9')], { 'grpc-status': '8' })),
