@@ -209,6 +209,19 @@ describe('Socket.IO, against its own server', () => {
     expect(await take(room, 1)).toEqual([])
   })
 
+  it('ends with the refusal where the server refuses a namespace that it had let in', async () => {
+    const { client, server } = await setUp()
+    const room = client.call(main)
+    await room.opened
+    for (const engine of Object.values((server.io.engine as any).clients) as any[])
+      engine.transport.socket.send('44{"message":"no longer"}')
+    await expect(take(room, 1)).rejects.toMatchObject({
+      code: 'permission_denied',
+      phase: 'stream',
+      serverMessage: 'no longer',
+    })
+  })
+
   it('auth that fails once costs one call: the namespace is joined by the next one', async () => {
     let asked = 0
     const auth = () => {

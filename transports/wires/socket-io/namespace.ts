@@ -124,6 +124,12 @@ export class Namespace {
   }
 
   refused(failure: Failure): Incoming[] {
+    const said = this.#unanswered(failure)
+    // One that was joined: nothing more comes for its stream.
+    return this.#isSubscribed ? [...said, { kind: 'error', topic: this.name, failure }] : said
+  }
+
+  #unanswered(failure: Failure): Incoming[] {
     return [...this.#waiting.keys(), ...this.#requests.keys()].map((ref) => ({ kind: 'error', ref, failure }))
   }
 
@@ -132,7 +138,7 @@ export class Namespace {
     const message = 'the server disconnected the namespace before it answered'
     const failure: Failure = { code: 'unavailable', message, isRetryable: true }
     this.#places.delete(this.name)
-    return [...this.refused(failure), { kind: 'end', topic: this.name }]
+    return [...this.#unanswered(failure), { kind: 'end', topic: this.name }]
   }
 
   get #isRecovering(): boolean {
