@@ -155,8 +155,9 @@ function askedWaitMs(result: GraphQLResult, headers: HeaderMap, wallNow: number)
   const ofHeader = parseRetryAfter(headers, wallNow)
   if (ofHeader !== undefined) return ofHeader
   const asked = [...(result.errors ?? []), result].map(({ extensions }) => toNumber(recordOf(extensions).retryAfter))
-  const seconds = asked.filter((each) => each >= 0)
-  return seconds.length > 0 ? Math.max(...seconds) * 1000 : costOf(result).waitMs
+  // No Math.max(): a call takes fewer arguments than a response may have errors.
+  const seconds = asked.reduce((most, each) => (each > most ? each : most), -1)
+  return seconds < 0 ? costOf(result).waitMs : seconds * 1000
 }
 
 /** Shopify: https://shopify.dev/docs/api/usage/limits#graphql-admin-api-rate-limits; what is not said is no number, and nothing is more than that. */

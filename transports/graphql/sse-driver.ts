@@ -180,7 +180,8 @@ class SingleConnection implements SocketHandle, HttpSink, HttpScope, EventStream
       this.#refuse(reserved)
       return
     }
-    this.#token = reserved.text()
+    // What ends its line is none of a header.
+    this.#token = reserved.text().trim()
     this.#options.engine.send(this.#requestOf({ method: 'GET', headers: { accept: 'text/event-stream' } }), this, this)
   }
 

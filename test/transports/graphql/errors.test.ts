@@ -270,6 +270,11 @@ describe('the wait', () => {
     },
   })
 
+  it('is the longest that any error asks for, however many there are', () => {
+    const errors = Array.from({ length: 200_000 }, (_, at) => coded('THROTTLED', { retryAfter: at === 7 ? 9 : 1 }))
+    expect(failure({ errors })?.retryAfterMs).toBe(9000)
+  })
+
   it('is Retry-After, then extensions.retryAfter, then what the bucket lacks', () => {
     const all = { ...cost(102, 2, 50), errors: [coded('THROTTLED', { retryAfter: 3 })] }
     expect(failure(all, { headers: { 'retry-after': '7' } })?.retryAfterMs).toBe(7000)

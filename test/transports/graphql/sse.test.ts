@@ -296,6 +296,18 @@ describe('subscriptions over one event stream (single connection mode)', () => {
     }
   })
 
+  it('takes a token that ends with a line', async () => {
+    await using server = await FaultServer.start()
+    server.on('/graphql', async (exchange) => {
+      if (exchange.method === 'PUT') exchange.reply(201, 'token\n')
+      else if (exchange.method !== 'GET') exchange.reply(202)
+      else exchange.head(200, { 'content-type': 'text/event-stream' })
+    })
+    await single(`${server.url}/graphql`).call(live).opened
+    const tokens = server.exchanges.map(({ headers }) => headers['x-graphql-event-stream-token'])
+    expect(tokens).toContain('token')
+  })
+
   it('carries integers above 2⁵³ both ways, and extensions beside the id', async () => {
     await using server = await FaultServer.start()
     server.on('/graphql', async (exchange) => {
