@@ -113,9 +113,6 @@ type ReadResult = IteratorResult<Uint8Array, undefined>
 /** More than this unread: the wire pauses; bytes. */
 const highWaterBytes = 65_536
 
-/** Names that connect-web would judge by themselves. */
-const isStatusName = (name: string): boolean => /^grpc-(?:status|message|status-details-bin)$/.test(name)
-
 /** What connect-web is told of any failure before a head; what really happened stands in the exchange. */
 const broken = /* @__PURE__ */ new Error('the answer ended')
 
@@ -149,8 +146,8 @@ class ConnectFetch implements ExchangeReader {
 
   onHead({ status, headers }: HttpHead): void {
     const frames = this.#frames()
-    // Behind the messages, where all of it stands again.
-    const said = HeaderMap.from([...headers].filter(([name]) => !isStatusName(name)))
+    // What connect-web would judge by itself stands behind the messages, where all of it stands again.
+    const said = HeaderMap.from([...headers].filter(([name]) => !/^grpc-(message|status(-details-bin)?)$/.test(name)))
     this.#open({ status, headers: said, body: { getReader: () => ({ read: () => frames.next() }) } })
   }
 

@@ -157,7 +157,8 @@ function decodeBy(schema: DescMessage, bytes: Uint8Array): Record<string, unknow
 /** One detail of a known or unknown type. */
 export function toDetail(type: string, bytes: Uint8Array): GrpcDetail {
   const shape = type.startsWith('google.rpc.') ? shapes[type.slice('google.rpc.'.length)] : undefined
-  const value = shape && decode(shape.split(' '), bytes)
+  // What every object has (`constructor`) is no text.
+  const value = shape?.split && decode(shape.split(' '), bytes)
   return { type, bytes, ...(value && { value }) }
 }
 

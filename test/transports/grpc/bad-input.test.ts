@@ -1,3 +1,6 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { create, toBinary } from '@bufbuild/protobuf'
 import { AnySchema } from '@bufbuild/protobuf/wkt'
 import fc from 'fast-check'
@@ -13,7 +16,7 @@ import {
   encodeBinaryHeader,
   fromBase64,
 } from '../../../transports/grpc/metadata.ts'
-import { framings } from '../../support/grpc-client.ts'
+import { framings, rejection } from '../../support/grpc-client.ts'
 import { StatusSchema } from '../../support/proto/gen/google/rpc/status_pb.ts'
 import { ItemSchema, ShopService } from '../../support/proto/gen/polywire/test/v1/shop_pb.ts'
 
@@ -194,6 +197,30 @@ describe('google.rpc.Status', () => {
     )
   })
 })
+
+it.each(framings)(
+  'details of a type that is named as what every object has fail one call, framed by %s',
+  async (framing) => {
+    const details = ['constructor', 'toString', '__proto__'].map((name) =>
+      create(AnySchema, { typeUrl: `type.googleapis.com/google.rpc.${name}`, value: Uint8Array.of(10, 1, 97) }),
+    )
+    const status = toBinary(StatusSchema, create(StatusSchema, { code: 3, details }))
+    const block = `grpc-status: 3\r\ngrpc-status-details-bin: ${encodeBinaryHeader(status)}\r\n`
+    const headers = { 'content-type': 'application/grpc-web+proto' }
+    const server = createServer((_, response) => {
+      response.writeHead(200, headers).end(encodeFrame(0x80, Buffer.from(block)))
+    }).listen(0)
+    await once(server, 'listening')
+    const baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    const client = createClient({ transports: { 'grpc-web': grpcWebTransport({ baseUrl, framing, http: 'undici' }) } })
+    const { shop } = client.bind({ shop: service(ShopService) })
+    const error = await rejection(shop.getItem({ id: 1n }))
+    expect(error).toMatchObject({ code: 'invalid_argument', status: 3 })
+    expect(grpcDetails(error).map(({ type }) => type)).toContain('google.rpc.constructor')
+    await client.close()
+    server.close()
+  },
+)
 
 describe.each(framings)('an answer framed by %s', (framing) => {
   const item = encodeFrame(0, toBinary(ItemSchema, create(ItemSchema, { id: 7n })))
