@@ -151,7 +151,7 @@ class Continuing implements Reopener {
     const plan = this.#second
     if (identityOf(plan.route, this.#call.options, second) !== this.#call.identity) throw this.#error(otherIdentity)
     const ask = () => input(this.#place.at(cursor))
-    const mapped = guard('the input function of continueWith()', ask, this.#call, onStream)
+    const mapped = decide('the input function of continueWith()', ask, this.#call, onStream)
     if (mapped === undefined) throw Object.assign(error, { reason: 'not_continuable' })
     this.#next = (mapped as PlansItself)[ownPlan]?.(plan) ?? plan
     this.#input = await inputOf(this.#next, mapped)
@@ -198,7 +198,7 @@ class Continuing implements Reopener {
 
   explain(error: unknown): unknown {
     const { first, second } = this.#of
-    if (!this.#isSecond || !isAnyCallError(error) || error.operation !== second.name) return error
+    if (!this.#next || !isAnyCallError(error) || error.operation !== second.name) return error
     const operation = { ...second, via: `${second.via}, continuing ${first.name}` }
     const { attempt, failures, notRetried, stack } = error
     const told = new CallError({ ...failureOf(error), sent: 'yes' }, { operation, attempt })

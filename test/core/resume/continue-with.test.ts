@@ -341,6 +341,21 @@ describe('continueWith', () => {
     expect((await numbers(client.call(broken, { input: 'hi' }))).at(-1)).toMatchObject({ code: 'internal', cause })
   })
 
+  it.each<[string, string, () => unknown]>([
+    ['that is asynchronous', 'must not be async', async () => Promise.reject(new Error('later'))],
+    ['whose input does not fit', 'continuing POST /responses', () => 'resp_1'],
+  ])('ends by a function of the place %s, and says that the run was started', async (_how, words, input) => {
+    const { server, client } = await setup()
+    cutting(server, 1)
+    const resume = continueWith(watch, input as never)
+    const broken = events('/responses', map, { method: 'POST', body: type<Prompt>(), until, resume })
+    expect((await numbers(client.call(broken, { input: 'hi' }))).at(-1)).toMatchObject({
+      code: 'invalid_argument',
+      message: expect.stringContaining(words),
+      sent: 'yes',
+    })
+  })
+
   it('refuses a stored cursor, which tells no run: nothing is sent', async () => {
     const { client, paths } = await setup()
     const stream = client.call(run, { input: 'hi' }, { cursor: '3' })
