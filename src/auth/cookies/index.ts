@@ -145,7 +145,11 @@ class Owner implements RequestSigner {
     let made = this.#wrapped.get(credential)
     if (!made) {
       const wire = credential.wire ? joinWire(credential.wire, this) : this.#wire
-      made = makeCredential({ ...credential, wire })
+      const { secret, headers, query } = credential
+      // Without the cookies it is another one: who logs in next may have the same key of the app.
+      const whose = credential.principal ?? (this.#identity === '' ? (secret ?? [headers, query]) : null)
+      const principal = JSON.stringify([this.#principal, whose])
+      made = makeCredential({ ...credential, wire, principal })
       this.#wrapped.set(credential, made)
       inners.set(made, credential)
     }

@@ -1,6 +1,6 @@
 import { inspect } from 'node:util'
 import { type ClientOptions, createClient, createContextKey, isCallError, type } from 'polywire'
-import { bearerAuth, sessionAuth } from 'polywire/auth'
+import { apiKeyAuth, bearerAuth, sessionAuth } from 'polywire/auth'
 import { type CookieJarOptions, cookieJar } from 'polywire/cookies'
 import { createFetch } from 'polywire/fetch'
 import { get, post, restTransport } from 'polywire/rest'
@@ -143,6 +143,39 @@ describe('whose cookies', () => {
     await client.call(me)
     expect(server.seen.map(({ headers }) => headers.authorization)).toEqual(['Bearer old', 'Bearer new'])
   })
+
+  it.each([undefined, () => 'ann'])(
+    'clear() is the end of a principal, whatever stands beside the cookies (identity: %o)',
+    async (identity) => {
+      for (const beside of [
+        apiKeyAuth('of the app', identity && { identity }),
+        bearerAuth('of the app', identity && { identity }),
+      ]) {
+        const auth = cookieJar().with(beside)
+        const principals: unknown[] = []
+        const client = createClient({
+          transports: { rest: restTransport({ baseUrl: server.url }) },
+          auth,
+          interceptors: (defaults) => [
+            ...defaults,
+            (call, next) => {
+              principals.push(call.credential?.principal)
+              return next(call)
+            },
+          ],
+        })
+        clients.push(client)
+        await client.call(me)
+        await client.call(me)
+        auth.clear(identity?.())
+        await client.call(me)
+        const [first, second, third] = principals
+        expect(first).toBeDefined()
+        expect(second).toBe(first)
+        expect(third).not.toBe(first)
+      }
+    },
+  )
 
   it('forgets the identity that has not called for longest', async () => {
     const user = createContextKey('')
