@@ -77,12 +77,11 @@ export function notify<A>(
 }
 
 function warnOf(what: string, cause: unknown, telemetry: Warned | undefined): void {
-  const name = cause instanceof Error ? cause.name : typeof cause
-  const message = `${what} threw (${name}); the call goes on`
   try {
+    const message = `${what} threw (${cause instanceof Error ? cause.name : typeof cause}); the call goes on`
     telemetry?.event?.({ type: 'warning', call: undefined, message }, cause)
   } catch {
-    // The hook itself is at fault, and nobody is left to tell.
+    // The hook itself is at fault, or an error that cannot be read, and nobody is left to tell.
   }
 }
 

@@ -70,6 +70,23 @@ describe('notify', () => {
     ])
   })
 
+  it('bears an error that cannot be read', async () => {
+    const unreadable = Object.defineProperty(new Error(), 'name', { get: fail })
+    const symbolic = Object.assign(new Error(), { name: Symbol('x') })
+    for (const cause of [unreadable, symbolic]) {
+      // An unhandled rejection fails the run.
+      notify('x', () => Promise.reject(cause), { event: () => {} })
+      notify(
+        'x',
+        () => {
+          throw cause
+        },
+        { event: () => {} },
+      )
+    }
+    await Promise.resolve()
+  })
+
   it('bears a telemetry hook that throws, and none', () => {
     notify('x', fail, { event: fail })
     notify('x', fail, {})

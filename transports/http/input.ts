@@ -39,9 +39,13 @@ export class RequestInput implements RequestParts, Sealed {
   }
 
   '~seal'(): void {
-    this.query = snapshot(this.query) as object
-    this.headers = snapshot(this.headers) as RequestParts['headers']
-    if (!this.#encoded) this.body = snapshot(this.body)
+    // An empty query is nobody's to change.
+    for (const _ in this.query) {
+      this.query = snapshot(this.query) as object
+      break
+    }
+    this.headers &&= snapshot(this.headers) as RequestParts['headers']
+    if (!this.#encoded) this.body &&= snapshot(this.body)
   }
 }
 

@@ -1,3 +1,4 @@
+import { uuid } from '../../core/call/uuid.ts'
 import { CallError } from '../../core/errors/error.ts'
 import type { BearerToken, TokenRequest } from '../bearer.ts'
 import type { Login } from '../holdings.ts'
@@ -53,8 +54,6 @@ export interface OAuthSession {
 export interface SessionLogin extends Login {
   readonly session: Session
 }
-
-let logins = 0
 
 /** See {@link OAuthSession}. */
 export class Session implements OAuthSession {
@@ -206,7 +205,7 @@ export class Session implements OAuthSession {
     return this.#tokens
   }
 
-  #begin(tokens: OAuthTokens | undefined, login: SessionLogin = { id: `login ${++logins}`, session: this }): void {
+  #begin(tokens: OAuthTokens | undefined, login: SessionLogin = { id: uuid(), session: this }): void {
     this.#login++
     this.login = login
     this.#renewing = undefined

@@ -9,7 +9,7 @@ import type { Interceptor, Next } from './interceptor.ts'
 import type { Check, OperationInfo } from './operation.ts'
 import { type Checked, checkSchema } from './schema.ts'
 import type { Services } from './scope.ts'
-import { snapshot } from './snapshot.ts'
+import { type Sealed, snapshot } from './snapshot.ts'
 import type { Transport } from './transport.ts'
 
 /** One transport of a client with the chain composed in front of it. */
@@ -74,11 +74,12 @@ export function inputOf({ encodeInput, checkInput, info }: Plan, input: unknown)
   let encoded = input
   try {
     if (encodeInput) encoded = encodeInput(input, checkInput)
+    if (!(encoded instanceof Promise))
+      return (encoded as Partial<Sealed> | undefined)?.['~seal'] ? encoded : snapshot(encoded)
   } catch (cause) {
     throw toGuardError('', cause, { operation: info }, badInput)
   }
-  if (encoded instanceof Promise) return guarded(() => encoded, badInput, info)
-  return snapshot(encoded)
+  return guarded(() => encoded, badInput, info)
 }
 
 /** Whose a call is, by what makes the credentials of its transport. */

@@ -33,11 +33,10 @@ export async function runUnary({ plan, call: begun, timeoutMs, isWhole }: UnaryS
   let call = begun
   try {
     if (call.input instanceof Promise) call = await inputWithin(call, call.input, timeoutMs)
-    // Read before the chain begins: where that throws, nothing of it is under way.
-    const sealed = (call.input as Partial<Sealed> | undefined)?.['~seal']
     const replied = bounded<Reply, Call>(scope, plan.route.chain, discarding, call)
     // What is not written by now is still the caller's to change: it is kept as it was passed.
-    sealed?.call(call.input)
+    // Data that has that name, too, has no function there.
+    ;(call.input as Partial<Sealed> | undefined)?.['~seal']?.call?.(call.input)
     const reply = await replied
     if (reply.kind !== 'unary') {
       discardReply(reply)

@@ -51,8 +51,8 @@ export function bounded<T, A = undefined>(
       }
     }
     const listener = scope.addListener(fail, false)
-    const isArmed = bounds?.at !== undefined && bounds.at !== Number.POSITIVE_INFINITY
-    const armed = isArmed ? scope.abortAt(bounds.at ?? 0, () => bounds.expired?.()) : undefined
+    const at = bounds?.at as number
+    const armed = at < Number.POSITIVE_INFINITY && scope.abortAt(at, () => bounds?.expired?.())
     try {
       const result = work(argument as A)
       if (typeof (result as PromiseLike<T> | undefined)?.then === 'function')

@@ -84,14 +84,16 @@ describe('what was passed', () => {
 
 describe('a member has the name that it has', () => {
   it.each([
-    ['text', 'wax'],
-    ['an object', { seal: 1 }],
-    ['true', true],
-  ])('`seal`, %s, is sent by a call like any other', async (_, seal) => {
+    ['seal', 'wax'],
+    ['seal', { seal: 1 }],
+    ['~seal', 1],
+    ['~seal', { '~seal': true }],
+  ])('%s: %j is sent by a call like any other', async (name, value) => {
+    const input = { [name]: value }
     const handle = vi.fn(() => 'ok')
     const client = createClient({ transports: { memory: memoryTransport({ handle }) } })
-    expect(await client.call(unaryOperation(), { seal } as never)).toBe('ok')
-    expect(handle).toHaveBeenCalledWith(expect.objectContaining({ input: { seal } }))
+    expect(await client.call(unaryOperation(), input as never)).toBe('ok')
+    expect(handle).toHaveBeenCalledWith(expect.objectContaining({ input }))
     await client.close()
   })
 
