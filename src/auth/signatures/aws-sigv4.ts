@@ -1,5 +1,7 @@
-import type { SignableRequest, SignedAnswer } from '../../../transports/http/signing/signer.ts'
+import type { RequestSigner, SignableRequest, SignedAnswer } from '../../../transports/http/signing/signer.ts'
+import { wireOf } from '../../../transports/http/signing/wire.ts'
 import type { Auth } from '../../core/call/auth.ts'
+import { makeCredential } from '../../core/call/credential.ts'
 import { percentDecoded } from '../../core/call/percent.ts'
 import { callable, checkOptions, either, object, oneOf, type RulesOf, text } from '../../core/options.ts'
 import { signedAuth, timeOf } from '../signed.ts'
@@ -15,7 +17,10 @@ export interface AwsCredentials {
 
 /** What is signed for. */
 export interface AwsSigV4Options {
-  /** Asked for each attempt where it is a function, which may keep what it has. */
+  /**
+   * Asked for each attempt where it is a function, which may keep what it has. Calls with other access keys share nothing:
+   * no connection, no stream, no answer.
+   */
   readonly credentials: AwsCredentials | (() => AwsCredentials | Promise<AwsCredentials>)
   /** Where the service stands: `eu-central-1`. */
   readonly region: string
@@ -35,6 +40,7 @@ const rules: RulesOf<AwsSigV4Options> = {
   now: callable,
 }
 
+const name = 'awsSigV4'
 const algorithm = 'AWS4-HMAC-SHA256'
 /** A clock that is further off is refused; AWS allows 5 minutes. */
 const skewMs = 240_000
@@ -50,8 +56,22 @@ const skewMs = 240_000
  */
 export function awsSigV4(options: AwsSigV4Options): Auth {
   checkOptions('awsSigV4()', options, rules)
+  const { credentials } = options
   const signer = new AwsSigner(options)
-  return signedAuth(signer, { name: 'awsSigV4' })
+  if (typeof credentials !== 'function') return signedAuth(signer.by(credentials), { name })
+  const ask = async () => credentials()
+  return {
+    name,
+    async credential() {
+      const keys = ask()
+      // Why they cannot be had, the request says that is to be signed.
+      const principal = await keys.then(
+        (given) => `${name} ${given?.accessKeyId}`,
+        () => name,
+      )
+      return makeCredential({ principal, wire: wireOf(signer.by(keys)) })
+    },
+  }
 }
 
 class AwsSigner {
@@ -67,11 +87,18 @@ class AwsSigner {
     this.#options = options
   }
 
-  async sign(request: SignableRequest): Promise<Record<string, string>> {
-    const { credentials, region, service } = this.#options
-    const { accessKeyId, secretAccessKey, sessionToken } = await (typeof credentials === 'function'
-      ? credentials()
-      : credentials)
+  by(keys: AwsCredentials | Promise<AwsCredentials>): RequestSigner {
+    return {
+      sign: async (request) => this.#sign(request, await keys),
+      answered: (request, answer) => this.#answered(request, answer),
+    }
+  }
+
+  async #sign(
+    request: SignableRequest,
+    { accessKeyId, secretAccessKey, sessionToken }: AwsCredentials,
+  ): Promise<Record<string, string>> {
+    const { region, service } = this.#options
     const date = new Date(this.#now()).toISOString().replace(/[-:]|\.\d{3}/g, '')
     this.#used.set(request, this.#aheadMs)
     const scope = `${date.slice(0, 8)}/${region}/${service}/aws4_request`
@@ -100,7 +127,7 @@ class AwsSigner {
   }
 
   /** Once: a request that was signed by the clock that is right is not signed again. */
-  answered(request: SignableRequest, { status, headers }: SignedAnswer): boolean {
+  #answered(request: SignableRequest, { status, headers }: SignedAnswer): boolean {
     const at = Date.parse(headers.get('date') ?? '')
     if ((status !== 403 && status !== 401 && status !== 400) || Number.isNaN(at)) return false
     const aheadMs = at - this.#now() + this.#aheadMs

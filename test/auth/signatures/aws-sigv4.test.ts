@@ -3,7 +3,7 @@ import type { ServerResponse } from 'node:http'
 import { fileURLToPath } from 'node:url'
 import { createClient, isCallError, type } from 'polywire'
 import { type AwsSigV4Options, awsSigV4 } from 'polywire/auth'
-import { get, post, put, restTransport, streamBody } from 'polywire/rest'
+import { get, httpCache, post, put, restTransport, streamBody } from 'polywire/rest'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { startWireRecorder, type WireRequest } from '../../support/servers/wire-recorder.ts'
 
@@ -85,6 +85,29 @@ describe('awsSigV4()', () => {
     const request = server.seen[0] as WireRequest
     expect(request.headers['x-amz-security-token']).toBe('session/token==')
     expect(request.headers.authorization).toBe(judged(request, 'execute-api', own))
+  })
+
+  it('where another account has the keys by now, its calls are served nothing of the one before', async () => {
+    await using server = await startWireRecorder()
+    server.answer((_, response) =>
+      response.writeHead(200, { 'content-type': 'application/json', 'cache-control': 'max-age=60' }).end('{}'),
+    )
+    let accessKeyId = 'AKIDONE'
+    const client = createClient({
+      transports: { rest: restTransport({ baseUrl: server.url, cache: httpCache() }) },
+      auth: awsSigV4({
+        credentials: async () => ({ ...credentials, accessKeyId }),
+        region: 'eu-central-1',
+        service: 'execute-api',
+      }),
+    })
+    for (const each of ['AKIDONE', 'AKIDONE', 'AKIDTWO']) {
+      accessKeyId = each
+      await client.call(get('/mine'))
+    }
+    const asked = server.seen.map(({ headers }) => /Credential=(\w+)/.exec(headers.authorization ?? '')?.[1])
+    expect(asked).toEqual(['AKIDONE', 'AKIDTWO'])
+    await client.close()
   })
 
   it('S3 has its path encoded once, and takes a stream unsigned', async () => {
