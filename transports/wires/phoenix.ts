@@ -77,8 +77,6 @@ interface Joined {
   isAccepted: boolean
   /** Requests by `ref`; what waits for the join, or nothing where it is written. */
   readonly requests: Map<number, PhoenixMessage | undefined>
-  /** Requests of the join before, which the server has ended for this one. */
-  readonly lost: readonly number[]
 }
 
 class PhoenixConnection implements WireAdapter {
@@ -195,7 +193,11 @@ class PhoenixConnection implements WireAdapter {
     const requests = new Map(before.filter(([, message]) => message))
     const lost = before.flatMap(([ref, message]) => (message ? [] : [ref]))
     const subscriptions = new Map(hasPlace === undefined ? [] : [[join, hasPlace]])
-    this.#topics.set(topic, { join, subscriptions, isAccepted: false, requests, lost })
+    this.#topics.set(topic, { join, subscriptions, isAccepted: false, requests })
+    // The server ends the join before for this one, and answers nothing of it any more, whatever becomes of this one.
+    queueMicrotask(() => {
+      for (const ref of lost) this.#wire.receive({ kind: 'error', ref, failure: closed(false) })
+    })
     return frame
   }
 
@@ -211,8 +213,8 @@ class PhoenixConnection implements WireAdapter {
 
   /** The answer to a join, and what waited for it. */
   #judged(topic: string, joined: Joined, response: unknown, failure: Failure | undefined): readonly Incoming[] {
-    const { subscriptions, requests, lost } = joined
-    const said = lost.map((each): Incoming => ({ kind: 'error', ref: each, failure: closed(false) }))
+    const { subscriptions, requests } = joined
+    const said: Incoming[] = []
     if (failure) {
       this.#topics.delete(topic)
       for (const ref of [...subscriptions.keys(), ...requests.keys()]) said.push({ kind: 'error', ref, failure })

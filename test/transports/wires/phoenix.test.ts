@@ -116,6 +116,21 @@ describe('Phoenix', () => {
     expect(server.members('room:a')).toBe(1)
   })
 
+  it.each([
+    ['that is never answered', () => new Promise<never>(() => {})],
+    ['that is refused', (): ['error', object] => ['error', { reason: 'unauthorized' }]],
+  ])('a request in a channel that a stream joins anew hears of it at once: a join %s', async (_, join) => {
+    let joins = 0
+    const { client, server } = await setUp({ server: { join: () => (joins++ === 0 ? ['ok', {}] : join()) } })
+    const asked = client.call(request('room:a wait', { retry: false }))
+    const error = asked.catch((reason: unknown) => reason)
+    while (!server.received.some(([, , , event]) => event === 'wait')) await new Promise(setImmediate)
+    const lobby = client.call(room, { id: 'a' }, { opening: { maxAttempts: 1 } } as never)
+    lobby.opened.catch(() => {})
+    expect(await error).toMatchObject({ code: 'unavailable', sent: 'yes' })
+    await lobby.close()
+  })
+
   it('a request that cannot be written down fails alone: the next one joins', async () => {
     const { client } = await setUp()
     const unwritable = request('room:a echo', { input: type<{ n: bigint }>() })
