@@ -4,7 +4,7 @@ import type { Scope } from '../../src/core/call/scope.ts'
 import { CallError, isAnyCallError } from '../../src/core/errors/error.ts'
 import type { HttpHead } from '../http/contract.ts'
 import type { ConnectResponseLike, ConnectTransportLike } from './connect-transport.ts'
-import { grpcCode, readGrpcStatus } from './errors.ts'
+import { cutShort, grpcCode, readGrpcStatus } from './errors.ts'
 import { type ExchangeReader, GrpcWebExchange } from './exchange.ts'
 import { encodeFrame, trailerFlag } from './frames.ts'
 import { withOwnBytes } from './messages.ts'
@@ -114,7 +114,7 @@ type ReadResult = IteratorResult<Uint8Array, undefined>
 const highWaterBytes = 65_536
 
 /** What connect-web is told of any failure before a head; what really happened stands in the exchange. */
-const broken = /* @__PURE__ */ new Error('the answer ended')
+const broken = /* @__PURE__ */ new Error(cutShort)
 
 /**
  * Hands an exchange to connect-web as the Response and the body that it reads: message by message, the status always
@@ -204,9 +204,13 @@ class ConnectFetch implements ExchangeReader {
   }
 }
 
-/** The status as it was read; of the rest, what the Headers of connect-web take. */
+/**
+ * The status as it was read; of the rest, what the Headers of connect-web take. It believes details more than the status:
+ * where they have no code (whose first byte makes a C), an error would be a success.
+ */
 function encodeTrailers(status: number, trailers: HeaderMap): Uint8Array {
-  const lines = [...trailers].map((pair) => pair.join(': '))
-  const more = lines.filter((line) => /^(?!grpc-status:)[\w.-]+: [ -~]*$/.test(line))
+  const more = [...trailers]
+    .map((pair) => pair.join(': '))
+    .filter((line) => /^(?!grpc-status(?!.* C))[\w.-]+: [ -~]*$/.test(line))
   return encodeFrame(trailerFlag, new TextEncoder().encode([`grpc-status: ${status}`, ...more].join('\r\n')))
 }

@@ -233,6 +233,22 @@ describe.each(framings)('framed by %s', (framing) => {
       expect(await all(api.shop.watchItems({}))).toHaveLength(1)
     })
 
+    it.each([
+      ['nothing', ''],
+      // message: "x", and no code
+      ['no code', 'EgF4'],
+      // code: 7, message: "x"
+      ['another code', 'CAcSAXg='],
+    ])('with a status, and details that say %s, is that error', async (_, details) => {
+      await using server = await FaultServer.start()
+      const tail = trailers('grpc-status: 3', `grpc-status-details-bin: ${details}`)
+      for (const path of [getPath, watchPath]) server.on(path, (exchange) => answer(exchange, [item, tail]))
+      await using api = shopClient(server.url, { framing }, { retry: false })
+      const expected = { code: 'invalid_argument', status: 3 }
+      expect(await rejection(api.shop.getItem())).toMatchObject(expected)
+      expect(await rejection(all(api.shop.watchItems({})))).toMatchObject(expected)
+    })
+
     it('has a status that is a number', async () => {
       const error = await failure((exchange) => answer(exchange, [trailers(`grpc-status: ${'9'.repeat(400)}`)]))
       expect(error).toMatchObject({ code: 'unknown', status: 2 })
