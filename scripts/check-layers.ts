@@ -22,8 +22,6 @@ export interface Finding {
 interface Import {
   readonly specifier: string
   readonly typeOnly: boolean
-  /** By `import()`: loaded when it is needed, so it has to be a file of its own. */
-  readonly isLazy: boolean
   readonly line: number
 }
 
@@ -36,7 +34,6 @@ export function checkLayers(root: string): Finding[] {
   /** With imports of types. */
   const whole = new Map<string, string[]>()
   const lengths = new Map<string, number>()
-  const lazy = new Set<string>()
   const findings = files.flatMap((file) => {
     const source = ts.createSourceFile(file, readFileSync(join(root, file), 'utf8'), ts.ScriptTarget.Latest, true)
     const imports = importsOf(source)
@@ -45,10 +42,9 @@ export function checkLayers(root: string): Finding[] {
     graph.set(file, targets(local.filter((i) => !i.typeOnly)))
     whole.set(file, targets(local))
     lengths.set(file, linesOf(source))
-    for (const target of targets(local.filter((i) => i.isLazy))) lazy.add(target)
     return [...imports.flatMap((i) => checkImport(file, i)), ...checkShape(file, source)]
   })
-  return [...findings, ...cycles(graph), ...checkCircle(whole), ...checkSmall(whole, lengths, lazy)]
+  return [...findings, ...cycles(graph), ...checkCircle(whole), ...checkSmall(whole, lengths)]
 }
 
 function checkImport(file: string, { specifier, line }: Import): Finding[] {
@@ -112,7 +108,7 @@ function importsOf(source: ts.SourceFile): Import[] {
     const specifier = specifierOf(node)
     if (specifier && ts.isStringLiteralLike(specifier)) {
       const line = source.getLineAndCharacterOfPosition(node.getStart()).line + 1
-      imports.push({ specifier: specifier.text, typeOnly: isTypeOnly(node), isLazy: ts.isCallExpression(node), line })
+      imports.push({ specifier: specifier.text, typeOnly: isTypeOnly(node), line })
     }
   })
   return imports
@@ -176,15 +172,11 @@ function reachable(file: string, graph: ReadonlyMap<string, readonly string[]>):
   return seen
 }
 
-/** A short file that one file imports belongs into it, unless it is loaded lazily; but for the few of the table. */
-function checkSmall(
-  graph: ReadonlyMap<string, readonly string[]>,
-  lengths: ReadonlyMap<string, number>,
-  lazy: ReadonlySet<string>,
-): Finding[] {
+/** A short file that one file imports belongs into it; but for the few of the table. */
+function checkSmall(graph: ReadonlyMap<string, readonly string[]>, lengths: ReadonlyMap<string, number>): Finding[] {
   const importers = (file: string): string[] => [...graph].filter(([, to]) => to.includes(file)).map(([from]) => from)
   return [...lengths].flatMap(([file, lines]) => {
-    if (lines >= limits.smallLines || file in smallFiles || lazy.has(file)) return []
+    if (lines >= limits.smallLines || file in smallFiles) return []
     const [only, ...more] = importers(file)
     if (only === undefined || more.length > 0) return []
     return [{ file, line: 1, rule: 'small-file' as const, text: `${lines} lines that only ${only} imports` }]

@@ -146,32 +146,18 @@ export type { Continuity, StreamState } from './core/stream/state.ts'
 export type { BackoffOptions } from './core/time/backoff.ts'
 export type { Clock } from './core/time/clock.ts'
 export { createClient } from './create-client.ts'
-export {
-  acceptLanguage,
-  attemptSpan,
-  auth,
-  type BreakerEvent,
-  type BulkheadOptions,
-  bulkhead,
-  type CircuitBreakerOptions,
-  callSpan,
-  circuitBreaker,
-  type DeadlineOptions,
-  deadline,
-  type HedgingOptions,
-  hedging,
-  type IdempotencyKeyOptions,
-  type InFlightDedupeOptions,
-  idempotencyKey,
-  inFlightDedupe,
-  type Languages,
-  type OwnRateLimit,
-  type RateLimiterOptions,
-  type ResumeOptions,
-  rateLimiter,
-  resume,
-  retry,
-} from './interceptors/index.ts'
+export { acceptLanguage, type Languages } from './interceptors/accept-language.ts'
+export { auth } from './interceptors/auth.ts'
+export { type BulkheadOptions, bulkhead } from './interceptors/bulkhead.ts'
+export { type BreakerEvent, type CircuitBreakerOptions, circuitBreaker } from './interceptors/circuit-breaker.ts'
+export { type DeadlineOptions, deadline } from './interceptors/deadline.ts'
+export { type HedgingOptions, hedging } from './interceptors/hedging.ts'
+export { type IdempotencyKeyOptions, idempotencyKey } from './interceptors/idempotency-key.ts'
+export { type InFlightDedupeOptions, inFlightDedupe } from './interceptors/in-flight-dedupe.ts'
+export { type OwnRateLimit, type RateLimiterOptions, rateLimiter } from './interceptors/rate-limiter.ts'
+export { type ResumeOptions, resume } from './interceptors/resume.ts'
+export { retry } from './interceptors/retry.ts'
+export { attemptSpan, callSpan } from './interceptors/telemetry.ts'
 // Telemetry
 export { combineTelemetry } from './telemetry/combine.ts'
 export { type CallEvent, type Outcome, onEvent } from './telemetry/events.ts'

@@ -4,8 +4,8 @@ import { CallError, type ErrorOrigin } from '../../src/core/errors/error.ts'
  * A library that users install beside Polywire. It is loaded when it is first needed and not when Polywire is, so that
  * a missing one can be explained, and `require()` works.
  *
- * `load` imports a module of ours that re-exports what is used by name: a dynamic import of the library itself would
- * bring all of it into a bundle.
+ * Where a library has more than we use, `load` imports a module of ours that re-exports that by name: a dynamic import of
+ * the library itself brings all of it into a bundle.
  */
 export class Peer<T> {
   readonly #message: string

@@ -40,9 +40,9 @@ export interface CookieAuth extends Auth {
 
 const rules: RulesOf<CookieJarOptions> = { identity: callable, open: callable, maxIdentities: count }
 
-const toughCookie: Peer<typeof import('./peer-tough-cookie.ts')> = /*#__PURE__*/ new Peer(
+const toughCookie: Peer<typeof import('tough-cookie')> = /*#__PURE__*/ new Peer(
   ['cookies', 'tough-cookie', 'tough-cookie'],
-  () => import('./peer-tough-cookie.ts'),
+  () => import('tough-cookie'),
 )
 
 /**

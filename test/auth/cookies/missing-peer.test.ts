@@ -3,7 +3,7 @@ import { cookieJar } from 'polywire/cookies'
 import { get, restTransport } from 'polywire/rest'
 import { expect, it, vi } from 'vitest'
 
-vi.mock('../../../src/auth/cookies/peer-tough-cookie.ts', () => {
+vi.mock('tough-cookie', () => {
   throw new Error("Cannot find package 'tough-cookie'")
 })
 

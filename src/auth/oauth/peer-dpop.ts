@@ -1,1 +1,0 @@
-export { calculateThumbprint, generateKeyPair, generateProof } from 'dpop'
