@@ -89,13 +89,15 @@ export class Desk {
     const place = placeOf(settings.name, identity, durable.name, key)
     const seq = lane === undefined ? undefined : await host.lanes.next(identity, lane)
     const wallNow = clock.wallNow()
-    const fresh: EntryRecord = {
+    // As text it has no members that are undefined.
+    const fresh = {
       v: 1,
       state: 'queued',
       op: durable.name,
       version,
       identity,
-      ...(lane !== undefined && seq !== undefined && { lane, seq }),
+      lane,
+      seq,
       id: uuid(),
       key,
       fence: 0,
@@ -105,11 +107,11 @@ export class Desk {
       sentFence: 0,
       sends: 0,
       asks: 0,
-      ...(!settings.seal && { digest: digestOf(kept.input) }),
+      digest: settings.seal ? undefined : digestOf(kept.input),
       ...(await host.write(kept, place, version)),
       createdAt: wallNow,
       at: wallNow,
-    }
+    } as EntryRecord
     const record = isSent ? toState.claimed(fresh, { owner: host.owner, wallNow, isSend: true }) : fresh
     if (await ledger.add(place, record)) return { seen: ledger.get(place) as Seen, fresh }
     const stands = await ledger.read(place)
@@ -120,8 +122,7 @@ export class Desk {
 
   /** One key is one call. */
   async #checkSame(stands: Seen, kept: Kept, durable: Durable): Promise<void> {
-    const { input, isSealed, digest } = stands.record
-    if (isSealed && input === undefined) return
+    const { isSealed, digest } = stands.record
     const other = isSealed
       ? await this.#host.read(stands).then(
           ({ input }) => digestOf(input),
@@ -141,7 +142,7 @@ export class Desk {
     const { options } = call
     const answer = await this.#host.call(durable.inner).reply(kept.input, {
       ...options,
-      ...(kept.headers && { headers: kept.headers }),
+      headers: kept.headers,
       context,
       signal: call.scope.signal,
       idempotencyKey: key,
@@ -202,11 +203,12 @@ function wordsOf(error: unknown): string {
   return `${name} ${message} ${cause === undefined ? '' : wordsOf(cause)}`
 }
 
-/** The same for equal inputs, whatever the order of their members. */
+/** The same for equal inputs, whatever the order of their members; one that is undefined is none. */
 function digestOf(input: unknown): string {
   const sorted = (_name: string, value: unknown): unknown => {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) return value
-    return Object.fromEntries(Object.entries(value).sort(([one], [other]) => (one < other ? -1 : 1)))
+    const members = Object.entries(value).filter(([, member]) => member?.$ !== 'undefined')
+    return Object.fromEntries(members.sort(([one], [other]) => (one < other ? -1 : 1)))
   }
   return hashOf(JSON.stringify(JSON.parse(writeValue(input)), sorted))
 }

@@ -13,6 +13,8 @@ import type { Reply } from '../core/call/reply.ts'
 import type { Services } from '../core/call/scope.ts'
 import { CallError } from '../core/errors/error.ts'
 import { aboveZero, callable, checkOptions, count, object, type RulesOf } from '../core/options.ts'
+import type { Clock } from '../core/time/clock.ts'
+import type { EntryRecord } from './record.ts'
 import type { DurableOptions, MessageOf } from './types.ts'
 
 /** What a durable operation needs of the outbox of its client. */
@@ -22,6 +24,8 @@ export interface Submits {
 }
 
 const day = 86_400_000
+/** A key is not sent so shortly before the server may forget it; ms. */
+const keyMarginMs = 300_000
 
 /** The run-time half of what `durable` says. */
 export class Durable implements DurableMachinery {
@@ -58,10 +62,12 @@ export class Durable implements DurableMachinery {
     return options.settle && isUnnamed && inner.protocol !== 'websocket' ? { 'idempotency-key': key } : undefined
   }
 
-  /** How long the server remembers a key; ms. */
-  keyLifeMs(plan: Plan): number {
+  /** Whether the server knows what it did under the key, where it has seen it. */
+  isKeyYoung(plan: Plan, { keyAt = Number.POSITIVE_INFINITY }: Pick<EntryRecord, 'keyAt'>, clock: Clock): boolean {
     const profile = this.profileOf(plan)
-    return this.options.keyLifetimeMs ?? (profile && idempotencyProfiles[profile].maxAgeMs) ?? day
+    if (!profile) return false
+    const lifeMs = this.options.keyLifetimeMs ?? idempotencyProfiles[profile].maxAgeMs ?? day
+    return clock.wallNow() < keyAt + lifeMs - Math.min(keyMarginMs, lifeMs / 10)
   }
 
   planOf(plan: object, services: object): Plan {

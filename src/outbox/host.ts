@@ -53,10 +53,15 @@ export class Host {
   /** The context under which an entry is sent; undefined where it is another identity's. */
   contextFor({ place, record }: Pick<Seen, 'place' | 'record'>): Context | undefined {
     const { contextOf } = this.settings
-    const asked = this.waiters.contextOf(place)
-    if (asked && this.isOurs(record, asked)) return asked
-    const context = contextOf ? guard('outbox({ contextOf })', () => contextOf(record.identity)) : Context.empty
-    return context && this.isOurs(record, context) ? context : undefined
+    try {
+      const asked = this.waiters.contextOf(place)
+      if (asked && this.isOurs(record, asked)) return asked
+      const context = contextOf ? guard('outbox({ contextOf })', () => contextOf(record.identity)) : Context.empty
+      return context && this.isOurs(record, context) ? context : undefined
+    } catch {
+      // Nobody is logged in whose it could be; it is asked again at the next look.
+      return undefined
+    }
   }
 
   /** Whether a call under this context would be of the entry's identity. */

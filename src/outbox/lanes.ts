@@ -1,7 +1,7 @@
 import { uuid } from '../core/call/uuid.ts'
 import type { Clock } from '../core/time/clock.ts'
 import type { Ledger, Seen } from './ledger.ts'
-import { type EntryRecord, isFinal, lanePlaceOf } from './record.ts'
+import { isFinal, lanePlaceOf } from './record.ts'
 import * as toState from './transitions.ts'
 
 /** What stands in the store of one lane. */
@@ -100,11 +100,7 @@ export class Lanes {
     if (other.record.state === 'sending') return false
     if (isFinal(other.record) || other.record.fence >= fence) return true
     // Somebody was about to claim it, or was killed there: he finds another text now.
-    return (await this.#ledger.replace(other, this.#fenced(other.record, fence))) !== undefined
-  }
-
-  #fenced(record: EntryRecord, fence: number): EntryRecord {
-    return toState.fenced(record, this.#clock.wallNow(), fence)
+    return (await this.#ledger.replace(other, toState.fenced(other.record, this.#clock.wallNow(), fence))) !== undefined
   }
 }
 

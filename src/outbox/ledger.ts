@@ -69,7 +69,7 @@ export class Ledger {
 
   listen(): void {
     const heard = (text: string): void => {
-      const [owner, place = ''] = text.split(' ')
+      const [owner, place = ''] = `${text}`.split(' ')
       if (owner !== this.#options.owner) this.read(place).catch(() => {})
     }
     this.#ends ??= listenTo(this.#store, this.#topic, heard, this.#options.telemetry)

@@ -30,13 +30,20 @@ export class Outcomes {
       return
     }
     const { record } = seen
+    const { outcome, mayHaveRun } = record
+    const sent = mayHaveRun ? 'maybe' : 'no'
     if (record.state === 'pending') {
       const message = `its entry waits for a person (${record.reason}): see outbox.entries(), retryNow, settle, discard`
-      reject({ code: 'failed_precondition', message, sent: record.mayHaveRun ? 'maybe' : 'no' })
+      reject({ code: 'failed_precondition', message, sent })
     } else if (record.state === 'failed') {
-      const { code = 'unknown', status, message = 'it was refused' } = record.outcome?.error ?? {}
+      const { code = 'unknown', status, message = 'it was refused' } = outcome?.error ?? {}
       const words = message.replace(/^\[\w+\] .*? via \S+: /, '')
-      reject({ code, status, message: words, phase: 'headers', sent: 'yes' })
+      reject({
+        code,
+        status,
+        message: words,
+        ...(outcome?.by === 'user' ? { sent } : { phase: 'headers', sent: 'yes' }),
+      })
     } else if (record.state === 'confirmed') {
       this.#answerAgain(seen, call).then(
         (answer) => waiters.resolve(place, answer),
@@ -55,8 +62,8 @@ export class Outcomes {
     const { headers } = call
     const kept: Kept = { input: call.input, headers }
     const { context } = call
-    const isYoung = host.clock.wallNow() - (record.keyAt ?? 0) < durable.keyLifeMs(plan)
-    if (durable.profileOf(plan) && isYoung) {
+    // What a person has found done by other means, its server may never have seen.
+    if (record.outcome?.by !== 'user' && durable.isKeyYoung(plan, record, host.clock)) {
       const options = {
         headers,
         context,

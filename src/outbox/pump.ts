@@ -8,7 +8,7 @@ import type { Heads } from './lanes.ts'
 import type { Seen } from './ledger.ts'
 import type { OwnerLock } from './owner-lock.ts'
 import { isFinal, ranBefore } from './record.ts'
-import type { Runs } from './runs.ts'
+import { nameOf, type Runs } from './runs.ts'
 import * as toState from './transitions.ts'
 import type { PendingReason } from './types.ts'
 
@@ -20,11 +20,9 @@ const slowPollMs = 30_000
 const maxRuns = 16
 /** About so long an entry rests that another one was first at; ms. */
 const contendedMs = 200
-/** A key is not sent so shortly before the server may forget it; ms. */
-const keyMarginMs = 300_000
 
-/** What is to be done about an entry. */
-type Way = { readonly way: 'send' | 'ask' } | { readonly way: 'pending'; readonly reason: PendingReason }
+/** What is to be done about an entry, or why it waits for a person. */
+type Way = 'send' | 'ask' | PendingReason
 
 /** Sees what is due and takes it up: one timer, on start, on change, when the network or the page comes back. */
 export class Pump {
@@ -177,12 +175,14 @@ export class Pump {
 
   /** The network or the page that comes back is heard of while something waits for it. */
   #watchPage(isWaiting: boolean): void {
-    if (!isWaiting) this.#unwatch?.()
-    if (!isWaiting) this.#unwatch = undefined
-    else
+    if (isWaiting)
       this.#unwatch ??= pageLife().watch((event) => {
         if (event === 'online' || event === 'visible' || event === 'woken') this.look()
       })
+    else {
+      this.#unwatch?.()
+      this.#unwatch = undefined
+    }
   }
 
   #take(seen: Seen): void {
@@ -196,7 +196,7 @@ export class Pump {
       },
       (cause: unknown) => {
         rest(pollMs)
-        this.#host.warn(`an entry could not be claimed (${cause instanceof Error ? cause.name : 'see the store'})`)
+        this.#host.warn(`an entry could not be claimed (${nameOf(cause)})`)
       },
     )
     this.#runs.hold(place, claim)
@@ -222,12 +222,13 @@ export class Pump {
     const { ledger, clock, registry } = host
     const durable = registry.get(seen.record.op) as Durable
     const way = this.#wayOf(seen, durable)
-    let reason = way.way === 'pending' ? way.reason : undefined
+    const isSend = way === 'send'
+    const reason = isSend || way === 'ask' ? undefined : way
     const kept = reason ? undefined : await host.read(seen).catch(() => undefined)
     const migrated = kept && this.#migrated(seen, durable, kept)
-    if (migrated === 'missing') reason = 'version'
-    if (reason || !kept || migrated === 'missing') {
-      await ledger.replace(seen, toState.pending(seen.record, clock.wallNow(), reason ?? 'unreadable'))
+    if (!kept || migrated === 'missing') {
+      const why = reason ?? (kept ? 'version' : 'unreadable')
+      await ledger.replace(seen, toState.pending(seen.record, clock.wallNow(), why))
       return true
     }
     if (seen.record.lane !== undefined && seen.record.state === 'queued' && !(await host.lanes.claim(seen)))
@@ -235,7 +236,6 @@ export class Pump {
     const context = host.contextFor(seen)
     if (!context) return false
     const run = new Run(clock, host.settings.fenceMs)
-    const isSend = way.way === 'send'
     const written = migrated && (await host.write(migrated, seen.place, durable.version))
     const claimed = await ledger.replace(
       seen,
@@ -243,7 +243,7 @@ export class Pump {
         owner: host.owner,
         wallNow: clock.wallNow(),
         isSend,
-        ...(written && { migrated: { ...written, version: durable.version } as never }),
+        migrated: written && { ...written, version: durable.version },
       }),
     )
     if (!claimed) return false
@@ -257,17 +257,14 @@ export class Pump {
   #wayOf({ record }: Seen, durable: Durable): Way {
     const { maxSends } = this.#host.settings
     const plan = this.#host.planOf(durable.inner)
-    const isKeyed = durable.profileOf(plan) !== undefined
-    const lifeMs = durable.keyLifeMs(plan)
-    const keyEndsAt = (record.keyAt ?? Number.POSITIVE_INFINITY) + lifeMs - Math.min(keyMarginMs, lifeMs / 10)
-    const isKeyYoung = isKeyed && this.#host.clock.wallNow() < keyEndsAt
+    const isKeyYoung = durable.isKeyYoung(plan, record, this.#host.clock)
     const { settle, version = 1 } = durable.options
     const isSafe = !ranBefore(record) || durable.inner.isIdempotent || isKeyYoung
     // What an older release has written may be sent as another body today.
     const isAsked = ranBefore(record) && settle && (!isSafe || record.version < version)
-    if (isAsked) return record.asks < maxSends ? { way: 'ask' } : { way: 'pending', reason: 'unsettled' }
-    if (!isSafe) return { way: 'pending', reason: isKeyed ? 'key_expired' : 'unsettled' }
-    return record.sends < maxSends ? { way: 'send' } : { way: 'pending', reason: 'attempts' }
+    if (isAsked) return record.asks < maxSends ? 'ask' : 'unsettled'
+    if (!isSafe) return durable.profileOf(plan) ? 'key_expired' : 'unsettled'
+    return record.sends < maxSends ? 'send' : 'attempts'
   }
 
   /** The input in the shape of this release; undefined where it is, or stays as it was written. */

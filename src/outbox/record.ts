@@ -113,5 +113,6 @@ export type FailedOutcome = NonNullable<NonNullable<EntryRecord['outcome']>['err
 
 /** Of an error: what may be logged, and no more. */
 export function outcomeOf({ code, status, message }: CallError): FailedOutcome {
-  return { code, message, ...(status !== undefined && { status }) }
+  // As text it has no status where there is none.
+  return { code, message, status } as FailedOutcome
 }

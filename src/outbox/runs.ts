@@ -177,24 +177,20 @@ export class Runs {
 
   async #confirm(seen: Seen, next: EntryRecord): Promise<Seen | undefined> {
     const { ledger } = this.#host
-    for (let at: Seen | undefined = seen; at && (at === seen || !isSettled(at.record)); at = ledger.get(seen.place)) {
-      const { fence, sends, sentFence, outcome } = at.record
-      const done = await ledger.replace(at, {
-        ...next,
-        fence,
-        sends,
-        sentFence,
-        outcome: next.outcome ?? outcome,
-      } as EntryRecord)
-      if (done) return done
+    for (let at = seen; ; ) {
+      const { fence, sends, sentFence } = at.record
+      const done = await ledger.replace(at, { ...next, fence, sends, sentFence })
+      const now = ledger.get(seen.place)
+      // A store that says no where nothing has changed would be asked for ever.
+      if (done || !now || now === at || isSettled(now.record)) return done
+      at = now
     }
-    return undefined
   }
 
   #keptOf({ options: { keep } }: Durable, answer: Answer | undefined): string | undefined {
     if (!keep || !answer) return undefined
     try {
-      return writeValue(keep(answer.message))
+      return writeValue(guard('keep()', () => keep(answer.message)))
     } catch (cause) {
       this.#host.warn(`keep() failed (${nameOf(cause)}): nothing of the reply is kept`)
       return undefined
@@ -218,13 +214,13 @@ export class Runs {
     if (answer) return this.#confirmed(claim, 'settle', answer)
     const absentAt = this.absentAt(seen.place, before, settle)
     const wallNow = host.clock.wallNow()
-    if (askedAt >= absentAt) await host.ledger.replace(seen, toState.absent(record, wallNow))
-    // It may lie in a buffer still: asked again when it cannot.
-    else
-      await host.ledger.replace(
-        seen,
-        toState.unclear(record, wallNow, Math.ceil(wallNow + absentAt - host.clock.now())),
-      )
+    await host.ledger.replace(
+      seen,
+      askedAt >= absentAt
+        ? toState.absent(record, wallNow)
+        : // It may lie in a buffer still: asked again when it cannot.
+          toState.unclear(record, wallNow, Math.ceil(wallNow + absentAt - host.clock.now())),
+    )
   }
 
   /** From when on "not there" is believed: the last moment at which a request can have left, and what the server promises. */
@@ -279,6 +275,7 @@ function isSettled(record: EntryRecord): boolean {
   return isFinal(record) && !(record.state === 'failed' && record.outcome?.by !== 'user')
 }
 
-function nameOf(cause: unknown): string {
+/** What may be logged of a failure. */
+export function nameOf(cause: unknown): string {
   return cause instanceof CallError ? cause.code : cause instanceof Error ? cause.name : typeof cause
 }

@@ -50,7 +50,7 @@ export function confirmed(
     ...ended,
     state: 'confirmed',
     mayHaveRun: true,
-    outcome: { by, ...(kept !== undefined && { kept }) },
+    outcome: { by, kept } as EntryRecord['outcome'],
   })
 }
 

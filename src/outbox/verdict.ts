@@ -41,6 +41,9 @@ export function verdictOf(error: unknown, facts: SendFacts): Verdict {
   if (!isAnyCallError(error))
     return facts.dispatches === 0 ? { kind: 'unsent', waitMs: 0, isCounted: true } : unclear(0)
   const waitMs = error.retryAfterMs ?? 0
+  const { isMoved, hasRun, isUnexecuted } = failureOf(error)
+  // Whatever came after that: who is asked by another hop, or by a field, refuses that one alone.
+  if (isMoved || hasRun) return unclear(waitMs)
   const { ranBefore, isAwaited } = facts
   const mayHaveRun = ranBefore || hasUnclearFailure(error)
   const isLogin = error.code === 'unauthenticated' && !error.isRetryable
@@ -54,9 +57,7 @@ export function verdictOf(error: unknown, facts: SendFacts): Verdict {
     return { kind: 'pending', reason: 'key_conflict' }
   }
   if (error.isRetryable)
-    return failureOf(error).isUnexecuted && !hasUnclearFailure(error)
-      ? { kind: 'unsent', waitMs, isCounted: false }
-      : unclear(waitMs)
+    return isUnexecuted && !hasUnclearFailure(error) ? { kind: 'unsent', waitMs, isCounted: false } : unclear(waitMs)
   // A conflict may be with the first request, which still runs.
   if (error.code === 'aborted' && mayHaveRun) return unclear(waitMs)
   return isRefusal(error) ? { kind: 'failed' } : unclear(waitMs)
@@ -78,9 +79,13 @@ function hasUnclearFailure({ failures }: CallError): boolean {
   return failures.some(({ sent, status }) => sent !== 'no' && status !== 429)
 }
 
-/** An HTTP status above 499 is no refusal of the request, whatever it is called. */
+/** An HTTP status above 499 is no refusal of the request, whatever it is called; nor is an answer too large to be read here. */
 function isRefusal({ code, status = 0 }: CallError): boolean {
-  return !noRefusals.has(code) && !(status >= 500 && status < 600 && status !== 501)
+  return (
+    !noRefusals.has(code) &&
+    (status > 0 || code !== 'resource_exhausted') &&
+    !(status >= 500 && status < 600 && status !== 501)
+  )
 }
 
 function isAboutKey(error: CallError): boolean {

@@ -58,7 +58,7 @@ export class Waiters {
   reject(place: string, error: unknown, entry?: EntryName): void {
     let isFirst = true
     for (const { reject, call } of this.#take(place)) {
-      const own = isFirst || !isAnyCallError(error) ? error : new CallError(failureOf(error), call)
+      const own = isFirst || !isAnyCallError(error) ? error : new CallError({ ...failureOf(error), ...error }, call)
       isFirst = false
       reject(entry ? withEntry(own, entry) : own)
     }

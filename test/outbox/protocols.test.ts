@@ -1,4 +1,4 @@
-import { createServer } from 'node:http'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { createClient, memoryStore, type, type Unary } from 'polywire'
 import { graphqlTransport, mutation } from 'polywire/graphql'
@@ -143,3 +143,66 @@ function waitFor(box: Box, is: (entry: Entry) => boolean): Promise<readonly Entr
     })
   })
 }
+
+/** What answers a request that has been carried out, all the same by an error. */
+const afterwards: Record<
+  string,
+  { answer(asked: IncomingMessage, response: ServerResponse): void; start(url: string): object }
+> = {
+  'the target of a redirect is not found': {
+    answer: ({ method }, response) =>
+      void response.writeHead(method === 'POST' ? 303 : 404, { location: '/orders/1' }).end('{}'),
+    start: (url) => ({ transport: restTransport({ baseUrl: url }), operation: post('/orders', order) }),
+  },
+  'the target of a redirect asks for a login': {
+    answer: ({ method }, response) =>
+      void response.writeHead(method === 'POST' ? 303 : 401, { location: '/orders/1' }).end('{}'),
+    start: (url) => ({ transport: restTransport({ baseUrl: url }), operation: post('/orders', order) }),
+  },
+  'the reply is larger than what is read': {
+    answer: (_, response) =>
+      void response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify('x'.repeat(1000))),
+    start: (url) => ({
+      transport: restTransport({ baseUrl: url, maxBodyBytes: 100 }),
+      operation: post('/orders', order),
+    }),
+  },
+  'a field beneath the order may not be seen (GraphQL)': {
+    answer: (_, response) => {
+      const errors = [{ message: 'no', path: ['place', 'owner'], extensions: { code: 'FORBIDDEN' } }]
+      const data = { place: { id: 1, owner: null } }
+      response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ data, errors }))
+    },
+    start: (url) => ({
+      transport: graphqlTransport({ url }),
+      operation: mutation('mutation { place { id owner } }', {
+        output: type<object>(),
+        idempotency: 'idempotency-key',
+      }),
+    }),
+  },
+}
+
+it.each(Object.keys(afterwards))('no refusal of what was carried out: %s', async (name) => {
+  const { answer, start } = afterwards[name] as (typeof afterwards)[string]
+  const server = createServer((asked, response) => {
+    asked.resume().on('end', () => answer(asked, response))
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { transport, operation } = start(`http://127.0.0.1:${(server.address() as AddressInfo).port}`) as Record<
+    string,
+    never
+  >
+  const contract = { place: durable('place', operation as never) } as object
+  const box = outbox(memoryStore(), { contract: contract as never })
+  const transports = { rest: transport, graphql: transport } as never
+  const client = createClient({ transports, outbox: box, retry: false })
+  const api = client.bind(contract as never) as { place: Unary<object, object> }
+  const ended = api.place({}).catch((error: unknown) => error)
+  const entries = await waitFor(box, ({ state }) => state !== 'sending')
+  expect(entries).toMatchObject([{ state: 'queued', mayHaveRun: true }])
+  await client.close()
+  await ended
+  server.closeAllConnections()
+  await new Promise((resolve) => server.close(resolve))
+})

@@ -1,7 +1,7 @@
 import {
   adapt,
   CallError,
-  type Context,
+  Context,
   createClient,
   createContextKey,
   failover,
@@ -1077,5 +1077,132 @@ describe('what is left behind', () => {
         () => undefined,
       ),
     ).toThrow('plain operation')
+  })
+})
+
+describe('what is said of an entry', () => {
+  it('a person who has found it done is the last word: nothing is sent for those who wait, or who call again', async () => {
+    const { clock, server, store } = setting()
+    const { api, box, client } = tab(server, store)
+    server.faults.push('lost')
+    const waiting = endOf(api.keyed({ sku: 'tea' }, { idempotencyKey: 'one', timeoutMs: minute }))
+    await clock.advance(0)
+    const [entry] = await box.entries({ state: 'queued' })
+    await box.settle(entry?.id ?? '', 'confirmed')
+    const again = endOf(api.keyed({ sku: 'tea' }, { idempotencyKey: 'one' }))
+    await clock.advance(minute)
+    for (const end of [waiting, again])
+      expect((await end).error).toMatchObject({ code: 'failed_precondition', entry: { state: 'confirmed' } })
+    expect([server.requests.length, server.orders]).toEqual([1, []])
+    await client.close()
+  })
+
+  it('a person who has found it not done says nothing of a server that never saw it', async () => {
+    const { clock, server, store } = setting()
+    const { api, box, client } = tab(server, store)
+    server.faults.push('refused')
+    const waiting = endOf(api.keyed({ sku: 'tea' }, { timeoutMs: minute }))
+    await clock.advance(0)
+    const [entry] = await box.entries()
+    await box.settle(entry?.id ?? '', 'failed')
+    await clock.advance(0)
+    expect((await waiting).error).toMatchObject({ code: 'canceled', phase: 'resolve', sent: 'no' })
+    await client.close()
+  })
+
+  it('each who waits for a refusal hears how far the request was', async () => {
+    const { clock, server, store } = setting()
+    const box = outbox(store, { contract: shop })
+    const handle = (call: Parameters<typeof server.handle>[0]) => {
+      call.scope.mark('headers', 'yes')
+      throw new CallError({ code: 'invalid_argument', message: 'no' }, call)
+    }
+    const client = createClient({
+      transports: { memory: memoryTransport({ handle }) },
+      clock,
+      outbox: box,
+      retry: false,
+    })
+    const { keyed } = client.bind(shop)
+    const both = [1, 2].map(() => endOf(keyed({ sku: 'tea' }, { idempotencyKey: 'one' })))
+    await clock.advance(0)
+    for (const end of both) expect((await end).error).toMatchObject({ phase: 'headers', sent: 'yes' })
+    await client.close()
+  })
+
+  it('a member that is undefined is none: the same call after a reload', async () => {
+    const { server, store } = setting()
+    const { api, client } = tab(server, store)
+    const input = { sku: 'tea', lane: undefined }
+    expect(await api.keyed(input as never, { idempotencyKey: 'one' })).toMatchObject({ id: 1 })
+    expect(await api.keyed({ sku: 'tea' }, { idempotencyKey: 'one' })).toMatchObject({ id: 1 })
+    await client.close()
+  })
+})
+
+describe("a user's own code", () => {
+  it('an identity that cannot be told now stops nothing: its entries wait until it can', async () => {
+    for (const how of ['identity', 'contextOf'] as const) {
+      const { clock, server, store } = setting()
+      let isLoggedIn = true
+      const fail = (): never => {
+        throw new TypeError('nobody is logged in')
+      }
+      const identity = () => (isLoggedIn || how === 'contextOf' ? 'ann' : fail())
+      const contextOf = () => (isLoggedIn ? Context.empty : fail())
+      const { box, client } = tab(server, store, how === 'contextOf' ? { contextOf } : {}, {
+        auth: bearerAuth('token', { identity }),
+      })
+      server.faults.push('refused')
+      await box.enqueue(shop.keyed, { sku: 'tea' })
+      const stop = box.subscribe(() => {})
+      await clock.advance(0)
+      isLoggedIn = false
+      await clock.advance(10 * minute)
+      expect([how, server.orders]).toEqual([how, []])
+      isLoggedIn = true
+      await clock.advance(minute)
+      expect([how, server.orders.length]).toEqual([how, 1])
+      stop()
+      await client.close()
+    }
+  })
+
+  it('an asynchronous keep() that fails keeps nothing, and ends no process', async () => {
+    const { clock, server, store } = setting()
+    const keep = (async () => {
+      throw new Error('not kept')
+    }) as never
+    const contract = { keyed: durable('keyed', placing({ idempotency: 'stripe' }), { keep }) }
+    const { api, box, client, warnings } = tab(server, store, { contract })
+    expect(await api.keyed({ sku: 'tea' })).toMatchObject({ id: 1 })
+    await clock.advance(ms)
+    expect(await box.entries()).toMatchObject([{ state: 'confirmed' }])
+    expect(warnings).toEqual([expect.stringMatching(/keep\(\) failed/)])
+    await client.close()
+  })
+
+  it('a store that says no where nothing has changed is not asked for ever', async () => {
+    const { clock, server, store } = setting()
+    let asked = 0
+    const refusing = { ...store, compareAndSet: async () => ++asked > 1000 }
+    const { api, client } = tab(server, refusing)
+    expect(await api.keyed({ sku: 'tea' })).toMatchObject({ id: 1 })
+    await clock.advance(ms)
+    expect(asked).toBe(1)
+    await client.close()
+  })
+
+  it('a store that tells in bytes is heard', async () => {
+    const { clock, server, store } = setting()
+    const telling: Store = {
+      ...store,
+      listen: (topic, listener) => store.listen?.(topic, (text) => listener(Buffer.from(text) as never)) ?? (() => {}),
+    }
+    const [first, second] = [tab(server, telling), tab(server, telling)]
+    const answers = [first, second].map(({ api }) => endOf(api.keyed({ sku: 'tea' }, { idempotencyKey: 'one' })))
+    await clock.advance(0)
+    for (const answer of answers) expect((await answer).value).toMatchObject({ id: 1 })
+    await Promise.all([first.client.close(), second.client.close()])
   })
 })

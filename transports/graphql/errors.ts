@@ -55,6 +55,7 @@ export function graphqlFailure(answer: GraphQLAnswer): Failure | undefined {
       (isThrottled && costOf(result).isTooHigh) ||
       // A refused credential is no matter of another attempt, but of another credential.
       (code !== 'unauthenticated' && forbidsRetry(headers)),
+    hasRun: !isUnrun,
     status,
     headers,
     retryAfterMs: waitMs,

@@ -39,6 +39,8 @@ export interface Failure {
   readonly isForeignRefusal?: boolean
   /** An earlier hop answered the request by 301–303 and made a GET of it: it was carried out, and is never sent again. */
   readonly isMoved?: boolean
+  /** Part of the request was carried out, though the answer is an error: data, or fields beneath it, say so. */
+  readonly hasRun?: boolean
   /** The protocol is not spoken here (no upgrade, behind a proxy that strips it): no repetition helps, another route may. */
   readonly isNoRoute?: boolean
   /** A policy of this client refused it, and no server has said anything: it is not paid for, nor does it hold others. */
