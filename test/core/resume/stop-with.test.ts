@@ -177,6 +177,24 @@ describe('stop()', () => {
     await server.until(() => server.open === 0)
   })
 
+  it('loses nothing that nobody has read when the five seconds are over', async () => {
+    const { server, client, clock, all, run } = await setup()
+    const stream = client.call(plain, { input: 'hi' })
+    const iterator = stream[Symbol.asyncIterator]()
+    const first = iterator.next()
+    await server.until(() => server.open === 1)
+    server.push(run(), all.slice(0, 1))
+    expect((await first).value.data.sequence_number).toBe(0)
+    server.push(run(), all.slice(1, 4))
+    await stream.stop()
+    await clock.advance(5001)
+    await server.until(() => server.open === 0)
+    const rest: unknown[] = []
+    for (let next = await iterator.next(); !next.done; next = await iterator.next())
+      rest.push(next.value.data.sequence_number)
+    expect(rest).toEqual([1, 2, 3])
+  })
+
   it('rejects with what the operation failed with; the stream goes on, and it may be asked for again', async () => {
     const { server, client, all, cancels, run } = await setup()
     const stream = client.call(plain, { input: 'hi' })
