@@ -64,9 +64,9 @@ export class Lanes {
   /** The entry of each lane that goes next: the one that is being sent, or the first that has not ended. */
   heads(): Heads {
     const heads = new Map<string, Seen>()
-    for (const seen of this.#ledger.all) {
+    for (const seen of this.#ledger.open.values()) {
       const { lane, seq = 0, state } = seen.record
-      if (lane === undefined || isFinal(seen.record)) continue
+      if (lane === undefined) continue
       const name = laneOf(seen)
       const head = heads.get(name)
       if (head?.record.state === 'sending') continue

@@ -41,6 +41,8 @@ export class Ledger {
   readonly #options: LedgerOptions
   readonly #store: Store
   readonly #seen = new Map<string, Seen>()
+  /** Those that have not ended, by place: what has is kept for days, and nothing is to be done about it. */
+  readonly open = new Map<string, Seen>()
   #ends: (() => void) | undefined
   #listing: Promise<void> | undefined
 
@@ -197,9 +199,7 @@ export class Ledger {
     const old = this.#seen.get(place)
     if (old?.text === text) {
       if (!isFromList || old.isListed) return old
-      const listedNow = { ...old, isListed: true }
-      this.#seen.set(place, listedNow)
-      return listedNow
+      return this.#keep({ ...old, isListed: true })
     }
     const record = parseRecord(text)
     // A newer release's: that one's tab shows it.
@@ -207,13 +207,21 @@ export class Ledger {
     const now = this.#options.clock.now()
     const isSameSend = old?.record.sentFence === record.sentFence
     const sentSeenAt = isSameSend ? old.sentSeenAt : now
-    const seen = { place, text, record, seenAt: now, sentSeenAt, isListed: isFromList || old?.isListed === true }
-    this.#seen.set(place, seen)
+    const isListed = isFromList || old?.isListed === true
+    const seen = this.#keep({ place, text, record, seenAt: now, sentSeenAt, isListed })
     this.#options.onChange(place)
     return seen
   }
 
+  #keep(seen: Seen): Seen {
+    this.#seen.set(seen.place, seen)
+    if (isFinal(seen.record)) this.open.delete(seen.place)
+    else this.open.set(seen.place, seen)
+    return seen
+  }
+
   #forget(place: string): void {
+    this.open.delete(place)
     if (this.#seen.delete(place)) this.#options.onChange(place)
   }
 

@@ -7,7 +7,7 @@ import type { Host, Kept } from './host.ts'
 import type { Heads } from './lanes.ts'
 import type { Seen } from './ledger.ts'
 import type { OwnerLock } from './owner-lock.ts'
-import { isFinal, ranBefore } from './record.ts'
+import { ranBefore } from './record.ts'
 import { nameOf, type Runs } from './runs.ts'
 import * as toState from './transitions.ts'
 import type { PendingReason } from './types.ts'
@@ -78,10 +78,10 @@ export class Pump {
         () => {
           if (!this.#hasWarned) this.#host.warn('the store could not be read: it is looked at again')
           this.#hasWarned = true
-          this.#schedule()
+          this.wake()
         },
       )
-      .catch(() => this.#schedule())
+      .catch(() => this.wake())
   }
 
   /** Something has changed: looks at what is due, once for all that changes now. */
@@ -97,9 +97,9 @@ export class Pump {
   /** What waited for a login or a newer release may have got it: each is tried once a start. */
   async #lift(): Promise<void> {
     const { ledger, clock } = this.#host
-    for (const seen of [...ledger.all]) {
-      const { state, reason = 'attempts' } = seen.record
-      if (state !== 'pending' || !['login', 'version', 'unreadable'].includes(reason)) continue
+    for (const seen of [...ledger.open.values()]) {
+      const { reason = '' } = seen.record
+      if (!['login', 'version', 'unreadable'].includes(reason)) continue
       if (this.#host.contextFor(seen) && !this.#host.shown(seen))
         await ledger.replace(seen, toState.due(seen.record, clock.wallNow()))
     }
@@ -108,54 +108,53 @@ export class Pump {
   /** A call of this identity has been answered: who waited for a login has one. */
   loggedIn(identity: string): void {
     const { ledger, clock } = this.#host
-    for (const seen of [...ledger.all])
-      if (seen.record.identity === identity && seen.record.reason === 'login')
-        ledger.replace(seen, toState.due(seen.record, clock.wallNow())).catch(() => {})
+    for (const seen of [...ledger.open.values()]) {
+      const { record } = seen
+      if (record.identity === identity && record.reason === 'login')
+        ledger.replace(seen, toState.due(record, clock.wallNow())).catch(() => {})
+    }
   }
 
   #work(): void {
     if (this.#isStopped) return
-    const { clock } = this.#host
-    if (!pageLife().isOffline) {
-      const heads = this.#host.lanes.heads()
-      const due = [...this.#host.ledger.all].filter((seen) => this.#dueAt(seen, heads) <= clock.now())
-      for (const { record } of this.#host.ledger.all) if (record.state === 'sending') this.#askFor(record.by)
+    const { clock, ledger, lanes } = this.#host
+    let next = Number.POSITIVE_INFINITY
+    // The network that comes back, or a run that ends, is heard of.
+    if (this.#runs.size < maxRuns && !pageLife().isOffline) {
+      const heads = lanes.heads()
+      const due: Seen[] = []
+      for (const seen of ledger.open.values()) {
+        if (seen.record.state === 'sending') this.#askFor(seen.record.by)
+        const at = this.#dueAt(seen, heads)
+        if (at <= clock.now()) due.push(seen)
+        else next = Math.min(next, at)
+      }
       // The oldest first: an outbox that was long without a network sends in the order of writing.
       due.sort((one, other) => one.record.createdAt - other.record.createdAt)
-      for (const seen of due) if (this.#runs.size < maxRuns) this.#take(seen)
+      for (const seen of due)
+        if (this.#runs.size < maxRuns && !this.#host.shown(seen) && this.#host.contextFor(seen)) this.#take(seen)
     }
-    this.#schedule()
+    this.#schedule(next)
   }
 
-  /** When an entry is due, of the monotonic clock; Infinity where nothing is to be done here. */
+  /** When an entry is due, of the monotonic clock; Infinity where nothing is to be done about it now. */
   #dueAt(seen: Seen, heads: Heads): number {
     const { clock, settings } = this.#host
-    const { place, record, seenAt } = seen
-    const { state, nextAt, by } = record
-    if (isFinal(record) || state === 'pending' || this.#runs.isRunning(place)) return Number.POSITIVE_INFINITY
-    if (this.#host.shown(seen) || !this.#host.contextFor(seen)) return Number.POSITIVE_INFINITY
+    const { place, seenAt } = seen
+    const { state, nextAt, by } = seen.record
     const restsUntil = this.#restsUntil.get(place) ?? 0
+    if (state === 'pending' || this.#runs.isRunning(place)) return Number.POSITIVE_INFINITY
     if (state === 'sending') return this.#dead.has(by) ? restsUntil : Math.max(restsUntil, seenAt + settings.leaseMs)
     if (heads.ahead(seen)) return Number.POSITIVE_INFINITY
     return Math.max(restsUntil, nextAt === undefined ? 0 : clock.now() + nextAt - clock.wallNow())
   }
 
   /** One timer for what is due next, and for the next look at the store. */
-  #schedule(): void {
+  #schedule(at: number): void {
     this.#timer?.clear()
     this.#timer = undefined
-    if (this.#isStopped) return
     const { clock, ledger, settings } = this.#host
-    const heads = this.#host.lanes.heads()
-    const isReady = this.#runs.size < maxRuns && !pageLife().isOffline
-    let isWaiting = false
-    let at = Number.POSITIVE_INFINITY
-    for (const seen of ledger.all) {
-      if (isFinal(seen.record)) continue
-      isWaiting = true
-      // The network that comes back, or a run that ends, is heard of.
-      if (isReady) at = Math.min(at, this.#dueAt(seen, heads))
-    }
+    const isWaiting = ledger.open.size > 0
     this.#watchPage(isWaiting)
     // Who dies between the write and the word leaves what nobody has heard of; a page finds it when it is opened again.
     const { isShared, isOfOrigin } = settings.store.traits

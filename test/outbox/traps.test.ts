@@ -601,6 +601,21 @@ describe('whose it is', () => {
     await client.close()
   })
 
+  it('what waits in a long queue is not looked at again for each that is sent', async () => {
+    const { clock, server, store } = setting()
+    let asked = 0
+    const contextOf = (): Context => {
+      asked++
+      return Context.empty
+    }
+    const { box, client } = tab(server, store, { contextOf })
+    await Promise.all(Array.from({ length: 200 }, (_, n) => box.enqueue(shop.keyed, { sku: `${n}` })))
+    await clock.advance(minute)
+    expect(server.orders).toHaveLength(200)
+    expect(asked).toBeLessThan(200 * 10)
+    await client.close()
+  })
+
   it('no credential is kept: one among the headers is refused', async () => {
     const { server, store } = setting()
     const { api, client } = tab(server, store)
