@@ -141,6 +141,20 @@ describe.each(['undici', 'fetch'] as const)('behind a redirect, by %s', (http) =
     },
   )
 
+  it('an answer that breaks off sends nothing again that was carried out', async () => {
+    const storage = await serve((_request, response) => {
+      response.writeHead(200, { 'content-type': 'application/json', 'content-length': 100 }).flushHeaders()
+      response.write('{', () => response.destroy())
+    })
+    const api = await redirects(303, storage.origin)
+    const made = connect(api.origin, http)
+    for (const name of changing.filter((each) => !each.startsWith('SSE'))) {
+      api.seen.length = 0
+      expect(await made.fail(name), name).toMatchObject({ code: 'data_loss', sent: 'yes', notRetried: 'redirected' })
+      expect(api.seen, name).toHaveLength(1)
+    }
+  })
+
   it('gRPC goes nowhere else, and sends nothing again', async () => {
     const storage = await answers(401)
     const api = await redirects(303, storage.origin)

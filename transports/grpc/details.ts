@@ -247,7 +247,7 @@ function readFields(bytes: Uint8Array): Field[] | undefined {
     const tag = varint() ?? 0n
     const type = Number(tag & 7n)
     if (tag < 8n || ![0, 1, 2, 5].includes(type)) return undefined
-    const length = type === 2 ? Number(varint() ?? Number.NaN) : type === 1 ? 8 : 4
+    const length = type === 2 ? Number(varint()) : type === 1 ? 8 : 4
     // Also where the length is none.
     if (type !== 0 && !(at + length <= bytes.length)) return undefined
     const value = type === 0 ? varint() : bytes.subarray(at, (at += length))

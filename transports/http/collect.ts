@@ -103,7 +103,7 @@ class Collector implements HttpSink, BufferedResponse {
     this.#chunks = undefined
     // An answer that tells of a failure keeps its status, whatever becomes of its body.
     if (this.status < 400) {
-      this.reject(new HttpFaultError(fault))
+      this.reject(new HttpFaultError({ redirected: this.redirected, ...fault }))
       return
     }
     this.body = empty

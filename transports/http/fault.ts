@@ -30,20 +30,32 @@ export type Explained = Known & {
 
 /** What went wrong, from the error of any engine. Pure. */
 export function classify(error: unknown, progress: Progress, explain: Explain = explainByPhase): HttpFault {
-  const { what, hint, code, phase = progress.phase, sent = progress.sent } = explain(error, progress)
-  return faultAt(progress, { what, hint, code, phase, sent, cause: error })
+  return faultAt(progress, { ...progress, ...explain(error, progress), cause: error })
 }
 
 /** Holds what errors say of themselves against how far the exchange had come; in browsers they say nothing. */
 export const weighed =
   (explain: (error: unknown, progress: Progress) => Explained): Explain =>
   (error, progress) => {
-    const { isUnprocessed = false, ...known } = explain(error, progress)
+    const { isUnprocessed = false, ...known } = read(explain, error, progress)
     const isBehindConnect = progress.phase !== 'connect' && progress.sent !== 'no' && !isUnprocessed
     const isEarly = known.phase === 'connect' || known.phase === 'resolve'
     const phase = known.phase && !(isEarly && isBehindConnect) ? known.phase : progress.phase
     return { ...known, phase, sent: sentOf(known.sent, isUnprocessed, progress) }
   }
+
+/** What an error says of itself; one that cannot be read says nothing. */
+function read(
+  explain: (error: unknown, progress: Progress) => Explained,
+  error: unknown,
+  progress: Progress,
+): Explained {
+  try {
+    return explain(error, progress)
+  } catch {
+    return { what: 'an error that cannot be read', code: 'internal' }
+  }
+}
 
 /** A fault with what is known of the redirects before it, which its words tell. */
 export function faultAt({ redirected }: Progress, fault: HttpFault): HttpFault {
@@ -61,8 +73,13 @@ function sentOf(sent: Known['sent'], isUnprocessed: boolean, progress: Progress)
 const mistakes = /^(?:Type|Reference|Range|Syntax)Error$/
 /** Whether `error` is a mistake in code that is not ours, rather than a network that failed. */
 export function isMistake(error: unknown): boolean {
-  const { name } = (error ?? {}) as Partial<Error>
-  return mistakes.test(textOf(name)) && !isNetworkError(error) && textOf(rootOf(error)?.code) === ''
+  try {
+    const { name } = (error ?? {}) as Partial<Error>
+    return mistakes.test(textOf(name)) && !isNetworkError(error) && textOf(rootOf(error)?.code) === ''
+  } catch {
+    // No network makes an error that cannot be read.
+    return true
+  }
 }
 
 /** Browsers say nothing of a network on purpose. */

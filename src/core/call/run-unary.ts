@@ -36,7 +36,8 @@ export async function runUnary({ plan, call: begun, timeoutMs, isWhole }: UnaryS
     const replied = bounded<Reply, Call>(scope, plan.route.chain, discarding, call)
     // What is not written by now is still the caller's to change: it is kept as it was passed.
     // Data that has that name, too, has no function there.
-    ;(call.input as Partial<Sealed> | undefined)?.['~seal']?.call?.(call.input)
+    const seal = (call.input as Partial<Sealed> | undefined)?.['~seal']
+    if (typeof seal === 'function') seal.call(call.input)
     const reply = await replied
     if (reply.kind !== 'unary') {
       discardReply(reply)

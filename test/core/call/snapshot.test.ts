@@ -88,6 +88,7 @@ describe('a member has the name that it has', () => {
     ['seal', { seal: 1 }],
     ['~seal', 1],
     ['~seal', { '~seal': true }],
+    ['~seal', { call: 1 }],
   ])('%s: %j is sent by a call like any other', async (name, value) => {
     const input = { [name]: value }
     const handle = vi.fn(() => 'ok')

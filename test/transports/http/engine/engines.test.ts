@@ -559,6 +559,12 @@ describe.each(engines)('%s, as fetch does it', (name, make) => {
 describe('code that is not ours', () => {
   const coded = Object.assign(new TypeError('odd'), { code: 'ECONNRESET' })
   const own = new TypeError("Cannot read properties of undefined (reading 'x')")
+  const unreadable = (member: string) =>
+    Object.defineProperty(new Error('odd'), member, {
+      get() {
+        throw new Error('unreadable')
+      },
+    })
   const network = { what: expect.stringContaining(''), code: undefined }
   const mistake = { code: 'internal', cause: own }
 
@@ -574,6 +580,8 @@ describe('code that is not ours', () => {
     ['Deno', new TypeError('error sending request for url (http://a.example/)'), network],
     ['workerd', new TypeError('Network connection lost'), network],
     ['a TypeError with a code of the network', coded, network],
+    ['what has a name that cannot be read', unreadable('name'), { code: 'internal' }],
+    ['what has a code that cannot be read', unreadable('code'), { code: 'internal' }],
     ['an Error', new Error('odd'), network],
     ['a text', 'odd', network],
     ['nothing', undefined, network],
@@ -609,18 +617,19 @@ describe('code that is not ours', () => {
   })
 
   it('a dispatcher that throws, at once or later, or is asynchronous and rejects', async () => {
-    for (const dispatch of [
-      () => {
-        throw own
-      },
-      async () => Promise.reject(own),
-      (_: unknown, handler: { onResponseError(controller: unknown, error: unknown): void }) =>
-        void setImmediate(() => handler.onResponseError(undefined, own)),
-    ]) {
-      const sink = exchange(new UndiciEngine({ dispatcher: { dispatch } as never }), { url: 'http://a.example/' })
-      await sink.over()
-      expect(sink.fault).toMatchObject({ ...mistake, sent: 'no' })
-    }
+    for (const error of [own, unreadable('name'), unreadable('code')])
+      for (const dispatch of [
+        () => {
+          throw error
+        },
+        async () => Promise.reject(error),
+        (_: unknown, handler: { onResponseError(controller: unknown, error: unknown): void }) =>
+          void setImmediate(() => handler.onResponseError(undefined, error)),
+      ]) {
+        const sink = exchange(new UndiciEngine({ dispatcher: { dispatch } as never }), { url: 'http://a.example/' })
+        await sink.over()
+        expect(sink.fault).toMatchObject({ code: 'internal', cause: error, sent: 'no' })
+      }
   })
 })
 

@@ -100,7 +100,7 @@ class FetchExchange implements HttpControl {
     this.#offAbort = this.#scope.onAbort((reason) => this.#aborted(reason))
     if (this.#isOver) return
     if (this.#scope.isOver) this.#report(callOver)
-    else this.#run().catch((error) => this.#fail(error))
+    else this.#run().catch((error) => this.#report(this.#faultOf(error)))
   }
 
   pause(): void {
@@ -235,10 +235,6 @@ class FetchExchange implements HttpControl {
     if (this.#isOver) return
     this.cancel()
     this.#sink.onAbort?.(reason)
-  }
-
-  #fail(error: unknown): void {
-    if (!this.#isOver) this.#report(this.#faultOf(error))
   }
 
   #faultOf(cause: unknown): HttpFault {
