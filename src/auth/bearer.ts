@@ -5,7 +5,7 @@ import { callable, checkOptions, notNegative, oneOf, type RulesOf, text } from '
 import type { LoginOf } from './holdings.ts'
 import { type Ask, TokenSource } from './token-source.ts'
 
-/** A token with a declared life; it is kept and renewed before it ends. */
+/** A token with a declared life; it is kept and renewed before it ends, and no login or logout is seen until then. */
 export interface BearerToken {
   /** The secret, without its scheme. */
   readonly token: string

@@ -170,7 +170,8 @@ export class TokenSource {
     const work = async () => (await this.#call(ask, reason, call, run, rejected)) as Answer
     const { refreshes } = call.scope.services
     const { refresh, adopt, lostRefresh } = this.#options
-    if (!refreshes || !refresh || old.secret === undefined) return work()
+    // What `token()` gives is the user's own: it may well be the same once more, which renews nothing for anybody.
+    if (!refreshes || ask !== refresh || old.secret === undefined) return work()
     const { token, isOwn } = await refreshes.renew(old.secret, lostRefresh === 'try', async () => {
       // What `refresh` does not give stands with `token` from then on: the others want it, too.
       const answer = (await work()) ?? ((await this.#call(this.#ask, 'attempt', call, run)) as Answer)
@@ -190,7 +191,8 @@ export class TokenSource {
     answer: Answer,
     call: Call,
     from?: Credential,
-    isRefreshed = false,
+    // Of a login, whatever gave it, the next one comes from `refresh`.
+    isRefreshed = holding.login !== undefined,
   ): Credential | undefined {
     const { kept, known } = holding
     holding.kept = undefined
@@ -212,6 +214,8 @@ export class TokenSource {
     if (!isRefreshed) holding.isPlain = isPlain
     const isRefused = refused.has(credential)
     if (isRefused && replacement && !refused.has(replacement)) return replacement
+    // What renewed one that was about to end replaces all before it, too.
+    if (from) holding.replacement = credential
     if (!isPlain && !isRefused) {
       const endsAt = clock.now() + lifeMs
       const marginMs = this.#options.refreshBeforeMs ?? Math.min(60_000, lifeMs / 10)

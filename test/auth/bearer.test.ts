@@ -513,6 +513,26 @@ describe('bearerAuth', () => {
     expect(renewals).toBe(3)
   })
 
+  it('… nor is one that has ended since: what renewed it is refused, and renewed', async () => {
+    const session = { token: 'k0' }
+    let renewals = 0
+    const auth = bearerAuth(() => session.token, {
+      refresh: () => {
+        session.token = `k${++renewals}`
+        return { token: session.token, expiresInMs: 100_000 }
+      },
+    })
+    const server = { token: 'k1' }
+    const { client, clock } = guarded(auth, server)
+    await client.call(unaryOperation())
+    await clock.advance(95_000)
+    server.token = 'k2'
+    await client.call(unaryOperation())
+    server.token = 'k3'
+    await client.call(unaryOperation())
+    expect(renewals).toBe(3)
+  })
+
   it('goes on with a token that has not ended yet where its renewal fails for a moment', async () => {
     let asked = 0
     const auth = bearerAuth(async () => {

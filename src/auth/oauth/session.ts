@@ -31,7 +31,8 @@ export interface SessionParts {
 }
 
 /**
- * The tokens of one login, or of the app itself: a source for `oauthAuth()`, or `bearerAuth(session.token, session)`.
+ * The tokens of one login, or of the app itself: a source for `oauthAuth()`. Never `bearerAuth(session.token, session)`,
+ * which keeps a token for its life, sees neither logout nor next login, and brings no proof of DPoP.
  *
  * Access tokens are used until shortly before their end, then renewed by the refresh token where there is one. One
  * renewal runs at a time however many ask, and a rotated refresh token is kept before anybody gets the access token
@@ -40,9 +41,13 @@ export interface SessionParts {
 export interface OAuthSession {
   /** The tokens that it holds now; undefined before the first, and after the end of a login. */
   readonly tokens: OAuthTokens | undefined
-  /** For `bearerAuth`. @throws {CallError} `unauthenticated` where the user must log in, else a retryable `unavailable`. */
+  /**
+   * A token that is good now, for what is no call of a client. For an `attempt` also one that is over, which `refresh` renews.
+   *
+   * @throws {CallError} `unauthenticated` where the user must log in, else a retryable `unavailable`.
+   */
   readonly token: (request?: Pick<TokenRequest, 'reason'>) => Promise<BearerToken>
-  /** For `bearerAuth`: renews unless that has been done since `rejected` was sent. */
+  /** Renews unless that has been done since `rejected` was sent. */
   readonly refresh: (request?: Pick<TokenRequest, 'reason' | 'rejected'>) => Promise<BearerToken>
   /** Goes on with other tokens. */
   set(tokens: OAuthTokens): Promise<void>
@@ -81,7 +86,8 @@ export class Session implements OAuthSession {
 
   readonly token = async (request?: Pick<TokenRequest, 'reason'>): Promise<BearerToken> => {
     const tokens = await this.#load()
-    if (request?.reason !== 'expiring' && tokens && !this.#isOver(tokens)) return this.#bearer(tokens)
+    // For an attempt also those that are over: who asks has them renewed by `refresh`, once among all who share it.
+    if (tokens && (request?.reason === 'attempt' || !this.#isOver(tokens))) return this.#bearer(tokens)
     return this.#bearer(await this.#renew(tokens?.accessToken))
   }
 
@@ -153,14 +159,12 @@ export class Session implements OAuthSession {
     const keeper = this.#keeper
     if (!keeper) return this.#ask(this.#tokens, login)
     return keeper.exclusively(async () => {
-      const { hasSeen } = keeper
-      const kept = await keeper.load()
       // Where they stood, and stand no more, another tab has signed out.
-      const before = kept ?? (hasSeen ? undefined : this.#tokens)
-      if (login === this.#login) this.#tokens = before
+      const kept = await keeper.load(this.#tokens)
+      if (login === this.#login) this.#tokens = kept
       // Another tab or process has renewed them: one refresh token is used once.
       if (kept && kept.accessToken !== rejected && !this.#isOver(kept)) return kept
-      return this.#ask(before, login)
+      return this.#ask(kept, login)
     })
   }
 
@@ -196,8 +200,8 @@ export class Session implements OAuthSession {
   }
 
   async #load(): Promise<OAuthTokens | undefined> {
-    if (!this.#isLoaded && this.#keeper && !this.#tokens) {
-      const kept = await this.#keeper.load()
+    if (!this.#isLoaded && !this.#tokens) {
+      const kept = await this.#keeper?.load()
       // A login may have come first.
       if (!this.#isLoaded) this.#tokens = kept
     }

@@ -36,16 +36,18 @@ export class TokenKeeper {
     this.#leaseMs = timeoutMs + marginMs
   }
 
-  /** Tokens stood there when it was looked at last. */
-  get hasSeen(): boolean {
-    return this.#seen !== undefined
-  }
-
-  async load(): Promise<OAuthTokens | undefined> {
+  /**
+   * What stands there.
+   *
+   * @param own - what is held here: given where nobody has changed the store since it was looked at, or written, last. It is
+   * newer where it could not be written, and what stands there may be used up.
+   */
+  async load(own?: OAuthTokens): Promise<OAuthTokens | undefined> {
+    const seen = this.#seen
     const kept = await this.#ask((store) => store.get(this.#key))
     // Clients of Redis may give bytes.
     this.#seen = kept === undefined || kept === null ? undefined : String(kept)
-    return this.#seen === undefined ? undefined : tokensOf(this.#seen)
+    return own && this.#seen === seen ? own : tokensOf(this.#seen)
   }
 
   async save(tokens: OAuthTokens): Promise<void> {
@@ -102,9 +104,9 @@ export class TokenKeeper {
 }
 
 /** What stands in a store may be of any shape: nobody's tokens are as if there were none. */
-function tokensOf(kept: string): OAuthTokens | undefined {
+function tokensOf(kept: string | undefined): OAuthTokens | undefined {
   try {
-    const { accessToken, refreshToken, expiresAt, ...more } = JSON.parse(kept) as Partial<OAuthTokens>
+    const { accessToken, refreshToken, expiresAt, ...more } = JSON.parse(kept as string) as Partial<OAuthTokens>
     if (typeof accessToken !== 'string') return undefined
     return {
       ...more,

@@ -11,9 +11,10 @@ import {
   refreshTokens,
 } from 'polywire/oauth'
 import { get, restTransport } from 'polywire/rest'
-import { virtualClock } from 'polywire/testing'
+import { memoryTransport, virtualClock } from 'polywire/testing'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { memoryStore } from '../../../src/core/store/memory-store.ts'
+import { unaryOperation } from '../../support/memory-client.ts'
 import { startOidc } from '../../support/servers/oidc.ts'
 import { startWireRecorder } from '../../support/servers/wire-recorder.ts'
 
@@ -270,6 +271,33 @@ describe('a refresh token', () => {
     expect(used).toEqual(['r0', 'r1'])
   })
 
+  it.each([0, 60_000])('that ends in %i ms is used once by two that share, whoever comes first', async (lifeMs) => {
+    const clock = virtualClock()
+    const store = memoryStore()
+    const used: (string | null)[] = []
+    const as = scripted(
+      (_url, { body }) => {
+        const n = used.push(body.get('refresh_token'))
+        return json({ access_token: `a${n}`, token_type: 'bearer', refresh_token: `r${n}`, expires_in: 60 })
+      },
+      { clock },
+    )
+    const clients = [0, 1].map(() => {
+      const tokens = { accessToken: 'a0', refreshToken: 'r0', expiresAt: clock.wallNow() + lifeMs }
+      const auth = oauthAuth(refreshTokens(as, { tokens }))
+      const transports = { memory: memoryTransport({ handle: (call) => call.credential?.secret }) }
+      const client = createClient({ transports, auth, clock, retry: false, shared: processes(store, 'shop') })
+      onTestFinished(() => client.close())
+      return client
+    })
+    for (let round = lifeMs ? 0 : 1; round < 4; round++) {
+      const seen = await Promise.all(clients.reverse().map((client) => client.call(unaryOperation())))
+      expect(seen).toEqual([`a${round}`, `a${round}`])
+      await clock.advance(61_000)
+    }
+    expect(used).toEqual(['r0', 'r1', 'r2'])
+  })
+
   const over = { accessToken: 'a0', refreshToken: 'r0', expiresAt: 0 }
 
   /** A server that answers when it is told to. */
@@ -415,6 +443,24 @@ describe('a refresh token', () => {
     const odd = memoryStore()
     await odd.set('login', JSON.stringify({ accessToken: 'a0', refreshToken: 7, expiresAt: null }))
     expect(await refreshTokens(server(), { keep: { store: odd, key: 'login' } }).token()).toEqual({ token: 'a0' })
+  })
+
+  it('that could not be written is the one that is used next, not the one before it in the store', async () => {
+    const store = memoryStore()
+    await store.set('login', JSON.stringify(over))
+    const used: (string | null)[] = []
+    const as = scripted((_url, { body }) => {
+      const n = used.push(body.get('refresh_token'))
+      return renewed(`a${n}`, `r${n}`)
+    })
+    const { compareAndSet } = store
+    store.compareAndSet = () => Promise.reject(new Error('away'))
+    const session = refreshTokens(as, { keep: { store, key: 'login' } })
+    expect(await failureOf(session.token())).toMatchObject({ code: 'unavailable', isRetryable: true })
+    store.compareAndSet = compareAndSet
+    expect(await session.refresh({ reason: 'rejected', rejected: 'a1' })).toMatchObject({ token: 'a2' })
+    expect(used).toEqual(['r0', 'r1'])
+    expect(await store.get('login')).toContain('r2')
   })
 
   it('stays where the server gives no other one, and outlives a failure that passes', async () => {

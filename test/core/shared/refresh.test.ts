@@ -1,7 +1,9 @@
 import { CallError, createClient, memoryStore, processes, type Store } from 'polywire'
 import { bearerAuth } from 'polywire/auth'
 import { get, restTransport } from 'polywire/rest'
+import { memoryTransport, virtualClock } from 'polywire/testing'
 import { expect, it } from 'vitest'
+import { unaryOperation } from '../../support/memory-client.ts'
 import { TokenServer } from '../../support/servers/token-server.ts'
 
 const read = get('/orders/{id}')
@@ -295,4 +297,34 @@ it('a refusal that comes late is told to all as one', async () => {
   expect([error.code, error.reason]).toEqual(['unauthenticated', undefined])
   expect(server.refreshes).toEqual(['r0'])
   await Promise.all([slow, other, third].map(({ client }) => client.close()))
+})
+
+it('a life that token() declares has it asked again, and replaces no refresh for anybody', async () => {
+  const clock = virtualClock()
+  const server = { token: 't0' }
+  const session = { token: 't0', expiresAt: clock.wallNow() + 60_000 }
+  let renewals = 0
+  const transports = {
+    memory: memoryTransport({
+      handle(call) {
+        if (call.credential?.secret === server.token) return server.token
+        throw new CallError({ code: 'unauthenticated', message: 'refused', sent: 'yes' }, call)
+      },
+    }),
+  }
+  const auth = bearerAuth(() => ({ ...session }), {
+    refresh() {
+      server.token = session.token = `t${++renewals}`
+      session.expiresAt = clock.wallNow() + 60_000
+      return session
+    },
+  })
+  const client = createClient({ transports, auth, clock, retry: false, shared: processes(memoryStore(), 'shop') })
+  await client.call(unaryOperation())
+  // It ends soon, and is given once more all the same.
+  await clock.advance(57_000)
+  await client.call(unaryOperation())
+  server.token = 'another'
+  expect(await client.call(unaryOperation())).toBe('t1')
+  await client.close()
 })
