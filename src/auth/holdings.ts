@@ -1,6 +1,7 @@
 import type { Credential } from '../core/call/auth.ts'
 import type { Call } from '../core/call/call.ts'
 import type { TokenRun } from '../core/call/token-run.ts'
+import { silentMs } from './kept-answer.ts'
 
 /** A token that is kept until shortly before its end. */
 export interface Kept {
@@ -48,8 +49,6 @@ export type LoginOf = (identity: string, before: Login | undefined) => Login
 /** Identities remembered; above this, and when nobody has called for so long, they are forgotten, secrets and all. */
 const maxIdentities = 1000
 const identityIdleMs = 600_000
-/** A source that has not answered within this is asked anew by the next call; ms. */
-const silentMs = 30_000
 
 /** Finds what the identity of a call holds. Those used last stand last. */
 export function holdingsBy(loginOf: LoginOf | undefined): (call: Call) => Holding {

@@ -7,6 +7,7 @@ export type { CryptoKeyLike } from './crypto-key.ts'
 export { type DigestAuthOptions, digestAuth } from './digest/digest.ts'
 export {
   type CsrfOptions,
+  type CsrfRequest,
   type SessionAuth,
   type SessionAuthOptions,
   type SessionRequest,

@@ -1,7 +1,8 @@
 import type { ServerResponse } from 'node:http'
 import { createClient, createContextKey, isCallError } from 'polywire'
-import { type SessionAuthOptions, sessionAuth } from 'polywire/auth'
+import { type CsrfRequest, type SessionAuthOptions, sessionAuth } from 'polywire/auth'
 import { get, post, restTransport } from 'polywire/rest'
+import { virtualClock } from 'polywire/testing'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { CookieJar } from '../../src/auth/session/cookie-jar.ts'
 import { startWireRecorder, type WireRequest } from '../support/servers/wire-recorder.ts'
@@ -116,6 +117,59 @@ describe('sessionAuth()', () => {
     await client.call(post('/d'))
     expect(asked).toBe(2)
     expect(server.seen.at(-1)).toMatchObject({ url: '/d', headers: { 'x-csrf-token': 't2' } })
+  })
+
+  it('a token of one origin goes to no other: each has its own, and is named to who gets it', async () => {
+    await using one = await startWireRecorder()
+    await using two = await startWireRecorder()
+    const asked: string[] = []
+    const token = ({ origin }: CsrfRequest) => `${asked.push(origin)}@${origin}`
+    const client = createClient({
+      transports: { one: restTransport({ baseUrl: one.url }), two: restTransport({ baseUrl: two.url }) },
+      auth: sessionAuth({ csrf: { token } }),
+    })
+    onTestFinished(() => client.close())
+    for (const via of ['one', 'two', 'one', 'two'] as const) await client.call(post('/a', { via }))
+    expect(asked).toEqual([one.url, two.url])
+    const sent = [one, two].map(({ seen }) => seen.map(({ headers }) => headers['x-csrf-token']))
+    expect(sent).toEqual([Array(2).fill(`1@${one.url}`), Array(2).fill(`2@${two.url}`)])
+  })
+
+  it.each([[{ token: 't' }, false] as const, [7, false] as const, [null, true] as const])(
+    'what token() gives is a text, or nothing: %j',
+    async (given, isSent) => {
+      await using server = await startWireRecorder()
+      const client = clientOf(server.url, { csrf: { token: () => given as never } })
+      const settled = await client.call(post('/a')).then(
+        () => 'sent',
+        ({ code, sent, message }) => [code, sent, message.includes('csrf.token() of sessionAuth() gives a text')],
+      )
+      expect(settled).toEqual(isSent ? 'sent' : ['failed_precondition', 'no', true])
+      expect(server.seen.map(({ headers }) => headers['x-csrf-token'])).toEqual(isSent ? [undefined] : [])
+    },
+  )
+
+  it.each(['token', 'login'])('asks %s() anew where it was silent for 30 s', async (member) => {
+    await using server = await startWireRecorder()
+    let asked = 0
+    const silentOnce = () => (++asked === 1 ? new Promise<string>(() => {}) : Promise.resolve('t'))
+    server.answer((_, response) => response.writeHead(member === 'login' && asked < 2 ? 401 : 200).end('{}'))
+    const clock = virtualClock()
+    const client = createClient({
+      transports: { rest: restTransport({ baseUrl: server.url }) },
+      auth: sessionAuth(member === 'login' ? { login: silentOnce } : { csrf: { token: silentOnce } }),
+      timeoutMs: 10_000,
+      retry: false,
+      clock,
+    })
+    onTestFinished(() => client.close())
+    const first = client.call(post('/a')).catch(({ code }) => code)
+    await vi.waitFor(() => expect(asked).toBe(1))
+    await clock.advance(10_000)
+    expect(await first).toBe('deadline_exceeded')
+    await clock.advance(20_000)
+    expect(await client.call(post('/a'))).toEqual({})
+    expect(asked).toBe(2)
   })
 
   it('asks an asynchronous isRefusal, too: what was carried out is not sent again', async () => {

@@ -9,6 +9,8 @@ import { percentDecoded } from '../../core/call/percent.ts'
 import { contextOfRun, followTokenRuns, runTokenSource, type TokenRun, tokenRunOf } from '../../core/call/token-run.ts'
 import { isTransient } from '../../core/errors/transient.ts'
 import { callable, checkOptions, object, oneOf, type RulesOf, text } from '../../core/options.ts'
+import type { Clock } from '../../core/time/clock.ts'
+import { KeptAnswer } from '../kept-answer.ts'
 import { CookieJar } from './cookie-jar.ts'
 
 /** How the server tells its own pages from those of others. */
@@ -18,7 +20,7 @@ export interface CsrfOptions {
   /** Double submit: the cookie whose value goes into the header. */
   readonly cookie?: string
   /** Gets a token where it is in no cookie, and another one after a refusal; kept until then. By the same client it is to be a GET. */
-  readonly token?: (request: SessionRequest) => string | Promise<string>
+  readonly token?: (request: CsrfRequest) => string | Promise<string>
   /** Which answers say that the token was wrong: then a new one is got, and the request sent once more. @defaultValue 403 and 419 */
   readonly isRefusal?: (answer: SignedAnswer) => boolean | Promise<boolean>
 }
@@ -28,6 +30,12 @@ export interface SessionRequest {
   readonly identity: string
   /** For calls by the same client, where nothing else tells that they are the session's own. */
   readonly context: Context
+}
+
+/** What asks for a CSRF token. */
+export interface CsrfRequest extends SessionRequest {
+  /** Where the token is for, and is sent alone, as the cookies are: `https://shop.example.com`. */
+  readonly origin: string
 }
 
 /** How a session of cookies is kept. */
@@ -111,19 +119,18 @@ class SessionSource {
     const { clock } = call.scope.services
     const { failed } = session
     if (failed && clock.now() - failed.at < failureHoldMs) throw failed.cause
-    session.login ??= session
-      .run(call.context, async (request) => this.#options.login?.(request))
-      .then(
-        () => session.renewed(),
-        (cause: unknown) => {
-          if (!isTransient(cause)) session.failed = { cause, at: clock.now() }
-          throw cause
-        },
-      )
-      .finally(() => {
-        session.login = undefined
-      })
-    return session.login
+    const login = session.login.get(() =>
+      session
+        .run(call.context, async (request) => this.#options.login?.(request))
+        .then(
+          () => session.renewed(),
+          (cause: unknown) => {
+            if (!isTransient(cause)) session.failed = { cause, at: clock.now() }
+            throw cause
+          },
+        ),
+    )
+    return login.finally(() => session.login.forget(login))
   }
 
   clear(identity: string): void {
@@ -134,7 +141,7 @@ class SessionSource {
     const { identity } = call
     let session = this.#sessions.get(identity)
     if (session) this.#sessions.delete(identity)
-    else session = new Session(this.#options, identity, this)
+    else session = new Session(this.#options, identity, this, call.scope.services.clock)
     this.#sessions.set(identity, session)
     if (this.#sessions.size > maxSessions) this.#sessions.delete(this.#sessions.keys().next().value as string)
     return session
@@ -152,19 +159,22 @@ class Session {
   readonly #principal = `session ${++count}`
   readonly bare: Credential
   credential: Credential
-  login: Promise<Credential> | undefined
+  readonly login: KeptAnswer<Credential>
   failed: { readonly cause: unknown; readonly at: number } | undefined
   readonly #wire: Credential['wire']
 
-  constructor(options: SessionAuthOptions, identity: string, source: object) {
+  constructor(options: SessionAuthOptions, identity: string, source: object, clock: Clock) {
     this.#identity = identity
     this.#source = source
+    this.login = new KeptAnswer(clock)
     const jars = new Map<string, CookieJar>()
     const needs = isPlatforms(options) ? (method: string) => changes.test(method) : undefined
     const getToken = options.csrf?.token
-    const token = getToken && (() => this.run(Context.empty, async (request) => getToken(request)))
-    this.#wire = wireOf(new SessionSigner(options, jars, token), needs)
-    this.bare = this.#make(wireOf(new SessionSigner({ ...options, csrf: undefined } as never, jars, undefined), needs))
+    const token: GetToken | undefined =
+      getToken &&
+      ((origin) => this.run(Context.empty, async (request) => textOf(await getToken({ ...request, origin }))))
+    this.#wire = wireOf(new SessionSigner(options, jars, clock, token), needs)
+    this.bare = this.#make(wireOf(new SessionSigner({ ...options, csrf: undefined } as never, jars, clock), needs))
     this.credential = this.#make(this.#wire)
   }
 
@@ -195,20 +205,27 @@ function isPlatforms({ cookies }: SessionAuthOptions): boolean {
   return (globalThis as { document?: { cookie?: unknown } }).document?.cookie !== undefined
 }
 
+type GetToken = (origin: string) => Promise<string | undefined>
+
+/** What a function of the user's gives as a token; an object would be sent as `[object Object]`. */
+function textOf(token: unknown): string | undefined {
+  if (token === undefined || token === null || typeof token === 'string') return token ?? undefined
+  throw new TypeError('csrf.token() of sessionAuth() gives a text')
+}
+
 class SessionSigner implements RequestSigner {
   readonly #csrf: CsrfOptions | undefined
   /** By origin; none where the browser keeps them. */
   readonly #jars: Map<string, CookieJar> | undefined
-  readonly #getToken: (() => Promise<string>) | undefined
-  #token: Promise<string> | undefined
+  readonly #getToken: GetToken | undefined
+  readonly #clock: Clock
+  /** By origin: what proves a request to one is nothing for another. */
+  readonly #tokens = new Map<string, KeptAnswer<string | undefined>>()
   /** The token that a request was sent with. */
   readonly #used = new WeakMap<SignableRequest, string>()
 
-  constructor(
-    options: SessionAuthOptions,
-    jars: Map<string, CookieJar>,
-    getToken: (() => Promise<string>) | undefined,
-  ) {
+  constructor(options: SessionAuthOptions, jars: Map<string, CookieJar>, clock: Clock, getToken?: GetToken) {
+    this.#clock = clock
     this.#csrf = options.csrf
     this.#jars = isPlatforms(options) ? undefined : jars
     this.#getToken = getToken
@@ -235,19 +252,20 @@ class SessionSigner implements RequestSigner {
     const isRefused = (await csrf.isRefusal?.(answer)) ?? (answer.status === 403 || answer.status === 419)
     if (!isRefused) return false
     const used = this.#used.get(request)
-    if (this.#getToken && used !== undefined && (await this.#token?.catch(() => undefined)) === used)
-      this.#token = undefined
+    const kept = this.#tokens.get(new URL(url).origin)
+    const token = kept?.answer
+    if (used !== undefined && (await token?.catch(() => undefined)) === used) kept?.forget(token)
     // The same token again would be refused again.
     return (await this.#tokenFor(url)) !== used
   }
 
   #tokenFor(url: string): Promise<string | undefined> {
-    if (this.#getToken) {
-      this.#token ??= this.#getToken()
-      this.#token.catch(() => {
-        this.#token = undefined
-      })
-      return this.#token
+    const getToken = this.#getToken
+    if (getToken) {
+      const { origin } = new URL(url)
+      let token = this.#tokens.get(origin)
+      if (!token) this.#tokens.set(origin, (token = new KeptAnswer(this.#clock)))
+      return token.get(() => getToken(origin))
     }
     const { cookie } = this.#csrf ?? {}
     return Promise.resolve(
