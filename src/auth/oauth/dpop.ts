@@ -39,6 +39,8 @@ export class DpopProver implements Dpop {
 
   constructor(keys?: DpopKeys | Promise<DpopKeys>) {
     this.#keys = keys
+    // That they cannot be had is told to whoever needs them; before that nobody hears it, and the process would end.
+    Promise.resolve(keys).catch(() => undefined)
   }
 
   async keys(): Promise<DpopKeys> {

@@ -105,6 +105,17 @@ describe('DPoP', () => {
     },
   )
 
+  it('keys that cannot be had fail those who need them, and nobody before', async () => {
+    const heard: unknown[] = []
+    const hear = (reason: unknown): unknown => heard.push(reason)
+    process.on('unhandledRejection', hear)
+    onTestFinished(() => void process.off('unhandledRejection', hear))
+    const lost = dpop(Promise.reject(new Error('no IndexedDB')))
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(heard).toEqual([])
+    await expect(lost.keys()).rejects.toThrow('no IndexedDB')
+  })
+
   it('a token that is refused is renewed and replayed with a proof of the new one', async () => {
     await using server = await startOidc()
     const session = machine(server)
