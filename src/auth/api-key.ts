@@ -32,7 +32,8 @@ export function apiKeyAuth(
   const header = (options.header ?? 'x-api-key').toLowerCase()
   let last: Credential | undefined
   const toCredential = (value: string | undefined): Credential | undefined => {
-    if (value === undefined) return undefined
+    if (value === undefined || value === null) return undefined
+    if (typeof value !== 'string') throw new TypeError('a key is a text, and this one is none')
     if (last?.secret !== value)
       last = makeCredential({
         ...(query ? { query: { [query]: value } } : { headers: { [header]: value } }),

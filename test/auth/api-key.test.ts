@@ -24,9 +24,20 @@ describe('apiKeyAuth', () => {
   it('asks for the key of each attempt, at once or later, and sends none where there is none', async () => {
     let key: string | undefined | Promise<string | undefined>
     const { seen, call } = recorded(apiKeyAuth(() => key))
-    for (key of ['a', Promise.resolve('b'), undefined, Promise.resolve(undefined)]) await call()
-    expect(seen.map((credential) => credential?.secret)).toEqual(['a', 'b', undefined, undefined])
+    for (key of ['a', Promise.resolve('b'), undefined, Promise.resolve(undefined), null as never]) await call()
+    expect(seen.map((credential) => credential?.secret)).toEqual(['a', 'b', undefined, undefined, undefined])
   })
+
+  it.each([7, { key: 'k' }, () => 'k'])(
+    'a function that gives %o sends nothing: it would be sent as some text',
+    async (wrong) => {
+      for (const options of [{}, { query: 'key' }]) {
+        const { seen, call } = recorded(apiKeyAuth(() => wrong as never, options))
+        await expect(call()).rejects.toMatchObject({ code: 'unauthenticated', sent: 'no' })
+        expect(seen).toEqual([])
+      }
+    },
+  )
 
   it('tells whose key it is', async () => {
     const user = createContextKey('nobody')

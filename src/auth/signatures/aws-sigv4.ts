@@ -74,6 +74,14 @@ export function awsSigV4(options: AwsSigV4Options): Auth {
   }
 }
 
+/** Where an environment lacks one, AWS would be asked as somebody called `undefined`. */
+function keysOf(given: unknown): AwsCredentials {
+  const { accessKeyId, secretAccessKey } = (given ?? {}) as Partial<AwsCredentials>
+  const isWhole = [accessKeyId, secretAccessKey].every((each) => typeof each === 'string' && each !== '')
+  if (isWhole) return given as AwsCredentials
+  throw new TypeError('credentials of awsSigV4() are { accessKeyId, secretAccessKey }, two texts that are not empty')
+}
+
 class AwsSigner {
   readonly #options: AwsSigV4Options
   /** How far the server's clock is ahead. */
@@ -94,10 +102,8 @@ class AwsSigner {
     }
   }
 
-  async #sign(
-    request: SignableRequest,
-    { accessKeyId, secretAccessKey, sessionToken }: AwsCredentials,
-  ): Promise<Record<string, string>> {
+  async #sign(request: SignableRequest, keys: AwsCredentials): Promise<Record<string, string>> {
+    const { accessKeyId, secretAccessKey, sessionToken } = keysOf(keys)
     const { region, service } = this.#options
     const date = new Date(this.#now()).toISOString().replace(/[-:]|\.\d{3}/g, '')
     this.#used.set(request, this.#aheadMs)
@@ -107,7 +113,7 @@ class AwsSigner {
     const added = {
       'x-amz-date': date,
       'x-amz-content-sha256': payload,
-      ...(sessionToken !== undefined && { 'x-amz-security-token': sessionToken }),
+      ...(sessionToken && { 'x-amz-security-token': sessionToken }),
     }
     const signed = signedHeaders({ ...request.headers, ...added, host: url.host })
     const names = Object.keys(signed).join(';')

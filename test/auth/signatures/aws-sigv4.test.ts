@@ -87,6 +87,27 @@ describe('awsSigV4()', () => {
     expect(request.headers.authorization).toBe(judged(request, 'execute-api', own))
   })
 
+  it.each([{}, { ...credentials, accessKeyId: undefined }, { ...credentials, secretAccessKey: '' }, undefined])(
+    'keys that are not there (%o) sign nothing: AWS would be asked as somebody called undefined',
+    async (given) => {
+      await using server = await startWireRecorder()
+      const error = await clientOf(server.url, { credentials: () => given as never })
+        .call(get('/a'))
+        .catch((reason: unknown) => reason)
+      expect(error).toMatchObject({ code: 'failed_precondition', sent: 'no' })
+      expect(String(error)).toContain('credentials of awsSigV4() are { accessKeyId, secretAccessKey }')
+      expect(server.seen).toEqual([])
+    },
+  )
+
+  it.each([null, ''])('a session token of %j is none', async (sessionToken) => {
+    await using server = await startWireRecorder()
+    await clientOf(server.url, { credentials: { ...credentials, sessionToken } as never }).call(get('/a'))
+    const request = server.seen[0] as WireRequest
+    expect(request.headers['x-amz-security-token']).toBeUndefined()
+    expect(request.headers.authorization).toBe(judged(request))
+  })
+
   it('where another account has the keys by now, its calls are served nothing of the one before', async () => {
     await using server = await startWireRecorder()
     server.answer((_, response) =>
