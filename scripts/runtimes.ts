@@ -19,8 +19,6 @@ const onEveryNode = ['test/transports/http/engine/node.test.ts', 'test/transport
 /** What asks for no more of Node than the others do, and takes longer than they. */
 const excluded = [
   ...onEveryNode,
-  // How documents are made.
-  'test/docs/options.test.ts',
   // Databases, and other processes: their clients depend on sockets, which the engines test.
   'test/core/**/redis*.test.ts',
   'test/core/**/postgres*.test.ts',
@@ -30,7 +28,7 @@ const excluded = [
 /** What runs beside the smoke test of the build. */
 const tests: Readonly<Record<string, readonly string[]>> = {
   // The oldest may lack what the core takes for granted, and runs what README and docs show: no `await using` there.
-  'Node 22.19.0': [...dependent, 'test/core', 'test/interceptors', 'test/docs'],
+  'Node 22.19.0': [...dependent, 'test/core', 'test/interceptors', 'test/docs/docs.test.ts'],
   // The newest differs in its streams, sockets and timers, which the chain over every protocol uses.
   'Node 26.10.0': [...dependent, 'test/core/time', 'test/core/errors'],
 }
@@ -79,7 +77,7 @@ for (const { name, from, path: installed, args = [] } of installing) {
   if (name.startsWith('Node')) nodes.push(path)
   await run(`${name}: the built package`, process.execPath, ['test/package/smoke/run.ts', path, ...args])
   const more = tests[name]
-  if (more) await run(`${name}: what depends on it`, path, [...vitest, ...more], without)
+  if (more) await run(`${name}: what depends on it`, path, [...vitest, ...more], { ...without, POLYWIRE_NODES: path })
 }
 await run('every Node: how the engines get on with it', process.execPath, [...vitest, ...onEveryNode], {
   POLYWIRE_NODES: nodes.join(':'),
