@@ -25,6 +25,7 @@ export interface SaveFileOptions {
 const rules: RulesOf<SaveFileOptions> = { onChange: /* @__PURE__ */ oneOf('restart', 'fail') }
 const maxRestarts = 3
 const partChanged = 'part_changed'
+const representationChanged = 'representation_changed'
 
 /**
  * Downloads into a file, and goes on with what an earlier run has left, be it killed: the part that is there is kept
@@ -71,7 +72,17 @@ async function save(
   const note = `${part}.json`
   const before = await fileAt(path)
   if (before?.isDirectory()) throw refused('a folder stands at this path')
-  const download = await open(await leftOf(part, note))
+  const forget = () => Promise.all([part, note].map((each) => rm(each, { force: true })))
+  const left = await leftOf(part, note)
+  let download: ResumedDownload | undefined
+  try {
+    download = await open(left)
+  } catch (error) {
+    if (!left.range || !isOfAnother(error)) throw error
+    await forget()
+    if (onChange === 'fail') throw error
+    download = await open({})
+  }
   // The server says that the file at hand still holds.
   if (!download) {
     if (before) return { bytes: before.size }
@@ -89,9 +100,8 @@ async function save(
     } catch (error) {
       const { reason } = Object(error) as { reason?: unknown }
       // What is there is none of the file.
-      if (['digest_mismatch', 'representation_changed', partChanged].includes(reason as string))
-        await Promise.all([part, note].map((each) => rm(each, { force: true })))
-      if (reason !== 'representation_changed' || onChange === 'fail' || restarts >= maxRestarts) {
+      if (['digest_mismatch', representationChanged, partChanged].includes(reason as string)) await forget()
+      if (reason !== representationChanged || onChange === 'fail' || restarts >= maxRestarts) {
         // The disk may have failed, and not the download.
         await download.cancel()
         throw error
@@ -102,6 +112,12 @@ async function save(
   await rename(part, path)
   await rm(note, { force: true })
   return { bytes: download.offset }
+}
+
+/** The server says that what is there is a part of no file that it has now: it would be in the way for ever. */
+function isOfAnother(error: unknown): boolean {
+  const { reason, status } = Object(error) as { readonly reason?: unknown; readonly status?: unknown }
+  return reason === representationChanged || status === 416
 }
 
 /** The headers that ask for the rest of what is there; none where there is nothing, or nothing tells of what it is. */

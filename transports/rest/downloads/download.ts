@@ -13,7 +13,7 @@ import type { OpenReply, RestBinding } from '../operation.ts'
 import { isReply, responseError } from '../response.ts'
 import { firstByteOf } from './content-range.ts'
 import { type Representation, representationOf } from './representation.ts'
-import { ResumableDownload } from './resumable.ts'
+import { changed, ResumableDownload } from './resumable.ts'
 import type { DownloadOptions, DownloadResponse } from './types.ts'
 
 const rules: RulesOf<DownloadOptions> = {
@@ -55,6 +55,8 @@ export function download(options: DownloadOptions = {}): DownloadResponse {
       }
       const isFetch = engine.name === 'fetch'
       const read = representationOf(isFile ? response : { status: 200, headers }, isFetch ? asked : undefined)
+      if (typeof read !== 'string' && status !== 200 && isOther(read, request.headers['if-range']))
+        throw unfitAnswer(call, response, 'a part of another file than is gone on with: begin anew', changed)
       // It says that nothing is behind what the caller has, or that the file is another one.
       if (status === 416 && (typeof read === 'string' || read.totalBytes !== asked))
         return await refuse(call, response, limits.maxBodyBytes)
@@ -94,10 +96,18 @@ function downloadHeaders(
   return { ...plain, ...headers }
 }
 
-function unfitAnswer(call: Call, { status, headers, body }: OpenResponse, unfit: string): CallError {
+/** Some servers pass `If-Range` over, and give a part of whatever stands there now. */
+function isOther({ etag, lastModified }: Representation, ifRange: string | undefined): boolean {
+  const now = ifRange?.startsWith('"') ? etag : lastModified
+  return ifRange !== undefined && now !== null && now !== ifRange
+}
+
+/** @param reason - where it is no fault of the server. */
+function unfitAnswer(call: Call, { status, headers, body }: OpenResponse, unfit: string, reason?: string): CallError {
   body.cancel()
   const message = `the server answered with ${unfit}`
-  return new CallError({ code: 'internal', message, phase: 'headers', sent: 'yes', status, headers }, call)
+  const code = reason === undefined ? 'internal' : 'aborted'
+  return new CallError({ code, message, phase: 'headers', sent: 'yes', status, headers, reason }, call)
 }
 
 async function refuse(call: Call, response: OpenResponse, maxBodyBytes: number): Promise<never> {

@@ -20,7 +20,7 @@ type Step = IteratorResult<Uint8Array, undefined>
 const over: Step = { done: true, value: undefined }
 const maxRestarts = 3
 /** The reason of an error that says that the file is another one by now. */
-const changed = 'representation_changed'
+export const changed = 'representation_changed'
 
 /** What a download begins with. */
 export interface DownloadStart {
