@@ -59,7 +59,8 @@ export function circuitBreaker(options: CircuitBreakerOptions = {}): Interceptor
       if (!breaker) known.set(name, (breaker = makeBreaker(call, options, name)))
       if (breaker.isClosed) return attempt(breaker, call, next, options)
       return Promise.resolve(breaker.enter()).then((isLet) => {
-        if (isLet) return attempt(breaker, call, next, options)
+        // Of those who asked at the same time the first one is the probe by now.
+        if (isLet && breaker.isReady) return attempt(breaker, call, next, options)
         throw refused(call, breaker)
       })
     }

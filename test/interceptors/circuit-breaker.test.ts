@@ -71,6 +71,19 @@ it('opens after failures within the window, refuses unsent and says until when, 
   expect(events[0]).toEqual({ state: 'open', origin: 'memory:', operation: 'GET /thing', openMs: 11_250 })
 })
 
+it('lets one of the calls through that come at once when it is due', async () => {
+  const { call, clock, say, attempts } = world()
+  say({})
+  await call()
+  await call()
+  await clock.advance(11_250)
+  const outcomes = Array.from({ length: 10 }, () => call())
+  await clock.advance(0)
+  expect(attempts()).toBe(3)
+  const unsent = (await Promise.all(outcomes)).filter((outcome) => (outcome as CallError).sent === 'no')
+  expect(unsent).toHaveLength(9)
+})
+
 it('a probe that works closes it, one that fails opens it for twice as long', async () => {
   const { call, clock, say, attempts, events } = world()
   say({})
