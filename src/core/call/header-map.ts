@@ -28,7 +28,8 @@ export class HeaderMap implements Iterable<[string, string]> {
     for (const [name, value] of pairs) {
       const key = name.toLowerCase()
       const old = record[key]
-      record[key] = old === undefined ? value : Array.isArray(old) ? [...old, value] : [old, value]
+      if (Array.isArray(old)) old.push(value)
+      else record[key] = old === undefined ? value : [old, value]
     }
     return new HeaderMap(record)
   }
