@@ -714,6 +714,32 @@ describe('leaving', () => {
     await clock.advance(0)
     expect(server.last.closed).toBe(true)
   })
+
+  it('ends where an interceptor of an attempt closes its messages, behind those that were read', async () => {
+    let close = () => {}
+    let asked = 0
+    const closing: Interceptor = async (call, next) => {
+      const reply = await next(call)
+      if (reply.kind !== 'stream') return reply
+      const { messages } = reply
+      const ready = messages.ready.bind(messages)
+      messages.ready = () => {
+        if (++asked > 100) throw new Error('the reader asks for ever')
+        return ready()
+      }
+      close = () => messages.close(undefined)
+      return reply
+    }
+    const { clock, server, open } = setup({}, { interceptors: (defaults) => [...defaults, closing] })
+    const seen = collect(open())
+    await clock.advance(0)
+    server.push(1, 2)
+    await clock.advance(0)
+    close()
+    await clock.advance(100_000)
+    expect(seen).toEqual(['[connecting]', '[open]', '1', '2', '[closed]', 'end'])
+    expect([server.last.closed, server.attempts.length, clock.timers]).toEqual([true, 1, 0])
+  })
 })
 
 function createLate(): { promise: Promise<void>; resolve: () => void } {

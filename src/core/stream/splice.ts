@@ -37,6 +37,11 @@ export class SpliceSource extends ReceiveQueue implements MessageSource {
     this.cursor = call.cursor
   }
 
+  /** An attempt whose producer ends is taken off at once: where it is over here, an interceptor has closed it. */
+  override get end(): SourceEnd | undefined {
+    return super.end ?? this.#current?.end
+  }
+
   get isAttached(): boolean {
     return this.#current !== undefined
   }
@@ -56,7 +61,6 @@ export class SpliceSource extends ReceiveQueue implements MessageSource {
     this.cursor = source.cursor ?? this.cursor
     this.#current = undefined
     this.#keep(this.#admitted(this.#owner.cursors.sift(items ?? [], isEnd)))
-    this.wake()
   }
 
   /** The server does not know the cursor: the next attempt is opened without. */
@@ -69,13 +73,11 @@ export class SpliceSource extends ReceiveQueue implements MessageSource {
   /** Messages are missing here, or may be; ends the stream where that must not be. */
   lose(gap: Gap): void {
     this.#keep(this.#enforce([{ message: gap, isGap: true }]))
-    this.wake()
   }
 
   /** Puts in what is no message, behind what earlier attempts have left. */
   put(message: unknown): void {
     this.#keep([{ message, isFinal: true }])
-    this.wake()
   }
 
   /** The stream is over, once what is left has been taken. */
@@ -96,7 +98,7 @@ export class SpliceSource extends ReceiveQueue implements MessageSource {
     if (this.items.length > 0) return this.#takeQueued()
     const current = this.#current
     const batch = current?.take()
-    if (current) this.cursor = current.cursor ?? this.cursor
+    this.cursor = current?.cursor ?? this.cursor
     if (!batch) return undefined
     const { cursors } = this.#owner
     let items = cursors.sift(batch)
@@ -125,7 +127,8 @@ export class SpliceSource extends ReceiveQueue implements MessageSource {
   }
 
   #keep(items: Item[]): void {
-    this.items = this.items.length > 0 ? this.items.concat(items) : items
+    this.items = this.items.concat(items)
+    this.wake()
   }
 
   #takeQueued(): Item[] {
