@@ -40,7 +40,7 @@ export async function finishing(finish: Finish, call: Call, next: Next, isWhole:
   const { scope } = call
   let error: unknown
   let reply: Reply | undefined
-  if (isWhole) scope.onEnd(() => finish(error ?? scope.reason ?? scope.root.failure, reply))
+  if (isWhole) scope.onEnd(() => finish(error ?? scope.root.failure ?? scope.reason, reply))
   try {
     reply = await next(call)
     return reply

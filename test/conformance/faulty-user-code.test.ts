@@ -115,6 +115,33 @@ describe("the user's own code at fault", () => {
     expect([isLeft, clock.timers]).toEqual([true, 0])
   })
 
+  it('an interceptor that throws behind the opening of a stream leaves nothing open, and is told', async () => {
+    let isLeft = false
+    const feed = async function* () {
+      try {
+        for (;;) yield await Promise.resolve(1)
+      } finally {
+        isLeft = true
+      }
+    }
+    const late: Interceptor = async (call, next) => {
+      await next(call)
+      throw boom
+    }
+    for (const interceptors of [[late], (defaults: readonly Interceptor[]) => [...defaults, late]]) {
+      isLeft = false
+      const ends: any[] = []
+      const telemetry = { call: () => (error: unknown) => void ends.push(error) }
+      const { client, clock } = memoryClient(() => feed(), { interceptors, telemetry })
+      const error = await failureOf(client.call(streamOperation()).opened)
+      expect(error).toMatchObject({ code: 'internal', cause: boom })
+      await clock.advance(0)
+      expect([isLeft, ends]).toEqual([true, [error]])
+      await client.close()
+      expect(clock.timers).toBe(0)
+    }
+  })
+
   it('telemetry is told how a stream ended', async () => {
     const ends: unknown[] = []
     const lost = new CallError({ code: 'data_loss', message: 'lost', phase: 'stream', sent: 'yes' })

@@ -247,8 +247,8 @@ export class StreamHandle<Message> implements Stream<Message>, AsyncIterator<Mes
     const { scope } = this
     scope.failure = failure
     scope.setStreamState('closed')
-    // Nobody waits for this opening any more: its wire is closed, too.
-    if (error === undefined && this.#opening && !this.#reply) scope.abort(this.#left())
+    // Nobody waits for this opening any more: its wire is closed, too, which may be open where an interceptor has failed.
+    if (this.#opening && !this.#reply) scope.abort(this.#left())
     scope.end()
     scope.onStreamState = undefined
     this.#observers?.finish(failure)
