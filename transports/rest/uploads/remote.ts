@@ -27,6 +27,7 @@ export interface UploadPlan {
 
 type Reply = UnaryResult<unknown>
 type Headers = Readonly<Record<string, string>>
+const tookNothing = 'took nothing of what was sent'
 /** So that a part can be told apart by a digest, it is held in memory: bytes. */
 const digestedBytes = 8_388_608
 
@@ -53,6 +54,8 @@ export class RemoteUpload {
   #limits: UploadLimits = {}
   /** The server has not been told the length of the whole. */
   #isLengthOpen = false
+  /** It has answered a part, and did not say how far it is. */
+  #isUntold = false
 
   constructor(plan: UploadPlan, options: UploadOptions, scope: Scope, onProgress: (transferredBytes: number) => void) {
     const { spec, services, requests } = plan
@@ -141,8 +144,9 @@ export class RemoteUpload {
     this.isSure = true
     this.#confirm(offset)
     this.isComplete = standing.isComplete ?? (offset === source && !this.#isLengthOpen)
-    // A server that takes back what it has confirmed would be sent the same for ever.
+    // A server that takes back what it has confirmed, or nothing of what it says that it took, would be sent the same for ever.
     if (offset < before) throw this.#stuck('holds less than it had confirmed')
+    if (this.#isUntold && offset === before && !this.isComplete) throw this.#stuck(tookNothing)
   }
 
   async append(step: Scope, source: Source): Promise<Reply> {
@@ -157,7 +161,7 @@ export class RemoteUpload {
       'content-type': by.contentType,
       ...(await this.#partHeaders(part, step)),
     }
-    this.isSure = false
+    this.isSure = this.#isUntold = false
     const input = this.#at({ headers, body: part.body })
     const reply = await this.#sendPart(this.#send.append, input, this.#requestOptions(step), step)
     const standing = this.#read(reply)
@@ -166,15 +170,14 @@ export class RemoteUpload {
     // What was read to its end has a length by now.
     const end = length === undefined ? source.totalBytes : offset + length
     const now = standing.offset ?? (standing.isComplete !== undefined ? end : undefined)
+    this.#isUntold = now === undefined
     this.isSure = now !== undefined && now === end
     if (isLast && totalBytes !== undefined) this.#isLengthOpen = false
     if (now !== undefined) this.#confirm(now)
     this.isComplete = standing.isComplete ?? (isLast && this.isSure && !this.#isLengthOpen)
     if (!this.isComplete && now === offset) {
       this.isSure = false
-      throw this.#stuck(
-        isLast && end === offset ? 'has all, and does not say that it is complete' : 'took nothing of what was sent',
-      )
+      throw this.#stuck(isLast && end === offset ? 'has all, and does not say that it is complete' : tookNothing)
     }
     return reply
   }

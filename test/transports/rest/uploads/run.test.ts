@@ -84,6 +84,17 @@ describe('an upload to a server that never comes to an end', () => {
     expect(api.methods.length).toBeLessThan(20)
   })
 
+  it('is over after its attempts where each part is answered by what knows no uploads, and the server has nothing of it', async () => {
+    let asked = 0
+    await using api = await connect({}, ({ method }, response) => {
+      if (method === 'POST') return response.writeHead(201, created).end()
+      if (method === 'HEAD') return response.writeHead(204, { 'upload-offset': '0' }).end()
+      return response.writeHead(++asked > 20 ? 400 : 200, { 'content-type': 'text/html' }).end('<p>')
+    })
+    expect((await errorOf(api.store({ source: blob }))).message).toMatch('took nothing of what was sent')
+    expect(api.methods.length).toBeLessThan(20)
+  })
+
   it('is over after its attempts where the server takes back each time what it has confirmed', async () => {
     await using api = await connect({}, ({ method }, response) => {
       if (method === 'POST') return response.writeHead(201, created).end()
