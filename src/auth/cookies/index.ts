@@ -7,6 +7,7 @@ import { makeCredential } from '../../core/call/credential.ts'
 import { CallError } from '../../core/errors/error.ts'
 import { guard, isThenable } from '../../core/guard.ts'
 import { callable, checkOptions, count, type RulesOf } from '../../core/options.ts'
+import { silentMs } from '../kept-answer.ts'
 import { authRule } from '../signed.ts'
 
 /** What a jar can do: a `CookieJar` of tough-cookie fits, and so does one of your own. */
@@ -128,7 +129,8 @@ class Owner implements RequestSigner {
   readonly #identity: string
   readonly #open: CookieJarOptions['open']
   readonly #principal = `cookies ${++made}`
-  readonly #jars = new Map<string, Promise<CookieJarLike>>()
+  /** By origin; what is not opened by `until`, or could not be, is opened anew. */
+  readonly #jars = new Map<string, { readonly jar: Promise<CookieJarLike>; until: number }>()
   readonly #wire = wireOf(this)
   /** By the credential that they go with. */
   readonly #wrapped = new WeakMap<Credential, Credential>()
@@ -179,13 +181,15 @@ class Owner implements RequestSigner {
 
   #jarOf(url: string): Promise<CookieJarLike> {
     const { origin } = new URL(url)
-    let jar = this.#jars.get(origin)
-    if (!jar) {
-      jar = this.#make(origin)
-      this.#jars.set(origin, jar)
-      // What could not be opened may be opened later.
-      jar.catch(() => this.#jars.delete(origin))
-    }
+    const kept = this.#jars.get(origin)
+    if (kept && Date.now() < kept.until) return kept.jar
+    const jar = this.#make(origin)
+    const made = { jar, until: Date.now() + silentMs }
+    this.#jars.set(origin, made)
+    jar.then(
+      () => (made.until = Number.POSITIVE_INFINITY),
+      () => (made.until = 0),
+    )
     return jar
   }
 

@@ -127,7 +127,7 @@ export class Session implements OAuthSession {
     // What a renewal under way still brings, or another tab has renewed, is what the server has to forget.
     const tokens = (await renewing?.catch(() => undefined)) ?? kept ?? before
     const token = tokens?.refreshToken ?? tokens?.accessToken
-    if (token !== undefined) await this.#revoke(token)
+    if (token) await this.#revoke(token)
     await cleared
   }
 
@@ -170,7 +170,7 @@ export class Session implements OAuthSession {
 
   async #ask(before: OAuthTokens | undefined, login: number): Promise<OAuthTokens> {
     const refreshToken = before?.refreshToken
-    if (refreshToken !== undefined) {
+    if (refreshToken) {
       try {
         return await this.#keep(await refreshGrant(this.server, refreshToken), login, refreshToken)
       } catch (cause) {

@@ -46,7 +46,7 @@ export class TokenKeeper {
     const seen = this.#seen
     const kept = await this.#ask((store) => store.get(this.#key))
     // Clients of Redis may give bytes.
-    this.#seen = kept === undefined || kept === null ? undefined : String(kept)
+    this.#seen = kept ? String(kept) : undefined
     return own && this.#seen === seen ? own : tokensOf(this.#seen)
   }
 

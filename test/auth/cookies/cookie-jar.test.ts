@@ -6,7 +6,7 @@ import { createFetch } from 'polywire/fetch'
 import { get, post, restTransport } from 'polywire/rest'
 import { events, sseTransport } from 'polywire/sse'
 import { CookieJar } from 'tough-cookie'
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { answer, echo, type RestServer, startRestServer } from '../../support/servers/rest-server.ts'
 
 let server: RestServer
@@ -259,6 +259,21 @@ describe('a jar of one’s own', () => {
       ['get', 'no', 0],
       ['set', 'yes', 1],
     ])
+  })
+
+  it('that is silent when it is opened is opened anew after 30 s', async () => {
+    let opened = 0
+    const open = () => (++opened === 1 ? new Promise<CookieJar>(() => {}) : new CookieJar())
+    const client = connect(cookieJar({ open }))
+    const leave = new AbortController()
+    const first = client.call(me, {}, { signal: leave.signal }).catch(() => 'left')
+    await vi.waitFor(() => expect(opened).toBe(1))
+    leave.abort()
+    expect(await first).toBe('left')
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 30_000 })
+    onTestFinished(() => void vi.useRealTimers())
+    await Promise.all([client.call(me), client.call(me)])
+    expect([opened, server.seen.length]).toEqual([2, 2])
   })
 
   it('wrong options are refused, and so is a browser', () => {
