@@ -152,12 +152,12 @@ export class Batching implements RouteMachinery {
     const { items = (output: unknown) => output as readonly unknown[], by, errorOf } = this.#options
     const keyOf = typeof by === 'function' ? by : (item: Record<string, unknown>) => item[by]
     const origin = { operation: this.#info }
-    const list = decide('batched({ items })', () => items(result.message) as readonly unknown[], origin)
+    const list = decide('batched({ items })', () => items(result.message) as readonly unknown[], origin, answered)
     if (!Array.isArray(list)) throw this.#wrong('the answer is no list: items says where it stands', asked[0])
     const found = new Map(
       list.flatMap((item) => {
         const isItem = item !== null && item !== undefined
-        return isItem ? [[String(decide('batched({ by })', () => keyOf(item), origin)), item] as const] : []
+        return isItem ? [[String(decide('batched({ by })', () => keyOf(item), origin, answered)), item] as const] : []
       }),
     )
     const given = new Set<string>()
@@ -165,7 +165,7 @@ export class Batching implements RouteMachinery {
       const key = String(each.key)
       const item = found.get(key)
       if (item === undefined) return this.#missing(each.call)
-      const wrong = errorOf && decide('batched({ errorOf })', () => errorOf(item), origin)
+      const wrong = errorOf && decide('batched({ errorOf })', () => errorOf(item), origin, answered)
       if (wrong) return this.#failed(wrong, each.call)
       // Two who asked for one item share no object.
       const own = given.has(key) ? copyOf(item) : item
@@ -189,6 +189,8 @@ export class Batching implements RouteMachinery {
   }
 }
 
+/** Of what fails while the answer is read. */
+const answered = { phase: 'body', sent: 'yes' } as const
 /** Nobody who waits for this batch is left. */
 const left = new Error('nobody waits for it')
 

@@ -250,6 +250,17 @@ it('what the user gives may throw: each call has an error that names it', async 
     code: 'internal',
     message: expect.stringContaining('batched({ input }) threw'),
   })
+  const mine = (): never => {
+    throw new Error('mine')
+  }
+  const input = (ids: readonly number[]) => ({ ids: [...ids] })
+  // The request has been answered by then.
+  for (const options of [{ items: mine, by: 'id' }, { by: mine }, { by: 'id', errorOf: mine }])
+    expect(await load(1, {}, batched(list, { input, ...options } as never))).toMatchObject({
+      code: 'internal',
+      phase: 'body',
+      sent: 'yes',
+    })
   const wrong = world({}, () => 'no list')
   expect(await wrong.load(1)).toMatchObject({ code: 'internal', message: expect.stringContaining('no list') })
 })
