@@ -1,4 +1,4 @@
-import { brotliCompressSync, gzipSync } from 'node:zlib'
+import { brotliCompressSync, gzipSync, zstdCompressSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { HeaderMap } from '../../../../src/core/call/header-map.ts'
 import type { HttpControl } from '../../../../transports/http/contract.ts'
@@ -104,5 +104,53 @@ describe('a compressed body', () => {
     sink.control?.resume()
     await sink.over()
     expect(sink.text).toBe('hello')
+  })
+
+  describe('of several zstd frames', () => {
+    const text = Array.from({ length: 20_000 }, (_, n) => n.toString(36)).join()
+    const frames = (count: number) =>
+      Buffer.concat(
+        Array.from({ length: count }, (_, n) =>
+          zstdCompressSync(text.slice((n * text.length) / count, ((n + 1) * text.length) / count)),
+        ),
+      )
+    const skippable = Uint8Array.of(0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3)
+    const feed = (body: Uint8Array, size: number) => {
+      const opened = open('zstd')
+      for (let at = 0; at < body.byteLength; at += size) opened.behind.onData(body.subarray(at, at + size))
+      opened.end()
+      return opened.sink
+    }
+
+    it.each([1, 2, 7])('is given whole, of %i', async (count) => {
+      for (const size of [Number.POSITIVE_INFINITY, 1000, 17]) {
+        const sink = feed(Buffer.concat([frames(count), skippable]), size)
+        await sink.over()
+        expect(sink.text).toBe(text)
+      }
+    })
+
+    it('waits while its reader does', async () => {
+      const { sink, behind, end } = open('zstd')
+      sink.control?.pause()
+      behind.onData(frames(7))
+      end()
+      await new Promise((resolve) => setImmediate(resolve))
+      expect(sink.events).toEqual(['head'])
+      sink.control?.resume()
+      await sink.over()
+      expect(sink.text).toBe(text)
+    })
+
+    it.each([
+      ['is cut in a later one', frames(3).subarray(0, -3)],
+      ['ends with what is none', Buffer.concat([frames(2), Buffer.from('junk')])],
+    ])('is broken where it %s', async (_, body) => {
+      for (const size of [Number.POSITIVE_INFINITY, 17]) {
+        const sink = feed(body, size)
+        await sink.over()
+        expect(sink.fault).toMatchObject({ what: 'the body could not be decompressed' })
+      }
+    })
   })
 })

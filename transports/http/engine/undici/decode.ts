@@ -9,8 +9,50 @@ const decoders: Readonly<Record<string, (zlib: Zlib, first: Uint8Array | undefin
   // Many servers leave out the wrapper that the RFC asks for; its first byte tells.
   deflate: (zlib, first) => ((first?.[0] ?? 8) % 16 === 8 ? zlib.createInflate() : zlib.createInflateRaw()),
   br: (zlib) => zlib.createBrotliDecompress(),
-  zstd: (zlib) => zlib.createZstdDecompress(),
+  zstd: zstdFrames,
 }
+/** Frame by frame (RFC 8878 §3.1), for Node's own leaves out what stands behind the first one without a word. */
+function zstdFrames(zlib: Zlib): Transform {
+  const { Transform } = process.getBuiltinModule('node:stream')
+  let frame: Transform & { readonly bytesWritten: number }
+  const begin = (): void => {
+    frame = zlib.createZstdDecompress()
+    frame.on('data', (chunk: Uint8Array) => void (stage.push(chunk) || frame.pause()))
+    frame.on('error', (error) => stage.destroy(error))
+  }
+  const feed = (chunk: Uint8Array, done: () => void): void => {
+    const current = frame
+    const before = current.bytesWritten
+    const next = (): void => {
+      const rest = chunk.subarray(current.bytesWritten - before)
+      begin()
+      feed(rest, done)
+    }
+    current.once('end', next)
+    current.write(chunk, () => {
+      // Of what is left over, the end of the frame is told when all of it was read.
+      if (current.bytesWritten - before < chunk.byteLength) return
+      current.off('end', next)
+      done()
+    })
+  }
+  const stage: Transform = new Transform({
+    transform: (chunk: Uint8Array, _encoding, done) => feed(chunk, done),
+    flush: (done) => void frame.once('end', done).end(),
+    destroy: (error, done) => {
+      frame.destroy()
+      done(error)
+    },
+  })
+  const read = stage._read.bind(stage)
+  stage._read = (size) => {
+    frame.resume()
+    read(size)
+  }
+  begin()
+  return stage
+}
+
 /** A chain of them is legal and never seen; a long one is an attack. */
 const maxCodings = 3
 
