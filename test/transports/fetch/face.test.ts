@@ -40,6 +40,12 @@ async function failureOf(fetched: Promise<Response>) {
 }
 
 describe.each(['undici', 'fetch'] as const)('a fetch by %s', (http) => {
+  it('gives no bytes that `integrity` speaks against', async () => {
+    const fetch = make({ http, retry: { maxAttempts: 1 } })
+    await expect(fetch(server.url, { integrity: 'sha256-AAAA' })).rejects.toBeInstanceOf(TypeError)
+    expect(server.seen).toHaveLength(http === 'undici' ? 0 : 1)
+  })
+
   it('hides two 503 from its caller', async () => {
     server.answer(answer(503), answer(503), echo)
     const response = await make({ http })(`${server.url}/users/7?a=1`)

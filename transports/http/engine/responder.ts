@@ -1,9 +1,10 @@
 import type { ErrorOrigin } from '../../../src/core/errors/error.ts'
 import { type HttpBodyReader, type OpenResponse, openBody } from '../body.ts'
 import { bodyKind, toReadable } from '../bytes.ts'
-import type { FetchOptions, HttpEngine, HttpRequest, HttpScope, HttpWire } from '../contract.ts'
+import type { FetchOptions, HttpEngine, HttpFault, HttpRequest, HttpScope, HttpWire } from '../contract.ts'
 import { encodeBody } from '../encode-body.ts'
-import { toCallError } from '../fault.ts'
+import { HttpFaultError, toCallError } from '../fault.ts'
+import { unsent } from '../progress.ts'
 import { ReplayBody } from '../replay-body.ts'
 import { type Answer, drainedBytes, makeResponse, type OpenRequest, type Responder, unread } from '../responder.ts'
 import { openUpload } from '../upload.ts'
@@ -26,6 +27,7 @@ export class EngineResponder implements Responder {
     const wire = request.credential?.wire as HttpWire | undefined
     if (wire) return wire.respond(this, request, scope, origin)
     if (this.#fetch && (isFetchReplaced() || needsFetch(request))) return this.#fetch.respond(request, scope, origin)
+    if (request.init.integrity) throw new HttpFaultError(unchecked)
     const open = await openBody(this.#engine, toHttpRequest(request, origin), scope)
     return new EngineAnswer(open, request, origin)
   }
@@ -33,6 +35,15 @@ export class EngineResponder implements Responder {
   async close(): Promise<void> {
     await this.#engine.close()
   }
+}
+
+/** Bytes that nobody has checked are not what was asked for. */
+const unchecked: HttpFault = {
+  ...unsent,
+  what: '`integrity` is checked by a fetch alone',
+  hint: 'Leave out `http` and `dispatcher` of createFetch()',
+  code: 'invalid_argument',
+  cause: undefined,
 }
 
 /** `data:` and `blob:`, a digest to be checked, a dispatcher for this request alone. */
