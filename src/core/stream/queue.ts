@@ -1,6 +1,6 @@
 import type { Call } from '../call/call.ts'
 import type { CallError } from '../errors/error.ts'
-import { notify, toGuardError } from '../guard.ts'
+import { decide, notify } from '../guard.ts'
 import type { Item, SourceEnd, Tap } from './source.ts'
 
 /**
@@ -72,15 +72,14 @@ export class ReceiveQueue {
 
   /** Passes an item through the taps, the first registered first; undefined where one drops it, or throws. */
   protected tapped(item: Item): Item | undefined {
-    let current: Item | undefined = item
     try {
-      for (const tap of this.taps ?? []) {
-        current = tap(current)
-        if (!current) return undefined
-      }
-      return current
-    } catch (cause) {
-      this.broken(toGuardError('a tap of the stream', cause, this.call, { phase: 'stream', sent: 'yes' }))
+      return this.taps?.reduce<Item | undefined>(
+        (each, tap) =>
+          each && decide('a tap of the stream', () => tap(each), this.call, { phase: 'stream', sent: 'yes' }),
+        item,
+      )
+    } catch (error) {
+      this.broken(error as CallError)
       return undefined
     }
   }
@@ -91,7 +90,7 @@ export class ReceiveQueue {
     const { items, taps } = this
     if (items.length === 0) return
     this.taps = [tap]
-    const left = items.map((item) => this.tapped(item)).filter((item) => item !== undefined)
+    const left = items.map((item) => this.tapped(item)).filter((item) => !!item)
     this.taps = taps
     this.items = left
     this.bytes *= left.length / items.length

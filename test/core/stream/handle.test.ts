@@ -271,6 +271,26 @@ describe('a stream', () => {
     }
   })
 
+  it('whose tap is asynchronous fails with words that say so, and ends no process', async () => {
+    const rejected: unknown[] = []
+    const note = (reason: unknown) => rejected.push(reason)
+    process.on('unhandledRejection', note)
+    for (const isResumable of [false, true]) {
+      const tapping: Interceptor = async (call, next) => {
+        const reply = await next(call)
+        const tap = async () => Promise.reject(new TypeError('mine'))
+        if (reply.kind === 'stream') reply.messages.tap(tap as never)
+        return reply
+      }
+      const { client } = memoryClient(source([1, 2, 3], [], 'stays'), { interceptors: [tapping] })
+      const reading = client.call(streamOperation({ isResumable }))[Symbol.asyncIterator]().next()
+      await expect(reading).rejects.toThrow('a tap of the stream must not be async')
+    }
+    await new Promise(setImmediate)
+    process.off('unhandledRejection', note)
+    expect(rejected).toEqual([])
+  })
+
   it('is opened again also where an interceptor listens for the end of its attempts', async () => {
     let openings = 0
     const settled: string[] = []
