@@ -10,9 +10,10 @@ const why = chromium ? '' : ' (skipped: no Chromium here)'
 const program = `
   import { apiKeyAuth, bearerAuth } from 'polywire/auth'
   import { createFetch } from 'polywire/fetch'
+  import { virtualClock } from 'polywire/testing'
   window.make = (origin, options = {}) =>
     createFetch({ origin, retry: { baseDelayMs: 1, throttleDelayMs: 1 }, routes: { 'POST /keyed': { idempotent: true } }, ...options })
-  Object.assign(window, { apiKeyAuth, bearerAuth })
+  Object.assign(window, { apiKeyAuth, bearerAuth, virtualClock })
 `
 
 describe.skipIf(!chromium)(`a fetch face in Chromium${why}`, () => {
@@ -118,13 +119,17 @@ describe.skipIf(!chromium)(`a fetch face in Chromium${why}`, () => {
       response.write('a')
     })
     const got = await run(`
-      const fetch = make(url).with({ deadline: Date.now() + 300 })
-      const reader = (await fetch(url + '/a')).body.getReader()
+      const clock = virtualClock()
+      const fetch = make(url, { clock })
+      const within = (ms) => fetch.with({ deadline: clock.wallNow() + ms })
+      const reader = (await within(300)(url + '/a')).body.getReader()
       const first = await reader.read()
-      const error = await reader.read().catch((error) => error)
+      const error = reader.read().catch((error) => error)
+      await clock.advance(300)
       // Of what a stream of the page's fails with, text() itself tells no more than that it failed.
-      const told = await (await make(url).with({ deadline: Date.now() + 300 })(url + '/a')).text().catch((error) => error)
-      return [first.value.length, error.name, error.cause.code, told.name]
+      const told = (await within(300)(url + '/a')).text().catch((error) => error)
+      await clock.advance(300)
+      return [first.value.length, (await error).name, (await error).cause.code, (await told).name]
     `)
     expect(got).toEqual([1, 'TimeoutError', 'deadline_exceeded', 'TypeError'])
   })

@@ -304,7 +304,11 @@ it('shared with peers: openings and closings are told, older generations ignored
   const told: [number, number][] = []
   let isMine = false
   let heard: { heard(generation: number, openMs: number): void } | undefined
-  const peers: BreakerPeers = { tell: (...words) => told.push(words), probe: () => Promise.resolve(isMine) }
+  const peers: BreakerPeers = {
+    tell: (...words) => told.push(words),
+    probe: () => Promise.resolve(isMine),
+    release: () => {},
+  }
   const { call, clock, say, client, attempts } = world(
     {},
     {

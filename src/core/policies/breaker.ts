@@ -38,6 +38,8 @@ export interface BreakerPeers {
   tell(generation: number, openMs: number): void
   /** Of all of them one may find out whether it works again; false where another one does. */
   probe(openMs: number): boolean | Promise<boolean>
+  /** The probe has found nothing out: another one may. */
+  release(): void
 }
 
 /** Brings the breakers of one client together with those of other tabs or processes; see `createClient({ shared })`. */
@@ -114,6 +116,7 @@ export class Breaker {
       isTold = true
       const isProbe = this.#probe === attempt
       if (isProbe) this.#probe = undefined
+      if (isProbe && failure === 'unknown') this.#peers?.release()
       // What began before it opened says nothing new.
       if (failure === 'unknown' || (!this.isClosed && startedAt < (this.#openedAt ?? 0))) return
       if (failure === 'none') this.#worked()

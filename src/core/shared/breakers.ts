@@ -31,6 +31,7 @@ export class Breakers implements SharedBreakers {
     return {
       tell: (generation: number, openMs: number) => void this.#tell(joined, generation, openMs),
       probe: (openMs: number) => this.#probe(joined, openMs),
+      release: () => void this.#release(joined),
     }
   }
 
@@ -48,15 +49,24 @@ export class Breakers implements SharedBreakers {
       generation: joined.generation,
     })
     await this.#ground.ask((store) => store.set(key, value, { ttlMs: keepMs }))
-    if (openMs === 0) await this.#ground.ask((store) => store.delete(`${key}/probe`))
+    if (openMs === 0) await this.#ground.ask((store) => store.delete(this.#probeKey(joined.name)))
   }
 
   async #probe({ name }: Joined, openMs: number): Promise<boolean> {
-    const key = `${this.#ground.key('cb', name)}/probe`
+    const key = this.#probeKey(name)
     const ttlMs = Math.max(1000, openMs)
     const answer = await this.#ground.ask((store) => store.add(key, this.#ground.me, { ttlMs }))
     // Where nobody can say, everybody finds out by himself.
     return answer?.value ?? true
+  }
+
+  /** Only one's own: a slow word must not take that of whoever probes by now. */
+  async #release({ name }: Joined): Promise<void> {
+    await this.#ground.ask((store) => store.delete(this.#probeKey(name), { ifValue: this.#ground.me }))
+  }
+
+  #probeKey(name: string): string {
+    return `${this.#ground.key('cb', name)}/probe`
   }
 
   #hear({ kind, about, ms, generation }: Message): void {

@@ -249,6 +249,36 @@ describe('clients that share a store', () => {
     await client.close()
   })
 
+  it('a probe that its caller leaves says nothing of the server: another client is the probe', async () => {
+    let failing: 'down' | 'hangs' | undefined
+    const answer = () => {
+      if (failing === 'hangs') return new Promise(() => {})
+      if (failing) throw new CallError({ code: 'unavailable', message: 'ill', status: 500, sent: 'yes' })
+      return 'ok'
+    }
+    const breaker = circuitBreaker({ failures: 1, openMs: 60_000 })
+    const { clock, clients } = together(2, answer, {}, { breaker, retry: false })
+    const [one, other] = clients as [(typeof clients)[0], (typeof clients)[0]]
+    const code = (client: typeof one, signal?: AbortSignal) =>
+      client.call(thing, {}, { signal }).catch((error: CallError) => error.code)
+    // Each has one by its own, so that it hears.
+    expect([await code(one), await code(other)]).toEqual(['ok', 'ok'])
+    failing = 'down'
+    expect(await code(one)).toBe('unavailable')
+    await clock.advance(75_000)
+    failing = 'hangs'
+    const leaving = new AbortController()
+    const left = code(one, leaving.signal)
+    await clock.advance(1)
+    leaving.abort()
+    expect(await left).not.toBe('ok')
+    await clock.advance(1)
+    failing = undefined
+    expect(await code(other)).toBe('ok')
+    expect(await code(one)).toBe('ok')
+    await Promise.all(clients.map((client) => client.close()))
+  })
+
   it('open and close a circuit breaker for all, and one of them probes', async () => {
     let isDown = true
     const breaker = circuitBreaker({ failures: 3, withinMs: 60_000, openMs: 10_000 })
