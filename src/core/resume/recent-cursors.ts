@@ -78,7 +78,7 @@ export class RecentCursors {
       if (before) this.addAll(before, left)
       // By their texts, which nobody changes: of messages that the reader has had, that is not sure.
       if (items.length >= burst && typeof (items[0] as Item).mark === 'string') {
-        this.#burst = items
+        this.#burst = items.slice(index)
         return
       }
     }
