@@ -72,7 +72,12 @@ export class Lanes {
       if (head?.record.state === 'sending') continue
       if (!head || state === 'sending' || seq < (head.record.seq ?? 0)) heads.set(name, seen)
     }
-    return { ahead: (seen) => aheadOf(seen, heads.get(laneOf(seen))) }
+    return {
+      ahead(seen) {
+        const head = seen.record.lane === undefined ? undefined : heads.get(laneOf(seen))
+        return head?.place === seen.place ? undefined : head
+      },
+    }
   }
 
   /**
@@ -106,8 +111,4 @@ export class Lanes {
 
 function laneOf({ record }: Seen): string {
   return JSON.stringify([record.identity, record.lane])
-}
-
-function aheadOf({ place, record }: Seen, head: Seen | undefined): Seen | undefined {
-  return record.lane === undefined || head?.place === place ? undefined : head
 }
