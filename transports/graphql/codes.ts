@@ -10,7 +10,7 @@ export interface Meaning {
 }
 
 /** Beside its own name in upper case; in letters: R, another attempt may help; T, the server asks for less. */
-type Row = readonly [code: Code, names: string, flags?: string]
+type Row = readonly [code: Code, names?: string, flags?: string]
 
 /** Codes are conventions (Apollo, Hasura, Shopify, GitHub, NestJS), compared in upper case. */
 const rows: readonly Row[] = [
@@ -20,7 +20,7 @@ const rows: readonly Row[] = [
   ],
   ['deadline_exceeded', 'OPERATION_TIMEOUT TIMEOUT'],
   ['not_found', 'PERSISTED_QUERY_NOT_FOUND'],
-  ['already_exists', ''],
+  ['already_exists'],
   ['aborted', 'CONFLICT'],
   ['permission_denied', 'FORBIDDEN ACCESS_DENIED'],
   ['unauthenticated', 'UNAUTHORIZED INVALID_JWT'],
@@ -34,7 +34,7 @@ const rows: readonly Row[] = [
 
 function meaningOfCode(text: string): Meaning | undefined {
   const asked = text.toUpperCase().replaceAll('-', '_')
-  const row = rows.find(([code, names]) => code.toUpperCase() === asked || names.split(' ').includes(asked))
+  const row = rows.find(([code, names]) => code.toUpperCase() === asked || names?.split(' ').includes(asked))
   if (!row) return undefined
   const [code, , flags = ''] = row
   return { code, ...(flags && { isRetryable: true }), ...(flags === 'RT' && { isThrottled: true }) }

@@ -29,6 +29,11 @@ const unsendable = {
   message: 'a file of the variables cannot be sent: see cause; nothing was sent',
 } as const
 
+const unreadable = {
+  code: 'invalid_argument',
+  message: 'the variables cannot be read: see cause; nothing was sent',
+} as const
+
 class FileUploads extends Feature {
   readonly kind = 'uploads'
 
@@ -71,7 +76,7 @@ export type FilesByPath = ReadonlyMap<unknown, readonly string[]>
 /**
  * The variables with `null` in the place of each file.
  *
- * @throws {CallError} `invalid_argument` where a path cannot be written: its names are joined by dots.
+ * @throws {CallError} `invalid_argument` where a path cannot be written: its names are joined by dots; where they cannot be read.
  */
 export function extractFiles({ call, members }: Pick<Asked, 'call' | 'members'>): {
   readonly variables: unknown
@@ -100,7 +105,8 @@ export function extractFiles({ call, members }: Pick<Asked, 'call' | 'members'>)
     if (found === before) return value
     return Array.isArray(value) ? entries.map(([, each]) => each) : Object.fromEntries(entries)
   }
-  return { variables: visit(members.variables, 'variables', []), files }
+  const variables = guard('the variables', () => visit(members.variables, 'variables', []), call, unreadable)
+  return { variables, files }
 }
 
 function isFile(value: unknown): boolean {

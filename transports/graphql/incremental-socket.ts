@@ -16,7 +16,14 @@ export function streamedBySocket(asked: Asked, http: HttpGraphQLTransport): Prom
   const way = (featuresOf(call, http) as readonly Partial<SocketWay>[]).find((each) => each.stream)
   const grower = new GrowingReader(call)
   const reply = way?.stream?.(asked, http, (own) => growingTap(own, grower))
-  return reply?.then((opened) => ({ ...opened, messages: new WholeSource(opened.messages, grower, call) }))
+  return reply?.then(async (opened) => {
+    const messages = new WholeSource(opened.messages, grower, call)
+    // Open with its first part, as over HTTP: what is refused with it can be tried again.
+    await messages.ready()
+    const { end } = messages
+    if (end?.kind === 'failed') throw end.error
+    return { ...opened, messages }
+  })
 }
 
 /** Makes messages of parts. What the policy does not let pass ends the stream, and with it the request. */

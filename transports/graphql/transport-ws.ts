@@ -37,6 +37,8 @@ export interface SubscriptionPayload {
 /** How servers refuse `connection_init` beside 4401 and 4403: gqlgen by 1000, async-graphql by 1002, others by 1008. */
 const initRefusals: readonly number[] = [1000, 1002, 1008]
 
+const refusedInit = 'the server refused the connection_init'
+
 /**
  * Close codes where graphql-transport-ws has a meaning of its own; the others mean what they always mean.
  *
@@ -48,7 +50,7 @@ const codes: Readonly<Record<number, readonly [CloseVerdict['action'], Failure['
   4005: ['fatal', 'internal', 'the client failed; please report it'],
   4400: ['fatal', 'invalid_argument', 'the server could not read a frame; please report it'],
   4401: ['refresh-auth', 'unauthenticated', 'the server refused the credential'],
-  4403: ['refresh-auth', 'unauthenticated', 'the server refused the connection_init'],
+  4403: ['refresh-auth', 'unauthenticated', refusedInit],
   4409: ['fatal', 'already_exists', 'the operation id was in use; please report it'],
   4429: ['fatal', 'failed_precondition', 'the server saw a second connection_init; please report it'],
   4504: ['retry', 'unavailable', 'connection_ack came too late'],
@@ -189,7 +191,7 @@ function meaningOf(type: string, id: string, payload: unknown): Incoming | undef
         kind: 'goodbye',
         verdict: {
           action: 'refresh-auth',
-          failure: { ...errorOf(payload), code: 'unauthenticated', isRetryable: false },
+          failure: { ...errorOf(payload), code: 'unauthenticated', message: refusedInit, isRetryable: false },
         },
       }
     default:

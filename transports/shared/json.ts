@@ -18,6 +18,7 @@ const written = /^(Object|Array|Arguments|Boolean|Number|String|Date)$/
  */
 export function stringifyJson(value: unknown, what: string, origin: ErrorOrigin | undefined): string {
   let json: string | undefined
+  let found: Unwritable | undefined
   let cause: unknown
   try {
     json = JSON.stringify(value)
@@ -25,7 +26,11 @@ export function stringifyJson(value: unknown, what: string, origin: ErrorOrigin 
     cause = error
   }
   if (json && !trace.test(json)) return json
-  const found = findUnwritable(value, '', [])
+  try {
+    found = findUnwritable(value, '', [])
+  } catch {
+    // It cannot be read, or is too deep: the cause says so.
+  }
   if (found) {
     const where = found.path === '' ? what : `'${found.path}' of ${what}`
     throw refusal(`${where} is a ${found.kind}, which JSON cannot carry: convert it first`, origin, cause)
@@ -55,13 +60,8 @@ function findUnwritable(value: unknown, path: string, above: readonly object[]):
   if (typeof value === 'bigint') return hasToJson(value) ? undefined : { path, kind: 'BigInt' }
   if (typeof value !== 'object' || value === null) return undefined
   if (above.includes(value)) return { path, kind: 'circle' }
-  if (hasToJson(value) && !ArrayBuffer.isView(value)) {
-    try {
-      return findUnwritable(value.toJSON(path.split('.').at(-1) as string), path, [...above, value])
-    } catch {
-      return undefined
-    }
-  }
+  if (hasToJson(value) && !ArrayBuffer.isView(value))
+    return findUnwritable(value.toJSON(path.split('.').at(-1) as string), path, [...above, value])
   const kind = lostKind(value)
   if (kind) return { path, kind }
   for (const [name, member] of Object.entries(value)) {

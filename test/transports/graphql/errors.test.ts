@@ -39,6 +39,7 @@ describe('extensions.code → code', () => {
     ['NOT_FOUND', 'not_found', false],
     ['PERSISTED_QUERY_NOT_FOUND', 'not_found', false],
     ['ALREADY_EXISTS', 'already_exists', false],
+    ['', 'unknown', false],
     ['CONFLICT', 'aborted', false],
     ['FORBIDDEN', 'permission_denied', false],
     ['access-denied', 'permission_denied', false],

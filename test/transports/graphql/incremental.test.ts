@@ -424,15 +424,25 @@ describe('an answer that is wrong', () => {
 })
 
 describe('over a socket that a server of its own mind holds', () => {
-  /** Answers each `subscribe` with these payloads, then `complete`. */
-  async function over(payloads: readonly string[]) {
+  /** Answers each `subscribe` with these payloads, then `complete`; or as it is told, of the `connection_init` and how often it was asked. */
+  async function over(answer: readonly string[] | ((init: string, nth: number) => readonly string[] | undefined)) {
+    let asked = 0
     const sockets = new WebSocketServer({ port: 0, host: '127.0.0.1', handleProtocols: () => 'graphql-transport-ws' })
     await once(sockets, 'listening')
     sockets.on('connection', (socket) => {
+      let init = ''
       socket.on('message', (data) => {
-        const { type: kind, id } = JSON.parse(String(data))
-        if (kind === 'connection_init') socket.send('{"type":"connection_ack"}')
+        const { type: kind, id, payload: params } = JSON.parse(String(data))
+        if (kind === 'connection_init') {
+          init = JSON.stringify(params)
+          socket.send('{"type":"connection_ack"}')
+        }
         if (kind !== 'subscribe') return
+        const payloads = typeof answer === 'function' ? answer(init, ++asked) : answer
+        if (!payloads) {
+          socket.terminate()
+          return
+        }
         for (const payload of payloads) socket.send(`{"type":"next","id":"${id}","payload":${payload}}`)
         socket.send(`{"type":"complete","id":"${id}"}`)
       })
@@ -458,6 +468,20 @@ describe('over a socket that a server of its own mind holds', () => {
     const error = await failureOf(read())
     expect(seen).toEqual([{ a: 1 }])
     expect(error).toMatchObject({ code: 'unavailable', phase: 'stream', sent: 'yes' })
+  })
+
+  it('what is refused with the first part is tried again as a call is: a credential, throttling, a drop', async () => {
+    const whole = '{"data":{"a":1},"hasNext":false}'
+    const refused = (code: string) => [`{"errors":[{"message":"no","extensions":{"code":"${code}"}}]}`]
+    const tried = async (answer: Parameters<typeof over>[0]) => {
+      await using server = await over(answer)
+      const auth = bearerAuth('old', { refresh: () => 'good' })
+      await using client = graphqlClient(server.url, { auth, features: [socketRequests()] })
+      return await collect(client.call(page))
+    }
+    expect(await tried((init) => (init.includes('good') ? [whole] : refused('UNAUTHENTICATED')))).toEqual([{ a: 1 }])
+    expect(await tried((_init, nth) => (nth > 1 ? [whole] : refused('THROTTLED')))).toEqual([{ a: 1 }])
+    expect(await tried((_init, nth) => (nth > 1 ? [whole] : undefined))).toEqual([{ a: 1 }])
   })
 
   it('a part that has no place fails behind what came', async () => {

@@ -103,7 +103,9 @@ describe('what the server says', () => {
 
   it('in Hasura’s dialect refuses the connection', () => {
     const read = adapter.decode(JSON.stringify({ type: 'connection_error', payload: { message: 'bad token' } }))
-    const verdict = { action: 'refresh-auth', failure: { code: 'unauthenticated', serverMessage: 'bad token' } }
+    const message = 'the server refused the connection_init'
+    const failure = { code: 'unauthenticated', message, serverMessage: 'bad token' }
+    const verdict = { action: 'refresh-auth', failure }
     expect(read).toMatchObject({ kind: 'goodbye', verdict })
   })
 

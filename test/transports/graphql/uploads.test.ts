@@ -135,6 +135,14 @@ describe('fileUploads', () => {
     await using client = graphqlClient(url(), { features })
     const dotted = { input: { title: '', files: [{ 'a.b': file }] } }
     expect(await failureOf(client.call(album, dotted))).toMatchObject({ code: 'invalid_argument', sent: 'no' })
+    const unreadable = Object.defineProperty({}, 'title', {
+      enumerable: true,
+      get: () => {
+        throw new Error('canary')
+      },
+    })
+    const unread = await failureOf(client.call(album, { input: unreadable as { title: string; files: [] } }))
+    expect(unread).toMatchObject({ code: 'invalid_argument', sent: 'no' })
   })
 
   it('refuses a length that is none as what it is', async () => {

@@ -87,4 +87,26 @@ describe('what JSON carries is written', () => {
   ])('%s', (_, value, json) => {
     expect(stringifyJson(value, 'the body', undefined)).toBe(json)
   })
+
+  it('what cannot be read, or is too deep', () => {
+    const unreadable = () => {
+      throw new Error('canary')
+    }
+    const deep: Record<string, unknown> = {}
+    for (let depth = 0, last = deep; depth < 50_000; depth++) last = last.a = {}
+    const values = [
+      {
+        a: {
+          get b() {
+            return unreadable()
+          },
+        },
+      },
+      { a: new Proxy({}, { get: unreadable, ownKeys: unreadable }) },
+      { a: { toJSON: unreadable } },
+      deep,
+    ]
+    for (const value of values)
+      expect(refusedOf(value)).toContain('the body cannot be written as application/json: see cause')
+  })
 })
