@@ -14,8 +14,11 @@ import { freePort } from '../test/support/free-port.ts'
 import { requestBuffered } from '../transports/http/collect.ts'
 import { UndiciEngine } from '../transports/http/engine/undici/engine.ts'
 
-/** Tests that pass, or that find the cache to do what is optional. */
-const atLeast = 245
+/**
+ * Tests that pass, or that find the cache to do what is optional. It keeps, on purpose, no 500, 502, 503 or 504 that names a
+ * lifetime (a retry would be answered by it), and no `Set-Cookie`, as browsers do not.
+ */
+const atLeast = 240
 
 interface Test {
   readonly id: string

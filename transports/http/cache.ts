@@ -21,8 +21,8 @@ export interface HttpCacheOptions {
   /** An answer that names no lifetime may be used for a tenth of its age (RFC 9111 §4.2.2). @defaultValue false: it is validated each time */
   readonly heuristics?: boolean | undefined
   /**
-   * The store of one identity, instead of one in memory; never give two of them the same. One that fails keeps nothing, and
-   * is a warning in the telemetry: the server is asked. @defaultValue memory
+   * The store of one identity, instead of one in memory; never give two of them the same. One that fails, is silent for a
+   * second, or gives no entry, keeps nothing, and is a warning in the telemetry: the server is asked. @defaultValue memory
    */
   readonly store?: ((identity: string) => HttpCacheStore) | undefined
 }

@@ -1,7 +1,9 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { Readable, Writable } from 'node:stream'
 import { type ClientOptions, createClient, createContextKey } from 'polywire'
-import { bearerAuth } from 'polywire/auth'
+import { bearerAuth, sessionAuth } from 'polywire/auth'
+import { cookieJar } from 'polywire/cookies'
 import { del, get, type HttpCacheOptions, type HttpCacheStore, httpCache, post, restTransport } from 'polywire/rest'
 import { cacheStores } from 'undici'
 import { afterEach, expect, it } from 'vitest'
@@ -385,4 +387,169 @@ it.each<[string, unknown, string]>([
       cause: { message: expect.stringContaining(words) },
     })
   expect(seen).toEqual([])
+})
+
+it.each([408, 429, 500, 503])(
+  'what a retry asks again is not kept: the retry of a %i is answered by the server',
+  async (status) => {
+    const { client, seen } = await world(
+      (_request, response, nth) => json(response, { nth }, { 'cache-control': 'max-age=60' }, nth === 1 ? status : 200),
+      {},
+      { retry: { maxAttempts: 2, baseDelayMs: 1, throttleDelayMs: 1 } },
+    )
+    expect(await client.call(thing)).toEqual({ nth: 2 })
+    expect(await client.call(thing)).toEqual({ nth: 2 })
+    expect(seen).toHaveLength(2)
+  },
+)
+
+it.each([
+  ['sessionAuth()', () => sessionAuth()],
+  ['cookieJar()', () => cookieJar()],
+])('a cookie that a kept answer set is not set again: a login behind it stands (%s)', async (_name, auth) => {
+  const sent: unknown[] = []
+  const { client } = await world(
+    (request, response, nth) => {
+      sent.push(request.headers.cookie)
+      const hold = request.url === '/thing' ? 'max-age=60' : 'no-store'
+      json(response, { nth }, { 'cache-control': hold, ...(nth < 3 && { 'set-cookie': `sid=${nth}` }) })
+    },
+    {},
+    { auth: auth() },
+  )
+  const first = await client.bind({ thing }).thing.reply()
+  expect(first.headers.getSetCookie()).toEqual(['sid=1'])
+  await client.call(post('/login'))
+  expect(await client.call(thing)).toEqual({ nth: 1 })
+  await client.call(get('/other'))
+  expect(sent).toEqual([undefined, 'sid=1', 'sid=2'])
+})
+
+function deferred() {
+  let resolve = (): void => {}
+  const promise = new Promise<void>((done) => {
+    resolve = done
+  })
+  return { promise, resolve }
+}
+
+it.each(['head', 'body'])(
+  'what was asked before a change, and is answered behind it, is not kept: its %s comes late',
+  async (late) => {
+    const gate = deferred()
+    const first = deferred()
+    const { client } = await world(async (request, response, nth) => {
+      const isFirst = nth === 1
+      if (isFirst && late === 'head') first.resolve()
+      if (isFirst && late === 'head') await gate.promise
+      response.writeHead(200, { 'content-type': 'application/json', 'cache-control': 'max-age=60' })
+      response.write(request.method === 'GET' ? '{"nth"' : '{"changed"')
+      if (isFirst && late === 'body') await gate.promise
+      response.end(`:${nth}}`)
+    })
+    const asked = late === 'head' ? client.call(thing) : client.call(get('/thing', { response: 'stream' }))
+    if (late === 'head') await first.promise
+    else await asked
+    await client.call(post('/thing'))
+    gate.resolve()
+    if (late === 'head') expect(await asked).toEqual({ nth: 1 })
+    else for await (const _bytes of (await asked) as AsyncIterable<unknown>);
+    expect(await client.call(thing)).toEqual({ nth: 3 })
+  },
+)
+
+const entry = {
+  statusCode: 200,
+  statusMessage: 'OK',
+  headers: { 'content-type': 'application/json' },
+  cachedAt: Date.now(),
+  staleAt: Date.now() + 3_600_000,
+  deleteAt: Date.now() + 3_600_000,
+}
+const chunks = (...given: (string | Error)[]) =>
+  Readable.from(
+    (function* () {
+      for (const each of given) {
+        if (each instanceof Error) throw each
+        yield Buffer.from(each)
+      }
+    })(),
+  )
+
+it.each<[string, unknown]>([
+  ['a text', 'x'],
+  ['nothing of an entry', {}],
+  ['no headers', { ...entry, headers: undefined }],
+  ['headers that are no texts', { ...entry, headers: { 'content-type': 5 } }],
+  ['a body that is none', { ...entry, body: 5 }],
+  ['a body that breaks off', { ...entry, body: chunks('{"kept"', new Error('the disk is gone')) }],
+])('what a store gives that is no answer is none, and a warning: %s', async (_name, given) => {
+  for (const get of [() => given, async () => given]) {
+    const warnings: string[] = []
+    const { client } = await world(
+      (_request, response, nth) => json(response, { nth }, {}),
+      { store: failing('get', get) },
+      { telemetry: { event: (event) => event.type === 'warning' && warnings.push(event.message) } },
+    )
+    expect(await client.call(thing)).toEqual({ nth: 1 })
+    expect(warnings).toEqual([expect.stringContaining('get() of the store of httpCache() threw')])
+  }
+})
+
+it.each<[string, unknown]>([
+  ['a buffer', Buffer.from('{"kept":1}')],
+  ['a text', '{"kept":1}'],
+  ['a stream', chunks('{"ke', 'pt":1}')],
+])('a store may give a body as %s', async (_name, body) => {
+  const { client, seen } = await world((_request, response) => json(response, {}, {}), {
+    store: failing('get', () => ({ ...entry, body })),
+  })
+  expect(await client.call(thing)).toEqual({ kept: 1 })
+  expect(seen).toEqual([])
+})
+
+it.each<[string, unknown]>([
+  ['an entry', new Promise(() => {})],
+  ['a body', { ...entry, body: new Readable({ read() {} }) }],
+])('a store that never gives %s is asked for a second, and then the server', async (_name, given) => {
+  const clock = manualClock()
+  const read = deferred()
+  const store = failing('get', () => {
+    read.resolve()
+    return given
+  })
+  const { client } = await world((_request, response, nth) => json(response, { nth }, {}), { store }, { clock })
+  const asked = client.call(thing)
+  await read.promise
+  await clock.advance(1000)
+  expect(await asked).toEqual({ nth: 1 })
+})
+
+it.each<[string, () => unknown]>([
+  ['takes nothing', () => new Writable({ highWaterMark: 1, write() {} })],
+  ['is full', () => new Writable({ write: (_chunk, _encoding, done) => done(new Error('full')) })],
+  ['is no stream', () => ({})],
+  ['is the promise of one', async () => new Writable()],
+])('an answer comes whole where what it is written to %s', async (_name, made) => {
+  const text = 'x'.repeat(400_000)
+  const { client } = await world((_request, response) => json(response, text, { 'cache-control': 'max-age=60' }), {
+    store: failing('createWriteStream', made),
+    maxEntryBytes: 100_000,
+  })
+  expect(await client.call(thing)).toBe(text)
+})
+
+it('what was kept before the clock was set back is validated', async () => {
+  const later = Date.now() + 3_600_000
+  const { client, seen } = await world((_request, response) => response.writeHead(304).end(), {
+    store: failing('get', () => ({
+      ...entry,
+      etag: '"v1"',
+      cachedAt: later,
+      staleAt: later + 60_000,
+      deleteAt: later + 60_000,
+    })),
+  })
+  await client.call(thing).catch(() => {})
+  expect(seen).toEqual(['GET /thing - "v1"'])
 })

@@ -1,11 +1,14 @@
+import type { Writable } from 'node:stream'
 import MemoryCacheStore from 'undici/lib/cache/memory-cache-store.js'
 import cacheInterceptor from 'undici/lib/interceptor/cache.js'
 import { refusal } from '../../../../src/core/errors/refusal.ts'
-import { guard, isThenable, notify } from '../../../../src/core/guard.ts'
+import { guard, isThenable } from '../../../../src/core/guard.ts'
 import { has } from '../../../../src/core/options.ts'
+import { statusRow } from '../../../shared/http-status.ts'
 import type { HttpCache, HttpCacheStore } from '../../cache.ts'
 import type { KeptAnswers } from '../../contract.ts'
 import type { OwnAgent, UndiciConnection } from './agent.ts'
+import { CacheStore, type Found, withoutCookies } from './cache-store.ts'
 import type { Dispatcher, DispatchOptions } from './dispatcher.ts'
 
 /** What undici hands from one handler to the next. */
@@ -15,38 +18,93 @@ type Dispatch = (options: DispatchOptions, handler: object) => boolean
 const safe = /^(?:GET|HEAD|OPTIONS|TRACE|QUERY)$/
 /** How long what is asked behind a stale answer may take; ms. */
 const renewalMs = 30_000
-const partitions = new WeakMap<HttpCache, Map<string, Partition>>()
+/** So many changed URLs are remembered. */
+const maxChanges = 1000
+
+/** What is known of one cache. */
+interface Known {
+  readonly all: Map<string, Partition>
+  readonly changes: Changes
+}
+const caches = new WeakMap<HttpCache, Known>()
 
 /** A dispatcher behind the cache of one identity. */
 export function cached({ of: cache, identity, services }: KeptAnswers, via: Dispatcher | OwnAgent): Dispatcher {
-  const known = partitions.get(cache) ?? new Map<string, Partition>()
-  partitions.set(cache, known)
-  const partition = known.get(identity) ?? new Partition(cache, identity, known)
+  const known = caches.get(cache) ?? { all: new Map<string, Partition>(), changes: new Changes() }
+  caches.set(cache, known)
+  const { all } = known
+  const partition = all.get(identity) ?? new Partition(cache, identity, known)
   // The one that was used last stands last.
-  known.delete(identity)
-  known.set(identity, partition)
+  all.delete(identity)
+  all.set(identity, partition)
   const { maxIdentities = 100 } = cache.options
-  for (const name of known.keys()) {
-    if (known.size <= maxIdentities) break
-    known.delete(name)
+  for (const name of all.keys()) {
+    if (all.size <= maxIdentities) break
+    all.delete(name)
   }
   return { dispatch: (options, handler) => new CachedExchange(partition, via, services, handler).dispatch(options) }
 }
 
+interface Key {
+  readonly origin: string
+  readonly path: string
+}
+
+/** What requests have changed at the server, of late: what was asked before that is not kept, whenever it is answered. */
+class Changes {
+  /** Counts requests and changes. */
+  turn = 0
+  /** By URL; those that changed last stand last. */
+  readonly #at = new Map<string, number>()
+  /** Of those that are remembered no more. */
+  #forgottenAt = 0
+  readonly #writing = new Map<Writable, string>()
+
+  note({ origin, path }: Key): void {
+    const url = origin + path
+    this.#at.delete(url)
+    this.#at.set(url, ++this.turn)
+    for (const [stream, of] of this.#writing) if (of === url) stream.destroy()
+    if (this.#at.size <= maxChanges) return
+    const [[oldest, at]] = this.#at as unknown as [[string, number]]
+    this.#at.delete(oldest)
+    this.#forgottenAt = at
+  }
+
+  isSince(turn: number, { origin, path }: Key): boolean {
+    return (this.#at.get(origin + path) ?? this.#forgottenAt) > turn
+  }
+
+  watch(stream: Writable, { origin, path }: Key): Writable {
+    this.#writing.set(stream, origin + path)
+    return stream.on('close', () => this.#writing.delete(stream))
+  }
+}
+
 /** What is kept for one identity. */
 class Partition {
-  readonly store: HttpCacheStore
   readonly hasHeuristics: boolean
   /** Of all identities. */
   readonly all: ReadonlyMap<string, Partition>
+  readonly changes: Changes
   /** What is asked anew behind an answer that was given stale: one at a time, since each call of it would ask. */
   readonly renewing = new Set<string>()
+  readonly #store: HttpCacheStore
+  readonly #maxWaiting: number | undefined
 
-  constructor({ options }: HttpCache, identity: string, all: ReadonlyMap<string, Partition>) {
+  constructor({ options }: HttpCache, identity: string, { all, changes }: Known) {
     const { maxBytes = 10_485_760, maxEntryBytes = 1_048_576, heuristics = false } = options
-    this.store = ownStore(options, identity) ?? memoryStore(maxBytes, maxEntryBytes)
+    const own = ownStore(options, identity)
+    this.#store = own ?? memoryStore(maxBytes, maxEntryBytes)
+    this.#maxWaiting = own && maxEntryBytes
     this.hasHeuristics = heuristics
     this.all = all
+    this.changes = changes
+  }
+
+  /** Its store, as far as it can be relied on. */
+  kept(services: KeptAnswers['services']): CacheStore {
+    return new CacheStore(this.#store, services, this.#maxWaiting)
   }
 }
 
@@ -59,12 +117,14 @@ class CachedExchange {
   /** What is kept of it, where that has to be validated. */
   #found: Found | undefined
   #isAnswered = false
+  readonly #begun: number
 
   constructor(partition: Partition, via: Dispatcher | OwnAgent, services: KeptAnswers['services'], handler: object) {
     this.#partition = partition
     this.#via = via
     this.#services = services
     this.#handler = handler as Handler
+    this.#begun = ++partition.changes.turn
   }
 
   /**
@@ -92,38 +152,30 @@ class CachedExchange {
   }
 
   #guardedStore(isReading: boolean): HttpCacheStore {
-    const { store, hasHeuristics, all } = this.#partition
-    // What one identity has changed is changed for all of them.
-    const changed = () => (isReading ? [this.#partition] : all.values())
+    const { hasHeuristics, all, changes } = this.#partition
+    const own = this.#partition.kept(this.#services)
     return {
       get: (key) => {
-        const found = this.#tried('get', () => store.get(key))
+        const found = own.get(key)
         if (found instanceof Promise) return found.then((each) => (this.#found = each))
-        this.#found = found as Found | undefined
+        this.#found = found
         return found
       },
-      createWriteStream: (key, value: Kept) => {
-        // Of a credential, which the key does not tell: the next one would be refused by it.
-        if (value.statusCode === 401) return undefined
-        const kept = hasHeuristics || isExplicit(value) ? value : { ...value, staleAt: value.cachedAt }
-        return this.#tried('createWriteStream', () => store.createWriteStream(key, kept))
+      createWriteStream: (key: Key, value: Kept) => {
+        if (isAskedAgain(value.statusCode) || changes.isSince(this.#begun, key)) return undefined
+        const staleAt = hasHeuristics || isExplicit(value) ? value.staleAt : value.cachedAt
+        const stream = own.createWriteStream(key, { ...value, headers: withoutCookies(value.headers), staleAt })
+        return stream && changes.watch(stream, key)
       },
-      delete: (key) => {
-        for (const { store } of changed()) void this.#tried('delete', () => store.delete(key))
+      delete: (key: Key) => {
+        if (isReading) {
+          own.delete(key)
+          return
+        }
+        // What one identity has changed is changed for all of them.
+        changes.note(key)
+        for (const partition of all.values()) partition.kept(this.#services).delete(key)
       },
-    }
-  }
-
-  /** What a store fails with harms no call: nothing is known there, or kept. */
-  #tried<T>(member: string, run: () => T): T | undefined {
-    const fail = (cause: unknown): undefined => {
-      notify(`${member}() of the store of httpCache()`, () => Promise.reject(cause), this.#services.telemetry)
-    }
-    try {
-      const given = run()
-      return isThenable(given) ? (Promise.resolve(given).catch(fail) as T) : given
-    } catch (cause) {
-      return fail(cause)
     }
   }
 
@@ -207,16 +259,17 @@ function reading(handler: Handler, found: Found | undefined): Handler {
   }
 }
 
-/** What is kept of an answer, on its way to the caller. */
-interface Found {
-  readonly headers: Record<string, unknown>
-}
-
 interface Kept {
   readonly statusCode: number
   readonly cachedAt: number
+  readonly staleAt: number
   readonly headers: Readonly<Record<string, unknown>>
   readonly cacheControlDirectives: Readonly<Record<string, unknown>>
+}
+
+/** A 401 is of a credential, which the key does not tell: the next one would be refused by it. What passes, a retry asks again. */
+function isAskedAgain(status: number): boolean {
+  return status === 401 || statusRow(status).isRetryable === true
 }
 
 /** The server has said how long it holds. */
