@@ -28,6 +28,8 @@ export interface NodeRequestLike extends AsyncIterable<unknown> {
   readonly body?: unknown
   /** The bytes, where a platform keeps them (Google's Functions). */
   readonly rawBody?: unknown
+  iterator?(options: { readonly destroyOnReturn: boolean }): AsyncIterable<unknown>
+  resume?(): unknown
 }
 
 /** node:http's response, Express' too. */
@@ -96,7 +98,9 @@ export async function receiveNode(
 ): Promise<void> {
   const { method, headers } = request
   const body = [request.rawBody, request.body].find((each) => each instanceof Uint8Array) as Uint8Array | undefined
-  const bytes = body ?? (request.readableEnded ? undefined : await read(request, maxBytes).catch(() => undefined))
+  // Destroyed, the request of a body that is too large would take the connection with it, and the answer.
+  const chunks = request.iterator?.({ destroyOnReturn: false }) ?? request
+  const bytes = body ?? (request.readableEnded ? undefined : await read(chunks, maxBytes).catch(() => undefined))
   const {
     status,
     headers: answered,
@@ -106,6 +110,8 @@ export async function receiveNode(
   if (response.headersSent) return
   response.writeHead(status, { ...answered, 'content-length': String(new TextEncoder().encode(text).byteLength) })
   response.end(text)
+  // What is left of such a body is read and dropped: unread it would hold the connection.
+  request.resume?.()
 }
 
 /** Mounts a route in a Fastify scope whose bodies stay bytes. */

@@ -1,6 +1,7 @@
-import type { HeaderMap } from '../core/call/header-map.ts'
+import { HeaderMap, type HeaderRecord } from '../core/call/header-map.ts'
 import { checkSchema, validating } from '../core/call/schema.ts'
 import type { CallError } from '../core/errors/error.ts'
+import { refusal } from '../core/errors/refusal.ts'
 import { guard, notify, toGuardError } from '../core/guard.ts'
 import { Backoff } from '../core/time/backoff.ts'
 import type { Clock, Timer } from '../core/time/clock.ts'
@@ -8,14 +9,15 @@ import type { Webhook, WebhookEvent, Webhooks } from './event.ts'
 import type { EventLog, LogRecord, WebhookLogEntry, WebhookState } from './event-log.ts'
 import type { WebhookNotice, WebhookReceiverOptions } from './options.ts'
 import { type PayloadFacts, refused, type Verified, type WebhookScheme } from './scheme.ts'
-import { fromBase64 } from './signature.ts'
+import { bytesOf, fromBase64 } from './signature.ts'
 
 /** One delivery, as any server has it. */
 export interface WebhookRequest {
   readonly method?: string | undefined
-  readonly headers: HeaderMap
-  /** The bytes as they came; never what a parser made of them. */
-  readonly body: Uint8Array
+  /** Headers, a Map, pairs or a plain object, as servers give them. */
+  readonly headers: Iterable<readonly [string, string]> | HeaderRecord
+  /** The bytes as they came, or their text; never what a parser made of them. */
+  readonly body: Uint8Array | string
 }
 
 /** What is answered. */
@@ -108,8 +110,9 @@ export class Receiver {
     return count
   }
 
-  async #take({ headers, body }: WebhookRequest, keepAlive?: (work: Promise<unknown>) => void): Promise<WebhookAnswer> {
+  async #take(request: WebhookRequest, keepAlive?: (work: Promise<unknown>) => void): Promise<WebhookAnswer> {
     const { maxBodyBytes = 1_048_576, answerAfter = 'written' } = this.#options
+    const { headers, body } = readRequest(request)
     if (body.byteLength > maxBodyBytes)
       throw refused('too_large', this.#scheme.name, `the body is larger than maxBodyBytes (${maxBodyBytes})`)
     const verified = await this.#scheme.verify({ headers, body, wallNow: this.#clock.wallNow() })
@@ -194,7 +197,7 @@ export class Receiver {
     try {
       const record = await this.#log.get(id)
       if (!record || (record.state === 'handled' && !isForced)) return 'handled'
-      return await this.#handle(record)
+      return await this.#handle(record, token)
     } finally {
       timer.clear()
       // Its claim ends by itself, and what has become of the event stands.
@@ -215,12 +218,14 @@ export class Receiver {
     return { clear: () => timer.clear() }
   }
 
-  async #handle(record: LogRecord): Promise<WebhookState> {
+  async #handle(record: LogRecord, token: string): Promise<WebhookState> {
     const { maxAttempts = 3, backoff } = this.#options
     const waits = new Backoff(this.#clock, backoff)
     for (let run = 1; ; run++) {
       const attempt = record.attempts + run
       const error = await this.#attempt(record, attempt)
+      // A process that stood still for longer than its claim: somebody else handles the event, or has.
+      if (error && !(await this.#log.keep(record.id, token))) return 'received'
       const isLast = run >= maxAttempts || error?.code === 'invalid_argument'
       const state = error === undefined ? 'handled' : isLast ? 'failed' : 'received'
       await this.#log.change(record.id, (each) => ({
@@ -277,6 +282,14 @@ export class Receiver {
     const { onEvent } = this.#options
     if (onEvent) notify('onEvent of the webhook receiver', onEvent, undefined, notice)
   }
+}
+
+function readRequest({ headers, body }: WebhookRequest): { readonly headers: HeaderMap; readonly body: Uint8Array } {
+  const bytes = typeof body === 'string' ? bytesOf(body) : body
+  if (typeof headers !== 'object' || headers === null || !(bytes instanceof Uint8Array))
+    throw refusal('receive() takes headers, and the body as bytes or text: no object that a parser has made', undefined)
+  const pairs = Symbol.iterator in headers ? headers : Object.entries(headers as Record<string, string>)
+  return { headers: headers instanceof HeaderMap ? headers : HeaderMap.from(pairs), body: bytes }
 }
 
 function factsOf(scheme: WebhookScheme, payload: unknown, verified: Verified): PayloadFacts {

@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto'
 import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, connect } from 'node:net'
 import { serve } from '@hono/node-server'
 import express from 'express'
 import fastify from 'fastify'
@@ -375,6 +375,26 @@ describe('a handler that fails', () => {
   })
 })
 
+describe('a process that stands still for longer than its claim', () => {
+  it('tries no more, and leaves what another has made of the event', async () => {
+    const clock = virtualClock()
+    const door = gate()
+    const store = memoryStore({ clock })
+    // The clock of a process that stands still stands still, too: it keeps no claim.
+    const frozen = setUp({ store, handle: () => door.wait(), leaseMs: 1000, maxAttempts: 3 }, virtualClock())
+    await frozen.receive('e1')
+    await clock.advance(1001)
+    const next = setUp({ store, leaseMs: 1000 }, clock)
+    expect(await next.receiver.recover()).toBe(1)
+    expect(next.runs).toEqual(['e1 1'])
+    door.fail(new Error('down'))
+    await frozen.receiver.idle()
+    expect(frozen.said()).toEqual(['received'])
+    expect(await next.receiver.entries()).toMatchObject([{ state: 'handled', attempts: 1 }])
+    expect(await next.receiver.recover()).toBe(0)
+  })
+})
+
 describe('a process that dies', () => {
   it('loses nothing: another one takes up what it had received, once its claim is over', async () => {
     const clock = virtualClock()
@@ -610,6 +630,55 @@ describe.each<[string, (receiver: ReturnType<typeof webhookReceiver>) => Promise
     expect((await fetch(url, { method: 'POST' })).status).toBe(400)
     expect(name).toBeTruthy()
   })
+})
+
+it('on node:http a body that is too large is answered before it has come whole, and the connection stays', async () => {
+  const { receiver } = setUp({ maxBodyBytes: 10_000 })
+  const server = createServer((request, response) => receiver.node(request, response))
+  const { port } = new URL(await listening(server))
+  const socket = connect(Number(port), '127.0.0.1')
+  closers.push(() => socket.destroy())
+  let heard = ''
+  socket.setEncoding('utf8').on('data', (text) => (heard += text))
+  const head = (bytes: number) => `POST / HTTP/1.1\r\nhost: a\r\ncontent-length: ${bytes}\r\n\r\n`
+  socket.write(head(200_000) + ' '.repeat(100_000))
+  await vi.waitFor(() => expect(heard).toContain('HTTP/1.1 413'))
+  socket.write(' '.repeat(100_000) + head(2) + '{}')
+  await vi.waitFor(() => expect(heard).toContain('HTTP/1.1 400'))
+})
+
+it.each([
+  [
+    'a plain object and a text, as AWS Lambda gives them',
+    (headers: Record<string, string>, body: string) => ({ headers, body }),
+  ],
+  [
+    'names in capitals',
+    (headers: Record<string, string>, body: string) => ({
+      headers: Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toUpperCase(), value])),
+      body: Buffer.from(body),
+    }),
+  ],
+  [
+    'WHATWG Headers and bytes',
+    (headers: Record<string, string>, body: string) => ({
+      headers: new Headers(headers),
+      body: new TextEncoder().encode(body),
+    }),
+  ],
+])('receive() takes %s', async (_, requestOf) => {
+  const { receiver, runs, clock } = setUp()
+  const { headers, body } = delivery('e1', { type: 'order.shipped', data: { n: 1, name: 'ä😀' } }, clock.wallNow())
+  expect(await receiver.receive(requestOf(headers, body))).toMatchObject({ status: 200 })
+  await receiver.idle()
+  expect(runs).toEqual(['e1 1'])
+})
+
+it('receive() says what it takes where a parser has made an object of the body', async () => {
+  const { receiver, notices } = setUp()
+  const { headers } = delivery('e1')
+  expect(await receiver.receive({ headers, body: { type: 'order.shipped' } as never })).toMatchObject({ status: 503 })
+  expect(notices).toMatchObject([{ type: 'refused', error: { message: expect.stringContaining('as bytes or text') } }])
 })
 
 it('on Express behind a parser of JSON the answer says what to do', async () => {
