@@ -253,6 +253,26 @@ describe('a refused credential', () => {
     expect(await take(room, 1)).toEqual([2])
   })
 
+  it('of what was left before its answer came is no matter of the socket', async () => {
+    const { client, server } = await setUp({ server: { intercept: ({ type }) => type === 'message' } })
+    const [room, other] = ['a', 'b'].map((name) => client.call(feed, { name }))
+    await Promise.all([room?.opened, other?.opened])
+    const controller = new AbortController()
+    const asked = client.call(add, { a: 1, b: 2 }, { signal: controller.signal })
+    await server.until(() => server.framesOf('message').length === 1)
+    controller.abort()
+    await expect(asked).rejects.toThrow('aborted')
+    const [{ ref } = {}] = server.framesOf('message')
+    const error = { code: 'unauthenticated' }
+    server.client.send({ type: 'error', ref, error })
+    await other?.close()
+    await server.until(() => server.framesOf('unsubscribe').length === 1)
+    server.client.send({ type: 'error', channel: 'feed:b', error })
+    server.publish('feed:a', 1)
+    expect(await take(room as never, 1)).toEqual([1])
+    expect(server.upgrades).toHaveLength(1)
+  })
+
   it('does not send a request again that may have been done', async () => {
     const given = makeTokens()
     const { client, server } = await setUp({

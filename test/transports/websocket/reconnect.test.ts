@@ -404,6 +404,24 @@ describe('readers of one channel with different places', () => {
     expect(await take(early, 1)).toEqual([6])
     expect(await take(late, 3)).toEqual([4, 5, 6])
   })
+
+  it('miss nothing where the server says twice that it has accepted them', async () => {
+    const { client, server } = await setUp({ server: { ids: 'opaque' } })
+    const early = client.call(feed, { name: 'a' })
+    await early.opened
+    server.publish('feed:a', 1)
+    expect(await take(early, 1)).toEqual([1])
+    server.drop()
+    server.publish('feed:a', 2)
+    expect(await take(early, 1)).toEqual([2])
+    const late = client.call(feed, { name: 'a' })
+    await late.opened
+    server.publish('feed:a', 3)
+    server.client.send({ type: 'subscribed', channel: 'feed:a', recovered: true })
+    server.publish('feed:a', 4)
+    expect(await take(early, 2)).toEqual([3, 4])
+    expect(await take(late, 2)).toEqual([3, 4])
+  })
 })
 
 describe('a reader with a cursor of an earlier run', () => {

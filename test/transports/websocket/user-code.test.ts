@@ -252,8 +252,8 @@ describe('an adapter that throws', () => {
     expect(server.upgrades).toHaveLength(0)
   })
 
-  it('or judges a close by nothing ends the streams', async () => {
-    const { client, server } = await setUp(withAdapter({ classifyClose: () => undefined as never }))
+  it.each([undefined, null])('or judges a close by nothing ends the streams (%s)', async (nothing) => {
+    const { client, server } = await setUp(withAdapter({ classifyClose: () => nothing as never }))
     const room = client.call(feed, { name: 'a' })
     await room.opened
     server.closeAll(1001)

@@ -2,7 +2,7 @@ import { isCallError, type } from 'polywire'
 import { channel, plainJson, request, type WireAdapter, websocketTransport } from 'polywire/websocket'
 import { afterEach, describe, expect, it } from 'vitest'
 import { manualClock } from '../../support/manual-clock.ts'
-import { add, chat, closeAll, feed, place, settle, setUp, setUpTimed, take } from '../../support/realtime.ts'
+import { add, chat, closeAll, feed, passUntil, place, settle, setUp, setUpTimed, take } from '../../support/realtime.ts'
 
 afterEach(closeAll)
 
@@ -251,6 +251,25 @@ describe('a server that speaks the base protocol only', () => {
     expect(await take(room, 1)).toEqual([{ text: 'hi' }])
     expect(room.continuity).toBe('unknown')
     expect(server.framesOf('message')[0]).toEqual({ type: 'message', channel: 'chat:a', data: { text: 'hi' } })
+  })
+
+  it('opens for who comes back within the grace of who left before that was known', async () => {
+    const { client, server, clock } = await setUpTimed({ server: base })
+    const first = client.call(feed, { name: 'a' })
+    const { opened } = first
+    opened.catch(() => {})
+    await server.until(() => server.framesOf('subscribe').length === 1)
+    await first.close()
+    await clock.advance(50)
+    const second = client.call(feed, { name: 'a' })
+    let isOpen = false
+    const done = second.opened.then(() => {
+      isOpen = true
+    })
+    await passUntil(clock, () => isOpen || clock.now() > 2000)
+    expect(isOpen).toBe(true)
+    await done
+    expect(server.framesOf('subscribe')).toHaveLength(1)
   })
 
   it('is told from a busy process: a timer that comes late gives the answer another moment, once', async () => {

@@ -34,6 +34,7 @@ export type WsClass = new (url: string, protocols: readonly string[], options: o
 
 interface RawSocket {
   readonly bytesRead: number
+  readonly destroyed: boolean
   ref(): void
   unref(): void
 }
@@ -118,7 +119,9 @@ class WsHandle implements SocketHandle {
     this.#socket.resume()
   }
 
+  /** One that is gone would take down each wish until it connects, which it never does. */
   hold(isHeld: boolean): void {
+    if (this.#raw?.destroyed) return
     if (isHeld) this.#raw?.ref()
     else this.#raw?.unref()
   }

@@ -327,8 +327,10 @@ export class SocketLink implements ConnectionOwner {
 }
 
 /** Adapters are not ours: what they say of an end is looked at. */
-function isVerdict({ action, failure }: Partial<CloseVerdict> = {}): boolean {
-  return typeof failure?.code === 'string' && ['retry', 'refresh-auth', 'fatal'].includes(action as string)
+function isVerdict(verdict: Partial<CloseVerdict> | null | undefined): verdict is CloseVerdict {
+  return (
+    typeof verdict?.failure?.code === 'string' && ['retry', 'refresh-auth', 'fatal'].includes(verdict.action as string)
+  )
 }
 
 function noVerdict(): TypeError {

@@ -64,7 +64,8 @@ export class ChannelSubscription implements Awaiting {
 
   join(member: ChannelMember): void {
     // The grace after the last one left; while somebody is there, the timer is theirs.
-    if (this.members.length === 0) this.#setTimer(undefined)
+    const wasEmpty = this.members.length === 0
+    if (wasEmpty) this.#setTimer(undefined)
     this.members = [...this.members, member]
     if (this.#replayedSince) member.replayedSince(this.#replayedSince)
     const { since } = member
@@ -75,7 +76,8 @@ export class ChannelSubscription implements Awaiting {
     } else if (this.isAccepted) {
       member.joinedAt(this.at)
       member.accepted(undefined)
-    }
+      // The patience with a server that may not answer has ended with the one who left.
+    } else if (wasEmpty && !this.#session.isSubscribedSure) this.#bePatient(true)
   }
 
   leave(member: ChannelMember): void {
@@ -95,6 +97,8 @@ export class ChannelSubscription implements Awaiting {
     }
     this.#session.learn(acceptance)
     this.#answered(acceptance, this.#since, this.#prompt)
+    // One who says so again replays nothing.
+    this.#since = undefined
   }
 
   /** One who asked for another place may still be welcome. */

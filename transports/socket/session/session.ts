@@ -193,14 +193,13 @@ export class SocketSession implements LinkReceiver {
   }
 
   #ended({ ref, topic }: Extract<Incoming, { kind: 'end' }>): void {
-    const awaiting = ref === undefined ? undefined : this.#awaiting.get(ref)
+    const awaiting = this.#awaiting.get(ref as number)
     if (awaiting?.awaits !== 'reply') this.#subscriptionOf(ref, topic)?.end(undefined)
     else awaiting.onError({ code: 'internal', message: 'the server ended it without a reply' })
   }
 
   #subscriptionOf(ref: number | undefined, topic: string | undefined): ChannelSubscription | undefined {
-    const known = ref === undefined ? undefined : this.#subscriptionsByRef.get(ref)
-    return known ?? (topic === undefined ? undefined : this.#subscriptions.get(topic))
+    return this.#subscriptionsByRef.get(ref as number) ?? this.#subscriptions.get(topic as string)
   }
 
   #acknowledged(connection: Connection, ack: Extract<Incoming, { kind: 'ack' }>): void {
@@ -221,7 +220,7 @@ export class SocketSession implements LinkReceiver {
   }
 
   #failed(connection: Connection, { ref, topic, failure }: Extract<Incoming, { kind: 'error' }>): void {
-    const awaiting = ref === undefined ? undefined : this.#awaiting.get(ref)
+    const awaiting = this.#awaiting.get(ref as number)
     if (awaiting) {
       this.#awaiting.delete(ref as number)
       awaiting.onError(failure)
@@ -229,7 +228,9 @@ export class SocketSession implements LinkReceiver {
     }
     const subscription = this.#subscriptionOf(ref, topic)
     if (subscription) subscription.end(failure)
-    else if (failure.code === 'unauthenticated') connection.drop({ action: 'refresh-auth', failure })
+    // About one who has left meanwhile, it is about nobody else.
+    else if ((ref ?? topic) === undefined && failure.code === 'unauthenticated')
+      connection.drop({ action: 'refresh-auth', failure })
     else this.#warn(failure)
   }
 

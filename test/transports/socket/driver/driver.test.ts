@@ -1,4 +1,4 @@
-import { createServer } from 'node:net'
+import { createServer, type Socket } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
 import WsSocket from 'ws'
 import { chooseSocketDriver, type LoadSocketDriver } from '../../../../transports/socket/driver/choose.ts'
@@ -174,6 +174,23 @@ describe('ws', () => {
     expect(frames).toEqual([])
     handle.resume?.()
     while (frames.length === 0) await settle(1)
+  })
+
+  it('is asked to hold the process by thousands, and a connection that is gone keeps none of that', async () => {
+    let raw: Socket | undefined
+    class Watched extends WsSocket {
+      constructor(...given: ConstructorParameters<typeof WsSocket>) {
+        super(...given)
+        this.on('upgrade', ({ socket }) => (raw = socket))
+      }
+    }
+    const server = await start()
+    const { handle, opened, ended } = dial(nodeSocketDriver({}, Watched as never), server.url)
+    await opened
+    server.drop()
+    await ended
+    for (let n = 0; n < 20; n++) handle.hold?.(n % 2 === 0)
+    expect(raw?.listenerCount('connect')).toBe(0)
   })
 
   it('keeps a code that the server closed with although it then reset the connection', async () => {
