@@ -79,13 +79,17 @@ interface Joined {
   readonly requests: Map<number, PhoenixMessage | undefined>
 }
 
+/** So many topics that only requests have joined stay so, for the next request in them. */
+const maxIdle = 32
+
 class PhoenixConnection implements WireAdapter {
   readonly name = 'phoenix'
   readonly traits
   readonly subprotocols
   readonly #options: PhoenixOptions
   readonly #topics = new Map<string, Joined>()
-
+  /** Topics that nobody needs any more: no stream is there, and all requests in them have been answered. */
+  readonly #idle = new Set<string>()
   readonly #wire: Wire
 
   constructor(options: PhoenixOptions, wire: Wire) {
@@ -129,9 +133,24 @@ class PhoenixConnection implements WireAdapter {
     const joined = this.#topics.get(topic)
     if (!joined?.subscriptions.has(subscription)) return undefined
     joined.subscriptions.clear()
-    if (joined.requests.size > 0) return undefined
-    this.#topics.delete(topic)
-    return encodeMessage({ join: `${joined.join}`, ref: `${joined.join}`, topic, event: 'phx_leave', payload: {} })
+    return this.#leave(topic)
+  }
+
+  /** Leaves a topic, unless somebody needs it. */
+  #leave(topic: string): WireFrame | undefined {
+    const { join, subscriptions, requests } = this.#topics.get(topic) ?? none
+    if (subscriptions.size + requests.size > 0 || !this.#topics.delete(topic)) return undefined
+    return encodeMessage({ join: `${join}`, ref: `${join}`, topic, event: 'phx_leave', payload: {} })
+  }
+
+  /** A request in a topic is over: of those that are not needed any more the oldest is left. */
+  #settled(topic: string, { subscriptions, requests }: Joined): WireFrame | undefined {
+    if (subscriptions.size + requests.size > 0) return undefined
+    this.#idle.delete(topic)
+    const [oldest = topic] = this.#idle.add(topic)
+    if (this.#idle.size <= maxIdle) return undefined
+    this.#idle.delete(oldest)
+    return this.#leave(oldest)
   }
 
   publish({ topic, subscription, ref, message }: Publish): WireFrame {
@@ -157,8 +176,9 @@ class PhoenixConnection implements WireAdapter {
     return joined.isAccepted ? frame : joining
   }
 
-  cancel(ref: number): undefined {
-    for (const { requests } of this.#topics.values()) requests.delete(ref)
+  cancel(ref: number): WireFrame | undefined {
+    for (const [topic, joined] of this.#topics) if (joined.requests.delete(ref)) return this.#settled(topic, joined)
+    return undefined
   }
 
   ping(): WireFrame {
@@ -174,7 +194,8 @@ class PhoenixConnection implements WireAdapter {
     const joined = this.#topics.get(topic)
     // Of a channel that was left, or joined anew.
     if (!joined || (join !== null && join !== `${joined.join}`)) return undefined
-    if (event === 'phx_reply') return this.#replied(joined, message)
+    // One that answers nothing is what another client has had sent to all.
+    if (event === 'phx_reply') return message.ref === null ? undefined : this.#replied(joined, message)
     if (event === 'phx_close' || event === 'phx_error') return this.#closed(topic, joined, event === 'phx_error')
     return joined.isAccepted ? { kind: 'data', topic, message: { event, payload } } : undefined
   }
@@ -207,8 +228,11 @@ class PhoenixConnection implements WireAdapter {
     if (ref === `${joined.join}` && !joined.isAccepted) return this.#judged(topic, joined, response, failure)
     const number = Number(ref?.replace('r', ''))
     if (ref?.startsWith('r') && !joined.requests.delete(number)) return undefined
-    if (failure) return { kind: 'error', ref: number, failure }
-    return { kind: 'ack', ref: number, message: response }
+    const frames = this.#settled(topic, joined) ?? []
+    const said: Incoming = failure
+      ? { kind: 'error', ref: number, failure }
+      : { kind: 'ack', ref: number, message: response }
+    return [said, { kind: 'answer', frames }]
   }
 
   /** The answer to a join, and what waited for it. */
@@ -242,6 +266,8 @@ class PhoenixConnection implements WireAdapter {
     return [...said, hasCrashed ? { kind: 'error', topic, failure } : { kind: 'end', topic }]
   }
 }
+
+const none: Joined = { join: 0, subscriptions: new Map(), isAccepted: false, requests: new Map() }
 
 function closed(hasCrashed: boolean): Failure {
   const message = hasCrashed ? 'the channel crashed on the server' : 'the server closed the channel'

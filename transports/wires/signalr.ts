@@ -86,6 +86,8 @@ class SignalRConnection implements WireAdapter {
   readonly #wire: Wire
   readonly #memory: Memory
   readonly #subscriptions = new Map<number, Subscription>()
+  /** Their refs by target: a message must not look at thousands of others. */
+  readonly #refs = new Map<string, Set<number>>()
   #isResuming = false
   #isReady = false
 
@@ -126,6 +128,7 @@ class SignalRConnection implements WireAdapter {
     const isStream = topic.startsWith('stream ')
     const subscription: Subscription = { target: topic, waiting: [] }
     this.#subscriptions.set(ref, subscription)
+    this.#refs.set(topic, (this.#refs.get(topic) ?? new Set()).add(ref))
     this.#memory.wanted.add(topic)
     const known = isStream ? this.#runningLike(topic, payload, since) : this.#memory.targets.get(topic)
     const received = known && 'received' in known ? known.received : known
@@ -149,10 +152,12 @@ class SignalRConnection implements WireAdapter {
   }
 
   #forget(ref: number): void {
-    const topic = this.#subscriptions.get(ref)?.target
+    const { target = '' } = this.#subscriptions.get(ref) ?? {}
     this.#subscriptions.delete(ref)
-    const isWanted = [...this.#subscriptions.values()].some(({ target }) => target === topic)
-    if (topic !== undefined && !isWanted) this.#memory.wanted.delete(topic)
+    const refs = this.#refs.get(target)
+    if (!refs?.delete(ref) || refs.size > 0) return
+    this.#refs.delete(target)
+    this.#memory.wanted.delete(target)
   }
 
   publish({ message }: Publish): WireFrames {
@@ -228,7 +233,7 @@ class SignalRConnection implements WireAdapter {
     if (type === kinds.invocation) {
       const args = message.arguments ?? []
       this.#memory.targets.get(target)?.add(sequence, args)
-      for (const [ref, each] of this.#subscriptions) if (each.target === target) this.#hand(ref, args, sequence, into)
+      for (const ref of this.#refs.get(target) ?? []) this.#hand(ref, args, sequence, into)
       if (invocationId === '') return
       const error = "Client didn't provide a result."
       into.push({ kind: 'answer', frames: this.#send({ type: kinds.completion, invocationId, error }) })

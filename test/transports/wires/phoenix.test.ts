@@ -221,6 +221,31 @@ describe('Phoenix', () => {
     while (server.members('room:a') > 0) await new Promise(setImmediate)
   })
 
+  it('leaves the oldest of many topics that only requests have joined, and asks in the newer ones without a join', async () => {
+    const { client, server } = await setUp()
+    const ask = (id: number) => client.call(echo, { id, n: id })
+    for (let id = 0; id < 40; id++) expect(await ask(id)).toEqual({ n: id })
+    const topicsOf = (event: string) => server.received.filter((each) => each[3] === event).map((each) => each[2])
+    while (topicsOf('phx_leave').length < 8) await new Promise(setImmediate)
+    expect(topicsOf('phx_leave')).toEqual([0, 1, 2, 3, 4, 5, 6, 7].map((id) => `room:${id}`))
+    expect(await ask(39)).toEqual({ n: 39 })
+    expect(topicsOf('phx_join')).toHaveLength(40)
+    expect(await ask(0)).toEqual({ n: 0 })
+    expect(topicsOf('phx_join')).toHaveLength(41)
+  })
+
+  it.each([{}, null, { status: 1 }])(
+    'takes what another client has called phx_reply for no reply (%j)',
+    async (said) => {
+      const { client, server } = await setUp()
+      const lobby = client.call(room, { id: 'lobby' })
+      await lobby.opened
+      server.broadcast('room:lobby', 'phx_reply', said as never)
+      server.broadcast('room:lobby', 'said', { n: 1 })
+      expect(await take(lobby, 1)).toEqual([{ event: 'said', payload: { n: 1 } }])
+    },
+  )
+
   it('leaves with the last reader', async () => {
     const { client, server } = await setUp({ transport: { lingerMs: 0 } })
     const lobby = client.call(room, { id: 'a' })
@@ -290,7 +315,7 @@ describe('what is no message of Phoenix', () => {
     '{}',
     '[1,2,3]',
     '[null,null,5,"a",{}]',
-    '[null,null,"room:a","phx_reply",{}]',
+    '[null,"1","room:a","phx_reply",{}]',
     Uint8Array.of(),
     Uint8Array.of(9),
     Uint8Array.of(2, 255, 1, 1),

@@ -208,6 +208,35 @@ describe('SignalR', () => {
   })
 })
 
+describe('thousands of subscriptions', () => {
+  /** What messages of one target cost beside so many subscriptions of others; ms of CPU. */
+  async function costBeside(others: number): Promise<number> {
+    const adapter = signalR({ negotiate: false })({ session: {}, receive: () => {} })
+    const base = { url: 'ws://localhost', headers: {}, subprotocols: [], credential: undefined, takesHeaders: true }
+    await adapter.handshake?.({ ...base, signal: AbortSignal.timeout(60_000) })
+    adapter.decode('{}\u001e')
+    const subscribe = (ref: number, topic: string) => adapter.subscribe({ ref, topic, payload: undefined })
+    for (let ref = 1; ref <= others; ref++) subscribe(ref, ref % 2 === 0 ? `stream Counter${ref}` : `Target${ref}`)
+    subscribe(others + 1, 'News')
+    await settle(1)
+    const frame = '{"type":1,"target":"News","arguments":[1]}\u001e'
+    expect(adapter.decode(frame)).toMatchObject([{ kind: 'data', ref: others + 1, message: [1] }])
+    const costs = Array.from({ length: 3 }, () => {
+      const start = process.cpuUsage()
+      for (let n = 0; n < 2000; n++) adapter.decode(frame)
+      const { user, system } = process.cpuUsage(start)
+      return (user + system) / 1000
+    })
+    return Math.min(...costs)
+  }
+
+  it('cost a message of another target nothing', async () => {
+    const alone = await costBeside(0)
+    // Looked through one by one, 20,000 would cost 2,000 messages seconds.
+    expect(await costBeside(20_000)).toBeLessThan(Math.max(200, alone * 10))
+  })
+})
+
 describe('negotiating', () => {
   it('gives the credential to both requests, by header', async () => {
     const { client, server } = await setUp({ server: { ...hub, token: 't' }, transport: { auth: bearerAuth('t') } })

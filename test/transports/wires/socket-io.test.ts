@@ -507,6 +507,23 @@ describe('bytes in what another client has nested', () => {
   })
 })
 
+describe('what another client has made to look like bytes', () => {
+  it.each([5, -1, 0.5, 'constructor', 'length', null])('is handed on as it came, and ends nobody (%s)', async (num) => {
+    const { client } = await setUp({
+      onConnection: (socket, io) => socket.on('say', (said) => io.emit('said', said, Buffer.from([7]))),
+    })
+    const room = client.call(main)
+    const said = { text: 'hi', file: { _placeholder: true, num } }
+    await room.send({ event: 'say', args: [said] })
+    await room.send({ event: 'say', args: ['after'] })
+    const bytes = Uint8Array.of(7)
+    expect(await take(room, 2)).toEqual([
+      { event: 'said', args: [said, bytes] },
+      { event: 'said', args: ['after', bytes] },
+    ])
+  })
+})
+
 describe('what is no frame of Socket.IO', () => {
   it.each([
     ['an unknown kind', '9'],

@@ -40,7 +40,7 @@ export function decodeMessage(frame: WireFrame): PhoenixMessage {
   const [join, ref, topic, event, payload] = parts
   if (typeof topic !== 'string' || typeof event !== 'string')
     throw new TypeError('a message of Phoenix names its topic and event')
-  if (event === 'phx_reply' && typeof payload?.status !== 'string')
+  if (event === 'phx_reply' && textOf(ref) !== null && typeof payload?.status !== 'string')
     throw new TypeError('a reply of Phoenix has a status')
   return { join: textOf(join), ref: textOf(ref), topic, event, payload }
 }

@@ -144,6 +144,9 @@ export class Memory {
 
   /** Forgets the invocation of a stream; says its id. */
   stop(subscription: number): string | undefined {
+    // One that has come back after a drop has a number of before; the others need not be looked for.
+    const own = `${subscription}`
+    if (this.running.get(own)?.ref === subscription && this.running.delete(own)) return own
     for (const [invocationId, { ref }] of this.running)
       if (ref === subscription && this.running.delete(invocationId)) return invocationId
     return undefined

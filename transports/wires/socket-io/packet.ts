@@ -59,14 +59,11 @@ interface Placeholder {
 /** What is nested deeper than this is handed on as it came: another client may have sent anything. */
 const maxRestored = 500
 
-/** Puts the bytes where their placeholders stand. @throws {TypeError} where one names bytes that are not there. */
+/** Puts the bytes where their placeholders stand; what only looks like one, since another client may send anything, stays. */
 export function restoreBytes(value: unknown, attachments: readonly Uint8Array[], depth = 0): unknown {
   if (typeof value !== 'object' || value === null || depth > maxRestored) return value
-  if ((value as Partial<Placeholder>)._placeholder === true) {
-    const bytes = attachments[(value as Placeholder).num]
-    if (!bytes) throw new TypeError('a packet of Socket.IO refers to bytes that did not come with it')
-    return bytes
-  }
+  const bytes = (value as Partial<Placeholder>)._placeholder === true && attachments[(value as Placeholder).num]
+  if (bytes instanceof Uint8Array) return bytes
   if (Array.isArray(value)) return value.map((each) => restoreBytes(each, attachments, depth + 1))
   return Object.fromEntries(
     Object.entries(value).map(([name, each]) => [name, restoreBytes(each, attachments, depth + 1)]),
