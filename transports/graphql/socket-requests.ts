@@ -2,6 +2,8 @@ import type { Call } from '../../src/core/call/call.ts'
 import { HeaderMap } from '../../src/core/call/header-map.ts'
 import { idempotencyProfiles } from '../../src/core/call/idempotency.ts'
 import type { StreamReply, Tap } from '../../src/core/call/reply.ts'
+import { CallError } from '../../src/core/errors/error.ts'
+import { isRecord } from '../http/violations.ts'
 import { sendRequest } from '../socket/session/request.ts'
 import { graphqlFailure } from './errors.ts'
 import type { HttpGraphQLTransport } from './exchange.ts'
@@ -67,5 +69,12 @@ async function ask(asked: Asked, http: HttpGraphQLTransport): Promise<Answer> {
   // The socket was opened with it: the next one is to have another.
   if (result?.errors && graphqlFailure({ ...answer, result })?.code === 'unauthenticated')
     session.refuseCredential(false)
+  // The first of several parts is no whole result, as little as it is over HTTP.
+  if (isRecord(value) && value.hasNext === true) throw inParts(call)
   return { status, headers, parsed: { value }, text: () => '' }
+}
+
+function inParts(call: Call): CallError {
+  const message = 'the server answers in parts: declare it by incremental(), or leave @defer and @stream out'
+  return new CallError({ code: 'unimplemented', message, phase: 'body', sent: 'yes' }, call)
 }

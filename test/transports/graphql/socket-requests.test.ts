@@ -123,6 +123,20 @@ describe('socketRequests', () => {
     expect(await failureOf(client.call(wrong))).toMatchObject({ code: 'invalid_argument', isRetryable: false })
   })
 
+  it('takes the first of several parts for no whole result, as over HTTP', async () => {
+    await using raw = await RawServer.start((socket, { id }) => {
+      const parts = [
+        { data: { hello: 'Hello' }, hasNext: true },
+        { incremental: [], hasNext: false },
+      ]
+      for (const payload of parts) socket.send(JSON.stringify({ id, type: 'next', payload }))
+      socket.send(JSON.stringify({ id, type: 'complete' }))
+    })
+    await using client = connect({ subscriptionUrl: raw.url })
+    const failure = { code: 'unimplemented', sent: 'yes', message: expect.stringContaining('incremental()') }
+    expect(await failureOf(client.call(hello, { name: 'x' }))).toMatchObject(failure)
+  })
+
   it('tells the server that a caller has gone', async () => {
     const controller = new AbortController()
     await using raw = await RawServer.start(() => controller.abort(new Error('enough')))
