@@ -77,8 +77,9 @@ export function bindHealth(
 
 /** Nothing could be asked: a mistake of the caller's, or the end of the client. */
 function isMisuse(error: CallError): boolean {
-  const { code, sent } = error
-  return code === 'canceled' || (sent === 'no' && (code === 'invalid_argument' || code === 'failed_precondition'))
+  const { code, sent, status } = error
+  // A server may say that it has canceled the probe: an answer like any other.
+  return (code === 'canceled' && status === undefined) || (sent === 'no' && (code === 'invalid_argument' || code === 'failed_precondition'))
 }
 
 /** No answer came, by no doing of ours. */

@@ -83,6 +83,20 @@ describe.each(ways)('health over %s', (_, wire, make) => {
     expect(calls).toBe(1)
   })
 
+  it('that the server itself has canceled is an answer', async () => {
+    await using server = await GrpcServer.start(
+      (router) =>
+        router.service(Health, {
+          check() {
+            throw new ConnectError('going away', Code.Canceled)
+          },
+        }),
+      wire,
+    )
+    await using connected = connect(make(server.url))
+    expect(await connected.api.server()).toMatchObject({ status: 'unknown', error: { code: 'canceled', status: 1 } })
+  })
+
   it('is watched: each change is told, and a dropped watch begins anew', async () => {
     let opened = 0
     const services: string[] = []
