@@ -52,8 +52,8 @@ class PersistedQueries extends Feature {
         return next({ ...asked, members: { query, ...rest, extensions: persisted }, isPost: true })
       if (!miss) return answer
       const whole = await next({ ...asked, isPost: true })
-      // Where the whole document is refused, too, the hash was not to blame.
-      if (miss === 'not supported' || !resultOf(whole)?.errors) this.#without.add(http)
+      // Where the whole document brings nothing, either, the hash was not to blame.
+      if (miss === 'not supported' || resultOf(whole)?.data) this.#without.add(http)
       return whole
     }
   }

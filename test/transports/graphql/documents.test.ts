@@ -150,9 +150,11 @@ describe('persistedQueries', () => {
     ])
   })
 
-  it('goes on asking by hash where the whole document was refused, too', async () => {
-    const vague = { errors: [{ message: 'no' }] }
-    answer(reply(400, vague), reply(400, vague), reply(200, good))
+  it.each([
+    ['the server', reply(400, { errors: [{ message: 'no' }] })],
+    ['the page of a proxy', reply(404, '<h1>Not found</h1>', { 'content-type': 'text/html' })],
+  ])('goes on asking by hash where the whole document was refused, too, by %s', async (_who, refusal) => {
+    answer(refusal, refusal, reply(200, good))
     await using client = graphqlClient(url(), { features: [persistedQueries()] })
     await failureOf(client.call(hello, { name: 'Ada' }))
     await client.call(hello, { name: 'Ada' })
