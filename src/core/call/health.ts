@@ -79,7 +79,10 @@ export function bindHealth(
 function isMisuse(error: CallError): boolean {
   const { code, sent, status } = error
   // A server may say that it has canceled the probe: an answer like any other.
-  return (code === 'canceled' && status === undefined) || (sent === 'no' && (code === 'invalid_argument' || code === 'failed_precondition'))
+  return (
+    (code === 'canceled' && status === undefined) ||
+    (sent === 'no' && (code === 'invalid_argument' || code === 'failed_precondition'))
+  )
 }
 
 /** No answer came, by no doing of ours. */
