@@ -122,6 +122,19 @@ describe('send() with acknowledgements', () => {
     expect(server.framesOf('message')[0]?.ref).toEqual(expect.any(Number))
   })
 
+  it('are not waited for from another server, which has not said so', async () => {
+    const { client, server } = await setUp({ server: { saysAcks: true } })
+    const room = client.call(chat, { room: 'a' })
+    await room.opened
+    await room.send({ text: 'a' })
+    server.options.saysAcks = server.options.acks = false
+    server.drop()
+    await untilLost(room)
+    await room.send({ text: 'b' })
+    await server.until(() => server.framesOf('message').length === 2)
+    expect(server.framesOf('message')[1]?.ref).toBeUndefined()
+  })
+
   it('may come as the message that the channel repeats to all', async () => {
     const { client } = await setUp({
       transport: acks,

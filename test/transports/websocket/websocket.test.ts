@@ -584,6 +584,26 @@ describe('websocketTransport', () => {
 })
 
 describe('a channel that nobody reads for a moment', () => {
+  it.each([true, false])('is another one’s at once who has another input (answered: %s)', async (isAnswered) => {
+    const filtered = channel('news', { input: type<{ topic: string }>(), receive: type<string>() })
+    const { client, server } = await setUp({
+      transport: { adapter: plainJson({ acks: true }) },
+      server: { intercept: ({ data }) => !isAnswered && data?.topic === 'tea' },
+    })
+    const tea = client.call(filtered, { topic: 'tea' })
+    const { opened } = tea
+    opened.catch(() => {})
+    await server.until(() => server.framesOf('subscribe').length === 1)
+    if (isAnswered) await opened
+    await tea.close()
+    const milk = client.call(filtered, { topic: 'milk' })
+    await milk.opened
+    expect(server.frames.map(({ type, data }) => data?.topic ?? type)).toEqual(['tea', 'unsubscribe', 'milk'])
+    await expect(client.call(filtered, { topic: 'tea' }).opened).rejects.toMatchObject({ code: 'failed_precondition' })
+    server.publish('news', 'white')
+    expect(await take(milk, 1)).toEqual(['white'])
+  })
+
   it('is kept for the next reader, who gets what comes after the grace, too', async () => {
     const { client, server, clock } = await setUpTimed()
     const first = client.call(feed, { name: 'a' })

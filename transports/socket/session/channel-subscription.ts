@@ -84,7 +84,7 @@ export class ChannelSubscription implements Awaiting {
     this.members = this.members.filter((each) => each !== member)
     this.#late?.delete(member)
     if (this.members.length > 0 || this.#isOver) return
-    this.#setTimer(() => this.#unsubscribe(), this.#lingerMs)
+    this.#setTimer(() => this.unsubscribe(), this.#lingerMs)
     this.#timer?.hold(false)
   }
 
@@ -218,7 +218,8 @@ export class ChannelSubscription implements Awaiting {
     for (const member of members) member.accepted(acceptance)
   }
 
-  #unsubscribe(): void {
+  /** Its grace is over. */
+  unsubscribe(): void {
     this.stop()
     const { topic, ref: subscription } = this
     this.#connection.say('unsubscribe', (adapter) => adapter.unsubscribe({ topic, subscription }))

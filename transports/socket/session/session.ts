@@ -118,7 +118,12 @@ export class SocketSession implements LinkReceiver {
     // What is not shared is known by its `ref`.
     const key = this.#traits?.isShared ? topic : own
     const shared = this.#subscriptions.get(key)
-    if (shared) return isSamePayload(shared.payload, payload) ? shared : undefined
+    if (shared) {
+      if (isSamePayload(shared.payload, payload)) return shared
+      if (shared.members.length > 0) return undefined
+      // Only its grace keeps it: who wants another one need not wait for that.
+      shared.unsubscribe()
+    }
     const { lingerMs } = this.#options
     const made = make({ key, topic, payload, lingerMs })
     this.#subscriptions.set(key, made)
@@ -154,7 +159,8 @@ export class SocketSession implements LinkReceiver {
     const { subscribed, acks } = adapter.traits
     this.#traits = adapter.traits
     if (subscribed !== 'auto') this.isSubscribedSure = subscribed
-    if (acks !== 'auto') this.hasAcks = acks
+    // What another server has said before holds for that one.
+    this.hasAcks = acks === true
   }
 
   onIncoming(connection: Connection, incoming: Incoming, size: number): void {
