@@ -1,5 +1,6 @@
 import { CallError, isAnyCallError } from '../../src/core/errors/error.ts'
 import type { Violation } from '../../src/core/errors/failure.ts'
+import { decodeUtf8 } from '../http/collect.ts'
 import type { DescMessage, MessageShape } from './peer-protobuf.ts'
 import { protobuf } from './peers.ts'
 
@@ -77,13 +78,13 @@ export interface DetailFacts {
 
 /**
  * The fields of each message in the order of their numbers: text, where nothing else is said; `:32` and `:64`, whole
- * numbers of so many bits; `:bytes`; `:ms`, a duration; `:map`, an entry of text to text; `:texts`, several; `:details`,
- * several google.protobuf.Any; else the fields of a repeated message.
+ * numbers of so many bits; `:bytes`; `:ms`, a duration; `:texts`, several; `:details`, several google.protobuf.Any; else the
+ * fields of a repeated message, such as the entries of the one map that there is, `metadata`.
  *
  * Source: https://github.com/googleapis/googleapis/blob/master/google/rpc/error_details.proto
  */
 const shapes: Readonly<Record<string, string>> = {
-  ErrorInfo: 'reason domain metadata:map',
+  ErrorInfo: 'reason domain metadata:key,value',
   RetryInfo: 'retryDelayMs:ms',
   DebugInfo: 'stackEntries:texts detail',
   QuotaFailure: 'violations:subject,description,apiService,quotaMetric,quotaId',
@@ -194,7 +195,6 @@ function decode(shape: readonly string[], bytes: Uint8Array): Record<string, any
       if (bits) message[name] = Number(BigInt.asIntN(bits, value))
     } else if (kind === 'bytes') message[name] = value.slice()
     else if (kind === 'ms') message[name] = durationMs(value)
-    else if (kind === 'map') message[name] = { ...message[name], ...entryOf(value) }
     else if (!bits) {
       const list = (message[name] ??= []) as unknown[]
       list.push(
@@ -202,6 +202,9 @@ function decode(shape: readonly string[], bytes: Uint8Array): Record<string, any
       )
     }
   }
+  // Once, behind the last one: there may be thousands. `__proto__` is a key like any other.
+  const { metadata } = message
+  if (metadata) message.metadata = Object.fromEntries(metadata.map(({ key = '', value = '' }) => [key, value]))
   return message
 }
 
@@ -215,12 +218,6 @@ function detailOf(bytes: Uint8Array): GrpcDetail {
 function durationMs(bytes: Uint8Array): number {
   const { seconds = 0, nanos = 0 } = decode(['seconds:64', 'nanos:32'], bytes) ?? {}
   return seconds * 1000 + nanos / 1e6
-}
-
-/** One entry of a map; `__proto__` is a key like any other. */
-function entryOf(bytes: Uint8Array): Record<string, string> {
-  const { key = '', value = '' } = decode(['key', 'value'], bytes) ?? {}
-  return Object.fromEntries([[key, value]])
 }
 
 /** One field as it stands on the wire: a number, or bytes where it is a string, bytes or a message. */
@@ -259,5 +256,5 @@ function readFields(bytes: Uint8Array): Field[] | undefined {
 
 /** A string field; empty for any other. */
 function text(value: Field['value']): string {
-  return value instanceof Uint8Array ? new TextDecoder().decode(value) : ''
+  return value instanceof Uint8Array ? decodeUtf8(value) : ''
 }

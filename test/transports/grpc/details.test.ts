@@ -1,4 +1,4 @@
-import { createRegistry, type DescMessage } from '@bufbuild/protobuf'
+import { create, createRegistry, type DescMessage, toBinary } from '@bufbuild/protobuf'
 import { Code, ConnectError } from '@connectrpc/connect'
 import { createConnectTransport, createGrpcTransport } from '@connectrpc/connect-node'
 import { createClient, isCallError } from 'polywire'
@@ -11,6 +11,7 @@ import {
   service,
 } from 'polywire/grpc-web'
 import { describe, expect, it } from 'vitest'
+import { toDetail } from '../../../transports/grpc/details.ts'
 import { hasteClock, rejection } from '../../support/grpc-client.ts'
 import {
   BadRequestSchema,
@@ -124,6 +125,19 @@ describe.each(ways)('details of an error over %s', (_, wire, make) => {
 })
 
 describe('details', () => {
+  it('with thousands of metadata are read in a moment, `__proto__` as any other, the last of a name', () => {
+    const metadata = Object.fromEntries(Array.from({ length: 20_000 }, (_, nth) => [`k${nth}`, 'v']))
+    Object.defineProperty(metadata, '__proto__', { value: 'own', enumerable: true })
+    const bytes = toBinary(ErrorInfoSchema, create(ErrorInfoSchema, { metadata }))
+    // Entries of one name: a sender may write it twice.
+    const twice = Uint8Array.from([
+      ...bytes,
+      ...toBinary(ErrorInfoSchema, create(ErrorInfoSchema, { metadata: { k7: 'w' } })),
+    ])
+    const read = toDetail('google.rpc.ErrorInfo', twice).value?.metadata as Record<string, string>
+    expect(Object.entries(read)).toEqual(Object.entries({ ...metadata, k7: 'w' }))
+  })
+
   it('whose bytes are none of their type keep them', async () => {
     const broken = (desc: DescMessage) => ({ type: desc.typeName, value: Uint8Array.of(0xff, 0xff) })
     await using server = await GrpcServer.start({
