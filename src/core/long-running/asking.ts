@@ -196,7 +196,10 @@ export class Asking {
     this.#polledAt = services.clock.now()
     this.#polls++
     try {
-      const news = await driver.poll(this.state, { ...this.#options, signal })
+      // Before its answer is read: who cannot wait for as long as that asks is told at once.
+      const news = await driver.poll(this.state, { ...this.#options, signal }).finally(() => {
+        round.isPolling = false
+      })
       if (!signal.aborted) {
         this.#answered = nudges
         this.take(news)
@@ -204,7 +207,6 @@ export class Asking {
     } catch (error) {
       if (!signal.aborted) this.#failed(error as CallError)
     }
-    round.isPolling = false
     if (this.#round === round && !this.isOver) this.#schedule(round)
   }
 

@@ -106,6 +106,23 @@ describe('whoever waits for a run', () => {
     await client.close()
   })
 
+  it.each([
+    ['that it goes on', 200],
+    ['that it is busy', 503],
+  ])('is told so at once by a poll, too, which says %s', async (_what, status) => {
+    const { clock, client, report } = connect({}, { retry: false })
+    const busy = (_request: unknown, reply: FastifyReply) =>
+      reply.code(status).header('retry-after', '60').send({ status: 'running' })
+    server.answer(accepted(), busy, succeeded)
+    const run = await report.start(month)
+    const error = await errorOf(drive(clock, run.result({ timeoutMs: 30_000 }), 5000))
+    expect(error).toMatchObject({ code: 'deadline_exceeded', runStatus: 'running', retryAfterMs: 60_000 })
+    expect(clock.now()).toBeLessThan(5000)
+    expect(await drive(clock, run.result())).toEqual({ rows: 1 })
+    await client.close()
+    expect(clock.timers).toBe(0)
+  })
+
   it('is told at the deadline where the pace is our own', async () => {
     const { clock, client, report } = connect()
     server.answer(accepted(), running(1))
