@@ -223,12 +223,23 @@ class IndexedDbStore implements Store {
     durability: Durability = 'default',
     work: (entries: Entries, tried: (run: () => void) => void) => void,
   ): Promise<void> {
-    this.#database ??= this.#open()
-    const database = await this.#database
+    const options = { durability: this.#durability ?? durability }
+    let opened = (this.#database ??= this.#open())
+    let database = await opened
+    let transaction: Transaction
+    try {
+      transaction = database.transaction(table, mode, options)
+    } catch {
+      // A browser may have dropped the connection without a word, as WebKit does behind a page's back: nothing was done yet.
+      database.close()
+      if (this.#database === opened) this.#database = undefined
+      opened = this.#database ??= this.#open()
+      database = await opened
+      transaction = database.transaction(table, mode, options)
+    }
     await new Promise<void>((resolve, reject) => {
-      const transaction = database.transaction(table, mode, { durability: this.#durability ?? durability })
       transaction.oncomplete = resolve
-      transaction.onabort = () => reject(transaction.error)
+      transaction.onabort = () => reject(transaction.error ?? new Error('IndexedDB has given the transaction up'))
       work(transaction.objectStore(table), (run) => {
         try {
           run()

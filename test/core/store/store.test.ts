@@ -168,3 +168,53 @@ it('a database that could not be opened is opened again for the next who asks, h
   const store = indexedDbStore()
   for (const words of ['at once', 'later', 'again']) await expect(store.get('a')).rejects.toThrow(words)
 })
+
+/** As much of IndexedDB as `get` and `set` need; `lose()` drops its connection without a word, `giveUp` aborts without a reason. */
+function databases() {
+  const entries = new Map<string, unknown>()
+  const state = { opened: 0, giveUp: false, lose: () => {} }
+  const open = () => {
+    state.opened++
+    let isLost = false
+    state.lose = () => {
+      isLost = true
+    }
+    const transaction = () => {
+      if (isLost) throw new DOMException('The connection is closing', 'InvalidStateError')
+      const made = { error: null, objectStore: () => table, oncomplete() {}, onabort() {} }
+      const table = {
+        get(key: string) {
+          const request = { result: entries.get(key), onsuccess() {} }
+          queueMicrotask(() => {
+            if (state.giveUp) {
+              made.onabort()
+              return
+            }
+            request.onsuccess()
+            made.oncomplete()
+          })
+          return request
+        },
+        put: (entry: unknown, key: string) => entries.set(key, entry),
+      }
+      return made
+    }
+    const request = { result: { transaction, close() {} }, onsuccess() {} }
+    queueMicrotask(() => request.onsuccess())
+    return request
+  }
+  return { indexedDB: { open }, state }
+}
+
+it('a database whose connection was lost without a word is opened again, once for all who ask', async () => {
+  onTestFinished(() => void vi.unstubAllGlobals())
+  const { indexedDB, state } = databases()
+  vi.stubGlobal('indexedDB', indexedDB)
+  const store = indexedDbStore()
+  await store.set('a', '1')
+  state.lose()
+  expect(await Promise.all([store.get('a'), store.get('a'), store.get('b')])).toEqual(['1', '1', undefined])
+  expect(state.opened).toBe(2)
+  state.giveUp = true
+  await expect(store.get('a')).rejects.toThrow('IndexedDB has given the transaction up')
+})
