@@ -18,6 +18,8 @@ export interface OAuthTokens {
   readonly scope?: string | undefined
   /** When the access token ends: ms since 1970. */
   readonly expiresAt?: number | undefined
+  /** Of which login they are: another id with each. It tells those who share what is kept that somebody else has logged in. */
+  readonly login?: string | undefined
 }
 
 /** A grant that needs no user: asked for anew whenever there is no token to renew. */
@@ -112,8 +114,8 @@ export class Session implements OAuthSession {
 
   async set(tokens: OAuthTokens, login?: SessionLogin): Promise<void> {
     this.#isLoaded = true
-    this.#begin(tokens, login)
-    await this.#keeper?.save(tokens)
+    this.#begin({ login: uuid(), ...tokens }, login)
+    await this.#keeper?.save(this.#tokens as OAuthTokens)
   }
 
   async signOut(): Promise<void> {
@@ -161,7 +163,11 @@ export class Session implements OAuthSession {
     return keeper.exclusively(async () => {
       // Where they stood, and stand no more, another tab has signed out.
       const kept = await keeper.load(this.#tokens)
-      if (login === this.#login) this.#tokens = kept
+      if (login === this.#login) {
+        // Which counts them.
+        this.#begin(kept)
+        login++
+      }
       // Another tab or process has renewed them: one refresh token is used once.
       if (kept && kept.accessToken !== rejected && !this.#isOver(kept)) return kept
       return this.#ask(kept, login)
@@ -172,12 +178,12 @@ export class Session implements OAuthSession {
     const refreshToken = before?.refreshToken
     if (refreshToken) {
       try {
-        return await this.#keep(await refreshGrant(this.server, refreshToken), login, refreshToken)
+        return await this.#keep(await refreshGrant(this.server, before), login)
       } catch (cause) {
         if (!(cause instanceof CallError) || cause.reason !== 'invalid_grant' || login !== this.#login) throw cause
         const kept = await this.#keeper?.load()
         // Who came late has used what another tab or process had used before: the login is theirs, and goes on.
-        if (kept && kept.refreshToken !== refreshToken && !this.#isOver(kept)) return (this.#tokens = kept)
+        if (kept && kept.refreshToken !== refreshToken && !this.#isOver(kept)) return this.#begin(kept)
         this.#tokens = undefined
         await this.#keeper?.clear()
         if (!this.#acquire) throw cause
@@ -188,15 +194,12 @@ export class Session implements OAuthSession {
   }
 
   /** Before anybody gets the access token: who dies in between has the refresh token that is good. */
-  async #keep(given: OAuthTokens, login: number, before?: string): Promise<OAuthTokens> {
-    const tokens = given.refreshToken === undefined && before ? { ...given, refreshToken: before } : given
+  async #keep(tokens: OAuthTokens, login: number): Promise<OAuthTokens> {
     if (login !== this.#login) return tokens
     this.#tokens = tokens
-    if (!this.#keeper || (await this.#keeper.replace(tokens))) return tokens
     // Another tab has signed out meanwhile, or in again.
-    this.#tokens = await this.#keeper.load()
-    if (!this.#tokens) throw loginRequired()
-    return this.#tokens
+    if (this.#keeper && !(await this.#keeper.replace(tokens))) this.#begin(await this.#keeper.load())
+    return tokens
   }
 
   async #load(): Promise<OAuthTokens | undefined> {
@@ -209,11 +212,17 @@ export class Session implements OAuthSession {
     return this.#tokens
   }
 
-  #begin(tokens: OAuthTokens | undefined, login: SessionLogin = { id: uuid(), session: this }): void {
+  /** Goes on with these: of the same login where they are of that, else of another one. */
+  #begin<T extends OAuthTokens | undefined>(
+    tokens: T,
+    login: SessionLogin | false | undefined = tokens && tokens.login === this.#tokens?.login && this.login,
+  ): T {
     this.#login++
-    this.login = login
-    this.#renewing = undefined
     this.#tokens = tokens
+    if (login) return tokens
+    this.login = { id: uuid(), session: this }
+    this.#renewing = undefined
+    return tokens
   }
 
   #isOver({ expiresAt }: OAuthTokens): boolean {
@@ -229,19 +238,28 @@ export class Session implements OAuthSession {
   }
 }
 
-function refreshGrant(server: OAuthServer, refreshToken: string): Promise<OAuthTokens> {
+function refreshGrant(server: OAuthServer, before: OAuthTokens): Promise<OAuthTokens> {
   return server.ask('a renewed token', {
     send: ({ oauth, as, client, clientAuth, http }) =>
-      oauth.refreshTokenGrantRequest(as, client, clientAuth, refreshToken, http),
+      oauth.refreshTokenGrantRequest(as, client, clientAuth, before.refreshToken as string, http),
     read: async (asked, response) => {
       const { oauth, as, client } = asked
-      return readTokens(server, await oauth.processRefreshTokenResponse(as, client, response))
+      return readTokens(server, await oauth.processRefreshTokenResponse(as, client, response), before)
     },
   })
 }
 
-/** What the library has checked, as tokens. @throws {CallError} where the server has not bound them to the key. */
-export function readTokens(server: OAuthServer, response: TokenEndpointResponse): OAuthTokens {
+/**
+ * What the library has checked, as tokens.
+ *
+ * @param before - what was renewed: what a server leaves out is as it was.
+ * @throws {CallError} where the server has not bound them to the key.
+ */
+export function readTokens(
+  server: OAuthServer,
+  response: TokenEndpointResponse,
+  before?: Partial<OAuthTokens>,
+): OAuthTokens {
   const isBound = response.token_type === 'dpop'
   if (isBound !== (server.dpop !== undefined)) {
     const message = isBound
@@ -250,12 +268,12 @@ export function readTokens(server: OAuthServer, response: TokenEndpointResponse)
     throw new CallError({ code: 'failed_precondition', message, sent: 'yes' })
   }
   const { access_token, refresh_token, id_token, scope, expires_in } = response
-  const life = expires_in === undefined ? undefined : server.clock.wallNow() + expires_in * 1000
   return {
+    ...before,
     accessToken: access_token,
+    expiresAt: expires_in === undefined ? undefined : server.clock.wallNow() + expires_in * 1000,
     ...(refresh_token !== undefined && { refreshToken: refresh_token }),
     ...(id_token !== undefined && { idToken: id_token }),
     ...(scope !== undefined && { scope }),
-    ...(life !== undefined && { expiresAt: life }),
   }
 }

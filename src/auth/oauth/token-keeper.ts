@@ -50,20 +50,21 @@ export class TokenKeeper {
     return own && this.#seen === seen ? own : tokensOf(this.#seen)
   }
 
-  async save(tokens: OAuthTokens): Promise<void> {
+  /** @param seen - saves them only where this stands there; false where it does not. */
+  async save(tokens: OAuthTokens, seen?: string): Promise<boolean> {
     const text = JSON.stringify(tokens)
-    await this.#ask((store) => store.set(this.#key, text))
-    this.#seen = text
+    const isSaved = await this.#ask(async (store) => {
+      if (seen !== undefined) return store.compareAndSet(this.#key, seen, text)
+      await store.set(this.#key, text)
+      return true
+    })
+    if (isSaved) this.#seen = text
+    return isSaved
   }
 
   /** Saves them in the place of those that were seen last; false where somebody else has changed or removed those. */
-  async replace(tokens: OAuthTokens): Promise<boolean> {
-    const seen = this.#seen
-    const text = JSON.stringify(tokens)
-    if (seen === undefined) await this.save(tokens)
-    else if (!(await this.#ask((store) => store.compareAndSet(this.#key, seen, text)))) return false
-    this.#seen = text
-    return true
+  replace(tokens: OAuthTokens): Promise<boolean> {
+    return this.save(tokens, this.#seen)
   }
 
   async clear(): Promise<void> {

@@ -1,4 +1,4 @@
-import { CallError } from 'polywire'
+import { CallError, memoryStore } from 'polywire'
 import { authorizationServer, type OAuthTokens, oauthAuth, refreshTokens } from 'polywire/oauth'
 import { describe, expect, it } from 'vitest'
 import { memoryClient, unaryOperation } from '../../support/memory-client.ts'
@@ -85,5 +85,35 @@ describe('logins and logouts of OAuth sessions, while the access token lives', (
     expect(await ask()).toBe('ann')
     expect(made).toBeGreaterThan(1)
     expect(new Set(principals).size).toBe(1)
+  })
+
+  it.each(['who is asked again has been logged out first', 'the next login comes before anybody asks'])(
+    'kept in a store: who signs in after somebody else, in another tab, is another login: %s',
+    async (how) => {
+      const keep = { store: memoryStore(), key: 'login' }
+      const [here, there] = [refreshTokens(server, { keep }), refreshTokens(server, { keep })]
+      await there.set(tokensOf('ann'))
+      let refused = 'ann'
+      const { ask, principals } = watched(oauthAuth(here), (secret) => secret === refused)
+      // A renewal, here or there, is of the same login.
+      expect(await ask()).toBe('ann+')
+      await there.refresh()
+      refused = 'ann+'
+      expect(await ask()).toBe('next+')
+      expect(new Set(principals).size).toBe(1)
+      refused = 'next+'
+      await there.signOut()
+      if (how.startsWith('who')) expect(await ask()).toBe('login_required')
+      await there.set(tokensOf('ben'))
+      await ask()
+      expect(await ask()).toBe('ben')
+      expect(principals.at(-1)).not.toBe(principals[0])
+    },
+  )
+
+  it('a renewal that names neither scope nor id token leaves both as they were', async () => {
+    const session = refreshTokens(server, { tokens: { ...tokensOf('ann'), scope: 'orders', idToken: 'jwt' } })
+    await session.refresh()
+    expect(session.tokens).toMatchObject({ accessToken: 'ann+', refreshToken: 'next', scope: 'orders', idToken: 'jwt' })
   })
 })
