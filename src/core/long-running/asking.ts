@@ -212,8 +212,7 @@ export class Asking {
 
   /** A server that is away for a while has not lost the run. */
   #failed(error: CallError): void {
-    const { pace } = this.parts
-    const { maxFailures = 10 } = pace || {}
+    const { maxFailures = 10 } = this.parts.pace || {}
     const isTransient =
       isAnyCallError(error) &&
       (error.isRetryable || error.code === 'deadline_exceeded') &&
