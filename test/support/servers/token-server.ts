@@ -44,7 +44,7 @@ export class TokenServer implements AsyncDisposable {
         }
         if (request.method === 'OPTIONS') {
           const allowed = { 'access-control-allow-origin': '*', 'access-control-allow-headers': 'authorization' }
-          response.writeHead(204, allowed).end()
+          response.writeHead(204, { ...allowed, 'access-control-max-age': '600' }).end()
         } else if (request.url === '/token') made.#refresh(String(JSON.parse(body).refresh), answer)
         else made.#call(request.headers.authorization, answer)
       })
