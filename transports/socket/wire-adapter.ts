@@ -201,6 +201,11 @@ export interface WireAdapter {
   publish(publish: Publish): WireFrames
   /** Sends a message that one reply belongs to; `[]` where the adapter says it later, by an `answer`. */
   request(request: Request): WireFrames
+  /**
+   * The socket could take this frame no more. A message or request is then sent again by whoever sent it: an adapter that
+   * remembers over a drop what it is to send again forgets it.
+   */
+  unsent?(frame: WireFrame): void
   /** The caller has gone; undefined where a request cannot be called back. */
   cancel(ref: number): WireFrames | undefined
   /** Asks whether the server is there, where the socket cannot ping by itself; undefined where the protocol has no word for it. */

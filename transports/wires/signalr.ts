@@ -163,11 +163,16 @@ class SignalRConnection implements WireAdapter {
   publish({ message }: Publish): WireFrames {
     const { method, args } = (message ?? {}) as Partial<SignalRCall>
     if (typeof method !== 'string' || !Array.isArray(args)) throw new TypeError('a message is { method, args }')
-    return this.#send({ type: kinds.invocation, target: method, arguments: args })
+    return this.#send({ type: kinds.invocation, target: method, arguments: args }, true)
   }
 
   request({ ref, name, payload }: Request): WireFrames {
-    return this.#send({ type: kinds.invocation, invocationId: `${ref}`, target: name, arguments: listOf(payload) })
+    const message = { type: kinds.invocation, invocationId: `${ref}`, target: name, arguments: listOf(payload) }
+    return this.#send(message, true)
+  }
+
+  unsent(frame: WireFrame): void {
+    this.#memory.unsent(frame)
   }
 
   cancel(): undefined {}
@@ -316,8 +321,8 @@ class SignalRConnection implements WireAdapter {
     return frame
   }
 
-  #send(message: HubMessage): string {
-    return this.#memory.send(write(message))
+  #send(message: HubMessage, isAnothers = false): string {
+    return this.#memory.send(write(message), isAnothers)
   }
 }
 

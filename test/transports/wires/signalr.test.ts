@@ -420,6 +420,33 @@ describe('stateful reconnect', () => {
     expect(runs).toBe(10)
   })
 
+  it('runs a method once that is sent while the socket is about to go', async () => {
+    const runs: string[] = []
+    const methods = { Say: (text: string) => void runs.push(text), Ask: (text: string) => runs.push(text) }
+    let isGoing = false
+    class Going extends WebSocket {}
+    Object.defineProperty(Going.prototype, 'readyState', {
+      get() {
+        const state = Reflect.get(WebSocket.prototype, 'readyState', this)
+        return isGoing && state === WebSocket.OPEN ? WebSocket.CLOSING : state
+      },
+    })
+    const transport = { webSocket: Going as never }
+    const { server, client } = await setUp({ server: { methods, isStateful: true }, transport })
+    const room = client.call(news)
+    await room.send({ method: 'Say', args: ['before'] })
+    isGoing = true
+    const ask = request('Ask', { input: type<[string]>(), idempotent: true })
+    const [said, asked] = [room.send({ method: 'Say', args: ['sent'] }), client.call(ask, ['asked'])]
+    await settle()
+    isGoing = false
+    server.cut()
+    await Promise.all([said, asked])
+    await room.send({ method: 'Say', args: ['after'] })
+    while (!runs.includes('after')) await new Promise(setImmediate)
+    expect(runs.toSorted()).toEqual(['after', 'asked', 'before', 'sent'])
+  })
+
   it('acknowledges what it has received, so that the server need not keep it', async () => {
     const { client, server } = await setUp()
     const stream = client.call(news)

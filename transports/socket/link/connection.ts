@@ -91,15 +91,18 @@ export class Connection implements SocketSink, HeartbeatOwner {
     if (frame === undefined) return true
     if (Array.isArray(frame)) return frame.every((each) => this.write(each))
     if (typeof frame !== 'string' && !ArrayBuffer.isView(frame)) throw noFrame(frame)
+    const handle = this.#handle
     try {
-      if (!this.#handle?.send(frame)) return false
+      if (handle?.send(frame)) {
+        this.#writtenBytes += frame.length
+        if (this.#writtenBytes >= highWaterBytes) this.#slowDown(handle)
+        return true
+      }
     } catch (cause) {
       this.drop(broken("the WebSocket's send()", cause))
-      return false
     }
-    this.#writtenBytes += frame.length
-    if (this.#writtenBytes >= highWaterBytes) this.#slowDown(this.#handle)
-    return true
+    this.adapter.unsent?.(frame)
+    return false
   }
 
   /** Says what nobody waits for; where it cannot be written down, the socket goes on without. */

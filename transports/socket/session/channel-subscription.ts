@@ -39,7 +39,7 @@ export class ChannelSubscription implements Awaiting {
   /** The `ref` that the server knows it by: the newest `subscribe` frame's. */
   ref = 0
   /** Of the frames before that one, since what they asked for may still come. */
-  #olderRefs: number[] | undefined
+  readonly #olderRefs: number[] = []
   /** Where the earliest replay begins that one who joined later has asked for. */
   #replayedSince: WireCursor | undefined
   isAccepted = false
@@ -126,14 +126,14 @@ export class ChannelSubscription implements Awaiting {
     this.#isOver = true
     this.#setTimer(undefined)
     this.#session.release(this.ref)
-    for (const ref of this.#olderRefs ?? []) this.#session.release(ref)
+    for (const ref of this.#olderRefs) this.#session.release(ref)
   }
 
   /** Makes it; or, for one who joins later with another cursor, makes it anew, since a replay is asked for that way. */
   #subscribe(member: ChannelMember, since: WireCursor | undefined): void {
     const { topic, payload } = this
     const isFirst = this.ref === 0
-    if (!isFirst) (this.#olderRefs ??= []).push(this.ref)
+    if (!isFirst) this.#olderRefs.push(this.ref)
     if (!isFirst && since) this.#replay(since)
     this.ref = this.#session.nextRef()
     let isSure: boolean | undefined = false

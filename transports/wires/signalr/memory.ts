@@ -87,7 +87,7 @@ export class Memory {
   received = 0
   #next = 1
   #sent = 0
-  #unacked: { readonly id: number; readonly frame: string }[] = []
+  #unacked: { readonly id: number; readonly frame: string; readonly isAnothers: boolean }[] = []
   #unackedChars = 0
   #toAck = { messages: 0, bytes: 0 }
 
@@ -161,13 +161,26 @@ export class Memory {
     return JSON.stringify({ type: kinds.ack, sequenceId: this.received }) + separator
   }
 
-  /** A message that goes out: sent again on the next socket, until it is acknowledged. */
-  send(frame: string): string {
+  /**
+   * A message that goes out: sent again on the next socket, until it is acknowledged.
+   *
+   * @param isAnothers - somebody else sends it again where this socket could not take it.
+   */
+  send(frame: string, isAnothers: boolean): string {
     if (!this.connection) return frame
-    this.#unacked.push({ id: ++this.#sent, frame })
+    this.#unacked.push({ id: ++this.#sent, frame, isAnothers })
     this.#unackedChars += frame.length
     if (this.#unackedChars > maxUnacked) this.connection = undefined
     return frame
+  }
+
+  /** The socket could not take it. */
+  unsent(frame: WireFrame): void {
+    const last = this.#unacked.at(-1)
+    if (!last?.isAnothers || last.frame !== frame) return
+    this.#unacked.pop()
+    this.#unackedChars -= frame.length
+    this.#sent--
   }
 
   acked({ sequenceId = 0 }: HubMessage): void {
