@@ -5,6 +5,26 @@ export function boundaryOf(contentType: string): string | undefined {
   return boundary === '' ? undefined : boundary
 }
 
+/** Longer ones of a part are no headers; characters. */
+const maxHeaders = 65_536
+
+/**
+ * How deep in JSON one is behind a text, in fours; 1 more within a string, 2 more behind a backslash there. 0: where a
+ * value may be whole.
+ */
+function depthBehind(text: string, before: number): number {
+  let depth = before
+  for (let at = 0; at < text.length; at++) {
+    const letter = text[at]
+    if (depth & 2) depth -= 2
+    else if (letter === '"') depth ^= 1
+    else if (depth & 1) depth += letter === '\\' ? 2 : 0
+    else if (letter === '{' || letter === '[') depth += 4
+    else if (letter === '}' || letter === ']') depth -= 4
+  }
+  return depth
+}
+
 /** Reads a text that may not be whole; undefined where it is not. */
 export type ReadPart = (text: string) => { readonly value: unknown } | undefined
 
@@ -21,6 +41,8 @@ export class MixedReader {
   #parts: string[] = []
   /** What may be the beginning of a delimiter, or of what ends the headers. */
   #tail = '\n'
+  /** {@link depthBehind} what has come of this part. */
+  #depth = 0
   #state: 'preamble' | 'headers' | 'body' | 'given' | 'over' = 'preamble'
 
   constructor(boundary: string, read: ReadPart) {
@@ -68,10 +90,12 @@ export class MixedReader {
     const none = /^\r?\n/.exec(text)
     const end = none ?? /\r?\n\r?\n/.exec(text)
     if (!end) {
+      if (text.length > maxHeaders) throw new SyntaxError('the headers of a part do not end')
       this.#tail = text
       return undefined
     }
     this.#state = 'body'
+    this.#depth = 0
     // The line end before a delimiter is the delimiter's: a part that is empty has but one.
     return `\n${text.slice(end.index + end[0].length)}`
   }
@@ -103,8 +127,8 @@ export class MixedReader {
     const end = tail.slice(at)
     const isDelimiter = at >= 0 && (this.#delimiter.startsWith(end) || end.startsWith(this.#delimiter))
     const rest = isDelimiter ? tail.slice(0, at) : tail
-    // What is not over mostly ends with something else, and is not read in vain.
-    if (!/[}\s]$/.test(rest || (this.#parts.at(-1) ?? ''))) return
+    // Read once, when it is whole: it may be large, and come in thousands of chunks.
+    if (depthBehind(rest, this.#depth) !== 0) return
     const early = this.#read(this.#parts.join('') + rest)
     if (!early) return
     this.#parts = []
@@ -114,7 +138,11 @@ export class MixedReader {
 
   #keep(text: string, at: number): undefined {
     const cut = Math.max(0, at)
-    if (this.#state === 'body') this.#parts.push(text.slice(0, cut))
+    if (this.#state === 'body') {
+      const sure = text.slice(0, cut)
+      this.#parts.push(sure)
+      this.#depth = depthBehind(sure, this.#depth)
+    }
     this.#tail = text.slice(cut)
   }
 

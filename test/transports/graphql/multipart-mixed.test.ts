@@ -158,6 +158,26 @@ describe('a body in parts', () => {
   })
 })
 
+it('a large part in small chunks is read once, when it is whole, and given before its end is marked', () => {
+  const items = Array.from({ length: 2000 }, (_, id) => ({ id, text: 'a } b ] " \\ c', list: [id, '{'] }))
+  const bytes = encoder.encode(`---\r\n${type}\r\n\r\n${JSON.stringify({ data: { items } })}`)
+  let reads = 0
+  const reader = new MixedReader('-', (text) => {
+    reads++
+    return read(text)
+  })
+  const parts: unknown[] = []
+  for (const chunk of cut(bytes, Array(bytes.length).fill(7))) reader.feed(chunk, (part) => parts.push(part))
+  expect(parts).toEqual([{ data: { items } }])
+  // A chunk of line ends before its first bracket may be tried.
+  expect(reads).toBeLessThan(5)
+})
+
+it('headers of a part that do not end are none', () => {
+  const chunks = Array.from({ length: 100 }, () => encoder.encode('x-more: of the same\r\n'.repeat(50)))
+  expect(() => readAll([encoder.encode('---\r\n'), ...chunks])).toThrow('do not end')
+})
+
 test.each([
   ['multipart/mixed; boundary="-"', '-'],
   ['multipart/mixed; boundary=-', '-'],
