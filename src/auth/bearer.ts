@@ -1,6 +1,7 @@
 import type { Auth } from '../core/call/auth.ts'
 import type { Call } from '../core/call/call.ts'
 import type { Context } from '../core/call/context.ts'
+import { isThenable } from '../core/guard.ts'
 import { callable, checkOptions, notNegative, oneOf, type RulesOf, text } from '../core/options.ts'
 import type { LoginOf } from './holdings.ts'
 import { type Ask, TokenSource } from './token-source.ts'
@@ -102,7 +103,18 @@ export function bearerAuth(
       'bearerAuth(token, options): token is a text, or a function that gives one; options come second',
     )
   checkOptions('bearerAuth()', options, rules)
-  return authBy(typeof token === 'function' ? token : () => token, options)
+  // With it the header would be `Bearer Bearer …`, of which a server says no more than 401.
+  const bare = <T>(answer: T): T => {
+    const given = typeof answer === 'string' ? answer : (answer as Partial<BearerToken> | undefined)?.token
+    if (options.scheme === undefined && typeof given === 'string' && /^bearer /i.test(given))
+      throw new TypeError("bearerAuth(): a token is given without 'Bearer', which is put in front of it")
+    return answer
+  }
+  if (typeof token !== 'function') bare(token)
+  return authBy((request) => {
+    const answer = typeof token === 'function' ? token(request) : token
+    return isThenable(answer) ? answer.then(bare) : bare(answer)
+  }, options)
 }
 
 /** @param loginOf - tells one login from the next. */

@@ -682,6 +682,27 @@ describe('bearerAuth', () => {
     }
   })
 
+  it.each<[string, () => unknown]>([
+    ['at once', () => 'Bearer x'],
+    ['later', async () => 'bearer x'],
+    ['with its life', () => ({ token: 'Bearer x', expiresInMs: 60_000 })],
+  ])('a token that is given %s with its scheme is refused, and not sent with two', async (_when, token) => {
+    const { client, seen } = guarded(bearerAuth(token as () => string), { token: 'y' })
+    await expect(client.call(unaryOperation())).rejects.toMatchObject({
+      code: 'unauthenticated',
+      sent: 'no',
+      cause: { message: expect.stringContaining("without 'Bearer'") },
+    })
+    expect(seen).toEqual([])
+  })
+
+  it('a text with its scheme is refused where it is passed; with a scheme of its own it is as it is', async () => {
+    expect(() => bearerAuth('Bearer x')).toThrow("without 'Bearer'")
+    const { client, seen } = guarded(bearerAuth('Bearer x', { scheme: '' }), { token: 'x' })
+    await client.call(unaryOperation()).catch(() => undefined)
+    expect(seen).toEqual([' Bearer x'])
+  })
+
   it('a call that was aborted while its token was asked for is not sent', async () => {
     let give: (token: string) => void = () => {}
     const { client, seen } = guarded(

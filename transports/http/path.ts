@@ -19,8 +19,11 @@ const plain = /^[\w~-]+$/
 const dots = /^(?:\.|%2e){1,2}$/i
 /** Control characters and lone surrogates. */
 const unfit = /[\p{Cc}\p{Cs}]/u
-/** All that must not stand in a template: it would end the path, or be rewritten by a URL parser. */
-const unfitLiteral = /[{}\s\\#\p{Cc}\p{Cs}]/u
+/**
+ * All that must not stand in a template: it would end the path, or be rewritten by a URL parser; or is a placeholder as
+ * Express (`/:id`) and template literals (`$` before a brace) write it, which would be sent as it stands.
+ */
+const unfitLiteral = /[{}\s\\#\p{Cc}\p{Cs}]|\/:\w|\$~/u
 /** Operators and modifiers of RFC 6570 but `+` are refused, rather than taken for a part of the name. */
 const name = /^\+?[^+#./;?&=,!@|*:{}\s][^*:,{}\s]*$/
 
@@ -46,24 +49,19 @@ export class PathTemplate {
    */
   constructor(template: string, writers?: PathWriters) {
     this.#writers = writers
-    if (typeof template !== 'string')
-      throw new TypeError(
-        `a path is a string such as '/users/{id}', not ${template === null ? 'null' : typeof template}`,
-      )
     const refuse = (what: string): never => {
       throw new TypeError(`the path '${template}' ${what}`)
     }
-    if (template !== '' && !template.startsWith('/')) refuse("must start with '/'")
+    if (typeof template !== 'string' || /^[^/]/.test(template)) refuse("must be a text that starts with '/'")
     const parts = template.split(/\{([^{}]*)\}/)
-    const literals = parts.filter((_, index) => index % 2 === 0)
-    this.#places = parts.filter((_, index) => index % 2 === 1)
+    const literals = parts.filter((_, index) => !(index % 2))
+    this.#places = parts.filter((_, index) => index % 2)
     this.names = this.#places.map((place) => place.replace('+', ''))
-    if (literals.some((literal) => unfitLiteral.test(literal)))
-      refuse("holds a stray brace, white space, '#' or a backslash")
+    const whole = literals.join('~')
+    if (unfitLiteral.test(whole)) refuse("holds a stray brace, white space, ':id', '$', '#' or a backslash")
     for (const each of this.#places) if (!name.test(each)) refuse(`has a placeholder that is no plain name: {${each}}`)
-    const segments = parts.join('x').split(/[/?]/)
-    if (segments.some((segment) => dots.test(segment))) refuse('holds a dot segment')
-    this.hasQuery = literals.some((literal) => literal.includes('?'))
+    if (whole.split(/[/?]/).some((segment) => dots.test(segment))) refuse('holds a dot segment')
+    this.hasQuery = whole.includes('?')
     this.#literals = literals.map((literal) => literal.replace(/[^!$-;=?-[\]_a-z~]/gu, encodeURIComponent))
   }
 

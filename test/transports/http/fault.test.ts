@@ -318,6 +318,14 @@ describe('classify', () => {
     expect(what).toBe('TLS handshake failed')
   })
 
+  it('a port that answers TLS with plain HTTP is named so', () => {
+    const error = Object.assign(new Error('SSL routines:tls_validate_record_header:wrong version number'), {
+      code: 'ERR_SSL_WRONG_VERSION_NUMBER',
+    })
+    const { hint } = classify(error, { phase: 'connect', sent: 'no' }, explainByCode)
+    expect(hint).toBe('This port speaks no TLS: does it want http?')
+  })
+
   it.each(['querySrv', 'queryA', 'getaddrinfo', 'connect'])(
     'what failed in %s was before anything was sent',
     (syscall) => {

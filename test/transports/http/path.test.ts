@@ -86,10 +86,10 @@ describe('what would leave its segment is refused, by name and without its value
 
 describe('what is no template', () => {
   it.each([
-    ['users/{id}', 'must start with'],
-    ['https://evil.example/x', 'must start with'],
-    ['@evil.example/x', 'must start with'],
-    ['.evil.example/x', 'must start with'],
+    ['users/{id}', 'starts with'],
+    ['https://evil.example/x', 'starts with'],
+    ['@evil.example/x', 'starts with'],
+    ['.evil.example/x', 'starts with'],
     ['/users/{id', 'stray brace'],
     ['/users/id}', 'stray brace'],
     ['/users/{{id}}', 'stray brace'],
@@ -107,12 +107,23 @@ describe('what is no template', () => {
     ['/a\n', 'white space'],
     ['/a#b', 'white space'],
     ['/\\evil.example', 'white space'],
-    [42 as never, 'a path is a string'],
-    [null as never, 'not null'],
+    [42 as never, 'must be a text'],
+    [null as never, "'null' must be a text"],
+    ['/users/:id', "':id'"],
+    ['/users/:id/posts/:post', "':id'"],
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: a template literal whose quotes are the wrong ones.
+    ['/users/${id}', "'$'"],
   ])('%o', (template, message) => {
     expect(() => new PathTemplate(template)).toThrow(TypeError)
     expect(() => new PathTemplate(template)).toThrow(message)
   })
+
+  it.each(['/v1/{name}:cancel', '/v1/documents:batchGet', '/$metadata', '/{id}/$value', '/at/12:30'])(
+    '%s is one',
+    (template) => {
+      expect(new PathTemplate(template).fill({ name: 'a', id: 'a' }, undefined)).toBe(template.replace(/\{\w+\}/, 'a'))
+    },
+  )
 
   it.each([
     ['a', '/files/a/raw'],

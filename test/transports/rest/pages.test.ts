@@ -586,7 +586,7 @@ describe('openapi()', () => {
 
   it('what a description cannot say is refused like everywhere', () => {
     const gh = openapi<paths>()
-    expect(() => gh.get('repos' as never)).toThrow('must start with')
+    expect(() => gh.get('repos' as never)).toThrow('starts with')
     expect(() => gh.get('/repos/{owner}', { shape: 'x' as never })).toThrow('shape')
   })
 })

@@ -519,7 +519,7 @@ describe('what is put on the wire for others', () => {
 describe('a malformed declaration fails where it is written', () => {
   const any = (value: unknown) => value as never
   it.each<[string, () => unknown, string]>([
-    ['a path that is none', () => get(any(42)), 'a path is a string'],
+    ['a path that is none', () => get(any(42)), 'must be a text'],
     ['a spec that is none', () => get('/a', any('x')), 'the last argument'],
     ['null', () => get('/a', any(null)), 'the last argument'],
     ['a schema instead of a spec', () => get('/a', any(type())), 'the last argument'],

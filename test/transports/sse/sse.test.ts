@@ -699,7 +699,7 @@ describe('a declaration', () => {
     ['until', () => events('/x', {}, { until: '' }), /until takes/],
     ['resume', () => events('/x', {}, { resume: {} as never }), /resume takes/],
     ['a body of a GET', () => events('/x', {}, { body: type<object>() } as never), /method: 'POST'/],
-    ['a path', () => events('x', {}), /must start with/],
+    ['a path', () => events('x', {}), /starts with/],
   ])('is refused where it is written: %s', (_, declare, message) => {
     expect(declare).toThrow(message)
   })

@@ -122,6 +122,8 @@ const lookup = /^(?:ENOTFOUND|EAI_)/
 /** Names what is wrong, never its value. */
 const invalidPart = /^invalid (?:request (?:path|method)|header key|[\w-]+ header)$/
 const tlsCode = /^(ERR_TLS_|ERR_SSL_|ERR_OSSL_|EPROTO$)/
+/** What OpenSSL calls bytes that are no record of TLS. */
+const noTls = /wrong version number|packet length too long/i
 /** Alerts of RFC 8446 §6.2 about the certificate of the other side, as OpenSSL names them. */
 const refusedCode =
   /^ERR_SSL_\w+_ALERT_(?:BAD_CERTIFICATE|UNSUPPORTED_CERTIFICATE|CERTIFICATE_\w+|UNKNOWN_CA|ACCESS_DENIED)$/
@@ -142,7 +144,13 @@ export const explainByCode: Explain = /* @__PURE__ */ weighed((cause, progress) 
   if (code === 'ERR_CLIENT_CERTIFICATE') return { ...unusable, what: message }
   if (refusedCode.test(code)) return certificateRefused
   if (certificateCode.test(code)) return certificate
-  if (tlsCode.test(code)) return progress.sent === 'no' ? { what: 'TLS handshake failed' } : { what: 'TLS error' }
+  if (tlsCode.test(code)) {
+    if (progress.sent !== 'no') return { what: 'TLS error' }
+    return {
+      what: 'TLS handshake failed',
+      ...(noTls.test(message) && { hint: 'This port speaks no TLS: does it want http?' }),
+    }
+  }
   if (code.startsWith('HPE_') || name === 'HTTPParserError') return isHttp2Settings(error.answer) ? http2Alone : noHttp
   // A stream that an HTTP/2 server refused did not run (RFC 9113 §8.7).
   if (message.includes('REFUSED_STREAM')) return { what: 'stream refused', sent: 'no', isUnprocessed: true }
