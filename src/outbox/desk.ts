@@ -158,8 +158,10 @@ export class Desk {
       ? 'the store of the outbox is full: see cause; nothing was sent'
       : "the store of the outbox did not take the entry: see cause; nothing was sent. Where it comes back it may hold it all the same: call again under the error's idempotencyKey"
     const code = isFull ? 'resource_exhausted' : 'unavailable'
-    const failure = { code, message, phase: 'resolve', sent: 'no', isRetryable: !isFull, cause } as const
-    return new CallError(failure, { operation: call.operation, idempotencyKey: key })
+    return new CallError(
+      { code, message, isRetryable: !isFull, cause },
+      { operation: call.operation, idempotencyKey: key },
+    )
   }
 
   /** Ends the waiting, not the entry. */

@@ -107,13 +107,7 @@ async function plainReply(call: Call, bound: Bound): Promise<Reply> {
 
 /** Refused before anything is written or sent. */
 export function unfit(operation: OperationInfo, message: string): CallError {
-  const failure = {
-    code: 'failed_precondition',
-    message: `${message}; nothing was sent`,
-    phase: 'resolve',
-    sent: 'no',
-  } as const
-  return new CallError(failure, { operation })
+  return new CallError({ code: 'failed_precondition', message: `${message}; nothing was sent` }, { operation })
 }
 
 const rules: RulesOf<DurableOptions<unknown, unknown>> = {

@@ -54,7 +54,8 @@ export class Host {
   contextFor({ place, record }: Pick<Seen, 'place' | 'record'>): Context | undefined {
     const { contextOf } = this.settings
     try {
-      const asked = this.waiters.contextOf(place)
+      // Of somebody who waits, it is sent under his.
+      const asked = this.waiters.callOf(place)?.context
       if (asked && this.isOurs(record, asked)) return asked
       const context = contextOf ? guard('outbox({ contextOf })', () => contextOf(record.identity)) : Context.empty
       return context && this.isOurs(record, context) ? context : undefined

@@ -10,6 +10,7 @@ import { CallError } from '../core/errors/error.ts'
 import { refusal } from '../core/errors/refusal.ts'
 import { notify } from '../core/guard.ts'
 import type { Store } from '../core/store/store.ts'
+import type { Clock } from '../core/time/clock.ts'
 import { Desk } from './desk.ts'
 import type { Durable, Submits } from './durable.ts'
 import { Host } from './host.ts'
@@ -27,6 +28,7 @@ import { Waiters } from './waiters.ts'
 
 /** How often a change is tried anew where another process has changed the entry meanwhile. */
 const maxTries = 20
+const manyEntries = 1000
 
 /**
  * Keeps calls of durable operations until they have ended: each is written to the store before it is sent, and sent
@@ -58,6 +60,8 @@ class DurableOutbox implements Outbox, Submits {
   readonly #listeners = new Set<(entries: readonly OutboxEntry[]) => void>()
   #joined: Joined | undefined
   #isTelling = false
+  /** Entries that were told last. */
+  #told = 0
   #isLoaded = false
 
   constructor(registry: ReadonlyMap<string, Durable>, settings: OutboxSettings) {
@@ -66,8 +70,7 @@ class DurableOutbox implements Outbox, Submits {
   }
 
   '~join'(services: object, timeoutMs = 30_000): () => Promise<void> {
-    if (this.#joined)
-      throw refusal('createClient({ outbox }): this outbox has a client already: make one for each', undefined)
+    if (this.#joined) throw refusal('createClient({ outbox }): this outbox has a client already: make one for each')
     const joined = this.#join(services as Services, timeoutMs)
     this.#joined = joined
     if (!this.#settings.store.traits.isDurable)
@@ -89,7 +92,7 @@ class DurableOutbox implements Outbox, Submits {
     const onChange = (place: string): void => {
       outcomes.tell(place)
       pump.wake()
-      this.#changed()
+      this.#changed(clock)
     }
     const ledger = new Ledger({ store, name, keepMs, clock, telemetry, owner, onChange })
     const lanes = new Lanes(ledger, name, clock)
@@ -136,7 +139,7 @@ class DurableOutbox implements Outbox, Submits {
     const [input, options = {}] = args as [unknown, CallOptions?]
     const info = operationInfo(operation)
     const durable = info?.durable as Durable | undefined
-    if (!info || !durable) throw refusal('outbox.enqueue(operation, …) takes an operation made by durable()', undefined)
+    if (!info || !durable) throw refusal('outbox.enqueue(operation, …) takes an operation made by durable()')
     const { host, desk } = this.#inUse(info)
     if (!this.knows(durable))
       throw refusal(`the contract of the outbox lacks the durable operation '${durable.name}'`, { operation: info })
@@ -195,18 +198,21 @@ class DurableOutbox implements Outbox, Submits {
     }
   }
 
-  /** Tells of all that changes in one turn at once. */
-  #changed(): void {
+  /** Tells of all that changes in one turn at once; of thousands, whose list takes long to make, a few times a second. */
+  #changed(clock: Clock): void {
     if (this.#isTelling || this.#listeners.size === 0) return
     this.#isTelling = true
-    queueMicrotask(() => {
+    const tell = (): void => {
       this.#isTelling = false
       if (this.#joined) this.#tell(this.#joined.host, this.#listeners)
-    })
+    }
+    if (this.#told < manyEntries) queueMicrotask(tell)
+    else clock.setTimer(tell, this.#told / 20)
   }
 
   #tell(host: Host, listeners: Iterable<(entries: readonly OutboxEntry[]) => void>): void {
     const entries = this.#entries(host)
+    this.#told = entries.length
     for (const listener of listeners)
       notify('a listener of outbox.subscribe()', listener, host.services.telemetry, entries)
   }
@@ -278,23 +284,19 @@ class DurableOutbox implements Outbox, Submits {
   }
 
   async #find(host: Host, id: string): Promise<Seen | undefined> {
-    const known = host.ledger.find(id)
-    if (known) {
-      const stands = await host.ledger.read(known.place)
-      if (stands) return stands
-    }
-    await host.ledger.readAllAnew()
-    return host.ledger.find(id)
+    const { ledger } = host
+    const known = ledger.find(id)
+    const stands = known && (await ledger.read(known.place))
+    if (stands) return stands
+    await ledger.readAllAnew()
+    return ledger.find(id)
   }
 
   #inUse(operation?: OperationInfo): Joined {
     if (this.#joined) return this.#joined
     const message =
       'the outbox has no client, or that one is closed: createClient({ outbox: box }) comes first; nothing was sent'
-    throw new CallError(
-      { code: 'failed_precondition', message, phase: 'resolve', sent: 'no' },
-      operation && { operation },
-    )
+    throw new CallError({ code: 'failed_precondition', message }, operation && { operation })
   }
 }
 
@@ -314,5 +316,5 @@ async function callOf(plan: Plan, input: unknown, options: CallOptions, scope: S
 }
 
 function said(code: 'not_found' | 'failed_precondition' | 'aborted', message: string): CallError {
-  return new CallError({ code, message, phase: 'resolve', sent: 'no' })
+  return new CallError({ code, message })
 }

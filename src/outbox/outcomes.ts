@@ -20,7 +20,7 @@ export class Outcomes {
   /** An entry has changed: those who wait for it hear what it means for them. */
   tell(place: string): void {
     const { waiters, ledger } = this.#host
-    if (!waiters.has(place) || this.#runs.isRunning(place)) return
+    if (!waiters.count(place) || this.#runs.isRunning(place)) return
     const seen = ledger.get(place)
     const call = waiters.callOf(place) as Call
     const reject = (failure: Failure): void =>

@@ -1,4 +1,3 @@
-import { guard } from '../core/guard.ts'
 import type { Timer } from '../core/time/clock.ts'
 import { pageLife } from '../core/time/page-life.ts'
 import type { Durable } from './durable.ts'
@@ -224,8 +223,8 @@ export class Pump {
     const isSend = way === 'send'
     const reason = isSend || way === 'ask' ? undefined : way
     const kept = reason ? undefined : await host.read(seen).catch(() => undefined)
-    const migrated = kept && this.#migrated(seen, durable, kept)
-    if (!kept || migrated === 'missing') {
+    const migrated = kept && (await this.#migrated(seen, durable, kept))
+    if (!kept || migrated === false) {
       const why = reason ?? (kept ? 'version' : 'unreadable')
       await ledger.replace(seen, toState.pending(seen.record, clock.wallNow(), why))
       return true
@@ -266,15 +265,20 @@ export class Pump {
     return record.sends < maxSends ? 'send' : 'attempts'
   }
 
-  /** The input in the shape of this release; undefined where it is, or stays as it was written. */
-  #migrated({ record }: Seen, durable: Durable, kept: Kept): Kept | 'missing' | undefined {
+  /** The input in the shape of this release; undefined where it is, or stays as it was written; false where nothing leads there. */
+  async #migrated({ record }: Seen, durable: Durable, kept: Kept): Promise<Kept | false | undefined> {
     const { migrate = {} } = durable.options
     if (record.version >= durable.version || ranBefore(record)) return undefined
     let { input } = kept
     for (let from = record.version; from < durable.version; from++) {
       const step = migrate[from]
-      if (!step) return 'missing'
-      input = guard(`migrate[${from}] of '${durable.name}'`, () => step(input), { operation: durable.inner })
+      if (!step) return false
+      try {
+        input = await step(input)
+      } catch (cause) {
+        this.#host.warn(`migrate[${from}] of '${durable.name}' failed (${nameOf(cause)})`)
+        return false
+      }
     }
     return { ...kept, input }
   }

@@ -116,7 +116,7 @@ export class Runs {
     const { seen, before, run } = claim
     const host = this.#host
     const { place, record } = seen
-    const isAwaited = host.waiters.has(place)
+    const isAwaited = host.waiters.count(place) > 0
     const verdict = verdictOf(error, { dispatches: run.dispatches, ranBefore: ranBefore(before), isAwaited })
     const wallNow = host.clock.wallNow()
     switch (verdict.kind) {

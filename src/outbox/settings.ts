@@ -50,11 +50,11 @@ export function registryOf(contract: unknown): ReadonlyMap<string, Durable> {
     if (!durable) return
     const other = registry.get(durable.name)
     if (other && other !== durable)
-      throw refusal(`outbox({ contract }): two durable operations have the name '${durable.name}'`, undefined)
+      throw refusal(`outbox({ contract }): two durable operations have the name '${durable.name}'`)
     registry.set(durable.name, durable)
   }
   if (typeof contract !== 'object' || contract === null)
-    throw refusal('outbox(store, { contract }) takes the contract that holds the durable operations', undefined)
+    throw refusal('outbox(store, { contract }) takes the contract that holds the durable operations')
   walk(contract)
   return registry
 }
@@ -63,12 +63,9 @@ export function registryOf(contract: unknown): ReadonlyMap<string, Durable> {
 export function settingsOf(store: Store, options: OutboxOptions): OutboxSettings {
   checkOptions('outbox()', options, rules)
   if (!store?.traits?.isAtomic || !store.list)
-    throw refusal(
-      'outbox(store, …) takes a store that is atomic and can list its entries, such as indexedDbStore()',
-      undefined,
-    )
+    throw refusal('outbox(store, …) takes a store that is atomic and can list its entries, such as indexedDbStore()')
   const { name = 'outbox', leaseMs = 60_000, maxSends = 12, keepMs = 604_800_000, whenStoreFails = 'refuse' } = options
-  if (!/^[\w.:{}-]+$/.test(name)) throw refusal('outbox({ name }) takes letters, digits and . : { } - _', undefined)
+  if (!/^[\w.:{}-]+$/.test(name)) throw refusal('outbox({ name }) takes letters, digits and . : { } - _')
   const fenceMs = leaseMs - Math.min(maxMarginMs, leaseMs / 4)
   return { ...options, store, name, leaseMs, fenceMs, maxSends, keepMs, whenStoreFails }
 }

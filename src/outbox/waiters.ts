@@ -1,6 +1,5 @@
 import type { Call } from '../core/call/call.ts'
 import type { UnaryResult } from '../core/call/call-types.ts'
-import type { Context } from '../core/call/context.ts'
 import { CallError, failureOf, isAnyCallError } from '../core/errors/error.ts'
 import type { OutboxEntry } from './types.ts'
 
@@ -31,10 +30,6 @@ export class Waiters {
     })
   }
 
-  has(place: string): boolean {
-    return this.#byPlace.has(place)
-  }
-
   count(place: string): number {
     return this.#byPlace.get(place)?.size ?? 0
   }
@@ -43,11 +38,6 @@ export class Waiters {
   callOf(place: string): Call | undefined {
     for (const { call } of this.#byPlace.get(place) ?? []) return call
     return undefined
-  }
-
-  /** Of somebody who waits: what its entry is sent under. */
-  contextOf(place: string): Context | undefined {
-    return this.callOf(place)?.context
   }
 
   resolve(place: string, answer: Answer): void {

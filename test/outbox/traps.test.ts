@@ -696,6 +696,36 @@ describe('releases', () => {
     await second.client.close()
   })
 
+  it.each<[string, () => unknown]>([
+    [
+      'throws',
+      () => {
+        throw new TypeError('old.items is undefined')
+      },
+    ],
+    [
+      'rejects',
+      async () => {
+        throw new TypeError('old.items is undefined')
+      },
+    ],
+  ])('a migration that %s says so once, and its entry is seen to wait for a newer release', async (_how, step) => {
+    const { clock, server, store } = setting()
+    const first = tab(server, store, { contract: older as never })
+    server.faults.push('refused')
+    await first.box.enqueue(older.keyed, { sku: 'tea' })
+    await clock.advance(0)
+    await first.client.close()
+    const migrate = { 1: step } as never
+    const contract = { keyed: durable('keyed', placing({ idempotency: 'stripe' }), { version: 2, migrate }) }
+    const second = tab(server, store, { contract: contract as never })
+    await clock.advance(10 * minute)
+    expect(second.warnings).toEqual([expect.stringMatching(/migrate\[1\] of 'keyed' failed \(TypeError\)/)])
+    expect(await second.box.entries()).toMatchObject([{ state: 'pending', reason: 'version' }])
+    expect(server.orders).toEqual([])
+    await second.client.close()
+  })
+
   it('a shape that no migration reaches waits for a newer release', async () => {
     const { clock, server, store } = setting()
     const first = tab(server, store, { contract: older as never })
@@ -1054,6 +1084,27 @@ describe('what is left behind', () => {
     await clock.advance(ms)
     expect(states).toHaveLength(heard)
     expect(warnings.join()).toContain('a listener of outbox.subscribe() threw')
+    await client.close()
+  })
+
+  it('of thousands of entries a listener hears a few times a second, and the last state in the end', async () => {
+    const { clock, server, store } = setting()
+    const first = tab(server, store)
+    for (let n = 0; n < 1500; n++) await first.api.keyed({ sku: `${n}` })
+    await first.client.close()
+    const { box, api, client } = tab(server, store)
+    let told: readonly { state: string }[] = []
+    let lists = 0
+    box.subscribe((entries) => {
+      told = entries
+      lists++
+    })
+    await clock.advance(0)
+    expect(told).toHaveLength(1500)
+    for (let n = 0; n < 100; n++) await api.keyed({ sku: `another ${n}` })
+    await clock.advance(ms)
+    expect(lists, '200 changes').toBeLessThan(20)
+    expect(told.map(({ state }) => state)).toEqual(Array(1600).fill('confirmed'))
     await client.close()
   })
 
