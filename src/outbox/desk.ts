@@ -187,7 +187,7 @@ export class Desk {
     const { ledger, waiters } = this.#host
     const stands = ledger.get(seen.place)
     if (!stands) return
-    if (isAnyCallError(reason)) withEntry(reason, stands.record)
+    withEntry(reason, stands.record)
     const { state, mayHaveRun } = stands.record
     const isOwn = fresh && options.signal?.aborted === true && waiters.count(seen.place) <= 1
     if (isOwn && state === 'queued' && !mayHaveRun) ledger.remove(stands).catch(() => {})
