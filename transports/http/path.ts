@@ -54,7 +54,7 @@ export class PathTemplate {
     }
     if (typeof template !== 'string' || /^[^/]/.test(template)) refuse("must be a text that starts with '/'")
     const parts = template.split(/\{([^{}]*)\}/)
-    const literals = parts.filter((_, index) => !(index % 2))
+    const literals = parts.filter((_, index) => index % 2 < 1)
     this.#places = parts.filter((_, index) => index % 2)
     this.names = this.#places.map((place) => place.replace('+', ''))
     const whole = literals.join('~')
