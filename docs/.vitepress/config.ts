@@ -31,16 +31,22 @@ const topics = globSync('*.md', { cwd: docs }).filter(
   (file) => ![...start, ...authors, 'index.md', 'comparison.md'].includes(file),
 )
 
+/** `npm run docs -- --check` asks for links alone: it colours no code, and shrinks and indexes nothing. */
+const isForLinks = process.env.POLYWIRE_DOCS === 'links'
+
 export default defineConfig({
   title: 'Polywire',
   description: 'One typed client for REST, GraphQL, gRPC-Web, WebSocket and SSE.',
   cacheDir: '../.cache/vitepress',
   cleanUrls: true,
   lastUpdated: false,
-  markdown: { theme: { light: 'github-light', dark: 'github-dark' } },
+  markdown: {
+    theme: { light: 'github-light', dark: 'github-dark' },
+    ...(isForLinks && { highlight: () => '' }),
+  },
+  ...(isForLinks && { vite: { build: { minify: false } } }),
   themeConfig: {
-    // `npm run docs -- --check` asks for links alone: the index reads every page twice more.
-    ...(process.env.POLYWIRE_DOCS !== 'links' && { search: { provider: 'local' } }),
+    ...(!isForLinks && { search: { provider: 'local' } }),
     outline: [2, 3],
     socialLinks: [{ icon: 'github', link: 'https://github.com/polywire/polywire' }],
     nav: [
