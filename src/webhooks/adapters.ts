@@ -1,4 +1,4 @@
-import { HeaderMap, type HeaderRecord } from '../core/call/header-map.ts'
+import type { HeaderRecord } from '../core/call/header-map.ts'
 import type { Receiver, WebhookAnswer } from './receiver.ts'
 import { joined } from './signature.ts'
 
@@ -84,7 +84,7 @@ export async function receiveFetch(
   const keepAlive = context?.waitUntil?.bind(context)
   const { method } = request
   const { body: text, ...init } = body
-    ? await receiver.receive({ method, headers: HeaderMap.from(request.headers), body }, keepAlive)
+    ? await receiver.receive({ method, headers: request.headers, body }, keepAlive)
     : parsed
   return new Response(text, init)
 }
@@ -105,7 +105,7 @@ export async function receiveNode(
     status,
     headers: answered,
     body: text,
-  } = bytes ? await receiver.receive({ method, headers: new HeaderMap(headers), body: bytes }) : parsed
+  } = bytes ? await receiver.receive({ method, headers, body: bytes }) : parsed
   // Somebody has answered meanwhile: a time limit of the framework.
   if (response.headersSent) return
   response.writeHead(status, { ...answered, 'content-length': String(new TextEncoder().encode(text).byteLength) })
@@ -125,11 +125,7 @@ export function mountFastify(receiver: Receiver, maxBytes: number, app: FastifyL
     async handler(request, reply) {
       const { headers, body } = request as { headers: HeaderRecord; body?: unknown }
       const bytes = body instanceof Uint8Array ? body : new Uint8Array()
-      const {
-        status,
-        headers: answered,
-        body: text,
-      } = await receiver.receive({ headers: new HeaderMap(headers), body: bytes })
+      const { status, headers: answered, body: text } = await receiver.receive({ headers, body: bytes })
       return reply.code(status).headers(answered).send(text)
     },
   })
