@@ -67,7 +67,9 @@ export class ConnectTransportAttempt implements ConnectAttempt {
   async stream(messages: AsyncIterable<unknown>): Promise<ConnectStream> {
     const { header, message, trailer } = await this.#start('stream', messages)
     const headers = HeaderMap.from(header)
-    this.#opened = { messages: message, status: 200, headers, trailers: () => HeaderMap.from(trailer) }
+    // What is no list of pairs fails nobody twice: they are asked for when the stream has failed, too.
+    const trailers = (): HeaderMap => HeaderMap.from(Symbol.iterator in Object(trailer) ? trailer : [])
+    this.#opened = { messages: message, status: 200, headers, trailers }
     return this.#opened
   }
 
@@ -143,22 +145,27 @@ interface ConnectErrorLike {
   readonly isWireError?: boolean
 }
 
-/**
- * What an error of a Connect transport means; pure. The network's own failures, which Connect calls `unknown` or
- * `aborted`, are told by their cause.
- */
+/** What an error of a Connect transport means; pure. One that is none of Connect's, or cannot be read, says nothing. */
 function connectFailure(error: unknown, call: Call): Failure {
-  const isStream = call.operation.kind !== 'unary'
-  if (!isConnectError(error)) {
-    if (hasNetworkCause(error)) return { ...ofNetwork(error, isStream), cause: error }
-    return {
-      code: 'internal',
-      message: 'the Connect transport threw: see cause',
-      phase: 'send',
-      sent: 'maybe',
-      cause: error,
-    }
+  try {
+    const read = readFailure(error, call)
+    if (read) return read
+  } catch {
+    // The cause is there all the same, and the stream of the call must hear of it.
   }
+  const message = 'the Connect transport threw: see cause'
+  return { code: 'internal', message, phase: 'send', sent: 'maybe', cause: error }
+}
+
+/**
+ * The network's own failures, which Connect calls `unknown` or `aborted`, are told by their cause.
+ *
+ * @returns undefined for what is neither Connect's nor the network's.
+ */
+function readFailure(error: unknown, call: Call): Failure | undefined {
+  const isStream = call.operation.kind !== 'unary'
+  if (!isConnectError(error))
+    return hasNetworkCause(error) ? { ...ofNetwork(error, isStream), cause: error } : undefined
   // Connect does not keep headers and trailers of an error apart.
   const metadata = HeaderMap.from(error.metadata)
   const phase = isStream ? 'stream' : 'body'

@@ -32,6 +32,12 @@ function grpcClient(baseUrl: string, options: Options = {}, transportOptions: Pa
   }
 }
 
+/** A client over a transport of somebody's own. */
+function shopOver(transport: ConnectTransportOptions['transport']) {
+  const client = createClient({ clock: hasteClock, transports: { 'grpc-web': connectTransport({ transport }) } })
+  return { ...client.bind({ shop: service(ShopService) }), [Symbol.asyncDispose]: () => client.close() }
+}
+
 function left(signal: AbortSignal | undefined): Promise<void> {
   return !signal || signal.aborted
     ? Promise.resolve()
@@ -620,6 +626,34 @@ describe('any Connect transport', () => {
     // What a library says is nothing that the server has said.
     expect([own.serverMessage, its.serverMessage]).toEqual([undefined, undefined])
     await client.close()
+  })
+
+  it.each<[string, object]>([
+    ['no metadata', { code: 5, rawMessage: 'r', metadata: null, details: [] }],
+    ['no details', { code: 5, rawMessage: 'r', metadata: [], details: null, isWireError: true }],
+    [
+      'a code that throws',
+      Object.defineProperty({}, 'code', {
+        enumerable: true,
+        get: () => {
+          throw new Error('no code')
+        },
+      }),
+    ],
+  ])('whose error has %s fails the call, and the stream', async (_what, members) => {
+    const fail = async () => {
+      throw Object.defineProperties(new Error('x'), Object.getOwnPropertyDescriptors(members))
+    }
+    await using shop = shopOver({ unary: fail, stream: fail })
+    expect(await rejection(shop.shop.getItem({}))).toMatchObject({ code: 'internal', sent: 'maybe' })
+    const stream = shop.shop.watchItems({})
+    expect(await rejection(stream[Symbol.asyncIterator]().next())).toMatchObject({ code: 'internal', sent: 'maybe' })
+  })
+
+  it('whose trailers are none has none', async () => {
+    const stream = async () => ({ header: [], message: (async function* () {})(), trailer: 5 as never })
+    await using shop = shopOver({ unary: stream, stream })
+    expect(await shop.shop.watchItems({})[Symbol.asyncIterator]().next()).toMatchObject({ done: true })
   })
 
   it('that takes no notice of an abort is not read on', async () => {
