@@ -11,9 +11,8 @@ const sources = ['{src,transports}/**/*.ts', 'tsup.config.ts', 'tsconfig.json', 
 
 /** Builds where that is needed, and says whether it was. */
 export default function buildIfStale(): boolean {
-  const newest = Math.max(...globSync(sources, { cwd: root }).map((file) => modified(file)))
   // index.d.ts is what the build writes last: a build that was cut short counts as stale.
-  if (modified('dist/index.d.ts') > newest) return false
+  if (isAsNewAsSources('dist/index.d.ts')) return false
   try {
     execFileSync(process.execPath, ['node_modules/tsup/dist/cli-default.js', '--silent'], {
       cwd: root,
@@ -26,6 +25,11 @@ export default function buildIfStale(): boolean {
     process.exitCode = 1
   }
   return true
+}
+
+/** Whether what is made of the sources was made of those that are there. */
+export function isAsNewAsSources(file: string): boolean {
+  return modified(file) > Math.max(...globSync(sources, { cwd: root }).map(modified))
 }
 
 function modified(file: string): number {
