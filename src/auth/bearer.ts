@@ -113,7 +113,7 @@ export function bearerAuth(
   if (typeof token !== 'function') bare(token)
   return authBy((request) => {
     const answer = typeof token === 'function' ? token(request) : token
-    return isThenable(answer) ? answer.then(bare) : bare(answer)
+    return isThenable(answer) ? Promise.resolve(answer).then(bare) : bare(answer)
   }, options)
 }
 
