@@ -201,8 +201,13 @@ function replyOf({ message, status, headers, trailers, attempts }: Answer, { sco
 }
 
 function wordsOf(error: unknown): string {
-  const { name, message, cause } = (error ?? {}) as Error
-  return `${name} ${message} ${cause === undefined ? '' : wordsOf(cause)}`
+  try {
+    const { name, message, cause } = (error ?? {}) as Error
+    return `${name} ${message} ${cause && wordsOf(cause)}`
+  } catch {
+    // It cannot be read, or is its own cause.
+    return ''
+  }
 }
 
 /** The same for equal inputs, whatever the order of their members; one that is undefined is none. */

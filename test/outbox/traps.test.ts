@@ -293,6 +293,24 @@ describe('the store', () => {
   })
 
   it.each([
+    ['cannot be read', Object.defineProperty(new Error(), 'message', { get: () => expect.unreachable() })],
+    ['has a symbol for a message', Object.assign(new Error(), { message: Symbol('away') })],
+    ['is its own cause', ((error) => Object.assign(error, { cause: error }))(new Error('away'))],
+  ])('away with an error that %s is away all the same', async (_, failure) => {
+    const { clock, server, store } = setting()
+    const away: Store = { ...bound(store), add: () => Promise.reject(failure) }
+    for (const whenStoreFails of ['refuse', 'send'] as const) {
+      const one = tab(server, away, { whenStoreFails })
+      const end = endOf(one.api.keyed({ sku: 'tea' }))
+      await clock.advance(0)
+      const { error, value } = await end
+      if (whenStoreFails === 'send') expect(value).toEqual(server.orders[0])
+      else expect(error).toMatchObject({ code: 'unavailable', sent: 'no', isRetryable: true })
+      await one.client.close()
+    }
+  })
+
+  it.each([
     ['get() gives', { get: () => 5 }],
     ['get() gives no text', { get: () => Object.create(null) }],
     ['list() gives', { list: () => ({}) }],
