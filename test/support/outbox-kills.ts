@@ -80,7 +80,7 @@ const points = [
 const unstoppable = ['after fence', 'head', 'body', 'answer']
 const laneCount = 20
 /** Orders that a server refuses for good: they fail, whatever happens meanwhile. */
-const refusedCount = 5
+const refusedCount = 25
 const isRefused = (key: string): boolean => key.includes('bad')
 
 /** Carries out what `options` say; the result is the same for a seed as far as the machine's own timing allows. */
