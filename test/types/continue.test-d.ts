@@ -57,6 +57,13 @@ describe('continueWith', () => {
     events('/runs', map, {
       method: 'POST',
       body: type<Prompt>(),
+      resume: continueWith(watch, ({ input, first }: Place<Prompt, EventOf<typeof map>>) =>
+        first?.type === 'created' ? { id: first.data.id, after: input.input } : undefined,
+      ),
+    })
+    events('/runs', map, {
+      method: 'POST',
+      body: type<Prompt>(),
       // @ts-expect-error the operation takes no `other`
       resume: continueWith(watch, ({ input }: Place<{ other: string }, unknown>) => ({ id: input.other })),
     })

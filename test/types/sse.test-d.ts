@@ -56,6 +56,20 @@ const api = client.bind({
   ),
 })
 
+test('EventOf takes the map itself, too, and leaves payloads of any type as they are', () => {
+  expectTypeOf<EventOf<typeof map>>().toEqualTypeOf<EventOf<{ placed: Order; shipped: Shipment }>>()
+  interface Odd {
+    any: any
+    none: never
+    unknown: unknown
+    some: string | null
+  }
+  expectTypeOf<EventOf<Odd>['data']>().toBeAny()
+  expectTypeOf<EventOf<Pick<Odd, 'none'>>['data']>().toBeNever()
+  expectTypeOf<EventOf<Pick<Odd, 'unknown'>>['data']>().toBeUnknown()
+  expectTypeOf<EventOf<Pick<Odd, 'some'>>['data']>().toEqualTypeOf<string | null>()
+})
+
 test('events are told apart by their type', async () => {
   for await (const event of api.watch({ id: 7 })) {
     expectTypeOf(event).toEqualTypeOf<EventOf<{ placed: Order; shipped: Shipment }>>()

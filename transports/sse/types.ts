@@ -135,10 +135,14 @@ export interface EventsSpec {
   readonly validate?: 'warn' | false
 }
 
-/** One event, told apart by its type. Inferred through `Schema`, so that hovers show `{ placed: Order }` and no witness. */
+/**
+ * One event, told apart by its type: of what the events hold, or of the map itself (`EventOf<typeof map>`). Inferred through
+ * `Schema`, so that hovers show `{ placed: Order }` and no witness.
+ */
 export type EventOf<Map> = {
-  [K in keyof Map & string]: { readonly type: K; readonly data: Map[K]; readonly id?: string }
+  [K in keyof Map & string]: { readonly type: K; readonly data: PayloadOf<Map[K]>; readonly id?: string }
 }[keyof Map & string]
+type PayloadOf<T> = string extends keyof T ? T : [T] extends [Schema<any, infer O>] ? O : T
 
 /** An event that the map does not name; its data is as JSON says, else text. */
 export interface UndeclaredEvent {
@@ -173,7 +177,7 @@ type EventStream<P extends string, Map, S> = S extends { readonly stop: AnyStop 
 export type EventsBuilder = <const P extends string, Map, const S extends EventsSpec = {}>(
   path: P,
   map: NamedEvents & { readonly [K in keyof Map]: Schema<any, Map[K]> },
-  spec?: S & Functions<P, Map> & InputCheck<P, S> & PlaceCheck<RestIn<P, S>, S>,
+  spec?: S & Functions<P, NoInfer<Map>> & InputCheck<P, S> & PlaceCheck<RestIn<P, S>, S>,
 ) => Operation<ViaOf<S, 'sse'> | OtherVia<S>, EventStream<P, Map, S>>
 
 /** No schema stands where events are named. */
