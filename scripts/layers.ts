@@ -106,7 +106,16 @@ export const layers: readonly { readonly files: string; readonly may: readonly s
     may: ['src/core/**', 'transports/{http,socket,shared,platform}/**', 'transports/rest/byte-stream.ts'],
     why: 'a platform chooses engines, drivers, and what comes without an import',
   },
-  { files: 'transports/testing.ts', may: ['src/core/**', 'transports/memory.ts'], why: 'the sub-path of tests' },
+  {
+    files: 'transports/testing.ts',
+    may: ['src/core/**', 'transports/memory.ts', 'transports/testing/*'],
+    why: 'the sub-path of tests',
+  },
+  {
+    files: 'transports/testing/*',
+    may: ['src/core/**', 'transports/{testing,shared}/**'],
+    why: 'what befalls a call on its way knows no protocol',
+  },
   {
     files: 'transports/node/**',
     may: [
