@@ -10,15 +10,15 @@ interface Suite {
 }
 
 /**
- * `npm run bench`: Polywire against the libraries that it uses or replaces. Names of suites narrow it, `--short` makes few
- * rounds, `--json` prints figures. `npm run bench -- --against <folder>`: against another checkout of Polywire instead.
+ * `npm run bench`: Polywire against the libraries that it uses or replaces. Names of suites narrow it, `--short` shows
+ * that it runs: its figures say little. `--json` prints them. `npm run bench -- --against <folder>`: against another checkout of Polywire instead.
  */
 const { values: options, positionals: only } = parseArgs({
   allowPositionals: true,
   options: { json: { type: 'boolean' }, short: { type: 'boolean' }, against: { type: 'string' } },
 })
 const isJson = options.json === true
-const rounds = options.short ? 3 : 31
+const rounds = options.short ? 1 : 31
 const other = options.against
 
 const protocols: Record<string, (port: number) => Promise<Suite>> = {
@@ -40,7 +40,7 @@ for (const [name, make] of Object.entries(other === undefined ? protocols : {}))
   const server = await startServer('./raw-server.ts')
   const suite = await make(server.port)
   for (const comparison of suite.comparisons) {
-    tell(comparison.title, await compare(comparison))
+    tell(comparison.title, await compare(options.short ? { ...comparison, warmUpCalls: comparison.calls } : comparison))
   }
   await suite.close()
   server.stop()

@@ -10,19 +10,23 @@ import { root } from './compilers.ts'
 import { install, runtimes } from './runtime-binaries.ts'
 
 /** The chain over every protocol, and mocked servers. */
-const protocols = ['fetch', 'rest', 'graphql', 'grpc-web', 'grpc-web-get', 'sse', 'websocket']
+const protocols = ['fetch', 'rest', 'graphql', 'grpc-web', 'sse', 'websocket']
 const dependent = [...protocols.map((name) => `test/conformance/${name}.test.ts`), 'test/msw']
 
-/** What starts processes of its own, on every Node at hand. */
-const onEveryNode = ['test/transports/http/engine/node.test.ts', 'test/transports/socket/driver/ws.test.ts']
+/** What starts processes of its own; on the Node of `npm test` it has run there. */
+const inProcesses = ['test/transports/http/engine/node.test.ts', 'test/transports/socket/driver/ws.test.ts']
 
 /** What asks for no more of Node than the others do, and takes longer than they. */
 const excluded = [
-  ...onEveryNode,
+  ...inProcesses,
   // Databases, and other processes: their clients depend on sockets, which the engines test.
   'test/core/**/redis*.test.ts',
   'test/core/**/postgres*.test.ts',
   'test/core/**/processes.test.ts',
+  // Soaks and streams over many servers: what they stand on, the other tests of the core try.
+  'test/core/resume/continue-soak.test.ts',
+  'test/core/store/stored-cursor-crashes.test.ts',
+  'test/core/failover/streams.test.ts',
 ]
 
 /** What runs beside the smoke test of the build. */
@@ -79,7 +83,8 @@ for (const { name, from, path: installed, args = [] } of installing) {
   const more = tests[name]
   if (more) await run(`${name}: what depends on it`, path, [...vitest, ...more], { ...without, POLYWIRE_NODES: path })
 }
-await run('every Node: how the engines get on with it', process.execPath, [...vitest, ...onEveryNode], {
-  POLYWIRE_NODES: nodes.join(':'),
+const [oldest = process.execPath] = nodes
+await run('the oldest and the newest Node: how the engines get on with it', oldest, [...vitest, ...inProcesses], {
+  POLYWIRE_NODES: nodes.at(-1),
 })
 process.exitCode = failures === 0 ? 0 : 1

@@ -78,8 +78,12 @@ function compile(compiler: string, files: readonly string[], compilerOptions: ob
   }
 }
 
-describe.each(Object.entries(compilers))('%s', (_, compiler) => {
-  test.each(Object.entries(consumers))('%s', (_, { files, options }) => {
+/** What the newer compiler alone is asked: of each pair, the older one sees the other. */
+const onceOnly = ['a bundler without DOM', 'a Node program']
+
+describe.each(Object.entries(compilers))('%s', (name, compiler) => {
+  const asked = Object.entries(consumers).filter(([who]) => name !== 'TypeScript 6' || !onceOnly.includes(who))
+  test.each(asked)('%s', (_, { files, options }) => {
     expect(compile(compiler, files, options)).toBe('')
   })
 

@@ -4,9 +4,9 @@ import { freshSeed } from '../support/seeded.ts'
 import { describeRedis } from '../support/servers/redis.ts'
 
 describeRedis('the outbox under kills', () => {
-  it('1,000 orders a server, 100 kills, 20 stops: none lost, none doubled, none unknown, lanes in order', async () => {
+  it('1,000 orders a server, 400 in lanes, 100 kills, 20 stops: none lost, none doubled, none unknown, lanes in order', async () => {
     const seed = freshSeed()
-    const result = await runKills({ seed, orders: 1000, kills: 100, stops: 20 })
+    const result = await runKills({ seed, orders: 1000, laneOrders: 400, kills: 100, stops: 20 })
     const { kills, stops, lost, doubled, left, disordered, trespasses, unwritten, rows, hits, ms } = result
     console.log(`outbox: seed ${seed}, ${kills} kills, ${stops} stops in ${Math.round(ms / 1000)} s`, hits, unwritten)
     const none = { k: 0, a: 0, l: 0 }

@@ -16,6 +16,8 @@ export interface KillOptions {
   readonly seed: number
   /** Of each kind of server. */
   readonly orders: number
+  /** Of the kind that is called in lanes. @defaultValue `orders` */
+  readonly laneOrders?: number
   readonly kills: number
   readonly stops: number
   readonly absentAfterMs?: number
@@ -174,9 +176,12 @@ class KillRun {
   }
 
   #fill(): void {
-    const { orders, kinds = ['k', 'a', 'l'] } = this.#options
+    const { orders, laneOrders = orders, kinds = ['k', 'a', 'l'] } = this.#options
+    let count = 0
     for (let n = 0; n < orders; n++)
       for (const kind of kinds) {
+        if (kind === 'l' && n >= laneOrders) continue
+        count++
         const lane = `lane-${n % laneCount}`
         const job: Job = {
           kind,
@@ -188,7 +193,7 @@ class KillRun {
       }
     for (let n = 0; n < refusedCount; n++)
       this.#waiting.push({ kind: kinds[0] as Kind, key: `${kinds[0]}-bad${n}`, input: { sku: 'bad' } })
-    this.#total = orders * kinds.length + refusedCount
+    this.#total = count + refusedCount
     for (const [first] of this.#lanes.values()) if (first) this.#waiting.push(first)
   }
 
@@ -364,15 +369,16 @@ class KillRun {
     let until = Date.now() + (patienceMs ?? 90_000)
     for (;;) {
       const states = new Map<string, string>()
-      for await (const keys of redis.scanIterator({ MATCH: '*outbox/*', COUNT: 1000 }))
-        for (const key of keys) {
-          if (key.includes('/lane/') || !key.includes('/')) continue
-          const record = JSON.parse((await redis.get(key)) ?? '{}')
+      for await (const keys of redis.scanIterator({ MATCH: '*outbox/*', COUNT: 1000 })) {
+        const places = keys.filter((key) => key.includes('/') && !key.includes('/lane/'))
+        for (const text of places.length > 0 ? await redis.mGet(places) : []) {
+          const record = JSON.parse(text ?? '{}')
           if (record.key) states.set(record.key, `${record.state} ${record.reason ?? ''} ${record.key}`)
           // On a machine too busy to answer in a second, the backoff of an order may have grown to minutes: it is no loss.
           if (patienceMs === undefined && record.state === 'queued')
             until = Math.max(until, (record.nextAt ?? 0) + 30_000)
         }
+      }
       const isRight = (state: string, key: string): boolean => state.startsWith(isRefused(key) ? 'failed' : 'confirmed')
       const left = [...states].flatMap(([key, state]) => (isRight(state, key) ? [] : [state]))
       const missing = [...this.#accepted].filter((key) => !states.has(key)).map((key) => `missing ${key}`)
