@@ -78,16 +78,18 @@ describeRedis('orders over a server that remembers keys in Redis, and breaks a t
     return failures
   }
 
-  it.each(Object.entries(profiles))('1,000 POSTs with keys of the profile %s are 1,000 orders', async (name, keyOf) => {
+  it.each(Object.entries(profiles))('POSTs with keys of the profile %s are as many orders', async (name, keyOf) => {
+    // Profiles differ in where the key stands: one of them has the long run.
+    const count = name === 'idempotency-key' ? 1000 : 250
     const seed = freshSeed()
     const server = await serve(keyOf, seed)
-    const failures = await placeAll(byRest(server.url, name as IdempotencyOption), 1000)
+    const failures = await placeAll(byRest(server.url, name as IdempotencyOption), count)
     const orders = await store.lRange('orders', 0, -1)
     console.log(`${name}: seed ${seed}, ${JSON.stringify(server.counts)}`)
     expect(failures, `seed ${seed}`).toEqual([])
-    expect([orders.length, new Set(orders).size], `seed ${seed}`).toEqual([1000, 1000])
-    expect(server.counts.requests, `seed ${seed}`).toBeGreaterThan(1300)
-    expect(server.counts.replayed, `seed ${seed}`).toBeGreaterThan(100)
+    expect([orders.length, new Set(orders).size], `seed ${seed}`).toEqual([count, count])
+    expect(server.counts.requests, `seed ${seed}`).toBeGreaterThan(1.3 * count)
+    expect(server.counts.replayed, `seed ${seed}`).toBeGreaterThan(count / 10)
     expect(server.counts.inFlight, `seed ${seed}`).toBeGreaterThan(5)
     expect(server.counts.mismatched, `seed ${seed}`).toBe(0)
   })

@@ -100,13 +100,16 @@ describe('a download', () => {
     ).toBe(true)
   })
 
-  for (const http of ['undici', 'fetch'] as const)
-    it(`is byte-exact over 1,000 random cuts (${http})`, { timeout: 120_000 }, async () => {
+  for (const [http, wanted] of [
+    ['undici', 1000],
+    ['fetch', 200],
+  ] as const)
+    it(`is byte-exact over ${wanted} random cuts (${http})`, { timeout: 120_000 }, async () => {
       const seed = freshSeed()
       const chance = seeded(seed)
       await using api = clientOf({ resume: { ...fast, baseDelayMs: 0, maxAttempts: 100 } }, { http })
       let cuts = 0
-      while (cuts < 1000) {
+      while (cuts < wanted) {
         const bytes = file.subarray(0, 1 + Math.floor(chance() * file.length))
         const date = chance() < 0.3
         const validator = date ? { etag: false as const, headers: { 'last-modified': old } } : {}
