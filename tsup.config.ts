@@ -1,4 +1,4 @@
-import { defineConfig } from 'tsup'
+import { defineConfig, type Options } from 'tsup'
 import { entries, platforms } from './scripts/entries.ts'
 
 /**
@@ -8,14 +8,24 @@ import { entries, platforms } from './scripts/entries.ts'
 const banner = `/// <reference lib="esnext.disposable" />
 declare global { interface AbortSignal {} }`
 
-export default defineConfig({
-  entry: { ...entries, ...platforms },
+const common: Options = {
   format: 'esm',
   target: 'es2022',
-  splitting: true,
   sourcemap: true,
-  clean: true,
   removeNodeProtocol: false,
   external: ['#platform'],
-  dts: { entry: { ...entries }, banner },
-})
+}
+
+/** Made beside the others: what it took out of a protocol's room into a chunk that both share would cost that protocol's users. */
+const { msw, ...shared } = entries
+
+export default defineConfig([
+  {
+    ...common,
+    entry: { ...shared, ...platforms },
+    splitting: true,
+    clean: ['!msw.js*'],
+    dts: { entry: { ...entries }, banner },
+  },
+  { ...common, entry: { msw }, splitting: false, clean: false },
+])

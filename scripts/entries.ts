@@ -21,6 +21,7 @@ export const entries = {
   fetch: 'transports/fetch.ts',
   webhooks: 'src/webhooks/index.ts',
   testing: 'transports/testing.ts',
+  msw: 'transports/msw.ts',
   node: 'transports/node.ts',
   otel: 'src/telemetry/otel/otel.ts',
 } as const

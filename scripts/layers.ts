@@ -117,6 +117,17 @@ export const layers: readonly { readonly files: string; readonly may: readonly s
     why: 'what befalls a call on its way knows no protocol',
   },
   {
+    files: 'transports/msw/**',
+    may: [
+      'src/core/**',
+      'transports/{msw,shared}/**',
+      'transports/{rest,sse,graphql,grpc,websocket}/operation.ts',
+      'transports/websocket/plain-json.ts',
+    ],
+    why: 'what answers in the place of a server knows what operations bind, and no transport',
+  },
+  { files: 'transports/msw.ts', may: ['transports/msw/**'], why: 'a face knows its own room' },
+  {
     files: 'transports/node/**',
     may: [
       'src/core/**',
@@ -164,6 +175,8 @@ export const libraries: Readonly<Record<string, string | readonly string[]>> = {
   graphql: 'transports/graphql/peer-graphql.ts',
   '@connectrpc/connect-web': 'transports/grpc/peer-connect-web.ts',
   '@bufbuild/protobuf': ['transports/grpc/peer-protobuf.ts', 'transports/grpc/peer-protobuf-health.ts'],
+  '@connectrpc/connect': 'transports/msw/grpc.ts',
+  msw: 'transports/msw/peer-msw.ts',
   oauth4webapi: 'src/auth/oauth/peer-oauth4webapi.ts',
   dpop: 'src/auth/oauth/peers.ts',
   dataloader: 'src/loader/peer-dataloader.ts',

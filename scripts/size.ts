@@ -51,6 +51,7 @@ const programs = {
   failover: "export { failoverCalls } from 'polywire';",
   'rate-limiter': "export { rateLimiter } from 'polywire';",
   dedupe: "export { inFlightDedupe } from 'polywire';",
+  msw: "export { mock, mockChannel, mockStream } from 'polywire/msw';",
 } as const
 
 const graphqlPeers = ['graphql-request', 'graphql']
@@ -185,6 +186,14 @@ const rows: readonly Row[] = [
   { name: 'conditional calls, beside REST', programs: ['conditional'], besideRest: true, barKb: 2, limitKb: 2 },
   { name: 'links, beside REST', programs: ['links'], besideRest: true, barKb: 2.5, limitKb: 2.5 },
   { name: 'filters, beside REST', programs: ['filters'], besideRest: true, barKb: 1.5, limitKb: 1.5 },
+  {
+    name: 'msw handlers, beside REST',
+    programs: ['msw'],
+    besideRest: true,
+    peers: ['msw', ...grpcPeers],
+    barKb: 8.5,
+    limitKb: 8.5,
+  },
   { name: 'webhooks, alone', programs: ['webhooks'], alone: true, barKb: 8.5, limitKb: 8.5 },
   {
     name: 'all five, with libraries',

@@ -8,4 +8,4 @@ const server = setupServer(...handlers)
 beforeAll(() => server.listen({ onUnhandledFrame: 'error' }))
 afterAll(() => server.close())
 
-describeMocked('msw listens after Polywire was imported', async () => polywire)
+describeMocked('msw listens after Polywire was imported', async () => polywire, server)

@@ -7,4 +7,4 @@ const server = setupServer(...handlers)
 server.listen({ onUnhandledFrame: 'error' })
 afterAll(() => server.close())
 
-describeMocked('msw listens before Polywire is imported', loadPolywire)
+describeMocked('msw listens before Polywire is imported', loadPolywire, server)

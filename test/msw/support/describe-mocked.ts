@@ -1,10 +1,11 @@
+import type { SetupServer } from 'msw/node'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { ShopService } from '../../support/proto/gen/polywire/test/v1/shop_pb.ts'
 import { hits, host } from './handlers.ts'
 
 /** The modules of Polywire, imported before or after msw began to listen. */
 export async function loadPolywire() {
-  const [core, auth, rest, graphql, grpcWeb, sse, websocket] = await Promise.all([
+  const [core, auth, rest, graphql, grpcWeb, sse, websocket, msw] = await Promise.all([
     import('polywire'),
     import('polywire/auth'),
     import('polywire/rest'),
@@ -12,8 +13,9 @@ export async function loadPolywire() {
     import('polywire/grpc-web'),
     import('polywire/sse'),
     import('polywire/websocket'),
+    import('polywire/msw'),
   ])
-  return { ...core, ...auth, ...rest, ...graphql, ...grpcWeb, ...sse, ...websocket }
+  return { ...core, ...auth, ...rest, ...graphql, ...grpcWeb, ...sse, ...websocket, ...msw }
 }
 type Polywire = Awaited<ReturnType<typeof loadPolywire>>
 
@@ -53,7 +55,7 @@ function makeApi(polywire: Polywire) {
 }
 
 /** Each of the five protocols against plain msw handlers. */
-export function describeMocked(name: string, load: () => Promise<Polywire>): void {
+export function describeMocked(name: string, load: () => Promise<Polywire>, server: SetupServer): void {
   describe(name, () => {
     let made: ReturnType<typeof makeApi>
     beforeEach(async () => {
@@ -116,6 +118,32 @@ export function describeMocked(name: string, load: () => Promise<Polywire>): voi
         break
       }
       expect(hits.get('socket')).toBe(1)
+    })
+
+    it('mocks of operations come before handlers by hand', async () => {
+      const { mock, mockStream, get, rpc, channel, type, mockChannel, events } = await load()
+      const { client } = made
+      const user = get('/users/{id}', { output: type<{ id: string }>() })
+      const ticks = events('/ticks', { tick: type<number>() })
+      const room = channel('other', { receive: type<string>() })
+      const item = rpc(ShopService.method.getItem)
+      server.use(
+        mock(user, ({ input }) => ({ id: `mock ${input.id}` })),
+        mock(item, () => ({ name: 'mock' })),
+        mockStream(ticks, () => [{ type: 'tick', data: 7 }]),
+        mockChannel(room, ({ send }) => send('mock')),
+      )
+      expect(await client.call(user, { id: 1 })).toEqual({ id: 'mock 1' })
+      expect((await client.call(item, {})).name).toBe('mock')
+      for await (const { data } of client.call(ticks, {})) {
+        expect(data).toBe(7)
+        break
+      }
+      for await (const message of client.call(room, {})) {
+        expect(message).toBe('mock')
+        break
+      }
+      server.resetHandlers()
     })
   })
 }
