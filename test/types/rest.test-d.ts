@@ -140,6 +140,18 @@ export async function unary() {
       else same<typeof error.body.fields, string[]>(true)
     }
   }
+  const order = post('/orders', {
+    errors: { OUT_OF_STOCK: type<{ left: number }>(), PRICE_CHANGED: type<{ now: string }>() },
+  })
+  try {
+    await client.call(order)
+  } catch (error) {
+    const place = client.bind({ order }).order
+    if (isCallError(error, place)) {
+      if (error.reason === 'OUT_OF_STOCK') same<typeof error.body, { left: number }>(true)
+      else same<typeof error.body.now, string>(true)
+    }
+  }
   // @ts-expect-error 'id' is required
   await api.users.get({})
   // @ts-expect-error an input is required

@@ -17,7 +17,7 @@ interface Versioned {
 export interface AnySpec extends Omit<RequestSpec, 'body'> {
   readonly body?: RequestSpec['body'] | '*'
   readonly output?: Schema<any, any>
-  readonly errors?: { readonly [status: number]: Schema<any, any> }
+  readonly errors?: { readonly [statusOrReason: string]: Schema<any, any> }
   readonly paginate?: AnyPager
   readonly response?: ResponseKind
   readonly version?: { readonly version: string; apply<R extends Versioned>(request: R, prefix: string): R }
@@ -52,8 +52,8 @@ const restRules: OptionRules = {
   idempotency: idempotencyRule,
   idempotencyScope: text,
   output: schemaRule,
-  errors: /* @__PURE__ */ takes('a schema by HTTP status', (value) =>
-    Object.entries(value as object).every(([status, schema]) => /^[1-5]\d\d$/.test(status) && isSchema(schema)),
+  errors: /* @__PURE__ */ takes('a schema by status or reason', (value) =>
+    Object.entries(value as object).every(([name, schema]) => /^[1-5]\d\d$|\D/.test(name) && isSchema(schema)),
   ),
   paginate: /* @__PURE__ */ takes('what cursorPages() or its like makes', /* @__PURE__ */ has('nextCursor')),
   version: versionRule,

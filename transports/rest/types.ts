@@ -78,8 +78,8 @@ export interface RestSpec extends RequestSpec {
   readonly output?: Schema<any, any>
   /** The version of the API, made by `apiVersion()`. @defaultValue the transport's */
   readonly version?: ApiVersion
-  /** Typed error bodies by status; see `isCallError`. */
-  readonly errors?: { readonly [status: number]: Schema<any, any> }
+  /** Typed error bodies by status, or by the server's own code (`error.reason`); see `isCallError`. */
+  readonly errors?: { readonly [statusOrReason: string]: Schema<any, any> }
   /** How its pages follow each other: `cursorPages({ items: 'users', next: 'next_cursor' })`. */
   readonly paginate?: AnyPager
   /** How the reply's body is read. @defaultValue by content type: JSON, text, else bytes */

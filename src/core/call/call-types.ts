@@ -159,7 +159,7 @@ export interface Channel<In, Send, Receive> {
 }
 
 declare const fails: unique symbol
-/** Declared error bodies by status; joined to the call interface only where there are some. */
+/** Declared error bodies by status or reason; joined to the call interface only where there are some. */
 export interface Fails<Bodies> {
   readonly [fails]: Bodies
 }
@@ -176,7 +176,10 @@ type StatusOf<S, Named> = S extends number
       ? Exclude<ServerErrors, Named>
       : Exclude<('4XX' extends Named ? never : ClientErrors) | ('5XX' extends Named ? never : ServerErrors), Named>
 type ErrorOf<Bodies> = {
-  [S in keyof Bodies]: CallError & { readonly status: StatusOf<S, keyof Bodies>; readonly body: Bodies[S] }
+  [S in keyof Bodies]: CallError &
+    (S extends number | '4XX' | '5XX' | 'default'
+      ? { readonly status: StatusOf<S, keyof Bodies>; readonly body: Bodies[S] }
+      : { readonly reason: S; readonly body: Bodies[S] })
 }[keyof Bodies]
 /** The errors that an operation declares. */
 export type DeclaredError<Bodies> = ErrorOf<Bodies>

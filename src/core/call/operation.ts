@@ -110,7 +110,7 @@ export interface OperationInfo {
   readonly validate?: 'warn' | false | undefined
   /** Whether what it sends can be sent once more, byte for byte. @defaultValue true */
   readonly isReplayable?: (input: any) => boolean
-  readonly errors?: { readonly [status: number]: Schema<any, any> } | undefined
+  readonly errors?: { readonly [statusOrReason: string]: Schema<any, any> } | undefined
   readonly paginate?: AnyPager | undefined
   /** Set by `defineStream`: what a stream needs of the core. */
   readonly streaming?: StreamMachinery

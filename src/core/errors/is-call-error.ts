@@ -4,7 +4,7 @@ import { type CallError, isAnyCallError } from './error.ts'
 
 /**
  * Whether an error is a CallError, of this or another copy of the package; with an operation, whether it is one of the
- * errors that the operation declares, whose `body` is then typed by `status`.
+ * errors that the operation declares, whose `body` is then typed by `status`, or by `reason`.
  *
  * @example
  * if (isCallError(error, api.users.get) && error.status === 404) console.log(error.body)
@@ -15,6 +15,7 @@ export function isCallError(error: unknown, of?: object): boolean {
   if (!isAnyCallError(error)) return false
   if (of === undefined) return true
   const info = operationInfo(of)
-  if (!info || info.name !== error.operation || error.status === undefined) return false
-  return info.errors === undefined || Object.hasOwn(info.errors, error.status)
+  if (info?.name !== error.operation) return false
+  const { status = '', reason = '' } = error
+  return info.errors ? Object.hasOwn(info.errors, status) || Object.hasOwn(info.errors, reason) : status !== ''
 }
