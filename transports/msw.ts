@@ -74,7 +74,8 @@ export function mockStream<const O extends Mockable>(
 
 /**
  * Answers the subscriptions of a channel over a WebSocket that speaks the plain protocol (the default). Messages of the client
- * are acknowledged as they come. What a socket meets that was open before the handler was added, it does not know.
+ * are acknowledged as they come. An async generator sends what it yields, and its end is that of the channel; any other function
+ * sends by `send`, and the channel stays open until `close()`. What a socket meets that was open before the handler was added, it does not know.
  *
  * @throws {TypeError} where the operation is no channel.
  * @example

@@ -92,6 +92,14 @@ describe('mock() of GraphQL', () => {
       mock(contract.order, () => ({ order: { id: '1', total: 1 } })),
     )
     expect((await made.api.order.reply({ id: '1' })).attempts).toBe(2)
+    let attempts = 0
+    server.use(
+      mock(contract.order, () => {
+        if (++attempts === 1) throw new CallError({ code: 'resource_exhausted', message: 'slow down', retryAfterMs: 1 })
+        return { order: { id: '1', total: attempts } }
+      }),
+    )
+    expect((await made.api.order({ id: '1' })).order.total).toBe(2)
     const told = vi.spyOn(console, 'error').mockImplementation(() => {})
     server.use(
       mock(contract.place, () => {

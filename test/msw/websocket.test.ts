@@ -51,6 +51,26 @@ describe('mockChannel()', () => {
     }
   })
 
+  it('sends what a generator yields, ends with it, and ends it where the client leaves', async () => {
+    await using made = make()
+    const ended = new Resolvable<void>()
+    server.use(
+      mockChannel(contract.chat, async function* ({ input }) {
+        try {
+          yield 'one'
+          while (input.room === 'endless') yield 'more'
+        } finally {
+          if (input.room === 'endless') ended.resolve()
+        }
+      }),
+    )
+    const seen: string[] = []
+    for await (const said of made.api.chat({ room: 'short' })) seen.push(said)
+    expect(seen).toEqual(['one'])
+    for await (const said of made.api.chat({ room: 'endless' })) if (said === 'more') break
+    await ended.promise
+  })
+
   it('carries bytes both ways', async () => {
     await using made = make()
     server.use(

@@ -16,9 +16,20 @@ export class BrowserSite {
     this.#server = server
   }
 
-  static async open(executablePath: string, program: string): Promise<BrowserSite> {
+  /** @param scripts - what it has beside the page, by path: a service worker. */
+  static async open(
+    executablePath: string,
+    program: string,
+    scripts: Readonly<Record<string, string>> = {},
+  ): Promise<BrowserSite> {
     const script = await bundle(program)
     const server = createServer((request, response) => {
+      const other = scripts[request.url ?? '']
+      if (other !== undefined) {
+        response.setHeader('content-type', 'text/javascript')
+        response.end(other)
+        return
+      }
       response.setHeader('content-type', 'text/html')
       response.end(request.url === '/other' ? '<h1>other</h1>' : `<script type="module">${script}</script>`)
     })

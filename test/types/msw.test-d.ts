@@ -106,6 +106,13 @@ test('what does not fit is refused', () => {
   mockStream(contract.watch, () => [{ type: 'none', data: 1 }])
   // @ts-expect-error: its data is an object
   mockStream(contract.watch, () => [{ type: 'placed', data: 1 }])
+  mockChannel(contract.chat, async function* () {
+    yield { said: 'a' }
+  })
+  // @ts-expect-error: said is a text
+  mockChannel(contract.chat, async function* () {
+    yield { said: 1 }
+  })
   // @ts-expect-error: said is a text
   mockChannel(contract.chat, ({ send }) => send({ said: 1 }))
   // @ts-expect-error: no such option

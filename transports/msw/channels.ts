@@ -8,7 +8,7 @@ import { templatePattern } from './pattern.ts'
 import type { WebSocketHandler } from './peer-msw.ts'
 import { isMembers } from './request.ts'
 import { type Route, socketHandler, Wire } from './sockets.ts'
-import { turn } from './stream.ts'
+import { iteratorOf, turn } from './stream.ts'
 import type { MockChannel, MockOptions } from './types.ts'
 
 /** What a client of the plain protocol says: docs/protocol.md. */
@@ -152,9 +152,18 @@ class PlainWire extends Wire<ChannelRoute> {
       if (isResponse(error)) given.drop()
       else ends({ type: 'error', error: this.#errorOf(route, error) })
     }
-    void (async () => {
-      await route.resolver(given)
-    })().catch(fail)
+    const run = async () => {
+      const made = await route.resolver(given)
+      if (!(Symbol.asyncIterator in Object(made))) return
+      const messages = iteratorOf(made, route.name)
+      left.signal.addEventListener('abort', () => void Promise.resolve(messages.return?.()).catch(() => {}))
+      for (let next = await messages.next(); !next.done && !left.signal.aborted; next = await messages.next()) {
+        given.send(next.value)
+        await turn()
+      }
+      given.close()
+    }
+    run().catch(fail)
   }
 
   async #take(channel: string, frame: Frame): Promise<void> {

@@ -6,7 +6,7 @@ import { headersOf, isResponse, jsonOf, reasonOf, statuses, tell, thrownFailure 
 import { type AnyResolver, type Asks, contextOf, httpHandler } from './http.ts'
 import { urlPattern } from './pattern.ts'
 import type { HttpHandler } from './peer-msw.ts'
-import { bodyOf, chunked, iteratorOf } from './stream.ts'
+import { bodyOf, iteratorOf, leavingWith, streamResponse } from './stream.ts'
 import type { MockOptions } from './types.ts'
 
 /** A request of GraphQL, over HTTP or a socket. */
@@ -45,19 +45,20 @@ export function mockEventSubscription(info: OperationInfo, resolver: AnyResolver
   async function answer(request: Request): Promise<Response> {
     const { variables } = (await requestOf(request)) as GraphQLRequest
     const lastEventId = request.headers.get('last-event-id') ?? undefined
-    const context = { ...contextOf(request, { input: variables ?? {} }), lastEventId }
+    const left = leavingWith(request.signal)
+    const context = { ...contextOf(request, { input: variables ?? {}, signal: left.signal }), lastEventId }
     const next = (result: unknown) => `event: next\ndata: ${jsonOf(result)}\n\n`
     const end = 'event: complete\ndata:\n\n'
     const fail = (error: unknown) => next({ data: null, errors: errorsOf(info, error) }) + end
     const { headers } = context.reply
-    for (const [name, value] of Object.entries({ 'content-type': 'text/event-stream', ...chunked }))
-      if (!headers.has(name)) headers.set(name, value)
+    if (!headers.has('content-type')) headers.set('content-type', 'text/event-stream')
     try {
       const made = resolver(context)
       const messages = isThenable(made) ? await made : made
       if (isResponse(messages)) return messages
       const writer = { write: (data: unknown) => next(resultOf(info, data)), end, fail }
-      return new Response(await bodyOf(iteratorOf(messages, info.name), writer, request.signal), { headers })
+      const body = await bodyOf(iteratorOf(messages, info.name), writer, left)
+      return streamResponse(body, { status: context.reply.status || 200, headers })
     } catch (error) {
       if (isResponse(error)) return error
       return new Response(fail(error), { headers })

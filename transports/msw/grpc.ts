@@ -6,18 +6,16 @@ import { grpcCode, headersOf, isNetworkError, isResponse, tell, thrownFailure } 
 import { type AnyResolver, contextOf, httpHandler } from './http.ts'
 import { urlPattern } from './pattern.ts'
 import type { HttpHandler } from './peer-msw.ts'
-import { chunked, iteratorOf, openHead, turn } from './stream.ts'
+import { delivered, iteratorOf, leavingWith, openHead, streamResponse, turn } from './stream.ts'
 import type { MockOptions } from './types.ts'
 
 type Connect = typeof import('@connectrpc/connect') & typeof import('@connectrpc/connect/protocol')
 
-/** Loaded by the first call, so that who mocks no gRPC needs none of it; within `try`, so that a bundler lets it be missing. */
+/** Loaded by the first call, so that who mocks no gRPC needs none of it; awaited within `try`, so that bundlers let it be missing. */
 async function loadConnect(): Promise<Connect> {
   try {
-    const [router, protocol] = await Promise.all([
-      import('@connectrpc/connect'),
-      import('@connectrpc/connect/protocol'),
-    ])
+    const router = await import('@connectrpc/connect')
+    const protocol = await import('@connectrpc/connect/protocol')
     return { ...router, ...protocol }
   } catch (cause) {
     const install = 'npm install @connectrpc/connect @bufbuild/protobuf'
@@ -74,8 +72,10 @@ export function mockGrpc(info: OperationInfo, resolver: AnyResolver, options: Mo
     const router = connect.createConnectRouter({ grpc: false })
     router.rpc(method as never, (info.kind === 'unary' ? unary : stream) as never)
     const [handler] = router.handlers
-    const response = await connect.createFetchHandler(handler as never, { httpVersion: '1.1' })(request.clone())
-    return own ?? breakable(response, () => own)
+    const left = leavingWith(request.signal)
+    const asked = new Request(request.clone(), { signal: left.signal })
+    const response = await connect.createFetchHandler(handler as never, { httpVersion: '1.1' })(asked)
+    return own ?? (info.kind === 'unary' ? response : breakable(response, () => own, left))
   }
   return httpHandler(info, asks, answer, options)
 }
@@ -98,7 +98,7 @@ async function* until(signal: AbortSignal, messages: AsyncIterator<unknown> | It
 }
 
 /** Breaks the connection where the handler of a stream does, instead of ending it with a status. */
-function breakable(response: Response, own: () => Response | undefined): Response {
+function breakable(response: Response, own: () => Response | undefined, left: AbortController): Response {
   const { body, status, headers } = response
   if (!body) return response
   const reader = body.getReader()
@@ -108,17 +108,21 @@ function breakable(response: Response, own: () => Response | undefined): Respons
       try {
         const { done, value } = await reader.read()
         const given = own()
-        if (given && isNetworkError(given)) controller.error(new TypeError('the handler broke the connection'))
-        else if (done) controller.close()
+        if (given && isNetworkError(given)) {
+          await delivered()
+          controller.error(new TypeError('the handler broke the connection'))
+        } else if (done) controller.close()
         else controller.enqueue(value)
       } catch (error) {
         controller.error(error)
       }
     },
-    cancel: (reason) => reader.cancel(reason),
+    cancel(reason) {
+      left.abort(reason)
+      return reader.cancel(reason)
+    },
   })
-  if (!headers.has('content-length')) headers.set('transfer-encoding', chunked['transfer-encoding'])
-  return new Response(broken, { status, headers })
+  return streamResponse(broken, { status, headers })
 }
 
 /** The status that an error becomes; what is none of ours and none of connect's is told to the tester, too. */

@@ -8,7 +8,7 @@ import { type AnyResolver, byUrl, contextOf, httpHandler } from './http.ts'
 import { urlPattern } from './pattern.ts'
 import type { HttpHandler } from './peer-msw.ts'
 import { isMembers, readBody, readQuery } from './request.ts'
-import { bodyOf, chunked, iteratorOf } from './stream.ts'
+import { bodyOf, iteratorOf, leavingWith, streamResponse } from './stream.ts'
 import type { MockContext, MockOptions, MockReply } from './types.ts'
 
 /** The path of an operation, which its name ends with: `GET /users/{id}`. */
@@ -85,17 +85,18 @@ export function mockHttpStream(info: OperationInfo, resolver: AnyResolver, optio
     [method, reopenMethod].includes(request.method as 'GET') ? match(new URL(request.url)) : undefined
   const answer = async (request: Request, params: Record<string, string>) => {
     const lastEventId = request.headers.get('last-event-id') ?? undefined
-    const context = { ...contextOf(request, await partsOf(info, request, params)), lastEventId }
+    const left = leavingWith(request.signal)
+    const parts = await partsOf(info, request, params)
+    const context = { ...contextOf(request, { ...parts, signal: left.signal }), lastEventId }
     return answered(context, async () => {
       const made = resolver(context)
       const messages = isThenable(made) ? await made : made
       if (isResponse(messages)) return messages
       const { headers, status } = context.reply
       const writer = { write: format.write, fail: (error: unknown) => failed(info.name, error) }
-      const body = await bodyOf(iteratorOf(messages, info.name), writer, request.signal)
-      for (const [name, value] of Object.entries({ 'content-type': format.type, ...chunked }))
-        if (!headers.has(name)) headers.set(name, value)
-      return new Response(body, { status: status || 200, headers })
+      const body = await bodyOf(iteratorOf(messages, info.name), writer, left)
+      if (!headers.has('content-type')) headers.set('content-type', format.type)
+      return streamResponse(body, { status: status || 200, headers })
     })
   }
   return httpHandler(info, asks, answer, options)

@@ -25,6 +25,14 @@ export function turn(): Promise<void> {
   })
 }
 
+/**
+ * Where a stream is on its way to another thread, as to a service worker, an error overtakes what was written: it is let
+ * go ahead.
+ */
+export async function delivered(): Promise<void> {
+  for (let turns = 0; turns < 20; turns++) await turn()
+}
+
 /** How a stream is written. */
 export interface Writer {
   readonly write: (message: unknown) => string
@@ -42,8 +50,9 @@ export interface Writer {
 export async function bodyOf(
   messages: Messages,
   { write, end = '', fail }: Writer,
-  signal: AbortSignal,
+  left: AbortController,
 ): Promise<BodyInit> {
+  const { signal } = left
   const encoder = new TextEncoder()
   const leave = () => {
     Promise.resolve(messages.return?.()).catch(() => {})
@@ -76,6 +85,7 @@ export async function bodyOf(
         if (signal.aborted) return
         const text = isNetworkError(error) ? undefined : fail?.(error)
         if (text === undefined) {
+          await delivered()
           controller.error(error)
           return
         }
@@ -83,12 +93,31 @@ export async function bodyOf(
         controller.close()
       }
     },
-    cancel: leave,
+    cancel: (reason) => left.abort(reason),
   })
 }
 
-/** In Node, msw writes answers as HTTP/1.1: without this a broken connection would look like the end of the body. */
-export const chunked = { 'transfer-encoding': 'chunked' }
+/** Aborted where the request is, or where nobody reads the answer: in a browser that is all that is told. */
+export function leavingWith(signal: AbortSignal): AbortController {
+  const left = new AbortController()
+  const leave = () => left.abort(signal.reason)
+  if (signal.aborted) leave()
+  else signal.addEventListener('abort', leave, { once: true })
+  return left
+}
+
+/**
+ * An answer whose body is a stream.
+ *
+ * In Node, msw writes answers as HTTP/1.1: unless they are chunked, a broken connection would look like the end of the body. In
+ * browsers it copies each for its log: of a stream the copy has no body, since one that nobody reads keeps the other from being left.
+ */
+export function streamResponse(body: BodyInit, init: { readonly status: number; readonly headers: Headers }): Response {
+  const { status, headers } = init
+  if (!headers.has('content-length')) headers.set('transfer-encoding', 'chunked')
+  const response = new Response(body, init)
+  return Object.defineProperty(response, 'clone', { value: () => new Response(null, { status, headers }) })
+}
 
 /** In Node, msw sends the head of an answer together with the first bytes of its body: none will do. */
 export function openHead(controller: ReadableStreamDefaultController<Uint8Array>): void {

@@ -136,7 +136,7 @@ type Arrived<In, Via> = [Extract<In, Proto>] extends [never]
   : Extract<In, Proto>
 
 /** The input that a mock is given, by its operation. */
-export type MockInput<O> = Arrived<Given<CallOf<O>>, ViaOf<O>>
+export type MockInput<O> = Arrived<Given<CallOf<O>>, Exclude<ViaOf<O>, 'outbox'>>
 
 /** A message as it may be written: of protobuf's, fields may be left out. */
 type Written<T> = T extends Proto
@@ -185,4 +185,7 @@ export type MockStreamResolver<O> = [MockMessage<O>] extends [never]
     ) => StreamOf<MockMessage<O>> | Promise<StreamOf<MockMessage<O>>>
 
 /** Answers the subscriptions of a channel; what it throws ends that with an error. */
-export type MockChannelResolver<O> = (channel: MockChannel<MockInput<O>, SendOf<O>, ReceiveOf<O>>) => unknown
+export type MockChannelResolver<O> = (
+  channel: MockChannel<MockInput<O>, SendOf<O>, ReceiveOf<O>>,
+  // biome-ignore lint/suspicious/noConfusingVoidType: of a function that sends, nothing is wanted back
+) => AsyncIterable<ReceiveOf<O>> | Promise<unknown> | void
