@@ -178,6 +178,14 @@ describe('mock() of REST', () => {
     server.use(mock(contract.users.create, () => ({ id: 1n, name: 'Ada' }) as never))
     await expect(api.users.create({ name: 'Ada', age: 1 })).rejects.toMatchObject({ code: 'internal', status: 500 })
     expect(told.mock.calls.flat().map(String).join()).toContain("'id' of what the handler gives is a BigInt")
+    told.mockClear()
+    server.use(
+      mock(contract.users.create, () => {
+        throw new CallError({ code: 'cancelled' as 'canceled', message: 'a slip in a code' })
+      }),
+    )
+    await expect(api.users.create({ name: 'Ada', age: 1 })).rejects.toMatchObject({ code: 'internal', status: 500 })
+    expect(told.mock.calls.flat().map(String).join()).toContain('a slip in a code')
     told.mockRestore()
   })
 

@@ -51,6 +51,24 @@ describe('mockChannel()', () => {
     }
   })
 
+  it('leaves no listeners for each of many mocks: Node warns of nothing', async () => {
+    await using made = make()
+    const warned: unknown[] = []
+    const hear = (warning: Error) => warned.push(warning.message)
+    process.on('warning', hear)
+    server.use(
+      ...Array.from({ length: 20 }, (_, n) => mockChannel(channel(`room ${n}`, { receive: type<number>() }), () => {})),
+      mockChannel(contract.prices, ({ send }) => send(1)),
+    )
+    for await (const price of made.api.prices()) {
+      expect(price).toBe(1)
+      break
+    }
+    await new Promise(setImmediate)
+    process.off('warning', hear)
+    expect(warned).toEqual([])
+  })
+
   it('sends what a generator yields, ends with it, and ends it where the client leaves', async () => {
     await using made = make()
     const ended = new Resolvable<void>()

@@ -40,7 +40,8 @@ export const isNetworkError = (value: unknown): boolean => isResponse(value) && 
 
 /** What a thrown CallError was made of, with its words as they were; undefined for any other value. */
 export function thrownFailure(error: unknown): Failure | undefined {
-  if (!isAnyCallError(error)) return undefined
+  // A code that is none has no answer: it is a mistake like any other.
+  if (!isAnyCallError(error) || statuses[error.code] === undefined) return undefined
   // One by one: an error of another copy of the package, as that of the tests is, hides some of them from a spread.
   const { code, status, reason, retryAfterMs, requestId, violations, details, body, headers, trailers } =
     failureOf(error)
