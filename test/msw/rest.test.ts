@@ -2,7 +2,7 @@ import { HttpResponse } from 'msw/http'
 import { setupServer } from 'msw/node'
 import { CallError, createClient, type } from 'polywire'
 import { mock } from 'polywire/msw'
-import { del, get, head, patch, post, restTransport } from 'polywire/rest'
+import { compression, del, get, head, patch, post, restTransport } from 'polywire/rest'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 
 interface User {
@@ -83,6 +83,28 @@ describe('mock() of REST', () => {
     )
     const input = { params: { id: 7 }, headers: { 'if-match': '"e"' }, query: { force: true }, body: { name: 'Ada' } }
     expect(await api.users.patch(input)).toEqual({ id: 7, name: 'Ada "e" true' })
+  })
+
+  it('reads bodies that are compressed, forms, and none', async () => {
+    const large = post('/large', {
+      body: type<{ text: string }>(),
+      output: type<number>(),
+      compress: compression('gzip'),
+    })
+    const form = post('/form', {
+      body: type<{ a: string; list: string[] }>(),
+      contentType: 'application/x-www-form-urlencoded',
+      output: type<unknown>(),
+    })
+    const none = post('/none', { output: type<{ body: string }>() })
+    server.use(
+      mock(large, ({ body }) => body.text.length),
+      mock(form, ({ body }) => body),
+      mock(none, ({ body }) => ({ body: typeof body })),
+    )
+    expect(await client.call(large, { text: 'x'.repeat(20_000) })).toBe(20_000)
+    expect(await client.call(form, { a: '1', list: ['b', 'c'] })).toEqual({ a: '1', list: ['b', 'c'] })
+    expect(await client.call(none, {})).toEqual({ body: 'undefined' })
   })
 
   it('answers without a message, to HEAD, with text and with bytes', async () => {

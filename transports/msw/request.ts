@@ -40,7 +40,10 @@ export async function readBody(request: Request): Promise<unknown> {
   const copy = request.clone()
   const type = copy.headers.get('content-type')?.toLowerCase() ?? ''
   if (type.startsWith('multipart/form-data')) return readQuery(await copy.formData())
-  const bytes = new Uint8Array(await copy.arrayBuffer())
+  const coding = copy.headers.get('content-encoding')
+  const isCompressed = coding === 'gzip' || coding === 'deflate'
+  const plain = isCompressed ? new Response(copy.body?.pipeThrough(new DecompressionStream(coding))) : copy
+  const bytes = new Uint8Array(await plain.arrayBuffer())
   if (bytes.length === 0) return undefined
   if (!/json|^text\/|urlencoded|xml/.test(type)) return bytes
   const text = new TextDecoder().decode(bytes)
