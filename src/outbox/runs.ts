@@ -106,7 +106,7 @@ export class Runs {
       )
       await this.#confirmed(claim, 'reply', answer)
     } catch (error) {
-      if (run.dispatches > 0) this.#endedAt.set(seen.place, { fence: seen.record.fence, at: host.clock.now() })
+      if (run.dispatches) this.#endedAt.set(seen.place, { fence: seen.record.fence, at: host.clock.now() })
       if (run.isAnswered) await this.#confirmed(claim, 'reply', undefined, error)
       else await this.#failed(claim, error)
     }
@@ -135,7 +135,7 @@ export class Runs {
         await host.ledger.replace(seen, toState.unclear(record, wallNow, host.nextAt(record.sends, verdict.waitMs)))
         return
       case 'pending': {
-        const unsent = run.dispatches === 0 || verdict.reason === 'login' || verdict.reason === 'forbidden'
+        const unsent = !run.dispatches || verdict.reason === 'login' || verdict.reason === 'forbidden'
         const hasRun = isAnyCallError(error) && error.failures.some(({ sent }) => sent !== 'no')
         const next = toState.pending(record, wallNow, verdict.reason, unsent && !hasRun ? before : undefined)
         if (await host.ledger.replace(seen, next)) host.waiters.reject(place, error, next)

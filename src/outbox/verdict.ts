@@ -38,8 +38,7 @@ const noRefusals: ReadonlySet<string> = new Set([
  * key or asked about, never given up.
  */
 export function verdictOf(error: unknown, facts: SendFacts): Verdict {
-  if (!isAnyCallError(error))
-    return facts.dispatches === 0 ? { kind: 'unsent', waitMs: 0, isCounted: true } : unclear(0)
+  if (!isAnyCallError(error)) return facts.dispatches ? unclear(0) : { kind: 'unsent', waitMs: 0, isCounted: true }
   const waitMs = error.retryAfterMs ?? 0
   const { isMoved, hasRun, isUnexecuted } = failureOf(error)
   // Whatever came after that: who is asked by another hop, or by a field, refuses that one alone.
@@ -47,11 +46,12 @@ export function verdictOf(error: unknown, facts: SendFacts): Verdict {
   const { ranBefore, isAwaited } = facts
   const mayHaveRun = ranBefore || hasUnclearFailure(error)
   const isLogin = error.code === 'unauthenticated' && !error.isRetryable
-  const isForbidden = error.code === 'permission_denied'
+  // 511 is of the network on the way: the server has not been asked.
+  const isForbidden = error.code === 'permission_denied' && error.status !== 511
   // A refusal of who asks says nothing of what may have run; and who waits to log in wants it sent, not lost.
   if (isLogin) return !mayHaveRun && isAwaited ? { kind: 'failed' } : { kind: 'pending', reason: 'login' }
   if (isForbidden) return mayHaveRun ? { kind: 'pending', reason: 'forbidden' } : { kind: 'failed' }
-  if (facts.dispatches === 0 || error.sent === 'no') return unsent(error, waitMs, facts)
+  if (!facts.dispatches || error.sent === 'no') return unsent(error, waitMs, facts)
   if (isAboutKey(error)) {
     if (error.isRetryable || inFlight.test(wordsOf(error))) return unclear(waitMs)
     return { kind: 'pending', reason: 'key_conflict' }
@@ -84,12 +84,12 @@ function isRefusal({ code, status = 0 }: CallError): boolean {
   return (
     !noRefusals.has(code) &&
     (status > 0 || code !== 'resource_exhausted') &&
-    !(status >= 500 && status < 600 && status !== 501)
+    (status < 500 || status > 599 || status === 501)
   )
 }
 
 function isAboutKey(error: CallError): boolean {
-  return (error.status === undefined || error.status < 500) && aboutKeys.test(wordsOf(error))
+  return (error.status ?? 0) < 500 && aboutKeys.test(wordsOf(error))
 }
 
 /** What the server says of why, wherever it says it. */

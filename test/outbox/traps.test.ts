@@ -405,6 +405,17 @@ describe('what nobody can tell', () => {
     }
   })
 
+  it('a 511 on a first send is of the network on the way, which wants a login: the order is sent again, not given up', async () => {
+    const { clock, server, store } = setting()
+    const { api, box, client } = tab(server, store)
+    server.faults.push({ code: 'permission_denied', status: 511 })
+    const answer = endOf(api.keyed({ sku: 'tea' }))
+    await clock.advance(20 * ms)
+    expect((await answer).value).toEqual(server.orders[0])
+    expect(await box.entries()).toMatchObject([{ state: 'confirmed' }])
+    await client.close()
+  })
+
   it('a 401 on a first send fails the call that hears it, and keeps the entry that nobody waits for', async () => {
     const { clock, server, store } = setting()
     const { api, box, client } = tab(server, store)

@@ -2,12 +2,14 @@ import type { CallOptions } from '../../src/core/call/call-options.ts'
 import type { FaceHost } from '../../src/core/call/face-host.ts'
 import { readHeaders } from '../../src/core/call/header-map.ts'
 import { nesting } from '../../src/core/call/nesting.ts'
+import { checkOptions } from '../../src/core/options.ts'
 import type { HttpOptions } from '../http/contract.ts'
 import { standInFront } from '../http/engine/stock-fetch.ts'
 import { ReplayBody } from '../http/replay-body.ts'
 import { toFetchError } from './errors.ts'
 import { FetchTransport } from './exchange.ts'
 import { type FetchBinding, FetchOperations } from './operation.ts'
+import { withRules } from './options.ts'
 import { readArguments } from './request.ts'
 import { handOut } from './response.ts'
 import type { FaceOptions, PolywireFetch } from './types.ts'
@@ -20,7 +22,7 @@ interface Face {
   readonly operations: FetchOperations
   readonly replayBytes: number
   readonly close: () => Promise<void>
-  isClosed: boolean
+  isClosed?: true
 }
 
 /**
@@ -39,7 +41,6 @@ export function makeFace(
     host,
     operations: new FetchOperations(options, (origin) => host.authOf(origin)),
     replayBytes: options.replayBytes ?? defaultReplayBytes,
-    isClosed: false,
     async close() {
       face.isClosed = true
       if (ownsClient) await host.close()
@@ -49,11 +50,12 @@ export function makeFace(
 }
 
 function toFetch(face: Face, defaults: CallOptions): PolywireFetch {
+  checkOptions('with()', defaults, withRules)
   const run = (input: unknown, init?: unknown): Promise<Response> => call(face, defaults, input, init)
   standInFront(run)
   // Bun's has it.
-  const { preconnect } = (globalThis.fetch ?? run) as { preconnect?: unknown }
-  return Object.assign(run, preconnect ? { preconnect } : undefined, {
+  const { preconnect } = (globalThis.fetch ?? run) as { preconnect?: object }
+  return Object.assign(run, preconnect && { preconnect }, {
     with: (options: CallOptions) => toFetch(face, { ...defaults, ...options }),
     close: face.close,
   }) as unknown as PolywireFetch
@@ -61,7 +63,7 @@ function toFetch(face: Face, defaults: CallOptions): PolywireFetch {
 
 async function call(face: Face, defaults: CallOptions, first: unknown, init: unknown): Promise<Response> {
   if (face.isClosed) throw new TypeError('fetch failed', { cause: new Error('it was closed') })
-  const isNested = nesting.isInside?.() === true
+  const isNested = nesting.isInside?.()
   const input = await readArguments(first, init, face.replayBytes)
   try {
     const operation = face.operations.of(input)

@@ -58,3 +58,14 @@ export const createFetchRules: RulesOf<CreateFetchOptions> & OptionRules = {
   http: /* @__PURE__ */ either(/* @__PURE__ */ oneOf('auto', 'undici', 'fetch'), callable),
   dispatcher: anything,
 }
+
+/** What `with()` takes; each call looks at headers and deadlines. */
+export const withRules: OptionRules = {
+  headers: anything,
+  signal: anything,
+  deadline: anything,
+  context: anything,
+  retry: retryOption,
+  idempotencyKey: text,
+  timeoutMs: notNegative,
+}

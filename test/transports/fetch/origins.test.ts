@@ -216,3 +216,17 @@ it.each([
 ])('refuses %o', (options, message) => {
   expect(() => createFetch(options as CreateFetchOptions)).toThrow(message)
 })
+
+it.each([
+  [{ timeout: 5 }, "with(): unknown option 'timeout': did you mean 'timeoutMs'?"],
+  [{ retry: 3 }, 'with(): retry takes an object'],
+  [{ retry: { maxAttempt: 3 } }, "with(): unknown option 'retry.maxAttempt': did you mean 'maxAttempts'?"],
+  [{ idempotencyKey: 3 }, 'with(): idempotencyKey takes a text'],
+])('refuses with(%o)', (options, message) => {
+  expect(() => createFetch().with(options as never)).toThrow(message)
+})
+
+it('takes what with() takes, and nothing that says nothing', () => {
+  const all = { headers: {}, signal: undefined, deadline: 1, idempotencyKey: 'k', retry: false, timeoutMs: 0 } as const
+  expect(createFetch().with(all).with({})).toBeTypeOf('function')
+})
