@@ -29,9 +29,9 @@ export function toReply({ response, status, headers, finished, discard }: Answer
 /** The error inside of the chain that an answer of 400 and more is; its body stays unread. */
 export function toAnswerError(call: Call, { status, headers, redirected }: Answer): CallError {
   const essence = (headers.get('content-type') ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? ''
-  const isKeyed = call.idempotencyKey !== undefined
+  const { idempotencyKey } = call
   const failure = httpFailure(
-    { status, headers, redirected, body: undefined, essence, isKeyed },
+    { status, headers, redirected, body: undefined, essence, idempotencyKey },
     call.scope.services.clock.wallNow(),
   )
   return new CallError(failure, call)

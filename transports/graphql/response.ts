@@ -30,7 +30,7 @@ export function readGraphQL(response: Answer, text: string, document: string, ca
   const result = parsed && essence !== 'application/problem+json' ? toGraphQLResult(parsed.value) : undefined
   if (result) return result
   if (status < 200 || status >= 300) {
-    const answer = { ...response, body, essence, isKeyed: call.idempotencyKey !== undefined }
+    const answer = { ...response, body, essence, idempotencyKey: call.idempotencyKey }
     const envelope = readErrorEnvelope(body, essence, status)
     const failure = httpFailure(answer, call.scope.services.clock.wallNow(), envelope)
     throw new CallError(sentOnce(failure, call), call)

@@ -238,7 +238,7 @@ class SingleConnection implements SocketHandle, HttpSink, HttpScope, EventStream
   /** The server does not let it in: what its answer means decides whether and how it is asked again. */
   #refuse(answer: HttpHead & { readonly body: Uint8Array }): void {
     const { services } = this.#options
-    const failure = readHttpFailure({ ...answer, isKeyed: false }, services.clock.wallNow())
+    const failure = readHttpFailure(answer, services.clock.wallNow())
     const isMissing = answer.status === 404 || answer.status === 405 || answer.status < 400
     const hint = `the server answered ${answer.status} to a reservation: it has no single connection mode here; use sseSubscriptions()`
     this.#end({

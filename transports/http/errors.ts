@@ -14,8 +14,8 @@ export interface HttpErrorResponse extends Pick<HttpHead, 'status' | 'headers' |
   readonly body: unknown
   /** The body's media type, in lower case and without parameters; empty where there was none. */
   readonly essence: string
-  /** The request carried an idempotency key: a 409 may be about the key. */
-  readonly isKeyed: boolean
+  /** The key that the request carried: a 409 may be about it. */
+  readonly idempotencyKey?: string | undefined
   /** Why the body could not be read, which never hides the status. */
   readonly bodyFault?: HttpFault | undefined
 }
@@ -80,7 +80,7 @@ export function readHttpFailure(
 
 /** The row of the status, corrected by what headers and body say. */
 function refine(
-  { status, headers, isKeyed, essence }: HttpErrorResponse,
+  { status, headers, idempotencyKey, essence }: HttpErrorResponse,
   { reason = '', retryAfterMs, isQuotaExhausted }: ErrorEnvelope,
 ): StatusRow {
   const row = statusRow(status)
@@ -90,7 +90,7 @@ function refine(
     return { ...row, hint: 'the quota is used up', isRetryable: false }
   }
   if (status === 409) {
-    if (isKeyed && (isAskedToWait || keyInUse.test(reason)))
+    if (idempotencyKey && (isAskedToWait || keyInUse.test(reason)))
       return { ...row, hint: 'the first request with this key still runs', isRetryable: true }
     return exists.test(reason) ? { ...row, code: 'already_exists', hint: 'it exists already' } : row
   }

@@ -118,8 +118,7 @@ function readHealth(call: Call, response: BufferedResponse): HealthAnswer {
     ...told,
     error: new CallError(failure, call),
   })
-  if (status >= 300)
-    return refuse(readHttpFailure({ ...response, isKeyed: false }, call.scope.services.clock.wallNow()))
+  if (status >= 300) return refuse(readHttpFailure(response, call.scope.services.clock.wallNow()))
   const malformed = (message: string) =>
     refuse({ code: 'internal', message, phase: 'body', sent: 'yes', status, headers })
   if (type.kind === 'json' && details === undefined && text !== '')

@@ -136,8 +136,8 @@ function resolveLocation(headers: HeaderMap, url: string): HeaderMap {
 
 /** Throws the error of a response that is none of the replies; its body typed by the operation's `errors`. */
 export async function responseError(call: Call, response: WholeResponse): Promise<never> {
-  const isKeyed = call.idempotencyKey !== undefined
-  let failure = readHttpFailure({ ...response, isKeyed }, call.scope.services.clock.wallNow())
+  const { idempotencyKey } = call
+  let failure = readHttpFailure({ ...response, idempotencyKey }, call.scope.services.clock.wallNow())
   const { errors, binding } = call.operation
   const schema = validating(errors?.[response.status])
   if (schema) failure = { ...failure, body: await typedBody(call, schema, failure) }

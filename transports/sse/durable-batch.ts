@@ -52,8 +52,7 @@ export async function openBatch(engine: HttpEngine, request: HttpRequest, call: 
   try {
     const response = await requestBuffered(engine, request, call.scope, { maxBodyBytes })
     const { status, headers, trailers, body } = response
-    if (status !== 200 && status !== 204)
-      throw new CallError(statusFailure(response, body, call.scope.services.clock.wallNow()), call)
+    if (status !== 200 && status !== 204) throw new CallError(statusFailure(response, body, call), call)
     const messages = status === 204 || body.byteLength === 0 ? [] : parse(body, headers, call)
     const source = new Source({ call })
     const tail = {

@@ -64,6 +64,7 @@ export function defineEvents<O extends Operation<any, any>>(path: string, map: S
     kind: 'server_stream',
     isIdempotent: spec.idempotent ?? method === 'GET',
     binding,
+    isKeyedByDefault: method === 'POST',
     ...(spec.shape === 'nested' && { headersOf }),
     isResumable: resume === true || resume === 'get' || (isDeclaration(resume) && method === 'GET'),
     ...(typeof resume === 'object' && resume.apply ? { ...declared(resume, encodeInput) } : { encodeInput }),

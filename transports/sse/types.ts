@@ -60,7 +60,7 @@ export interface SseTransportOptions extends HttpOptions {
   readonly maxEventBytes?: number | undefined
   /**
    * How its servers take idempotency keys of streams that a POST opens: naming a profile says that they honour them. Keys
-   * stand among the headers. @defaultValue none is known to be honoured
+   * stand among the headers. @defaultValue none is known to be honoured: a POST carries an `Idempotency-Key`, and is not sent again
    */
   readonly idempotency?: HeaderIdempotency | undefined
   /** Tells the server how long the caller still waits, where an absolute deadline bounds the stream. @defaultValue none */

@@ -8,13 +8,13 @@ interface Answer {
   readonly headers?: Record<string, string>
   readonly body?: unknown
   readonly type?: string
-  readonly isKeyed?: boolean
+  readonly idempotencyKey?: string
 }
 
 const now = Date.UTC(2026, 10, 22)
-const failure = (status: number, { headers = {}, body, type = 'application/json', isKeyed = false }: Answer = {}) =>
+const failure = (status: number, { headers = {}, body, type = 'application/json', idempotencyKey }: Answer = {}) =>
   httpFailure(
-    { status, headers: new HeaderMap(headers), body, essence: type, isKeyed },
+    { status, headers: new HeaderMap(headers), body, essence: type, idempotencyKey },
     now,
     readErrorEnvelope(body, type, status),
   )
@@ -43,10 +43,10 @@ describe('the mapping', () => {
     [408, 'deadline_exceeded', 'R'],
     [409, 'aborted', ''],
     [409, 'aborted', '', { headers: { 'retry-after': '1' } }],
-    [409, 'aborted', 'R', { headers: { 'retry-after': '1' }, isKeyed: true }],
-    [409, 'aborted', 'R', { body: { error: { code: 'idempotency_key_in_use' } }, isKeyed: true }],
+    [409, 'aborted', 'R', { headers: { 'retry-after': '1' }, idempotencyKey: 'k' }],
+    [409, 'aborted', 'R', { body: { error: { code: 'idempotency_key_in_use' } }, idempotencyKey: 'k' }],
     [409, 'aborted', '', { body: { error: { code: 'idempotency_key_in_use' } } }],
-    [409, 'aborted', '', { body: { error: { code: 'edit_conflict' } }, isKeyed: true }],
+    [409, 'aborted', '', { body: { error: { code: 'edit_conflict' } }, idempotencyKey: 'k' }],
     [409, 'already_exists', '', { body: { error: { code: 'ALREADY_EXISTS' } } }],
     [409, 'already_exists', '', { body: { code: 'duplicate_email' } }],
     [410, 'not_found', ''],
@@ -58,7 +58,7 @@ describe('the mapping', () => {
     [416, 'out_of_range', ''],
     [417, 'failed_precondition', ''],
     [422, 'invalid_argument', ''],
-    [422, 'invalid_argument', '', { headers: { 'retry-after': '1' }, isKeyed: true }],
+    [422, 'invalid_argument', '', { headers: { 'retry-after': '1' }, idempotencyKey: 'k' }],
     [423, 'failed_precondition', ''],
     [425, 'unavailable', 'RU'],
     [428, 'failed_precondition', ''],

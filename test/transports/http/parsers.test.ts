@@ -257,7 +257,7 @@ describe('bodies', () => {
           for (const violation of said.violations ?? [])
             expect([typeof violation.field, typeof violation.message]).toEqual(['string', 'string'])
           const failure = httpFailure(
-            { status, headers: headersOf({}), body, essence, isKeyed: false, redirected: undefined },
+            { status, headers: headersOf({}), body, essence, redirected: undefined },
             now,
             said,
           )

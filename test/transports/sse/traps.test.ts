@@ -133,12 +133,32 @@ describe('a stream that a POST opens, at a server that honours keys', () => {
     expect(new Set(keys).size).toBe(1)
   })
 
+  it('waits where the first opening under its key still runs', async () => {
+    const { client } = connect()
+    const inUse = {
+      status: 409,
+      headers: { 'retry-after': '0' },
+      chunks: ['{"error":{"code":"idempotency_key_in_use"}}'],
+    }
+    server.plan(inUse, done)
+    const items: string[] = []
+    const run = events('/run', types, { ...spec, idempotency: 'stripe' })
+    for await (const { data } of client.call(run, { prompt: 'hi' })) items.push(data)
+    expect(items).toEqual(['a'])
+    expect(server.requests).toHaveLength(2)
+  })
+
   it('is not where nobody says so, and takes no profile whose key stands in the body', async () => {
     const { client } = connect()
     server.plan({ status: 502 }, done)
     const opened = client.call(events('/run', types, spec), { prompt: 'hi' }).opened
     await expect(opened).rejects.toMatchObject({ notRetried: 'not_idempotent' })
     expect(server.requests).toHaveLength(1)
+    // It helps gateways all the same, as it does for every other POST; `idempotency: false` leaves it out.
+    expect(server.requests[0]?.headers['idempotency-key']).toMatch(/^[\da-f-]{36}$/)
+    server.plan(done)
+    await client.call(events('/run', types, { ...spec, idempotency: false }), { prompt: 'hi' }).opened
+    expect(server.requests[1]?.headers['idempotency-key']).toBeUndefined()
     expect(() => events('/run', types, { ...spec, idempotency: 'aws' as never })).toThrow(/idempotency/)
     expect(() => sseTransport({ baseUrl: server.origin, idempotency: 'google' as never })).toThrow(/idempotency/)
   })

@@ -1,3 +1,4 @@
+import type { Call } from '../../../src/core/call/call.ts'
 import type { HeaderMap } from '../../../src/core/call/header-map.ts'
 import type { Failure } from '../../../src/core/errors/failure.ts'
 import { essenceOf } from '../codecs.ts'
@@ -14,13 +15,13 @@ export function kindOf({ status, headers }: HttpHead): 'stream' | 'over' | 'wron
 }
 
 /**
- * A status that is no event stream, with what could be read of its body. Pure.
+ * A status that is no event stream, with what could be read of its body.
  *
  * The standard knows no transient ones; here they are those of every other call over HTTP.
  */
-export function statusFailure(head: HttpHead, body: Uint8Array, wallNow: number): Failure {
+export function statusFailure(head: HttpHead, body: Uint8Array, { scope, idempotencyKey }: Call): Failure {
   const { status } = head
-  const failure = readHttpFailure({ ...head, body, isKeyed: false }, wallNow)
+  const failure = readHttpFailure({ ...head, body, idempotencyKey }, scope.services.clock.wallNow())
   if (status >= 300) return failure
   const message = `the server answered ${status}: an event stream needs 200`
   return { ...failure, code: 'failed_precondition', message, isRetryable: false }

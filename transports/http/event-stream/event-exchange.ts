@@ -173,9 +173,7 @@ export class SseExchange extends StreamExchange implements EventStreamSink {
   }
 
   protected refusedBy(body: Uint8Array, reject: (error: unknown) => void): void {
-    const { head, call } = this
-    const wallNow = call.scope.services.clock.wallNow()
-    reject(this.error(failures.statusFailure(head, body, wallNow)))
+    reject(this.error(failures.statusFailure(this.head, body, this.call)))
   }
 
   /** The reconnection time that the server has named is a wait that it asks for. */

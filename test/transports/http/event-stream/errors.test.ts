@@ -1,5 +1,6 @@
 import { HeaderMap } from 'polywire'
 import { describe, expect, it } from 'vitest'
+import type { Call } from '../../../../src/core/call/call.ts'
 import { kindOf, openFailure, statusFailure } from '../../../../transports/http/event-stream/errors.ts'
 
 const head = (status: number, type = 'application/json') => ({
@@ -8,6 +9,7 @@ const head = (status: number, type = 'application/json') => ({
   url: 'http://x/',
 })
 const nothing = new Uint8Array(0)
+const call = { scope: { services: { clock: { wallNow: () => 0 } } } } as Call
 
 describe('what an answer is', () => {
   it.each([
@@ -42,12 +44,12 @@ describe('what an answer is', () => {
     [504, 'unavailable', true],
     [521, 'unavailable', true],
   ] as const)('status %d is %s, transient: %s', (status, code, isRetryable) => {
-    expect(statusFailure(head(status), nothing, 0)).toMatchObject({ code, isRetryable, status })
+    expect(statusFailure(head(status), nothing, call)).toMatchObject({ code, isRetryable, status })
   })
 
   it('reads the body of an error, and shows nothing of it', () => {
     const body = new TextEncoder().encode('{"error":{"code":"GONE_BAD","message":"secret"}}')
-    const failure = statusFailure(head(503), body, 0)
+    const failure = statusFailure(head(503), body, call)
     expect(failure).toMatchObject({ reason: 'GONE_BAD', serverMessage: 'secret' })
     expect(failure.message).not.toContain('secret')
   })
