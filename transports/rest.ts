@@ -22,7 +22,7 @@ export { type Multipart, type MultipartFile, type MultipartValue, multipart } fr
 export type { QueryStyle } from './http/query.ts'
 export { streamBody } from './http/stream-body.ts'
 export { type ApiVersion, type ApiVersionOptions, apiVersion, type VersionedRequest } from './rest/api-version.ts'
-export { byteStream } from './rest/byte-stream.ts'
+export { type ByteStreamOptions, byteStream, byteStreamWith } from './rest/byte-stream.ts'
 export {
   type IfMatchOptions,
   ifMatch,

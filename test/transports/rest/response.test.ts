@@ -14,6 +14,7 @@ import {
 import {
   type ByteStream,
   byteStream,
+  byteStreamWith,
   del,
   download,
   get,
@@ -25,6 +26,7 @@ import {
 } from 'polywire/rest'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
+import { manualClock } from '../../support/manual-clock.ts'
 import {
   answer,
   echo,
@@ -544,6 +546,44 @@ describe('bodies that break', () => {
       isRetryable: true,
       sent: 'no',
     })
+  })
+})
+
+describe('response: byteStreamWith()', () => {
+  it.each(['undici', 'fetch'] as const)(
+    'silence ends it where idleTimeoutMs says so, while somebody reads (%s)',
+    async (http) => {
+      let isLeft = false
+      server.answer((_request, reply) => {
+        reply.hijack()
+        reply.raw.on('close', () => {
+          isLeft = true
+        })
+        reply.raw.writeHead(200)
+        reply.raw.write('first')
+      })
+      const clock = manualClock()
+      const rest = restTransport({ baseUrl: server.url, http })
+      const client = createClient({ transports: { rest }, clock })
+      const bounded = get('/a', { response: byteStreamWith({ idleTimeoutMs: 5_000 }) })
+      const stream = await client.call(bounded, {}, { timeoutMs: Number.POSITIVE_INFINITY })
+      const chunks = stream[Symbol.asyncIterator]()
+      expect(String(Buffer.from((await chunks.next()).value as Uint8Array))).toBe('first')
+      // Nobody reads: that is no silence of the server.
+      await clock.advance(60_000)
+      const next = failed(chunks.next())
+      await clock.advance(5_000)
+      expect(await next).toMatchObject({ code: 'unavailable', phase: 'body', sent: 'yes', isRetryable: true })
+      await expect.poll(() => isLeft).toBe(true)
+      await client.close()
+      await clock.advance(60_000)
+      expect(clock.timers).toBe(0)
+    },
+  )
+
+  it('refuses options that it does not know, and none', () => {
+    expect(() => byteStreamWith({ idleTimeout: 5 } as object)).toThrow(/idleTimeoutMs/)
+    expect(() => byteStreamWith({ idleTimeoutMs: 0 })).toThrow(/idleTimeoutMs/)
   })
 })
 
