@@ -15,11 +15,8 @@ interface Lane {
   readonly token?: string
 }
 
-/** The order of the entries as they are known now. */
-export interface Heads {
-  /** The entry that goes before this one; undefined where it is the first, or goes by itself. */
-  ahead(seen: Seen): Seen | undefined
-}
+/** The entry that goes before this one, as they are known now; undefined where it is the first, or goes by itself. */
+export type Ahead = (seen: Seen) => Seen | undefined
 
 /** So often others may come first before the store is taken for one that does not say what it did. */
 const maxTries = 50
@@ -62,7 +59,17 @@ export class Lanes {
   }
 
   /** The entry of each lane that goes next: the one that is being sent, or the first that has not ended. */
-  heads(): Heads {
+  ahead(): Ahead {
+    let heads: Map<string, Seen> | undefined
+    return (seen) => {
+      if (seen.record.lane === undefined) return undefined
+      heads ??= this.#heads()
+      const head = heads.get(laneOf(seen))
+      return head?.place === seen.place ? undefined : head
+    }
+  }
+
+  #heads(): Map<string, Seen> {
     const heads = new Map<string, Seen>()
     for (const seen of this.#ledger.open.values()) {
       const { lane, seq = 0, state } = seen.record
@@ -72,12 +79,7 @@ export class Lanes {
       if (head?.record.state === 'sending') continue
       if (!head || state === 'sending' || seq < (head.record.seq ?? 0)) heads.set(name, seen)
     }
-    return {
-      ahead(seen) {
-        const head = heads.get(laneOf(seen))
-        return head?.place === seen.place ? undefined : head
-      },
-    }
+    return heads
   }
 
   /**
@@ -89,7 +91,7 @@ export class Lanes {
     // What has only been heard of says nothing of what stood before it.
     if (!seen.isListed) await this.#ledger.readAllAnew()
     const now = this.#ledger.get(place)
-    if (now?.text !== seen.text || this.heads().ahead(now)) return false
+    if (now?.text !== seen.text || this.ahead()(now)) return false
     const lanePlace = lanePlaceOf(this.#name, identity, lane)
     const text = await this.#ledger.getText(lanePlace)
     const old: Lane = text ? JSON.parse(text) : { n: record.seq ?? 0 }

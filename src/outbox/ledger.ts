@@ -41,8 +41,8 @@ export class Ledger {
   readonly #options: LedgerOptions
   readonly #store: Store
   readonly #seen = new Map<string, Seen>()
-  /** Those that have not ended, by place: what has is kept for days, and nothing is to be done about it. */
-  readonly open = new Map<string, Seen>()
+  /** Those that have not ended, by place, the oldest first: what has is kept for days, and nothing is to be done about it. */
+  open = new Map<string, Seen>()
   #ends: (() => void) | undefined
   #listing: Promise<void> | undefined
 
@@ -143,6 +143,8 @@ export class Ledger {
         // And of what was not known before the list began, the list may lack what stood before it: on a page already read.
         if (this.#seen.get(key) === before.get(key)) this.#note(key, `${value}`, before.has(key))
       }
+      // An outbox that was long without a network sends in the order of writing.
+      this.open = new Map([...this.open].sort(([, one], [, other]) => one.record.createdAt - other.record.createdAt))
       if (page.length < pageSize) break
       const last = page.at(-1)?.key
       // It would be read for ever.

@@ -167,11 +167,11 @@ class DurableOutbox implements Outbox, Submits {
   }
 
   #entries(host: Host): OutboxEntry[] {
-    const heads = host.lanes.heads()
+    const ahead = host.lanes.ahead()
     const found: OutboxEntry[] = []
     for (const seen of host.ledger.all) {
       if (!host.settings.contextOf && !host.contextFor(seen)) continue
-      const behind = heads.ahead(seen)
+      const behind = ahead(seen)
       found.push(toEntry(seen.record, host.shown(seen), behind?.record.id))
     }
     return found.sort((one, other) => one.createdAt - other.createdAt || (one.id < other.id ? -1 : 1))

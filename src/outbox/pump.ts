@@ -3,7 +3,7 @@ import { pageLife } from '../core/time/page-life.ts'
 import type { Durable } from './durable.ts'
 import { Run } from './fence.ts'
 import type { Host, Kept } from './host.ts'
-import type { Heads } from './lanes.ts'
+import type { Ahead } from './lanes.ts'
 import type { Seen } from './ledger.ts'
 import type { OwnerLock } from './owner-lock.ts'
 import { ranBefore } from './record.ts'
@@ -31,7 +31,7 @@ export class Pump {
   #timer: Timer | undefined
   #isStopped = true
   #isWoken = false
-  #polledAt = Number.NEGATIVE_INFINITY
+  #polledAt = 0
   #hasWarned = false
   #unwatch: (() => void) | undefined
   /** Owners whose lock was found free. */
@@ -96,7 +96,7 @@ export class Pump {
   /** What waited for a login or a newer release may have got it: each is tried once a start. */
   async #lift(): Promise<void> {
     const { ledger, clock } = this.#host
-    for (const seen of [...ledger.open.values()]) {
+    for (const seen of ledger.open.values()) {
       const { reason = '' } = seen.record
       if (!['login', 'version', 'unreadable'].includes(reason)) continue
       if (this.#host.contextFor(seen) && !this.#host.shown(seen))
@@ -107,7 +107,7 @@ export class Pump {
   /** A call of this identity has been answered: who waited for a login has one. */
   loggedIn(identity: string): void {
     const { ledger, clock } = this.#host
-    for (const seen of [...ledger.open.values()]) {
+    for (const seen of ledger.open.values()) {
       const { record } = seen
       if (record.identity === identity && record.reason === 'login')
         ledger.replace(seen, toState.due(record, clock.wallNow())).catch(() => {})
@@ -120,31 +120,28 @@ export class Pump {
     let next = Number.POSITIVE_INFINITY
     // The network that comes back, or a run that ends, is heard of.
     if (this.#runs.size < maxRuns && !pageLife().isOffline) {
-      const heads = lanes.heads()
-      const due: Seen[] = []
+      const ahead = lanes.ahead()
       for (const seen of ledger.open.values()) {
         if (seen.record.state === 'sending') this.#askFor(seen.record.by)
-        const at = this.#dueAt(seen, heads)
-        if (at <= clock.now()) due.push(seen)
-        else next = Math.min(next, at)
+        const at = this.#dueAt(seen, ahead)
+        if (at > clock.now()) next = Math.min(next, at)
+        else if (!this.#host.shown(seen) && this.#host.contextFor(seen)) this.#take(seen)
+        // Thousands may be due: who ends makes room, and looks again.
+        if (this.#runs.size >= maxRuns) break
       }
-      // The oldest first: an outbox that was long without a network sends in the order of writing.
-      due.sort((one, other) => one.record.createdAt - other.record.createdAt)
-      for (const seen of due)
-        if (this.#runs.size < maxRuns && !this.#host.shown(seen) && this.#host.contextFor(seen)) this.#take(seen)
     }
     this.#schedule(next)
   }
 
   /** When an entry is due, of the monotonic clock; Infinity where nothing is to be done about it now. */
-  #dueAt(seen: Seen, heads: Heads): number {
+  #dueAt(seen: Seen, ahead: Ahead): number {
     const { clock, settings } = this.#host
     const { place, seenAt } = seen
     const { state, nextAt, by } = seen.record
     const restsUntil = this.#restsUntil.get(place) ?? 0
     if (state === 'pending' || this.#runs.isRunning(place)) return Number.POSITIVE_INFINITY
     if (state === 'sending') return this.#dead.has(by) ? restsUntil : Math.max(restsUntil, seenAt + settings.leaseMs)
-    if (heads.ahead(seen)) return Number.POSITIVE_INFINITY
+    if (ahead(seen)) return Number.POSITIVE_INFINITY
     return Math.max(restsUntil, nextAt === undefined ? 0 : clock.now() + nextAt - clock.wallNow())
   }
 

@@ -42,12 +42,12 @@ export function verdictOf(error: unknown, facts: SendFacts): Verdict {
   const waitMs = error.retryAfterMs ?? 0
   const { isMoved, hasRun, isUnexecuted } = failureOf(error)
   // Whatever came after that: who is asked by another hop, or by a field, refuses that one alone.
-  if (isMoved || hasRun) return unclear(waitMs)
+  // And 407 and 511 are of the network on the way: the server has not been asked.
+  if (isMoved || hasRun || error.status === 407 || error.status === 511) return unclear(waitMs)
   const { ranBefore, isAwaited } = facts
   const mayHaveRun = ranBefore || hasUnclearFailure(error)
   const isLogin = error.code === 'unauthenticated' && !error.isRetryable
-  // 511 is of the network on the way: the server has not been asked.
-  const isForbidden = error.code === 'permission_denied' && error.status !== 511
+  const isForbidden = error.code === 'permission_denied'
   // A refusal of who asks says nothing of what may have run; and who waits to log in wants it sent, not lost.
   if (isLogin) return !mayHaveRun && isAwaited ? { kind: 'failed' } : { kind: 'pending', reason: 'login' }
   if (isForbidden) return mayHaveRun ? { kind: 'pending', reason: 'forbidden' } : { kind: 'failed' }

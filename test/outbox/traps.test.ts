@@ -12,7 +12,7 @@ import {
 import { bearerAuth } from 'polywire/auth'
 import { durable, outbox, sealedBy, settledBy } from 'polywire/outbox'
 import { memoryTransport } from 'polywire/testing'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { OwnerLock } from '../../src/outbox/owner-lock.ts'
 import { bound, mortal, type Order, placing, setting, shop, tab } from '../support/outbox.ts'
 
@@ -405,16 +405,19 @@ describe('what nobody can tell', () => {
     }
   })
 
-  it('a 511 on a first send is of the network on the way, which wants a login: the order is sent again, not given up', async () => {
-    const { clock, server, store } = setting()
-    const { api, box, client } = tab(server, store)
-    server.faults.push({ code: 'permission_denied', status: 511 })
-    const answer = endOf(api.keyed({ sku: 'tea' }))
-    await clock.advance(20 * ms)
-    expect((await answer).value).toEqual(server.orders[0])
-    expect(await box.entries()).toMatchObject([{ state: 'confirmed' }])
-    await client.close()
-  })
+  it.each([407, 511])(
+    'a %i on a first send is of the network on the way, which wants a login: the order is sent again, not given up',
+    async (status) => {
+      const { clock, server, store } = setting()
+      const { api, box, client } = tab(server, store)
+      server.faults.push({ code: status === 407 ? 'failed_precondition' : 'permission_denied', status })
+      const answer = endOf(api.keyed({ sku: 'tea' }))
+      await clock.advance(20 * ms)
+      expect((await answer).value).toEqual(server.orders[0])
+      expect(await box.entries()).toMatchObject([{ state: 'confirmed' }])
+      await client.close()
+    },
+  )
 
   it('a 401 on a first send fails the call that hears it, and keeps the entry that nobody waits for', async () => {
     const { clock, server, store } = setting()
@@ -637,11 +640,33 @@ describe('whose it is', () => {
       asked++
       return Context.empty
     }
+    // One ends after the other.
+    const { handle } = server
+    let sent = 0
+    const late: typeof handle = (call) => new Promise((done) => clock.setTimer(() => done(handle(call)), ++sent))
+    Object.assign(server, { handle: late })
     const { box, client } = tab(server, store, { contextOf })
     await Promise.all(Array.from({ length: 200 }, (_, n) => box.enqueue(shop.keyed, { sku: `${n}` })))
+    // Whether one is due is asked of the clock.
+    const looks = vi.spyOn(clock, 'now')
     await clock.advance(minute)
     expect(server.orders).toHaveLength(200)
     expect(asked).toBeLessThan(200 * 10)
+    expect(looks.mock.calls.length).toBeLessThan(200 * 50)
+    await client.close()
+  })
+
+  it('what an earlier run left is sent in the order of writing, whatever its keys are', async () => {
+    const { clock, server, store } = setting()
+    const written = tab(server, store, { contextOf: () => undefined })
+    for (let n = 0; n < 20; n++) {
+      await written.box.enqueue(shop.keyed, { sku: `${n}` }, { idempotencyKey: `${(n * 7) % 20}` })
+      await clock.advance(ms)
+    }
+    await written.client.close()
+    const { client } = tab(server, store)
+    await clock.advance(minute)
+    expect(server.orders.map(({ sku }) => sku)).toEqual(Array.from({ length: 20 }, (_, n) => `${n}`))
     await client.close()
   })
 
