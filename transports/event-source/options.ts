@@ -38,21 +38,25 @@ const defaultRules: RulesOf<EventSourceDefaults> = {
   dispatcher: anything,
 }
 
+const originRule = /* @__PURE__ */ takes(
+  "'self', an origin such as 'https://api.example.com', or an array of them",
+  (value) => [value].flat().every((each) => each === 'self' || (typeof each === 'string' && URL.canParse(each))),
+)
+
 const initRules: RulesOf<EventSourceInit> = {
   ...defaultRules,
   method: /* @__PURE__ */ oneOf('GET', 'POST'),
   body: anything,
   lastEventId: text,
   auth: authRule,
+  origin: originRule,
 }
 
 const classRules: RulesOf<Required<EventSourceOptions>> = {
   ...defaultRules,
   ...optInRules,
   auth: authRule,
-  origin: /* @__PURE__ */ takes("'self', an origin such as 'https://api.example.com', or an array of them", (value) =>
-    [value].flat().every((each) => each === '' || each === 'self' || (typeof each === 'string' && URL.canParse(each))),
-  ),
+  origin: originRule,
   interceptors: /* @__PURE__ */ either(list, callable),
   telemetry: /* @__PURE__ */ object('an object such as { event: (event) => … }'),
   clock: /* @__PURE__ */ takes('a Clock such as virtualClock()', /* @__PURE__ */ has('setTimer')),

@@ -120,7 +120,7 @@ export class EventSourceStreams {
         ...pick({ ...defaults, ...init }, ['http', 'dispatcher', 'idleTimeoutMs', 'maxEventBytes']),
         ...pick(defaults, ['headers']),
         baseUrl: origin,
-        auth: init.auth ?? authOf(origin) ?? false,
+        auth: (init.origin && !isListed(origin, init.origin) ? undefined : init.auth) ?? authOf(origin) ?? false,
         credentials: withCredentials ? 'include' : 'same-origin',
         hints: streamHints(),
       })

@@ -63,6 +63,8 @@ export interface EventSourceInit extends Pick<HttpOptions, 'http' | 'dispatcher'
   readonly lastEventId?: string | undefined
   /** Credentials for each connection, refreshed and sent again after a 401; for the origin of the URL alone. */
   readonly auth?: Auth | false | undefined
+  /** Where `auth` may go, `'self'` being the page's own: a URL of another origin is opened without. @defaultValue the origin of the URL */
+  readonly origin?: string | readonly string[] | undefined
   /** How the first opening is tried again, instead of {@link opening}. @defaultValue as `opening` says */
   readonly retry?: RetryOptions | false | undefined
   /** Bounds each opening; ms. @defaultValue 30_000 */
@@ -85,7 +87,8 @@ export interface EventSourceInit extends Pick<HttpOptions, 'http' | 'dispatcher'
 }
 
 /** What all streams of one class have in common; what is said of a stream wins. */
-export interface EventSourceDefaults extends Omit<EventSourceInit, 'auth' | 'lastEventId' | 'body' | 'method'> {}
+export interface EventSourceDefaults
+  extends Omit<EventSourceInit, 'auth' | 'origin' | 'lastEventId' | 'body' | 'method'> {}
 
 /** Who calls, and where: credentials never go to another origin. */
 export type EventSourceAuth =

@@ -359,6 +359,22 @@ describe('what the standard cannot', () => {
     await follow(new EventSource(server.origin, { auth: bearerAuth('mine') })).until('message a')
     expect(server.requests[0]?.headers.authorization).toBe('Bearer mine')
   })
+
+  it('gives them to no other origin than it names', async () => {
+    const other = await SseServer.start()
+    closers.push(() => other.close())
+    const init = { auth: bearerAuth('mine'), origin: ['https://api.example.com', `${server.origin}/v1`] }
+    server.plan({ chunks: ['data: a\n\n'], after: 'stay' })
+    other.plan({ chunks: ['data: a\n\n'], after: 'stay' })
+    await follow(new EventSource(server.origin, init)).until('message a')
+    await follow(new EventSource(other.origin, init)).until('message a')
+    expect(server.requests[0]?.headers.authorization).toBe('Bearer mine')
+    expect(other.requests[0]?.headers.authorization).toBeUndefined()
+    expect(() => new EventSource(server.origin, { ...init, origin: 'nonsense' })).toThrow(
+      /new EventSource\(\): origin takes/,
+    )
+    expect(() => new EventSource(server.origin, { ...init, origin: '' })).toThrow(/new EventSource\(\): origin takes/)
+  })
 })
 
 describe('over a client', () => {
