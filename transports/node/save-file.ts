@@ -136,10 +136,11 @@ async function leftOf(part: string, note: string): Promise<Readonly<Record<strin
 async function write(download: ResumedDownload, part: string, note: string): Promise<void> {
   const { start, resumeHeaders } = download
   if (start > 0) for await (const chunk of createReadStream(part)) download.addEarlier(chunk as Buffer)
-  // Before the bytes: a part of an unknown version is never gone on with.
-  await writeFile(note, JSON.stringify({ validator: resumeHeaders?.['if-range'] }))
+  // What is there of another version goes first: a run that is killed behind the note would leave it under that.
   const file = await openFile(part, start > 0 ? 'a' : 'w')
   try {
+    // Before the bytes: a part of an unknown version is never gone on with.
+    await writeFile(note, JSON.stringify({ validator: resumeHeaders?.['if-range'] }))
     for await (const chunk of download) await file.writeFile(chunk)
     await file.sync()
     // Somebody else has written into it: what the digest was made of is not what lies there.

@@ -1,4 +1,5 @@
 import type { Call } from '../../../src/core/call/call.ts'
+import { absoluteDeadline } from '../../../src/core/call/call-options.ts'
 import { CallError, isAnyCallError } from '../../../src/core/errors/error.ts'
 import type { Failure } from '../../../src/core/errors/failure.ts'
 import { Backoff } from '../../../src/core/time/backoff.ts'
@@ -151,8 +152,7 @@ export class ResumableDownload implements Download, AsyncIterator<Uint8Array, un
   }
 
   async bytes(): Promise<Uint8Array> {
-    const chunks = await this.#collect()
-    return join(chunks, this.offset - this.start)
+    return join(await this.#collect(), this.offset - this.start)
   }
 
   async blob(): Promise<PlatformBlob> {
@@ -262,7 +262,7 @@ export class ResumableDownload implements Download, AsyncIterator<Uint8Array, un
 
   /** Opens the rest. @param cause - what broke it; undefined where the answer was just not the whole. @throws what ends it. */
   async #goOn(cause: unknown): Promise<void> {
-    const { scope } = this.#call
+    const { scope, options } = this.#call
     let failure = cause
     for (;;) {
       if (scope.isAborted) throw scope.reason
@@ -276,7 +276,10 @@ export class ResumableDownload implements Download, AsyncIterator<Uint8Array, un
       if (this.#backoff.isExhausted)
         throw failure ?? this.#error('data_loss', 'each answer ends before the file does, and brings nothing more')
       const waitMs = this.#backoff.next(isAnyCallError(failure) ? failure.retryAfterMs : undefined)
-      if (failure !== undefined) await sleep(waitMs, scope)
+      // Whoever waits is told at once that it would be in vain.
+      if (failure && scope.services.clock.now() + waitMs > absoluteDeadline(options, scope.services.clock))
+        throw failure
+      if (failure) await sleep(waitMs, scope)
       try {
         const headers = isAtStart ? undefined : this.#headersAt(validator)
         const response = await bounded(scope, () => this.#reopen(headers), { discard: (late) => late.body.cancel() })
@@ -307,21 +310,19 @@ export class ResumableDownload implements Download, AsyncIterator<Uint8Array, un
       this.#digest.begin(read.digests, response.headers.get('trailer'))
       return
     }
-    const { status } = response
-    const unfit = unfitOf(before, read, status, this.offset)
+    const unfit = unfitOf(before, read, response.status, this.offset)
     const other = `the file changed at the server after ${this.offset} bytes of it had come: begin anew`
     if (unfit === 'changed') throw fail(this.#error('aborted', other, changed))
     if (unfit) throw fail(this.#error('internal', `the server answered with ${unfit}`))
-    if (status === 416) response.body.cancel()
-    this.#skip = status === 200 ? this.offset : 0
+    if (response.status === 416) response.body.cancel()
+    this.#skip = response.status === 200 ? this.offset : 0
     this.#response = response
     this.#representation = { ...before, totalBytes: before.totalBytes ?? read.totalBytes }
   }
 
   /** @throws {CallError} `data_loss` where the bytes are not those that a digest was made of. */
   async #check(): Promise<void> {
-    const { body } = this.#response
-    const trailing = async () => digestsOf(await body.finished, 'repr-digest')
+    const trailing = async () => digestsOf(await this.#response.body.finished, 'repr-digest')
     const fault = await this.#digest.faultOf(this.start === this.#earlier, trailing)
     if (fault) throw this.#error(fault.code, fault.message, fault.reason)
   }

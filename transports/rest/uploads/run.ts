@@ -42,6 +42,8 @@ export class UploadRun implements Upload<unknown> {
   /** What the server had when an attempt last brought it further. */
   #confirmed = 0
   #restarts = 0
+  /** Of the whole, by the monotonic clock. */
+  #deadline!: number
   /** What is under way: one request, or a wait. */
   #step: Scope | undefined
   #wake: (() => void) | undefined
@@ -156,13 +158,11 @@ export class UploadRun implements Upload<unknown> {
     const scope = this.#scope
     const { clock, live = [] } = scope.services
     if (options) checkCallOptions(options, this.#origin)
-    const { deadline, signal } = this.#options
-    scope.begin(live, signal)
-    if (deadline === undefined) return
+    scope.begin(live, this.#options.signal)
+    this.#deadline = absoluteDeadline(this.#options, clock)
+    if (this.#deadline === Number.POSITIVE_INFINITY) return
     const message = 'the deadline of the upload passed; what the server has stays there'
-    scope.abortAt(absoluteDeadline(this.#options, clock), () =>
-      this.#remote.error('deadline_exceeded', message, scope.sent),
-    )
+    scope.abortAt(this.#deadline, () => this.#remote.error('deadline_exceeded', message, scope.sent))
   }
 
   #prepare(start: UploadStart): void {
@@ -260,7 +260,7 @@ export class UploadRun implements Upload<unknown> {
   /** Decides what a failure means for the upload, and waits where it goes on. @throws what ends it. */
   async #recover(error: unknown): Promise<void> {
     const remote = this.#remote
-    if (this.#scope.isOver) throw this.#scope.reason
+    if (this.#scope.isOver) throw error
     if (error === paused) return
     if (this.#source?.failure) throw this.#source.failure
     if (!isAnyCallError(error)) throw error
@@ -268,24 +268,24 @@ export class UploadRun implements Upload<unknown> {
     const { status = 0, headers } = error
     // The whole was taken, and what came of it is the server's last word.
     if (headers && by.read(headers, 0).isComplete) throw error
-    if (remote.url !== undefined && by.gone.includes(status)) {
-      this.#restart(error)
-      return
-    }
+    if (remote.url !== undefined && by.gone.includes(status)) return this.#restart(error)
     if (status === 413 && remote.fitsSmaller(error)) return
     // With content it may be complete, and nothing tells where it is: it is not made twice.
     const isLost = remote.url === undefined && by.isOptimistic && error.sent !== 'no' && !failureOf(error).isUnexecuted
     if (isLost) throw error
     const isPassing = error.isRetryable || passing.includes(status) || error.code === 'deadline_exceeded'
     if (!isPassing || this.#backoff.isExhausted) throw error
-    await this.#wait(error.retryAfterMs)
+    const waitMs = this.#backoff.next(error.retryAfterMs)
+    // Whoever waits is told at once that it would be in vain.
+    if (this.#scope.services.clock.now() + waitMs > this.#deadline) throw error
+    await this.#wait(waitMs)
   }
 
-  async #wait(hintMs = 0): Promise<void> {
+  async #wait(waitMs: number): Promise<void> {
     const step = (this.#step = this.#scope.fork())
     this.state = 'waiting'
     try {
-      await sleep(this.#backoff.next(hintMs), step)
+      await sleep(waitMs, step)
     } catch (reason) {
       if (reason !== paused) throw reason
     } finally {

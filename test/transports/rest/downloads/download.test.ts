@@ -388,6 +388,14 @@ describe('a download', () => {
     await expect(api.file({ name: 'a' }, { signal: stop.signal }).then(read)).rejects.toBe(reason)
   })
 
+  it('fails at once where the server gives the rest later than its deadline is', async () => {
+    answers = [serve({ cut: 1000 }), (_, response) => response.writeHead(503, { 'retry-after': '3600' }).end()]
+    await using api = clientOf()
+    const late = api.file({ name: 'a' }, { deadline: Date.now() + 600_000 }).then(read)
+    await expect(late).rejects.toMatchObject({ code: 'unavailable', retryAfterMs: 3_600_000 })
+    expect(seen).toHaveLength(2)
+  })
+
   it('is bounded by timeoutMs until it opens, and by its deadline wholly', async () => {
     await using api = clientOf()
     answers = [

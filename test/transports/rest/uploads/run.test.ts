@@ -150,6 +150,17 @@ describe('what ends an upload says what was sent', () => {
     }
   })
 
+  it("sent: 'yes', and at once where the server asks to wait beyond the deadline of the whole", async () => {
+    await using api = await connect({}, ({ method }, response) =>
+      method === 'PATCH'
+        ? response.writeHead(503, { 'retry-after': '3600' }).end()
+        : response.writeHead(method === 'HEAD' ? 200 : 201, { ...created, 'upload-offset': '0' }).end(),
+    )
+    const error = await errorOf(api.store({ source: blob }, { deadline: Date.now() + 600_000 }))
+    expect(error).toMatchObject({ code: 'unavailable', sent: 'yes', retryAfterMs: 3_600_000 })
+    expect(api.methods).toEqual(['POST', 'PATCH'])
+  })
+
   it("sent: 'yes' by the deadline of the whole", async () => {
     const clock = manualClock()
     const onPart = () => {
