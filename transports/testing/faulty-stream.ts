@@ -16,7 +16,17 @@ export function faultyStream(reply: StreamReply, fault: StreamFault, call: Call)
   if (typeof halfOpen !== 'number' && dropAfter === undefined && !dripMs) return reply
   const relay = new Relay(reply, fault, call)
   void relay.run()
-  return { ...reply, messages: relay.source }
+  // One by one: a reply may be an object whose members a spread would leave behind.
+  const { status, headers, operation, sifted, isWithoutCursor = false, isWhole = false } = reply
+  const own = { messages: relay.source, status, headers, operation, sifted, isWithoutCursor, isWhole }
+  return {
+    ...own,
+    kind: 'stream',
+    get trailers() {
+      return reply.trailers
+    },
+    continuity: () => reply.continuity(),
+  }
 }
 
 /** Hands messages on until it does not. */
@@ -28,7 +38,9 @@ class Relay {
   readonly #silentAfter: number
   readonly #dripMs: number
   #given = 0
-  /** Ends the wait for the next message. */
+  /** The reader is behind: the stream waits for it, as it would without us. */
+  #isPaused = false
+  /** Ends the wait for the next message, or for the reader. */
   #wake: (() => void) | undefined
 
   constructor(
@@ -41,11 +53,18 @@ class Relay {
     this.#dropAfter = dropAfter
     this.#silentAfter = typeof halfOpen === 'number' ? halfOpen : Number.POSITIVE_INFINITY
     this.#dripMs = dripMs
-    const onClose = (reason: unknown) => {
-      reply.messages.close(reason)
+    const onPause = () => {
+      this.#isPaused = true
+    }
+    const onResume = () => {
+      this.#isPaused = false
       this.#wake?.()
     }
-    this.source = new Source({ call, onClose })
+    const onClose = (reason: unknown) => {
+      reply.messages.close(reason)
+      onResume()
+    }
+    this.source = new Source({ call, onClose, onPause, onResume })
   }
 
   async run(): Promise<void> {
@@ -64,6 +83,11 @@ class Relay {
   }
 
   async #give(item: Item): Promise<void> {
+    while (this.#isPaused) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve
+      })
+    }
     if (this.#isCut()) return
     if (this.#dripMs > 0) await this.#drip()
     this.#given++

@@ -4,9 +4,11 @@ import type { AddressInfo } from 'node:net'
 import { createClient, type } from 'polywire'
 import { events, sseTransport } from 'polywire/sse'
 import { type Fault, type FaultPlan, faultInjection, withCursor } from 'polywire/testing'
+import { channel, websocketTransport } from 'polywire/websocket'
 import { describe, expect, it } from 'vitest'
 import { failureOf } from '../../conformance/support/world.ts'
 import { memoryClient, streamOperation, unaryOperation } from '../../support/memory-client.ts'
+import { RealtimeServer } from '../../support/servers/websocket-server.ts'
 
 /** A client whose attempts meet these faults; `handled` counts those that its server has carried out. */
 function faulty(plan: FaultPlan, answer: (call: { cursor?: string | undefined }) => unknown = () => 'done') {
@@ -148,6 +150,59 @@ describe('faultInjection() on streams', () => {
     expect(stream.state).toBe('open')
     await stream.close()
     await reading
+  })
+
+  it('waits for a reader that is behind, as the stream itself does', async () => {
+    const state = { made: 0 }
+    const { client } = faulty([{ dropAfter: 100_000 }], async function* () {
+      for (;;) yield ++state.made
+    })
+    const stream = client.call(watch)
+    const loop = stream[Symbol.asyncIterator]()
+    expect((await loop.next()).value).toBe(1)
+    // Some turns: nothing is read in them.
+    for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve))
+    const { made } = state
+    expect(made).toBeLessThan(20_000)
+    for (let n = 2; n <= made; n++) expect((await loop.next()).value).toBe(n)
+    for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve))
+    expect(state.made).toBeGreaterThan(made)
+    await stream.close()
+  })
+
+  it('leaves a stream what its transport says of it: its head, its continuity', async () => {
+    const server = createServer((_, response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream', 'x-head': '1' })
+      response.end('id: 1\ndata: 1\n\nevent: done\ndata:\n\n')
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    const client = createClient({
+      transports: { sse: sseTransport({ baseUrl }) },
+      interceptors: (defaults) => [...defaults, faultInjection([{ dropAfter: 3 }, { dropAfter: 3 }])],
+    })
+    for (const resume of [{}, { resume: false as const }]) {
+      const stream = client.call(events('/n', { message: type<number>() }, { until: 'done', ...resume }))
+      for await (const { data } of stream) expect([data, stream.continuity]).toEqual([1, 'at-least-once'])
+      const { status, headers, trailers } = await stream.opened
+      expect([status, headers.get('x-head'), (await trailers).get('x-end')]).toEqual([200, '1', null])
+    }
+    await client.close()
+    server.close()
+  })
+
+  it('breaks channels of a WebSocket, which go on behind what has come', async () => {
+    await using server = await RealtimeServer.start()
+    const client = createClient({
+      transports: { websocket: websocketTransport({ url: server.url }) },
+      interceptors: (defaults) => [...defaults, faultInjection([{ dropAfter: 2 }, { dripMs: 1 }])],
+    })
+    for (let n = 1; n <= 4; n++) server.publish('numbers', n)
+    const got: unknown[] = []
+    const stream = client.call(channel('numbers', { receive: type<number>() }), undefined, { cursor: '0' })
+    for await (const n of stream) if (got.push(n) === 4) break
+    expect(got).toEqual([1, 2, 3, 4])
+    await client.close()
   })
 
   it('does so over a real wire, whose connection it closes', async () => {
