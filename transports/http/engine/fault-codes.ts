@@ -138,7 +138,8 @@ export const explainByCode: Explain = /* @__PURE__ */ weighed((cause, progress) 
   if (row === invalid) return { ...row, what: invalidPart.exec(message)?.[0] ?? row.what }
   if (row === reset && message === 'bad response')
     return { ...reset, what: 'the server sent an unasked 100 Continue, for which undici ends the connection' }
-  if (row === reset && error.bytesRead === 0)
+  // Whoever stands in for the network, as msw does, counts no bytes.
+  if (row === reset && error.bytesRead === 0 && progress.sent !== 'yes')
     return { ...reset, hint: 'The server closed it without a byte: is it up, and does this port speak TLS (https)?' }
   if (row) return systemCode.test(code) ? bySyscall(row, error) : row
   if (code === 'ERR_CLIENT_CERTIFICATE') return { ...unusable, what: message }
