@@ -85,6 +85,22 @@ describe('mock() of GraphQL', () => {
     await expect(made.api.order({ id: '3' })).rejects.toMatchObject({ code: 'invalid_argument' })
   })
 
+  it.each(['canceled', 'out_of_range', 'unavailable', 'unauthenticated'] as const)(
+    'throws %s, whose code stays',
+    async (code) => {
+      await using made = clientWith()
+      server.use(
+        mock(contract.order, () => {
+          throw new CallError({ code, message: 'no' })
+        }),
+      )
+      await expect(made.api.order({ id: '1' }, { retry: false })).rejects.toMatchObject({
+        code,
+        reason: code.toUpperCase(),
+      })
+    },
+  )
+
   it('is retried, once, and tells errors that are none of an answer', async () => {
     await using made = clientWith()
     server.use(
@@ -201,6 +217,33 @@ describe.each(['a socket', 'events'])('mockStream() of a subscription over %s', 
     expect(await ended.promise).toBe(true)
   })
 
+  it('ends what a handler gives after the caller has left', async () => {
+    await using made = make()
+    const ended = new Resolvable<string>()
+    const asked = new Resolvable<void>()
+    const messages = {
+      [Symbol.asyncIterator]: () => messages,
+      next: async () => ({ done: false, value: { tick: 1 } }),
+      return(): never {
+        ended.resolve('ended')
+        throw new Error('of the clean-up')
+      },
+    }
+    server.use(
+      mockStream(contract.ticks, async ({ signal }) => {
+        asked.resolve()
+        await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
+        return messages as AsyncIterable<{ tick: number }>
+      }),
+    )
+    const controller = new AbortController()
+    const opened = made.api.ticks({ to: 3 }, { signal: controller.signal })[Symbol.asyncIterator]().next()
+    await asked.promise
+    controller.abort('left')
+    await expect(opened).rejects.toBe('left')
+    expect(await ended.promise).toBe('ended')
+  })
+
   it('answers once where it is to', async () => {
     await using made = make()
     server.use(
@@ -211,6 +254,16 @@ describe.each(['a socket', 'events'])('mockStream() of a subscription over %s', 
     for (let run = 0; run < 3; run++) for await (const { tick } of made.api.ticks({ to: 1 })) seen.push(tick)
     expect(seen).toEqual([1, 2, 2])
   })
+})
+
+it('a Response of HTTP is none over a socket: the tester is told, and the client, too', async () => {
+  await using made = clientWith()
+  const told = vi.spyOn(console, 'error').mockImplementation(() => {})
+  server.use(mockStream(contract.ticks, () => HttpResponse.json({}, { status: 403 })))
+  const next = made.api.ticks({ to: 1 })[Symbol.asyncIterator]().next()
+  await expect(next).rejects.toMatchObject({ code: 'internal' })
+  expect(told).toHaveBeenCalledOnce()
+  told.mockRestore()
 })
 
 it('a subscription that nobody mocks is refused by the socket of another one, and says which', async () => {

@@ -122,6 +122,17 @@ describe('mock() of REST', () => {
     expect(await api.search({ q: 'a&b' })).toEqual({ q: 'a&b', kind: 'user' })
   })
 
+  it('knows a query of the template by each of its parts, and a path of several segments by where it begins', async () => {
+    const found = get('/found?sort=-name+id&expand=a&expand=b&in={+in}', { output: type<unknown>() })
+    server.use(
+      mock(found, ({ params, query }) => ({ params, query })),
+      mock(contract.blob, ({ input }) => new TextEncoder().encode(input.path)),
+    )
+    const query = { sort: '-name id', expand: ['a', 'b'], in: 'x/y' }
+    expect(await client.call(found, { in: 'x/y' })).toEqual({ params: { in: 'x/y' }, query })
+    expect(new TextDecoder().decode(await api.blob({ path: 'my/blobs/1' }))).toBe('my/blobs/1')
+  })
+
   it('answers with a Response of your own', async () => {
     server.use(mock(contract.users.get, () => HttpResponse.json({ id: 1, name: 'own' }, { headers: { 'x-own': '1' } })))
     expect((await api.users.get.reply({ id: 1 })).headers.get('x-own')).toBe('1')

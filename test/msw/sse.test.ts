@@ -125,9 +125,44 @@ describe('mockStream() over HTTP', () => {
     const read = async () => {
       for await (const _ of api.lines({ upTo: 1 }));
     }
-    await expect(read()).rejects.toMatchObject({ sent: 'yes' })
+    const message = expect.not.stringContaining('without a byte')
+    await expect(read()).rejects.toMatchObject({ sent: 'yes', message })
     expect(told.mock.calls.flat().map(String).join()).toContain('a slip')
     told.mockRestore()
+  })
+
+  it('ends a handler whose message cannot be written, and bears a clean-up that throws', async () => {
+    const told = vi.spyOn(console, 'error').mockImplementation(() => {})
+    const ended = new Resolvable<string>()
+    const left = new Resolvable<string>()
+    const placed = {
+      [Symbol.asyncIterator]: () => placed,
+      next: async () => ({ done: false as const, value: { type: 'placed' as const, data: { total: 1 } } }),
+      return(): never {
+        left.resolve('left')
+        throw new Error('of the clean-up')
+      },
+    }
+    server.use(
+      mockStream(contract.lines, function* () {
+        try {
+          yield { n: 1 }
+          yield { n: 2n as never }
+        } finally {
+          ended.resolve('ended')
+        }
+      }),
+      mockStream(contract.orders, () => placed),
+    )
+    const read = async () => {
+      for await (const _ of api.lines({ upTo: 1 }));
+    }
+    await expect(read()).rejects.toMatchObject({ sent: 'yes' })
+    expect(await ended.promise).toBe('ended')
+    expect(told.mock.calls.flat().map(String).join()).toContain('a BigInt')
+    told.mockRestore()
+    for await (const _ of api.orders({ id: 7 })) break
+    expect(await left.promise).toBe('left')
   })
 
   it('refuses what is no such stream', () => {

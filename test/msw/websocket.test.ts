@@ -135,6 +135,47 @@ describe('mockChannel()', () => {
     expect(places).toEqual([undefined, 1])
   })
 
+  it('breaks where it returns a broken connection, and tells of a Response, which no socket has', async () => {
+    await using made = make()
+    const told = vi.spyOn(console, 'error').mockImplementation(() => {})
+    let runs = 0
+    server.use(
+      mockChannel(contract.prices, async ({ send, close }) => {
+        if (++runs === 1) return HttpResponse.error()
+        send(runs)
+        return close()
+      }),
+      mockChannel(contract.chat, async () => HttpResponse.json({}, { status: 403 })),
+    )
+    for await (const price of made.api.prices()) expect(price).toBe(2)
+    const next = made.api.chat({ room: 'a' })[Symbol.asyncIterator]().next()
+    await expect(next).rejects.toMatchObject({ code: 'internal' })
+    expect(told).toHaveBeenCalledOnce()
+    told.mockRestore()
+  })
+
+  it('ends what a handler gives after the client has left, whatever its clean-up throws', async () => {
+    await using made = make()
+    const ended = new Resolvable<string>()
+    const messages: AsyncIterableIterator<number> = {
+      [Symbol.asyncIterator]: () => messages,
+      next: async () => ({ done: false, value: 1 }),
+      return(): never {
+        ended.resolve('ended')
+        throw new Error('of the clean-up')
+      },
+    }
+    server.use(
+      mockChannel(contract.prices, async ({ send, signal }) => {
+        send(0)
+        await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
+        return messages
+      }),
+    )
+    for await (const price of made.api.prices()) if (price === 0) break
+    expect(await ended.promise).toBe('ended')
+  })
+
   it('tells the handler that the client has left: by unsubscribing, by its socket, by resetHandlers()', async () => {
     const lefts: string[] = []
     const handler = (all: Resolvable<void>[]) =>
@@ -212,6 +253,7 @@ describe('mock() of a request over a socket', () => {
         if (input.total === 1) throw new CallError({ code: 'not_found', reason: 'NO_SHOP', message: 'no shop' })
         if (input.total === 2) throw new RangeError('a slip')
         if (input.total === 3) return HttpResponse.error()
+        if (input.total === 4) return HttpResponse.json({}, { status: 403 })
         return { id: input.shop, total: input.total }
       }),
     )
@@ -220,6 +262,8 @@ describe('mock() of a request over a socket', () => {
     await expect(place(1)).rejects.toMatchObject({ code: 'unknown', reason: 'NO_SHOP', serverMessage: 'no shop' })
     await expect(place(2)).rejects.toMatchObject({ code: 'internal' })
     expect(told.mock.calls.flat().map(String).join()).toContain('a slip')
+    await expect(place(4)).rejects.toMatchObject({ code: 'internal' })
+    expect(told).toHaveBeenCalledTimes(2)
     told.mockRestore()
     await expect(place(3)).rejects.toMatchObject({ code: 'unavailable', sent: 'maybe' })
   })

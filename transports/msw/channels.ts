@@ -1,14 +1,14 @@
 import type { OperationInfo } from '../../src/core/call/operation.ts'
 import type { Failure } from '../../src/core/errors/failure.ts'
 import { decodeBinary, encodeBinary } from '../websocket/plain-json.ts'
-import { isResponse, jsonOf, reasonOf, tell, thrownFailure } from './error.ts'
+import { isNetworkError, isResponse, jsonOf, reasonOf, tell, thrownFailure } from './error.ts'
 import { type AnyResolver, contextOf } from './http.ts'
 import { Inbox } from './inbox.ts'
 import { templatePattern } from './pattern.ts'
 import type { WebSocketHandler } from './peer-msw.ts'
 import { isMembers } from './request.ts'
 import { type Route, socketHandler, Wire } from './sockets.ts'
-import { iteratorOf, turn } from './stream.ts'
+import { iteratorOf, leave, turn } from './stream.ts'
 import type { MockChannel, MockOptions } from './types.ts'
 
 /** What a client of the plain protocol says: docs/protocol.md. */
@@ -149,14 +149,17 @@ class PlainWire extends Wire<ChannelRoute> {
     }
     const fail = (error: unknown) => {
       if (left.signal.aborted) return
-      if (isResponse(error)) given.drop()
+      if (isNetworkError(error)) given.drop()
       else ends({ type: 'error', error: this.#errorOf(route, error) })
     }
     const run = async () => {
       const made = await route.resolver(given)
+      if (isResponse(made)) throw made
       if (!(Symbol.asyncIterator in Object(made))) return
       const messages = iteratorOf(made, route.name)
-      left.signal.addEventListener('abort', () => void Promise.resolve(messages.return?.()).catch(() => {}))
+      const onAbort = () => void leave(messages)
+      if (left.signal.aborted) onAbort()
+      else left.signal.addEventListener('abort', onAbort)
       for (let next = await messages.next(); !next.done && !left.signal.aborted; next = await messages.next()) {
         given.send(next.value)
         await turn()
@@ -191,7 +194,7 @@ class PlainWire extends Wire<ChannelRoute> {
       if (isResponse(message)) throw message
       if (!left.signal.aborted) this.#say({ type: 'data', channel, ref, data: message ?? null })
     } catch (error) {
-      if (isResponse(error)) this.client.close(1001)
+      if (isNetworkError(error)) this.client.close(1001)
       else if (!left.signal.aborted) this.#refuse({ ref }, this.#errorOf(route, error))
     } finally {
       forget()

@@ -76,10 +76,9 @@ export function errorsOf({ name }: OperationInfo, error: unknown): readonly obje
   const failure = thrownFailure(error)
   if (!failure) tell(name, error)
   const said: Failure = failure ?? { code: 'internal', reason: 'INTERNAL_SERVER_ERROR', message: String(error) }
-  const { message, details, code, reason, violations } = said
-  // A code that only this server knows is told by a status, as Apollo Server does.
-  const http = reason === undefined ? undefined : { status: statuses[code] }
-  const extensions = { ...Object(details), http, code: reasonOf(said) }
+  const { message, details, code, violations } = said
+  // A code that clients do not know, or that only this server does, is told by a status, as Apollo Server does.
+  const extensions = { ...Object(details), http: { status: statuses[code] }, code: reasonOf(said) }
   // Each refused field is an error of its own.
   const refused = violations?.map(({ field, message }) => ({ message, path: field.split('.'), extensions }))
   return refused?.length ? refused : [{ message, extensions }]

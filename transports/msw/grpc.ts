@@ -6,7 +6,7 @@ import { grpcCode, headersOf, isNetworkError, isResponse, tell, thrownFailure } 
 import { type AnyResolver, contextOf, httpHandler } from './http.ts'
 import { urlPattern } from './pattern.ts'
 import type { HttpHandler } from './peer-msw.ts'
-import { delivered, iteratorOf, leavingWith, openHead, streamResponse, turn } from './stream.ts'
+import { delivered, iteratorOf, leave, leavingWith, type Messages, openHead, streamResponse, turn } from './stream.ts'
 import type { MockOptions } from './types.ts'
 
 type Connect = typeof import('@connectrpc/connect') & typeof import('@connectrpc/connect/protocol')
@@ -81,19 +81,17 @@ export function mockGrpc(info: OperationInfo, resolver: AnyResolver, options: Mo
 }
 
 /** Ends the handler where the caller leaves while it waits. */
-async function* until(signal: AbortSignal, messages: AsyncIterator<unknown> | Iterator<unknown>) {
-  const leave = () => {
-    Promise.resolve(messages.return?.()).catch(() => {})
-  }
-  signal.addEventListener('abort', leave, { once: true })
+async function* until(signal: AbortSignal, messages: Messages) {
+  const onAbort = () => void leave(messages)
+  signal.addEventListener('abort', onAbort, { once: true })
   try {
     for (let next = await messages.next(); !next.done; next = await messages.next()) {
       await turn()
       yield next.value
     }
   } finally {
-    signal.removeEventListener('abort', leave)
-    leave()
+    signal.removeEventListener('abort', onAbort)
+    onAbort()
   }
 }
 

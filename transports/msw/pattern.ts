@@ -20,7 +20,8 @@ export function readBase(baseUrl: string): Base {
   return { origin: isPath ? undefined : own, prefix: pathname.replace(/\/+$/, '') }
 }
 
-const escaped = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')
+/** A text within a pattern, as it is. */
+export const escaped = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')
 /** As the client writes what stands in a template. */
 const encoded = (literal: string): string => literal.replace(/[^!$-;=?-[\]_a-z~]/gu, encodeURIComponent)
 
@@ -43,9 +44,9 @@ export function urlPattern(template: string, baseUrl: string | undefined): UrlPa
     value: (name) => (name.startsWith('+') ? '.+' : '[^/]+'),
   })
   // A path that says nothing would end any URL.
-  const before = base ? escaped(base.prefix) : /^\/?$/.test(path) ? '' : '(?:/.*)?'
+  const before = base ? escaped(base.prefix) : /^\/?$/.test(path) ? '' : '(?:/.*?)??'
   const pattern = new RegExp(`^${before}${source}${path === '' ? '/?' : ''}$`)
-  const asked = [...new URLSearchParams(ownQuery?.replaceAll('+', '%2B'))]
+  const asked = [...new URLSearchParams(ownQuery)]
   return {
     match(url) {
       if (base?.origin !== undefined && url.origin.replace(/^ws/, 'http') !== base.origin) return undefined
@@ -54,10 +55,11 @@ export function urlPattern(template: string, baseUrl: string | undefined): UrlPa
       const params: Record<string, string> = {}
       for (const [index, name] of names.entries()) params[name] = decoded(found[index + 1] as string)
       for (const [key, value] of asked) {
-        const given = url.searchParams.get(key)
-        const [, name] = /^\{(.*)\}$/.exec(value) ?? []
-        if (given === null || (name === undefined && given !== value)) return undefined
-        if (name !== undefined) params[name] = given
+        const given = url.searchParams.getAll(key)
+        // A plus has become a space.
+        const [, name] = /^\{ ?(.*)\}$/.exec(value) ?? []
+        if (!(name === undefined ? given.includes(value) : given.length)) return undefined
+        if (name !== undefined) params[name] = given[0] as string
       }
       return params
     },

@@ -1,5 +1,5 @@
 import { tell } from './error.ts'
-import { readBase } from './pattern.ts'
+import { escaped, readBase } from './pattern.ts'
 import { type WebSocketData, type WebSocketHandler, ws } from './peer-msw.ts'
 import type { MockOptions } from './types.ts'
 
@@ -148,7 +148,6 @@ function connectBy(handler: WebSocketHandler, join: (client: object) => void): v
 function addressOf(baseUrl: string | undefined): string | RegExp {
   if (baseUrl === undefined) return '*'
   const { origin, prefix } = readBase(baseUrl)
-  const plain = (text: string) => text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')
-  const place = origin === undefined ? '[^/]+//[^/]+' : plain(origin).replace(/^http/, '(?:http|ws)')
-  return new RegExp(`^${place}${plain(prefix)}/?(?:[?#].*)?$`)
+  const place = origin === undefined ? '[^/]+//[^/]+' : escaped(origin).replace(/^http/, '(?:http|ws)')
+  return new RegExp(`^${place}${escaped(prefix)}/?(?:[?#].*)?$`)
 }

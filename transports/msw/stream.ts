@@ -13,6 +13,13 @@ export function iteratorOf(messages: unknown, name: string): Messages {
   throw new TypeError(`the handler of ${name} gives what can be iterated, as an async generator does, or a Response`)
 }
 
+/** Leaves what a handler gives before its end. What its own clean-up throws is told to nobody: it is over. */
+export async function leave(messages: Messages | undefined): Promise<void> {
+  try {
+    await messages?.return?.()
+  } catch {}
+}
+
 /** A turn of the event loop, whatever has become of the timers: a handler that never waits leaves room for the others. */
 export function turn(): Promise<void> {
   return new Promise((resolve) => {
@@ -54,16 +61,13 @@ export async function bodyOf(
 ): Promise<BodyInit> {
   const { signal } = left
   const encoder = new TextEncoder()
-  const leave = () => {
-    Promise.resolve(messages.return?.()).catch(() => {})
-  }
   let next: Promise<IteratorResult<unknown>> | undefined = Promise.resolve(messages.next())
   await Promise.race([next, turn()])
   return new ReadableStream<Uint8Array>({
     start(controller) {
       openHead(controller)
       const onAbort = () => {
-        leave()
+        void leave(messages)
         try {
           controller.error(signal.reason)
         } catch {

@@ -1,11 +1,11 @@
 import type { OperationInfo } from '../../src/core/call/operation.ts'
 import { isThenable } from '../../src/core/guard.ts'
-import { isResponse, jsonOf } from './error.ts'
+import { isNetworkError, isResponse, jsonOf } from './error.ts'
 import { asksFor, errorsOf, type GraphQLRequest, mockEventSubscription, resultOf } from './graphql.ts'
 import { type AnyResolver, contextOf } from './http.ts'
 import type { HttpHandler, WebSocketHandler } from './peer-msw.ts'
 import { type Route, socketHandler, Wire } from './sockets.ts'
-import { iteratorOf, turn } from './stream.ts'
+import { iteratorOf, leave, type Messages, turn } from './stream.ts'
 import type { MockOptions } from './types.ts'
 
 interface SubscriptionRoute extends Route {
@@ -71,13 +71,13 @@ class SubscriptionWire extends Wire<SubscriptionRoute> {
     route.isSpent = route.isOnce
     const { info, resolver } = route
     const left = new AbortController()
-    let messages: ReturnType<typeof iteratorOf> | undefined
-    const leave = () => {
+    let messages: Messages | undefined
+    const end = () => {
       left.abort()
-      Promise.resolve(messages?.return?.()).catch(() => {})
+      void leave(messages)
     }
-    const forget = this.endWith(route, leave)
-    this.#running.set(id, leave)
+    const forget = this.endWith(route, end)
+    this.#running.set(id, end)
     const request = new Request(this.client.url.href.replace(/^ws/, 'http'))
     const context = contextOf(request, { input: payload?.variables ?? {}, signal: left.signal })
     try {
@@ -95,11 +95,12 @@ class SubscriptionWire extends Wire<SubscriptionRoute> {
       this.client.send(JSON.stringify({ type: 'complete', id }))
     } catch (error) {
       if (left.signal.aborted) return
-      if (isResponse(error)) this.client.close(1001)
+      if (isNetworkError(error)) this.client.close(1001)
       else this.#say('error', id, errorsOf(info, error))
     } finally {
       forget()
       this.#running.delete(id)
+      void leave(messages)
     }
   }
 
