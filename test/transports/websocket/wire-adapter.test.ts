@@ -332,6 +332,20 @@ describe('who must speak, and who does', () => {
     await settle()
     expect(stream.state).not.toBe('open')
   })
+
+  it('a server that promises nothing, and cannot be asked, is not called dead for its silence', async () => {
+    const clock = manualClock()
+    const { url } = await serve(plain)
+    const adapter: WireAdapter = { ...acked, ping: () => undefined }
+    const webSocket = class extends (globalThis.WebSocket as never as new () => object) {} as never
+    const stream = clientOf(url, adapter, { clock, transport: { webSocket } }).call(room)
+    await stream.opened
+    for (let ms = 0; ms < 120_000; ms += 5000) {
+      await clock.advance(5000)
+      await settle()
+      expect(stream.state).toBe('open')
+    }
+  })
 })
 
 it('a request that the adapter says later is said by an answer, and its loss is an unknown outcome', async () => {

@@ -48,14 +48,17 @@ export class Connection implements SocketSink, HeartbeatOwner {
   /** A message of the application has come. */
   hasProgressed = false
 
-  constructor(options: ConnectionOptions, owner: ConnectionOwner, credential: Credential | undefined, patience = 1) {
+  constructor(
+    options: ConnectionOptions,
+    owner: ConnectionOwner,
+    credential: Credential | undefined,
+    patience?: number,
+  ) {
     this.#options = options
     this.#owner = owner
     this.#credential = credential
     const { clock, heartbeat } = options
-    if (!heartbeat) return
-    const { answerMs = 10_000 } = heartbeat
-    this.#heartbeat = new Heartbeat(clock, { ...heartbeat, answerMs: answerMs * patience }, this)
+    if (heartbeat) this.#heartbeat = new Heartbeat(clock, heartbeat, this, patience)
   }
 
   get isReady(): boolean {
@@ -203,7 +206,7 @@ export class Connection implements SocketSink, HeartbeatOwner {
 
   ping(): void {
     if (this.#handle?.ping) this.#answer('ping', () => this.#handle?.ping?.() as undefined, "the WebSocket's")
-    else this.#answer('ping', (adapter) => adapter.ping())
+    else this.#answer('ping', (adapter) => adapter.ping() ?? this.#heartbeat?.unasked())
   }
 
   onSilent(): void {

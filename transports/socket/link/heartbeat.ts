@@ -34,14 +34,15 @@ export class Heartbeat {
   #idleMs: number
   readonly #answerMs: number
   readonly #owner: HeartbeatOwner
-  #aliveAt: number
-  /** A ping is out, and its answer due. */
-  #dueAt: number | undefined
+  #aliveAt = 0
+  /** The last ping: what came since is its answer. */
   #pingedAt = 0
+  #dueAt = 0
   #bytesAtPing: number | undefined
   #timer: Timer | undefined
   #firesAt = 0
   #hadSecondChance = false
+  #isPromised = false
   /**
    * The timer was set by a timer: hidden pages run long chains of those once a minute, and proxies hang up on who is
    * silent for so long. What the network brings begins a new one.
@@ -53,17 +54,16 @@ export class Heartbeat {
     this.#isNoted = false
   }
 
-  constructor(clock: Clock, options: HeartbeatOptions, owner: HeartbeatOwner) {
+  /** @param patience - the answer may take so many times longer. */
+  constructor(clock: Clock, options: HeartbeatOptions, owner: HeartbeatOwner, patience = 1) {
     this.#clock = clock
     this.#idleMs = options.idleMs ?? 25_000
-    this.#answerMs = options.answerMs ?? 10_000
+    this.#answerMs = (options.answerMs ?? 10_000) * patience
     this.#owner = owner
-    this.#aliveAt = clock.now()
   }
 
   start(): void {
     this.#aliveAt = this.#clock.now()
-    this.#dueAt = undefined
     this.#arm(this.#idleMs)
   }
 
@@ -74,7 +74,13 @@ export class Heartbeat {
 
   /** The server pings by itself, this often: before that, silence proves nothing, since there may be no word to ask by. */
   promised(silenceMs: number): void {
+    this.#isPromised = true
     this.#idleMs = Math.max(this.#idleMs, silenceMs - this.#answerMs)
+  }
+
+  /** The protocol has no word to ask by: where nothing was promised either, silence proves nothing. */
+  unasked(): undefined {
+    if (!this.#isPromised) this.alive()
   }
 
   /** Something came in. */
@@ -83,9 +89,7 @@ export class Heartbeat {
     this.#isNoted = true
     this.#aliveAt = this.#clock.now()
     queueMicrotask(this.#forgetNote)
-    if (!this.#isChained || !this.#timer) return
-    this.#dueAt = undefined
-    this.#arm(this.#idleMs)
+    if (this.#isChained && this.#timer) this.#arm(this.#idleMs)
   }
 
   /** Asks at once: the network or the machine has been away. */
@@ -96,8 +100,7 @@ export class Heartbeat {
   #check(): void {
     const now = this.#clock.now()
     this.#timer = undefined
-    if (this.#dueAt === undefined || this.#aliveAt >= this.#pingedAt) {
-      this.#dueAt = undefined
+    if (this.#aliveAt >= this.#pingedAt) {
       this.#hadSecondChance = false
       const silentMs = now - this.#aliveAt
       if (silentMs >= this.#idleMs) this.#ask(this.#answerMs)
