@@ -70,6 +70,17 @@ describe('a stream', () => {
     expect(clock.timers).toBeLessThanOrEqual(1)
   })
 
+  it.each([new Error('mine'), undefined])('throw(%o) leaves it, and rejects with just that', async (error) => {
+    const log: string[] = []
+    const { client, clock } = memoryClient(source([1, 2], log))
+    const stream = client.call(streamOperation()) as unknown as AsyncGenerator<unknown>
+    expect(await stream.next()).toEqual({ value: 1, done: false })
+    await expect(stream.throw(error)).rejects.toBe(error)
+    await clock.advance(0)
+    expect(log).toContain('left')
+    expect(await stream.next()).toEqual({ value: undefined, done: true })
+  })
+
   it('shows the cursor of what was consumed, not of what was received', async () => {
     const { client } = memoryClient(source([withCursor('a', '1'), withCursor('b', '2'), withCursor('c', '3')]))
     const stream = client.call(streamOperation())

@@ -47,6 +47,7 @@ describe('health()', () => {
     expect(found).toMatchObject({ status, isHealthy: status === 'pass' || status === 'warn' })
     expect(found.latencyMs).toBeGreaterThan(0)
     expect(server.seen).toHaveLength(1)
+    expect(server.seen[0]?.headers.accept).toMatch(/^application\/health\+json, application\/json;/)
     await client.close()
   })
 
