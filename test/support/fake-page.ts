@@ -4,6 +4,7 @@ type Listener = (event: { readonly persisted?: boolean }) => void
 export class FakePage {
   readonly #window = new Map<string, Set<Listener>>()
   readonly #document = new Map<string, Set<Listener>>()
+  readonly location = {}
   readonly navigator = { onLine: true }
   readonly document = {
     visibilityState: 'visible',

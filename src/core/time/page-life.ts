@@ -13,9 +13,10 @@ interface Target {
   removeEventListener(type: string, listener: Listener): void
 }
 
-/** The part of a browser's global object that is looked at; anything without `document` is no page. */
+/** The part of a browser's global object that is looked at: pages and workers have a `location`, and pages a `document`. */
 export interface PageHost extends Partial<Target> {
   readonly document?: Target & { readonly visibilityState?: string }
+  readonly location?: unknown
   readonly navigator?: { readonly onLine?: boolean }
 }
 
@@ -42,7 +43,7 @@ export class PageLife {
 
   /** The browser says that there is no network; where it says that there is one, there may be none all the same. */
   get isOffline(): boolean {
-    return this.#host.document !== undefined && this.#host.navigator?.onLine === false
+    return this.#host.navigator?.onLine === false
   }
 
   get isHidden(): boolean {
@@ -56,28 +57,26 @@ export class PageLife {
 
   /** Calls `listener` on each event; returns what stops that. */
   watch(listener: (event: PageEvent) => void): () => void {
-    const { document } = this.#host
-    if (!document) return noop
+    // A worker sleeps and is frozen with its page, and hears of neither: only its clock shows it.
+    if (!this.#host.location) return noop
     // One entry a watcher, even where two pass the same function.
     const watcher = (event: PageEvent) => listener(event)
     this.#watchers.add(watcher)
     if (this.#watchers.size === 1) {
-      this.#listen(document, 'addEventListener')
+      this.#listen('addEventListener')
       this.#tick()
     }
     return () => {
       if (!this.#watchers.delete(watcher) || this.#watchers.size > 0) return
-      this.#listen(document, 'removeEventListener')
+      this.#listen('removeEventListener')
       this.#timer?.clear()
       this.#timer = undefined
     }
   }
 
-  #listen(document: Target, how: keyof Target): void {
-    for (const [isOfPage, type, listener] of this.#listeners) {
-      if (isOfPage) document[how](type, listener)
-      else this.#host[how]?.(type, listener)
-    }
+  #listen(how: keyof Target): void {
+    for (const [isOfPage, type, listener] of this.#listeners)
+      (isOfPage ? this.#host.document : this.#host)?.[how]?.(type, listener)
   }
 
   /** Of the document, or of the window. */

@@ -22,6 +22,27 @@ describe('PageLife', () => {
     expect(pageLife().isOffline).toBe(false)
   })
 
+  it('tells a worker, which has no document, of the network and of a freeze or a sleep', async () => {
+    const { page, clock, events } = setUp()
+    const worker = {
+      location: page.location,
+      navigator: page.navigator,
+      addEventListener: page.addEventListener.bind(page),
+      removeEventListener: page.removeEventListener.bind(page),
+    }
+    let sleptMs = 0
+    const life = new PageLife(worker, { ...clock, wallNow: () => clock.wallNow() + sleptMs })
+    const leave = life.watch((event) => events.push(event))
+    page.goOffline()
+    expect(life.isOffline).toBe(true)
+    page.goOnline()
+    sleptMs = 60_000
+    await clock.advance(1000)
+    expect(events).toEqual(['offline', 'online', 'woken'])
+    leave()
+    expect([page.listeners, clock.timers]).toEqual([0, 0])
+  })
+
   it('tells what happens to the page', () => {
     const { page, life, events } = setUp()
     const leave = life.watch((event) => events.push(event))

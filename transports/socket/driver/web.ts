@@ -12,6 +12,7 @@ import {
 
 const connecting = 0
 const open = 1
+const closed = 3
 
 /** A socket of any class that is built like the WHATWG's: it shows no status, takes no headers, and has no ping. */
 export function webSocketDriver(WebSocketClass: WebSocketClass): SocketDriver {
@@ -45,24 +46,31 @@ class WebHandle implements SocketHandle {
     socket.binaryType = 'arraybuffer'
     socket.onopen = () => {
       if (this.#phase === 'open') return
-      this.#phase = 'open'
       const { protocol } = socket
-      if (subprotocols.length > 0 && protocol !== undefined && !subprotocols.includes(protocol)) this.#refuse()
-      else sink.onOpen()
+      if (subprotocols.length > 0 && protocol !== undefined && !subprotocols.includes(protocol)) {
+        this.close(4406, '')
+        this.#end({ code: 4406, refusal: noSubprotocol })
+      } else {
+        this.#phase = 'open'
+        sink.onOpen()
+      }
     }
     // A class that is open as soon as it is made.
     if (socket.readyState === open) queueMicrotask(() => socket.onopen?.(undefined))
     // A class that stands in for the platform's may give nothing.
     socket.onmessage = ({ data = '' }: { data?: string | ArrayBuffer } = {}) => {
       const isText = typeof data === 'string'
-      if ((isText ? data.length : data.byteLength) > maxFrameBytes) this.#tooLarge()
-      else sink.onFrame(isText ? data : new Uint8Array(data))
+      if ((isText ? data.length : data.byteLength) > maxFrameBytes) {
+        this.close(4009, 'message too large')
+        this.#end({ code: 1009 })
+      } else sink.onFrame(isText ? data : new Uint8Array(data))
     }
     socket.onerror = (event: { error?: unknown }) => {
       cause = event?.error
+      // Of a socket that the page's policy (CSP) forbids, browsers tell no more: no close comes right behind.
+      if (socket.readyState === closed) setTimeout(() => this.#end({}, cause))
     }
-    socket.onclose = ({ code = 1006, reason = '', wasClean = false }: Partial<SocketEnd> = {}) =>
-      this.#end({ code, reason, wasClean, phase: this.#phase, cause })
+    socket.onclose = (end?: Partial<SocketEnd>) => this.#end(end, cause)
   }
 
   get bufferedAmount(): number {
@@ -91,27 +99,17 @@ class WebHandle implements SocketHandle {
   /** There is no such thing here: the close event may come half a minute later, so nobody waits for it. */
   terminate(): void {
     this.close(1000, '')
-    this.#end({ code: 1006, reason: '', wasClean: false, phase: this.#phase })
-  }
-
-  #refuse(): void {
-    this.close(4406, '')
-    this.#end({ code: 4406, reason: '', wasClean: false, phase: 'connect', refusal: noSubprotocol })
-  }
-
-  #tooLarge(): void {
-    this.close(4009, 'message too large')
-    this.#end({ code: 1009, reason: '', wasClean: false, phase: this.#phase })
+    this.#end()
   }
 
   /** Lets go of the socket: what a dying one still reports must not reach anybody. */
-  #end(end: SocketEnd): void {
+  #end({ code = 1006, reason = '', wasClean = false, refusal }: Partial<SocketEnd> = {}, cause?: unknown): void {
     if (this.#isOver) return
     this.#isOver = true
     const socket = this.#socket
     socket.onopen = socket.onmessage = socket.onclose = null
     socket.onerror = noop
-    this.#sink.onEnd(end)
+    this.#sink.onEnd({ code, reason, wasClean, phase: this.#phase, cause, refusal })
   }
 }
 

@@ -272,4 +272,19 @@ describe('a class that stands in for the platform’s', () => {
     made.onclose()
     expect(await ended).toMatchObject({ code: 1006, reason: '', wasClean: false })
   })
+
+  it('tells of a socket that the page’s policy forbids by an error alone, as Chromium does: that is its end', async () => {
+    let made: any
+    class Forbidden {
+      readyState = 3
+      constructor() {
+        made = this
+      }
+      close(): void {}
+    }
+    const { ended } = dial(webSocketDriver(Forbidden as unknown as WebSocketClass), 'ws://a.example')
+    const error = new Error('forbidden')
+    made.onerror({ error })
+    expect(await ended).toMatchObject({ code: 1006, phase: 'connect', cause: error })
+  })
 })
