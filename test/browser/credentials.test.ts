@@ -1,5 +1,5 @@
-import type { BrowserContext, Page } from 'playwright-core'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest'
+import type { Page } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { BrowserSite } from '../support/browser-site.ts'
 import { startWireRecorder, type WireRecorder, type WireRequest } from '../support/servers/wire-recorder.ts'
 
@@ -36,17 +36,14 @@ const program = `
 
 describe.skipIf(!chromium)(`credentials in Chromium${why}`, () => {
   let site: BrowserSite
-  let context: BrowserContext
   let page: Page
 
   beforeAll(async () => {
     site = await BrowserSite.open(chromium as string, program)
+    // One page for all: each asks by a client of its own, and servers of its own.
+    ;({ page } = await site.visit())
   })
   afterAll(() => site?.close())
-  beforeEach(async () => {
-    ;({ context, page } = await site.visit())
-  })
-  afterEach(() => context.close())
 
   const cors = ({ headers }: WireRequest): Record<string, string> => ({
     'access-control-allow-origin': headers.origin ?? '*',

@@ -1,5 +1,5 @@
-import type { BrowserContext, Page } from 'playwright-core'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest'
+import type { Page } from 'playwright-core'
+import { afterAll, afterEach, beforeAll, describe, expect, inject, it } from 'vitest'
 import { BrowserSite } from '../support/browser-site.ts'
 import { CorsGateway } from '../support/servers/cors-gateway.ts'
 import { startYoga } from '../support/servers/graphql-servers.ts'
@@ -44,19 +44,16 @@ const program = `
 
 describe.skipIf(!chromium)(`calls to another origin in Chromium${why}`, () => {
   let site: BrowserSite
-  let context: BrowserContext
   let page: Page
   const closers: (() => unknown)[] = []
 
   beforeAll(async () => {
     site = await BrowserSite.open(chromium as string, program)
+    // One page for all: each test has a client and a server of its own.
+    ;({ page } = await site.visit())
   })
   afterAll(() => site?.close())
-  beforeEach(async () => {
-    ;({ context, page } = await site.visit())
-  })
   afterEach(async () => {
-    await context.close()
     for (const close of closers.splice(0).reverse()) await close()
   })
 

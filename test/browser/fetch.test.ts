@@ -1,4 +1,4 @@
-import type { BrowserContext, Page } from 'playwright-core'
+import type { Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest'
 import { BrowserSite } from '../support/browser-site.ts'
 import { type Handler, type LibraryServer, startLibraryServer } from '../support/libraries/library-server.ts'
@@ -18,22 +18,21 @@ const program = `
 
 describe.skipIf(!chromium)(`a fetch face in Chromium${why}`, () => {
   let site: BrowserSite
-  let context: BrowserContext
   let page: Page
   let here: LibraryServer
   let there: LibraryServer
 
   beforeAll(async () => {
     site = await BrowserSite.open(chromium as string, program)
+    // One page for all: each test has faces and servers of its own.
+    ;({ page } = await site.visit())
   })
   afterAll(() => site?.close())
   beforeEach(async () => {
-    ;({ context, page } = await site.visit())
     here = await startLibraryServer()
     there = await startLibraryServer()
   })
   afterEach(async () => {
-    await context.close()
     await here[Symbol.asyncDispose]()
     await there[Symbol.asyncDispose]()
   })
