@@ -73,8 +73,11 @@ export class TabStore implements Store {
   /** When this tab last knew that it had everything. */
   #currentAt = Number.NEGATIVE_INFINITY
   #isClosed = false
+  readonly #onAlone: () => void
 
-  constructor(name: string, clock: Clock) {
+  /** @param onAlone - told where the page may hold no locks, each time. */
+  constructor(name: string, clock: Clock, onAlone: () => void = () => {}) {
+    this.#onAlone = onAlone
     const { BroadcastChannel, navigator } = globalThis as Required<Host>
     this.#name = `polywire:${name}`
     this.#clock = clock
@@ -140,12 +143,19 @@ export class TabStore implements Store {
   }
 
   /** With the lock of all, and everything that was written before. */
-  #locked<T>(work: () => T | Promise<T>): Promise<T> {
-    return this.#locks.request(this.#name, async () => {
-      if (this.#isClosed) throw new Error('the tab has left')
-      await this.#catchUp()
+  async #locked<T>(work: () => T | Promise<T>): Promise<T> {
+    try {
+      return await this.#locks.request(this.#name, async () => {
+        if (this.#isClosed) throw new Error('the tab has left')
+        await this.#catchUp()
+        return work()
+      })
+    } catch (error) {
+      // A page that may store nothing (a sandboxed frame, cookies that are blocked) may hold no locks: it is for itself.
+      if ((error as Partial<Error> | undefined)?.name !== 'SecurityError') throw error
+      this.#onAlone()
       return work()
-    })
+    }
   }
 
   /**

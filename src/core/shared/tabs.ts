@@ -8,7 +8,8 @@ import { canShareTabs, TabStore } from './tab-store.ts'
  * Lets the tabs and workers of an origin share what servers have told each of them, as `processes()` does, by Web Locks
  * and a BroadcastChannel: no store, nothing written to a disk.
  *
- * On a page that is not secure (https), which has no Web Locks, each tab is for itself, and telemetry hears of it.
+ * On a page that is not secure (https), which has no Web Locks, or that may hold none (a sandboxed frame, blocked cookies),
+ * each tab is for itself, and telemetry hears of it.
  *
  * @param name - of what is shared: only clients of one name share.
  * @throws {CallError} `invalid_argument` where an option is none.
@@ -21,8 +22,13 @@ export function tabs(name: string, options: SharedOptions = {}): Shared {
 }
 
 function storeOf({ clock, telemetry }: Services, name: string) {
-  if (canShareTabs()) return new TabStore(name, clock)
-  const message = 'tabs(): nothing is shared on a page that is not secure (https), which has no Web Locks'
-  telemetry?.event?.({ type: 'warning', call: undefined, message })
+  let isTold = false
+  const alone = (why: string): void => {
+    if (isTold) return
+    isTold = true
+    telemetry?.event?.({ type: 'warning', call: undefined, message: `tabs(): nothing is shared on a page that ${why}` })
+  }
+  if (canShareTabs()) return new TabStore(name, clock, () => alone('may hold no Web Locks: it may store nothing'))
+  alone('is not secure (https), which has no Web Locks')
   return memoryStore({ clock })
 }

@@ -1,6 +1,8 @@
 import { CallError, createClient, memoryStore, processes, type Store, type TelemetryEvent, tabs } from 'polywire'
+import { bearerAuth } from 'polywire/auth'
+import { get, restTransport } from 'polywire/rest'
 import { memoryTransport } from 'polywire/testing'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { manualClock } from '../../support/manual-clock.ts'
 import { unaryOperation } from '../../support/memory-client.ts'
 import { bound } from '../../support/outbox.ts'
@@ -218,6 +220,34 @@ it('what is no store, no name or no option is refused with words', () => {
   expect(words(() => tabs('shop', { share: ['budgets'] as never }))).toContain("'budget'")
   expect(words(() => tabs('shop', { waitMs: -1 }))).toContain('waitMs')
   expect(words(() => createClient({ transports: {}, shared: memoryStore() as never }))).toContain('shared')
+})
+
+it('a page that may hold no locks (a sandboxed frame, blocked cookies) renews its token for itself, and says so', async () => {
+  const denied = async () => {
+    throw new DOMException('Access to the Locks API is denied in this context.', 'SecurityError')
+  }
+  vi.stubGlobal('navigator', { locks: { request: denied, query: denied } })
+  const session = { token: 't0' }
+  const warnings: string[] = []
+  const client = createClient({
+    transports: {
+      rest: restTransport({
+        baseUrl: 'https://a.example',
+        http: async (_url, { headers }: RequestInit = {}) =>
+          new Response(null, { status: new Headers(headers).get('authorization') === 'Bearer t1' ? 204 : 401 }),
+      }),
+    },
+    shared: tabs('sandboxed'),
+    telemetry: { event: (event) => void (event.type === 'warning' && warnings.push(event.message)) },
+    auth: bearerAuth(() => session.token, { refresh: async () => ({ token: (session.token = 't1') }) }),
+  })
+  try {
+    for (let n = 0; n < 2; n++) await client.call(get('/orders'))
+    expect(warnings).toEqual(['tabs(): nothing is shared on a page that may hold no Web Locks: it may store nothing'])
+  } finally {
+    vi.unstubAllGlobals()
+    await client.close()
+  }
 })
 
 it('only what is named is shared', async () => {
