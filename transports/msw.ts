@@ -40,7 +40,7 @@ export function mock<const O extends Mockable>(
   resolver: NoInfer<MockResolver<O>>,
   options: MockOptions = {},
 ): MockHandler {
-  const info = mockable('mock', operation, resolver, ['unary'])
+  const info = mockable('mock', operation, resolver, ['unary'], options)
   if (info.protocol === 'graphql') return mockGraphQL(info, resolver, options)
   if (info.protocol === 'grpc-web') return mockGrpc(info, resolver, options)
   if (info.protocol === 'websocket') return mockRequest(info, resolver, options)
@@ -66,7 +66,7 @@ export function mockStream<const O extends Mockable>(
   resolver: NoInfer<MockStreamResolver<O>>,
   options: MockOptions = {},
 ): MockHandler {
-  const info = mockable('mockStream', operation, resolver, ['server_stream'])
+  const info = mockable('mockStream', operation, resolver, ['server_stream'], options)
   if (info.protocol === 'graphql') return mockSubscription(info, resolver, options)
   if (info.protocol === 'grpc-web') return mockGrpc(info, resolver, options)
   return mockHttpStream(info, resolver, options)
@@ -88,7 +88,7 @@ export function mockChannel<const O extends Mockable>(
   resolver: NoInfer<MockChannelResolver<O>>,
   options: MockOptions = {},
 ): MockHandler {
-  const info = mockable('mockChannel', operation, resolver, ['bidi_stream'])
+  const info = mockable('mockChannel', operation, resolver, ['bidi_stream'], options)
   if (info.protocol !== 'websocket') throw new TypeError(`mockChannel(${info.name}): it is no channel of a WebSocket`)
   return mockChannelOf(info, resolver, options)
 }

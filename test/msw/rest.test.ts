@@ -247,5 +247,7 @@ describe('mock() of REST', () => {
     expect(() => mock({} as never, resolver)).toThrow('the first argument is an operation')
     expect(() => mock(contract.note, undefined as never)).toThrow('mock(GET /notes/{id}): the second argument')
     expect(() => mock(contract.note, resolver, { baseUrl: 'api' })).toThrow('baseUrl')
+    const misspelt = { baseURL: '/v1' } as object
+    expect(() => mock(contract.note, resolver, misspelt)).toThrow("mock(GET /notes/{id}): unknown option 'baseURL'")
   })
 })

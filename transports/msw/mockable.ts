@@ -1,4 +1,5 @@
 import { type OperationInfo, operationInfo } from '../../src/core/call/operation.ts'
+import type { MockOptions } from './types.ts'
 
 /** @throws {TypeError} where it is no operation that can be mocked as it stands. */
 export function mockable(
@@ -6,6 +7,7 @@ export function mockable(
   operation: unknown,
   resolver: unknown,
   kinds: readonly string[],
+  options: MockOptions,
 ): OperationInfo {
   const info = operationInfo(operation)
   if (!info)
@@ -18,6 +20,8 @@ export function mockable(
   if (info.failover) refuse('it has several routes, or gathers calls: mock the operations behind it')
   if (info.makeCallable) refuse('it is several calls: mock their requests with http of msw/http')
   if (!kinds.includes(info.kind)) refuse(`it is a ${info.kind}, which ${others[info.kind] ?? 'cannot be mocked'}`)
+  for (const name in options)
+    if (!/^(?:baseUrl|once)$/.test(name)) refuse(`unknown option '${name}'; there are baseUrl, once`)
   return info
 }
 
