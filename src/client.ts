@@ -49,17 +49,20 @@ export interface ClientOptions<
   /** Who calls; a transport may have its own. */
   readonly auth?: Auth | undefined
   /** How failed calls are sent again, or not at all. @defaultValue three attempts, see RetryOptions */
-  readonly retry?: RetryOptions | false
+  readonly retry?: RetryOptions | false | undefined
   /** Bounds every unary call wholly and every opening of a stream; ms. @defaultValue 30_000 */
-  readonly timeoutMs?: number
+  readonly timeoutMs?: number | undefined
   /** `[mine]` stands outside the default chain; `(defaults) => […]` decides all. Array order is the order, first is outermost. */
-  readonly interceptors?: readonly Interceptor[] | ((defaults: readonly Interceptor[]) => readonly Interceptor[])
+  readonly interceptors?:
+    | readonly Interceptor[]
+    | ((defaults: readonly Interceptor[]) => readonly Interceptor[])
+    | undefined
   /** Hears of calls, attempts, and what happens between them. */
-  readonly telemetry?: Telemetry
+  readonly telemetry?: Telemetry | undefined
   /** What a message that does not fit its schema does. @defaultValue 'error' */
-  readonly validate?: ValidateMode
+  readonly validate?: ValidateMode | undefined
   /** How operations made by `failover()` choose their route. */
-  readonly failover?: FailoverOptions
+  readonly failover?: FailoverOptions | undefined
   /**
    * Where calls of operations made by `durable()` are written down before they are sent: what `outbox()` of
    * `polywire/outbox` makes. `false`: nowhere, they are called like plain ones. @defaultValue none: durable operations
@@ -69,7 +72,7 @@ export interface ClientOptions<
   /** With whom budget, waits, refreshes and breakers are shared: `tabs()` or `processes()`. @defaultValue nobody */
   readonly shared?: Shared | undefined
   /** Time and chance; a virtual clock in tests. */
-  readonly clock?: Clock
+  readonly clock?: Clock | undefined
 }
 
 /** A client: binds contracts and calls operations. */

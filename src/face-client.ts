@@ -31,7 +31,7 @@ import { defaultInterceptors } from './interceptors/defaults.ts'
 export interface FaceClientOptions extends PolicyOptions {
   readonly retry?: RetryOptions | false | undefined
   readonly timeoutMs?: number | undefined
-  readonly interceptors?: InterceptorsOption
+  readonly interceptors?: InterceptorsOption | undefined
   readonly telemetry?: Telemetry | undefined
   readonly clock?: Clock | undefined
 }

@@ -475,6 +475,11 @@ export async function describedAtRunTime() {
   api.patch('/patch/{id}')
   // @ts-expect-error no such media type
   api.post('/things/{id}', { contentType: 'text/plain' })
+  // @ts-expect-error the reply never comes as that, and its type would be a guess
+  api.get('/things/{id}', { accept: 'text/csv' })
+  // Here the type is known whatever comes.
+  api.get('/things/{id}', { accept: 'text/csv', response: 'text' })
+  bare.del('/empty/{id}', { accept: 'application/json' })
   // @ts-expect-error a body that is a list has no names: { shape: 'nested' }
   api.patch('/patch/{id}', { contentType: 'application/json-patch+json' })
   // @ts-expect-error 'items' names no list of the reply

@@ -15,7 +15,9 @@ import type {
   ApiParams,
   ApiReply,
   NamesOf,
+  OkOf,
   Plain,
+  Responses,
 } from './openapi-operation-types.ts'
 import type { ApiStreamBuilder } from './openapi-stream-types.ts'
 
@@ -131,6 +133,18 @@ type MediaNeed<C, S, How> = S extends { readonly contentType: infer K }
         ? { readonly contentType: keyof C }
         : never
     : never
+/** What a success of an operation comes as. */
+type MediaOf<R> = R extends { content: infer C } ? ([C] extends [never] ? never : keyof C) : never
+/** What is asked for is described, or `response` says what it is read as. */
+type AcceptNeed<S, Described> = S extends { readonly response: unknown }
+  ? never
+  : S extends { readonly accept: infer K }
+    ? [K & Described, Described & ('*/*' | 'application/*')] extends [never, never]
+      ? [Described] extends [never]
+        ? never
+        : { readonly accept: Described }
+      : never
+    : never
 type ApiNeed<Op, V, S, How> =
   | (S extends { readonly shape: 'nested' }
       ? never
@@ -140,6 +154,7 @@ type ApiNeed<Op, V, S, How> =
           : FlatNeed<Op, V, S>
         : { readonly shape: 'nested' })
   | ([ApiContent<Op, V>] extends [never] ? never : MediaNeed<ApiContent<Op, V>, S, How>)
+  | AcceptNeed<S, MediaOf<Responses<Op>[OkOf<Responses<Op>>]>>
   | (V extends 'get' | 'head' ? (Op extends { requestBody: {} } ? 'no client sends a body with a GET' : never) : never)
   | (How extends { readonly isDescribed: true }
       ? never
