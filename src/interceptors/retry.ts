@@ -21,8 +21,9 @@ import { jittered, retryWait } from '../core/retry/wait.ts'
 import { bounded, sleep } from '../core/time/bounded.ts'
 
 const isBrowser = typeof (globalThis as { document?: unknown }).document !== 'undefined'
-const defaultMaxRetryAfterMs = 3_600_000
-const noOptions: RetryOptions = {}
+/** What an option is where nobody says it. */
+const defaults = { maxRetryAfterMs: 3_600_000, budget: {} as NonNullable<RetryOptions['budget']> }
+type Settings = RetryOptions & typeof defaults
 
 /**
  * Sends a failed call again, where that is safe and may help: full jitter, Retry-After as a floor, a budget that keeps
@@ -37,9 +38,8 @@ const noOptions: RetryOptions = {}
  * @example
  * retry({ maxAttempts: 4 })
  */
-export function retry(options: RetryOptions | false = noOptions): Interceptor {
+export function retry(options: RetryOptions | false = {}): Interceptor {
   if (options !== false) checkOptions('retry()', options, retryRules)
-  const defaults = options || noOptions
   // A call that succeeds while nobody fails costs one closure, for its failure.
   return trusted(function retry(next) {
     const begin = (call: Call, hops?: Hops, paid = 0): Promise<Reply> => {
@@ -54,25 +54,23 @@ export function retry(options: RetryOptions | false = noOptions): Interceptor {
       if (!isIdle && own !== false && !tokenRuns.runOf?.(call.context)) {
         const heldMs = Math.ceil(limits.heldMs(limits.keysOf(call)))
         if (heldMs > 0)
-          return waitFor(call, heldMs, settingsOf(call, defaults)).then((price) =>
+          return waitFor(call, heldMs, settingsOf(call, options)).then((price) =>
             begin(hops?.entry ?? call, undefined, paid + price),
           )
       }
       call.scope.root.attempts = 1
-      const timeoutMs = own ? settingsOf(call, defaults).attemptTimeoutMs : defaults.attemptTimeoutMs
+      const timeoutMs = own ? settingsOf(call, options).attemptTimeoutMs : (options as RetryOptions).attemptTimeoutMs
       const reply = timeoutMs === undefined ? send(call) : timed(call, send, timeoutMs)
       const onFailure = (error: unknown) =>
-        new Retrying(call, send, settingsOf(call, defaults), hops, paid).onFirstFailure(error)
-      return isIdle
-        ? reply.then(undefined, onFailure)
-        : reply.then((succeeded) => refunded(call, succeeded, paid), onFailure)
+        new Retrying(call, send, settingsOf(call, options), hops, paid).onFirstFailure(error)
+      return reply.then(isIdle ? undefined : (succeeded) => refunded(call, succeeded, paid), onFailure)
     }
     return begin
   }, 'retry')
 }
 
 /** An earlier failure said when to come back: waits, each call with its own jitter; gives what that costs. */
-async function waitFor(call: Call, retryAfterMs: number, { budget = {} }: RetryOptions): Promise<number> {
+async function waitFor(call: Call, retryAfterMs: number, { budget }: Settings): Promise<number> {
   const { scope } = call
   const { clock, limits } = scope.services
   const waitMs = jittered(retryAfterMs, clock.random())
@@ -128,7 +126,7 @@ function timed(call: Call, next: Next, timeoutMs: number): Promise<Reply> {
 class Retrying {
   #call: Call
   readonly #next: Next
-  readonly #settings: RetryOptions
+  readonly #settings: Settings
   readonly #hops: Hops | undefined
   /** To another route, where the next attempt goes there. */
   #hop: Hop | undefined
@@ -138,7 +136,7 @@ class Retrying {
   #price = 0
   #paid: number
 
-  constructor(call: Call, next: Next, settings: RetryOptions, hops: Hops | undefined, paid: number) {
+  constructor(call: Call, next: Next, settings: Settings, hops: Hops | undefined, paid: number) {
     this.#call = call
     this.#next = next
     this.#settings = settings
@@ -199,7 +197,7 @@ class Retrying {
     const call = this.#call
     const { operation, input, isKeyHonoured, keyExpiresAt } = call
     const { clock, limits } = call.scope.services
-    const { maxAttempts = 3, maxRetryAfterMs = defaultMaxRetryAfterMs, budget = {} } = this.#settings
+    const { maxAttempts = 3, maxRetryAfterMs, budget } = this.#settings
     if (failure.isLocal) return 'refused_here'
     if (maxAttempts <= 1) return 'disabled'
     if (call.scope.root.isNested) return 'nested'
@@ -209,7 +207,7 @@ class Retrying {
     if (operation.isReplayable && !operation.isReplayable(input)) return 'body_not_replayable'
     if (this.#attempt >= maxAttempts) return 'attempts_exhausted'
     const { retryAfterMs = 0 } = error
-    const { isThrottled = false } = failure
+    const { isThrottled } = failure
     const isSlow = isBrowser || operation.streaming !== undefined
     const failed = { attempt: this.#attempt, hintMs: retryAfterMs, isThrottled, isSlow }
     this.#waitMs = retryWait(failed, this.#settings, clock.random())
@@ -229,7 +227,7 @@ class Retrying {
   /** Later calls are held by what a throttled server asked for; by a key in flight, only those with the same key. */
   #hold(error: CallError, failure: Failure): void {
     const { code, retryAfterMs } = error
-    const { maxRetryAfterMs = defaultMaxRetryAfterMs, scope } = this.#settings
+    const { maxRetryAfterMs, scope } = this.#settings
     if (retryAfterMs === undefined || retryAfterMs > maxRetryAfterMs) return
     const { limits } = this.#call.scope.services
     const [operation, origin, key] = limits.keysOf(this.#call)
@@ -239,11 +237,14 @@ class Retrying {
   }
 }
 
-/** The call's own options over its operation's, and those over the client's. */
-function settingsOf({ options: { retry: own }, operation }: Call, defaults: RetryOptions): RetryOptions {
-  const { retry: declared } = operation
-  const isOff = (own ?? declared) === false
-  return { ...defaults, ...declared, ...own, ...(isOff && { maxAttempts: 1 }) }
+/** The call's own options over its operation's, and those over the client's, one by one; `undefined` says nothing. */
+function settingsOf({ options, operation }: Call, general: RetryOptions | false): Settings {
+  const own = options.retry
+  const declared = operation.retry
+  const settings: Record<string, unknown> = (own ?? declared) === false ? { maxAttempts: 1 } : {}
+  for (const said of [own, declared, general, defaults] as Record<string, unknown>[])
+    for (const name in said) settings[name] ??= said[name]
+  return settings as unknown as Settings
 }
 
 /** The server is too busy for more calls, not only for this one: HTTP 429 and 503, and what other protocols call so. */

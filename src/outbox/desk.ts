@@ -41,7 +41,7 @@ export class Desk {
   /** One call of a durable operation, to its end. */
   async submit(call: Call, durable: Durable): Promise<Reply> {
     const { scope, options } = call
-    const facts: { seen?: Seen } = {}
+    const facts: { seen?: Seen; isOver?: boolean } = {}
     this.#armDeadline(call, facts)
     const order = await orderOf(this.#host, call, durable)
     if (scope.isOver) throw scope.reason
@@ -56,7 +56,7 @@ export class Desk {
     const { seen, fresh } = written
     facts.seen = seen
     if (scope.isOver) {
-      if (fresh && options.signal?.aborted) await this.#host.ledger.remove(seen).catch(() => {})
+      if (fresh && (facts.isOver || options.signal?.aborted)) await this.#host.ledger.remove(seen).catch(() => {})
       throw scope.reason
     }
     scope.onAbort((reason) => this.#givenUp(written, call, reason))
@@ -165,14 +165,17 @@ export class Desk {
   }
 
   /** Ends the waiting, not the entry. */
-  #armDeadline(call: Call, facts: { readonly seen?: Seen }): void {
+  #armDeadline(call: Call, facts: { readonly seen?: Seen; isOver?: boolean }): void {
     const { scope, options } = call
     const { clock, timeoutMs: defaultMs, ledger } = this.#host
     const { timeoutMs = defaultMs } = options
     const at = Math.min(call.deadline, clock.now() + timeoutMs, absoluteDeadline(options, clock))
     if (at === Number.POSITIVE_INFINITY) return
     scope.abortAt(at, () => {
-      const record = facts.seen && (ledger.get(facts.seen.place) ?? facts.seen).record
+      // What is written after all is withdrawn: the caller is told that it is not there.
+      const { seen } = facts
+      facts.isOver = !seen
+      const record = seen && (ledger.get(seen.place) ?? seen).record
       const message = record
         ? `the deadline passed while its entry is ${record.state}: it goes on in the outbox, see entry`
         : 'the deadline passed before its entry was written: nothing was sent'

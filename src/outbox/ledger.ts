@@ -207,7 +207,7 @@ export class Ledger {
     // A newer release's: that one's tab shows it.
     if (!record) return undefined
     const now = this.#options.clock.now()
-    const isSameSend = old?.record.sentFence === record.sentFence
+    const isSameSend = old && old.record.sentFence === record.sentFence
     const sentSeenAt = isSameSend ? old.sentSeenAt : now
     const isListed = isFromList || old?.isListed === true
     const seen = this.#keep({ place, text, record, seenAt: now, sentSeenAt, isListed })

@@ -59,10 +59,10 @@ class DurableOutbox implements Outbox, Submits {
   readonly #settings: OutboxSettings
   readonly #listeners = new Set<(entries: readonly OutboxEntry[]) => void>()
   #joined: Joined | undefined
-  #isTelling = false
+  #isTelling?: boolean
   /** Entries that were told last. */
   #told = 0
-  #isLoaded = false
+  #isLoaded?: boolean
 
   constructor(registry: ReadonlyMap<string, Durable>, settings: OutboxSettings) {
     this.#registry = registry

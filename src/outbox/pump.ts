@@ -30,9 +30,9 @@ export class Pump {
   readonly #lock: OwnerLock
   #timer: Timer | undefined
   #isStopped = true
-  #isWoken = false
+  #isWoken?: boolean
   #polledAt = 0
-  #hasWarned = false
+  #hasWarned?: boolean
   #unwatch: (() => void) | undefined
   /** Owners whose lock was found free. */
   readonly #dead = new Set<string>()

@@ -56,7 +56,10 @@ export interface EntryRecord {
 export function parseRecord(text: string): EntryRecord | undefined {
   try {
     const record = JSON.parse(text) as EntryRecord
-    return record?.v === 1 ? record : undefined
+    const kept = record.outcome?.kept
+    // What was kept of a reply may be a newer one's, too.
+    if (kept) readValue(kept)
+    return record.v === 1 ? record : undefined
   } catch {
     return undefined
   }

@@ -24,14 +24,7 @@ export interface SendFacts {
 const aboutKeys = /idempot/i
 const inFlight = /in.?(use|flight|progress)|concurrent|processing|still|already being/i
 /** Answers that say nothing of this very request; by any other a server refuses it. */
-const noRefusals: ReadonlySet<string> = new Set([
-  'canceled',
-  'unknown',
-  'deadline_exceeded',
-  'internal',
-  'unavailable',
-  'data_loss',
-])
+const noRefusals = ['canceled', 'unknown', 'deadline_exceeded', 'internal', 'unavailable', 'data_loss']
 
 /**
  * What becomes of an entry whose run has failed. Where in doubt it is unclear: what may have run is sent again under its
@@ -65,10 +58,9 @@ export function verdictOf(error: unknown, facts: SendFacts): Verdict {
 
 /** Nothing has left. What no other time would mend is told, or waits for another release. */
 function unsent({ code, isRetryable }: CallError, waitMs: number, { ranBefore, isAwaited }: SendFacts): Verdict {
-  const isWrong =
-    !isRetryable && (code === 'invalid_argument' || code === 'failed_precondition' || code === 'unimplemented')
+  const isWrong = !isRetryable && ['invalid_argument', 'failed_precondition', 'unimplemented'].includes(code)
   if (isWrong) return isAwaited && !ranBefore ? { kind: 'failed' } : { kind: 'pending', reason: 'version' }
-  return { kind: 'unsent', waitMs, isCounted: code === 'internal' || code === 'unknown' }
+  return { kind: 'unsent', waitMs, isCounted: ['internal', 'unknown'].includes(code) }
 }
 
 function unclear(waitMs: number): Verdict {
@@ -82,7 +74,7 @@ function hasUnclearFailure({ failures }: CallError): boolean {
 /** An HTTP status above 499 is no refusal of the request, whatever it is called; nor is an answer too large to be read here. */
 function isRefusal({ code, status = 0 }: CallError): boolean {
   return (
-    !noRefusals.has(code) &&
+    !noRefusals.includes(code) &&
     (status > 0 || code !== 'resource_exhausted') &&
     (status < 500 || status > 599 || status === 501)
   )

@@ -452,6 +452,15 @@ describe('what is sent again', () => {
     expect(at).toEqual([0, 50, 125, 200])
   })
 
+  it('an option that is undefined says nothing: what the operation or the client says of it counts', async () => {
+    const { client, clock, at } = failing([{}], { retry: { maxAttempts: 2, baseDelayMs: 100 }, random: () => 0.5 })
+    const unsaid = { maxAttempts: undefined, baseDelayMs: undefined, budget: undefined }
+    await settle(client.call(unaryOperation({ retry: { maxAttempts: 4 } }), {}, { retry: unsaid }), clock)
+    expect(at).toEqual([0, 50, 150, 350])
+    await settle(client.call(unaryOperation({ retry: unsaid }), {}), clock)
+    expect(at).toHaveLength(6)
+  })
+
   it('a hint of 0 waits as long as no hint', async () => {
     const { client, clock, at } = failing([{ retryAfterMs: 0 }], { random: () => 0.5 })
     await settle(client.call(unaryOperation()), clock)

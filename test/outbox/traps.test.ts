@@ -735,6 +735,28 @@ describe('releases', () => {
     await second.client.close()
   })
 
+  it.each([
+    ['kept of a reply in words that are not known here', { outcome: { by: 'reply', kept: '{"$":"later"}' } }],
+    ['kept of a reply in half', { outcome: { by: 'reply', kept: '{"a"' } }],
+    ['left of most members nothing', { id: undefined, identity: undefined, fence: undefined, sentFence: undefined }],
+  ])('an entry that has %s keeps nobody from the others', async (_what, change) => {
+    const { clock, server, store } = setting()
+    const before = tab(server, store)
+    await endOf(before.api.keyed({ sku: 'tea' }))
+    await before.client.close()
+    const { key, record } = await recordIn(store)
+    await store.set(key, JSON.stringify({ ...record, ...change }), { isListed: true })
+    const { box, client } = tab(server, store)
+    const told: number[] = []
+    box.subscribe((entries) => told.push(entries.length))
+    await box.enqueue(shop.keyed, { sku: 'milk' })
+    await clock.advance(ms)
+    expect(server.orders.map(({ sku }) => sku)).toEqual(['tea', 'milk'])
+    expect(await box.entries()).toMatchObject([{ state: 'confirmed' }])
+    expect(told.at(-1)).toBe(1)
+    await client.close()
+  })
+
   it('trap 11: what a newer release has written, or none knows, is left alone and shown', async () => {
     const { clock, server, store } = setting()
     const first = tab(server, store, { contract: newer as never })
@@ -814,7 +836,10 @@ describe('races', () => {
     await client.close()
   })
 
-  it('trap 14: an abort during the first write withdraws the entry, and nothing is sent', async () => {
+  it.each([
+    ['an abort', {}, 'no longer wanted'],
+    ['a deadline', { timeoutMs: 10 }, expect.objectContaining({ code: 'deadline_exceeded', sent: 'no' })],
+  ])('trap 14: %s during the first write withdraws the entry, and nothing is sent', async (_, options, reason) => {
     const { clock, server, store } = setting()
     const slow = bound(store) as { -readonly [Name in keyof Store]: Store[Name] }
     slow.add = async (...args) => {
@@ -823,10 +848,11 @@ describe('races', () => {
     }
     const { api, client } = tab(server, slow)
     const ending = new AbortController()
-    const answer = endOf(api.keyed({ sku: 'tea' }, { signal: ending.signal }))
+    const answer = endOf(api.keyed({ sku: 'tea' }, { ...options, signal: ending.signal }))
     await clock.advance(0)
-    ending.abort('no longer wanted')
-    expect((await answer).error).toBe('no longer wanted')
+    if (reason === 'no longer wanted') ending.abort(reason)
+    else await clock.advance(10)
+    expect((await answer).error).toEqual(reason)
     await clock.advance(3 * minute)
     expect(server.requests).toEqual([])
     expect(await store.list?.('outbox/')).toEqual([])

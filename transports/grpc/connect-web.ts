@@ -26,7 +26,7 @@ export class ConnectWebAttempt implements ConnectAttempt {
   readonly #scope: Scope
   readonly #exchange: GrpcWebExchange
   readonly #response: ConnectFetch
-  #isSent = false
+  #isSent?: boolean
 
   constructor(call: Call, wire: GrpcWebWire) {
     const isStream = call.operation.kind === 'server_stream'
@@ -125,8 +125,8 @@ class ConnectFetch implements ExchangeReader {
   readonly #sizes: number[] = []
   readonly #queue: Uint8Array[] = []
   #queued = 0
-  #isOver = false
-  #isPaused = false
+  #isOver?: boolean
+  #isPaused?: boolean
   // Both set by the constructor of the promise.
   #open!: (response: ConnectResponse) => void
   #refuse!: (error: Error) => void

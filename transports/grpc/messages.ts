@@ -15,7 +15,7 @@ export async function* oneMessage(message: unknown): AsyncGenerator<unknown> {
 export class CallerMessages implements AsyncIterableIterator<unknown> {
   readonly #iterator: AsyncIterator<unknown> | Iterator<unknown>
   #failure: { readonly error: unknown } | undefined
-  #isOver = false
+  #isOver?: boolean
 
   constructor(messages: AsyncIterable<unknown> | Iterable<unknown>) {
     this.#iterator = Symbol.asyncIterator in messages ? messages[Symbol.asyncIterator]() : messages[Symbol.iterator]()
@@ -67,7 +67,7 @@ export class SendQueueMessages implements AsyncIterableIterator<unknown> {
   readonly #lease: SendLease
   #written: QueuedMessage | undefined
   #waiting: ((result: IteratorResult<unknown>) => void) | undefined
-  #isOver = false
+  #isOver?: boolean
 
   constructor(sendQueue: Sends) {
     this.#sendQueue = sendQueue

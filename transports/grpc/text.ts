@@ -61,8 +61,8 @@ function sendText(engine: HttpEngine, request: HttpRequest, sink: HttpSink, scop
 class TextSink implements HttpSink {
   readonly #sink: HttpSink
   #control: HttpControl | undefined
-  #isText = false
-  #isOver = false
+  #isText?: boolean
+  #isOver?: boolean
   /** Characters that make no whole group yet. */
   #rest = ''
 

@@ -28,7 +28,7 @@ export class Member implements StreamControl {
   /** It came in the middle of an event, and begins with the next one. */
   #isWaiting: boolean
   #offAbort: (() => void) | undefined
-  #isOver = false
+  #isOver?: boolean
   isPaused = false
 
   constructor(joined: Joined, shared: Shared, isWaiting: boolean) {

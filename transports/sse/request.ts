@@ -27,7 +27,7 @@ export class SseRequests {
   readonly #deadlineWriter: DeadlineWriter | undefined
   readonly #fetchOptions: FetchOptions
   readonly #filter: CrossOriginFilter | undefined
-  #isHeaderForgone = false
+  #isHeaderForgone?: boolean
 
   constructor(base: BaseUrl, options: SseTransportOptions) {
     const headers = readHeaders(options.headers, {

@@ -61,8 +61,8 @@ class Walk {
   readonly #ahead: Promise<Page | undefined>[] = []
   #last: Promise<Page | undefined> | undefined
   #begin: unknown
-  #isOver = false
-  #hasBegun = false
+  #isOver?: boolean
+  #hasBegun?: boolean
   readonly #leave = (): void => this.#abort.abort(this.parts.options.signal?.reason)
 
   constructor(parts: WalkParts) {
@@ -165,7 +165,7 @@ abstract class Turns<T> implements Paged<T> {
   token: string | undefined
   protected readonly walk: Walk
   #turn: Promise<void> | undefined
-  #left = false
+  #left?: boolean
   #given = 0
 
   constructor(walk: Walk) {

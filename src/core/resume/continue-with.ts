@@ -118,11 +118,11 @@ class Continuing implements Reopener {
   #droppedAt = 0
   /** Of the attempt that is open, or was last; of the second operation once there was a drop. */
   #reply: StreamReply | undefined
-  #isSecond = false
+  #isSecond?: boolean
   /** The last message of all has come in. */
   #last: { readonly message: unknown } | undefined
   /** Some message had no cursor. */
-  #isBare = false
+  #isBare?: boolean
 
   constructor(call: Call, next: Next, options: ResumeOptions, of: Declared) {
     this.#call = call

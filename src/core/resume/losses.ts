@@ -6,7 +6,7 @@ import { type Gap, gap } from '../stream/gap.ts'
 export class StreamLosses {
   readonly #call: Call
   /** No message has come since the last gap. */
-  #isAtGap = false
+  #isAtGap?: boolean
   /** Messages were lost over a reconnect, or nobody can tell. */
   isBroken = false
 

@@ -32,7 +32,7 @@ export class StreamPlace {
   options: CallOptions | undefined
   /** Ends it without an error. */
   source: (MessageSource & { finish(): void }) | undefined
-  #hasFirst = false
+  #hasFirst?: boolean
   #waiters: (() => void)[] = []
 
   constructor(scope: Scope) {

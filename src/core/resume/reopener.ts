@@ -55,7 +55,7 @@ export class ReopenedStream extends ResumingStream {
   readonly #call: Call
   readonly #by: Reopener
   /** The connection that is open, or has broken, is marked as open. */
-  #isMarked = false
+  #isMarked?: boolean
 
   constructor(call: Call, options: ResumeOptions, by: Reopener) {
     super(call, by.open, options, pageLife(), by.first)

@@ -98,7 +98,7 @@ function stoppableReply(reply: StreamReply, messages: MessageSource): StreamRepl
 class StoppableSource implements MessageSource {
   readonly #inner: MessageSource
   #rest: Item[] | undefined
-  #isFinished = false
+  #isFinished?: boolean
 
   constructor(inner: MessageSource) {
     this.#inner = inner

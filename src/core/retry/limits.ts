@@ -16,7 +16,7 @@ export interface Payable {
 
 interface Hold {
   readonly until: number
-  readonly isThrottled: boolean
+  readonly isThrottled: boolean | undefined
 }
 
 /** Waits beyond this many are looked through for those that are over. */
@@ -48,18 +48,23 @@ export class RetryLimits {
    * Pays for one retry; gives the price, or undefined when there is not enough. The failure of a shared connection is
    * paid once for all the calls that it carried.
    */
-  pay(by: Payers, isThrottled: boolean, connection: object | undefined, budget: RetryBudgetOptions): number | undefined
+  pay(
+    by: Payers,
+    isThrottled: boolean | undefined,
+    connection: object | undefined,
+    budget: RetryBudgetOptions,
+  ): number | undefined
   /** @param call - it waits where the budget is shared, and others are asked. */
   pay(
     by: Payers,
-    isThrottled: boolean,
+    isThrottled: boolean | undefined,
     connection: object | undefined,
     budget: RetryBudgetOptions,
     call: Payable,
   ): number | undefined | Promise<number | undefined>
   pay(
     by: Payers,
-    isThrottled: boolean,
+    isThrottled: boolean | undefined,
     connection: object | undefined,
     budget: RetryBudgetOptions,
   ): number | undefined | Promise<number | undefined> {
@@ -90,7 +95,7 @@ export class RetryLimits {
    *
    * @param isThrottled - what the retries cost of those who wait.
    */
-  hold(key: string, waitMs: number, isThrottled = false): void {
+  hold(key: string, waitMs: number, isThrottled?: boolean): void {
     if (waitMs <= 0) return
     const until = this.#clock.now() + waitMs
     if (until > (this.#held.get(key)?.until ?? 0)) this.#held.set(key, { until, isThrottled })

@@ -15,26 +15,26 @@ import {
 /** How failed calls are sent again. What a call says wins over what its operation says, and that over the client. */
 export interface RetryOptions {
   /** Attempts in all, the first included. @defaultValue 3 */
-  readonly maxAttempts?: number
+  readonly maxAttempts?: number | undefined
   /** The first backoff is random in [0, this), doubled each time; ms. @defaultValue 50 in Node, 500 in browsers and for streams */
-  readonly baseDelayMs?: number
+  readonly baseDelayMs?: number | undefined
   /** The same after a throttled attempt; ms. @defaultValue 1_000 */
-  readonly throttleDelayMs?: number
+  readonly throttleDelayMs?: number | undefined
   /** The backoff's cap, applied before the jitter; ms. @defaultValue 20_000 */
-  readonly maxDelayMs?: number
+  readonly maxDelayMs?: number | undefined
   /** Bounds one attempt; ms. @defaultValue none */
-  readonly attemptTimeoutMs?: number
+  readonly attemptTimeoutMs?: number | undefined
   /** What a Retry-After of a throttled call holds back: this operation, or every one of its origin. @defaultValue 'operation' */
-  readonly scope?: 'operation' | 'origin'
+  readonly scope?: 'operation' | 'origin' | undefined
   /**
    * A server that asks for a longer wait is not believed: the call that it was said to fails at once, with
    * `retryAfterMs` as it came, and nobody else is held; ms. @defaultValue 3_600_000
    */
-  readonly maxRetryAfterMs?: number
+  readonly maxRetryAfterMs?: number | undefined
   /** The tokens behind retries; `false` switches the budget off. @defaultValue 500 an origin, 280 an operation */
-  readonly budget?: RetryBudgetOptions | false
+  readonly budget?: RetryBudgetOptions | false | undefined
   /** Says of a failure whether it is transient, at once, instead of the mapping table; safety is still checked. */
-  readonly isRetryable?: (error: CallError) => boolean
+  readonly isRetryable?: ((error: CallError) => boolean) | undefined
 }
 
 /** The token bucket that keeps retries from burying a server; see `docs/interceptors.md`. */

@@ -17,7 +17,7 @@ export interface FailedTry {
   readonly attempt: number
   /** What the server asked for; ms, 0 where it asked for nothing. */
   readonly hintMs: number
-  readonly isThrottled: boolean
+  readonly isThrottled: boolean | undefined
   /** Browsers and streams begin later. */
   readonly isSlow: boolean
 }

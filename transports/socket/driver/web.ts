@@ -36,7 +36,7 @@ class WebHandle implements SocketHandle {
   readonly #socket: WebSocketLike
   readonly #sink: SocketSink
   #phase: SocketEnd['phase'] = 'connect'
-  #isOver = false
+  #isOver?: boolean
 
   constructor(WebSocketClass: WebSocketClass, { url, subprotocols, maxFrameBytes }: SocketRequest, sink: SocketSink) {
     const socket = subprotocols.length > 0 ? new WebSocketClass(url, [...subprotocols]) : new WebSocketClass(url)

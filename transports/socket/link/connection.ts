@@ -39,7 +39,7 @@ export class Connection implements SocketSink, HeartbeatOwner {
   #patience: Timer | undefined
   #dialling: AbortController | undefined
   #beat: Timer | undefined
-  #isBeatChained = false
+  #isBeatChained?: boolean
   #helloRef: number | undefined
   /** The socket has too much to send: frames should wait. */
   congestion: Congestion | undefined

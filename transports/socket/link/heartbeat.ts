@@ -41,15 +41,15 @@ export class Heartbeat {
   #bytesAtPing: number | undefined
   #timer: Timer | undefined
   #firesAt = 0
-  #hadSecondChance = false
-  #isPromised = false
+  #hadSecondChance?: boolean
+  #isPromised?: boolean
   /**
    * The timer was set by a timer: hidden pages run long chains of those once a minute, and proxies hang up on who is
    * silent for so long. What the network brings begins a new one.
    */
-  #isChained = false
+  #isChained?: boolean
   /** What one read of the socket brings is one sign of life, so that a message costs no look at the clock. */
-  #isNoted = false
+  #isNoted?: boolean
   readonly #forgetNote = () => {
     this.#isNoted = false
   }

@@ -98,7 +98,7 @@ export class SocketLink implements ConnectionOwner {
   readonly #refusals: Refusals
   readonly #burst: Burst
   #timer: Timer | undefined
-  #isFrozen = false
+  #isFrozen?: boolean
   /** The dial before has failed, and this platform does not show why: it may have been the credential. */
   #untold: Loss | undefined
   /** A silence that may have been a large frame on a slow network is waited for longer the next time. */

@@ -29,7 +29,7 @@ export class ChannelHistory {
   #replayedSince: number | undefined
   readonly since: WireCursor | undefined
   #last: WireCursor | undefined
-  #hasAdmitted = false
+  #hasAdmitted?: boolean
   /** A replay that is meant for others is under way; it ends with this id. */
   #skipTo: string | number | undefined
   /** The place is a number, so that each message tells whether one is missing before it. */

@@ -51,7 +51,7 @@ export class ChannelMember implements LinkUser, SourceOptions, OverflowOptions, 
   #subscription: ChannelSubscription | undefined
   #sender: ChannelSender | undefined
   #state: 'joining' | 'subscribing' | 'open' | 'over' = 'joining'
-  #isTold = false
+  #isTold?: boolean
   #resolve: (reply: StreamReply) => void = noop
   #reject: (error: unknown) => void = noop
   #offAbort: () => void = noop

@@ -38,7 +38,7 @@ export class SocketPressure {
   #paused: Connection | undefined
   #timer: Timer | undefined
   /** The second is over: until the slow ones have caught up, the socket is read. */
-  #isSpent = false
+  #isSpent?: boolean
 
   constructor(clock: Clock, link: SocketLink) {
     this.#clock = clock

@@ -22,7 +22,7 @@ export class ChannelSender {
   /** Made with the first acknowledgement that is waited for. */
   #unacked: Set<number> | undefined
   #lease: SendLease | undefined
-  #isWaiting = false
+  #isWaiting?: boolean
 
   constructor(
     call: Call,

@@ -43,7 +43,7 @@ export class ChannelSubscription implements Awaiting {
   /** Where the earliest replay begins that one who joined later has asked for. */
   #replayedSince: WireCursor | undefined
   isAccepted = false
-  #isOver = false
+  #isOver?: boolean
   /** What the first `subscribe` asked for. */
   #since: WireCursor | undefined
   /** The place of the message that came last. */

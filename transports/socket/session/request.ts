@@ -24,8 +24,8 @@ class SocketRequest implements LinkUser, Awaiting {
   readonly #session: SocketSession
   readonly #ref: number
   #connection: Connection | undefined
-  #isWritten = false
-  #isOver = false
+  #isWritten?: boolean
+  #isOver?: boolean
   #resolve: (reply: UnaryReply) => void = () => {}
   #reject: (error: unknown) => void = () => {}
   #offAbort: () => void = () => {}
