@@ -136,15 +136,17 @@ type MediaNeed<C, S, How> = S extends { readonly contentType: infer K }
 /** What a success of an operation comes as. */
 type MediaOf<R> = R extends { content: infer C } ? ([C] extends [never] ? never : keyof C) : never
 /** What is asked for is described, or `response` says what it is read as. */
-type AcceptNeed<S, Described> = S extends { readonly response: unknown }
+type AcceptNeed<How, K, Described> = How extends { readonly response: unknown }
   ? never
-  : S extends { readonly accept: infer K }
-    ? [K & Described, Described & ('*/*' | 'application/*')] extends [never, never]
-      ? [Described] extends [never]
-        ? never
-        : { readonly accept: Described }
-      : never
+  : [K & Described, Described & ('*/*' | 'application/*')] extends [never, never]
+    ? [Described] extends [never]
+      ? never
+      : { readonly accept: Described }
     : never
+/** Looked at only where something is asked for. */
+interface AcceptNeeds<Op, How> {
+  readonly accept: AcceptNeed<How, How['accept' & keyof How], MediaOf<Responses<Op>[OkOf<Responses<Op>>]>>
+}
 type ApiNeed<Op, V, S, How> =
   | (S extends { readonly shape: 'nested' }
       ? never
@@ -154,7 +156,7 @@ type ApiNeed<Op, V, S, How> =
           : FlatNeed<Op, V, S>
         : { readonly shape: 'nested' })
   | ([ApiContent<Op, V>] extends [never] ? never : MediaNeed<ApiContent<Op, V>, S, How>)
-  | AcceptNeed<S, MediaOf<Responses<Op>[OkOf<Responses<Op>>]>>
+  | AcceptNeeds<Op, How>[keyof How & 'accept']
   | (V extends 'get' | 'head' ? (Op extends { requestBody: {} } ? 'no client sends a body with a GET' : never) : never)
   | (How extends { readonly isDescribed: true }
       ? never
