@@ -11,7 +11,7 @@ import { type GraphQLBinding, messageOf } from './operation.ts'
 export class GrowingReader {
   readonly #call: Call
   readonly #growing = new GrowingResult()
-  #isBegun = false
+  #isBegun?: boolean
 
   constructor(call: Call) {
     this.#call = call

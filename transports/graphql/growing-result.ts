@@ -18,7 +18,7 @@ export class GrowingResult {
   #data: GraphQLResult['data']
   #errors: readonly GraphQLErrorItem[] = []
   #extensions: Readonly<Record<string, unknown>> | undefined
-  #isBegun = false
+  #isBegun?: boolean
   /** Paths of what was announced, by id. */
   readonly #pending = new Map<unknown, Path>()
   /** More is to come. */

@@ -36,7 +36,7 @@ export class HttpBodyReader implements HttpSink, AsyncIterableIterator<Uint8Arra
   #control: HttpControl | undefined
   #queue: Uint8Array[] = []
   #queued = 0
-  #isPaused = false
+  #isPaused?: boolean
   #end: { readonly error?: unknown } | undefined
   /** Calls of `next` that no bytes have come for, in order. */
   readonly #waiting: { resolve(step: Step): void; reject(error: unknown): void }[] = []

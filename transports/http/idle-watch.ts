@@ -17,7 +17,7 @@ export class IdleWatch {
   #isNew = true
   #armed: Armed | undefined
   #probe: Armed | undefined
-  #isPaused = false
+  #isPaused?: boolean
 
   constructor(services: Services, owner: IdleOwner) {
     this.#services = services

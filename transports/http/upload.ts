@@ -126,7 +126,7 @@ export class Upload implements AsyncIterableIterator<Uint8Array, undefined> {
   #transferred = 0
   /** Everything has been handed over. */
   isFinished = false
-  #isStopped = false
+  #isStopped?: boolean
   #stopWaiting: ((reason: unknown) => void) | undefined
 
   constructor(body: BodyStream, onProgress?: (transferredBytes: number) => void) {

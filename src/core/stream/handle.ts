@@ -30,9 +30,9 @@ export class StreamHandle<Message> implements Stream<Message>, AsyncIterator<Mes
   #holder: object | undefined
   /** Whom another one has taken over from: they get no second turn. */
   #displaced: WeakSet<object> | undefined
-  #isOffered = false
+  #isOffered?: boolean
   /** The first loop reads, and nothing is kept of its place: the common case. */
-  #isPlain = false
+  #isPlain?: boolean
   #keeper: CursorKeeper | undefined
   #call: Call | undefined
   #opening: Promise<StreamHead> | undefined

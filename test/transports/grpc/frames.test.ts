@@ -58,6 +58,22 @@ describe('frames', () => {
 })
 
 describe('trailers', () => {
+  it.each([
+    ['grpc-status: 0\r\n', [['grpc-status', '0']]],
+    ['Grpc-Status:0\r\n', [['grpc-status', '0']]],
+    [
+      'grpc-status: 0\r\nx-key: a\r\n',
+      [
+        ['grpc-status', '0'],
+        ['x-key', 'a'],
+      ],
+    ],
+    ['grpc-status: 00\r\n', [['grpc-status', '00']]],
+    ['x-grpc-status: 0\r\n', [['x-grpc-status', '0']]],
+  ])('reads the block %j as any other', (text, pairs) => {
+    expect([...parseTrailers(Buffer.from(text))]).toEqual(pairs)
+  })
+
   it('are read in any case, with duplicates, with either line end', () => {
     const block = parseTrailers(Buffer.from('Grpc-Status: 9\r\nX-Key:a\nx-key:  b \r\nno colon\r\n: no name\r\n'))
     expect([...block]).toEqual([

@@ -36,9 +36,9 @@ class EventStream {
   readonly #bareType: string | undefined
   /** Of a decoder that takes it away by itself, Node's takes a second byte order mark where the first one was cut. */
   readonly #decoder = new TextDecoder('utf-8', { ignoreBOM: true })
-  #hasBegun = false
-  #isAfterCr = false
-  #isOverflown = false
+  #hasBegun?: boolean
+  #isAfterCr?: boolean
+  #isOverflown?: boolean
   /** The pieces of a line without an end, and their length; undefined for a line that says nothing. */
   #pieces: string[] | undefined = []
   #size = 0
