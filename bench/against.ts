@@ -44,8 +44,12 @@ async function openRow(args: readonly string[]) {
   const child = fork(new URL('./support/against-row.ts', import.meta.url), args)
   const next = () =>
     new Promise<unknown>((done, failed) => {
-      child.once('message', done)
-      child.once('exit', (code) => failed(new Error(`the process of '${args[0]}' ended with ${code}`)))
+      const ended = (code: number | null) => failed(new Error(`the process of '${args[0]}' ended with ${code}`))
+      child.once('exit', ended)
+      child.once('message', (message) => {
+        child.off('exit', ended)
+        done(message)
+      })
     })
   await next()
   return {

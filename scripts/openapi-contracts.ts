@@ -102,9 +102,11 @@ function check(
   const { source, count } = contractOf(name, document, mode, skipped[name] ?? [])
   const all = measure(compiler, source)
   const each = Math.round(all.instantiations / count)
-  const isOk = all.ok && (each <= budget || count < 100)
+  const isSmall = count < 100
+  const isOk = all.ok && (isSmall || each <= budget)
+  const bar = isSmall ? 'reported only' : `at most ${budget}`
   console.log(
-    `${isOk ? '✓' : '✗'} ${title}: ${count} operations of ${name} with a call each, ${mode}: ${each} instantiations each (at most ${budget}); ${all.ms} ms`,
+    `${isOk ? '✓' : '✗'} ${title}: ${count} operations of ${name} with a call each, ${mode}: ${each} instantiations each (${bar}); ${all.ms} ms`,
   )
   if (!all.ok) console.log(all.output.split('\n').slice(0, 20).join('\n'))
   return isOk
