@@ -76,18 +76,22 @@ export class EventLog {
   }
 
   async get(id: string): Promise<LogRecord | undefined> {
-    const text = await this.#textOf(id)
-    return text === undefined ? undefined : recordOf(text)
+    return recordOf(await this.#textOf(id))
+  }
+
+  /** The same for an event that stands there: one that nobody can read is not received, and its sender delivers it again. */
+  async read(id: string): Promise<LogRecord> {
+    return (await this.get(id)) ?? broken('get() gives nothing')
   }
 
   /** Changes what stands there; a record that has gone meanwhile stays gone. */
   async change(id: string, to: (record: LogRecord) => LogRecord): Promise<void> {
     for (let before: string | undefined; ; ) {
-      const text = await this.#textOf(id)
-      const record = text === undefined ? undefined : recordOf(text)
-      if (text === undefined || !record) return
+      const text = (await this.#textOf(id)) as string
+      const record = recordOf(text)
+      if (!record) return
       // Nobody else has changed it: it would be tried for ever.
-      if (text === before) throw broken('compareAndSet() changes nothing')
+      if (text === before) broken('compareAndSet() changes nothing')
       const next = JSON.stringify(to(record))
       if (await this.#ask('compareAndSet', (store) => store.compareAndSet(this.#key(id), text, next, this.#write)))
         return
@@ -143,7 +147,7 @@ export class EventLog {
       if (page.length < 100) return
       const last = page.at(-1)?.key
       // It would be read for ever.
-      if (last === after) throw broken('list() is endless')
+      if (last === after) broken('list() is endless')
       after = last
     }
   }
@@ -163,14 +167,14 @@ export class EventLog {
   }
 }
 
-function broken(what: string): CallError {
-  return new CallError({ code: 'unavailable', message: `the store of the webhook receiver is at fault: ${what}` })
+function broken(what: string): never {
+  throw new CallError({ code: 'unavailable', message: `the store of the webhook receiver is at fault: ${what}` })
 }
 
-/** A text of somebody else, or of a later release, is no record of ours. */
-function recordOf(text: string): LogRecord | undefined {
+/** A text of somebody else, or of a later release, is no record of ours; nor is none. */
+function recordOf(text: string | undefined): LogRecord | undefined {
   try {
-    const record = JSON.parse(text) as LogRecord
+    const record = JSON.parse(text as string) as LogRecord
     return record?.v === 1 ? record : undefined
   } catch {
     return undefined

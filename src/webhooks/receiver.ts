@@ -122,14 +122,11 @@ export class Receiver {
       return done('skipped')
     }
     const isNew = await this.#log.add(record)
-    const known = isNew ? record : await this.#log.get(record.id)
-    if (known?.state === 'handled') {
-      this.#note({ type: 'duplicate', id: record.id, event: record.type })
-      return done('duplicate')
-    }
+    const known = isNew ? record : await this.#log.read(record.id)
     this.#note({ type: isNew ? 'received' : 'duplicate', id: record.id, event: record.type })
+    if (known.state === 'handled') return done('duplicate')
     // A redelivery of one that has failed is another try; of one that still runs, it finds the claim taken.
-    const work = this.#run(known ?? record, false)
+    const work = this.#run(known, false)
     if (keepAlive) notify('waitUntil() of the worker', keepAlive, undefined, work)
     if (answerAfter === 'written') return done('received')
     return answerOf(await this.#inTime(work))
@@ -195,8 +192,8 @@ export class Receiver {
     if (token === undefined) return 'received'
     const timer = this.#keepClaim(id, token)
     try {
-      const record = await this.#log.get(id)
-      if (!record || (record.state === 'handled' && !isForced)) return 'handled'
+      const record = await this.#log.read(id)
+      if (record.state === 'handled' && !isForced) return 'handled'
       return await this.#handle(record, token)
     } finally {
       timer.clear()
@@ -235,7 +232,7 @@ export class Receiver {
         error: error && nameOf(error),
       }))
       this.#note({
-        type: error === undefined ? 'handled' : isLast ? 'failed' : 'retried',
+        type: state === 'received' ? 'retried' : state,
         id: record.id,
         event: record.type,
         ...(error && { error }),
@@ -317,24 +314,24 @@ function toBase64(bytes: Uint8Array): string {
   return btoa(text)
 }
 
-function done(what: string): WebhookAnswer {
-  return { status: 200, headers: { 'content-type': 'application/json' }, body: JSON.stringify({ status: what }) }
+function done(what: string, status = 200): WebhookAnswer {
+  return { status, headers: { 'content-type': 'application/json' }, body: JSON.stringify({ status: what }) }
 }
 
 function answerOf(state: WebhookState): WebhookAnswer {
   if (state === 'failed') return answer(500, 'internal', 'the handler failed; deliver it again')
-  return state === 'handled' ? done('handled') : { ...done('received'), status: 202 }
+  return state === 'handled' ? done('handled') : done('received', 202)
 }
 
 /** What a refused delivery is answered with: 4xx where another delivery would change nothing, 503 where the fault is here. */
 function refusalOf({ code, reason, message }: CallError): WebhookAnswer {
   if (reason === 'too_large') return answer(413, reason, message)
-  if (reason !== undefined && code === 'unauthenticated') return answer(401, reason, message)
-  if (reason !== undefined && code === 'invalid_argument') return answer(400, reason, message)
+  if (reason && code === 'unauthenticated') return answer(401, reason, message)
+  if (reason && code === 'invalid_argument') return answer(400, reason, message)
   return answer(503, code, 'it cannot be received now; deliver it again', { 'retry-after': '5' })
 }
 
-function answer(status: number, code: string, message: string, headers: Record<string, string> = {}): WebhookAnswer {
+function answer(status: number, code: string, message: string, headers?: Record<string, string>): WebhookAnswer {
   const body = JSON.stringify({ error: { code, message } })
   return { status, headers: { 'content-type': 'application/json', ...headers }, body }
 }

@@ -503,6 +503,43 @@ describe('the log', () => {
     await expect(receiver.recover()).rejects.toMatchObject({ code: 'unavailable' })
   })
 
+  it.each(['written', 'handled'] as const)(
+    'that cannot be read, or has gone, is not taken for received or handled (answerAfter: %s)',
+    async (answerAfter) => {
+      const store = memoryStore()
+      const { receive, receiver, runs, said } = setUp({ store, answerAfter })
+      const place = 'webhooks/default/event/e1'
+      for (const text of ['no record', JSON.stringify({ v: 2, id: 'e1', state: 'handled' })]) {
+        await store.set(place, text)
+        expect(await receive('e1')).toMatchObject({ http: 503, error: { code: 'unavailable' } })
+      }
+      await store.delete(place)
+      vi.spyOn(store, 'add').mockResolvedValueOnce(false as never)
+      expect(await receive('e1')).toMatchObject({ http: 503 })
+      expect(runs).toEqual([])
+      expect(said()).toEqual(['refused', 'refused', 'refused'])
+      await receive('e1')
+      await receiver.idle()
+      expect(runs).toEqual(['e1 1'])
+    },
+  )
+
+  it('whose record goes before its handler runs is delivered again', async () => {
+    const store = memoryStore()
+    const added = vi.spyOn(store, 'add')
+    const { receive, receiver, runs } = setUp({
+      store,
+      answerAfter: 'handled',
+      onEvent: ({ type }) =>
+        void (type === 'received' && added.mock.calls.length === 1 && store.delete('webhooks/default/event/e1')),
+    })
+    expect(await receive('e1')).toMatchObject({ http: 500 })
+    expect(runs).toEqual([])
+    expect(await receive('e1')).toMatchObject({ http: 200, status: 'handled' })
+    expect(await receiver.entries()).toMatchObject([{ state: 'handled' }])
+    expect(runs).toEqual(['e1 1'])
+  })
+
   it('is not written without end into a store that takes no change', async () => {
     const store = memoryStore()
     const { receive, receiver, said } = setUp({ store, answerAfter: 'handled' })
