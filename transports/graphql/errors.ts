@@ -48,7 +48,8 @@ export function graphqlFailure(answer: GraphQLAnswer): Failure | undefined {
     isThrottled,
     isUnexecuted:
       (isThrottled || (status === 503 && headers.has('retry-after'))) &&
-      (document.kind !== 'mutation' || isRefusedWhole(result, errors)),
+      // A field that is throttled may have been so by what it called, after it had done the rest.
+      (document.kind !== 'mutation' || (result.data === undefined && isAtNoField(errors))),
     // A mutation that may have run is replayed by nobody, a refreshed credential included; nor is what can never fit.
     isRetryForbidden:
       (document.kind === 'mutation' && code === 'unauthenticated' && !isUnrun) ||
@@ -102,17 +103,25 @@ function weigh(
  * Some say `data: null` there, too (async-graphql, Mercurius): what then stands in the document, but at no field, is a refusal.
  */
 function uncoded(errors: readonly GraphQLErrorItem[], { result: { data }, status }: GraphQLAnswer): Meaning {
-  const byStatus = meaningOfStatus(status)
-  const isVague = !byStatus || (status < 500 && byStatus.code === 'failed_precondition')
-  const isRefused = errors.every(
-    (error) =>
-      serverCode(error) === undefined && !error.path && (data === undefined || (data === null && isLocated(error))),
-  )
-  return isVague && isRefused ? { code: 'invalid_argument' } : (byStatus ?? { code: 'unknown' })
+  const meaning = meaningOfStatus(status) ?? { code: 'unknown' }
+  const isPathless = isAtNoField(errors)
+  const isRefused =
+    isPathless &&
+    errors.every(
+      (error) => serverCode(error) === undefined && (data === undefined || (data === null && isLocated(error))),
+    )
+  // 400 says no more where a resolver has failed (Ariadne).
+  if (meaning.code === 'invalid_argument') return data === null && !isPathless ? { code: 'unknown' } : meaning
+  return isRefused && (status < 400 || meaning.code === 'failed_precondition') ? { code: 'invalid_argument' } : meaning
 }
 
 function isLocated({ locations }: GraphQLErrorItem): boolean {
   return (locations as readonly unknown[] | null | undefined)?.[0] !== undefined
+}
+
+/** What is at no field refuses the request; a field that fails has run. */
+function isAtNoField(errors: readonly GraphQLErrorItem[]): boolean {
+  return errors.every(({ path }) => !path)
 }
 
 /**
@@ -130,11 +139,6 @@ function ranNothing(
   const refused = new Set(paths.flat())
   if (data) return Object.keys(data).every((name) => data[name] === null && refused.has(name))
   return refused.size === 0 || refused.size >= rootFields
-}
-
-/** Execution did not begin. A field that is throttled may have been so by what it called, after it had done the rest. */
-function isRefusedWhole({ data }: GraphQLResult, errors: readonly GraphQLErrorItem[]): boolean {
-  return data === undefined && errors.every(({ path }) => path === undefined)
 }
 
 function toViolation({ message, path, extensions }: GraphQLErrorItem): Violation {

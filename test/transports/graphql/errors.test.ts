@@ -161,6 +161,19 @@ describe('extensions.code → code', () => {
     expect(failure({ data: {}, errors: [refused] })?.code).toBe('unknown')
   })
 
+  it('is no refusal of the request where a field has failed, though the server answers 400 (Ariadne)', () => {
+    const failed = { message: 'boom', locations: [{ line: 1, column: 2 }], path: ['user'] }
+    expect(failure({ data: null, errors: [failed] }, { status: 400 })).toMatchObject({
+      code: 'unknown',
+      status: 400,
+      serverMessage: 'boom',
+      isRetryable: false,
+    })
+    expect(failure({ data: null, errors: [failed, { message: 'x' }] }, { status: 422 })?.code).toBe('unknown')
+    expect(failure({ errors: [failed] }, { status: 400 })?.code).toBe('invalid_argument')
+    expect(failure({ data: null, errors: [failed] }, { status: 401 })?.code).toBe('unauthenticated')
+  })
+
   it('lets the code win over the status', () => {
     expect(failure({ errors: [coded('UNAUTHENTICATED')] }, { status: 200 })?.code).toBe('unauthenticated')
     expect(failure({ errors: [coded('NOT_FOUND')] }, { status: 503 })).toMatchObject({
