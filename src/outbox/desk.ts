@@ -150,13 +150,13 @@ export class Desk {
     return replyOf(answer, call)
   }
 
-  /** What is no error of a call comes from the store: it failed, or gave what cannot be read. */
+  /** What is no error of a call comes from the store: it failed, as an error that names no operation says, or gave what cannot be read. */
   #storeError(cause: unknown, call: Call, { key }: Order): unknown {
-    if (isAnyCallError(cause)) return cause
-    const isFull = /quota|OOM|full/i.test(wordsOf(cause))
+    if (isAnyCallError(cause) && (cause.operation || !cause.isRetryable)) return cause
+    const isFull = /quota|\b(?:OOM|full)\b/i.test(wordsOf(cause))
     const message = isFull
       ? 'the store of the outbox is full: see cause; nothing was sent'
-      : "the store of the outbox did not take the entry: see cause; nothing was sent. Where it comes back it may hold it all the same: call again under the error's idempotencyKey"
+      : "the store of the outbox did not take the entry: see cause; nothing was sent. It may hold it all the same: call again under the error's idempotencyKey"
     const code = isFull ? 'resource_exhausted' : 'unavailable'
     return new CallError(
       { code, message, isRetryable: !isFull, cause },

@@ -45,19 +45,21 @@ export class Durable implements DurableMachinery {
   }
 
   /** How the server takes keys, where it is known to honour them. */
-  profileOf({ route }: Plan): Exclude<IdempotencyOption, false> | undefined {
-    const transport = route.transport as { readonly idempotency?: IdempotencyOption | undefined }
-    return (this.inner.idempotency ?? transport.idempotency) || undefined
+  profileOf(plan: Plan): Exclude<IdempotencyOption, false> | undefined {
+    return this.#said(plan) || undefined
+  }
+
+  #said({ route }: Plan): IdempotencyOption | undefined {
+    return this.inner.idempotency ?? (route.transport as { readonly idempotency?: IdempotencyOption }).idempotency
   }
 
   /**
    * The header by which a server that honours no keys is told the key all the same, since it is asked about it later:
    * said of the call, for across origins a browser sends no other that nobody has promised to honour.
    */
-  keyHeader({ route }: Plan, key: string): Readonly<Record<string, string>> | undefined {
+  keyHeader(plan: Plan, key: string): Readonly<Record<string, string>> | undefined {
     const { inner, options } = this
-    const transport = route.transport as { readonly idempotency?: IdempotencyOption | undefined }
-    const isUnnamed = (inner.idempotency ?? transport.idempotency) === undefined
+    const isUnnamed = this.#said(plan) === undefined
     // A request over a socket has a place of its own for it.
     return options.settle && isUnnamed && inner.protocol !== 'websocket' ? { 'idempotency-key': key } : undefined
   }

@@ -1,7 +1,8 @@
 import type { Telemetry } from '../core/call/telemetry.ts'
+import { CallError } from '../core/errors/error.ts'
 import { isThenable } from '../core/guard.ts'
 import { listenTo } from '../core/store/listeners.ts'
-import type { Store, StoreWrite } from '../core/store/store.ts'
+import type { Store, StoreEntry, StoreWrite } from '../core/store/store.ts'
 import { within } from '../core/time/bounded.ts'
 import type { Clock } from '../core/time/clock.ts'
 import { type EntryRecord, isFinal, parseRecord } from './record.ts'
@@ -136,7 +137,7 @@ export class Ledger {
     const before = new Map(this.#seen)
     const found = new Set<string>()
     for (let after: string | undefined; ; ) {
-      const page = await this.#ask(() => this.#store.list?.(`${this.#options.name}/`, { after, limit: pageSize }) ?? [])
+      const page = await this.#ask(() => this.#page(after))
       for (const { key, value } of page) {
         found.add(key)
         // What was written while the list was read may be newer than the list.
@@ -146,12 +147,16 @@ export class Ledger {
       // An outbox that was long without a network sends in the order of writing.
       this.open = new Map([...this.open].sort(([, one], [, other]) => one.record.createdAt - other.record.createdAt))
       if (page.length < pageSize) break
-      const last = page.at(-1)?.key
-      // It would be read for ever.
-      if (last === after) throw new Error('list() is endless')
-      after = last
+      after = page.at(-1)?.key
     }
     for (const [place, seen] of before) if (!found.has(place) && this.#seen.get(place) === seen) this.#forget(place)
+  }
+
+  async #page(after: string | undefined): Promise<readonly StoreEntry[]> {
+    const page = (await this.#store.list?.(`${this.#options.name}/`, { after, limit: pageSize })) ?? []
+    // It would be read for ever.
+    if (page.length && page.at(-1)?.key === after) throw new Error('list() is endless')
+    return page
   }
 
   /** What stands at a place, or any other record of this outbox: a lane's counter. */
@@ -187,7 +192,8 @@ export class Ledger {
       const answer = ask()
       return isThenable(answer) ? await within(this.#options.clock, answerMs, async () => answer) : answer
     } catch (cause) {
-      throw new Error('the store of the outbox failed: see cause', { cause })
+      const message = 'the store of the outbox failed: see cause'
+      throw new CallError({ code: 'unavailable', message, isRetryable: true, cause })
     }
   }
 

@@ -1,6 +1,5 @@
 import { Call } from '../core/call/call.ts'
 import { type CallOptions, checkCallOptions } from '../core/call/call-options.ts'
-import { Context } from '../core/call/context.ts'
 import { noHeaders, readHeaders } from '../core/call/header-map.ts'
 import { type OperationInfo, operationInfo } from '../core/call/operation.ts'
 import { identityOf, inputOf, type Plan } from '../core/call/plan.ts'
@@ -160,9 +159,8 @@ class DurableOutbox implements Outbox, Submits {
     const { host } = this.#inUse()
     await host.ledger.readAll()
     this.#isLoaded = true
-    return this.#entries(host).filter(
-      ({ id, state, operation }) =>
-        (filter.id ?? id) === id && (filter.state ?? state) === state && (filter.operation ?? operation) === operation,
+    return this.#entries(host).filter((entry) =>
+      (['id', 'state', 'operation'] as const).every((name) => (filter[name] ?? entry[name]) === entry[name]),
     ) as Extract<OutboxEntry, { readonly state: S }>[]
   }
 
@@ -224,8 +222,7 @@ class DurableOutbox implements Outbox, Submits {
       const { record } = seen
       if ((id !== undefined && record.id !== id) || !host.contextFor(seen)) continue
       const { state, reason } = record
-      const isLifted =
-        ['attempts', 'login', 'unsettled'].includes(reason ?? '') || (id !== undefined && reason === 'forbidden')
+      const isLifted = ['attempts', 'login', 'unsettled', id !== undefined && 'forbidden'].includes(reason as string)
       if ((state === 'queued' && record.nextAt !== undefined) || (state === 'pending' && isLifted))
         await host.ledger.replace(seen, toState.due(record, host.clock.wallNow()))
     }
@@ -309,8 +306,7 @@ async function callOf(plan: Plan, input: unknown, options: CallOptions, scope: S
     input: await inputOf(plan, input),
     scope,
     headers: options.headers ? readHeaders(options.headers, { operation: info }) : noHeaders,
-    outbox: undefined as never,
-    context: options.context ?? Context.empty,
+    context: options.context,
     identity: identityOf(route, options, info),
   } as never)
 }

@@ -77,7 +77,7 @@ export function placeOf(name: string, identity: string, op: string, key: string)
 
 /** Where the counter of a lane stands; not listed. */
 export function lanePlaceOf(name: string, identity: string, lane: string): string {
-  return `${name}/lane/${hashOf(identity)}/${encodeURIComponent(lane)}`
+  return `${name}/lane/${hashOf(identity)}/${lane}`
 }
 
 /** 53 bits of a text (cyrb53): keys are short, and no identity stands in them. */

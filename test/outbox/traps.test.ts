@@ -327,6 +327,37 @@ describe('the store', () => {
     await one.client.close()
   })
 
+  it('that fails is told in words to whoever looks, discards or settles', async () => {
+    const { clock, server, store } = setting()
+    const away = bound(store) as { -readonly [Name in keyof Store]: Store[Name] }
+    const { box, client } = tab(server, away)
+    await clock.advance(0)
+    const failure = new Error('the socket was closed')
+    const fail = (): Promise<never> => Promise.reject(failure)
+    Object.assign(away, { list: fail, get: fail })
+    const asked = [box.entries(), box.retryNow(), box.discard('one'), box.settle('one', 'failed'), box.clear()]
+    for (const end of asked.map(endOf)) {
+      const { error } = await end
+      expect(error).toMatchObject({ name: 'CallError', code: 'unavailable', isRetryable: true, cause: failure })
+      expect(error.message).toContain('the store of the outbox failed')
+    }
+    await client.close()
+  })
+
+  it.each([
+    ['unavailable', 'getaddrinfo ENOTFOUND bloom-filter.example.com'],
+    ['unavailable', 'it was not carefully written'],
+    ['resource_exhausted', "OOM command not allowed when used memory > 'maxmemory'."],
+    ['resource_exhausted', 'database or disk is full'],
+  ])('is %s where it says: %s', async (code, words) => {
+    const { clock, server, store } = setting()
+    const { api, client } = tab(server, { ...bound(store), add: () => Promise.reject(new Error(words)) })
+    const refused = endOf(api.keyed({ sku: 'tea' }))
+    await clock.advance(0)
+    expect((await refused).error).toMatchObject({ code, sent: 'no', isRetryable: code === 'unavailable' })
+    await client.close()
+  })
+
   it('that cannot listen, or end that, is one that is looked at: a warning, and nothing else', async () => {
     const fail = (): never => {
       throw new Error('the subscriber is closed')
@@ -350,7 +381,7 @@ describe('the store', () => {
     const done = endOf(api.keyed({ sku: 'tea' }))
     await clock.advance(0)
     expect((await done).value).toEqual(server.orders[0])
-    await expect(box.entries()).rejects.toThrow('list() is endless')
+    await expect(box.entries()).rejects.toMatchObject({ code: 'unavailable', cause: { message: 'list() is endless' } })
     expect(warnings.join()).toContain('could not be read')
     await client.close()
   })
@@ -1053,6 +1084,18 @@ describe('lanes', () => {
     expect(server.orders.at(-1)?.sku).toBe('behind')
     await one.client.close()
     await two.client.close()
+  })
+
+  it('have any name: half of a character, too', async () => {
+    const { clock, server, store } = setting()
+    const { api, box, client } = tab(server, store)
+    for (const lane of ['\ud800', '%/ä', '\udc00']) {
+      const done = endOf(api.ordered({ sku: lane, lane }))
+      await clock.advance(0)
+      expect((await done).value).toMatchObject({ sku: lane })
+    }
+    expect((await box.entries()).map(({ lane }) => lane)).toEqual(expect.arrayContaining(['\ud800', '%/ä', '\udc00']))
+    await client.close()
   })
 
   it('go over a store that answers with bytes, as clients of databases do', async () => {
