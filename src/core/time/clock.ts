@@ -44,16 +44,9 @@ export const systemClock: Clock = {
   },
   afterReading(run, lateMs) {
     const { setImmediate } = globalThis as { setImmediate?: (run: () => void) => unknown }
-    // A browser's own queue of what the network brought is no older than a timer that is set now.
-    if (!setImmediate) return systemClock.setTimer(run, 0)
-    let judge: (() => void) | undefined = run
-    // Right behind a read: what runs between two reads may take as long as the silence that is judged.
-    const timer = systemClock.setTimer(() => setImmediate(() => judge?.()), lateMs)
-    const clear = (): void => {
-      judge = undefined
-      timer.clear()
-    }
-    return { ...timer, clear }
+    // Right behind a read: what runs between two reads may take as long as the silence that is judged. A browser's own queue of
+    // what the network brought is no older than a timer that is set now.
+    return setImmediate ? systemClock.setTimer(() => setImmediate(run), lateMs) : systemClock.setTimer(run, 0)
   },
   random: () => Math.random(),
   get areTimersShared() {
@@ -74,15 +67,22 @@ interface NodeTimer {
  * connection dead whose bytes lie in front of it; who looks at its last sign of life in `judge` does not. What is
  * compressed comes later still, since another thread takes it apart: that is waited for where the process was late.
  */
-export function watchTimer(clock: Clock, judge: () => void, delayMs: number): Timer {
+export function watchTimer(clock: Clock, judge: (() => void) | undefined, delayMs: number): Timer {
   const dueAt = clock.now() + delayMs
   let isHeld = true
+  const decide = (): void => judge?.()
   let timer = clock.setTimer(() => {
-    timer = clock.afterReading?.(judge, Math.min(clock.now() - dueAt, 100)) ?? clock.setTimer(judge, 0)
+    const lateMs = Math.min(clock.now() - dueAt, 100)
+    // On time to the moment, as fake timers are: who moves them on by so long waits for nothing more.
+    if (lateMs <= 0) return decide()
+    timer = clock.afterReading?.(decide, lateMs) ?? clock.setTimer(decide, 0)
     timer.hold(isHeld)
   }, delayMs)
   return {
-    clear: () => timer.clear(),
+    clear() {
+      judge = undefined
+      timer.clear()
+    },
     hold: (held) => timer.hold((isHeld = held)),
   }
 }
@@ -110,7 +110,9 @@ export class DeadlineList {
   readonly #isTimerShared: boolean
   readonly #armed: Armed[] = []
   #timer: Timer | undefined
-  #firesAt = Number.POSITIVE_INFINITY
+  #firesAt = 0
+  /** What the timer was set with, while there is one. */
+  #host: unknown
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -127,7 +129,8 @@ export class DeadlineList {
     // Mostly it is the last one to expire: then it stands right.
     if (above && above.at > at) this.#rise(armed)
     if (!this.#isTimerShared) this.#scheduleAlone(armed)
-    else if (at < this.#firesAt) this.#schedule(at)
+    // A test that fakes timers, or no longer does, has taken the one away that was set before.
+    else if (this.#host !== setTimeout || at < this.#firesAt) this.#schedule()
     else if (this.#armed.length === 1) this.#timer?.hold(true)
     return armed
   }
@@ -149,20 +152,19 @@ export class DeadlineList {
   /** Forgets the timers, so that nothing of a closed client is left. */
   close(): void {
     this.#timer?.clear()
-    this.#timer = undefined
-    this.#firesAt = Number.POSITIVE_INFINITY
+    this.#host = undefined
     for (const { timer } of this.#armed) timer?.clear()
   }
 
-  #schedule(at: number): void {
+  #schedule(): void {
     this.#timer?.clear()
-    this.#firesAt = at
-    this.#timer = watchTimer(this.#clock, () => this.#fire(), Math.ceil(at - this.#clock.now()))
+    this.#host = setTimeout
+    this.#firesAt = (this.#armed[0] as Armed).at
+    this.#timer = watchTimer(this.#clock, () => this.#fire(), Math.ceil(this.#firesAt - this.#clock.now()))
   }
 
   #fire(): void {
-    this.#timer = undefined
-    this.#firesAt = Number.POSITIVE_INFINITY
+    this.#host = undefined
     const now = this.#clock.now()
     // What one of them ends may take others off the list, and add some that are due later.
     for (let left = this.#armed.length; left > 0; left--) {
@@ -171,8 +173,7 @@ export class DeadlineList {
       this.remove(first)
       first.expire()
     }
-    const next = this.#armed[0]
-    if (next && next.at < this.#firesAt) this.#schedule(next.at)
+    if (this.#armed[0] && !this.#host) this.#schedule()
   }
 
   /** Up to where no later one stands above it: for one that was added last, mostly nowhere. */

@@ -1,6 +1,6 @@
 import { createClient } from 'polywire'
 import { memoryTransport } from 'polywire/testing'
-import { describe, expect, it, vi } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { type Armed, type Clock, DeadlineList, systemClock, type Timer } from '../../../src/core/time/clock.ts'
 import { failureOf } from '../../conformance/support/world.ts'
 import { manualClock } from '../../support/manual-clock.ts'
@@ -153,6 +153,41 @@ describe('the list of deadlines', () => {
     expect(held).toEqual([false])
     list.add(3e9, () => {})
     expect(held).toEqual([false, true])
+  })
+})
+
+describe('a client that several tests share', () => {
+  const answers = () => new Promise<never>(() => {})
+  const silent = () =>
+    createClient({ transports: { memory: memoryTransport({ handle: () => handle() }) }, timeoutMs: 50 })
+  let handle: () => unknown = answers
+  afterEach(() => {
+    vi.useRealTimers()
+    handle = answers
+  })
+
+  it('keeps its deadlines when a test that faked timers is over', async () => {
+    const client = silent()
+    vi.useFakeTimers()
+    handle = () => 'up'
+    await client.call(unaryOperation(), {})
+    vi.useRealTimers()
+    handle = answers
+    expect((await failureOf(client.call(unaryOperation(), {}))).code).toBe('deadline_exceeded')
+    await client.close()
+  })
+
+  it('reaches its deadlines by fake time, though it was used before', async () => {
+    const client = silent()
+    handle = () => 'up'
+    await client.call(unaryOperation(), {})
+    handle = answers
+    vi.useFakeTimers({ now: 0 })
+    vi.advanceTimersByTime(1_000_000)
+    const failure = failureOf(client.call(unaryOperation(), {}))
+    await vi.advanceTimersByTimeAsync(50)
+    expect((await failure).code).toBe('deadline_exceeded')
+    await client.close()
   })
 })
 
