@@ -5,9 +5,10 @@ import type { TokenRequest } from './bearer.ts'
 
 /** What the source is told. */
 export class SourceRequest implements TokenRequest {
-  readonly reason: TokenRequest['reason']
-  readonly rejected: string | undefined
-  readonly identity: string
+  // Declared only: the constructor assigns each.
+  declare readonly reason: TokenRequest['reason']
+  declare readonly rejected: string | undefined
+  declare readonly identity: string
   readonly #context: Context
   readonly #run: TokenRun
 

@@ -172,7 +172,10 @@ export class TokenSource {
     const { refresh, adopt, lostRefresh } = this.#options
     // What `token()` gives is the user's own: it may well be the same once more, which renews nothing for anybody.
     if (!refreshes || ask !== refresh || old.secret === undefined) return work()
+    // Another tab or process may be at work, and not this source: nobody who waits for that waits for itself.
+    run.calls++
     const { token, isOwn } = await refreshes.renew(old.secret, lostRefresh === 'try', async () => {
+      run.calls--
       // What `refresh` does not give stands with `token` from then on: the others want it, too.
       const answer = (await work()) ?? ((await this.#call(this.#ask, 'attempt', call, run)) as Answer)
       return typeof answer === 'string' ? { token: answer } : answer
@@ -267,10 +270,10 @@ export class TokenSource {
 
   /**
    * Waits for a run of the source. A call that began in a later turn, and is not known to be made by it, may be made by
-   * it all the same, and would wait for itself.
+   * it all the same, and would wait for itself; but not by that of a login, whose every request has an end of its own.
    */
   #join(holding: Holding, { promise, run }: Work, call: Call): Promise<Credential | undefined> {
-    if (run.turn === turn || call.attempt > 1 || call.isReopen) return promise
+    if (run.turn === turn || call.attempt > 1 || call.isReopen || holding.login) return promise
     const { clock, deadlines } = call.scope.services
     return new Promise((resolve, reject) => {
       const watch = () =>

@@ -104,7 +104,7 @@ export function serverOf(server: AuthorizationServer, grant: string): OAuthServe
 export class OAuthServer implements AuthorizationServer {
   readonly #options: AuthorizationServerOptions
   readonly #issuer: URL
-  readonly clock: Clock
+  declare readonly clock: Clock
   #metadata: Promise<Metadata> | undefined
   /** The server asked to be left alone until `at`: what it said is said again, and nothing is sent. */
   #held: { readonly at: number; readonly error: CallError } | undefined

@@ -64,7 +64,7 @@ export interface SessionLogin extends Login {
 
 /** See {@link OAuthSession}. */
 export class Session implements OAuthSession {
-  readonly server: OAuthServer
+  declare readonly server: OAuthServer
   readonly #acquire: Acquire | undefined
   readonly #keeper: TokenKeeper | undefined
   #tokens: OAuthTokens | undefined

@@ -397,6 +397,21 @@ describe('a refresh token', () => {
     expect(await store.get('login')).toContain('r1')
   })
 
+  it('that the server gives slowly is waited for by every call, and none is taken for one of its own', async () => {
+    const clock = virtualClock()
+    const { as, asked } = slow({ clock })
+    const session = refreshTokens(as, { tokens: over })
+    const transports = { memory: memoryTransport({ handle: (call) => call.credential?.secret }) }
+    const client = createClient({ transports, clock, auth: oauthAuth(session) })
+    const calls = [client.call(unaryOperation())]
+    await vi.waitFor(() => expect(asked).toHaveLength(1))
+    calls.push(client.call(unaryOperation()))
+    await clock.advance(6000)
+    asked[0]?.answer(renewed('a1', 'r1'))
+    expect(await Promise.all(calls)).toEqual(['a1', 'a1'])
+    await client.close()
+  })
+
   it('is held for longer than one request to the server may take', async () => {
     const clock = virtualClock()
     const store = memoryStore()

@@ -4,6 +4,7 @@ import { get, restTransport } from 'polywire/rest'
 import { memoryTransport, virtualClock } from 'polywire/testing'
 import { expect, it } from 'vitest'
 import { unaryOperation } from '../../support/memory-client.ts'
+import { bound } from '../../support/outbox.ts'
 import { TokenServer } from '../../support/servers/token-server.ts'
 
 const read = get('/orders/{id}')
@@ -327,4 +328,51 @@ it('a life that token() declares has it asked again, and replaces no refresh for
   server.token = 'another'
   expect(await client.call(unaryOperation())).toBe('t1')
   await client.close()
+})
+
+it('a renewal of another process is waited for by calls that come later, too: none of them waits for itself', async () => {
+  const clock = virtualClock()
+  const base = memoryStore({ clock })
+  const looked = signal()
+  const store: Store = {
+    ...bound(base),
+    async add(key, value, write) {
+      const isAdded = await base.add(key, value, write)
+      if (key.endsWith('/lease') && !isAdded) looked.resolve()
+      return isAdded
+    },
+  }
+  const transports = {
+    memory: memoryTransport({
+      handle(call) {
+        if (call.credential?.secret === 't1') return 'ok'
+        throw new CallError({ code: 'unauthenticated', message: 'refused', sent: 'yes' }, call)
+      },
+    }),
+  }
+  const granted = signal()
+  const asked = signal()
+  const holder = createClient({
+    transports,
+    clock,
+    auth: bearerAuth(() => 't0', {
+      async refresh() {
+        asked.resolve()
+        await granted.promise
+        return 't1'
+      },
+    }),
+    shared: processes(store, 'shop'),
+  })
+  const auth = bearerAuth(() => 't0', { refresh: () => expect.unreachable('one renewal among all') })
+  const other = createClient({ transports, clock, auth, shared: processes(store, 'shop') })
+  const calls = [holder.call(unaryOperation())]
+  await asked.promise
+  calls.push(other.call(unaryOperation()))
+  await looked.promise
+  calls.push(other.call(unaryOperation()))
+  await clock.advance(4600)
+  granted.resolve()
+  expect(await Promise.all(calls)).toEqual(['ok', 'ok', 'ok'])
+  await Promise.all([holder, other].map((client) => client.close()))
 })
