@@ -165,7 +165,7 @@ export class GrpcWebExchange implements HttpSink, FrameSink, ExchangeFacts {
   /** A server may also send its status as trailers of HTTP itself, where an engine sees them. */
   onEnd(trailers: HeaderMap): void {
     // A status that stands elsewhere does not tell whether the messages came whole.
-    if (this.#frames.filled) this.fault = { phase: 'body', sent: 'yes', what: cutShort, cause: undefined }
+    if (this.#frames.filled) this.fault = { phase: 'body', sent: 'yes', what: cutShort }
     else if (trailers.has('grpc-status')) this.trailerFrame ??= trailers
     this.#done()
   }

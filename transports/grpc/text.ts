@@ -112,7 +112,7 @@ class TextSink implements HttpSink {
       if (!bytes) {
         this.#isOver = true
         const what = 'the answer is no base64, which its content type says it is'
-        this.#sink.onError({ phase: 'body', sent: 'yes', what, code: 'internal', cause: undefined })
+        this.#sink.onError({ phase: 'body', sent: 'yes', what, code: 'internal' })
         this.#control?.cancel()
         return
       }

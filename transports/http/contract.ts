@@ -111,7 +111,7 @@ export interface HttpFault {
   /** The machine's own word for it, where the caller may want to tell it from others. */
   readonly reason?: 'body_not_replayable' | undefined
   readonly redirected?: Redirected | undefined
-  readonly cause: unknown
+  readonly cause?: unknown
 }
 
 /** The part of a call's Scope that an engine uses. */

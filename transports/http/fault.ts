@@ -10,7 +10,6 @@ export const transportClosed: HttpFault = {
   ...unsent,
   what: 'the transport is closed',
   code: 'failed_precondition',
-  cause: undefined,
 }
 
 /** The call had ended before anything was started for it. */

@@ -89,7 +89,7 @@ export function isReplayable({ body, isBodyReplayable }: HttpRequest): boolean {
 /** A redirect that is not followed; the server has answered, but not done what was asked. */
 export function refuse(what: string): HttpFault {
   const hint = 'Correct the URL, or set `redirect`'
-  return { phase: 'headers', sent: 'yes', what, hint, code: 'failed_precondition', cause: undefined }
+  return { phase: 'headers', sent: 'yes', what, hint, code: 'failed_precondition' }
 }
 
 /** The text of a Location header: bytes that claim to be latin1 and are often UTF-8. */

@@ -131,7 +131,17 @@ describe('a replaced fetch that is less than a fetch', () => {
 
   it.each([undefined, null, 'text', Response.error()])('%o is a fault, and no network would mend it', async (given) => {
     const code = given instanceof Response ? undefined : 'internal'
-    await expect(response(given as object)).rejects.toMatchObject({ fault: { what: 'fetch gave no response', code } })
+    await expect(response(given as object)).rejects.toMatchObject({
+      fault: { what: 'fetch gave no unread response', code },
+    })
+  })
+
+  it('one Response for all calls is a fault, since it was read before', async () => {
+    const one = Response.json({ a: 1 })
+    expect((await response(one)).status).toBe(200)
+    await expect(response(one)).rejects.toMatchObject({
+      fault: { what: 'fetch gave no unread response', hint: 'Look at what replaced fetch', code: 'internal' },
+    })
   })
 
   it('that throws, or never settles, is a fault, or ends with the call', async () => {

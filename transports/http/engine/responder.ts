@@ -43,7 +43,6 @@ const unchecked: HttpFault = {
   what: '`integrity` is checked by a fetch alone',
   hint: 'Leave out `http` and `dispatcher` of createFetch()',
   code: 'invalid_argument',
-  cause: undefined,
 }
 
 /** `data:` and `blob:`, a digest to be checked, a dispatcher for this request alone. */

@@ -183,10 +183,10 @@ class FetchExchange implements HttpControl {
   }
 
   async #answer(response: ResponseLike): Promise<void> {
-    // `Response.error()` is how a mock says that the network failed; anything else is a mistake of its own.
+    // `Response.error()` is how a mock says that the network failed; anything else is a mistake of its own, as one Response for all calls.
     const isNetwork = response?.type === 'error'
-    if (isNetwork || typeof response !== 'object' || response === null)
-      return this.#lacks('response', isNetwork ? undefined : 'internal')
+    if (isNetwork || Object(response) !== response || response.bodyUsed)
+      return this.#lacks('unread response', isNetwork ? undefined : 'internal')
     const { body, blob = body, open, onUploadProgress, url, method } = this.#request
     const size = onUploadProgress && !open ? byteLength(blob) : undefined
     if (size !== undefined) onUploadProgress?.(size)
@@ -226,9 +226,10 @@ class FetchExchange implements HttpControl {
 
   /** The fetch is not the platform's. */
   #lacks(part: string, code: HttpFault['code']): void {
-    const what = `fetch gave no ${part}`
-    const fault = { ...this.#progress, what, hint: 'Look at what replaced fetch', code, cause: undefined }
-    this.#report(faultAt(this.#progress, fault))
+    const progress = this.#progress
+    this.#report(
+      faultAt(progress, { ...progress, what: `fetch gave no ${part}`, hint: 'Look at what replaced fetch', code }),
+    )
   }
 
   #aborted(reason: unknown): void {

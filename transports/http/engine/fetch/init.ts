@@ -5,6 +5,7 @@ import { hasSecretUnknownToFetch } from '../../redirect.ts'
 export interface ResponseLike {
   readonly status?: number
   readonly ok?: boolean
+  readonly bodyUsed?: boolean
   readonly type?: string
   readonly url?: string
   readonly redirected?: boolean

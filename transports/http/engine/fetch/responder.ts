@@ -73,7 +73,7 @@ export class FetchResponder implements Responder {
       if (isNetwork || typeof response !== 'object' || response === null) {
         const code = isNetwork ? undefined : 'internal'
         const hint = 'Look at what replaced fetch'
-        throw new HttpFaultError({ ...attempt.progress, what: 'fetch gave no response', hint, code, cause: undefined })
+        throw new HttpFaultError({ ...attempt.progress, what: 'fetch gave no response', hint, code })
       }
       if (!isOurs) return response
       const location = HeaderMap.from(pairsOf(response as ResponseLike)).get('location') ?? ''
