@@ -31,7 +31,8 @@ interface LedgerOptions {
   readonly clock: Clock
   readonly telemetry: Telemetry | undefined
   readonly owner: string
-  readonly onChange: (place: string) => void
+  /** @param gone - how the entry stood, where it stands no more. */
+  readonly onChange: (place: string, gone?: Seen) => void
 }
 
 /**
@@ -230,7 +231,8 @@ export class Ledger {
 
   #forget(place: string): void {
     this.open.delete(place)
-    if (this.#seen.delete(place)) this.#options.onChange(place)
+    const gone = this.#seen.get(place)
+    if (this.#seen.delete(place)) this.#options.onChange(place, gone)
   }
 
   #tell(place: string): void {

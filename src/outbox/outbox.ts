@@ -88,8 +88,8 @@ class DurableOutbox implements Outbox, Submits {
     const owner = lock.hold((held) => {
       host.owner = held
     })
-    const onChange = (place: string): void => {
-      outcomes.tell(place)
+    const onChange = (place: string, gone?: Seen): void => {
+      outcomes.tell(place, gone)
       pump.wake()
       this.#changed(clock)
     }

@@ -17,24 +17,28 @@ export class Outcomes {
     this.#runs = runs
   }
 
-  /** An entry has changed: those who wait for it hear what it means for them. */
-  tell(place: string): void {
+  /**
+   * An entry has changed: those who wait for it hear what it means for them.
+   *
+   * @param gone - how it stood before it was taken out, as far as that is known.
+   */
+  tell(place: string, gone?: Seen): void {
     const { waiters, ledger } = this.#host
     if (!waiters.count(place) || this.#runs.isRunning(place)) return
     const seen = ledger.get(place)
     const call = waiters.callOf(place) as Call
+    const sent = (seen ?? gone)?.record.mayHaveRun === false ? 'no' : 'maybe'
     const reject = (failure: Failure): void =>
-      waiters.reject(place, new CallError({ phase: 'resolve', ...failure }, call), seen?.record)
+      waiters.reject(place, new CallError({ phase: 'resolve', sent, ...failure }, call), seen?.record)
     if (!seen) {
-      reject({ code: 'canceled', message: 'its entry was taken out of the outbox before it was sent', sent: 'no' })
+      reject({ code: 'canceled', message: 'its entry was taken out of the outbox' })
       return
     }
     const { record } = seen
-    const { outcome, mayHaveRun } = record
-    const sent = mayHaveRun ? 'maybe' : 'no'
+    const { outcome } = record
     if (record.state === 'pending') {
       const message = `its entry waits for a person (${record.reason}): see outbox.entries(), retryNow, settle, discard`
-      reject({ code: 'failed_precondition', message, sent })
+      reject({ code: 'failed_precondition', message })
     } else if (record.state === 'failed') {
       const { code = 'unknown', status, message = 'it was refused' } = outcome?.error ?? {}
       const words = message.replace(/^\[\w+\] .*? via \S+: /, '')
@@ -42,7 +46,7 @@ export class Outcomes {
         code,
         status,
         message: words,
-        ...(outcome?.by === 'user' ? { sent } : { phase: 'headers', sent: 'yes' }),
+        ...(outcome?.by !== 'user' && { phase: 'headers', sent: 'yes' }),
       })
     } else if (record.state === 'confirmed') {
       this.#answerAgain(seen, call).then(

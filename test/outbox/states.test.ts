@@ -286,6 +286,24 @@ describe('the states of an entry', () => {
   })
 })
 
+it('who waits for an entry that is taken out is told that it may have run, where it may', async () => {
+  const { clock, server, store } = setting()
+  for (const [fault, sent] of [
+    ['refused', 'no'],
+    ['unanswered', 'maybe'],
+  ] as const) {
+    const { api, box, client } = tab(server, store)
+    server.faults.push(fault)
+    const answer = endOf(api.keyed({ sku: 'tea' }))
+    await clock.advance(0)
+    const [entry] = await box.entries({ state: 'queued' })
+    expect(await box.discard(entry?.id ?? '', { evenIfSent: true })).toBe(true)
+    expect((await answer).error).toMatchObject({ code: 'canceled', sent })
+    await client.close()
+  }
+  expect(server.orders).toHaveLength(1)
+})
+
 describe('an outbox that is made again', () => {
   it('goes on with what an earlier run left: one order, whatever became of the first send', async () => {
     for (const fault of ['lost', 'unanswered', 'hangs', 'refused'] as const)
