@@ -1,5 +1,5 @@
 import { defineConfig, type Options } from 'tsup'
-import { entries, platforms } from './scripts/entries.ts'
+import { entries, platforms, readers } from './scripts/entries.ts'
 
 /**
  * Heads every declaration file, since the bundler of declarations drops what the sources say: the types compile for
@@ -13,7 +13,7 @@ const common: Options = {
   target: 'es2022',
   sourcemap: true,
   removeNodeProtocol: false,
-  external: ['#platform'],
+  external: ['#platform', '#graphql-reader'],
 }
 
 /** Made beside the others: what it took out of a protocol's room into a chunk that both share would cost that protocol's users. */
@@ -22,7 +22,7 @@ const { msw, ...shared } = entries
 export default defineConfig([
   {
     ...common,
-    entry: { ...shared, ...platforms },
+    entry: { ...shared, ...platforms, ...readers },
     splitting: true,
     clean: ['!msw.js*'],
     dts: { entry: { ...entries }, banner },

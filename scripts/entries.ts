@@ -1,3 +1,5 @@
+import { fileURLToPath } from 'node:url'
+
 /** Sub-path → source of each public entry. package.json's `exports` must say the same: test/package/exports.test.ts proves it. */
 export const entries = {
   index: 'src/index.ts',
@@ -32,6 +34,18 @@ export const platforms = {
   'platform-browser': 'transports/platform/browser.ts',
   'platform-web': 'transports/platform/web.ts',
 } as const
+
+/** The sides of `#graphql-reader`: in `#platform`, graphql-request would be asked for by every bundle for Node. */
+export const readers = {
+  'graphql-by-library': 'transports/graphql/by-library.ts',
+  'graphql-by-hand': 'transports/graphql/by-hand.ts',
+} as const
+
+/** Where a bundle of the sources for a page finds the two. */
+export const browserSides = {
+  '#platform': fileURLToPath(new URL(`../${platforms['platform-browser']}`, import.meta.url)),
+  '#graphql-reader': fileURLToPath(new URL(`../${readers['graphql-by-hand']}`, import.meta.url)),
+}
 
 export type Entry = keyof typeof entries
 

@@ -171,7 +171,7 @@ export const libraries: Readonly<Record<string, string | readonly string[]>> = {
   undici: ['agent', 'cached', 'tls-agent'].map((file) => `transports/http/engine/undici/${file}.ts`),
   'eventsource-parser': 'transports/http/event-stream/by-library.ts',
   'isomorphic-ws': 'transports/socket/driver/ws.ts',
-  'graphql-request': 'transports/graphql/peer-graphql-request.ts',
+  'graphql-request': 'transports/graphql/peers.ts',
   graphql: 'transports/graphql/peer-graphql.ts',
   '@connectrpc/connect-web': 'transports/grpc/peer-connect-web.ts',
   '@bufbuild/protobuf': ['transports/grpc/peer-protobuf.ts', 'transports/grpc/peer-protobuf-health.ts'],
@@ -192,6 +192,7 @@ export const builtIns: Readonly<Record<string, readonly string[]>> = {
     'transports/socket/driver/ws.ts',
     'transports/node/*.ts',
   ],
+  '#graphql-reader': ['transports/graphql/exchange.ts'],
   '#platform': ['transports/*', 'transports/**', 'src/interceptors/retry.ts', 'src/auth/*', 'src/auth/session/*'],
 }
 
@@ -213,6 +214,6 @@ export const limits = {
  */
 export const smallFiles: Readonly<Record<string, string>> = {
   'transports/graphql/peer-graphql.ts': 'names what is used of graphql, so that a bundle has no more of it',
-  'transports/graphql/peer-graphql-request.ts': 'the same of graphql-request, which only calls over HTTP need',
+  'transports/graphql/by-hand.ts': 'a side of #graphql-reader, which exchange.ts imports by that name',
   'transports/grpc/peer-connect-web.ts': 'the same of connect-web, which `framing` may leave out',
 }

@@ -11,7 +11,7 @@ import { gzipSync } from 'node:zlib'
 import { build } from 'esbuild'
 import ts from 'typescript'
 import { root } from './compilers.ts'
-import { platforms } from './entries.ts'
+import { browserSides } from './entries.ts'
 
 /** A behaviour, and where it stands: files, or declarations in them (`file.ts#name`, `file.ts#Class.method`). First wins. */
 type Behaviour = readonly [name: string, ...places: readonly string[]]
@@ -199,7 +199,7 @@ export async function printBehaviours(program: string, contents: string): Promis
     external: ['node:*'],
     logLevel: 'error',
     conditions: ['polywire-source'],
-    alias: { '#platform': root + platforms['platform-browser'] },
+    alias: browserSides,
   })
   const [map = '', code = ''] = [/\.map$/, /\.js$/].map(
     (end) => result.outputFiles.find(({ path }) => end.test(path))?.text,

@@ -8,7 +8,7 @@ import { gzipSync } from 'node:zlib'
 import { type BuildOptions, build } from 'esbuild'
 import buildIfStale from './build-if-stale.ts'
 import { root } from './compilers.ts'
-import { platforms } from './entries.ts'
+import { browserSides } from './entries.ts'
 import { printBehaviours } from './size-behaviours.ts'
 
 const core = "export { createClient } from 'polywire';"
@@ -268,10 +268,9 @@ function print(measured: readonly Awaited<ReturnType<typeof measure>>[]): void {
 
 /** The same bundle made of the sources, so that each file can be named. */
 async function printFiles(program: keyof typeof programs): Promise<void> {
-  const alias = { '#platform': `${root}${platforms['platform-browser']}` }
   const { files } = await bundle(wholeOf(program), [], {
     conditions: ['polywire-source'],
-    alias,
+    alias: browserSides,
   })
   for (const [file, bytes] of files.toSorted((a, b) => b[1] - a[1])) console.log(`${bytes}`.padStart(7), file)
 }

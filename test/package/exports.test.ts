@@ -1,7 +1,7 @@
 import { globSync } from 'node:fs'
 import { basename } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { type Entry, entries, platforms, specifier } from '../../scripts/entries.ts'
+import { type Entry, entries, platforms, readers, specifier } from '../../scripts/entries.ts'
 import { publishedManifest } from '../../scripts/manifest.ts'
 import { readManifest, root } from './support/packed.ts'
 
@@ -24,11 +24,21 @@ test("package.json's exports are the entries of the build, with the same conditi
   expect(self).toBe('./package.json')
 })
 
-test("package.json's #platform is the web side everywhere but in Node and browsers", () => {
-  const web = './dist/platform-web.js'
-  const [browser, node] = ['./dist/platform-browser.js', './dist/platform-node.js']
-  const conditions = { deno: web, bun: web, workerd: web, browser, node, default: web }
-  const expected = { '#platform': { 'polywire-source': `./${platforms['platform-node']}`, ...conditions } }
+test("package.json's #platform is the web side everywhere but in Node and browsers; #graphql-reader, the library's in Node alone", () => {
+  const sides = (source: string, web: string, browser: string, node: string) => ({
+    'polywire-source': `./${source}`,
+    ...{ deno: web, bun: web, workerd: web, browser, node, default: web },
+  })
+  const [web, browser, node] = ['web', 'browser', 'node'].map((side) => `./dist/platform-${side}.js`) as [
+    string,
+    string,
+    string,
+  ]
+  const [byHand, byLibrary] = ['./dist/graphql-by-hand.js', './dist/graphql-by-library.js']
+  const expected = {
+    '#platform': sides(platforms['platform-node'], web, browser, node),
+    '#graphql-reader': sides(readers['graphql-by-library'], byHand, byHand, byLibrary),
+  }
   expect(JSON.stringify(manifest.imports)).toBe(JSON.stringify(expected))
 })
 

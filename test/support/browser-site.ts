@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { resolve } from 'node:path'
 import { build } from 'esbuild'
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
+import { browserSides } from '../../scripts/entries.ts'
 
 const root = resolve(import.meta.dirname, '../..')
 
@@ -70,7 +71,7 @@ async function bundle(program: string): Promise<string> {
     platform: 'browser',
     write: false,
     conditions: ['polywire-source'],
-    alias: { '#platform': resolve(root, 'transports/platform/browser.ts') },
+    alias: browserSides,
   })
   // A closing tag within the program would end the script.
   return (outputFiles[0]?.text ?? '').replaceAll('</script', '<\\/script')

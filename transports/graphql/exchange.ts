@@ -1,3 +1,4 @@
+import { answerReader } from '#graphql-reader'
 import type { Auth } from '../../src/core/call/auth.ts'
 import type { Call } from '../../src/core/call/call.ts'
 import { HeaderMap } from '../../src/core/call/header-map.ts'
@@ -5,7 +6,6 @@ import type { IdempotencyOption } from '../../src/core/call/idempotency.ts'
 import type { Reply, UnaryReply } from '../../src/core/call/reply.ts'
 import type { Scope } from '../../src/core/call/scope.ts'
 import { CallError } from '../../src/core/errors/error.ts'
-import { guard } from '../../src/core/guard.ts'
 import { checkOptions } from '../../src/core/options.ts'
 import type { OpeningOptions } from '../../src/core/resume/options.ts'
 import { fetchOptionsOf, selectEngine } from '../http/choose.ts'
@@ -18,9 +18,8 @@ import { type DocumentText, textOf } from './document.ts'
 import { graphqlFailure } from './errors.ts'
 import type { Answer, AskingFeature, Closable } from './feature.ts'
 import { type GraphQLBinding, messageOf } from './operation.ts'
-import { type GraphQLRequest, graphqlRequest } from './peers.ts'
 import { headersMaker, requestRest } from './request.ts'
-import { type GraphQLResult, readGraphQL, sentOnce } from './response.ts'
+import { readGraphQL, sentOnce } from './response.ts'
 import { type GraphQLTransport, type GraphQLTransportOptions, transportRules } from './transport.ts'
 
 /** Queries and mutations, each by one POST where no feature does otherwise; what else there is by its parts. */
@@ -85,9 +84,9 @@ export class HttpGraphQLTransport implements GraphQLTransport {
     if (spent) throw spent
     const { document, policy } = call.operation.binding as GraphQLBinding
     const text = await textOf(document, call)
-    const library = await graphqlRequest.get(call)
+    const read = await answerReader(call)
     const response = await this.#ask(call, text)
-    const result = await read(library, response, text.text, call)
+    const result = await read(response, text.text, (body) => readGraphQL(response, body, text.text, call))
     const { status, headers, redirected } = response
     const wallNow = call.scope.services.clock.wallNow()
     const failure = graphqlFailure({ result, document, policy, status, headers, wallNow })
@@ -129,29 +128,4 @@ export class HttpGraphQLTransport implements GraphQLTransport {
       url: addQuery(part.url ?? this.url, credential?.query),
     }
   }
-}
-
-/** What graphql-request asks of a response that it is to read as GraphQL; {@link readGraphQL} judges the HTTP status. */
-const seen = { ok: true, status: 200, headers: { get: () => 'application/json' } }
-
-/**
- * Lets graphql-request read a response: errors beside data, all I/O by the transport.
- *
- * Its own ways are shut where they are wrong: it parses no document (`excludeOperationName`), its body is not sent (ours
- * was), it sees only responses that are GraphQL, and so never builds the error that quotes them.
- */
-async function read(library: GraphQLRequest, response: Answer, query: string, call: Call): Promise<GraphQLResult> {
-  // As it was read: what the library gives has its own status, headers and text beside.
-  let result!: GraphQLResult
-  const client = new library.GraphQLClient('http://unused', {
-    errorPolicy: 'all',
-    excludeOperationName: true,
-    fetch: (async () => ({ ...seen, text: () => response.text() })) as never,
-    jsonSerializer: {
-      stringify: () => '',
-      parse: (text: string) => (result = readGraphQL(response, text, query, call)),
-    },
-  })
-  await guard('graphql-request', () => client.rawRequest({ query }), call, { phase: 'body', sent: 'yes' })
-  return result
 }

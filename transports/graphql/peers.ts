@@ -2,13 +2,10 @@ import { Peer } from '../shared/peer.ts'
 
 const packages = 'graphql-request graphql@16'
 
-/** What is used of graphql-request. */
-export type GraphQLRequest = typeof import('./peer-graphql-request.ts')
-
-/** graphql-request */
-export const graphqlRequest: Peer<GraphQLRequest> = /*#__PURE__*/ new Peer(
+/** graphql-request, which only Node asks for */
+export const graphqlRequest: Peer<typeof import('graphql-request')> = /*#__PURE__*/ new Peer(
   ['graphql', 'graphql-request', packages],
-  () => import('./peer-graphql-request.ts'),
+  () => import('graphql-request'),
 )
 /** graphql */
 export const graphql: Peer<typeof import('./peer-graphql.ts')> = /*#__PURE__*/ new Peer(

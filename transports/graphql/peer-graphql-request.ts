@@ -1,1 +1,0 @@
-export { GraphQLClient } from 'graphql-request'
