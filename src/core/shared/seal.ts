@@ -9,7 +9,7 @@ interface Crypto {
   getRandomValues(array: Uint8Array): Uint8Array
 }
 
-const { crypto } = globalThis as unknown as { readonly crypto?: Crypto }
+const crypto = (globalThis as unknown as { readonly crypto?: Crypto }).crypto
 
 /** Whether tokens can be shared here at all. */
 export const canSeal = (): boolean => crypto?.subtle !== undefined

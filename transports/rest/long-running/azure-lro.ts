@@ -1,7 +1,8 @@
 import type { RunStatus } from '../../../src/core/long-running/types.ts'
 import { checkOptions, oneOf, type RulesOf } from '../../../src/core/options.ts'
+import { isRecord } from '../../../src/core/tag.ts'
 import { readPath } from '../../shared/pages.ts'
-import { isRecord, type LroAnswer, type LroDialect, type LroState, Malformed, wordOf } from './dialect.ts'
+import { type LroAnswer, type LroDialect, type LroState, Malformed, wordOf } from './dialect.ts'
 
 /** What differs among the services of Azure. */
 export interface AzureLroOptions {
@@ -15,7 +16,7 @@ export interface AzureLroOptions {
 }
 
 const rules: RulesOf<AzureLroOptions> = { result: /* @__PURE__ */ oneOf('location', 'original', 'document') }
-const ends: Readonly<Record<string, RunStatus>> = Object.assign(/* @__PURE__ */ Object.create(null), {
+const ends: Readonly<Record<string, RunStatus>> = /* @__PURE__ */ Object.assign(/* @__PURE__ */ Object.create(null), {
   succeeded: 'succeeded',
   failed: 'failed',
   canceled: 'canceled',
