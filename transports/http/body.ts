@@ -1,4 +1,5 @@
 import type { HeaderMap } from '../../src/core/call/header-map.ts'
+import { over } from './bytes.ts'
 import { type BufferedResponse, join, tooLarge } from './collect.ts'
 import type { HttpControl, HttpEngine, HttpFault, HttpHead, HttpRequest, HttpScope, HttpSink } from './contract.ts'
 import { HttpFaultError } from './fault.ts'
@@ -6,8 +7,6 @@ import { HttpFaultError } from './fault.ts'
 /** More than this unread: the wire pauses; bytes. */
 const highWaterBytes = 262_144
 type Step = IteratorResult<Uint8Array, undefined>
-const over: Step = { done: true, value: undefined }
-
 /** A response whose body is read as it comes. */
 export interface OpenResponse extends HttpHead {
   readonly body: HttpBodyReader

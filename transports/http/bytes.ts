@@ -1,5 +1,5 @@
 import type { ErrorOrigin } from '../../src/core/errors/error.ts'
-import { tagOf } from '../../src/core/tag.ts'
+import { isObject, tagOf } from '../../src/core/tag.ts'
 import type { EncodedBody } from './encode-body.ts'
 
 /** The part of a Blob or File that is used, so that the published types need no DOM. */
@@ -66,7 +66,7 @@ const byTag: Readonly<Record<string, BodyKind>> = {
 export function bodyKind(value: unknown): BodyKind | undefined {
   if (typeof value === 'string') return 'text'
   if (typeof value === 'function') return 'factory'
-  if (typeof value !== 'object' || value === null) return undefined
+  if (!isObject(value)) return undefined
   if (Symbol.asyncIterator in value || isWebStream(value)) return 'stream'
   const prototype = Object.getPrototypeOf(value)
   if (prototype === Object.prototype || prototype === null || Array.isArray(value)) return undefined
@@ -125,9 +125,12 @@ export function iteratorOf<T>(stream: AsyncIterable<T> | ReadableStream<T>): Asy
   const reader = stream.getReader()
   return {
     next: () => reader.read() as Promise<IteratorResult<T>>,
-    return: () => reader.cancel().then(() => ({ done: true, value: undefined })),
+    return: () => reader.cancel().then(() => over),
   }
 }
+
+/** What an iterator gives at its end. */
+export const over = { done: true, value: undefined } as const
 
 /** For {@link leavable}: the chunks of the stream that is read now. */
 export type Enter = <C>(stream: AsyncIterable<C> | ReadableStream<C>) => AsyncIterable<C>
@@ -137,7 +140,6 @@ export type Enter = <C>(stream: AsyncIterable<C> | ReadableStream<C>) => AsyncIt
  * is told only when its next chunk has come, which may be never.
  */
 export function leavable<T>(make: (enter: Enter) => AsyncGenerator<T, void>): AsyncIterableIterator<T, undefined> {
-  const over = { done: true, value: undefined } as const
   let leave: (() => Promise<unknown>) | undefined
   const chunks = make((stream) => {
     const iterator = iteratorOf(stream)

@@ -1,8 +1,7 @@
-import { iteratorOf, toBytes } from './bytes.ts'
+import { iteratorOf, over, toBytes } from './bytes.ts'
 import { join } from './collect.ts'
 
 type Step = IteratorResult<Uint8Array, undefined>
-const over: Step = { done: true, value: undefined }
 const encoder = new TextEncoder()
 
 /**

@@ -6,6 +6,7 @@ import {
   isUsed,
   iteratorOf,
   leavable,
+  over,
   type StreamableBlob,
   toBytes,
   toReadable,
@@ -16,7 +17,6 @@ import { faultAt } from './fault.ts'
 import type { Progress } from './progress.ts'
 
 type Step = IteratorResult<Uint8Array, undefined>
-const over: Step = { done: true, value: undefined }
 const encoder = /* @__PURE__ */ new TextEncoder()
 /** An `over` here would look like the body's regular end, and the server would take a part for the whole. */
 const stopped = /* @__PURE__ */ new Error('the exchange is over')

@@ -2,7 +2,7 @@ import type { Call } from '../../src/core/call/call.ts'
 import { HeaderMap } from '../../src/core/call/header-map.ts'
 import { aboveZero, checkOptions } from '../../src/core/options.ts'
 import { type OpenResponse, openBody } from '../http/body.ts'
-import { type ByteStream, toReadable } from '../http/bytes.ts'
+import { type ByteStream, over, toReadable } from '../http/bytes.ts'
 import { announcedLength } from '../http/collect.ts'
 import { toCallError } from '../http/fault.ts'
 import type { ByteStreamResponse } from '../http/input-types.ts'
@@ -116,7 +116,7 @@ class RestStream implements ByteStream, AsyncIterator<Uint8Array, undefined> {
 
   async return(): Promise<IteratorResult<Uint8Array, undefined>> {
     this.#body.cancel()
-    return { done: true, value: undefined }
+    return over
   }
 
   async cancel(): Promise<void> {

@@ -5,7 +5,7 @@ import type { Failure } from '../../../src/core/errors/failure.ts'
 import { Backoff } from '../../../src/core/time/backoff.ts'
 import { bounded, sleep } from '../../../src/core/time/bounded.ts'
 import type { OpenResponse } from '../../http/body.ts'
-import { type PlatformBlob, toReadable } from '../../http/bytes.ts'
+import { over, type PlatformBlob, toReadable } from '../../http/bytes.ts'
 import { join } from '../../http/collect.ts'
 import { toCallError } from '../../http/fault.ts'
 import { IdleWatch } from '../../http/idle-watch.ts'
@@ -18,7 +18,6 @@ import { type Representation, representationOf, unfitOf } from './representation
 import type { Download, DownloadOptions } from './types.ts'
 
 type Step = IteratorResult<Uint8Array, undefined>
-const over: Step = { done: true, value: undefined }
 const maxRestarts = 3
 /** The reason of an error that says that the file is another one by now. */
 export const changed = 'representation_changed'

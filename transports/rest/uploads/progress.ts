@@ -1,6 +1,5 @@
 import type { Progress } from '../../../src/core/call/call-options.ts'
-
-const over = { done: true, value: undefined } as const
+import { over } from '../../http/bytes.ts'
 
 /** How far something has come, for any number of readers, each of whom gets the latest and no queue. */
 export class LatestProgress implements AsyncIterable<Progress> {

@@ -11,7 +11,7 @@ import { bounded } from '../../../src/core/time/bounded.ts'
 import { at } from '../../http/at.ts'
 import { IdleWatch } from '../../http/idle-watch.ts'
 import { base64, type UploadLimits } from './fields.ts'
-import type { Standing, UploadProtocol } from './protocol.ts'
+import type { Append, Standing, UploadProtocol } from './protocol.ts'
 import { onUploadUrl, type Send, type UploadRequests } from './requests.ts'
 import type { Part, Source } from './source.ts'
 import type { UploadOptions, UploadSpec, UploadState } from './types.ts'
@@ -150,17 +150,12 @@ export class RemoteUpload {
   }
 
   async append(step: Scope, source: Source): Promise<Reply> {
-    const { by } = this.#plan.spec
     const { offset } = this
     const part = await bounded(step, () => source.part(offset, this.#partBytes()))
     const { length, isLast, totalBytes } = part
     if (isLast && totalBytes !== undefined) this.totalBytes = totalBytes
-    const headers: Headers = {
-      ...by.headers,
-      ...by.append({ offset, length, isLast, totalBytes, isLengthOpen: this.#isLengthOpen }),
-      'content-type': by.contentType,
-      ...(await this.#partHeaders(part, step)),
-    }
+    const own = this.#appendHeaders({ length, isLast, totalBytes, isLengthOpen: this.#isLengthOpen })
+    const headers: Headers = { ...own, ...(await this.#partHeaders(part, step)) }
     this.isSure = this.#isUntold = false
     const input = this.#at({ headers, body: part.body })
     const reply = await this.#sendPart(this.#send.append, input, this.#requestOptions(step), step)
@@ -184,11 +179,14 @@ export class RemoteUpload {
 
   /** The last answer of an upload that is complete, where a server of the draft gives it once more. */
   async again(step: Scope): Promise<Reply | undefined> {
-    const { by } = this.#plan.spec
-    const own = by.append({ offset: this.offset, length: 0, isLast: true, totalBytes: undefined, isLengthOpen: false })
-    const headers = { ...by.headers, ...own, 'content-type': by.contentType }
+    const headers = this.#appendHeaders({ length: 0, isLast: true, totalBytes: undefined, isLengthOpen: false })
     const reply = await this.#send.append(this.#at({ headers, body: new Uint8Array(0) }), this.#requestOptions(step))
     return this.#read(reply).isComplete ? reply : undefined
+  }
+
+  #appendHeaders(append: Omit<Append, 'offset'>): Headers {
+    const { by } = this.#plan.spec
+    return { ...by.headers, ...by.append({ ...append, offset: this.offset }), 'content-type': by.contentType }
   }
 
   /** Has the server forget it. */

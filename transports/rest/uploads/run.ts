@@ -7,6 +7,7 @@ import { addCaller, CallError, failureOf, isAnyCallError } from '../../../src/co
 import { refusal } from '../../../src/core/errors/refusal.ts'
 import { guard, notify } from '../../../src/core/guard.ts'
 import { copyOf } from '../../../src/core/long-running/errors.ts'
+import { isObject } from '../../../src/core/tag.ts'
 import { Backoff } from '../../../src/core/time/backoff.ts'
 import { bounded, sleep } from '../../../src/core/time/bounded.ts'
 import { LatestProgress } from './progress.ts'
@@ -193,8 +194,7 @@ export class UploadRun implements Upload<unknown> {
   #read(given: UploadInput): Pick<UploadInput, 'source'> & { readonly totalBytes: number | undefined } {
     const { encodeInput, checkInput } = this.#clientPlan
     const input = (encodeInput ? encodeInput(given, checkInput) : given) as UploadInput
-    if (typeof input !== 'object' || input === null)
-      throw refusal('the input of an upload is an object with a source', this.#origin)
+    if (!isObject(input)) throw refusal('the input of an upload is an object with a source', this.#origin)
     const { source, totalBytes, metadata = {}, ...rest } = input
     if (!isTexts(metadata)) throw refusal('metadata is an object of texts', this.#origin)
     this.#remote.input = rest
@@ -330,11 +330,7 @@ function ofWhole(error: unknown, { sent }: Scope, info: OperationInfo): unknown 
 }
 
 function isTexts(metadata: unknown): metadata is Readonly<Record<string, string>> {
-  return (
-    typeof metadata === 'object' &&
-    metadata !== null &&
-    Object.values(metadata).every((value) => typeof value === 'string')
-  )
+  return isObject(metadata) && Object.values(metadata).every((value) => typeof value === 'string')
 }
 
 /** It comes from a store, and may be anything. */
@@ -343,8 +339,7 @@ function isState(state: Partial<UploadState> | null | undefined): state is Uploa
   return (
     version === 1 &&
     (url === undefined || (typeof url === 'string' && url !== '')) &&
-    typeof input === 'object' &&
-    input !== null &&
+    isObject(input) &&
     isTexts(metadata)
   )
 }
