@@ -37,6 +37,7 @@ import { optInRules, type PolicyOptions } from './core/policies/options.ts'
 import type { RateLimit } from './core/policies/rate-limits.ts'
 import { type RetryOptions, retryOption } from './core/retry/options.ts'
 import type { Shared } from './core/shared/sharing.ts'
+import { isObject } from './core/tag.ts'
 import type { Clock } from './core/time/clock.ts'
 
 /** What a client is made of. */
@@ -154,7 +155,7 @@ const rules: RulesOf<ClientOptions<never>> = {
 }
 
 function checkClientOptions(options: ClientOptions<{ readonly [via: string]: Transport }>): void {
-  if (typeof options?.transports !== 'object' || options.transports === null)
+  if (!isObject(options?.transports))
     throw refusal('createClient takes { transports: { rest: restTransport({ … }) } }', undefined)
   checkOptions('createClient()', options, rules)
   for (const [via, transport] of Object.entries(options.transports)) {

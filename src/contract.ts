@@ -1,6 +1,7 @@
 import type { CallRunner } from './call-runner.ts'
 import { type Contract, labelOperation, type OperationInfo, operationInfo } from './core/call/operation.ts'
 import { refusal } from './core/errors/refusal.ts'
+import { isObject } from './core/tag.ts'
 
 /** Makes of one operation the function that users call. */
 export function bindOperation(info: OperationInfo, runner: CallRunner): object {
@@ -15,7 +16,7 @@ export function bindOperation(info: OperationInfo, runner: CallRunner): object {
  * needs a transport that the client lacks or that speaks another protocol.
  */
 export function bindContract(contract: Contract, runner: CallRunner, path = ''): object {
-  if (typeof contract !== 'object' || contract === null)
+  if (!isObject(contract))
     throw refusal(
       `${path || 'the contract'} is no operation: make it with a builder such as get(), rpc() or service()`,
       undefined,

@@ -1,4 +1,5 @@
 import { CallError, type ErrorOrigin } from './errors/error.ts'
+import { isObject } from './tag.ts'
 
 /** What an option takes: the words for it, whether a value fits, and the rules of what stands inside. */
 export interface OptionRule {
@@ -26,8 +27,8 @@ export const has =
   (value: unknown): boolean =>
     typeof (value as Record<string, unknown> | null | undefined)?.[method] === 'function'
 
-const isNumber = (value: unknown): value is number => typeof value === 'number' && !Number.isNaN(value)
-const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null
+/** Whether a value is a number; NaN is none. */
+export const isNumber = (value: unknown): value is number => typeof value === 'number' && !Number.isNaN(value)
 
 /** A text, empty or not. */
 export const text = /* @__PURE__ */ takes('a text', (value) => typeof value === 'string')
@@ -42,7 +43,7 @@ export const notNegative = /* @__PURE__ */ takes('a number, 0 or more', (value) 
 /** Infinity counts: that is how a limit is switched off. */
 export const count = /* @__PURE__ */ takes(
   'a whole number of 1 or more, or Infinity',
-  (value) => isNumber(value) && value >= 1 && (value === Number.POSITIVE_INFINITY || Number.isInteger(value)),
+  (value) => value === Number.POSITIVE_INFINITY || (Number.isInteger(value) && (value as number) >= 1),
 )
 /** What makes credentials. */
 export const credentialSource = /* @__PURE__ */ takes(

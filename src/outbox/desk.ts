@@ -4,6 +4,7 @@ import type { Reply } from '../core/call/reply.ts'
 import { uuid } from '../core/call/uuid.ts'
 import { CallError, isAnyCallError } from '../core/errors/error.ts'
 import { guard } from '../core/guard.ts'
+import { isRecord } from '../core/tag.ts'
 import { pageLife } from '../core/time/page-life.ts'
 import { type Durable, unfit } from './durable.ts'
 import { Run } from './fence.ts'
@@ -216,8 +217,10 @@ function wordsOf(error: unknown): string {
 /** The same for equal inputs, whatever the order of their members; one that is undefined is none. */
 function digestOf(input: unknown): string {
   const sorted = (_name: string, value: unknown): unknown => {
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) return value
-    const members = Object.entries(value).filter(([, member]) => member?.$ !== 'undefined')
+    if (!isRecord(value)) return value
+    const members = Object.entries(value).filter(
+      ([, member]) => (member as { readonly $?: unknown } | null)?.$ !== 'undefined',
+    )
     return Object.fromEntries(members.sort(([one], [other]) => (one < other ? -1 : 1)))
   }
   return hashOf(JSON.stringify(JSON.parse(writeValue(input)), sorted))

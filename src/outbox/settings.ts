@@ -12,6 +12,7 @@ import {
   text,
 } from '../core/options.ts'
 import type { Store } from '../core/store/store.ts'
+import { isObject } from '../core/tag.ts'
 import type { Durable } from './durable.ts'
 import type { OutboxOptions } from './types.ts'
 
@@ -43,7 +44,7 @@ const maxMarginMs = 15_000
 export function registryOf(contract: unknown): ReadonlyMap<string, Durable> {
   const registry = new Map<string, Durable>()
   const walk = (value: unknown): void => {
-    if (typeof value !== 'object' || value === null) return
+    if (!isObject(value)) return
     const info = operationInfo(value)
     if (!info) for (const member of Object.values(value)) walk(member)
     const durable = info?.durable as Durable | undefined
@@ -53,7 +54,7 @@ export function registryOf(contract: unknown): ReadonlyMap<string, Durable> {
       throw refusal(`outbox({ contract }): two durable operations have the name '${durable.name}'`)
     registry.set(durable.name, durable)
   }
-  if (typeof contract !== 'object' || contract === null)
+  if (!isObject(contract))
     throw refusal('outbox(store, { contract }) takes the contract that holds the durable operations')
   walk(contract)
   return registry

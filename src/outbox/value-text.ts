@@ -1,4 +1,5 @@
 import { ownPlan } from '../core/call/plan.ts'
+import { isObject } from '../core/tag.ts'
 import { fromBase64, toBase64 } from './seal.ts'
 
 /** Marks what JSON has no word for: `{ "$": "date", "is": … }`. An object that has this name itself is marked as well. */
@@ -70,7 +71,7 @@ function unwritable(what: string, place: string): Unwritable {
 }
 
 function decode(value: unknown): unknown {
-  if (typeof value !== 'object' || value === null) return value
+  if (!isObject(value)) return value
   if (Array.isArray(value)) return value.map(decode)
   if (!Object.hasOwn(value, mark)) return membersOf(Object.entries(value), decode)
   const { [mark]: kind, is } = value as { [mark]: string; is?: unknown }

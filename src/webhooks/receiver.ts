@@ -3,6 +3,7 @@ import { checkSchema, validating } from '../core/call/schema.ts'
 import type { CallError } from '../core/errors/error.ts'
 import { refusal } from '../core/errors/refusal.ts'
 import { guard, notify, toGuardError } from '../core/guard.ts'
+import { isObject } from '../core/tag.ts'
 import { Backoff } from '../core/time/backoff.ts'
 import type { Clock, Timer } from '../core/time/clock.ts'
 import type { Webhook, WebhookEvent, Webhooks } from './event.ts'
@@ -283,15 +284,14 @@ export class Receiver {
 
 function readRequest({ headers, body }: WebhookRequest): { readonly headers: HeaderMap; readonly body: Uint8Array } {
   const bytes = typeof body === 'string' ? bytesOf(body) : body
-  if (typeof headers !== 'object' || headers === null || !(bytes instanceof Uint8Array))
+  if (!isObject(headers) || !(bytes instanceof Uint8Array))
     throw refusal('receive() takes headers, and the body as bytes or text: no object that a parser has made', undefined)
   const pairs = Symbol.iterator in headers ? headers : Object.entries(headers as Record<string, string>)
   return { headers: HeaderMap.from(pairs), body: bytes }
 }
 
 function factsOf(scheme: WebhookScheme, payload: unknown, verified: Verified): PayloadFacts {
-  if (typeof payload !== 'object' || payload === null)
-    throw refused('malformed_payload', scheme.name, 'the payload is no JSON object')
+  if (!isObject(payload)) throw refused('malformed_payload', scheme.name, 'the payload is no JSON object')
   const facts = scheme.read(payload)
   return { ...facts, type: verified.type ?? facts.type }
 }

@@ -7,6 +7,7 @@ import {
   token,
 } from '../../src/core/call/header-map.ts'
 import type { Signal } from '../../src/core/call/signal.ts'
+import { isObject } from '../../src/core/tag.ts'
 import { type BodyKind, bodyKind, isUsed, toBytes } from '../http/bytes.ts'
 import { ReplayBody } from '../http/replay-body.ts'
 import type { Answer } from '../http/responder.ts'
@@ -87,7 +88,7 @@ export async function readArguments(input: unknown, init: unknown, replayBytes: 
 
 /** A Request of any platform's class. */
 function isRequest(input: unknown): input is Request {
-  return typeof input === 'object' && input !== null && 'url' in input && 'method' in input && 'headers' in input
+  return isObject(input) && 'url' in input && 'method' in input && 'headers' in input
 }
 
 function readUrl(input: unknown): URL {

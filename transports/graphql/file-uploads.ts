@@ -1,5 +1,6 @@
 import { refusal } from '../../src/core/errors/refusal.ts'
 import { guard } from '../../src/core/guard.ts'
+import { isObject } from '../../src/core/tag.ts'
 import { bodyKind } from '../http/bytes.ts'
 import { encodeBody } from '../http/encode-body.ts'
 import { multipartOf } from '../http/multipart.ts'
@@ -112,7 +113,7 @@ export function extractFiles({ call, members }: Pick<Asked, 'call' | 'members'>)
 function isFile(value: unknown): boolean {
   const kind = bodyKind(value)
   if (kind === 'blob' || kind === 'bytes' || kind === 'stream') return true
-  if (kind !== undefined || typeof value !== 'object' || value === null || !('content' in value)) return false
+  if (kind !== undefined || !isObject(value) || !('content' in value)) return false
   const { content, filename: _name, type: _type, length: _length, ...others } = value as Record<string, unknown>
   // A text is no file: it may be what an input calls its content.
   return Object.keys(others).length === 0 && /^(?:blob|bytes|stream|factory)$/.test(bodyKind(content) ?? '')

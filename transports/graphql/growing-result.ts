@@ -1,4 +1,4 @@
-import { isRecord } from '../http/violations.ts'
+import { isObject, isRecord } from '../../src/core/tag.ts'
 import { type GraphQLErrorItem, type GraphQLResult, toGraphQLResult } from './response.ts'
 
 type Path = readonly (string | number)[]
@@ -132,7 +132,7 @@ function addItems(data: unknown, path: Path, items: readonly unknown[]): unknown
 }
 
 function memberOf(value: unknown, key: string | number): unknown {
-  return typeof value === 'object' && value !== null && Object.hasOwn(value, key) ? (value as any)[key] : undefined
+  return isObject(value) && Object.hasOwn(value, key) ? (value as any)[key] : undefined
 }
 
 /** Objects and lists are joined member by member: fragments of one object overlap. */

@@ -2,7 +2,7 @@ import type { ErrorOrigin } from '../../src/core/errors/error.ts'
 import { refusal } from '../../src/core/errors/refusal.ts'
 import { guard } from '../../src/core/guard.ts'
 import { callable, checkOptions, type RulesOf } from '../../src/core/options.ts'
-import { isRecord } from '../http/violations.ts'
+import { isRecord } from '../../src/core/tag.ts'
 import { type Answer, type Ask, Feature, type GraphQLFeature, type JsonWays } from './feature.ts'
 import { parseJson } from './response.ts'
 

@@ -23,7 +23,7 @@ import {
 import type { AnyContinuation, AnyStop } from '../../src/core/resume/continuation.ts'
 import { type OpeningOptions, openingOption } from '../../src/core/resume/options.ts'
 import type { OverflowPolicy } from '../../src/core/stream/overflow.ts'
-import { isRecord } from '../http/violations.ts'
+import { isRecord } from '../../src/core/tag.ts'
 import { idempotencyRule, operationRules, pick, schemaRule } from '../shared/option-rules.ts'
 import { type GraphQLKind, type PreparedDocument, prepareDocument } from './document.ts'
 import type { HttpGraphQLTransport } from './exchange.ts'

@@ -2,10 +2,10 @@ import type { Call } from '../../src/core/call/call.ts'
 import type { Code } from '../../src/core/errors/code.ts'
 import { CallError } from '../../src/core/errors/error.ts'
 import type { Failure } from '../../src/core/errors/failure.ts'
+import { isRecord } from '../../src/core/tag.ts'
 import { essenceOf } from '../http/codecs.ts'
 import { readErrorEnvelope } from '../http/envelope.ts'
 import { httpFailure } from '../http/errors.ts'
-import { isRecord } from '../http/violations.ts'
 import type { Answer } from './feature.ts'
 
 /**

@@ -4,6 +4,7 @@ import type { Reply } from '../../src/core/call/reply.ts'
 import { CallError } from '../../src/core/errors/error.ts'
 import type { Failure } from '../../src/core/errors/failure.ts'
 import { checkOptions, count, object, type RulesOf } from '../../src/core/options.ts'
+import { isObject } from '../../src/core/tag.ts'
 import type { HttpCache } from '../http/cache.ts'
 import { type BufferedResponse, requestBuffered } from '../http/collect.ts'
 import type { HttpRequest } from '../http/contract.ts'
@@ -161,14 +162,14 @@ function numberOf(code: unknown): number | undefined {
 }
 
 function readError(body: Uint8Array) {
-  let read: any
+  let read: unknown
   try {
     read = JSON.parse(new TextDecoder().decode(body))
   } catch {
     return undefined
   }
-  if (typeof read !== 'object' || read === null) return undefined
-  const { code, message, details } = read
+  if (!isObject(read)) return undefined
+  const { code, message, details } = read as any
   const list: readonly any[] = Array.isArray(details) ? details : []
   return {
     code: code as unknown,

@@ -1,4 +1,5 @@
 import type { QueuedMessage, SendLease, Sends } from '../../src/core/send-queue/sends.ts'
+import { isObject } from '../../src/core/tag.ts'
 import type { DescMessage } from './peer-protobuf.ts'
 
 const over: IteratorResult<never> = /* @__PURE__ */ Object.freeze({
@@ -170,5 +171,5 @@ function ownPart(holder: Members, name: string, schema: DescMessage | undefined)
     if (value.length === 0 || (value.constructor === Uint8Array && value.length === value.buffer.byteLength)) return
     // A default stands on the prototype, and setting it would say that it was sent.
     if (Object.hasOwn(holder, name)) holder[name] = new Uint8Array(value)
-  } else if (schema && typeof value === 'object' && value !== null) withOwnBytes(schema, value)
+  } else if (schema && isObject(value)) withOwnBytes(schema, value)
 }

@@ -4,6 +4,7 @@ import type { Reply, StreamReply } from '../../src/core/call/reply.ts'
 import { CallError, isAnyCallError } from '../../src/core/errors/error.ts'
 import { refusal } from '../../src/core/errors/refusal.ts'
 import type { Sends } from '../../src/core/send-queue/sends.ts'
+import { isObject } from '../../src/core/tag.ts'
 import type { GrpcWebExchange } from './exchange.ts'
 import { CallerMessages, oneMessage, SendQueueMessages, withOwnBytes } from './messages.ts'
 import { methodOf } from './operation.ts'
@@ -122,8 +123,7 @@ export async function onlyMessage(stream: AsyncIterable<unknown>, call: Call): P
 
 function iterableOf(call: Call): AsyncIterable<unknown> | Iterable<unknown> {
   const input = call.input as object | null | undefined
-  if (typeof input === 'object' && input !== null && (Symbol.asyncIterator in input || Symbol.iterator in input))
-    return input as never
+  if (isObject(input) && (Symbol.asyncIterator in input || Symbol.iterator in input)) return input as never
   throw refusal('a client stream takes an iterable or async iterable of messages', call)
 }
 

@@ -1,6 +1,7 @@
 import { bodies } from '#platform'
 import { type ErrorOrigin, isAnyCallError } from '../../src/core/errors/error.ts'
 import { refusal } from '../../src/core/errors/refusal.ts'
+import { isObject } from '../../src/core/tag.ts'
 import { stringifyJson } from '../shared/json.ts'
 import { type BlobLike, bodyKind, type Streamed, streamed, toBytes } from './bytes.ts'
 import { type Codecs, essenceOf, findCodec, isJson, isText } from './codecs.ts'
@@ -39,7 +40,7 @@ export function isRawBody(value: unknown): boolean {
 
 /** Whether a body can be sent once more: all but streams, which a factory function makes anew, and forms of them. */
 export function isReplayableBody(value: unknown, contentType?: string): boolean {
-  if (typeof value !== 'object' || value === null) return true
+  if (!isObject(value)) return true
   if (contentType !== undefined && !bodyKind(value) && /^multipart\/form-data/i.test(contentType))
     return Object.values(value)
       .flat()

@@ -1,5 +1,6 @@
 import type { Violation } from '../../src/core/errors/failure.ts'
-import { isRecord, readSentences, readViolations } from './violations.ts'
+import { isRecord } from '../../src/core/tag.ts'
+import { readSentences, readViolations } from './violations.ts'
 
 /** What an error body says, whatever it is written in. */
 export interface ErrorEnvelope {

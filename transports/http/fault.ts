@@ -2,6 +2,7 @@ import type { ErrorOrigin } from '../../src/core/errors/error.ts'
 import { CallError, isAnyCallError } from '../../src/core/errors/error.ts'
 import type { Failure } from '../../src/core/errors/failure.ts'
 import { isNetworkError } from '../../src/core/errors/transient.ts'
+import { isObject } from '../../src/core/tag.ts'
 import type { HttpFault } from './contract.ts'
 import { behindRedirects, type Progress, unsent } from './progress.ts'
 
@@ -114,7 +115,7 @@ export function rootOf<Root extends { readonly code?: unknown }>(error: unknown)
   let root = error as (Root & { readonly cause?: unknown }) | undefined
   for (let depth = 0; depth < 4 && textOf(root?.code) === ''; depth++) {
     const cause = root?.cause
-    if (typeof cause !== 'object' || cause === null) break
+    if (!isObject(cause)) break
     root = cause as Root
   }
   return root
@@ -159,7 +160,7 @@ export class HttpFaultError extends Error {
 /** A CallError where `error` is, or was caused by, a fault of the wire; anything else, such as an abort's reason, as it is. */
 export function toCallError(error: unknown, origin: ErrorOrigin, isStream = false): unknown {
   let each = error
-  for (let depth = 0; depth < 4 && typeof each === 'object' && each !== null; depth++) {
+  for (let depth = 0; depth < 4 && isObject(each); depth++) {
     // Whoever made it has looked at what caused it.
     if (isAnyCallError(each)) return each
     if (each instanceof HttpFaultError) return new CallError(faultToFailure(each.fault, isStream), origin)

@@ -1,6 +1,6 @@
 import type { ErrorOrigin } from '../../src/core/errors/error.ts'
 import { refusal } from '../../src/core/errors/refusal.ts'
-import { tagOf } from '../../src/core/tag.ts'
+import { isObject, tagOf } from '../../src/core/tag.ts'
 import { lostKind } from '../shared/json.ts'
 
 /** How lists and nulls are written in a query; nested objects are always `a[b]=c` (OpenAPI's deepObject). */
@@ -89,7 +89,7 @@ function list(name: string, values: readonly unknown[], place: Place, depth: num
 }
 
 function isNested(value: unknown): boolean {
-  return typeof value === 'object' && value !== null && typeof (value as { toJSON?: unknown }).toJSON !== 'function'
+  return isObject(value) && typeof (value as { toJSON?: unknown }).toJSON !== 'function'
 }
 
 /** The text of a value that is neither a list nor an object. */

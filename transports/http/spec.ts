@@ -1,6 +1,7 @@
 import type { AnyPager } from '../../src/core/call/operation.ts'
 import type { Schema } from '../../src/core/call/schema.ts'
 import { flag, has, type OptionRules, oneOf, takes, text, wrongOption } from '../../src/core/options.ts'
+import { isRecord } from '../../src/core/tag.ts'
 import { idempotencyRule, isSchema, operationRules, schemaRule, schemaWords } from '../shared/option-rules.ts'
 import type { BodyCoding } from './compression.ts'
 import type { FetchOptions } from './contract.ts'
@@ -75,8 +76,7 @@ export function checkSpec(
   const refuse = (what: string): never => {
     throw new TypeError(`${builder}('${path}', …): ${what}`)
   }
-  if (typeof spec !== 'object' || spec === null || Array.isArray(spec) || isSchema(spec))
-    refuse('the last argument is an object such as { output: type<User>() }')
+  if (!isRecord(spec) || isSchema(spec)) refuse('the last argument is an object such as { output: type<User>() }')
   const wrong = wrongOption(spec, rules) ?? wrongTogether(method, spec)
   if (wrong) refuse(wrong)
 }

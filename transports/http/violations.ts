@@ -1,4 +1,5 @@
 import type { Violation } from '../../src/core/errors/failure.ts'
+import { isRecord } from '../../src/core/tag.ts'
 
 type Entry = Readonly<Record<string, unknown>>
 
@@ -89,9 +90,4 @@ function fromPointer(field: string): string {
 
 function isText(value: unknown): value is string {
   return typeof value === 'string'
-}
-
-/** Whether a value is an object of names, and no list. */
-export function isRecord(value: unknown): value is Entry {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -5,6 +5,7 @@ import { CallError } from '../../src/core/errors/error.ts'
 import { refusal } from '../../src/core/errors/refusal.ts'
 import { guard } from '../../src/core/guard.ts'
 import { type Item, Source } from '../../src/core/stream/source.ts'
+import { isObject } from '../../src/core/tag.ts'
 
 const cursors = new WeakSet<object>()
 /** Of what a handler does wrong: it has been asked. */
@@ -81,7 +82,7 @@ class Pump {
   async #next(): Promise<IteratorResult<unknown>> {
     const onStream = { phase: 'stream', sent: 'yes' } as const
     const next: unknown = await guard(what, () => this.#iterator.next(), this.#call, onStream)
-    if (typeof next === 'object' && next !== null) return next as IteratorResult<unknown>
+    if (isObject(next)) return next as IteratorResult<unknown>
     throw unfit(`next() of ${what} gives { value, done }`, this.#call)
   }
 

@@ -1,3 +1,4 @@
+import { isObject } from '../../src/core/tag.ts'
 /** A query or a form as what it was made of, all of it text: `a=1&a=2` and `a[]=1` are lists, `a[b]=c` is nested. */
 export function readQuery(pairs: Iterable<readonly [string, unknown]>): Record<string, unknown> {
   const query: Tree = Object.create(null)
@@ -13,8 +14,7 @@ interface Tree {
 }
 
 /** Not yet a list: what its keys say is known in the end. */
-const isTree = (value: unknown): value is Tree =>
-  typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === null
+const isTree = (value: unknown): value is Tree => isObject(value) && Object.getPrototypeOf(value) === null
 
 function put(tree: Tree, [name = '', ...deeper]: readonly string[], value: unknown): void {
   const key = name === '' ? String(Object.keys(tree).length) : name
@@ -53,5 +53,5 @@ export async function readBody(request: Request): Promise<unknown> {
 
 /** Members side by side: what the names of a flat input are read from. */
 export function isMembers(value: unknown): value is object {
-  return typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype
+  return isObject(value) && Object.getPrototypeOf(value) === Object.prototype
 }

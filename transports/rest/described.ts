@@ -2,6 +2,7 @@ import type { Check } from '../../src/core/call/operation.ts'
 import { snapshot } from '../../src/core/call/snapshot.ts'
 import type { ErrorOrigin } from '../../src/core/errors/error.ts'
 import { refusal } from '../../src/core/errors/refusal.ts'
+import { isObject, isRecord } from '../../src/core/tag.ts'
 import { inputReader, type ReadInput, type RequestInput } from '../http/input.ts'
 import { PathTemplate } from '../http/path.ts'
 import { encodeQuery, isSearchParams, joinQuery } from '../http/query.ts'
@@ -46,8 +47,7 @@ const members: readonly string[] = ['path', 'query', 'header', 'cookie', 'body',
  * const shop = openapi<paths>({ description: described(api) })
  */
 export function described(description: Description): Described {
-  if (typeof description !== 'object' || description === null || Array.isArray(description))
-    throw new TypeError(`described() takes what describe() makes: { 'GET /orders': { … } }`)
+  if (!isRecord(description)) throw new TypeError(`described() takes what describe() makes: { 'GET /orders': { … } }`)
   return {
     writerOf(method, path, spec) {
       const key = `${method} ${path}`
@@ -62,7 +62,7 @@ export function described(description: Description): Described {
 }
 
 function parametersOf(place: Place, styles: ParameterStyles = {}): Parameters {
-  if (typeof styles !== 'object' || styles === null) throw new TypeError(`${place} is an object of styles by name`)
+  if (!isObject(styles)) throw new TypeError(`${place} is an object of styles by name`)
   return new Map(Object.entries(styles).map(([name, style]) => [name, readParameter(name, place, style)]))
 }
 
@@ -72,7 +72,7 @@ function makeWriter(
   of: OperationDescription,
   { shape, via = 'rest' }: DescribedSpec,
 ): RequestWriter {
-  const unknown = typeof of === 'object' && of !== null ? Object.keys(of).find((name) => !members.includes(name)) : ''
+  const unknown = isObject(of) ? Object.keys(of).find((name) => !members.includes(name)) : ''
   if (unknown !== undefined) throw new TypeError(`it holds ${members.join(', ')}${unknown && `, and no '${unknown}'`}`)
   const query = parametersOf('query', of.query)
   const inPath = parametersOf('path', of.path)
@@ -141,8 +141,7 @@ function inputOf(read: ReadInput, { of, isNested, inPath }: Reading, origin: Err
     return then(read(input, check), (made) => finish(made, headers, cookies))
   }
   const flat = (input: unknown, check: Check) => {
-    if (!hasSides || typeof input !== 'object' || input === null || Array.isArray(input))
-      return then(read(input, check), (made) => finish(made, undefined, undefined))
+    if (!hasSides || !isRecord(input)) return then(read(input, check), (made) => finish(made, undefined, undefined))
     const headerValues: Record<string, unknown> = {}
     const cookieValues: Record<string, unknown> = {}
     const rest: Record<string, unknown> = {}

@@ -1,5 +1,6 @@
 import type { ErrorOrigin } from '../../src/core/errors/error.ts'
 import { refusal } from '../../src/core/errors/refusal.ts'
+import { isObject, isRecord } from '../../src/core/tag.ts'
 import { bodyKind } from '../http/bytes.ts'
 import { essenceOf } from '../http/codecs.ts'
 import { type EncodedBody, encodeBody } from '../http/encode-body.ts'
@@ -32,8 +33,7 @@ export function writeDescribedBody(body: NonNullable<OperationDescription['body'
       !(isForm || essence === 'multipart/form-data')
     )
       return encodeBody(value, rules, origin)
-    if (typeof value !== 'object' || value === null || Array.isArray(value))
-      throw refusal('the form is an object of its fields', origin)
+    if (!isRecord(value)) throw refusal('the form is an object of its fields', origin)
     const { queryStyle } = rules
     if (isForm) {
       const body = Object.entries(value)
@@ -57,10 +57,7 @@ function fieldsOf(styles: ParameterStyles): Fields {
 /** Whether JSON is how a value is written of which nothing else is said. */
 function isPlainObject(value: unknown): value is object {
   return (
-    typeof value === 'object' &&
-    value !== null &&
-    bodyKind(value) === undefined &&
-    typeof (value as { toJSON?: unknown }).toJSON !== 'function'
+    isObject(value) && bodyKind(value) === undefined && typeof (value as { toJSON?: unknown }).toJSON !== 'function'
   )
 }
 

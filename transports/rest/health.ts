@@ -11,6 +11,7 @@ import { CallError } from '../../src/core/errors/error.ts'
 import type { Failure } from '../../src/core/errors/failure.ts'
 import { parseRetryAfter } from '../../src/core/errors/retry-after.ts'
 import { aboveZero, flag, oneOf, type RulesOf, text, wrongOption } from '../../src/core/options.ts'
+import { isObject } from '../../src/core/tag.ts'
 import { at } from '../http/at.ts'
 import { decodeText, readMediaType } from '../http/codecs.ts'
 import { type BufferedResponse, requestBuffered } from '../http/collect.ts'
@@ -132,7 +133,7 @@ function readHealth(call: Call, response: BufferedResponse): HealthAnswer {
 function documentIn(text: string): unknown {
   try {
     const document: unknown = JSON.parse(text)
-    return typeof document === 'object' && document !== null ? document : undefined
+    return isObject(document) ? document : undefined
   } catch {
     return undefined
   }

@@ -2,6 +2,7 @@ import type { UnaryResult } from '../../src/core/call/call-types.ts'
 import { linkOf } from '../../src/core/call/link-header.ts'
 import { CallError } from '../../src/core/errors/error.ts'
 import { refusal } from '../../src/core/errors/refusal.ts'
+import { isRecord } from '../../src/core/tag.ts'
 import { at, resolveLink } from '../http/at.ts'
 import { encodeSegment } from '../http/path.ts'
 
@@ -116,10 +117,6 @@ function memberOf(value: unknown, name: string): unknown {
   if (Object.hasOwn(value, name)) return value[name]
   const like = Object.keys(value).find((key) => key.toLowerCase() === name.toLowerCase())
   return like === undefined ? undefined : value[like]
-}
-
-function isRecord(value: unknown): value is Members {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 const expression = /\{([+#./;?&]?)([^{}]*)\}/g

@@ -13,6 +13,7 @@ import {
   type RulesOf,
   text,
 } from '../../src/core/options.ts'
+import { isObject } from '../../src/core/tag.ts'
 import { linked, resolveLink } from '../http/at.ts'
 import { isOver, itemsOf, makePager, type Pager, readPath, unfit } from '../shared/pages.ts'
 
@@ -200,7 +201,7 @@ export function customPages<const I extends Items = undefined, Page = any, In = 
 
 /** An object of names: what a list or a Map holds would be lost, and the same page asked for again. */
 function isMembers(value: unknown): value is object {
-  return typeof value === 'object' && value !== null && !(Symbol.iterator in value)
+  return isObject(value) && !(Symbol.iterator in value)
 }
 
 function count(page: unknown, path: string, origin: ErrorOrigin | undefined): number {

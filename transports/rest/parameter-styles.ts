@@ -1,5 +1,6 @@
 import type { ErrorOrigin } from '../../src/core/errors/error.ts'
 import { refusal } from '../../src/core/errors/refusal.ts'
+import { isObject } from '../../src/core/tag.ts'
 import { encode, encodeQuery, jsonOf, pairs, type QueryStyle, refuseLost, scalar } from '../http/query.ts'
 import { stringifyJson } from '../shared/json.ts'
 import type { ParameterStyle } from './openapi-description.ts'
@@ -31,7 +32,7 @@ export interface Parameter {
 export function readParameter(name: string, place: Place, of: ParameterStyle): Parameter {
   const given: Exclude<ParameterStyle, string> = typeof of === 'string' ? { style: of } : of
   const style = given?.style ?? styles[place][0]
-  if (typeof given !== 'object' || given === null || !styles[place].includes(style as string))
+  if (!isObject(given) || !styles[place].includes(style as string))
     throw new TypeError(`'${name}' of the ${place}: a style is one of ${styles[place].join(', ')}`)
   const { explode = style === 'form' || style === 'cookie', allowReserved = false, contentType } = given
   const isStyled = given.style !== undefined || given.explode !== undefined || given.allowReserved !== undefined
@@ -72,7 +73,7 @@ class Writer {
   }
 
   parts(value: unknown): Parts {
-    if (typeof value !== 'object' || value === null) return this.#text(value)
+    if (!isObject(value)) return this.#text(value)
     if (Array.isArray(value)) return value.filter((item) => item !== undefined).map((item) => this.#text(item))
     if (typeof (value as { toJSON?: unknown }).toJSON === 'function') return this.parts(jsonOf(value, this.#place()))
     refuseLost(value, this.#parameter.name, this.#place())

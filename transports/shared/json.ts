@@ -1,6 +1,6 @@
 import type { ErrorOrigin } from '../../src/core/errors/error.ts'
 import { refusal } from '../../src/core/errors/refusal.ts'
-import { tagOf } from '../../src/core/tag.ts'
+import { isObject, tagOf } from '../../src/core/tag.ts'
 
 /** What JSON makes of a Map, a Set, a Blob; of a typed array; of a File, by the name that pickers (react-dropzone, antd) give it first; and of a Node Buffer. */
 const trace = /\{(\}|"(0|path|uid|type":"Buffer)")/
@@ -58,7 +58,7 @@ interface Unwritable {
 /** The first value that JSON loses or refuses, in the order of writing. */
 function findUnwritable(value: unknown, path: string, above: readonly object[]): Unwritable | undefined {
   if (typeof value === 'bigint') return hasToJson(value) ? undefined : { path, kind: 'BigInt' }
-  if (typeof value !== 'object' || value === null) return undefined
+  if (!isObject(value)) return undefined
   if (above.includes(value)) return { path, kind: 'circle' }
   if (hasToJson(value) && !ArrayBuffer.isView(value))
     return findUnwritable(value.toJSON(path.split('.').at(-1) as string), path, [...above, value])

@@ -2,6 +2,7 @@ import { idempotencyProfiles } from '../../src/core/call/idempotency.ts'
 import type { Declaration, OperationInfo, ResumeSpec } from '../../src/core/call/operation.ts'
 import { anything, callable, credentialSource, has, oneOf, orFalse, takes } from '../../src/core/options.ts'
 import { retryOption } from '../../src/core/retry/options.ts'
+import { isObject } from '../../src/core/tag.ts'
 
 /** What makes a credential, or `false` for none. */
 export const authRule = /* @__PURE__ */ orFalse(credentialSource)
@@ -17,7 +18,7 @@ export const schemaWords = 'a schema, such as type<T>()'
 
 /** Anything of Standard Schema. */
 export function isSchema(value: unknown): boolean {
-  return ((typeof value === 'object' && value !== null) || typeof value === 'function') && '~standard' in value
+  return (isObject(value) || typeof value === 'function') && '~standard' in value
 }
 
 /** A schema where an operation may declare one. */

@@ -4,6 +4,7 @@ import { CallError, type ErrorOrigin } from '../../src/core/errors/error.ts'
 import { refusal } from '../../src/core/errors/refusal.ts'
 import { guard } from '../../src/core/guard.ts'
 import { callable, checkOptions, either, type RulesOf, text } from '../../src/core/options.ts'
+import { isObject } from '../../src/core/tag.ts'
 
 /** `items` is the key of the list in the page, or a function whose parameter is annotated; absent: the page is the list. */
 export interface Pager<Items> extends AnyPager {
@@ -169,9 +170,9 @@ export function unfit(what: string, origin: ErrorOrigin | undefined): CallError 
 /** A member by its own name, else by a path of names; a negative index counts from the end of a list. */
 export function readPath(value: unknown, path: string): unknown {
   let found: any = value
-  if (typeof found === 'object' && found !== null && Object.hasOwn(found, path)) return found[path]
+  if (isObject(value) && Object.hasOwn(value, path)) return found[path]
   for (const key of path.split('.')) {
-    if (typeof found !== 'object' || found === null) return undefined
+    if (!isObject(found as unknown)) return undefined
     found =
       Array.isArray(found) && /^-?\d+$/.test(key)
         ? found.at(Number(key))

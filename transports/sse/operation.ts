@@ -6,6 +6,7 @@ import { decide } from '../../src/core/guard.ts'
 import { either, oneOf, type RulesOf, takes } from '../../src/core/options.ts'
 import { openingOption } from '../../src/core/resume/options.ts'
 import { receiving } from '../../src/core/stream/streaming.ts'
+import { isObject } from '../../src/core/tag.ts'
 import type { HttpEngine, HttpRequest } from '../http/contract.ts'
 import { declared } from '../http/declared-resume.ts'
 import type { EventReader, SseExchange } from '../http/event-stream/event-exchange.ts'
@@ -147,8 +148,7 @@ function checkEvents(path: string, map: unknown, spec: EventsSpec): void {
   const refuse = (what: string): never => {
     throw new TypeError(`events('${path}', …): ${what}`)
   }
-  if (typeof map !== 'object' || map === null || isSchema(map))
-    refuse('the second argument names events: { placed: type<Order>() }')
+  if (!isObject(map) || isSchema(map)) refuse('the second argument names events: { placed: type<Order>() }')
   for (const [name, schema] of Object.entries(map as object))
     if (!isSchema(schema)) refuse(`'${name}' takes ${schemaWords}`)
   if (spec?.body && spec.method !== 'POST') refuse("a body needs method: 'POST'")

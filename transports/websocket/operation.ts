@@ -20,6 +20,7 @@ import {
 } from '../../src/core/options.ts'
 import { openingOption } from '../../src/core/resume/options.ts'
 import { duplexing } from '../../src/core/stream/duplex.ts'
+import { isObject } from '../../src/core/tag.ts'
 import { partOf } from '../http/path.ts'
 import {
   declare,
@@ -174,7 +175,7 @@ function encoderOf(
 }
 
 function asRecord(value: unknown): Record<string, unknown> {
-  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
+  return isObject(value) ? (value as Record<string, unknown>) : {}
 }
 
 /**

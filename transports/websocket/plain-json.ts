@@ -1,5 +1,6 @@
 import type { Credential } from '../../src/core/call/auth.ts'
 import type { Failure } from '../../src/core/errors/failure.ts'
+import { isObject } from '../../src/core/tag.ts'
 import { stringifyJson } from '../shared/json.ts'
 import { classifyClose } from '../socket/close-codes.ts'
 import type { Incoming, WireAdapter, WireCursor, WireFrame } from '../socket/wire-adapter.ts'
@@ -102,7 +103,7 @@ function decode(frame: WireFrame): Incoming | undefined {
   const message = isUsual && decodeUsual(frame)
   if (message) return message
   const parsed: Frame = typeof frame === 'string' ? JSON.parse(frame) : decodeBinary(frame)
-  if (typeof parsed !== 'object' || parsed === null) throw new TypeError('a frame is a JSON object')
+  if (!isObject(parsed)) throw new TypeError('a frame is a JSON object')
   switch (parsed.type) {
     case 'data':
     case 'message': {
@@ -188,8 +189,7 @@ export function decodeBinary(frame: Uint8Array): object {
   if (length < 0 || prefix + length > frame.length)
     throw new TypeError('a binary frame begins with the length of its header')
   const header: unknown = JSON.parse(new TextDecoder().decode(frame.subarray(prefix, prefix + length)))
-  if (typeof header !== 'object' || header === null)
-    throw new TypeError('the header of a binary frame is a JSON object')
+  if (!isObject(header)) throw new TypeError('the header of a binary frame is a JSON object')
   // A copy: what the socket hands out is a view into its read buffer.
   return { ...header, data: Uint8Array.from(frame.subarray(prefix + length)) }
 }

@@ -2,6 +2,7 @@ import type { Credential } from '../../src/core/call/auth.ts'
 import type { Code } from '../../src/core/errors/code.ts'
 import type { Failure } from '../../src/core/errors/failure.ts'
 import { anything, checkOptions, flag, type RulesOf } from '../../src/core/options.ts'
+import { isRecord } from '../../src/core/tag.ts'
 import { stringifyJson } from '../shared/json.ts'
 import { classifyClose } from '../socket/close-codes.ts'
 import type { SocketEnd } from '../socket/driver/driver.ts'
@@ -238,7 +239,7 @@ function write(id: number, command: string, params: object): string {
 }
 
 function record(value: unknown, what: string): Members {
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value
+  if (isRecord(value)) return value
   throw new TypeError(`the server's ${what} is no object`)
 }
 

@@ -3,6 +3,7 @@ import type { Failure } from '../../src/core/errors/failure.ts'
 import { refusal } from '../../src/core/errors/refusal.ts'
 import { decide, guard } from '../../src/core/guard.ts'
 import { callable, checkOptions, flag, type RulesOf } from '../../src/core/options.ts'
+import { isObject } from '../../src/core/tag.ts'
 import { systemClock } from '../../src/core/time/clock.ts'
 import { classifyClose } from '../socket/close-codes.ts'
 import type {
@@ -275,7 +276,7 @@ function readOpen(text: string): Incoming {
 }
 
 function meaningOf({ message, data }: SocketIoRefusal): Failure['code'] {
-  const { code, status = code } = (typeof data === 'object' && data !== null ? data : {}) as Record<string, unknown>
+  const { code, status = code } = (isObject(data) ? data : {}) as Record<string, unknown>
   if (message === 'Invalid namespace') return 'not_found'
   const isOfCredential = status === 401 || /\b(auth|unauth|token|jwt|credential|expired|401)/i.test(message)
   return isOfCredential ? 'unauthenticated' : 'permission_denied'

@@ -1,4 +1,5 @@
 import { checkOptions, has, type OptionRule, object, type RulesOf, takes, text } from '../../core/options.ts'
+import { isObject } from '../../core/tag.ts'
 import { type AuthorizationServer, type OAuthServer, serverOf } from './server.ts'
 import { type OAuthSession, type OAuthTokens, readTokens, Session } from './session.ts'
 import { type KeepTokens, TokenKeeper } from './token-keeper.ts'
@@ -18,8 +19,7 @@ export interface GrantOptions {
 /** Parameters of a request: what is undefined would be sent as that word. */
 export const texts: OptionRule = /* @__PURE__ */ takes(
   'an object of texts',
-  (value) =>
-    typeof value === 'object' && value !== null && Object.values(value).every((one) => typeof one === 'string'),
+  (value) => isObject(value) && Object.values(value).every((one) => typeof one === 'string'),
 )
 
 const keepRule = /* @__PURE__ */ object('{ store, key }', {

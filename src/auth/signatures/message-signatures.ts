@@ -2,6 +2,7 @@ import type { SignableRequest } from '../../../transports/http/signing/signer.ts
 import type { Auth } from '../../core/call/auth.ts'
 import { percentDecoded } from '../../core/call/percent.ts'
 import { aboveZero, callable, checkOptions, list, oneOf, type RulesOf, takes, text } from '../../core/options.ts'
+import { isObject } from '../../core/tag.ts'
 import { type CryptoKeyLike, webCrypto } from '../crypto-key.ts'
 import { authRule, signedAuth, timeOf } from '../signed.ts'
 import { asCryptoKey, type Bytes, base64, digest, hmac, utf8 } from './bytes.ts'
@@ -42,10 +43,7 @@ export interface MessageSignaturesOptions {
 
 const words = /* @__PURE__ */ oneOf
 const rules: RulesOf<MessageSignaturesOptions> = {
-  key: /* @__PURE__ */ takes(
-    'a CryptoKey, or the bytes of a secret',
-    (value) => typeof value === 'object' && value !== null,
-  ),
+  key: /* @__PURE__ */ takes('a CryptoKey, or the bytes of a secret', (value) => isObject(value)),
   keyId: text,
   components: list,
   alg: text,

@@ -1,5 +1,5 @@
 import type { ErrorOrigin } from '../errors/error.ts'
-import { anything, callable, checkOptions, has, object, type RulesOf, takes } from '../options.ts'
+import { anything, callable, checkOptions, has, isNumber, object, type RulesOf, takes, text } from '../options.ts'
 import { type OpeningOptions, openingOption } from '../resume/options.ts'
 import { type RetryOptions, retryOption } from '../retry/options.ts'
 import type { CursorPlace } from '../store/cursor-place.ts'
@@ -65,7 +65,6 @@ export function absoluteDeadline({ deadline = Number.POSITIVE_INFINITY }: CallOp
   return clock.now() + (at - clock.wallNow())
 }
 
-const isText = (value: unknown): value is string => typeof value === 'string'
 const isSignal = /* @__PURE__ */ has('addEventListener')
 const isDate = /* @__PURE__ */ has('getTime')
 const isPlace = /* @__PURE__ */ has('open')
@@ -73,15 +72,18 @@ const keyPattern = /^[\x20-\x7e]+$/
 
 const rules: RulesOf<CallOptions> & RulesOf<QueryContext> = {
   signal: /* @__PURE__ */ takes('an AbortSignal', (value) => value === null || isSignal(value)),
-  timeoutMs: /* @__PURE__ */ takes('a number (ms)', (value) => typeof value === 'number' && !Number.isNaN(value)),
+  timeoutMs: /* @__PURE__ */ takes('a number (ms)', isNumber),
   deadline: /* @__PURE__ */ takes('a valid Date, or ms since 1970', (value) =>
-    isDate(value) ? !Number.isNaN((value as Date).getTime()) : typeof value === 'number' && !Number.isNaN(value),
+    isNumber(isDate(value) ? (value as Date).getTime() : value),
   ),
   headers: /* @__PURE__ */ object('Headers, a Map, pairs or a plain object'),
-  idempotencyKey: /* @__PURE__ */ takes('visible ASCII characters', (value) => isText(value) && keyPattern.test(value)),
+  idempotencyKey: /* @__PURE__ */ takes(
+    'visible ASCII characters',
+    (value) => text.fits(value) && keyPattern.test(value as string),
+  ),
   retry: retryOption,
   opening: openingOption,
-  cursor: /* @__PURE__ */ takes('a text, or what storedCursor() makes', (value) => isText(value) || isPlace(value)),
+  cursor: /* @__PURE__ */ takes('a text, or what storedCursor() makes', (value) => text.fits(value) || isPlace(value)),
   resync: callable,
   context: /* @__PURE__ */ takes('a Context, of createContextKey().with(value)', /* @__PURE__ */ has('get')),
   onUploadProgress: callable,

@@ -1,12 +1,11 @@
 import type { Sends } from '../send-queue/sends.ts'
+import { inspect } from '../tag.ts'
 import type { Credential } from './auth.ts'
 import type { CallOptions } from './call-options.ts'
 import { Context } from './context.ts'
 import type { CallHeaders } from './header-map.ts'
 import type { OperationInfo } from './operation.ts'
 import type { Scope } from './scope.ts'
-
-const inspect = Symbol.for('nodejs.util.inspect.custom')
 
 /** The fields of a Call that `with` may change. */
 export interface CallFields {

@@ -1,9 +1,9 @@
+import { inspect } from '../tag.ts'
 import type { Credential } from './auth.ts'
 import type { Call } from './call.ts'
 import type { Scope } from './scope.ts'
 import { uuid } from './uuid.ts'
 
-const inspect = Symbol.for('nodejs.util.inspect.custom')
 const redacted = () => '[Credential]'
 
 /** A credential that neither console nor JSON shows. */

@@ -1,10 +1,10 @@
 import type { ErrorOrigin } from '../errors/error.ts'
 import { refusal } from '../errors/refusal.ts'
+import { inspect, isObject } from '../tag.ts'
 
 /** Header names in lower case; several values of one name stand in an array. */
 export type HeaderRecord = Readonly<Record<string, string | readonly string[] | undefined>>
 
-const inspect = Symbol.for('nodejs.util.inspect.custom')
 const none: HeaderRecord = Object.freeze({})
 
 /**
@@ -115,7 +115,7 @@ const value = /^[\t\x20-\x7e\x80-\xff]*$/
  */
 export function readHeaders(init: HeadersInit | undefined, origin?: ErrorOrigin): CallHeaders {
   if (init === undefined) return noHeaders
-  if (typeof init !== 'object' || init === null) throw refusal(forms, origin)
+  if (!isObject(init)) throw refusal(forms, origin)
   const record: Record<string, string | undefined> = {}
   for (const pair of Symbol.iterator in init ? init : Object.entries(init)) {
     if (!Array.isArray(pair) || pair.length !== 2) throw refusal(forms, origin)

@@ -2,6 +2,7 @@ import type { ErrorOrigin } from '../errors/error.ts'
 import type { OpeningOptions } from '../resume/options.ts'
 import type { RetryOptions } from '../retry/options.ts'
 import type { SendQueueOptions } from '../send-queue/send-queue.ts'
+import { isObject } from '../tag.ts'
 import type { CallOptions } from './call-options.ts'
 import type { Channel, Paged, PageOptions, ServerStream, Unary, UnaryResult } from './call-types.ts'
 import type { HeaderMap } from './header-map.ts'
@@ -153,7 +154,7 @@ export function defineOperation<O extends Operation<any, any>>(info: OperationIn
 
 /** The run-time half of an operation, or of a bound call; undefined for anything else. */
 export function operationInfo(value: unknown): OperationInfo | undefined {
-  const holds = (typeof value === 'object' && value !== null) || typeof value === 'function'
+  const holds = isObject(value) || typeof value === 'function'
   return holds ? (value as { [infos]?: OperationInfo })[infos] : undefined
 }
 

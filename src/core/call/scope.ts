@@ -6,6 +6,7 @@ import type { SharedBreakers } from '../policies/breaker.ts'
 import type { RetryLimits } from '../retry/limits.ts'
 import type { RefreshSharing } from '../shared/sharing.ts'
 import type { StreamState } from '../stream/state.ts'
+import { inspect } from '../tag.ts'
 import type { Armed, Clock, DeadlineList } from '../time/clock.ts'
 import type { CallOptions } from './call-options.ts'
 import { nesting } from './nesting.ts'
@@ -37,8 +38,6 @@ export interface Services {
   /** What calls that are over still do, and the client's `close()` waits for. */
   readonly lastWork?: Set<Promise<unknown>>
 }
-
-const inspect = Symbol.for('nodejs.util.inspect.custom')
 
 /**
  * The mutable half of a call, shared by all its copies: how it is ended and what has happened so far.

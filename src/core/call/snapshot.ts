@@ -1,4 +1,4 @@
-import { tagOf } from '../tag.ts'
+import { isObject, tagOf } from '../tag.ts'
 
 /** An input that knows what of it is written already: it copies the rest. */
 export interface Sealed {
@@ -14,7 +14,7 @@ export interface Sealed {
  * functions), and instances of other classes stay what they are.
  */
 export function snapshot(value: unknown): unknown {
-  if (typeof value !== 'object' || value === null) return value
+  if (!isObject(value)) return value
   try {
     return copy(value)
   } catch {
@@ -28,8 +28,7 @@ function copy(value: object, around: readonly object[] = []): unknown {
   if (prototype !== Object.prototype && prototype !== null && !Array.isArray(value)) return copyOf(value)
   if (around.includes(value)) throw new TypeError('a circle')
   let path: readonly object[] | undefined
-  const inside = (item: unknown): unknown =>
-    typeof item === 'object' && item !== null ? copy(item, (path ??= [...around, value])) : item
+  const inside = (item: unknown): unknown => (isObject(item) ? copy(item, (path ??= [...around, value])) : item)
   if (Array.isArray(value)) return value.map(inside)
   const copied: Record<string, unknown> = { ...value }
   for (const name in copied) copied[name] = inside(copied[name])

@@ -1,4 +1,5 @@
 import type { HeaderMap } from '../call/header-map.ts'
+import { inspect, isObject } from '../tag.ts'
 import type { Code } from './code.ts'
 import type { Failure, Phase, Sent, Violation } from './failure.ts'
 
@@ -48,7 +49,6 @@ export interface ErrorOrigin {
 }
 
 const brand: unique symbol = Symbol.for('polywire.CallError') as never
-const inspect = Symbol.for('nodejs.util.inspect.custom')
 /** What a server may have echoed a credential into: kept out of JSON, console and util.inspect. */
 const hidden = [
   'serverMessage',
@@ -192,7 +192,7 @@ export function failureOf(error: CallError): Failure {
 
 /** Whether `error` is a CallError, of this or another copy of the package. */
 export function isAnyCallError(error: unknown): error is CallError {
-  return typeof error === 'object' && error !== null && (error as { [brand]?: unknown })[brand] === true
+  return isObject(error) && (error as { [brand]?: unknown })[brand] === true
 }
 
 interface StackHolder {

@@ -4,6 +4,7 @@ import type { Plan } from '../call/plan.ts'
 import type { Reply } from '../call/reply.ts'
 import { CallError, failureOf, withHistory } from '../errors/error.ts'
 import { canonicalText } from '../store/canonical-text.ts'
+import { isObject } from '../tag.ts'
 import { bounded } from '../time/bounded.ts'
 
 /** Thrown inside: a value that is read once, or that only its own class can copy. */
@@ -77,7 +78,7 @@ export function numberOf(thing: object): number {
 /** @throws where a value is neither plain data nor an object of plain data with a class (a message of protobuf). */
 function copy(value: unknown, depth: number): unknown {
   if (typeof value === 'function' || depth > 200) throw unknown
-  if (typeof value !== 'object' || value === null) return value
+  if (!isObject(value)) return value
   if (Array.isArray(value)) return value.map((item) => copy(item, depth + 1))
   if (value instanceof Date || ArrayBuffer.isView(value) || value instanceof ArrayBuffer) return structuredClone(value)
   if (value instanceof URLSearchParams) return new URLSearchParams(value)

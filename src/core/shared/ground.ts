@@ -2,6 +2,7 @@ import type { Services } from '../call/scope.ts'
 import { uuid } from '../call/uuid.ts'
 import { listenTo } from '../store/listeners.ts'
 import type { Store } from '../store/store.ts'
+import { isObject } from '../tag.ts'
 
 /** A message between those who share; one of another version is not understood, and ignored. */
 export interface Message {
@@ -137,7 +138,7 @@ export function parse<T>(text: string | null | undefined): Partial<T> | undefine
   if (text === undefined || text === null) return undefined
   try {
     const value: unknown = JSON.parse(text)
-    return typeof value === 'object' && value !== null ? (value as Partial<T>) : undefined
+    return isObject(value) ? (value as Partial<T>) : undefined
   } catch {
     return undefined
   }

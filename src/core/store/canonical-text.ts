@@ -1,9 +1,10 @@
+import { isObject } from '../tag.ts'
 /** The same text for equal values, whatever the order of their members: JSON, and what JSON has no word for. */
 export function canonicalText(value: unknown): string {
   if (typeof value === 'bigint') return `${value}n`
   // JSON writes NaN and the infinities as null.
   if (typeof value === 'number') return `${value}`
-  if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null'
+  if (!isObject(value)) return JSON.stringify(value) ?? 'null'
   const { toJSON } = value as { toJSON?: unknown }
   if (typeof toJSON === 'function') return canonicalText(toJSON.call(value))
   if (value instanceof ArrayBuffer) return canonicalText(new Uint8Array(value))

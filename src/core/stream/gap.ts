@@ -1,3 +1,4 @@
+import { isObject } from '../tag.ts'
 /** Messages that a stream has lost, or may have lost: stands in the iterator where they would have stood. */
 export interface Gap {
   readonly kind: 'gap'
@@ -27,5 +28,5 @@ export function gap(fields: Omit<Gap, 'kind'>): Gap {
 
 /** Whether an item of a stream with `gaps: 'yield'` stands for lost messages. */
 export function isGap(item: unknown): item is Gap {
-  return typeof item === 'object' && item !== null && gaps.has(item)
+  return isObject(item) && gaps.has(item)
 }

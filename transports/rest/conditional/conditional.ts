@@ -3,6 +3,7 @@ import type { UnaryResult } from '../../../src/core/call/call-types.ts'
 import { HeaderMap, type HeadersInit, readHeaders } from '../../../src/core/call/header-map.ts'
 import { refusal } from '../../../src/core/errors/refusal.ts'
 import { parseHttpDate } from '../../../src/core/errors/retry-after.ts'
+import { isRecord } from '../../../src/core/tag.ts'
 import { type EntityTag, parseEntityTag, writeEntityTag } from './entity-tag.ts'
 import { type Remembering, renewed } from './stored.ts'
 
@@ -118,7 +119,7 @@ const unexposed = ' (in a browser, across origins, the server has to expose it: 
 
 /** @param weak - `keep`: for comparisons that a weak tag is good for. */
 function tagsOf(source: Tagged | string | readonly string[], weak: 'refuse' | 'strip' | 'keep'): EntityTag[] {
-  const isHeader = typeof source === 'object' && source !== null && !Array.isArray(source)
+  const isHeader = isRecord(source)
   const texts = isHeader ? [headersOf(source)?.get('etag') ?? null] : [source].flat()
   if (texts.length === 0) throw refusal('ifMatch([]) names no tag', undefined)
   return texts.map((text) => {

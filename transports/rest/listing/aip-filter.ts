@@ -1,4 +1,5 @@
 import { refusal } from '../../../src/core/errors/refusal.ts'
+import { isObject } from '../../../src/core/tag.ts'
 import type { FieldAt, FieldPath } from './fields.ts'
 
 declare const bareValue: unique symbol
@@ -115,7 +116,7 @@ const reserved = /^(?:AND|OR|NOT)$/
 
 /** An object that asks, and is no value. */
 function isTests(test: unknown): test is Record<string, unknown> {
-  return typeof test === 'object' && test !== null && !(test instanceof Date) && !bares.has(test)
+  return isObject(test) && !(test instanceof Date) && !bares.has(test)
 }
 
 function writeTest(path: string, name: string, value: unknown, isEscaping: boolean): string {
@@ -147,7 +148,7 @@ function write(value: unknown, path: string, isEscaping: boolean, isPattern = fa
   const refuse = (what: string): never => {
     throw refusal(`'${path}' of the filter ${what}`, undefined)
   }
-  if (typeof value === 'object' && value !== null && bares.has(value)) return bares.get(value) as string
+  if (isObject(value) && bares.has(value)) return bares.get(value) as string
   if (value instanceof Date)
     return Number.isNaN(value.getTime()) ? refuse('is no valid date') : `"${value.toISOString()}"`
   switch (typeof value) {

@@ -1,4 +1,5 @@
-import { isRecord, type LroAnswer, type LroDialect, type LroState, Malformed } from './dialect.ts'
+import { isRecord } from '../../../src/core/tag.ts'
+import { type LroAnswer, type LroDialect, type LroState, Malformed } from './dialect.ts'
 
 /** A resource name, whose parts are no dot segments: `projects/p/operations/42`. */
 const resourceName = /^(?!.*(?:^|\/)\.{1,2}(?:\/|$))[\w.~:@!$&'()*+,;=-]+(?:\/[\w.~:@!$&'()*+,;=-]+)*$/

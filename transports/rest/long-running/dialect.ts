@@ -75,8 +75,3 @@ export function statusUrlOf(headers: HeaderMap): string | undefined {
 export function wordOf(value: unknown): string | undefined {
   return typeof value === 'string' && value !== '' ? value.toLowerCase().replace(/[\s_-]+/g, '') : undefined
 }
-
-/** Whether a value has members. */
-export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}

@@ -11,10 +11,11 @@ import { parseRetryAfter } from '../../../src/core/errors/retry-after.ts'
 import { isThenable } from '../../../src/core/guard.ts'
 import type { Callbacks, Cancel } from '../../../src/core/long-running/feeds.ts'
 import type { RunDriver, RunState, RunStatus } from '../../../src/core/long-running/types.ts'
+import { isRecord } from '../../../src/core/tag.ts'
 import { linked } from '../../http/at.ts'
 import type { RestBinding } from '../operation.ts'
 import { type Answer, answerOf } from './answer.ts'
-import { isRecord, type LroAnswer, type LroDialect, type LroState, Malformed } from './dialect.ts'
+import { type LroAnswer, type LroDialect, type LroState, Malformed } from './dialect.ts'
 import { runFailure } from './failure.ts'
 
 /** Where a run stands, as a token holds it. */

@@ -1,8 +1,8 @@
 import type { Code } from '../../../src/core/errors/code.ts'
 import type { Failure } from '../../../src/core/errors/failure.ts'
+import { isRecord } from '../../../src/core/tag.ts'
 import { readErrorEnvelope } from '../../http/envelope.ts'
 import { statusRow } from '../../shared/http-status.ts'
-import { isRecord } from './dialect.ts'
 
 /** The names of google.rpc.Code in the order of their numbers, of which 0 is OK. */
 const names =

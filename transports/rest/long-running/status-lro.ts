@@ -1,8 +1,9 @@
 import { guard } from '../../../src/core/guard.ts'
 import type { RunStatus } from '../../../src/core/long-running/types.ts'
 import { callable, checkOptions, either, list, type RulesOf, text } from '../../../src/core/options.ts'
+import { isRecord } from '../../../src/core/tag.ts'
 import { readPath } from '../../shared/pages.ts'
-import { isRecord, type LroAnswer, type LroDialect, type LroState, Malformed, statusUrlOf, wordOf } from './dialect.ts'
+import { type LroAnswer, type LroDialect, type LroState, Malformed, statusUrlOf, wordOf } from './dialect.ts'
 
 /** Where status documents hold what; members joined by dots. */
 export interface StatusLroOptions {

@@ -1,3 +1,4 @@
+import { isObject } from '../../../src/core/tag.ts'
 /** A message, with what stands before its payload. */
 export interface NatsMessage {
   readonly kind: 'message'
@@ -124,7 +125,7 @@ function controlOf(line: string): NatsFrame {
   if (verb === '-ERR') return { kind: 'error', message: line.slice(4).trim().replace(/^'|'$/g, '') }
   if (verb !== 'INFO') throw new TypeError('a line of NATS begins with a verb that no server says')
   const info: unknown = JSON.parse(line.slice(4))
-  if (typeof info !== 'object' || info === null) throw new TypeError('the INFO of NATS is no object')
+  if (!isObject(info)) throw new TypeError('the INFO of NATS is no object')
   return { kind: 'info', info: info as Record<string, unknown> }
 }
 

@@ -1,3 +1,4 @@
+import { isObject } from '../../../src/core/tag.ts'
 /** The numbers of the hub protocol's messages. */
 export const kinds = {
   invocation: 1,
@@ -38,8 +39,7 @@ export function parseMessages(frame: string | Uint8Array): HubMessage[] {
   if (parts.pop() !== '') throw new TypeError('a message of the hub is cut off: it does not end with its separator')
   return parts.map((part) => {
     const message: unknown = JSON.parse(part)
-    if (typeof message !== 'object' || message === null || Array.isArray(message))
-      throw new TypeError('a message of the hub is a JSON object')
+    if (!isObject(message) || Array.isArray(message)) throw new TypeError('a message of the hub is a JSON object')
     const wrong = wrongMember(message as HubMessage)
     if (wrong) throw new TypeError(`a message of the hub has a wrong ${wrong}`)
     return message as HubMessage

@@ -1,6 +1,7 @@
 import type { Credential } from '../../../src/core/call/auth.ts'
 import { CallError } from '../../../src/core/errors/error.ts'
 import { guard } from '../../../src/core/guard.ts'
+import { isObject } from '../../../src/core/tag.ts'
 import { statusRow } from '../../shared/http-status.ts'
 import type { Handshake } from '../../socket/wire-adapter.ts'
 
@@ -105,7 +106,7 @@ async function ask(
   const { status } = response
   if (status !== 200) throw refusedBy(status)
   const answer = await response.json().catch(() => undefined)
-  return typeof answer === 'object' && answer !== null ? answer : {}
+  return isObject(answer) ? answer : {}
 }
 
 function refusedBy(status: number): CallError {

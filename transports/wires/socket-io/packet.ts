@@ -1,3 +1,4 @@
+import { isObject, isRecord } from '../../../src/core/tag.ts'
 import { stringifyJson } from '../../shared/json.ts'
 import type { WireFrame } from '../../socket/wire-adapter.ts'
 
@@ -48,7 +49,7 @@ function isFit(kind: PacketKind, data: unknown): boolean {
   if (kind === 'ack') return Array.isArray(data)
   if (kind === 'event') return Array.isArray(data) && (typeof data[0] === 'string' || typeof data[0] === 'number')
   if (kind === 'refused' && typeof data === 'string') return true
-  return typeof data === 'object' && data !== null && !Array.isArray(data)
+  return isRecord(data)
 }
 
 interface Placeholder {
@@ -61,7 +62,7 @@ const maxRestored = 500
 
 /** Puts the bytes where their placeholders stand; what only looks like one, since another client may send anything, stays. */
 export function restoreBytes(value: unknown, attachments: readonly Uint8Array[], depth = 0): unknown {
-  if (typeof value !== 'object' || value === null || depth > maxRestored) return value
+  if (!isObject(value) || depth > maxRestored) return value
   const bytes = (value as Partial<Placeholder>)._placeholder === true && attachments[(value as Placeholder).num]
   if (bytes instanceof Uint8Array) return bytes
   if (Array.isArray(value)) return value.map((each) => restoreBytes(each, attachments, depth + 1))
@@ -72,7 +73,7 @@ export function restoreBytes(value: unknown, attachments: readonly Uint8Array[],
 
 /** Takes the bytes out of a value, in the order in which they go behind the text. */
 function extractBytes(value: unknown, into: Uint8Array[]): unknown {
-  if (typeof value !== 'object' || value === null) return value
+  if (!isObject(value)) return value
   if (value instanceof ArrayBuffer || ArrayBuffer.isView(value)) {
     into.push(
       ArrayBuffer.isView(value)
@@ -102,7 +103,7 @@ export function encodePacket(kind: PacketKind, namespace: string, id: number | u
 const maxDepth = 32
 
 function holdsBytes(value: unknown, depth: number): boolean {
-  if (typeof value !== 'object' || value === null || depth > maxDepth) return false
+  if (!isObject(value) || depth > maxDepth) return false
   if (value instanceof ArrayBuffer || ArrayBuffer.isView(value)) return true
   for (const each of Array.isArray(value) ? value : Object.values(value)) if (holdsBytes(each, depth + 1)) return true
   return false

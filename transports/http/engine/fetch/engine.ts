@@ -1,4 +1,5 @@
 import { HeaderMap } from '../../../../src/core/call/header-map.ts'
+import { isObject } from '../../../../src/core/tag.ts'
 import { byteLength } from '../../bytes.ts'
 import type {
   BodyStream,
@@ -185,7 +186,7 @@ class FetchExchange implements HttpControl {
   async #answer(response: ResponseLike): Promise<void> {
     // `Response.error()` is how a mock says that the network failed; anything else is a mistake of its own, as one Response for all calls.
     const isNetwork = response?.type === 'error'
-    if (isNetwork || Object(response) !== response || response.bodyUsed)
+    if (isNetwork || !isObject(response) || response.bodyUsed)
       return this.#lacks('unread response', isNetwork ? undefined : 'internal')
     const { body, blob = body, open, onUploadProgress, url, method } = this.#request
     const size = onUploadProgress && !open ? byteLength(blob) : undefined

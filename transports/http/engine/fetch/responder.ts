@@ -1,6 +1,7 @@
 import { HeaderMap } from '../../../../src/core/call/header-map.ts'
 import { asAttempt, type CreateContext, nesting } from '../../../../src/core/call/nesting.ts'
 import type { ErrorOrigin } from '../../../../src/core/errors/error.ts'
+import { isObject } from '../../../../src/core/tag.ts'
 import { toReadable } from '../../bytes.ts'
 import type { FetchLike, HttpFault, HttpRequest, HttpScope, HttpWire } from '../../contract.ts'
 import { classify, type Explain, explainByPhase, faultAt, HttpFaultError, isMistake } from '../../fault.ts'
@@ -70,7 +71,7 @@ export class FetchResponder implements Responder {
       scope.mark('connect', attempt.redirected ? 'yes' : 'maybe')
       const response = await this.#send(request.url, init)
       const isNetwork = response?.type === 'error'
-      if (isNetwork || typeof response !== 'object' || response === null) {
+      if (isNetwork || !isObject(response)) {
         const code = isNetwork ? undefined : 'internal'
         const hint = 'Look at what replaced fetch'
         throw new HttpFaultError({ ...attempt.progress, what: 'fetch gave no response', hint, code })
