@@ -124,6 +124,33 @@ describe('runCallbacks()', () => {
     expect(await Promise.all(results)).toEqual([{ rows: 3 }, { rows: 3 }])
   })
 
+  it('is heard of where its store fails, or answers with bytes, when it is read: the server is asked', async () => {
+    for (const kind of ['fails', 'gives bytes'] as const) {
+      const server = await jobServer()
+      const store = memoryStore()
+      const read = vi.spyOn(store, 'get')
+      const callbacks = await hookServer((url) => runCallbacks({ url, store, document: ({ data }) => data }))
+      const client = createClient({ transports: { rest: restTransport({ baseUrl: server.url }) } })
+      closers.push(() => client.close())
+      const spec = { result: type<{ rows: number }>(), callbacks, poll: false } as const
+      const { report } = client.bind({
+        report: longRunning(post('/reports', { body: type<{ month: string }>() }), spec),
+      })
+      const run = await report.start({ month: '2026-11' })
+      const result = run.result()
+      await vi.waitFor(() => expect(read).toHaveBeenCalled())
+      const { calls } = read.mock
+      read.mockReset()
+      const inner = memoryStore()
+      vi.spyOn(store, 'set').mockImplementation((...all) => inner.set(...all))
+      const answer = async () => Buffer.from((await inner.get(calls[0]?.[0] as string)) as string) as never
+      read.mockImplementation(kind === 'fails' ? () => Promise.reject(new Error('away')) : answer)
+      await server.callBack()
+      expect(await result).toEqual({ rows: 3 })
+      expect(server.polls).toHaveLength(kind === 'fails' ? 1 : 0)
+    }
+  })
+
   it('leaves an event about no run alone, and one that cannot be read to the polls', async () => {
     const server = await jobServer()
     const callbacks = await hookServer((url) => runCallbacks({ url, document: ({ data }) => data }))
