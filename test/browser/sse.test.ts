@@ -164,18 +164,27 @@ describe.skipIf(!chromium)(`SSE in Chromium, from another origin${why}`, () => {
     expect(server.lastEventIds).toEqual([undefined, '1'])
   })
 
-  it('frozen, does nothing; resumed, catches up', async () => {
-    await open()
-    server.publish('1')
-    await seen(1)
-    const devTools = await context.newCDPSession(page)
-    await devTools.send('Page.setWebLifecycleState', { state: 'frozen' })
-    server.drop()
-    await server.until(() => server.open === 0)
-    server.publish('2')
-    await devTools.send('Page.setWebLifecycleState', { state: 'active' })
-    await seen(2)
-    expect(await run('items')).toEqual(['1', '2'])
+  it('frozen, stands still; resumed, catches up', async () => {
+    const bare = await site.visitBare()
+    try {
+      await bare.run(`open({ baseUrl: 'http://127.0.0.1:${proxy.port}' })`)
+      server.publish('1')
+      await bare.until('items.length === 1')
+      await bare.freeze()
+      const turns = await bare.turns()
+      server.drop()
+      await server.until(() => server.open === 0)
+      server.publish('2')
+      expect(await bare.turns()).toBe(turns)
+      expect(server.requests).toHaveLength(1)
+      await bare.thaw()
+      await bare.until('items.length === 2')
+      expect(await bare.run('items')).toEqual(['1', '2'])
+      expect(await bare.turns()).toBeGreaterThan(turns)
+      expect(server.lastEventIds).toEqual([undefined, '1'])
+    } finally {
+      await bare.close()
+    }
   })
 
   it('goes into the back/forward cache without its connection, and comes out with one', async () => {

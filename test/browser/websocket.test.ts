@@ -143,6 +143,27 @@ describe.skipIf(!chromium)(`WebSocket in Chromium${why}`, () => {
     expect(proxy.accepted).toBe(accepted + 1)
   })
 
+  it('frozen, stands still; resumed, catches up', async () => {
+    const bare = await site.visitBare()
+    try {
+      await bare.run(`make({ url: 'ws://127.0.0.1:${proxy.port}/ws' }), open('a')`)
+      server.publish('feed:a', 1)
+      await bare.until('items.length === 1')
+      await bare.freeze()
+      const turns = await bare.turns()
+      proxy.reset()
+      server.publish('feed:a', 2)
+      expect(await bare.turns()).toBe(turns)
+      expect(server.framesOf('subscribe')).toHaveLength(1)
+      await bare.thaw()
+      await bare.until('items.length === 2')
+      expect(await bare.run('items')).toEqual([1, 2])
+      expect(server.framesOf('subscribe')[1]).toMatchObject({ since: 1 })
+    } finally {
+      await bare.close()
+    }
+  })
+
   it('half-open, is live again soon after a wake', async () => {
     await open()
     server.publish('feed:a', 1)
@@ -150,7 +171,7 @@ describe.skipIf(!chromium)(`WebSocket in Chromium${why}`, () => {
     proxy.halfOpen()
     server.publish('feed:a', 2)
     const { up } = proxy.bytes
-    // What Chromium says after a freeze; DevTools freeze without a word.
+    // What Chromium says after a freeze.
     await run(`document.dispatchEvent(new Event('resume'))`)
     while (proxy.bytes.up === up) await new Promise(setImmediate)
     proxy.pass()

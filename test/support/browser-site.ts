@@ -4,6 +4,7 @@ import { resolve } from 'node:path'
 import { build } from 'esbuild'
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
 import { browserSides } from '../../scripts/entries.ts'
+import { BarePage } from './bare-page.ts'
 
 const root = resolve(import.meta.dirname, '../..')
 
@@ -54,6 +55,11 @@ export class BrowserSite {
     const page = await context.newPage()
     await page.goto(this.url)
     return { context, page }
+  }
+
+  /** The page behind another one, which can be frozen. */
+  visitBare(): Promise<BarePage> {
+    return BarePage.open(this.#browser, this.url)
   }
 
   async close(): Promise<void> {

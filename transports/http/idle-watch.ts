@@ -45,7 +45,8 @@ export class IdleWatch {
     const since = this.#services.clock.now()
     this.#probe = this.#services.deadlines.add(since + ms, () => {
       this.#probe = undefined
-      if (this.#aliveAt <= since && !this.#isPaused) this.#owner.onIdle(this.#isNew)
+      // What came before anybody watched was not counted.
+      if (this.#aliveAt <= since && !this.#isPaused) this.#owner.onIdle(false)
     })
   }
 

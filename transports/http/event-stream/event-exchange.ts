@@ -151,9 +151,8 @@ export class SseExchange extends StreamExchange implements EventStreamSink {
   }
 
   protected ended(): void {
-    const { isResumable, resume } = this.call.operation
     const isAwaited = this.#settings.reader.lastness !== undefined
-    const isDrop = isAwaited || isResumable || resume !== undefined
+    const isDrop = isAwaited || this.canResume
     this.over(isDrop ? this.error(failures.endFailure(isAwaited)) : undefined)
   }
 

@@ -145,7 +145,14 @@ export abstract class StreamExchange implements HttpSink, StreamReply, SourceOpt
   protected open(page: PageLife = pageLife()): void {
     this.state = 'open'
     this.source = new Source(this)
-    this.#unwatch = page.watch((event) => this.#paged(event))
+    // What nothing opens again is not given up on a suspicion: a run that is quiet for a while would be lost. In a worker it
+    // would be open and silent for good: after a freeze Chromium brings nothing more of a body there, and no error.
+    if (this.canResume || !('document' in globalThis)) this.#unwatch = page.watch((event) => this.#paged(event))
+  }
+
+  protected get canResume(): unknown {
+    const { isResumable, resume } = this.call.operation
+    return isResumable || resume
   }
 
   /** From now on a silence of `idleMs` counts. */

@@ -1,5 +1,5 @@
 import { Call, HeaderMap, Scope, type StreamReply } from 'polywire'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { EventParsers } from '#platform'
 import { RetryLimits } from '../../../../src/core/retry/limits.ts'
 import { DeadlineList } from '../../../../src/core/time/clock.ts'
@@ -12,11 +12,12 @@ import { manualClock } from '../../../support/manual-clock.ts'
 
 const closers: (() => void)[] = []
 afterEach(() => {
+  vi.unstubAllGlobals()
   for (const close of closers.splice(0)) close()
 })
 
 /** An open stream in a page, over an engine that the test plays. */
-async function open() {
+async function open(isResumable = true) {
   const page = new FakePage()
   const clock = manualClock()
   const calls: string[] = []
@@ -40,7 +41,7 @@ async function open() {
     via: 'sse',
     kind: 'server_stream',
     isIdempotent: true,
-    isResumable: true,
+    isResumable,
     binding: undefined,
   } as const
   const call = Call.start({ operation, options: {}, input: {}, scope: new Scope(services), headers: {} })
@@ -100,6 +101,35 @@ describe('an open event stream in a page', () => {
     write(': alive\n')
     await clock.advance(10_000)
     expect(ends).toEqual([])
+  })
+
+  it.each(['goOnline', 'freeze', 'restore', 'resume'] as const)(
+    'is kept, quiet as it is, where nothing would open it again: %s',
+    async (event) => {
+      vi.stubGlobal('document', {})
+      const { page, clock, calls, ends, messages, write } = await open(false)
+      page[event]()
+      await clock.advance(60_000)
+      write('data: a\n\n')
+      expect(ends).toEqual([])
+      expect(calls).toEqual([])
+      expect(messages.take()).toEqual([{ message: 'a' }])
+    },
+  )
+
+  it('is not kept in a worker, where it would be open and silent for good', async () => {
+    const { page, clock, ends } = await open(false)
+    page.goOnline()
+    await clock.advance(2000)
+    expect(ends).toEqual(dropped)
+  })
+
+  it('is not told to have brought nothing where it brought something before the wake', async () => {
+    const { page, clock, ends, write } = await open()
+    write('data: a\n\n')
+    page.resume()
+    await clock.advance(2000)
+    expect(ends).toMatchObject([{ error: { message: expect.stringContaining('no byte came for too long') } }])
   })
 
   it('is closed when the page is put away, behind what came before', async () => {
