@@ -101,6 +101,21 @@ describe('sessionAuth()', () => {
     expect(server.seen.map(({ headers }) => headers['x-csrf-token'])).toEqual(['50%off', 'A'])
   })
 
+  it('in a sandbox, whose frame may read no cookie and throws where it asks, sends what it has', async () => {
+    await using server = await startWireRecorder()
+    server.answer(ok)
+    const document = {
+      get cookie(): string {
+        throw new DOMException("The document is sandboxed and lacks the 'allow-same-origin' flag.", 'SecurityError')
+      },
+    }
+    vi.stubGlobal('document', document)
+    onTestFinished(() => void vi.unstubAllGlobals())
+    await clientOf(server.url, { login: async () => {} }).call(post('/thing'))
+    await clientOf(server.url, { csrf: { cookie: 'XSRF' } }).call(post('/thing'))
+    expect(server.seen.map(({ headers }) => headers['x-csrf-token'])).toEqual([undefined, undefined])
+  })
+
   it('gets a token by a function, once, and another one after a 419', async () => {
     await using server = await startWireRecorder()
     let asked = 0

@@ -164,8 +164,7 @@ export abstract class StreamEventSource extends EventTarget {
 /** @throws {DOMException} `SyntaxError`, as the platform's does; it does not show the URL, which may hold a secret. */
 function resolve(url: unknown): URL {
   const text = String(url)
-  const { document } = globalThis as { readonly document?: { readonly baseURI?: string } }
-  const base = document?.baseURI ?? page()?.href
+  const base = page()?.href
   if (URL.canParse(text, base)) return new URL(text, base)
   const how = base === undefined ? ': outside of browsers it must be absolute' : ''
   throw new DOMException(`new EventSource(url): this is no URL${how}`, 'SyntaxError')

@@ -95,8 +95,8 @@ export class HttpGraphQLTransport implements GraphQLTransport {
       if (failure.code === 'unauthenticated' && failure.isRetryForbidden) this.#spent.set(call.scope.root, error)
       throw error
     }
-    const { extensions } = result
-    return { kind: 'unary', message: messageOf(result, policy), status, headers, trailers: HeaderMap.empty, extensions }
+    const message = messageOf(result, policy)
+    return { kind: 'unary', message, status, headers, trailers: HeaderMap.empty, extensions: result.extensions }
   }
 
   #ask(call: Call, document: DocumentText): Promise<Answer> {

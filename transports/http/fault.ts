@@ -86,7 +86,7 @@ export function isMistake(error: unknown): boolean {
 export const explainByPhase: Explain = (_error, { phase }) =>
   phase === 'body'
     ? { what: 'connection lost' }
-    : { what: 'network error', hint: 'The server cannot be reached, or does not allow this page (CORS)' }
+    : { what: 'network error', hint: 'The server is down, or forbidden to this page (CORS, CSP): see the console' }
 
 /** What Bun, Deno and workerd tell in words. */
 export const readText = (error: unknown, progress: Progress): Explained => {

@@ -7,18 +7,24 @@ export interface BaseUrl {
   readonly prefix: string
 }
 
-interface Page {
+interface Host {
   readonly location?: { readonly href?: string; readonly origin?: string }
+  readonly origin?: string | undefined
+  readonly document?: { readonly baseURI?: string }
   readonly Deno?: unknown
 }
 
 /** `api.example.com/v1`, `localhost:3000`: elsewhere a path of the page, or a scheme. */
-const bareHost = /^(?:localhost|\[[\da-f:]+\]|\d+(?:\.\d+){3}|[\w-]+(?:\.[\w-]+)*\.[a-z]{2,})(?::\d+)?(?:[/?#]|$)/i
+const bareHost = /^(?:localhost|\[[\da-f:]+\]|\d+(?:\.\d+){3}|\w[\w.-]*\.[a-z]{2,})(?::\d+)?(?:[/?#]|$)/i
 
-/** The page or worker that runs this; undefined outside of browsers. */
-export function page(): Page['location'] | undefined {
-  const { location, Deno } = globalThis as Page
-  return Deno === undefined && typeof location?.href === 'string' ? location : undefined
+/**
+ * The page or worker that runs this; undefined outside of browsers. As for fetch, relative URLs are relative to
+ * `<base href>`, a frame of `srcdoc` has URL and origin of the page around it, and the origin of a sandbox is `null`.
+ */
+export function page(): { readonly href: string; readonly origin: string | undefined } | undefined {
+  const { location, origin = location?.origin, document, Deno } = globalThis as Host
+  if (Deno !== undefined || typeof location?.href !== 'string') return undefined
+  return { href: document?.baseURI ?? location.href, origin }
 }
 
 /**
@@ -46,7 +52,7 @@ export function readUrl(value: unknown, place: string, schemes = 'http https', b
 export function readBaseUrl(baseUrl: unknown, factory: string): BaseUrl {
   const place = `${factory}({ baseUrl })`
   // Nothing in front of a path means the page's origin, not the page.
-  const url = readUrl(baseUrl === '' && page() ? '/' : baseUrl, place)
+  const url = readUrl(baseUrl === '' ? '/' : baseUrl, place)
   if (url.search || url.hash) refusalAt(place)("no query and no fragment: use the option 'query'")
   return { origin: url.origin, prefix: url.origin + url.pathname.replace(/\/+$/, '') }
 }
@@ -66,6 +72,6 @@ export function addQuery(url: string, query: Readonly<Record<string, string>> | 
 
 /** Whether this runs in a browser, on a page of another origin: then most headers force a preflight. */
 export function isCrossOrigin(origin: string): boolean {
-  const location = page()
-  return location !== undefined && location.origin !== origin
+  const here = page()
+  return here !== undefined && here.origin !== origin
 }

@@ -47,7 +47,7 @@ export class SseRequests {
    * How the cursor of a call travels. On a page of another origin its header forces a preflight, which the first opening
    * had not, and which the server may refuse without a word: then it is left out.
    */
-  cursorWay(call: Call, mustOmit: boolean): CursorWay {
+  cursorWay(call: Call, mustOmit: boolean | undefined): CursorWay {
     if (!this.#filter || this.#options.cursorQuery !== undefined || this.#cursor(call) === undefined) return 'plain'
     return mustOmit || this.#isHeaderForgone ? 'omitted' : 'preflighted'
   }
@@ -82,8 +82,8 @@ export class SseRequests {
 
   #url(call: Call, { template, writer }: SseBinding, { params, query }: RequestParts): string {
     const { query: defaults, queryStyle, cursorQuery } = this.#options
-    const cursor = cursorQuery === undefined ? undefined : this.#cursor(call)
-    const own = cursor === undefined ? undefined : { [cursorQuery as string]: cursor }
+    const cursor = this.#cursor(call)
+    const own = cursorQuery !== undefined && cursor !== undefined && { [cursorQuery]: cursor }
     const write = writer?.writeQuery ?? encodeQuery
     return writeUrl(this.#base, template, params, write({ ...defaults, ...query, ...own }, queryStyle, call), call)
   }
@@ -119,6 +119,6 @@ function bodyOf(input: RequestParts, { isRawBody }: SseBinding, call: Call): str
 
 function unsendable(call: Call): never {
   const message =
-    'the last event id cannot be sent in a header (control characters, or too long): set cursorQuery, where the server takes it as a parameter'
+    'the last event id cannot be sent in a header (control characters, or too long): set cursorQuery, where the server takes it there'
   throw new CallError({ code: 'failed_precondition', message, phase: 'resolve', sent: 'no' }, call)
 }

@@ -8,6 +8,7 @@ import { CallError } from '../../core/errors/error.ts'
 import { guard, isThenable } from '../../core/guard.ts'
 import { callable, checkOptions, count, type RulesOf } from '../../core/options.ts'
 import { silentMs } from '../kept-answer.ts'
+import { hasPageCookies } from '../session/cookie-jar.ts'
 import { authRule } from '../signed.ts'
 
 /** What a jar can do: a `CookieJar` of tough-cookie fits, and so does one of your own. */
@@ -61,7 +62,7 @@ const toughCookie: Peer<typeof import('tough-cookie')> = /*#__PURE__*/ new Peer(
  */
 export function cookieJar(options: CookieJarOptions = {}): CookieAuth {
   checkOptions('cookieJar()', options, rules)
-  if ((globalThis as { document?: { cookie?: unknown } }).document?.cookie !== undefined) {
+  if (hasPageCookies()) {
     const message = "cookieJar(): a browser keeps cookies itself: set credentials: 'include' on the transport"
     throw new CallError({ code: 'failed_precondition', message })
   }

@@ -89,3 +89,8 @@ function isUnder(pathname: string, path: string): boolean {
 function isUnderHost(hostname: string, domain: string): boolean {
   return hostname === domain || hostname.endsWith(`.${domain}`)
 }
+
+/** Whether a browser keeps the cookies here; in a frame whose sandbox forbids to read them, too. */
+export function hasPageCookies(): boolean {
+  return 'cookie' in ((globalThis as { document?: object }).document ?? {})
+}

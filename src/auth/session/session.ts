@@ -11,7 +11,7 @@ import { isTransient } from '../../core/errors/transient.ts'
 import { callable, checkOptions, object, oneOf, type RulesOf, text } from '../../core/options.ts'
 import type { Clock } from '../../core/time/clock.ts'
 import { KeptAnswer } from '../kept-answer.ts'
-import { CookieJar } from './cookie-jar.ts'
+import { CookieJar, hasPageCookies } from './cookie-jar.ts'
 
 /** How the server tells its own pages from those of others. */
 export interface CsrfOptions {
@@ -202,7 +202,7 @@ class Session {
 
 function isPlatforms({ cookies }: SessionAuthOptions): boolean {
   if (cookies !== undefined) return cookies === 'platform'
-  return (globalThis as { document?: { cookie?: unknown } }).document?.cookie !== undefined
+  return hasPageCookies()
 }
 
 type GetToken = (origin: string) => Promise<string | undefined>
@@ -282,9 +282,15 @@ class SessionSigner implements RequestSigner {
   }
 }
 
-/** A cookie that the page may read. */
+/** A cookie that the page may read: a frame in a sandbox may read none, and throws where it asks. */
 function ofPage(name: string): string | undefined {
   const { document } = globalThis as { document?: { cookie?: string } }
-  const found = document?.cookie?.split(/;\s*/).find((pair) => pair.startsWith(`${name}=`))
+  let cookies: string | undefined
+  try {
+    cookies = document?.cookie
+  } catch {
+    return undefined
+  }
+  const found = cookies?.split(/;\s*/).find((pair) => pair.startsWith(`${name}=`))
   return found === undefined ? undefined : percentDecoded(found.slice(name.length + 1))
 }

@@ -113,21 +113,10 @@ export class Call implements CallFields {
 
   /** For logs: what is called, and how far it has come. Never an input, a header's value or a credential. */
   toJSON(): Record<string, unknown> {
-    const { operation, attempt, isReopen, cursor, headers, scope } = this
-    const { name, protocol, via, kind } = operation
-    const { phase, sent } = scope.root
-    return {
-      operation: name,
-      protocol,
-      via,
-      kind,
-      attempt,
-      isReopen,
-      cursor,
-      phase,
-      sent,
-      headers: Object.keys(headers),
-    }
+    const { attempt, isReopen, cursor, headers } = this
+    const { name: operation, protocol, via, kind } = this.operation
+    const { phase, sent } = this.scope.root
+    return { operation, protocol, via, kind, attempt, isReopen, cursor, phase, sent, headers: Object.keys(headers) }
   }
 
   [inspect](): string {

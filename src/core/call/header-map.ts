@@ -51,12 +51,11 @@ export class HeaderMap implements Iterable<[string, string]> {
   }
 
   has(name: string): boolean {
-    return this.#own(name) !== undefined
+    return this.get(name) !== null
   }
 
   getSetCookie(): string[] {
-    const value = this.#own('set-cookie')
-    return value === undefined ? [] : typeof value === 'string' ? [value] : [...value]
+    return [this.#own('set-cookie') ?? []].flat()
   }
 
   forEach(visit: (value: string, name: string) => void): void {

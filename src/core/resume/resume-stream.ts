@@ -200,8 +200,8 @@ export class ResumingStream implements SpliceOwner, StreamReply, Waiting {
 
   /** The call that continues after a cursor. */
   #after(cursor: string | undefined): Call {
-    if (cursor === undefined && this.#call.cursor === undefined) return this.#call
     const call = this.#call
+    if (cursor === undefined && call.cursor === undefined) return call
     const { resume } = call.operation
     return call.with(resume && cursor !== undefined ? { cursor, input: inputAfter(resume, call, cursor) } : { cursor })
   }

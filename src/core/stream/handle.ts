@@ -47,6 +47,11 @@ export class StreamHandle<Message> implements Stream<Message>, AsyncIterator<Mes
     scope.onStreamState = (state, reason) => this.#tellState(state, reason)
   }
 
+  /** Vue makes no proxy of what has a tag of its own, in a component's state: private members cannot be read through one. */
+  get [Symbol.toStringTag](): string {
+    return 'Stream'
+  }
+
   get opened(): Promise<StreamHead> {
     return this.open()
   }
@@ -94,8 +99,8 @@ export class StreamHandle<Message> implements Stream<Message>, AsyncIterator<Mes
     await this.#keeper?.flushed()
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.close()
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
   }
 
   subscribe(observer: Observer<Message>): () => void {

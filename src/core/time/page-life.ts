@@ -50,11 +50,6 @@ export class PageLife {
     return this.#host.document?.visibilityState === 'hidden'
   }
 
-  /** Watchers now; each is one connection that lives or is wanted. */
-  get watchers(): number {
-    return this.#watchers.size
-  }
-
   /** Calls `listener` on each event; returns what stops that. */
   watch(listener: (event: PageEvent) => void): () => void {
     // A worker sleeps and is frozen with its page, and hears of neither: only its clock shows it.

@@ -14,11 +14,12 @@ function setUp() {
 
 describe('PageLife', () => {
   it('is inert outside browsers', () => {
-    const life = new PageLife({}, manualClock())
-    life.watch(() => {})()
+    const clock = manualClock()
+    const life = new PageLife({}, clock)
+    life.watch(() => {})
     expect(life.isOffline).toBe(false)
     expect(life.isHidden).toBe(false)
-    expect(life.watchers).toBe(0)
+    expect(clock.timers).toBe(0)
     expect(pageLife().isOffline).toBe(false)
   })
 

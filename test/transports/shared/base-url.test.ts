@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { readBaseUrl } from '../../../transports/shared/base-url.ts'
+import { isCrossOrigin, readBaseUrl } from '../../../transports/shared/base-url.ts'
 
 const read = (url: unknown) => readBaseUrl(url, 'restTransport')
 afterEach(() => vi.unstubAllGlobals())
@@ -23,5 +23,29 @@ describe('a base URL', () => {
   ])('%s on a page', (url, prefix) => {
     vi.stubGlobal('location', { href: 'https://app.example.com/x/y', origin: 'https://app.example.com' })
     expect(read(url).prefix).toBe(prefix)
+  })
+  it.each([
+    ['/v1', 'https://app.example.com/v1'],
+    ['v1', 'https://app.example.com/app/v1'],
+    ['', 'https://app.example.com'],
+  ])('%j is relative to <base href>, as for fetch', (url, prefix) => {
+    vi.stubGlobal('location', { href: 'https://app.example.com/users/7/edit', origin: 'https://app.example.com' })
+    vi.stubGlobal('document', { baseURI: 'https://app.example.com/app/' })
+    expect(read(url).prefix).toBe(prefix)
+  })
+
+  it("in a frame of srcdoc is relative to the page around it, and that page's origin is the frame's", () => {
+    vi.stubGlobal('location', { href: 'about:srcdoc', origin: 'null' })
+    vi.stubGlobal('document', { baseURI: 'https://app.example.com/x/y' })
+    vi.stubGlobal('origin', 'https://app.example.com')
+    expect(read('v1').prefix).toBe('https://app.example.com/x/v1')
+    expect(isCrossOrigin('https://app.example.com')).toBe(false)
+  })
+
+  it('in a sandbox is of another origin than the frame, whatever its URL says', () => {
+    vi.stubGlobal('location', { href: 'https://app.example.com/frame', origin: 'https://app.example.com' })
+    vi.stubGlobal('document', { baseURI: 'https://app.example.com/frame' })
+    vi.stubGlobal('origin', 'null')
+    expect(isCrossOrigin(read('/v1').origin)).toBe(true)
   })
 })

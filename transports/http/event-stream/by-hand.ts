@@ -12,20 +12,18 @@ function maySay(head: string): boolean {
  * third of its bytes.
  */
 export class EventParsers implements EventStreams {
-  readonly #maxEventBytes: number
-  readonly #bareType: string | undefined
+  readonly #bounds: readonly [maxEventBytes: number, bareType?: string]
 
   /**
-   * @param maxEventBytes - bounds what one event may hold; counted in UTF-16 units, of which UTF-8 needs one to three bytes each.
-   * @param bareType - the type of an event that is told though it has no data, which is none by the specification.
+   * @param bounds - what one event may hold, counted in UTF-16 units, of which UTF-8 needs one to three bytes each; and the type
+   *   of an event that is told though it has no data, which is none by the specification.
    */
-  constructor(maxEventBytes: number, bareType?: string) {
-    this.#maxEventBytes = maxEventBytes
-    this.#bareType = bareType
+  constructor(...bounds: [maxEventBytes: number, bareType?: string]) {
+    this.#bounds = bounds
   }
 
   open(sink: EventStreamSink): EventStream {
-    return new EventStream(sink, this.#maxEventBytes, this.#bareType)
+    return new EventStream(sink, ...this.#bounds)
   }
 }
 
@@ -49,7 +47,7 @@ class EventStream {
   #cursor: string | undefined
   #events: Parameters<EventStreamSink['onEvent']>[] = []
 
-  constructor(sink: EventStreamSink, maxLength: number, bareType: string | undefined) {
+  constructor(sink: EventStreamSink, maxLength: number, bareType?: string) {
     this.#sink = sink
     this.#maxLength = maxLength
     this.#bareType = bareType
@@ -95,8 +93,7 @@ class EventStream {
   }
 
   #isTooLarge(): boolean {
-    this.#isOverflown ||= this.#size + (this.#data?.length ?? 0) > this.#maxLength
-    return this.#isOverflown
+    return (this.#isOverflown ||= this.#size + (this.#data?.length ?? 0) > this.#maxLength)
   }
 
   #line(line: string): void {

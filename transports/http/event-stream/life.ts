@@ -12,18 +12,18 @@ export class SseLife {
   /** What the server last wrote as `retry:`; ms. */
   reconnectMs: number | undefined
   /** The server sends comments: silence means that the connection is dead. */
-  hasComments = false
+  hasComments?: boolean
   /** Of events that were taken in, some had an id of their own … */
   hasIds = false
   /** … and some had none. */
-  hasEventsWithoutId = false
+  hasEventsWithoutId?: boolean
   /** It has been open. */
-  #hasOpened = false
+  #hasOpened?: boolean
   /** Re-openings in a row that a refused preflight may have failed; never again once one has passed. */
   #headerFailures = 0
 
   /** The next re-opening is to be made without the header, to see whether it is what keeps the stream from opening. */
-  get mustOmitCursor(): boolean {
+  get mustOmitCursor(): boolean | undefined {
     return this.#hasOpened && this.#headerFailures >= maxHeaderFailures
   }
 

@@ -114,8 +114,7 @@ export abstract class StreamExchange implements HttpSink, StreamReply, SourceOpt
 
   onAbort(reason: unknown): void {
     const wasOpen = this.state === 'open'
-    const { opening } = this
-    this.#leave()
+    const opening = this.#leave()
     if (wasOpen) this.source.fail(reason)
     else opening?.reject(reason)
   }
@@ -191,8 +190,7 @@ export abstract class StreamExchange implements HttpSink, StreamReply, SourceOpt
   }
 
   protected refuse(error: unknown): void {
-    const { opening } = this
-    this.#leave()
+    const opening = this.#leave()
     this.control?.cancel()
     opening?.reject(error)
   }
@@ -207,12 +205,15 @@ export abstract class StreamExchange implements HttpSink, StreamReply, SourceOpt
     else if (event === 'frozen') this.drop(frozenFailure())
   }
 
-  #leave(): void {
+  /** Gives whoever waited for it to open. */
+  #leave(): StreamExchange['opening'] {
+    const { opening } = this
     this.idle?.stop()
     this.#unwatch?.()
     this.opening = undefined
     this.state = 'over'
     this.late.settle(() => HeaderMap.empty)
+    return opening
   }
 
   /** Keeps what may be the body of an error. */
@@ -224,8 +225,7 @@ export abstract class StreamExchange implements HttpSink, StreamReply, SourceOpt
   }
 
   #refuseByStatus(): void {
-    const { opening } = this
-    this.#leave()
+    const opening = this.#leave()
     this.control.cancel()
     if (opening) this.refusedBy(join(this.#errorBody ?? [], this.#errorSize), opening.reject)
   }
@@ -239,9 +239,9 @@ export function onStream(code: Code, message: string, cause?: unknown): Failure 
 /** No byte for too long; on a connection that never brought one, a proxy in between is as likely as a dead one. */
 function idleFailure(isNew: boolean): Failure {
   const what = isNew
-    ? 'no byte ever came (see idleTimeoutMs): a dead connection, or a proxy that holds events back: X-Accel-Buffering: no'
-    : 'no byte came for too long (see idleTimeoutMs): the connection is dead'
-  return onStream('unavailable', what)
+    ? 'ever came (see idleTimeoutMs): a dead connection, or a proxy that holds events back: X-Accel-Buffering: no'
+    : 'came for too long (see idleTimeoutMs): a dead connection'
+  return onStream('unavailable', `no byte ${what}`)
 }
 
 /** The page went into the back/forward cache, where no connection may be open. */

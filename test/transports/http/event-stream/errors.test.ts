@@ -60,8 +60,8 @@ describe('a request that brought no answer', () => {
 
   it('may have failed at the preflight of Last-Event-ID, and says what to do', () => {
     expect(openFailure(fault, true).message).toContain('cursorQuery')
-    const hinted = { ...fault, hint: 'The server cannot be reached, or does not allow this page (CORS)' }
-    expect(openFailure(hinted, true).message).toContain('this page (CORS). If its CORS does not allow')
+    const hinted = { ...fault, hint: 'The server is down, or forbidden to this page (CORS, CSP): see the console' }
+    expect(openFailure(hinted, true).message).toContain('see the console. If its CORS does not allow')
     expect(openFailure(fault, false).message).not.toContain('cursorQuery')
     expect(openFailure({ ...fault, sent: 'no', what: 'connection refused' }, true).message).not.toContain('cursorQuery')
   })

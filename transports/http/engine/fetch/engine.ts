@@ -266,10 +266,8 @@ class FetchExchange implements HttpControl {
 }
 
 /** Whether fetch, which followed redirects by itself, has ended at another origin: there it sends no credential. */
-export function isForeign(from: string, to: string | undefined): boolean {
-  const { location } = globalThis as { location?: { href?: string } }
-  if (!to || !URL.canParse(from, location?.href) || !URL.canParse(to)) return false
-  return new URL(from, location?.href).origin !== new URL(to).origin
+export function isForeign(from: string, to = ''): boolean {
+  return URL.canParse(from) && URL.canParse(to) && new URL(from).origin !== new URL(to).origin
 }
 
 function discard(response: ResponseLike): void {
