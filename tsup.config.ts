@@ -17,6 +17,7 @@ const common: Options = {
   // What the sources name by a constant stands in dist/ as its value: bundlers take `var` for what may change.
   esbuildOptions(options) {
     options.minifySyntax = true
+    options.define = { ...options.define, 'Number.POSITIVE_INFINITY': 'Infinity' }
   },
 }
 
