@@ -1,6 +1,6 @@
 import type { ServerStream } from '../../src/core/call/call-types.ts'
 import { defineOperation, type Operation, type OperationInfo, type ResumeSpec } from '../../src/core/call/operation.ts'
-import { type Schema, validating } from '../../src/core/call/schema.ts'
+import { checking, type Schema } from '../../src/core/call/schema.ts'
 import { aboveZero, callable, either, type OptionRules, oneOf, text } from '../../src/core/options.ts'
 import type {
   AnyContinuation,
@@ -97,7 +97,6 @@ function defineJsonLines<O extends Operation<any, any>>(
   const name = `${method} ${path}`
   const isIdempotent = spec.idempotent ?? !keyed.includes(method)
   const encodeInput = inputReader(method, template.names, spec, { operation: { name, protocol: 'rest', via } })
-  const schema = validating(message)
   const settings = { until, maxLineBytes, idleTimeoutMs }
   const binding: RestBinding = {
     method,
@@ -121,7 +120,7 @@ function defineJsonLines<O extends Operation<any, any>>(
     isReplayable: (input: RequestParts) => isReplayableBody(input.body),
     ...(resume && 'apply' in resume ? declared(resume as ResumeSpec, encodeInput) : { encodeInput }),
     streaming: receiving,
-    ...(schema && { decodeOutput: (value, check) => check(schema, value) }),
+    decodeOutput: checking(message),
     ...(spec.shape === 'nested' && { headersOf }),
     ...pick(spec, ['cursors', 'gaps', 'retry', 'opening', 'auth', 'idempotency', 'validate']),
   }

@@ -2,7 +2,7 @@ import { byteStream } from '#platform'
 import type { Call } from '../../src/core/call/call.ts'
 import { defineOperation, type Operation, type PagerInfo } from '../../src/core/call/operation.ts'
 import type { Reply } from '../../src/core/call/reply.ts'
-import { validating } from '../../src/core/call/schema.ts'
+import { checking } from '../../src/core/call/schema.ts'
 import type { HttpEngine, HttpRequest } from '../http/contract.ts'
 import { type encodeBody, isReplayableBody } from '../http/encode-body.ts'
 import { headersOf, inputReader, type ReadInput, type RequestParts, restPart } from '../http/input.ts'
@@ -94,12 +94,12 @@ export function defineRest<O extends Operation<any, any>>(
   if (response === undefined && spec.response === 'stream')
     throw new TypeError(`${name}('${path}', …): on a page, write response: byteStream, imported from polywire/rest`)
   const reader = typeof response === 'object' ? (response as ByteStreamResponse & OpenedResponse) : undefined
-  const schema = reader ? undefined : validating(output)
+  const decodeOutput = reader ? undefined : checking(output)
   const binding: RestBinding = {
     method,
     template,
     reads: typeof response === 'string' ? response : output ? 'declared' : 'any',
-    isContentNeeded: output !== undefined && schema === undefined && validate === undefined,
+    isContentNeeded: output !== undefined && !decodeOutput && validate === undefined,
     bodySchema: spec.body,
     contentType: spec.contentType ?? writer?.contentType,
     spec,
@@ -116,7 +116,7 @@ export function defineRest<O extends Operation<any, any>>(
     binding,
     encodeInput: writer?.encodeInput ?? inputReader(method, template.names, spec, { operation }),
     isReplayable: (input: RequestParts) => isReplayableBody(input.body, binding.contentType),
-    decodeOutput: schema && ((message, check) => check(schema, message)),
+    decodeOutput,
     errors,
     paginate: shape === 'nested' ? (paginate as PagerInfo | undefined)?.nested(restPart(method, spec)) : paginate,
     retry,

@@ -2,7 +2,7 @@ import type { Call } from '../../src/core/call/call.ts'
 import type { PathNames, PathValue, ServerStream } from '../../src/core/call/call-types.ts'
 import type { Next } from '../../src/core/call/interceptor.ts'
 import { defineOperation, type Operation, type OperationInfo } from '../../src/core/call/operation.ts'
-import { type Schema, validating } from '../../src/core/call/schema.ts'
+import { checking, type Schema } from '../../src/core/call/schema.ts'
 import type { Services } from '../../src/core/call/scope.ts'
 import { type OptionRules, oneOf } from '../../src/core/options.ts'
 import { type OpeningOptions, openingOption } from '../../src/core/resume/options.ts'
@@ -80,7 +80,6 @@ export const durableStream: DurableStreamBuilder = (path, message, spec = {} as 
   const name = `GET ${path}`
   const operation = { name, protocol: 'sse', via }
   const read = inputReader('GET', template.names, spec, { operation })
-  const schema = validating(message)
   const binding: SseBinding = {
     method: 'GET',
     reopenMethod: 'GET',
@@ -118,7 +117,7 @@ export const durableStream: DurableStreamBuilder = (path, message, spec = {} as 
       const parts = read(rest, check)
       return parts instanceof Promise ? parts.then((done) => at(done, offset)) : at(parts, offset)
     },
-    ...(schema && { decodeOutput: (value, check) => check(schema, value) }),
+    decodeOutput: checking(message),
   })
 }
 

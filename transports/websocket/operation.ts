@@ -1,7 +1,7 @@
 import type { Call } from '../../src/core/call/call.ts'
 import { type Check, defineOperation, type Operation, type OperationInfo } from '../../src/core/call/operation.ts'
 import type { Reply } from '../../src/core/call/reply.ts'
-import { type Schema, validating } from '../../src/core/call/schema.ts'
+import { checking, type Schema, validating } from '../../src/core/call/schema.ts'
 import type { ErrorOrigin } from '../../src/core/errors/error.ts'
 import {
   aboveZero,
@@ -94,8 +94,6 @@ export function defineChannel<O extends Operation<any, any>>(name: string, spec:
   const { via = 'websocket', recover, resume, cursors, overflow, maxQueued, sendQueue, send, receive } = spec
   const label = `channel ${name}`
   const stream = { isRecoverable: recover, ids: cursors, overflow, maxQueued }
-  const sendSchema = validating(send)
-  const receiveSchema = validating(receive)
   const info: OperationInfo = {
     name: label,
     protocol: 'websocket',
@@ -109,8 +107,8 @@ export function defineChannel<O extends Operation<any, any>>(name: string, spec:
     encodeInput: encoderOf(name, spec.input, { operation: { name: label, protocol: 'websocket', via } }),
     sendQueue: { maxAgeMs: 30_000, ...sendQueue, measure: sizeOf },
     ...(resume && !isDeclaration(resume) && { resume: { ...(resume as CursorIn), apply: same } }),
-    ...(sendSchema && { encodeMessage: (message, check) => check(sendSchema, message) }),
-    ...(receiveSchema && { decodeOutput: (message, check) => check(receiveSchema, message) }),
+    encodeMessage: checking(send),
+    decodeOutput: checking(receive),
     streaming: duplexing,
     ...pick(spec, ['gaps', 'retry', 'opening', 'auth', 'validate', 'idempotencyScope']),
   }
@@ -125,7 +123,6 @@ export function defineRequest<O extends Operation<any, any>>(name: string, spec:
   checkSpec('request', name, spec, requestRules)
   const { via = 'websocket', idempotent = false, output } = spec
   const label = `request ${name}`
-  const outputSchema = validating(output)
   return defineOperation<O>({
     name: label,
     protocol: 'websocket',
@@ -134,7 +131,7 @@ export function defineRequest<O extends Operation<any, any>>(name: string, spec:
     isIdempotent: idempotent,
     binding: { send: sendRequest } satisfies WebSocketBinding,
     encodeInput: encoderOf(name, spec.input, { operation: { name: label, protocol: 'websocket', via } }),
-    ...(outputSchema && { decodeOutput: (message, check) => check(outputSchema, message) }),
+    decodeOutput: checking(output),
     ...pick(spec, ['idempotency', 'idempotencyScope', 'retry', 'auth', 'validate']),
   })
 }

@@ -103,7 +103,7 @@ export interface OperationInfo {
   /** Brings the caller's input into the transport's shape, validated. Throws plain Violations through `check`. */
   readonly encodeInput?: (input: unknown, check: Check) => unknown | Promise<unknown>
   /** Validates what is sent on a duplex or client stream, message by message. */
-  readonly encodeMessage?: (message: unknown, check: Check) => unknown | Promise<unknown>
+  readonly encodeMessage?: OperationInfo['decodeOutput']
   /** Validates what came back, message by message. */
   readonly decodeOutput?: ((message: unknown, check: Check) => unknown | Promise<unknown>) | undefined
   /** From `adapt`: the outermost conversion of input and of each message. */

@@ -1,5 +1,6 @@
 import type { Violation } from '../errors/failure.ts'
 import { isThenable } from '../guard.ts'
+import type { OperationInfo } from './operation.ts'
 
 /** The part of Standard Schema v1 that carries types: zod, valibot, arktype and {@link type} all fit. */
 export interface Schema<In = unknown, Out = In> {
@@ -51,6 +52,12 @@ export type Checked = { readonly value: unknown } | { readonly violations: reado
 /** The schema if it validates anything; a witness does not. */
 export function validating(schema: Schema<any, any> | undefined): Schema<any, any> | undefined {
   return schema === (witness as unknown) ? undefined : schema
+}
+
+/** What checks messages by a schema; undefined where that validates nothing. */
+export function checking(schema: Schema<any, any> | undefined): OperationInfo['decodeOutput'] {
+  const own = validating(schema)
+  return own && ((message, check) => check(own, message))
 }
 
 /** Runs a Standard Schema; asynchronous only where the schema is. */

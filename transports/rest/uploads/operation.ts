@@ -1,5 +1,5 @@
 import { defineOperation, type OperationInfo } from '../../../src/core/call/operation.ts'
-import { validating } from '../../../src/core/call/schema.ts'
+import { checking } from '../../../src/core/call/schema.ts'
 import type { Services } from '../../../src/core/call/scope.ts'
 import {
   aboveZero,
@@ -36,7 +36,6 @@ export const upload: UploadBuilder = (path, spec) => {
   checkUpload(path, names, spec)
   const { via = 'rest', output, auth, validate } = spec
   const requests = uploadRequests(path, spec)
-  const schema = validating(output)
   const info: OperationInfo = {
     name: `${spec.by.method} ${path} (upload)`,
     protocol: 'rest',
@@ -47,7 +46,7 @@ export const upload: UploadBuilder = (path, spec) => {
     others: Object.values(requests),
     auth,
     validate,
-    ...(schema && { decodeOutput: (message, check) => check(schema, message) }),
+    decodeOutput: checking(output),
     makeCallable: (services) => uploadCallable({ info, spec, names, requests, services }),
   }
   return defineOperation(info)
