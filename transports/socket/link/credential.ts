@@ -55,8 +55,8 @@ export function isSameCredential(one: Credential | undefined, other: Credential 
   return one === other || (one?.secret !== undefined && one.secret === other?.secret)
 }
 
-/** After this long on a socket, a credential that is refused has had its time: another one is worth a try; ms. */
-const trialMs = 10_000
+/** After this long a credential has had its time: on a socket, refused, or waiting for one, another is worth a try; ms. */
+export const trialMs = 10_000
 
 /** Which credentials a server has refused, as far as that decides what a link does next. */
 export class Refusals {

@@ -8,7 +8,7 @@ import { type CloseCodes, withCloseCode } from '../close-codes.ts'
 import type { SocketDriver, SocketEnd, SocketRequest } from '../driver/driver.ts'
 import type { CloseVerdict, Incoming, WireAdapter } from '../wire-adapter.ts'
 import { Connection } from './connection.ts'
-import { type CredentialPlace, Refusals } from './credential.ts'
+import { type CredentialPlace, Refusals, trialMs } from './credential.ts'
 import { Burst } from './flow.ts'
 import type { HeartbeatOptions } from './heartbeat.ts'
 import { broken, closed, frozen, type LinkUser, type Loss, renewed, silent, staysAfter, stuck } from './loss.ts'
@@ -95,6 +95,8 @@ export class SocketLink implements ConnectionOwner {
   #state: StreamState = 'idle'
   #connection: Connection | undefined
   #credential: Credential | undefined
+  /** When the last of its users came, with a credential of that moment. */
+  #joinedAt!: number
   readonly #refusals: Refusals
   readonly #burst: Burst
   #timer: Timer | undefined
@@ -140,6 +142,7 @@ export class SocketLink implements ConnectionOwner {
     this.#users.set(user, false)
     this.#leavePage ??= this.#options.page.watch((event) => this.#onPage(event))
     this.#credential = user.credential ?? this.#credential
+    this.#joinedAt = this.#options.clock.now()
     if (this.#connection) this.#admit(user, this.#connection)
     else this.#pursue()
   }
@@ -211,7 +214,8 @@ export class SocketLink implements ConnectionOwner {
 
   #connect(): void {
     this.#timer?.clear()
-    const loss = this.#untold
+    const isOld = this.#options.clock.now() - this.#joinedAt > trialMs
+    const loss = this.#untold ?? (isOld && { verdict: renewed, isFinal: false })
     this.#untold = undefined
     // Streams come back at once, with a credential of this moment.
     for (const [user] of this.#users)
@@ -272,11 +276,11 @@ export class SocketLink implements ConnectionOwner {
   }
 
   #judge({ credential }: Connection, verdict: CloseVerdict): Loss {
-    const wasReady = this.#state === 'open'
-    if (verdict.action === 'fatal') return { verdict, wasReady, isFinal: true }
-    if (verdict.action === 'retry') return { verdict, wasReady, isFinal: this.schedule.isExhausted }
-    const isWorthIt = this.#refusals.onOpen(credential)
-    return { verdict, wasReady, isFinal: !wasReady || !isWorthIt }
+    const { action } = verdict
+    // A refused credential is another try once, where the socket was ready with it.
+    if (action === 'refresh-auth')
+      return { verdict, isFinal: !this.#refusals.onOpen(credential) || this.#state !== 'open' }
+    return { verdict, isFinal: action === 'fatal' || this.schedule.isExhausted }
   }
 
   #lost(connection: Connection, loss: Loss): void {

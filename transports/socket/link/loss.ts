@@ -10,8 +10,6 @@ import { isSameCredential } from './credential.ts'
 /** A connection that failed or was lost: one object for all that it carried. */
 export interface Loss {
   readonly verdict: CloseVerdict
-  /** It had been ready. */
-  readonly wasReady: boolean
   /** The link does not try again by itself. */
   readonly isFinal: boolean
 }
@@ -75,7 +73,6 @@ export function unanswered(closeCode: number | undefined): CloseVerdict {
 /** The transport was closed. */
 export const closed: Loss = {
   verdict: { action: 'fatal', failure: { code: 'canceled', message: 'the transport was closed: make another client' } },
-  wasReady: false,
   isFinal: true,
 }
 

@@ -1,4 +1,5 @@
-import { createClient, type Transport } from 'polywire'
+import { type Auth, createClient, type Transport } from 'polywire'
+import { bearerAuth } from 'polywire/auth'
 import { afterEach, describe, expect, it } from 'vitest'
 import { PageLife } from '../../../../src/core/time/page-life.ts'
 import { openChannel } from '../../../../transports/socket/session/channel-member.ts'
@@ -14,7 +15,7 @@ import { TcpProxy } from '../../../support/tcp-proxy.ts'
 afterEach(closeAll)
 
 /** A client in a page of the test's making, whose network is a proxy. */
-async function inPage(options: SocketOptions = {}, random: () => number = () => 0.5) {
+async function inPage(options: SocketOptions = {}, random: () => number = () => 0.5, auth?: Auth) {
   const server = await RealtimeServer.start()
   onClose(() => server.close())
   const proxy = await TcpProxy.start({ port: server.port })
@@ -34,7 +35,7 @@ async function inPage(options: SocketOptions = {}, random: () => number = () => 
     },
     close: async () => sessions.close(),
   }
-  const client = createClient({ transports: { websocket }, clock, timeoutMs: Number.POSITIVE_INFINITY })
+  const client = createClient({ transports: { websocket }, auth, clock, timeoutMs: Number.POSITIVE_INFINITY })
   onClose(() => client.close())
   const open = async () => {
     const stream = client.call(feed, { name: 'a' })
@@ -113,6 +114,53 @@ describe('in a page', () => {
     page.goOnline()
     await clock.advance(100)
     await server.until(() => server.upgrades.length === 2)
+  })
+
+  /** A source whose tokens say when they were made. */
+  function timed() {
+    const time = { now: () => 0 }
+    const auth = bearerAuth(() => ({ token: `${time.now()}`, expiresInMs: 60_000 }))
+    const givenAt = ({ upgrades }: RealtimeServer) => Number(upgrades.at(-1)?.headers.authorization?.slice(7))
+    return { time, auth, givenAt }
+  }
+
+  it.each([
+    ['back after an hour, it is dialled for with a credential of that moment', 3_600_000],
+    ['back after a moment, with the one that it had', 5000],
+  ])('%s', async (_, awayMs) => {
+    const { time, auth, givenAt } = timed()
+    const { page, clock, server, open } = await inPage({}, () => 0.5, auth)
+    time.now = clock.now
+    const stream = await open()
+    page.freeze()
+    await untilLost(stream)
+    await clock.advance(awayMs)
+    const backAt = clock.now()
+    page.restore()
+    await passUntil(clock, () => stream.state === 'open', 100)
+    expect(server.upgrades).toHaveLength(2)
+    expect(givenAt(server)).toBe(awayMs > 60_000 ? backAt : 0)
+    server.publish('feed:a', 2)
+    expect(await take(stream, 1)).toEqual([2])
+  })
+
+  it('a server that is away for minutes is dialled for with credentials of the time', async () => {
+    const { time, auth, givenAt } = timed()
+    const { clock, server, open } = await inPage({}, () => 0.5, auth)
+    time.now = clock.now
+    const stream = await open()
+    server.options.refuse = { status: 503 }
+    server.drop()
+    await untilLost(stream)
+    const ages: number[] = []
+    while (server.upgrades.length < 12) {
+      const { length } = server.upgrades
+      await passUntil(clock, () => server.upgrades.length > length, 1000)
+      ages.push(clock.now() - givenAt(server))
+    }
+    expect(Math.max(...ages)).toBeLessThan(62_000)
+    server.options.refuse = undefined
+    await passUntil(clock, () => stream.state === 'open', 1000)
   })
 
   it('patience with silence doubles where bytes are not seen, until the network changes', async () => {

@@ -15,7 +15,6 @@ import type { CloseVerdict } from '../../../../transports/socket/wire-adapter.ts
 
 const lossBy = (action: CloseVerdict['action'], more: Partial<Loss> = {}, isRetryable = false): Loss => ({
   verdict: { action, failure: { code: 'unavailable', message: 'x', isRetryable } },
-  wasReady: true,
   isFinal: false,
   ...more,
 })
