@@ -215,8 +215,10 @@ class Limits {
     for (const limit of limits) {
       // More than a full window would never come.
       if (limit.leftAt(now) >= Math.min(cost, limit.limit || cost)) continue
-      // What is under way may bring word at any time: where nobody knows the reset, it is asked for again.
-      const waitMs = limit.resetAt === Number.POSITIVE_INFINITY ? pollMs : Math.max(1, limit.resetAt - now)
+      const isUnknown = limit.resetAt === Number.POSITIVE_INFINITY
+      // Where nobody knows the reset, the server is asked by one at a time: what is under way may bring word at any time.
+      if (isUnknown && limit.underWay === 0) continue
+      const waitMs = isUnknown ? pollMs : Math.max(1, limit.resetAt - now)
       if (waitMs > (longest?.waitMs ?? 0)) longest = { limit, waitMs }
     }
     return longest

@@ -201,6 +201,28 @@ it('what a throttled answer tells is kept, too', async () => {
   expect(log).toEqual(['0 429'])
 })
 
+it.each([
+  ['answers that tell nothing more', {}],
+  [
+    'answers of a cache',
+    { 'x-ratelimit-limit': '2', 'x-ratelimit-remaining': '2', 'x-ratelimit-reset': '60', age: '9' },
+  ],
+])('a limit whose reset nobody knows any more shuts nobody out: %s', async (_, later) => {
+  const told = { 'x-ratelimit-limit': '2', 'x-ratelimit-remaining': '1', 'x-ratelimit-reset': '60' }
+  const answers = [told]
+  const { client, clock, call, log } = world({ limit: 100, latencyMs: 100, headersOf: () => answers.shift() ?? later })
+  await Promise.all([call(), clock.advance(100)])
+  // The limit is whole again, and the server says no word of it from here on.
+  await clock.advance(120_000)
+  const calls = Array.from({ length: 6 }, () => call({ timeoutMs: 30_000 }))
+  await clock.advance(30_000)
+  expect(await Promise.all(calls)).toEqual(Array(6).fill('ok'))
+  // Two at once, and then one at a time.
+  expect(log.slice(1, 4).map((line) => line.split(' ')[0])).toEqual(['120100', '120100', '121100'])
+  expect(log).toHaveLength(7)
+  await client.close()
+})
+
 it('a limit of our own holds where the server tells none', async () => {
   const { client, clock, call, log } = world(
     { limit: 1000, headersOf: () => ({}) },
