@@ -16,9 +16,9 @@ export type MemoryHandler = (call: Call) => unknown | Promise<unknown>
 /** An in-memory transport. */
 export interface MemoryTransportOptions<Protocol extends string = 'memory'> {
   /** The protocol that it stands in for. @defaultValue 'memory' */
-  readonly protocol?: Protocol
+  readonly protocol?: Protocol | undefined
   /** Budgets and waits are kept by it. @defaultValue 'memory:' */
-  readonly origin?: string
+  readonly origin?: string | undefined
   /** Answers each attempt; what it throws fails the attempt: a CallError as it is, all else as its cause. An item `{ message, cursor }` of a stream is made by {@link withCursor}. */
   readonly handle: MemoryHandler
 }

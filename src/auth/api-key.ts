@@ -6,9 +6,9 @@ import { callable, checkOptions, type RulesOf, text } from '../core/options.ts'
 /** Where the key goes. */
 export interface ApiKeyAuthOptions {
   /** The name of the header. @defaultValue 'x-api-key' */
-  readonly header?: string
+  readonly header?: string | undefined
   /** The name of a query parameter instead, where an API demands it: query strings end up in logs. */
-  readonly query?: string
+  readonly query?: string | undefined
   /** Whose key it is; two identities share nothing. @defaultValue one identity */
   readonly identity?: Auth['identity']
 }

@@ -8,7 +8,7 @@ export interface BasicAuthOptions {
   /** Sent with every attempt, so over https. */
   readonly password: string
   /** How they are written; a server that wants another one than UTF-8 says so in its documentation. @defaultValue 'utf-8' */
-  readonly charset?: 'utf-8' | 'latin1'
+  readonly charset?: 'utf-8' | 'latin1' | undefined
 }
 
 /**

@@ -11,11 +11,11 @@ export interface BearerToken {
   /** The secret, without its scheme. */
   readonly token: string
   /** When its life ends: ms since 1970, or a Date. */
-  readonly expiresAt?: number | Date
+  readonly expiresAt?: number | Date | undefined
   /** How long it lives; wins over `expiresAt`, since it does not depend on this machine's clock; ms. @defaultValue as `expiresAt` says, else it is not kept */
-  readonly expiresInMs?: number
+  readonly expiresInMs?: number | undefined
   /** The word before it in `authorization`. @defaultValue the option `scheme` */
-  readonly scheme?: string
+  readonly scheme?: string | undefined
   /**
    * What else a renewal gave that those who share it need for the next one, as JSON: a rotated refresh token. Given to
    * their `adopt`; see `createClient({ shared })`.
@@ -46,28 +46,28 @@ export interface BearerAuthOptions {
    * It may call the same client: such a call carries no token but one of its own.
    */
   // biome-ignore lint/suspicious/noConfusingVoidType: a function that gives nothing, or sometimes nothing, is meant.
-  readonly refresh?: (request: TokenRequest) => Renewed | Promise<Renewed | void>
+  readonly refresh?: ((request: TokenRequest) => Renewed | Promise<Renewed | void>) | undefined
   /**
    * Another tab or process has renewed the token (`createClient({ shared })`): takes over the `session` of what its
    * `refresh` gave. @defaultValue only the token is taken over
    */
-  readonly adopt?: (token: BearerToken, identity: string) => unknown
+  readonly adopt?: ((token: BearerToken, identity: string) => unknown) | undefined
   /**
    * Where a tab or process ended while it renewed a token that is shared: `login`: what it takes to renew may be used
    * up, so calls fail with `unauthenticated` and the reason `refresh_lost`; `try`: it is good for another time.
    *
    * @defaultValue 'login'
    */
-  readonly lostRefresh?: 'login' | 'try'
+  readonly lostRefresh?: 'login' | 'try' | undefined
   /** A kept token is renewed this long before it ends; ms. @defaultValue a minute, or a tenth of a shorter life */
-  readonly refreshBeforeMs?: number
+  readonly refreshBeforeMs?: number | undefined
   /**
    * Whose token it is; two identities share nothing. Without it, a token that `refresh` did not give is taken for
    * somebody else's, who shares no socket and no stream with the one before. @defaultValue one identity
    */
-  readonly identity?: (call: Pick<Call, 'context' | 'options'>) => string
+  readonly identity?: ((call: Pick<Call, 'context' | 'options'>) => string) | undefined
   /** The word before the token in `authorization`. @defaultValue 'Bearer' */
-  readonly scheme?: string
+  readonly scheme?: string | undefined
 }
 
 const rules: RulesOf<BearerAuthOptions> = {

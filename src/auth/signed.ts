@@ -10,9 +10,9 @@ import { callable, checkOptions, has, type RulesOf, takes, text } from '../core/
 /** What a signature goes with. */
 export interface SignedAuthOptions {
   /** Names the source in errors. @defaultValue 'signed' */
-  readonly name?: string
+  readonly name?: string | undefined
   /** The credential that is sent beside the signature, and may be covered by it. @defaultValue none */
-  readonly auth?: Auth
+  readonly auth?: Auth | undefined
   /** Whose calls these are; two identities share nothing. @defaultValue as `auth` says, else one identity */
   readonly identity?: Auth['identity']
 }

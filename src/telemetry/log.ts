@@ -27,7 +27,7 @@ export interface LogOptions {
    * @defaultValue `call:end` debug, `failed` warn, `retry` `resume` `reconnect` `route` `continued` `repeated` info, `gap`
    * `warning` `deprecation` `sunset` warn, `refresh` `resumed` debug, the rest trace
    */
-  readonly levels?: { readonly [Type in CallEvent['type'] | 'failed']?: LogLevel }
+  readonly levels?: { readonly [Type in CallEvent['type'] | 'failed']?: LogLevel | undefined } | undefined
 }
 
 const defaults: Readonly<Record<string, LogLevel>> = {
@@ -61,9 +61,12 @@ export function logTo(logger: LoggerLike, options: LogOptions = {}): Telemetry {
   checkOptions('logTo()', options, rules)
   if (typeof logger?.warn !== 'function' || typeof logger.debug !== 'function')
     throw refusal('logTo() takes a logger with trace, debug, info, warn and error, such as pino()', undefined)
-  const levels: Readonly<Record<string, LogLevel>> = { ...defaults, ...options.levels }
-  for (const [type, value] of Object.entries(levels))
+  const levels: Record<string, LogLevel> = { ...defaults }
+  for (const [type, value] of Object.entries(options.levels ?? {})) {
+    if (value === undefined) continue
     if (!level.fits(value)) throw refusal(`logTo(): levels.${type} takes ${level.takes}`, undefined)
+    levels[type] = value
+  }
   const levelOf = (type: string): LogLevel => levels[type] ?? 'trace'
   const isOn = (type: string): boolean => {
     const wanted = levelOf(type)

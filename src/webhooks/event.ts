@@ -12,7 +12,7 @@ export interface Webhook<Type extends string = string, Data = unknown> {
 /** How a {@link webhook} is read. */
 export interface WebhookOptions {
   /** What the schema describes: the part that the scheme calls its data (`data`, Stripe's `data.object`), or the whole payload. @defaultValue 'data' */
-  readonly of?: 'data' | 'payload'
+  readonly of?: 'data' | 'payload' | undefined
 }
 
 /** An event as the handler gets it: verified, read, and typed by its `type`. */

@@ -121,6 +121,7 @@ describe('logTo', () => {
   it('takes nothing that is no logger, and no level that is none', () => {
     expect(() => logTo(console.log as never)).toThrow(/logTo\(\) takes a logger/)
     expect(() => logTo(console, { levels: { retry: 'loud' as never } })).toThrow(/levels\.retry takes 'trace'/)
+    expect(() => logTo(console, { levels: { retry: undefined } })).not.toThrow()
     expect(() => logTo(console, { level: 'info' } as never)).toThrow(/did you mean 'levels'/)
   })
 })

@@ -104,7 +104,10 @@ export type EventSourceOptions = EventSourceDefaults &
   EventSourceAuth &
   PolicyOptions & {
     /** `[mine]` stands outside the default chain; `(defaults) => […]` decides all. */
-    readonly interceptors?: readonly Interceptor[] | ((defaults: readonly Interceptor[]) => readonly Interceptor[])
+    readonly interceptors?:
+      | readonly Interceptor[]
+      | ((defaults: readonly Interceptor[]) => readonly Interceptor[])
+      | undefined
     readonly telemetry?: Telemetry | undefined
     /** Time and chance; a virtual clock in tests. */
     readonly clock?: Clock | undefined

@@ -25,9 +25,9 @@ import type {
 /** What a query with `@defer` or `@stream` may say beside its document. */
 export interface IncrementalSpec extends GraphQLSpec {
   /** How it is opened, instead of `retry`. @defaultValue as calls are retried */
-  readonly opening?: OpeningOptions
+  readonly opening?: OpeningOptions | undefined
   /** Silence between two parts after which the connection is taken for dead; ms. @defaultValue Infinity: never */
-  readonly idleTimeoutMs?: number
+  readonly idleTimeoutMs?: number | undefined
 }
 /** The same for a document that is a plain string: what is deferred is optional in `output`. */
 export interface IncrementalTextSpec extends IncrementalSpec, TypesOfText {}

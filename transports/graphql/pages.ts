@@ -33,11 +33,11 @@ export interface RelayPagesOptions<P extends ConnectionPath, I, D, K> {
    */
   readonly path: P
   /** From the first page on by `endCursor`, or from the last one back by `startCursor`. @defaultValue 'forward' */
-  readonly direction?: D
+  readonly direction?: D | undefined
   /** What `items()` gives: nodes (of `nodes`, else of `edges`), or edges with what they hold beside. @defaultValue 'nodes' */
-  readonly items?: I
+  readonly items?: I | undefined
   /** The variable that takes the cursor. @defaultValue 'after', or 'before' where it goes backward */
-  readonly variable?: K
+  readonly variable?: K | undefined
 }
 
 type Direction = 'forward' | 'backward'

@@ -56,32 +56,32 @@ type Data<R, S> = ByPolicy<R>[S extends { readonly errorPolicy: infer E extends 
 /** What an operation may say beside its document. */
 export interface GraphQLSpec {
   /** The key of its transport. @defaultValue 'graphql' */
-  readonly via?: string
+  readonly via?: string | undefined
   /** What errors beside data do: fail the call (`none`), come with the data (`all`), or nothing (`ignore`). @defaultValue 'none' */
   readonly errorPolicy?: ErrorPolicy
   /** Says which, where the document holds several operations. */
-  readonly operationName?: string
+  readonly operationName?: string | undefined
   /** Sent as `extensions` of the request. */
-  readonly extensions?: Readonly<Record<string, unknown>>
+  readonly extensions?: Readonly<Record<string, unknown>> | undefined
   /** What its requests can beside plain ones, instead of the transport's: `[]` for none. */
-  readonly features?: readonly GraphQLFeature[]
+  readonly features?: readonly GraphQLFeature[] | undefined
   /** Whether executing it twice does what executing it once does. @defaultValue true for queries, false for mutations */
-  readonly idempotent?: boolean
+  readonly idempotent?: boolean | undefined
   /** How the server takes idempotency keys of this mutation; wins over the transport's. */
-  readonly idempotency?: IdempotencyOption
+  readonly idempotency?: IdempotencyOption | undefined
   /**
    * Operations of one scope, on whatever transport, share what their servers remember of idempotency keys: `failover` may
    * send a call under its key to one after the other.
    *
    * @defaultValue none: what another route may have carried out is not sent again
    */
-  readonly idempotencyScope?: string
+  readonly idempotencyScope?: string | undefined
   /** Overrides the client's, or switches retries off. */
-  readonly retry?: RetryOptions | false
+  readonly retry?: RetryOptions | false | undefined
   /** `false`: it carries no credential, but one that a call brings as a header of its own. @defaultValue the transport's */
-  readonly auth?: false
+  readonly auth?: false | undefined
   /** What a message that does not fit its schema does. @defaultValue the client's */
-  readonly validate?: 'warn' | false
+  readonly validate?: 'warn' | false | undefined
 }
 
 /** What a query may say beside its document. */
@@ -105,16 +105,16 @@ export interface QueryTextSpec extends QuerySpec, TypesOfText {}
 /** What a subscription may say beside its document. */
 export interface SubscriptionSpec extends GraphQLSpec {
   /** How it is opened for the first time, instead of `retry`. @defaultValue the transport's */
-  readonly opening?: OpeningOptions
+  readonly opening?: OpeningOptions | undefined
   /** Lost messages: an item in the iterator, or the end of the stream. @defaultValue 'fail' */
-  readonly gaps?: 'fail' | 'yield'
+  readonly gaps?: 'fail' | 'yield' | undefined
   /**
    * What a message does that finds the receive queue full, where the socket cannot be paused (or has been paused for a
    * second, with others waiting on it). Dropped messages are a gap: an item with `gaps: 'yield'`. @defaultValue 'error'
    */
-  readonly overflow?: OverflowPolicy
+  readonly overflow?: OverflowPolicy | undefined
   /** Messages that may wait for the reader. @defaultValue 4_096 */
-  readonly maxQueued?: number
+  readonly maxQueued?: number | undefined
   /** How it continues after a drop; without, messages may be lost and `continuity` is `unknown`. */
   readonly resume?: ResumeSpec<any, any> | AnyContinuation
   /** How the server is told that the caller has had enough: made by `stopWith()`; the stream then has `stop()`. @defaultValue it is not */

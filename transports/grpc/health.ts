@@ -10,11 +10,11 @@ import { grpcStreams } from './streams.ts'
 /** How a server is asked for its health. */
 export interface GrpcHealthSpec<Via extends string = string> {
   /** The key of its transport. @defaultValue 'grpc-web' */
-  readonly via?: Via
+  readonly via?: Via | undefined
   /** Of `health()`: how long an answer is waited for where the call says nothing; ms. @defaultValue 2_000 */
-  readonly timeoutMs?: number
+  readonly timeoutMs?: number | undefined
   /** It carries the client's credential: a token that cannot be had says nothing of the server. @defaultValue false */
-  readonly auth?: boolean
+  readonly auth?: boolean | undefined
 }
 
 /** What a server says of its health as long as it is watched. */

@@ -25,11 +25,11 @@ export interface LongRunningRpcSpec {
   /** The message that says how far a run is. @defaultValue the `google.protobuf.Any` itself */
   readonly progress?: DescMessage
   /** How often the server is asked; `false`: only where a stream says that there is news. @defaultValue from 1 s to 30 s */
-  readonly poll?: PollPace | false
+  readonly poll?: PollPace | false | undefined
   /** How a run is given up, made by `cancelWith()`. @defaultValue `CancelOperation` */
-  readonly cancel?: Cancel
+  readonly cancel?: Cancel | undefined
   /** A stream whose messages hold the operation, made by `watchWith()`. @defaultValue none */
-  readonly watch?: Watch
+  readonly watch?: Watch | undefined
 }
 
 /** `google.protobuf.Any`, as protobuf-es gives it. */

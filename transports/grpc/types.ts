@@ -11,22 +11,22 @@ import type { DescMessage, DescMethod, DescService, MessageInitShape, MessageSha
 /** What may be said of any method beside its descriptor. */
 export interface MethodSpec {
   /** The key of its transport. @defaultValue 'grpc-web' */
-  readonly via?: string
+  readonly via?: string | undefined
   /** Sending it twice does what sending it once does. @defaultValue the method's `idempotency_level` is declared */
-  readonly idempotent?: boolean
+  readonly idempotent?: boolean | undefined
   /** How the server takes idempotency keys for this method. @defaultValue the transport's */
-  readonly idempotency?: IdempotencyOption
+  readonly idempotency?: IdempotencyOption | undefined
   /**
    * Operations of one scope, on whatever transport, share what their servers remember of idempotency keys: `failover` may
    * send a call under its key to one after the other.
    *
    * @defaultValue none: what another route may have carried out is not sent again
    */
-  readonly idempotencyScope?: string
+  readonly idempotencyScope?: string | undefined
   /** Overrides the client's, or switches retries off. */
-  readonly retry?: RetryOptions | false
+  readonly retry?: RetryOptions | false | undefined
   /** `false`: it carries no credential, but one that a call brings as a header of its own. @defaultValue the transport's */
-  readonly auth?: false
+  readonly auth?: false | undefined
 }
 
 /** What may be said of a unary method. */
@@ -44,17 +44,17 @@ export interface ServerStreamSpec<In, Message> extends MethodSpec {
   /** What cursors are: opaque, or consecutive numbers, which tell repeats and gaps. @defaultValue 'opaque' */
   readonly cursors?: 'opaque' | 'offset'
   /** Lost messages: an item in the iterator, or the end of the stream. @defaultValue 'fail' */
-  readonly gaps?: 'fail' | 'yield'
+  readonly gaps?: 'fail' | 'yield' | undefined
   /** How it is opened for the first time, instead of `retry`. @defaultValue the transport's */
-  readonly opening?: OpeningOptions
+  readonly opening?: OpeningOptions | undefined
 }
 
 /** What may be said of a bidi stream. */
 export interface BidiStreamSpec extends MethodSpec {
   /** Bounds of what waits to be sent. */
-  readonly sendQueue?: NonNullable<OperationInfo['sendQueue']>
+  readonly sendQueue?: NonNullable<OperationInfo['sendQueue']> | undefined
   /** How it is opened for the first time, instead of `retry`. @defaultValue the transport's */
-  readonly opening?: OpeningOptions
+  readonly opening?: OpeningOptions | undefined
 }
 
 interface Specs<In, Message> {

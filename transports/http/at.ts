@@ -23,7 +23,7 @@ export interface LinkOptions {
 }
 /** A transport whose operations can be called by URL. */
 interface LinkTransport {
-  readonly origin?: string
+  readonly origin?: string | undefined
   /** A function, so that a transport on a console shows no secret. */
   readonly linkOptions?: () => LinkOptions
 }

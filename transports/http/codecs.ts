@@ -4,9 +4,9 @@ import { decodeUtf8 } from './collect.ts'
 /** Writes and reads one media type. */
 export interface Codec {
   /** A body to send. */
-  readonly serialize?: (value: any) => string | Uint8Array | BlobLike
+  readonly serialize?: ((value: any) => string | Uint8Array | BlobLike) | undefined
   /** A body that came; `charset` is the one of its content type, `utf-8` where there is none. */
-  readonly parse?: (bytes: Uint8Array, charset: string) => unknown
+  readonly parse?: ((bytes: Uint8Array, charset: string) => unknown) | undefined
 }
 
 /** By media type in lower case (`application/yaml`), or by its suffix (`+yaml`). JSON may be replaced, too. */

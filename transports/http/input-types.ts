@@ -14,7 +14,7 @@ export type ResponseKind = 'json' | 'text' | 'bytes' | 'stream' | ByteStreamResp
 /** What may be said of the request of an operation over HTTP: REST and event streams share it. */
 export interface RequestSpec {
   /** The key of its transport. @defaultValue 'rest' */
-  readonly via?: string
+  readonly via?: string | undefined
   /** `nested` takes `{ params, query, headers, body }`: for clashes of names, lists, text, bytes and files. @defaultValue 'flat' */
   readonly shape?: 'flat' | 'nested'
   /** The whole flat input; what the path does not take goes by method: query for GET, HEAD and DELETE, else body. */
@@ -24,28 +24,28 @@ export interface RequestSpec {
   /** The body, which takes what the path does not. */
   readonly body?: Schema<any, any>
   /** Headers of the nested form, such as `if-match`. */
-  readonly headers?: Schema<any, any>
+  readonly headers?: Schema<any, any> | undefined
   /** The media type that the body is written in, by a codec of this name. @defaultValue 'application/json' */
-  readonly contentType?: string
+  readonly contentType?: string | undefined
   /** The `accept` header. @defaultValue by `response`: `application/json` and anything else less gladly */
-  readonly accept?: string
+  readonly accept?: string | undefined
   /** Sending it twice does what sending it once does. @defaultValue by method: all but POST and PATCH */
-  readonly idempotent?: boolean
+  readonly idempotent?: boolean | undefined
   /** How the server takes idempotency keys for this operation. @defaultValue the transport's */
-  readonly idempotency?: IdempotencyOption
+  readonly idempotency?: IdempotencyOption | undefined
   /**
    * Operations of one scope, on whatever transport, share what their servers remember of idempotency keys: `failover` may
    * send a call under its key to one after the other.
    *
    * @defaultValue none: what another route may have carried out is not sent again
    */
-  readonly idempotencyScope?: string
+  readonly idempotencyScope?: string | undefined
   /** Overrides the client's, or switches retries off. @defaultValue the client's */
-  readonly retry?: RetryOptions | false
+  readonly retry?: RetryOptions | false | undefined
   /** `false`: it carries no credential, but one that a call brings as a header of its own. @defaultValue the transport's */
-  readonly auth?: false
+  readonly auth?: false | undefined
   /** What a message that does not fit its schema does. @defaultValue the client's */
-  readonly validate?: 'warn' | false
+  readonly validate?: 'warn' | false | undefined
 }
 
 /** The transport key that a spec names. */

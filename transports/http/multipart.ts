@@ -26,11 +26,11 @@ export interface MultipartFile {
   /** What the part holds. On a page a stream is wrapped: `streamBody(() => file.stream())`. */
   readonly content: string | ArrayBufferView | ArrayBuffer | BlobLike | MultipartStream
   /** Of a stream, where it is known, so that the length of the whole is: one that gives more or fewer fails; bytes. @defaultValue unknown */
-  readonly length?: number
+  readonly length?: number | undefined
   /** The name that the server is told. @defaultValue a File's own, `blob` for bytes, none for text */
-  readonly filename?: string
+  readonly filename?: string | undefined
   /** The media type of the part. @defaultValue the Blob's, else `application/octet-stream` where there is a file name */
-  readonly type?: string
+  readonly type?: string | undefined
 }
 
 /** What one field holds. */

@@ -6,9 +6,9 @@ import { lostKind } from '../shared/json.ts'
 /** How lists and nulls are written in a query; nested objects are always `a[b]=c` (OpenAPI's deepObject). */
 export interface QueryStyle {
   /** `a=1&a=2`, `a[]=1&a[]=2`, `a[0]=1&a[1]=2` or `a=1,2`. @defaultValue 'repeat' */
-  readonly arrays?: 'repeat' | 'brackets' | 'indices' | 'comma'
+  readonly arrays?: 'repeat' | 'brackets' | 'indices' | 'comma' | undefined
   /** `a=` or nothing. Leaving a null out could widen what a call acts on, so that is not the default. @defaultValue 'empty' */
-  readonly nulls?: 'empty' | 'omit'
+  readonly nulls?: 'empty' | 'omit' | undefined
 }
 
 const standard: QueryStyle = {}

@@ -21,9 +21,9 @@ export interface AnySpec extends Omit<RequestSpec, 'body'> {
   readonly errors?: { readonly [statusOrReason: string]: Schema<any, any> }
   readonly paginate?: AnyPager
   readonly response?: ResponseKind
-  readonly version?: { readonly version: string; apply<R extends Versioned>(request: R, prefix: string): R }
-  readonly redirect?: FetchOptions['redirect']
-  readonly compress?: BodyCoding | false
+  readonly version?: { readonly version: string; apply<R extends Versioned>(request: R, prefix: string): R } | undefined
+  readonly redirect?: FetchOptions['redirect'] | undefined
+  readonly compress?: BodyCoding | false | undefined
 }
 
 function isNames(value: unknown): boolean {

@@ -9,11 +9,11 @@ import { currentIncoming, type Incoming } from './incoming.ts'
 /** What the calls of a client take over from the request that is being handled. */
 export interface ForwardOptions {
   /** Headers that are handed on, names in lower case; `false` for none. @defaultValue all that were read of the request */
-  readonly headers?: readonly string[] | false
+  readonly headers?: readonly string[] | false | undefined
   /** Scheme, host and port of the servers that get them: strangers need know neither trace nor baggage. @defaultValue all */
-  readonly origins?: readonly string[]
+  readonly origins?: readonly string[] | undefined
   /** Kept back of the caller's time, for what is done after a call; ms. @defaultValue 0 */
-  readonly reserveMs?: number
+  readonly reserveMs?: number | undefined
 }
 
 const rules: RulesOf<ForwardOptions> = {

@@ -10,15 +10,15 @@ export interface IncomingOptions {
    *
    * @defaultValue `grpc-timeout`, `connect-timeout-ms`, both of Envoy's, `x-server-timeout`, `x-stainless-timeout`
    */
-  readonly deadlineHeaders?: readonly IncomingDeadlineHeader[] | false
+  readonly deadlineHeaders?: readonly IncomingDeadlineHeader[] | false | undefined
   /**
    * What calls take over, names in lower case. Leave `baggage` out where requests come from strangers.
    *
    * @defaultValue `['x-request-id', 'traceparent', 'tracestate', 'baggage']`
    */
-  readonly headers?: readonly string[]
+  readonly headers?: readonly string[] | undefined
   /** Which of them is {@link Incoming.requestId}. @defaultValue 'x-request-id' */
-  readonly requestIdHeader?: string
+  readonly requestIdHeader?: string | undefined
 }
 
 /** The headers of a request as Node has them, or as a `Headers` object. */

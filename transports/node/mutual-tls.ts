@@ -27,9 +27,9 @@ export interface ClientCertificate {
 /** How a certificate is renewed. */
 export interface MutualTlsOptions {
   /** Where calls are made, files are read again, or the function asked, when this has passed; ms. @defaultValue 10_000 */
-  readonly checkEveryMs?: number
+  readonly checkEveryMs?: number | undefined
   /** Told where a renewed certificate cannot be used: the one before stays. @defaultValue nobody */
-  readonly onError?: (error: unknown) => void
+  readonly onError?: ((error: unknown) => void) | undefined
 }
 
 /** What transports take; made by {@link mutualTls}. */

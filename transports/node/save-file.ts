@@ -19,7 +19,7 @@ export interface ResumedDownload extends AsyncIterable<Uint8Array> {
 /** What may be said of a file that is downloaded. */
 export interface SaveFileOptions {
   /** A file that changes at the server meanwhile is begun anew, at most three times, or fails. @defaultValue 'restart' */
-  readonly onChange?: 'restart' | 'fail'
+  readonly onChange?: 'restart' | 'fail' | undefined
 }
 
 const rules: RulesOf<SaveFileOptions> = { onChange: /* @__PURE__ */ oneOf('restart', 'fail') }

@@ -21,7 +21,7 @@ export interface ApiVersion<V extends string = string> {
 /** Where a version stands in requests. */
 export type ApiVersionOptions<V extends string = string> = {
   /** The versions that there are; any other does not compile, and is refused. @defaultValue any text */
-  readonly versions?: readonly V[]
+  readonly versions?: readonly V[] | undefined
 } & (
   | {
       /** The first segment behind `baseUrl`: `/v2/users`. A URL that the server gave has its version already. */
@@ -31,7 +31,7 @@ export type ApiVersionOptions<V extends string = string> = {
       /** A parameter, unless the URL has one of that name; or a header, unless the call has. */
       readonly in: 'query' | 'header'
       /** @defaultValue 'api-version' */
-      readonly name?: string
+      readonly name?: string | undefined
     }
   | {
       /** The media type that is asked for, in the place of `application/json`. */

@@ -23,13 +23,13 @@ import { defineRest, type OpenReply, type RestBinding } from './operation.ts'
 /** How a server is asked for its health. */
 export interface HealthSpec {
   /** The key of its transport. @defaultValue 'rest' */
-  readonly via?: string
+  readonly via?: string | undefined
   /** Where the path begins: behind `baseUrl`, or at the root of its origin. @defaultValue 'base' */
-  readonly from?: 'base' | 'origin'
+  readonly from?: 'base' | 'origin' | undefined
   /** How long an answer is waited for where the call says nothing; ms. @defaultValue 2_000 */
-  readonly timeoutMs?: number
+  readonly timeoutMs?: number | undefined
   /** It carries the client's credential: a token that cannot be had says nothing of the server. @defaultValue false */
-  readonly auth?: boolean
+  readonly auth?: boolean | undefined
 }
 
 const rules: RulesOf<HealthSpec> = {

@@ -27,7 +27,7 @@ import type { RestBinding } from './operation.ts'
 /** What may be said of one stream of lines. */
 export interface JsonLinesSpec extends Omit<RequestSpec, 'accept'> {
   /** How the stream is asked for. @defaultValue 'GET' */
-  readonly method?: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
+  readonly method?: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | undefined
   /**
    * Which message is the last one: it is given, and an end before it is a drop.
    *
@@ -41,13 +41,13 @@ export interface JsonLinesSpec extends Omit<RequestSpec, 'accept'> {
   /** What cursors are: opaque, or consecutive numbers, by which repeats and gaps are told. @defaultValue 'opaque' */
   readonly cursors?: 'opaque' | 'offset'
   /** Lost messages: an item that `isGap` recognises, or the end of the stream with `data_loss`. @defaultValue 'fail' */
-  readonly gaps?: 'fail' | 'yield'
+  readonly gaps?: 'fail' | 'yield' | undefined
   /** How it is opened for the first time, instead of `retry`. @defaultValue as calls are retried */
-  readonly opening?: OpeningOptions
+  readonly opening?: OpeningOptions | undefined
   /** A larger line fails the stream with `resource_exhausted`; bytes. @defaultValue 16_777_216 (16 MiB) */
-  readonly maxLineBytes?: number
+  readonly maxLineBytes?: number | undefined
   /** Silence after which an open connection is taken for dead; ms. @defaultValue Infinity: never */
-  readonly idleTimeoutMs?: number
+  readonly idleTimeoutMs?: number | undefined
 }
 
 type JsonLinesItem<Message, S> = Message | (S extends { readonly gaps: 'yield' } ? Gap : never)

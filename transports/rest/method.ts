@@ -76,5 +76,5 @@ export const method: MethodBuilder = (name, path, spec) => {
   if (!token.test(name)) refuse(`write '${name.toUpperCase()}'`)
   if (named.test(name)) refuse(`write ${known[name] ?? name.toLowerCase()}('${path}', …)`)
   if (forbidden.test(name)) refuse(`no client may send ${name}`)
-  return defineRest('method', name, path, { idempotent: false, ...spec } as typeof spec)
+  return defineRest('method', name, path, { ...spec, idempotent: spec?.idempotent ?? false } as typeof spec)
 }

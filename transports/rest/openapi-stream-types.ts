@@ -11,7 +11,7 @@ export interface ApiStreamSpec
   /** `jsonl`: JSON Lines, NDJSON or json-seq, and no event stream: types are gone at run time. @defaultValue an event stream */
   readonly format?: 'jsonl'
   /** How the data of an event is read: as JSON where it is JSON, or as it came. @defaultValue 'json' */
-  readonly data?: 'json' | 'text'
+  readonly data?: 'json' | 'text' | undefined
   /** What ends a finished stream: the name of an event, or what a function says of an event as it came, or of a message. */
   readonly until?: string | ((item: any) => boolean)
   /** How a broken stream is opened again: see `events` and `jsonLines`. @defaultValue true for an event stream by GET, else false */
@@ -19,7 +19,7 @@ export interface ApiStreamSpec
   /** What cursors are: opaque, or consecutive numbers, by which repeats and gaps are told. @defaultValue 'opaque' */
   readonly cursors?: 'opaque' | 'offset'
   /** Lost items: an item that `isGap` recognises, or the end of the stream with `data_loss`. @defaultValue 'fail' */
-  readonly gaps?: 'fail' | 'yield'
+  readonly gaps?: 'fail' | 'yield' | undefined
 }
 
 type ContentOf<Op> = Responses<Op>[OkOf<Responses<Op>>] extends infer R

@@ -12,11 +12,11 @@ import { defineRest, type RequestWriter } from './operation.ts'
 /** What `openapi()` is given beside the types: values, so that a program without them is without their code. */
 export interface OpenApiOptions {
   /** `events` of `polywire/sse`. */
-  readonly events?: (path: any, map: any, spec?: any) => unknown
+  readonly events?: ((path: any, map: any, spec?: any) => unknown) | undefined
   /** `jsonLines` of `polywire/rest`. */
-  readonly jsonLines?: (path: any, message: any, spec?: any) => unknown
+  readonly jsonLines?: ((path: any, message: any, spec?: any) => unknown) | undefined
   /** What the types cannot say at run time: `described(…)`. @defaultValue none: what matters is said by each operation */
-  readonly description?: Described
+  readonly description?: Described | undefined
 }
 
 /**

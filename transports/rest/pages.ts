@@ -23,17 +23,17 @@ const itemsRule: OptionRule = /* @__PURE__ */ either(text, callable)
 /** Pages that are asked for by how many items lie before them. */
 export interface OffsetPagesOptions<I> {
   /** The list in a page. @defaultValue the page itself */
-  readonly items?: I
+  readonly items?: I | undefined
   /** The input that takes the offset. @defaultValue 'offset' */
-  readonly param?: string
+  readonly param?: string | undefined
   /**
    * Where a page says how many items there are in all; a negative number says that the server does not know.
    *
    * @defaultValue none: an empty page is the end
    */
-  readonly total?: string
+  readonly total?: string | undefined
   /** Where a page says whether more follow. @defaultValue none */
-  readonly more?: string
+  readonly more?: string | undefined
 }
 
 const offsetRules: RulesOf<OffsetPagesOptions<unknown>> = { items: itemsRule, param: text, total: text, more: text }
@@ -66,20 +66,20 @@ export function offsetPages<const I extends Items = undefined>(options: OffsetPa
 /** Pages that are asked for by number. */
 export interface NumberedPagesOptions<I> {
   /** The list in a page. @defaultValue the page itself */
-  readonly items?: I
+  readonly items?: I | undefined
   /** The input that takes the number. @defaultValue 'page' */
-  readonly param?: string
+  readonly param?: string | undefined
   /** The number of the first page, where the input names none. @defaultValue 1 */
-  readonly first?: number
+  readonly first?: number | undefined
   /**
    * Where a page says the number of the last one: `total_pages`, `meta.last_page`; a negative one says that the server does
    * not know.
    *
    * @defaultValue none: an empty page is the end
    */
-  readonly last?: string
+  readonly last?: string | undefined
   /** Where a page says whether more follow. @defaultValue none */
-  readonly more?: string
+  readonly more?: string | undefined
 }
 
 const numberedRules: RulesOf<NumberedPagesOptions<unknown>> = {
@@ -114,12 +114,12 @@ export function numberedPages<const I extends Items = undefined>(options: Number
 /** Pages that name the URL of the next one. */
 export interface LinkPagesOptions<I> {
   /** The list in a page. @defaultValue the page itself */
-  readonly items?: I
+  readonly items?: I | undefined
   /**
    * Where a page holds the link, a text or an object with `href`: `links.next` (JSON:API), `_links.next` (HAL),
    * `@odata.nextLink`, `next` (Django REST). @defaultValue the header `Link` with `rel="next"` (RFC 8288)
    */
-  readonly next?: string
+  readonly next?: string | undefined
 }
 
 const linkRules: RulesOf<LinkPagesOptions<unknown>> = { items: itemsRule, next: text }
@@ -161,7 +161,7 @@ export interface CustomPageFacts<In> {
 /** Pages that follow each other as a function says. */
 export interface CustomPagesOptions<I, Page, In> {
   /** The list in a page. @defaultValue the page itself */
-  readonly items?: I
+  readonly items?: I | undefined
   /**
    * What of the input is another for the next page, or undefined behind the last. Anything that JSON holds, since
    * `token` is made of it.

@@ -77,7 +77,7 @@ export interface RestSpec extends RequestSpec {
   /** The reply's message: a type, or a schema that validates it. @defaultValue unknown */
   readonly output?: Schema<any, any>
   /** The version of the API, made by `apiVersion()`. @defaultValue the transport's */
-  readonly version?: ApiVersion
+  readonly version?: ApiVersion | undefined
   /** Typed error bodies by status, or by the server's own code (`error.reason`); see `isCallError`. */
   readonly errors?: { readonly [statusOrReason: string]: Schema<any, any> }
   /** How its pages follow each other: `cursorPages({ items: 'users', next: 'next_cursor' })`. */
@@ -85,9 +85,9 @@ export interface RestSpec extends RequestSpec {
   /** How the reply's body is read. @defaultValue by content type: JSON, text, else bytes */
   readonly response?: ResponseKind
   /** Redirects are followed, refused, or given as the reply, without a message. @defaultValue the transport's */
-  readonly redirect?: 'follow' | 'error' | 'manual'
+  readonly redirect?: 'follow' | 'error' | 'manual' | undefined
   /** How its bodies are compressed: `compression('gzip')`; `false` for not at all. @defaultValue the transport's */
-  readonly compress?: BodyCoding | false
+  readonly compress?: BodyCoding | false | undefined
 }
 
 type ByKind<S> = S extends { readonly response: infer R }

@@ -42,21 +42,21 @@ export interface CursorPagesOptions<I> {
    * items: 'users'
    * items: (page: Page) => page.users ?? []
    */
-  readonly items?: I
+  readonly items?: I | undefined
   /**
    * Where a page holds the cursor of the next one, members joined by dots (`meta.next_cursor`, `data.-1.id`); where the
    * page itself is the list, this is read of its last item. Nothing, null, false or an empty text there ends the pages.
    */
   readonly next: string
   /** Where a page says whether more follow (`has_more`): `false` there ends the pages, too. @defaultValue none */
-  readonly more?: string
+  readonly more?: string | undefined
   /**
    * The input that takes the cursor.
    *
    * @defaultValue the last member of `next` without a leading `next`: `next_cursor` → `cursor`, `nextPageToken` →
    * `pageToken`, `cursor` → `cursor`; `next` alone → `cursor`
    */
-  readonly param?: string
+  readonly param?: string | undefined
 }
 
 const rules: RulesOf<CursorPagesOptions<unknown>> = {

@@ -181,7 +181,7 @@ export interface WireAdapter {
   /** Names the protocol in errors. */
   readonly name: string
   /** Offered in the handshake; the server must pick one. */
-  readonly subprotocols?: readonly string[]
+  readonly subprotocols?: readonly string[] | undefined
   /** What the protocol can do. */
   readonly traits: WireTraits
   /** Changes what the socket is opened with: a path, a query, a token that is fetched first. A throw fails the attempt. */

@@ -22,25 +22,25 @@ import type { SseBinding } from './operation.ts'
 /** What may be said of one durable stream. */
 export interface DurableStreamSpec {
   /** The key of its transport. @defaultValue 'sse' */
-  readonly via?: string
+  readonly via?: string | undefined
   /**
    * How it is followed once all that was there has been read: by server-sent events, or long polls where those do not get
    * through (they are not offered, a proxy holds them back or cuts them); by long polls alone; or not at all: then it ends
    * there. @defaultValue 'sse'
    */
-  readonly live?: DurableLive
+  readonly live?: DurableLive | undefined
   /** Further parameters of every request. */
   readonly query?: Schema<any, any>
   /** Lost messages: an item that `isGap` recognises, or the end of the stream with `data_loss`. @defaultValue 'fail' */
-  readonly gaps?: 'fail' | 'yield'
+  readonly gaps?: 'fail' | 'yield' | undefined
   /** Overrides the client's, or switches retries off. @defaultValue the client's */
-  readonly retry?: RetryOptions | false
+  readonly retry?: RetryOptions | false | undefined
   /** How it is opened for the first time, instead of `retry`. @defaultValue the transport's */
-  readonly opening?: OpeningOptions
+  readonly opening?: OpeningOptions | undefined
   /** `false`: it carries no credential, but one that a call brings as a header of its own. @defaultValue the transport's */
-  readonly auth?: false
+  readonly auth?: false | undefined
   /** What a message that does not fit its schema does. @defaultValue the client's */
-  readonly validate?: 'warn' | false
+  readonly validate?: 'warn' | false | undefined
 }
 
 type Query<S> = S extends { readonly query: Schema<infer Q, any> } ? Q : unknown

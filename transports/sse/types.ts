@@ -84,9 +84,9 @@ export interface SseTransport extends Transport<'sse'> {
 /** What may be said of one event stream. */
 export interface EventsSpec {
   /** The key of its transport. @defaultValue 'sse' */
-  readonly via?: string
+  readonly via?: string | undefined
   /** How the stream is asked for. @defaultValue 'GET' */
-  readonly method?: 'GET' | 'POST'
+  readonly method?: 'GET' | 'POST' | undefined
   /** `nested` takes `{ params, query, headers, body }`. @defaultValue 'flat' */
   readonly shape?: 'flat' | 'nested'
   /** The whole flat input; what the path does not take goes to the query, or to the body of a POST. */
@@ -96,11 +96,11 @@ export interface EventsSpec {
   /** The body of a POST, sent as JSON. */
   readonly body?: Schema<any, any>
   /** Headers of the nested form. */
-  readonly headers?: Schema<any, any>
+  readonly headers?: Schema<any, any> | undefined
   /** How the data of an event is read. @defaultValue 'json' */
-  readonly data?: 'json' | 'text'
+  readonly data?: 'json' | 'text' | undefined
   /** Events that the map does not name: their ids count either way. @defaultValue 'skip' */
-  readonly undeclared?: 'skip' | 'yield'
+  readonly undeclared?: 'skip' | 'yield' | undefined
   /**
    * The event that ends a finished stream, which would otherwise be opened again for ever: by its name, or by what a
    * function says of the event as it came. A named event that the map declares is still given; any other is not.
@@ -120,19 +120,19 @@ export interface EventsSpec {
   /** What ids are: opaque, or consecutive numbers, by which repeats and gaps are told. @defaultValue 'opaque' */
   readonly cursors?: 'opaque' | 'offset'
   /** Lost events: an item that `isGap` recognises, or the end of the stream with `data_loss`. @defaultValue 'fail' */
-  readonly gaps?: 'fail' | 'yield'
+  readonly gaps?: 'fail' | 'yield' | undefined
   /** Opening it twice does what opening it once does. @defaultValue by method: GET */
-  readonly idempotent?: boolean
+  readonly idempotent?: boolean | undefined
   /** How the server takes idempotency keys of this stream, among its headers. @defaultValue the transport's */
-  readonly idempotency?: HeaderIdempotency
+  readonly idempotency?: HeaderIdempotency | undefined
   /** Overrides the client's for the first opening, or switches retries off. @defaultValue the client's */
-  readonly retry?: RetryOptions | false
+  readonly retry?: RetryOptions | false | undefined
   /** How it is opened for the first time, instead of `retry`. @defaultValue the transport's */
-  readonly opening?: OpeningOptions
+  readonly opening?: OpeningOptions | undefined
   /** `false`: it carries no credential, but one that a call brings as a header of its own. @defaultValue the transport's */
-  readonly auth?: false
+  readonly auth?: false | undefined
   /** What an event that does not fit its schema does. @defaultValue the client's */
-  readonly validate?: 'warn' | false
+  readonly validate?: 'warn' | false | undefined
 }
 
 /**

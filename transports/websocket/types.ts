@@ -48,7 +48,7 @@ export interface CursorIn {
 /** What may be said of one channel. */
 export interface ChannelSpec {
   /** The key of its transport. @defaultValue 'websocket' */
-  readonly via?: string
+  readonly via?: string | undefined
   /** What is sent along with the subscription, beside the names in the channel's name. */
   readonly input?: Schema<any, any>
   /** A message that is sent. Without it nothing can be. */
@@ -56,7 +56,7 @@ export interface ChannelSpec {
   /** A message that is received. */
   readonly receive?: Schema<any, any>
   /** Lost messages: an item that `isGap` recognises, or the end of the stream. @defaultValue 'fail' */
-  readonly gaps?: 'fail' | 'yield'
+  readonly gaps?: 'fail' | 'yield' | undefined
   /** How the server is told that the caller has had enough: made by `stopWith()`; the channel then has `stop()`. @defaultValue it is not */
   readonly stop?: AnyStop
   /** Whether the server's ids are used to continue after a drop. @defaultValue true */
@@ -78,51 +78,51 @@ export interface ChannelSpec {
    * What a message does that finds the receive queue full, where the wire cannot be paused (or has been paused for a
    * second, with others waiting on it). Dropped messages are a gap: an item with `gaps: 'yield'`. @defaultValue 'error'
    */
-  readonly overflow?: OverflowPolicy
+  readonly overflow?: OverflowPolicy | undefined
   /** Messages that may wait for the reader. @defaultValue 4_096 */
-  readonly maxQueued?: number
+  readonly maxQueued?: number | undefined
   /** Bounds of what waits to be sent, and what one message more does. @defaultValue 1_000 messages, 1 MiB, 30 s, 'reject' */
-  readonly sendQueue?: Pick<SendQueueOptions, 'maxMessages' | 'maxBytes' | 'overflow' | 'maxAgeMs'>
+  readonly sendQueue?: Pick<SendQueueOptions, 'maxMessages' | 'maxBytes' | 'overflow' | 'maxAgeMs'> | undefined
   /**
    * Channels of one scope share what their servers remember of the keys of messages: `failover` may send a message
    * again by the other one. @defaultValue none
    */
-  readonly idempotencyScope?: string
+  readonly idempotencyScope?: string | undefined
   /** Overrides the client's, or switches retries off. @defaultValue the client's */
-  readonly retry?: RetryOptions | false
+  readonly retry?: RetryOptions | false | undefined
   /** How it is opened for the first time, instead of `retry`. @defaultValue the transport's */
-  readonly opening?: OpeningOptions
+  readonly opening?: OpeningOptions | undefined
   /** `false`: it carries no credential, but one that a call brings as a header of its own. @defaultValue the transport's */
-  readonly auth?: false
+  readonly auth?: false | undefined
   /** What a message that does not fit its schema does. @defaultValue the client's */
-  readonly validate?: 'warn' | false
+  readonly validate?: 'warn' | false | undefined
 }
 
 /** What may be said of one request. */
 export interface RequestSpec {
   /** The key of its transport. @defaultValue 'websocket' */
-  readonly via?: string
+  readonly via?: string | undefined
   /** The message that is sent. @defaultValue nothing beside the names in the request's name */
   readonly input?: Schema<any, any>
   /** The message that comes back. @defaultValue unknown */
   readonly output?: Schema<any, any>
   /** Sending it twice does what sending it once does. @defaultValue false */
-  readonly idempotent?: boolean
+  readonly idempotent?: boolean | undefined
   /** How the server takes idempotency keys for this request. @defaultValue the transport's */
-  readonly idempotency?: IdempotencyOption
+  readonly idempotency?: IdempotencyOption | undefined
   /**
    * Operations of one scope, on whatever transport, share what their servers remember of idempotency keys: `failover` may
    * send a call under its key to one after the other.
    *
    * @defaultValue none: what another route may have carried out is not sent again
    */
-  readonly idempotencyScope?: string
+  readonly idempotencyScope?: string | undefined
   /** Overrides the client's, or switches retries off. @defaultValue the client's */
-  readonly retry?: RetryOptions | false
+  readonly retry?: RetryOptions | false | undefined
   /** `false`: it carries no credential, but one that a call brings as a header of its own. @defaultValue the transport's */
-  readonly auth?: false
+  readonly auth?: false | undefined
   /** What a message that does not fit its schema does. @defaultValue the client's */
-  readonly validate?: 'warn' | false
+  readonly validate?: 'warn' | false | undefined
 }
 
 type ViaOf<S> = S extends { readonly via: infer V extends string } ? V : 'websocket'

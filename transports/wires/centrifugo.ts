@@ -37,7 +37,7 @@ export interface CentrifugoClientInfo {
 /** What goes along with a subscription, beside its name: the `input` of a channel. */
 export interface CentrifugoSubscription {
   /** Of a channel that demands one. */
-  readonly token?: string
+  readonly token?: string | undefined
   /** For the server's own proxy. */
   readonly data?: unknown
 }

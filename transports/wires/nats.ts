@@ -32,7 +32,7 @@ export interface NatsWhole<Data = unknown> {
 /** What goes along with a subscription: the `input` of a channel. */
 export interface NatsSubscription {
   /** Each message goes to one member of the group. */
-  readonly queue?: string
+  readonly queue?: string | undefined
 }
 
 /** How a NATS server is spoken to. */

@@ -14,9 +14,9 @@ export interface DigestAuthOptions {
   /** Never sent: hashed with what the server gives. */
   readonly password: string
   /** Which protection is chosen where the server offers both: `auth-int` covers the body. @defaultValue 'auth' */
-  readonly qop?: 'auth' | 'auth-int'
+  readonly qop?: 'auth' | 'auth-int' | undefined
   /** The client's own nonce, for tests. @defaultValue random */
-  readonly cnonce?: () => string
+  readonly cnonce?: (() => string) | undefined
 }
 
 const rules: RulesOf<DigestAuthOptions> = {

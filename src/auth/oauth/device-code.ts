@@ -23,7 +23,7 @@ export interface DeviceCodeOptions extends GrantOptions {
   /** Shows the code. */
   readonly onCode: (code: DeviceCode) => unknown
   /** Ends the waiting. */
-  readonly signal?: Signal
+  readonly signal?: Signal | undefined
 }
 
 const rules: RulesOf<DeviceCodeOptions> = {

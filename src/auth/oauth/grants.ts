@@ -7,13 +7,13 @@ import { type KeepTokens, TokenKeeper } from './token-keeper.ts'
 /** What is asked for. */
 export interface GrantOptions {
   /** Words with blanks between them. @defaultValue what the server grants by itself */
-  readonly scope?: string
+  readonly scope?: string | undefined
   /** The API that the token is for (RFC 8707). */
-  readonly resource?: string
+  readonly resource?: string | undefined
   /** Whatever else the server reads. */
-  readonly parameters?: Readonly<Record<string, string>>
+  readonly parameters?: Readonly<Record<string, string>> | undefined
   /** Keeps tokens beyond this page or process. @defaultValue in memory */
-  readonly keep?: KeepTokens
+  readonly keep?: KeepTokens | undefined
 }
 
 /** Parameters of a request: what is undefined would be sent as that word. */
@@ -73,9 +73,9 @@ export function clientCredentials(as: AuthorizationServer, options: GrantOptions
 /** Tokens of a login that was made before. */
 export interface RefreshOptions {
   /** As they were kept, or `{ accessToken, refreshToken }` from elsewhere; an `expiresAt` of 0 has it renewed at once. */
-  readonly tokens?: OAuthTokens
+  readonly tokens?: OAuthTokens | undefined
   /** Keeps tokens beyond this page or process; what stands there wins over `tokens` that are over. @defaultValue in memory */
-  readonly keep?: KeepTokens
+  readonly keep?: KeepTokens | undefined
 }
 
 const refreshRules: RulesOf<RefreshOptions> = {

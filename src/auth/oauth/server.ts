@@ -14,33 +14,33 @@ export interface AuthorizationServerOptions {
   /** Its identifier, under which its metadata is found. */
   readonly issuer: string
   /** Its metadata (RFC 8414), where it cannot be discovered. @defaultValue discovered at the issuer, once */
-  readonly metadata?: Omit<ServerMetadata, 'issuer'>
+  readonly metadata?: Omit<ServerMetadata, 'issuer'> | undefined
   /** Under which of the two well-known paths its metadata stands. @defaultValue 'oidc' */
-  readonly discovery?: 'oidc' | 'oauth2'
+  readonly discovery?: 'oidc' | 'oauth2' | undefined
   /** The app's id there. */
   readonly clientId: string
   /** How the app proves who it is. @defaultValue as a public client: by its id alone */
-  readonly clientAuth?: ClientAuth
+  readonly clientAuth?: ClientAuth | undefined
   /** Binds tokens to a key of this app (RFC 9449). */
-  readonly dpop?: Dpop
+  readonly dpop?: Dpop | undefined
   /**
    * Who does HTTP: a fetch with a proxy, a client certificate … What it calls by a Polywire client with `auth` carries
    * no token of this source. @defaultValue the platform's
    */
-  readonly fetch?: (url: string, init: any) => Promise<unknown>
+  readonly fetch?: ((url: string, init: any) => Promise<unknown>) | undefined
   /** Bounds each request to the server, discovery included; ms. @defaultValue 10,000 */
-  readonly timeoutMs?: number
+  readonly timeoutMs?: number | undefined
   /** Time; a virtual clock in tests. */
-  readonly clock?: Clock
+  readonly clock?: Clock | undefined
 }
 
 /** Metadata of an authorization server: RFC 8414, as far as it is used. */
 export interface ServerMetadata {
   readonly issuer: string
-  readonly token_endpoint?: string
-  readonly authorization_endpoint?: string
-  readonly device_authorization_endpoint?: string
-  readonly revocation_endpoint?: string
+  readonly token_endpoint?: string | undefined
+  readonly authorization_endpoint?: string | undefined
+  readonly device_authorization_endpoint?: string | undefined
+  readonly revocation_endpoint?: string | undefined
   readonly [name: string]: unknown
 }
 

@@ -16,13 +16,13 @@ import { CookieJar, hasPageCookies } from './cookie-jar.ts'
 /** How the server tells its own pages from those of others. */
 export interface CsrfOptions {
   /** The header that it wants on what changes something. @defaultValue 'x-csrf-token' */
-  readonly header?: string
+  readonly header?: string | undefined
   /** Double submit: the cookie whose value goes into the header. */
-  readonly cookie?: string
+  readonly cookie?: string | undefined
   /** Gets a token where it is in no cookie, and another one after a refusal; kept until then. By the same client it is to be a GET. */
-  readonly token?: (request: CsrfRequest) => string | Promise<string>
+  readonly token?: ((request: CsrfRequest) => string | Promise<string>) | undefined
   /** Which answers say that the token was wrong: then a new one is got, and the request sent once more. @defaultValue 403 and 419 */
-  readonly isRefusal?: (answer: SignedAnswer) => boolean | Promise<boolean>
+  readonly isRefusal?: ((answer: SignedAnswer) => boolean | Promise<boolean>) | undefined
 }
 
 /** What the functions of a session are told. */
@@ -41,13 +41,13 @@ export interface CsrfRequest extends SessionRequest {
 /** How a session of cookies is kept. */
 export interface SessionAuthOptions {
   /** Where the token comes from that the server wants beside the cookie. @defaultValue none */
-  readonly csrf?: CsrfOptions
+  readonly csrf?: CsrfOptions | undefined
   /** Logs in again after a 401: once for all calls that were refused. @defaultValue a 401 is final */
-  readonly login?: (request: SessionRequest) => unknown
+  readonly login?: ((request: SessionRequest) => unknown) | undefined
   /** Whose session it is; each has cookies of its own. Of no use in browsers, which have one set of them. @defaultValue one */
   readonly identity?: Auth['identity']
   /** Who keeps the cookies: this source, in memory, or the browser. @defaultValue the browser, where there is one */
-  readonly cookies?: 'memory' | 'platform'
+  readonly cookies?: 'memory' | 'platform' | undefined
 }
 
 const rules: RulesOf<SessionAuthOptions> = {

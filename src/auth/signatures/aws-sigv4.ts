@@ -27,9 +27,9 @@ export interface AwsSigV4Options {
   /** `execute-api`, `s3`, `lambda` … */
   readonly service: string
   /** A body that is a stream cannot be hashed: refuse the call, or send it as UNSIGNED-PAYLOAD. @defaultValue 'unsigned' for s3, else 'refuse' */
-  readonly streamed?: 'refuse' | 'unsigned'
+  readonly streamed?: 'refuse' | 'unsigned' | undefined
   /** ms since 1970. @defaultValue this machine's clock, set right by the server's where it is refused */
-  readonly now?: () => number
+  readonly now?: (() => number) | undefined
 }
 
 const rules: RulesOf<AwsSigV4Options> = {

@@ -20,25 +20,25 @@ export interface MessageSignaturesOptions {
    *
    * @defaultValue `@method`, `@target-uri`, and `content-type`, `content-digest`, `authorization` where the request has them
    */
-  readonly components?: readonly string[]
+  readonly components?: readonly string[] | undefined
   /** Names the algorithm to the server, which should know it by the key. @defaultValue not sent */
-  readonly alg?: string
+  readonly alg?: string | undefined
   /** The signature ends this long after it was made; ms. @defaultValue the server decides */
-  readonly expiresInMs?: number
+  readonly expiresInMs?: number | undefined
   /** Words that bind the signature to one application. */
-  readonly tag?: string
+  readonly tag?: string | undefined
   /** A random value in each signature, for servers that refuse repeated ones. @defaultValue false */
-  readonly nonce?: boolean
+  readonly nonce?: boolean | undefined
   /** The digest of the body (RFC 9530). @defaultValue 'sha-256' */
-  readonly digest?: 'sha-256' | 'sha-512'
+  readonly digest?: 'sha-256' | 'sha-512' | undefined
   /** A body that is a stream cannot be hashed: refuse the call, or leave the body out of the signature. @defaultValue 'refuse' */
-  readonly streamed?: 'refuse' | 'unsigned'
+  readonly streamed?: 'refuse' | 'unsigned' | undefined
   /** The name of the signature. @defaultValue 'sig1' */
-  readonly label?: string
+  readonly label?: string | undefined
   /** The credential that is sent, and covered, beside it. @defaultValue none */
-  readonly auth?: Auth
+  readonly auth?: Auth | undefined
   /** ms since 1970. @defaultValue this machine's clock */
-  readonly now?: () => number
+  readonly now?: (() => number) | undefined
 }
 
 const words = /* @__PURE__ */ oneOf

@@ -140,7 +140,7 @@ export interface ClientStream<In, Out> {
 /** What one `send` may say. */
 export interface SendOptions {
   /** Makes it safe to send again after a drop: the server drops what it has seen. */
-  readonly key?: string
+  readonly key?: string | undefined
   /** Takes the message back while it waits; the send rejects with the signal's reason. */
   readonly signal?: CallOptions['signal']
 }

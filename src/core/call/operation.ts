@@ -116,7 +116,7 @@ export interface OperationInfo {
   /** Set by `defineStream`: what a stream needs of the core. */
   readonly streaming?: StreamMachinery
   /** Bounds of what waits to be sent on a duplex. */
-  readonly sendQueue?: SendQueueOptions
+  readonly sendQueue?: SendQueueOptions | undefined
   /** Put among the messages where a connection opens and where it breaks, behind all that it has brought. */
   readonly marks?: StreamMarks
   /** A stream may be opened again after a drop. */
@@ -135,7 +135,7 @@ export interface OperationInfo {
   /** What cursors are: opaque, or consecutive numbers (behind an optional `epoch:`), which tell repeats and gaps at any time. @defaultValue 'opaque' */
   readonly cursors?: 'opaque' | 'offset'
   /** Lost messages: an item in the iterator, or the end of the stream. @defaultValue 'fail' */
-  readonly gaps?: 'fail' | 'yield'
+  readonly gaps?: 'fail' | 'yield' | undefined
 }
 
 declare const call: unique symbol

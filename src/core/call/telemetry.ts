@@ -20,7 +20,7 @@ export interface Telemetry {
    * Interceptors around each call and each attempt, for tracers: they send headers along, and run what is inside within a
    * context of their own. `telemetry: otel()` has them.
    */
-  readonly around?: { readonly call?: Around; readonly attempt?: Around }
+  readonly around?: { readonly call?: Around; readonly attempt?: Around } | undefined
 }
 
 /** Told of the end: its error, or what is known of its reply. */

@@ -20,11 +20,11 @@ export interface Transport<Protocol extends string = string> {
   /** How its streams are opened for the first time, where neither call nor operation says it. */
   readonly opening?: OpeningOptions | undefined
   /** Scheme, host and port that it talks to: budgets and waits are kept by origin. */
-  readonly origin?: string
+  readonly origin?: string | undefined
   /** The same with the path that stands before those of operations, for telemetry, which leaves out a query. */
-  readonly url?: string
+  readonly url?: string | undefined
   /** Interceptors that only this transport needs, right before it. */
-  readonly interceptors?: readonly Interceptor[]
+  readonly interceptors?: readonly Interceptor[] | undefined
   /** Told once, when a client takes it up. */
   attach?(services: Services, via: string): void
 }

@@ -40,13 +40,13 @@ export interface RetryOptions {
 /** The token bucket that keeps retries from burying a server; see `docs/interceptors.md`. */
 export interface RetryBudgetOptions {
   /** Tokens of an origin. @defaultValue 500 */
-  readonly originTokens?: number
+  readonly originTokens?: number | undefined
   /** Tokens of one operation, of those of its origin. @defaultValue 280 */
-  readonly operationTokens?: number
+  readonly operationTokens?: number | undefined
   /** What one retry costs. @defaultValue 14 */
-  readonly retryCost?: number
+  readonly retryCost?: number | undefined
   /** What one retry of a throttled call costs. @defaultValue 5 */
-  readonly throttleCost?: number
+  readonly throttleCost?: number | undefined
 }
 
 const budgetRules: RulesOf<RetryBudgetOptions> = {

@@ -7,15 +7,15 @@ import type { QueuedMessage, SendLease, Sends } from './sends.ts'
 /** How much may wait, and what happens to one message more. */
 export interface SendQueueOptions {
   /** Waiting and unacknowledged ones together. @defaultValue 1_000 */
-  readonly maxMessages?: number
+  readonly maxMessages?: number | undefined
   /** Bytes of what waits. @defaultValue 1_048_576 (1 MiB) */
-  readonly maxBytes?: number
+  readonly maxBytes?: number | undefined
   /** `reject` the send at once, or `block` it until there is room. @defaultValue 'reject' */
-  readonly overflow?: 'reject' | 'block'
+  readonly overflow?: 'reject' | 'block' | undefined
   /** A message that could not be written within this is rejected: what was said long ago is not said late; ms. @defaultValue never */
-  readonly maxAgeMs?: number
+  readonly maxAgeMs?: number | undefined
   /** Bytes of one message; counted against `maxBytes` only while others wait beside it. */
-  readonly measure?: (message: unknown) => number
+  readonly measure?: ((message: unknown) => number) | undefined
 }
 
 interface Pending extends QueuedMessage {

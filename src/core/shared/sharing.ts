@@ -14,9 +14,9 @@ export interface SharedOptions {
 /** A token as its source gave it. */
 export interface SharedToken {
   readonly token: string
-  readonly expiresAt?: number | Date
-  readonly expiresInMs?: number
-  readonly scheme?: string
+  readonly expiresAt?: number | Date | undefined
+  readonly expiresInMs?: number | undefined
+  readonly scheme?: string | undefined
   readonly session?: unknown
 }
 

@@ -18,7 +18,10 @@ import { canShareTabs, TabStore } from './tab-store.ts'
  */
 export function tabs(name: string, options: SharedOptions = {}): Shared {
   // A lock goes from tab to tab: where all of them want it at once, the last one waits a little.
-  return sharedBy('tabs()', (services) => storeOf(services, name), name, { waitMs: 1000, ...options })
+  return sharedBy('tabs()', (services) => storeOf(services, name), name, {
+    ...options,
+    waitMs: options?.waitMs ?? 1000,
+  })
 }
 
 function storeOf({ clock, telemetry }: Services, name: string) {

@@ -3,13 +3,13 @@ import { type Clock, maxTimerMs } from './clock.ts'
 /** How a broken connection waits before the next attempt. */
 export interface BackoffOptions {
   /** Doubled each time; ms. @defaultValue 1_000 */
-  readonly baseDelayMs?: number
+  readonly baseDelayMs?: number | undefined
   /** Applied before the jitter; ms. @defaultValue 30_000 */
-  readonly maxDelayMs?: number
+  readonly maxDelayMs?: number | undefined
   /** Attempts in a row before giving up. @defaultValue unlimited */
-  readonly maxAttempts?: number
+  readonly maxAttempts?: number | undefined
   /** After a connection this old the waits start afresh: a message alone never does that, since a server may send one and hang up; ms. @defaultValue 10_000 */
-  readonly stableMs?: number
+  readonly stableMs?: number | undefined
 }
 
 /** Never two attempts within this; ms. */

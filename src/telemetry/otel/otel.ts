@@ -18,20 +18,20 @@ import { type OpenTelemetry, openTelemetry } from './peers.ts'
 /** What `otel()` makes of calls. */
 export interface OtelOptions {
   /** Makes the spans. @defaultValue the global one */
-  readonly tracerProvider?: TracerProvider
+  readonly tracerProvider?: TracerProvider | undefined
   /** Makes the instruments. @defaultValue the global one */
-  readonly meterProvider?: MeterProvider
+  readonly meterProvider?: MeterProvider | undefined
   /**
    * A span for every attempt, whose trace context goes along. `false` where an instrumentation of undici or fetch makes
    * them: then it also injects.
    *
    * @defaultValue true
    */
-  readonly attemptSpans?: boolean
+  readonly attemptSpans?: boolean | undefined
   /** Durations and counts are recorded. @defaultValue true */
-  readonly metrics?: boolean
+  readonly metrics?: boolean | undefined
   /** More attributes for the span of a call. What they show is yours to answer for. */
-  readonly attributes?: (call: Call) => Attributes
+  readonly attributes?: ((call: Call) => Attributes) | undefined
 }
 
 const rules: RulesOf<OtelOptions> = {

@@ -135,6 +135,13 @@ describe.each(['undici', 'fetch'] as const)('by %s', (http) => {
     await expect(client.call(said, { path: 'a' })).rejects.toMatchObject({ notRetried: 'attempts_exhausted' })
     expect(seen).toHaveLength(4)
   })
+
+  it('undefined says nothing: it is no promise that twice does what once does', async () => {
+    answer = (_request, response) => json(response, {}, 502)
+    const silent = method('PROPFIND', '/files/{path}', { idempotent: undefined })
+    await expect(connect().call(silent, { path: 'a' })).rejects.toMatchObject({ code: 'unavailable', sent: 'yes' })
+    expect(seen).toHaveLength(1)
+  })
 })
 
 describe('what only a caller without types can write', () => {

@@ -11,18 +11,18 @@ export interface DownloadOptions {
    *
    * @defaultValue 'check'
    */
-  readonly digest?: 'check' | 'require' | false
+  readonly digest?: 'check' | 'require' | false | undefined
   /**
    * What `bytes()`, `blob()` and `saveFile()` do where the file changes at the server meanwhile: begin anew, at most three
    * times, or fail. Who reads chunk by chunk is always told, since chunks cannot be taken back.
    *
    * @defaultValue 'restart'
    */
-  readonly onChange?: 'restart' | 'fail'
+  readonly onChange?: 'restart' | 'fail' | undefined
   /** How a broken download goes on. `maxAttempts` (10) counts those in a row that brought nothing. @defaultValue full jitter below 1 s, doubled up to 30 s */
-  readonly resume?: BackoffOptions
+  readonly resume?: BackoffOptions | undefined
   /** Silence of the connection, while somebody reads, after which it is taken for dead; ms. @defaultValue 60_000 */
-  readonly idleTimeoutMs?: number
+  readonly idleTimeoutMs?: number | undefined
 }
 
 /** What `download()` makes: a value for `response`. */

@@ -12,7 +12,7 @@ export interface AzureLroOptions {
    *
    * @defaultValue 'location' where the server names one, else 'document'; of a PATCH 'original'
    */
-  readonly result?: 'location' | 'original' | 'document'
+  readonly result?: 'location' | 'original' | 'document' | undefined
 }
 
 const rules: RulesOf<AzureLroOptions> = { result: /* @__PURE__ */ oneOf('location', 'original', 'document') }

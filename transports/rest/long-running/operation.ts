@@ -29,17 +29,17 @@ export interface LongRunningSpec {
   /** What the server says of its progress: a type, or a schema that validates it. @defaultValue unknown */
   readonly progress?: Schema<any, any>
   /** How the server tells of its runs. @defaultValue statusLro() */
-  readonly dialect?: LroDialect
+  readonly dialect?: LroDialect | undefined
   /** How often it is asked; `false`: only where a stream or a callback says that there is news. @defaultValue from 1 s to 30 s, or as Retry-After says */
-  readonly poll?: PollPace | false
+  readonly poll?: PollPace | false | undefined
   /** How a run is given up, made by `cancelWith()`. @defaultValue as the dialect says: a POST to `cancel_url` */
-  readonly cancel?: Cancel
+  readonly cancel?: Cancel | undefined
   /** A stream that tells of a run, made by `watchWith()`. @defaultValue none */
-  readonly watch?: Watch
+  readonly watch?: Watch | undefined
   /** Where the server calls back, made by `runCallbacks()` of `polywire/webhooks`. @defaultValue nowhere */
-  readonly callbacks?: Callbacks
+  readonly callbacks?: Callbacks | undefined
   /** The name under which the server is told the URL of the callback, in the body. @defaultValue 'callback_url' */
-  readonly callbackParam?: string
+  readonly callbackParam?: string | undefined
 }
 
 type ResultOf<S> = S extends { readonly result: infer R }

@@ -8,25 +8,25 @@ import { type LroAnswer, type LroDialect, type LroState, Malformed, statusUrlOf,
 /** Where status documents hold what; members joined by dots. */
 export interface StatusLroOptions {
   /** How the run stands: `succeeded`, `failed`, `canceled` and their like; any other word means that it runs. @defaultValue 'status' */
-  readonly status?: string
+  readonly status?: string | undefined
   /** How far it has come: anything. @defaultValue 'progress' */
-  readonly progress?: string
+  readonly progress?: string | undefined
   /** The URL of the result, a text or an object with `href`. @defaultValue 'result_url' */
-  readonly resultUrl?: string
+  readonly resultUrl?: string | undefined
   /** The result itself. @defaultValue 'result' */
-  readonly result?: string
+  readonly result?: string | undefined
   /** What went wrong. @defaultValue 'error' */
-  readonly error?: string
+  readonly error?: string | undefined
   /** What the server calls the run. @defaultValue 'id' */
-  readonly id?: string
+  readonly id?: string | undefined
   /** Where the status stands, where no header says it; or a function that makes it of the first document. @defaultValue 'status_url' */
-  readonly statusUrl?: string | ((document: any) => string | undefined)
+  readonly statusUrl?: string | ((document: any) => string | undefined) | undefined
   /** Where a POST makes the server give it up. @defaultValue 'cancel_url' */
-  readonly cancelUrl?: string
+  readonly cancelUrl?: string | undefined
   /** Further words that mean success. @defaultValue none */
-  readonly succeeded?: readonly string[]
+  readonly succeeded?: readonly string[] | undefined
   /** Further words that mean failure. @defaultValue none */
-  readonly failed?: readonly string[]
+  readonly failed?: readonly string[] | undefined
 }
 
 const rules: RulesOf<StatusLroOptions> = {

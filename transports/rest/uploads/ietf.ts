@@ -5,9 +5,9 @@ import type { UploadProtocol } from './protocol.ts'
 /** What may be said of the IETF draft. */
 export interface IetfUploadsOptions {
   /** Of the request that creates an upload. @defaultValue 'POST' */
-  readonly method?: 'POST' | 'PUT' | 'PATCH'
+  readonly method?: 'POST' | 'PUT' | 'PATCH' | undefined
   /** A `Content-Digest` (RFC 9530) goes with each part. Parts are of `chunkBytes` (8 MiB) then. @defaultValue none */
-  readonly digest?: 'sha-256'
+  readonly digest?: 'sha-256' | undefined
   /**
    * The request that creates an upload carries its content, which saves a round trip, and a server that knows nothing of
    * resumable uploads takes it for a plain one. It goes on after a cut only where the engine shows interim responses
@@ -15,7 +15,7 @@ export interface IetfUploadsOptions {
    *
    * @defaultValue false
    */
-  readonly optimistic?: boolean
+  readonly optimistic?: boolean | undefined
 }
 
 const rules: RulesOf<IetfUploadsOptions> = {

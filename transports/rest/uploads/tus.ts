@@ -10,7 +10,7 @@ export interface TusUploadsOptions {
    *
    * @defaultValue none
    */
-  readonly checksum?: 'sha1' | 'sha256'
+  readonly checksum?: 'sha1' | 'sha256' | undefined
 }
 
 const rules: RulesOf<TusUploadsOptions> = { checksum: /* @__PURE__ */ oneOf('sha1', 'sha256') }

@@ -39,9 +39,9 @@ export type UploadSource =
 export interface UploadInput {
   readonly source: UploadSource
   /** How many bytes the source has, where it does not say so itself: one that has more or fewer fails the upload. */
-  readonly totalBytes?: number
+  readonly totalBytes?: number | undefined
   /** What the server is told of the source: tus sends all of it, the IETF draft `filename` and `filetype`. @defaultValue name and type of a File */
-  readonly metadata?: Readonly<Record<string, string>>
+  readonly metadata?: Readonly<Record<string, string>> | undefined
 }
 
 /** What may be said of an upload. */
@@ -49,25 +49,25 @@ export interface UploadSpec {
   /** How client and server speak: `tusUploads()` or `ietfUploads()`. */
   readonly by: UploadProtocol
   /** The key of its transport. @defaultValue 'rest' */
-  readonly via?: string
+  readonly via?: string | undefined
   /** The query of the request that creates it. */
   readonly query?: Schema<any, any>
   /** The final answer of the server, where that says something. @defaultValue none: the upload gives `{ url, totalBytes }` */
   readonly output?: Schema<any, any>
   /** The most that goes in one request; bytes. @defaultValue Infinity, or what the server allows */
-  readonly chunkBytes?: number
+  readonly chunkBytes?: number | undefined
   /** How a broken upload goes on. `maxAttempts` (10) counts those in a row that brought the server nothing new. @defaultValue full jitter below 1 s, doubled up to 30 s */
   readonly resume?: BackoffOptions
   /** Silence of the connection, while the source is sent or its answer is due, after which it is taken for dead; ms. @defaultValue 60_000 */
-  readonly idleTimeoutMs?: number
+  readonly idleTimeoutMs?: number | undefined
   /** What happens where the server does not know the upload any more: it begins anew, at most three times, or fails. @defaultValue 'restart' */
   readonly lost?: 'restart' | 'fail'
   /** How its small requests are sent again (creation, offset, removal). @defaultValue the client's */
-  readonly retry?: RetryOptions | false
+  readonly retry?: RetryOptions | false | undefined
   /** `false`: it carries no credential. @defaultValue the transport's */
-  readonly auth?: false
+  readonly auth?: false | undefined
   /** What a final answer that does not fit its schema does. @defaultValue the client's */
-  readonly validate?: 'warn' | false
+  readonly validate?: 'warn' | false | undefined
 }
 
 /** What a caller may say of one upload. `timeoutMs` bounds each small request, `deadline` the whole. */

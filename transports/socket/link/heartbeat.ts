@@ -4,9 +4,9 @@ import { watchTimer } from '../../../src/core/time/clock.ts'
 /** How a silent socket is found out. */
 export interface HeartbeatOptions {
   /** Silence before a ping; ms. @defaultValue 25_000 */
-  readonly idleMs?: number
+  readonly idleMs?: number | undefined
   /** How long the answer may take, in ms; any traffic counts as one. @defaultValue 10_000 */
-  readonly answerMs?: number
+  readonly answerMs?: number | undefined
 }
 
 /** What a heartbeat asks of its connection. */
