@@ -140,7 +140,8 @@ class Limit {
   /** What is left for another attempt. */
   leftAt(now: number): number {
     if (now >= this.resetAt) {
-      this.remaining = this.limit ?? Number.POSITIVE_INFINITY
+      // A limit of 0 is asked about, too: what is never sent would never hear of another one.
+      this.remaining = this.limit || Number.POSITIVE_INFINITY
       this.resetAt = now + (this.windowMs ?? Number.POSITIVE_INFINITY)
       this.toldAt = now
     }

@@ -223,6 +223,17 @@ it.each([
   await client.close()
 })
 
+it('a limit of 0 holds until its reset, and is asked about then', async () => {
+  const headersOf = () => ({ 'ratelimit-policy': '"p";q=0;w=60', ratelimit: '"p";r=0;t=60' })
+  const { client, clock, call, log } = world({ limit: 100, headersOf })
+  await Promise.all([call(), clock.advance(0)])
+  const calls = [1, 2].map(() => call({ timeoutMs: 300_000 }))
+  await clock.advance(300_000)
+  expect(await Promise.all(calls)).toEqual(['ok', 'ok'])
+  expect(log.slice(0, 2)).toEqual(['0 200', '60000 200'])
+  await client.close()
+})
+
 it('a limit of our own holds where the server tells none', async () => {
   const { client, clock, call, log } = world(
     { limit: 1000, headersOf: () => ({}) },

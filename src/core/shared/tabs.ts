@@ -32,6 +32,6 @@ function storeOf({ clock, telemetry }: Services, name: string) {
     telemetry?.event?.({ type: 'warning', call: undefined, message: `tabs(): nothing is shared on a page that ${why}` })
   }
   if (canShareTabs()) return new TabStore(name, clock, () => alone('may hold no Web Locks: it may store nothing'))
-  alone('is not secure (https), which has no Web Locks')
+  alone('has no Web Locks (is it secure: https?), or no BroadcastChannel')
   return memoryStore({ clock })
 }

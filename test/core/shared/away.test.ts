@@ -250,6 +250,17 @@ it('a page that may hold no locks (a sandboxed frame, blocked cookies) renews it
   }
 })
 
+it.each(['navigator', 'BroadcastChannel'])('a page without %s hears what it lacks, once', async (name) => {
+  vi.stubGlobal(name, undefined)
+  const warnings: string[] = []
+  const event = (event: TelemetryEvent) => void (event.type === 'warning' && warnings.push(event.message))
+  const client = createClient({ transports: {}, shared: tabs('shop'), telemetry: { event } })
+  vi.unstubAllGlobals()
+  const lacking = 'has no Web Locks (is it secure: https?), or no BroadcastChannel'
+  expect(warnings).toEqual([`tabs(): nothing is shared on a page that ${lacking}`])
+  await client.close()
+})
+
 it('only what is named is shared', async () => {
   const clock = manualClock(() => 0.5)
   const store = memoryStore({ clock })
