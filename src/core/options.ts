@@ -124,7 +124,7 @@ function distanceOf(name: string, candidate: string): number {
   if (name.length > 2 && (candidate.includes(name) || name.includes(candidate)))
     return Math.abs(name.length - candidate.length) / 100
   // How far each beginning of the candidate is from what has been read of the name.
-  let row = [0, ...Array.from(candidate, (_, column) => column + 1)]
+  let row = Array.from(`${candidate} `, (_, column) => column)
   for (const letter of name) {
     let left = (row[0] as number) + 1
     row = row.map((above, column) => {

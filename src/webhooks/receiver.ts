@@ -286,8 +286,7 @@ function readRequest({ headers, body }: WebhookRequest): { readonly headers: Hea
   const bytes = typeof body === 'string' ? bytesOf(body) : body
   if (!isObject(headers) || !(bytes instanceof Uint8Array))
     throw refusal('receive() takes headers, and the body as bytes or text: no object that a parser has made', undefined)
-  const pairs = Symbol.iterator in headers ? headers : Object.entries(headers as Record<string, string>)
-  return { headers: HeaderMap.from(pairs), body: bytes }
+  return { headers: HeaderMap.from(headers as Record<string, string>), body: bytes }
 }
 
 function factsOf(scheme: WebhookScheme, payload: unknown, verified: Verified): PayloadFacts {

@@ -166,10 +166,15 @@ function requestIdOf(body: unknown): string | undefined {
   return isRecord(body) ? first(body, requestIdNames, idOf) : undefined
 }
 
+/** The trace of a trace parent. */
+export function traceOf(text: string | null | undefined): string | undefined {
+  return /^[\da-f]{2}-([\da-f]{32})-/.exec(text ?? '')?.[1]
+}
+
 /** An id; of a trace parent, the trace. */
 function idOf(value: unknown): string | undefined {
   const id = tokenOf(value)
-  return /^[\da-f]{2}-([\da-f]{32})-/.exec(id ?? '')?.[1] ?? id
+  return traceOf(id) ?? id
 }
 
 /** A message, or several: Nest, Rails. */

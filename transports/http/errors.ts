@@ -4,7 +4,7 @@ import { forbidsRetry, parseRateLimitReset, parseRetryAfter } from '../../src/co
 import { type StatusRow, statusRow } from '../shared/http-status.ts'
 import { decodeBytes, readMediaType } from './codecs.ts'
 import type { HttpFault, HttpHead } from './contract.ts'
-import { type ErrorEnvelope, readErrorEnvelope } from './envelope.ts'
+import { type ErrorEnvelope, readErrorEnvelope, traceOf } from './envelope.ts'
 import { HttpFaultError } from './fault.ts'
 import { behindRedirects } from './progress.ts'
 
@@ -119,5 +119,5 @@ function requestIdOf(headers: HeaderMap): string | undefined {
     const id = headers.last(name)
     if (id) return id.slice(0, 200)
   }
-  return /^[\da-f]{2}-([\da-f]{32})-/.exec(headers.last('traceparent') ?? '')?.[1]
+  return traceOf(headers.last('traceparent'))
 }

@@ -1,6 +1,6 @@
 import type { Call } from '../../src/core/call/call.ts'
 import type { CallHeaders, HeadersInit } from '../../src/core/call/header-map.ts'
-import { readHeaders, withoutRemoved } from '../../src/core/call/header-map.ts'
+import { pairsOf, readHeaders, withoutRemoved } from '../../src/core/call/header-map.ts'
 import { bodyProfileOf, type IdempotencyProfile } from '../../src/core/call/idempotency.ts'
 import { refusal } from '../../src/core/errors/refusal.ts'
 import { tagOf } from '../../src/core/tag.ts'
@@ -141,8 +141,7 @@ function withKey(body: unknown, name: string, call: Call): unknown {
 /** Dates as HTTP writes them, lists joined; what has no text is refused. */
 function textHeaders(headers: object, call: Call): HeadersInit {
   const text: Record<string, string> = {}
-  const pairs = Symbol.iterator in headers ? (headers as Iterable<[string, unknown]>) : Object.entries(headers)
-  for (const [name, value] of pairs) {
+  for (const [name, value] of pairsOf(headers)) {
     if (value === undefined || value === null) continue
     const written = (Array.isArray(value) ? value : [value]).map((each) =>
       each instanceof Date ? each.toUTCString() : each,

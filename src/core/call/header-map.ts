@@ -22,10 +22,10 @@ export class HeaderMap implements Iterable<[string, string]> {
     this.#record = record
   }
 
-  /** Reads anything that iterates over pairs: WHATWG Headers, a Map, an array. */
-  static from(pairs: Iterable<readonly [string, string]>): HeaderMap {
+  /** Reads anything that iterates over pairs (WHATWG Headers, a Map, an array), and plain objects. */
+  static from(headers: Iterable<readonly [string, string]> | Readonly<Record<string, string>>): HeaderMap {
     const record: Record<string, string | string[]> = Object.create(null)
-    for (const [name, value] of pairs) {
+    for (const [name, value] of pairsOf(headers)) {
       const key = name.toLowerCase()
       const old = record[key]
       if (Array.isArray(old)) old.push(value)
@@ -105,6 +105,11 @@ export const token = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/
 const forms = 'headers takes Headers, a Map, pairs or a plain object'
 const value = /^[\t\x20-\x7e\x80-\xff]*$/
 
+/** What iterates over pairs as it does, a plain object by its members. */
+export function pairsOf(headers: object): Iterable<readonly [string, any]> {
+  return Symbol.iterator in headers ? (headers as Iterable<[string, unknown]>) : Object.entries(headers)
+}
+
 /**
  * Reads headers in any of their forms into a plain record with lower-case names; `undefined` stays, since it removes
  * what an outer layer says under that name (see {@link withoutRemoved}).
@@ -116,7 +121,7 @@ export function readHeaders(init: HeadersInit | undefined, origin?: ErrorOrigin)
   if (init === undefined) return noHeaders
   if (!isObject(init)) throw refusal(forms, origin)
   const record: Record<string, string | undefined> = {}
-  for (const pair of Symbol.iterator in init ? init : Object.entries(init)) {
+  for (const pair of pairsOf(init)) {
     if (!Array.isArray(pair) || pair.length !== 2) throw refusal(forms, origin)
     const key = String(pair[0]).toLowerCase()
     if (!token.test(key)) throw refusal(`a header's name is no token`, origin)

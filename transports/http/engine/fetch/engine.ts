@@ -26,7 +26,7 @@ import {
 import { type FollowRedirect, type Hop, isRedirect, isReplayable, refuse } from '../../redirect.ts'
 import type { Upload } from '../../upload.ts'
 import { globalFetch, isFetchStock } from '../stock-fetch.ts'
-import { addBlob, initOf, isSignalRefused, isValid, pairsOf, type ResponseLike, redirectMode, wholeOf } from './init.ts'
+import { addBlob, initOf, isSignalRefused, isValid, type ResponseLike, redirectMode, wholeOf } from './init.ts'
 
 /**
  * HTTP by a `fetch`: the platform's, looked up at call time so that tests can replace it, or the user's.
@@ -176,7 +176,7 @@ class FetchExchange implements HttpControl {
     // What browsers give instead of a redirect that they were told not to follow.
     const isOpaque = response?.type === 'opaqueredirect'
     if (!isOpaque && !isRedirect(status)) return undefined
-    const location = isOpaque ? '' : HeaderMap.from(pairsOf(response)).get('location')
+    const location = isOpaque ? '' : HeaderMap.from(response.headers ?? []).get('location')
     if (location === null) return undefined
     if (request.fetchOptions?.redirect === 'error') return refuse('redirect')
     if (isOpaque || !follow) return refuse('redirect while a credential header is set')
@@ -197,7 +197,7 @@ class FetchExchange implements HttpControl {
     this.#progress = answered
     this.#scope.mark('body', 'yes')
     const status = response.status ?? (response.ok === false ? 500 : 200)
-    const headers = HeaderMap.from(pairsOf(response))
+    const headers = HeaderMap.from(response.headers ?? [])
     // Mocked responses have no URL.
     this.#sink.onHead({ status, headers, url: response.url || url, redirected }, this)
     const reader = response.body?.getReader?.()

@@ -47,11 +47,6 @@ export function addBlob(init: Init, blob: Blob | FormData): void {
   init.body = blob
 }
 
-/** Headers of a response as pairs, whatever a mock calls its headers. */
-export function pairsOf({ headers = [] }: ResponseLike): Iterable<readonly [string, string]> {
-  return Symbol.iterator in headers ? headers : Object.entries(headers)
-}
-
 /** The body of a response that has no stream. */
 export async function wholeOf(response: ResponseLike): Promise<Uint8Array> {
   if (response.body === null) return empty

@@ -11,7 +11,7 @@ import { ReplayBody } from '../../replay-body.ts'
 import { type Answer, describeResponse, drainedBytes, type OpenRequest, type Responder } from '../../responder.ts'
 import { globalFetch, isFetchStock } from '../stock-fetch.ts'
 import { isForeign } from './engine.ts'
-import { isSignalRefused, isValid, pairsOf, type ResponseLike } from './init.ts'
+import { isSignalRefused, isValid, type ResponseLike } from './init.ts'
 
 /**
  * Gives the Response of a `fetch`, the platform's or the user's, as it is.
@@ -77,7 +77,7 @@ export class FetchResponder implements Responder {
         throw new HttpFaultError({ ...attempt.progress, what: 'fetch gave no response', hint, code })
       }
       if (!isOurs) return response
-      const location = HeaderMap.from(pairsOf(response as ResponseLike)).get('location') ?? ''
+      const location = HeaderMap.from((response as ResponseLike).headers ?? []).get('location') ?? ''
       const isOpaque = response.type === 'opaqueredirect'
       if (!isOpaque && !(isRedirect(response.status) && location !== '')) return response
       response.body?.cancel().catch(() => undefined)
@@ -134,7 +134,7 @@ function answerOf({ request, redirected: before }: Attempt, response: Response, 
     : before
   // What was followed by hand, the platform's own Response knows nothing of.
   if (before) describeResponse(response, { url: response.url || url, redirected: true, type: response.type })
-  const headers = HeaderMap.from(pairsOf(response as ResponseLike))
+  const headers = HeaderMap.from((response as ResponseLike).headers ?? [])
   return {
     response,
     status: response.status ?? (response.ok === false ? 500 : 200),
