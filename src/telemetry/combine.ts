@@ -1,13 +1,19 @@
 import { type Finish, guardTelemetry, type Telemetry } from '../core/call/telemetry.ts'
+import { refusal } from '../core/errors/refusal.ts'
 
 /**
- * Several telemetry hooks in the place of one; the first is outermost. What one throws keeps the word from no other.
+ * Several telemetry hooks in the place of one; the first is outermost. What one throws keeps the word from no other, and
+ * `undefined` is none.
  *
+ * @throws {CallError} `invalid_argument` where one is no telemetry.
  * @example
  * createClient({ transports, telemetry: combineTelemetry(otel(), logTo(pino())) })
  */
-export function combineTelemetry(...hooks: readonly Telemetry[]): Telemetry {
-  const all = hooks.map(guardTelemetry)
+export function combineTelemetry(...hooks: readonly (Telemetry | undefined)[]): Telemetry {
+  const given = hooks.filter((each) => each !== undefined)
+  if (given.some((each) => Object(each) !== each))
+    throw refusal('combineTelemetry() takes telemetry, such as logTo(pino())', undefined)
+  const all = given.map(guardTelemetry)
   const beginners = (member: 'call' | 'attempt') => all.flatMap((each) => each[member] ?? [])
   const around = (member: 'call' | 'attempt') => {
     const found = all.flatMap((each) => each.around?.[member] ?? [])

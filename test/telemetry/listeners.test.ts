@@ -174,6 +174,8 @@ describe('combineTelemetry', () => {
     expect(told).toEqual(['around a', 'around b', 'a begins', 'b begins', 'b ends', 'a ends'])
     expect(Object.keys(combineTelemetry({ event: () => undefined }, {}))).toEqual(['event'])
     expect(combineTelemetry()).toEqual({})
+    expect(Object.keys(combineTelemetry(undefined, { event: () => undefined }))).toEqual(['event'])
+    expect(() => combineTelemetry(null as never)).toThrow('combineTelemetry() takes telemetry, such as logTo(pino())')
   })
 
   it.each<[string, Telemetry]>([

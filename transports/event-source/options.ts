@@ -39,8 +39,14 @@ const defaultRules: RulesOf<EventSourceDefaults> = {
 }
 
 const originRule = /* @__PURE__ */ takes(
-  "'self', an origin such as 'https://api.example.com', or an array of them",
-  (value) => [value].flat().every((each) => each === 'self' || (typeof each === 'string' && URL.canParse(each))),
+  "'self', an origin such as 'https://api.example.com', or a list of some",
+  (value) => {
+    const origins = [value].flat()
+    return (
+      origins[0] !== undefined &&
+      origins.every((each) => each === 'self' || (typeof each === 'string' && URL.canParse(each)))
+    )
+  },
 )
 
 const initRules: RulesOf<EventSourceInit> = {

@@ -7,9 +7,8 @@ import { announcedLength } from '../http/collect.ts'
 import { toCallError } from '../http/fault.ts'
 import type { ByteStreamResponse } from '../http/input-types.ts'
 import { reportProgress } from '../http/progress.ts'
-import { silence } from './downloads/errors.ts'
 import type { OpenReply } from './operation.ts'
-import { isReply, responseError, withoutCredential } from './response.ts'
+import { isReply, responseError, silence, withoutCredential } from './response.ts'
 
 /** How a reply is handed over as it comes: {@link byteStreamWith}. */
 export interface ByteStreamOptions {

@@ -1,5 +1,6 @@
 import { defineOperation, operationInfo } from '../../src/core/call/operation.ts'
 import { type } from '../../src/core/call/schema.ts'
+import { callable, checkOptions, object, type RulesOf } from '../../src/core/options.ts'
 import { headersOf, readsInput } from '../http/input.ts'
 import type { AnySpec } from '../http/spec.ts'
 import type { Described } from './described.ts'
@@ -26,6 +27,7 @@ export interface OpenApiOptions {
  * `{ shape: 'nested' }`, or `openapi()` is given a description for run time, which says it for all of them.
  *
  * @param options - `{ description }`, and what `stream.get` and `stream.post` are made with: `{ events, jsonLines }`.
+ * @throws {CallError} `invalid_argument` where an option is none.
  * @example
  * import type { paths } from '@octokit/openapi-types'
  * const gh = openapi<paths>()
@@ -38,6 +40,7 @@ export function openapi<Paths, Markers extends ReadWriteMarkers | {} = {}>(
   options?: OpenApiOptions,
 ): OpenApi<Paths, Markers>
 export function openapi<Paths>(options: OpenApiOptions = {}): OpenApi<Paths, any> {
+  checkOptions('openapi()', options, rules)
   const { description } = options
   const build = (name: string, method: string) => (path: string, spec?: AnySpec) => {
     const writer = description?.writerOf(method, path, spec ?? {}) as RequestWriter | undefined
@@ -55,6 +58,12 @@ export function openapi<Paths>(options: OpenApiOptions = {}): OpenApi<Paths, any
     delete: del,
     stream: { get: streamBuilder('GET', options), post: streamBuilder('POST', options) },
   } as unknown as OpenApi<Paths, any>
+}
+
+const rules: RulesOf<OpenApiOptions> = {
+  events: callable,
+  jsonLines: callable,
+  description: /* @__PURE__ */ object('what described() gives'),
 }
 
 /** Some descriptions tell operations of one path apart by a fragment, which is not sent. */

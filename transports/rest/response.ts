@@ -157,3 +157,9 @@ async function typedBody(call: Call, schema: Schema<any, any>, { body, status }:
   call.scope.services.telemetry?.event?.({ type: 'warning', call, message })
   return body
 }
+
+/** The connection is taken for dead. */
+export function silence(idleTimeoutMs: number, call: Call): CallError {
+  const message = `nothing came for ${idleTimeoutMs} ms (idleTimeoutMs)`
+  return new CallError({ code: 'unavailable', message, phase: 'body', sent: 'yes', isRetryable: true }, call)
+}

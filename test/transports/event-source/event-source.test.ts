@@ -334,9 +334,15 @@ describe('what the standard cannot', () => {
     ])
   })
 
-  it.each([['nonsense'], [['a']], [['https://a.example', 'no']], [3]])('go to no origin such as %j', (origin) => {
+  it.each([['nonsense'], [[]], [['a']], [['https://a.example', 'no']], [3]])('go to no origin such as %j', (origin) => {
     expect(() => createEventSource({ origin: origin as never, auth: bearerAuth('t') })).toThrow(
-      "[invalid_argument] polywire: createEventSource(): origin takes 'self', an origin such as 'https://api.example.com', or an array of them",
+      "[invalid_argument] polywire: createEventSource(): origin takes 'self', an origin such as 'https://api.example.com', or a list of some",
+    )
+  })
+
+  it('an empty list is no place for a credential: a stream with one is refused, and not opened without', () => {
+    expect(() => new EventSource(server.origin, { auth: bearerAuth('t'), origin: [] })).toThrow(
+      "[invalid_argument] polywire: new EventSource(): origin takes 'self'",
     )
   })
 

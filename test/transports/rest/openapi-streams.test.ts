@@ -130,3 +130,10 @@ describe('streams of a description', () => {
     expect(() => api.stream.post('/rows', { format: 'jsonl' })).toThrow('openapi<paths>({ jsonLines })')
   })
 })
+
+it('openapi() refuses an option that it does not know, and names the nearest one', () => {
+  expect(() => openapi<paths>({ desc: 1 } as never)).toThrow(
+    "[invalid_argument] polywire: openapi(): unknown option 'desc': did you mean 'description'?",
+  )
+  expect(() => openapi<paths>({ events: 'sse' } as never)).toThrow('openapi(): events takes a function')
+})

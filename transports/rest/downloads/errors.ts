@@ -1,5 +1,5 @@
 import type { Call } from '../../../src/core/call/call.ts'
-import { CallError, isAnyCallError } from '../../../src/core/errors/error.ts'
+import { type CallError, isAnyCallError } from '../../../src/core/errors/error.ts'
 import { refusal } from '../../../src/core/errors/refusal.ts'
 import type { Representation } from './representation.ts'
 
@@ -16,12 +16,6 @@ export function misuse(what: string, { operation }: Call): CallError {
 /** An answer to a request without a range. */
 export const partForWhole =
   'the server gave a part of the file where the whole was asked for: read it without ranges, by response: byteStream'
-
-/** The connection is taken for dead. */
-export function silence(idleTimeoutMs: number, call: Call): CallError {
-  const message = `nothing came for ${idleTimeoutMs} ms (idleTimeoutMs)`
-  return new CallError({ code: 'unavailable', message, phase: 'body', sent: 'yes', isRetryable: true }, call)
-}
 
 /** Why a download that broke cannot go on. */
 export function whyFinal({ isEncoded }: Representation, mayResume: boolean): string {
