@@ -1,6 +1,7 @@
 import type { Call } from '../core/call/call.ts'
 import { absoluteDeadline } from '../core/call/call-options.ts'
 import type { Reply } from '../core/call/reply.ts'
+import type { Scope } from '../core/call/scope.ts'
 import { uuid } from '../core/call/uuid.ts'
 import { CallError, isAnyCallError } from '../core/errors/error.ts'
 import { guard } from '../core/guard.ts'
@@ -42,24 +43,22 @@ export class Desk {
   /** One call of a durable operation, to its end. */
   async submit(call: Call, durable: Durable): Promise<Reply> {
     const { scope, options } = call
-    const facts: { seen?: Seen; isOver?: boolean } = {}
+    const facts: { seen?: Seen } = {}
     this.#armDeadline(call, facts)
     const order = await orderOf(this.#host, call, durable)
     if (scope.isOver) throw scope.reason
+    scope.idempotencyKey = order.key
     const run = new Run(this.#host.clock, this.#host.settings.fenceMs)
     const isSent = durable.options.lane === undefined && !pageLife().isOffline
     let written: Written
     try {
-      written = await this.#write(order, isSent)
+      written = await this.#write(order, isSent, scope)
     } catch (cause) {
-      return this.#unwritten(cause, call, order)
+      return replyOf(await this.#unwritten(cause, call, order), call)
     }
+    if (scope.isOver) throw scope.reason
     const { seen, fresh } = written
     facts.seen = seen
-    if (scope.isOver) {
-      if (fresh && (facts.isOver || options.signal?.aborted)) await this.#host.ledger.remove(seen).catch(() => {})
-      throw scope.reason
-    }
     scope.onAbort((reason) => this.#givenUp(written, call, reason))
     const answer = this.#host.waiters.wait(seen.place, call)
     if (fresh && isSent) {
@@ -67,14 +66,14 @@ export class Desk {
       this.#runs.send({ seen, before: fresh, run, durable, kept, context, options })
     } else if (fresh) this.#wake()
     else this.#outcomes.tell(seen.place)
-    return replyOf(await answer, call, seen)
+    return replyOf(await answer, call)
   }
 
   /** Writes a call down for later. */
   async enqueue(call: Call, durable: Durable): Promise<Seen> {
     const order = await orderOf(this.#host, call, durable)
     try {
-      const { seen } = await this.#write(order, false)
+      const { seen } = await this.#write(order, false, call.scope)
       this.#wake()
       return seen
     } catch (cause) {
@@ -82,7 +81,7 @@ export class Desk {
     }
   }
 
-  async #write({ durable, kept, key, identity }: Order, isSent: boolean): Promise<Written> {
+  async #write({ durable, kept, key, identity }: Order, isSent: boolean, scope: Scope): Promise<Written> {
     const host = this.#host
     const { clock, ledger, settings } = host
     const { lane: laneOf, version = 1 } = durable.options
@@ -103,7 +102,6 @@ export class Desk {
       key,
       fence: 0,
       by: host.owner,
-      token: uuid(),
       mayHaveRun: false,
       sentFence: 0,
       sends: 0,
@@ -111,10 +109,11 @@ export class Desk {
       digest: settings.seal ? undefined : digestOf(kept.input),
       ...(await host.write(kept, place, version)),
       createdAt: wallNow,
-      at: wallNow,
     } as EntryRecord
     const record = isSent ? toState.claimed(fresh, { owner: host.owner, wallNow, isSend: true }) : fresh
-    if (await ledger.add(place, record)) return { seen: ledger.get(place) as Seen, fresh }
+    // A caller who has left meanwhile has heard that nothing was done.
+    const seen = await host.keep(ledger.add(place, record), scope, (added) => ledger.remove(added))
+    if (seen) return { seen, fresh }
     const stands = await ledger.read(place)
     if (!stands) throw unfit(durable.inner, 'a newer release has written an entry under this idempotency key')
     await this.#checkSame(stands, kept, durable)
@@ -135,20 +134,19 @@ export class Desk {
     throw withEntry(unfit(durable.inner, message), stands.record)
   }
 
-  async #unwritten(cause: unknown, call: Call, order: Order): Promise<Reply> {
+  async #unwritten(cause: unknown, call: Call, order: Order): Promise<Answer> {
     const error = this.#storeError(cause, call, order)
     if (error === cause || this.#host.settings.whenStoreFails !== 'send') throw error
     this.#host.warn('an entry could not be written: the call is sent without one')
     const { durable, kept, context, key } = order
     const { options } = call
-    const answer = await this.#host.call(durable.inner).reply(kept.input, {
+    return this.#host.call(durable.inner).reply(kept.input, {
       ...options,
       headers: kept.headers,
       context,
       signal: call.scope.signal,
       idempotencyKey: key,
     })
-    return replyOf(answer, call)
   }
 
   /** What is no error of a call comes from the store: it failed, as an error that names no operation says, or gave what cannot be read. */
@@ -166,41 +164,35 @@ export class Desk {
   }
 
   /** Ends the waiting, not the entry. */
-  #armDeadline(call: Call, facts: { readonly seen?: Seen; isOver?: boolean }): void {
+  #armDeadline(call: Call, facts: { readonly seen?: Seen }): void {
     const { scope, options } = call
     const { clock, timeoutMs: defaultMs, ledger } = this.#host
     const { timeoutMs = defaultMs } = options
     const at = Math.min(call.deadline, clock.now() + timeoutMs, absoluteDeadline(options, clock))
     if (at === Number.POSITIVE_INFINITY) return
     scope.abortAt(at, () => {
-      // What is written after all is withdrawn: the caller is told that it is not there.
       const { seen } = facts
-      facts.isOver = !seen
-      const record = seen && (ledger.get(seen.place) ?? seen).record
-      const message = record
-        ? `the deadline passed while its entry is ${record.state}: it goes on in the outbox, see entry`
+      const message = seen
+        ? `the deadline passed while its entry is ${(ledger.get(seen.place) ?? seen).record.state}: it goes on in the outbox, see entry`
         : 'the deadline passed before its entry was written: nothing was sent'
-      const sent = record?.mayHaveRun ? 'maybe' : 'no'
-      const error = new CallError({ code: 'deadline_exceeded', message, phase: 'resolve', sent }, call)
-      return record ? withEntry(error, record) : error
+      return new CallError({ code: 'deadline_exceeded', message, phase: 'resolve' }, call)
     })
   }
 
-  /** A caller leaves: what was never sent and is nobody else's is withdrawn, if it was the caller's own word. */
+  /** A caller leaves, and hears which entry goes on: what was never sent and is nobody else's is withdrawn, if it was the caller's own word. */
   #givenUp({ seen, fresh }: Written, { options }: Call, reason: unknown): void {
     const { ledger, waiters } = this.#host
-    const stands = ledger.get(seen.place)
-    if (!stands) return
-    withEntry(reason, stands.record)
+    const stands = ledger.get(seen.place) ?? seen
     const { state, mayHaveRun } = stands.record
-    const isOwn = fresh && options.signal?.aborted === true && waiters.count(seen.place) <= 1
+    if (mayHaveRun && isAnyCallError(reason)) Object.assign(reason, { sent: 'maybe' })
+    withEntry(reason, stands.record)
+    const isOwn = fresh && options.signal?.aborted && waiters.count(seen.place) < 2
     if (isOwn && state === 'queued' && !mayHaveRun) ledger.remove(stands).catch(() => {})
   }
 }
 
-function replyOf({ message, status, headers, trailers, attempts }: Answer, { scope }: Call, seen?: Seen): Reply {
+function replyOf({ message, status, headers, trailers, attempts }: Answer, { scope }: Call): Reply {
   scope.root.attempts = attempts
-  scope.root.idempotencyKey = seen?.record.key
   return { kind: 'unary', message, status, headers, trailers }
 }
 

@@ -14,7 +14,7 @@ import type { Services } from '../core/call/scope.ts'
 import { CallError } from '../core/errors/error.ts'
 import { aboveZero, callable, checkOptions, count, object, type RulesOf } from '../core/options.ts'
 import type { Clock } from '../core/time/clock.ts'
-import type { EntryRecord } from './record.ts'
+import type { Seen } from './ledger.ts'
 import type { DurableOptions, MessageOf } from './types.ts'
 
 /** What a durable operation needs of the outbox of its client. */
@@ -65,11 +65,13 @@ export class Durable implements DurableMachinery {
   }
 
   /** Whether the server knows what it did under the key, where it has seen it. */
-  isKeyYoung(plan: Plan, { keyAt = Number.POSITIVE_INFINITY }: Pick<EntryRecord, 'keyAt'>, clock: Clock): boolean {
+  isKeyYoung(plan: Plan, { record: { keyAt }, bornAt }: Seen, clock: Clock): boolean {
     const profile = this.profileOf(plan)
     if (!profile) return false
     const lifeMs = this.options.keyLifetimeMs ?? idempotencyProfiles[profile].maxAgeMs ?? day
-    return clock.wallNow() < keyAt + lifeMs - Math.min(keyMarginMs, lifeMs / 10)
+    const leftMs = lifeMs - Math.min(keyMarginMs, lifeMs / 10)
+    // The monotonic clock stands still in a sleep.
+    return clock.wallNow() < (keyAt as number) + leftMs && clock.now() < bornAt + leftMs
   }
 
   planOf(plan: object, services: object): Plan {

@@ -97,6 +97,23 @@ export class Host {
     return readValue(isSealed && seal ? await seal.open(input, `${place} ${version}`) : input) as Kept
   }
 
+  /**
+   * Work that `client.close()` waits for.
+   *
+   * @param undo - takes back what was done where whoever wanted it `isOver`: nothing was done then.
+   */
+  keep<T>(
+    work: Promise<T | undefined>,
+    who?: { readonly isOver: boolean },
+    undo?: (done: T) => Promise<unknown>,
+  ): Promise<T | undefined> {
+    const { lastWork } = this.services
+    const kept = work.then((result) => (result && who?.isOver ? undo?.(result).then(() => undefined) : result))
+    const done: Promise<unknown> = kept.catch(() => {}).then(() => lastWork?.delete(done))
+    lastWork?.add(done)
+    return kept
+  }
+
   /** When to try again: full jitter on top of what the server asked for; ms since 1970. */
   nextAt(tries: number, waitMs: number): number {
     const ceiling = Math.min(maxBackoffMs, baseBackoffMs * 2 ** Math.min(tries, 30))

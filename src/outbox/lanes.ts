@@ -1,5 +1,4 @@
 import { uuid } from '../core/call/uuid.ts'
-import type { Clock } from '../core/time/clock.ts'
 import type { Ledger, Seen } from './ledger.ts'
 import { isFinal, lanePlaceOf } from './record.ts'
 import * as toState from './transitions.ts'
@@ -29,12 +28,10 @@ const maxTries = 50
 export class Lanes {
   readonly #ledger: Ledger
   readonly #name: string
-  readonly #clock: Clock
 
-  constructor(ledger: Ledger, name: string, clock: Clock) {
+  constructor(ledger: Ledger, name: string) {
     this.#ledger = ledger
     this.#name = name
-    this.#clock = clock
   }
 
   /** The next number of a lane. */
@@ -107,7 +104,7 @@ export class Lanes {
     if (other.record.state === 'sending') return false
     if (isFinal(other.record) || other.record.fence >= fence) return true
     // Somebody was about to claim it, or was killed there: he finds another text now.
-    return (await this.#ledger.replace(other, toState.fenced(other.record, this.#clock.wallNow(), fence))) !== undefined
+    return (await this.#ledger.replace(other, toState.fenced(other.record, fence))) !== undefined
   }
 }
 

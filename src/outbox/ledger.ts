@@ -1,4 +1,5 @@
 import type { Telemetry } from '../core/call/telemetry.ts'
+import { uuid } from '../core/call/uuid.ts'
 import { CallError } from '../core/errors/error.ts'
 import { isThenable } from '../core/guard.ts'
 import { listenTo } from '../core/store/listeners.ts'
@@ -16,6 +17,8 @@ export interface Seen {
   readonly seenAt: number
   /** When its `sentFence` was first seen here: monotonic ms. */
   readonly sentSeenAt: number
+  /** When its key was sent first, by the same clock: a wall clock that is set back makes no key younger. */
+  readonly bornAt: number
   /** A list that began after it stood has been read: what stood before it is known. */
   readonly isListed: boolean
 }
@@ -23,6 +26,8 @@ export interface Seen {
 /** A store that does not answer within this is taken for one that is away; ms. */
 const answerMs = 10_000
 const pageSize = 500
+/** Wall clocks of those who share a store differ by so much at most; ms. */
+const maxSkewMs = 300_000
 
 interface LedgerOptions {
   readonly store: Store
@@ -84,17 +89,16 @@ export class Ledger {
     this.#ends = undefined
   }
 
-  /** Writes an entry down; false where another one has its place. */
-  async add(place: string, record: EntryRecord): Promise<boolean> {
-    const text = JSON.stringify(record)
+  /** Writes an entry down; undefined where another one has its place. */
+  async add(place: string, record: EntryRecord): Promise<Seen | undefined> {
+    const text = this.#textOf(record)
     const isMine = await this.#write(place, text, () => this.#store.add(place, text, listed))
-    if (isMine) this.#changed(place, text)
-    return isMine
+    return isMine ? this.#changed(place, text) : undefined
   }
 
   /** Sets the next state where the entry still stands as it was seen; undefined where it does not. */
   async replace({ place, text }: Pick<Seen, 'place' | 'text'>, next: EntryRecord): Promise<Seen | undefined> {
-    const written = JSON.stringify(next)
+    const written = this.#textOf(next)
     const write: StoreWrite = isFinal(next) ? { ...listed, ttlMs: this.#options.keepMs } : listed
     const isMine = await this.#write(place, written, () => this.#store.compareAndSet(place, text, written, write))
     if (isMine) return this.#changed(place, written)
@@ -174,6 +178,11 @@ export class Ledger {
     )
   }
 
+  /** With a token of its own, and its time. */
+  #textOf(record: EntryRecord): string {
+    return JSON.stringify({ ...record, at: this.#options.clock.wallNow(), token: uuid() })
+  }
+
   /** A write whose answer was lost is looked at: a text is never written twice, so that one's own is one's own. */
   async #write(place: string, text: string, write: () => boolean | Promise<boolean>): Promise<boolean> {
     let cause: unknown
@@ -213,11 +222,23 @@ export class Ledger {
     const record = parseRecord(text)
     // A newer release's: that one's tab shows it.
     if (!record) return undefined
-    const now = this.#options.clock.now()
-    const isSameSend = old && old.record.sentFence === record.sentFence
-    const sentSeenAt = isSameSend ? old.sentSeenAt : now
-    const isListed = isFromList || old?.isListed === true
-    const seen = this.#keep({ place, text, record, seenAt: now, sentSeenAt, isListed })
+    const { clock } = this.#options
+    const now = clock.now()
+    const keyAgeMs = clock.wallNow() - (record.keyAt as number)
+    // One that is to come was set by a clock that was set back since: nobody knows when that was.
+    const foundAt = keyAgeMs > -maxSkewMs ? now - keyAgeMs : Number.NEGATIVE_INFINITY
+    const bornAt = old && old.record.keyAt === record.keyAt ? old.bornAt : foundAt
+    const sentSeenAt = old && old.record.sentFence === record.sentFence ? old.sentSeenAt : now
+    const isListed = isFromList || !!old?.isListed
+    const seen = this.#keep({
+      place,
+      text,
+      record,
+      seenAt: now,
+      sentSeenAt,
+      bornAt,
+      isListed,
+    })
     this.#options.onChange(place)
     return seen
   }

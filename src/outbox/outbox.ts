@@ -68,7 +68,7 @@ class DurableOutbox implements Outbox, Submits {
     this.#settings = settings
   }
 
-  '~join'(services: object, timeoutMs = 30_000): () => Promise<void> {
+  '~join'(services: object, timeoutMs = 30_000): () => void {
     if (this.#joined) throw refusal('createClient({ outbox }): this outbox has a client already: make one for each')
     const joined = this.#join(services as Services, timeoutMs)
     this.#joined = joined
@@ -94,7 +94,7 @@ class DurableOutbox implements Outbox, Submits {
       this.#changed(clock)
     }
     const ledger = new Ledger({ store, name, keepMs, clock, telemetry, owner, onChange })
-    const lanes = new Lanes(ledger, name, clock)
+    const lanes = new Lanes(ledger, name)
     const waiters = new Waiters()
     const registry = this.#registry
     const host: Host = new Host({
@@ -120,7 +120,7 @@ class DurableOutbox implements Outbox, Submits {
     return { host, runs, pump, desk, lock }
   }
 
-  async #leave(joined: Joined): Promise<void> {
+  #leave(joined: Joined): void {
     joined.pump.stop()
     joined.lock.release()
     if (this.#joined === joined) this.#joined = undefined
@@ -137,17 +137,14 @@ class DurableOutbox implements Outbox, Submits {
   async enqueue(operation: unknown, ...args: readonly unknown[]): Promise<OutboxEntry> {
     const [input, options = {}] = args as [unknown, CallOptions?]
     const info = operationInfo(operation)
-    const durable = info?.durable as Durable | undefined
-    if (!info || !durable) throw refusal('outbox.enqueue(operation, …) takes an operation made by durable()')
+    if (!info?.durable) throw refusal('outbox.enqueue() takes what durable() makes')
     const { host, desk } = this.#inUse(info)
-    if (!this.knows(durable))
-      throw refusal(`the contract of the outbox lacks the durable operation '${durable.name}'`, { operation: info })
     checkCallOptions(options, { operation: info })
     const plan = host.planOf(info)
     const scope = new Scope(host.services, undefined, info)
     try {
       const call = await callOf(plan, input, options, scope)
-      return toEntry((await desk.enqueue(call, durable)).record)
+      return toEntry((await desk.enqueue(call, info.durable as Durable)).record)
     } finally {
       scope.end()
     }
@@ -222,9 +219,9 @@ class DurableOutbox implements Outbox, Submits {
       const { record } = seen
       if ((id !== undefined && record.id !== id) || !host.contextFor(seen)) continue
       const { state, reason } = record
-      const isLifted = ['attempts', 'login', 'unsettled', id !== undefined && 'forbidden'].includes(reason as string)
+      const isLifted = ['attempts', 'login', 'unsettled', id && 'forbidden'].includes(reason)
       if ((state === 'queued' && record.nextAt !== undefined) || (state === 'pending' && isLifted))
-        await host.ledger.replace(seen, toState.due(record, host.clock.wallNow()))
+        await host.ledger.replace(seen, toState.due(record))
     }
     pump.wake()
   }
@@ -248,12 +245,9 @@ class DurableOutbox implements Outbox, Submits {
       if (record.state === 'sending')
         throw said('failed_precondition', 'outbox.settle(): the entry is being sent, its outcome comes by itself')
       if (isFinal(record)) return
-      const wallNow = host.clock.wallNow()
       const error = { code: 'canceled', message: 'a person has found that it was not done' } as const
       const next =
-        outcome === 'confirmed'
-          ? toState.confirmed(record, wallNow, 'user')
-          : toState.failed(record, record, wallNow, 'user', error)
+        outcome === 'confirmed' ? toState.confirmed(record, 'user') : toState.failed(record, record, 'user', error)
       if (await host.ledger.replace(seen, next)) return
     }
     throw said('aborted', 'outbox.settle(): the entry changes all the time, or its store writes nothing')
@@ -271,9 +265,8 @@ class DurableOutbox implements Outbox, Submits {
   }
 
   async close(): Promise<void> {
-    const joined = this.#joined
     this.#listeners.clear()
-    if (joined) await this.#leave(joined)
+    if (this.#joined) this.#leave(this.#joined)
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -2,7 +2,7 @@ import type { Call } from '../core/call/call.ts'
 import { CallError } from '../core/errors/error.ts'
 import type { Failure } from '../core/errors/failure.ts'
 import { type Durable, unfit } from './durable.ts'
-import type { Host, Kept } from './host.ts'
+import type { Host } from './host.ts'
 import type { Seen } from './ledger.ts'
 import type { Runs } from './runs.ts'
 import type { Answer } from './waiters.ts'
@@ -63,21 +63,14 @@ export class Outcomes {
     const durable = host.registry.get(record.op) as Durable
     const plan = host.planOf(durable.inner)
     const { settle } = durable.options
-    const { headers } = call
-    const kept: Kept = { input: call.input, headers }
-    const { context } = call
+    const { input, headers, context } = call
+    const { timeoutMs } = host
     // What a person has found done by other means, its server may never have seen.
-    if (record.outcome?.by !== 'user' && durable.isKeyYoung(plan, record, host.clock)) {
-      const options = {
-        headers,
-        context,
-        idempotencyKey: record.key,
-        timeoutMs: host.timeoutMs,
-      }
-      return host.call(durable.inner).reply(kept.input, options)
+    if (record.outcome?.by !== 'user' && durable.isKeyYoung(plan, seen, host.clock)) {
+      return host.call(durable.inner).reply(input, { headers, context, timeoutMs, idempotencyKey: record.key })
     }
     const answer =
-      settle && (await this.#runs.found({ durable, kept, seen }, settle, { context, timeoutMs: host.timeoutMs }))
+      settle && (await this.#runs.found({ durable, kept: { input }, seen }, settle, { context, timeoutMs }))
     if (answer) return answer
     throw unfit(
       durable.inner,

@@ -29,7 +29,8 @@ export class Pump {
   readonly #runs: Runs
   readonly #lock: OwnerLock
   #timer: Timer | undefined
-  #isStopped = true
+  /** Nothing is to be sent any more. */
+  isOver = true
   #isWoken?: boolean
   #polledAt = 0
   #hasWarned?: boolean
@@ -48,14 +49,14 @@ export class Pump {
 
   /** From here on what an earlier run left goes on. */
   start(): void {
-    this.#isStopped = false
+    this.isOver = false
     const { ledger } = this.#host
     ledger.listen()
     this.look(() => this.#lift())
   }
 
   stop(): void {
-    this.#isStopped = true
+    this.isOver = true
     this.#timer?.clear()
     this.#unwatch?.()
     this.#host.ledger.close()
@@ -63,7 +64,7 @@ export class Pump {
 
   /** Looks at the store, then at what is due. */
   look(first?: () => Promise<unknown>): void {
-    if (this.#isStopped) return
+    if (this.isOver) return
     const { ledger, clock } = this.#host
     this.#polledAt = clock.now()
     ledger
@@ -85,7 +86,7 @@ export class Pump {
 
   /** Something has changed: looks at what is due, once for all that changes now. */
   wake(): void {
-    if (this.#isWoken || this.#isStopped) return
+    if (this.#isWoken || this.isOver) return
     this.#isWoken = true
     queueMicrotask(() => {
       this.#isWoken = false
@@ -95,27 +96,27 @@ export class Pump {
 
   /** What waited for a login or a newer release may have got it: each is tried once a start. */
   async #lift(): Promise<void> {
-    const { ledger, clock } = this.#host
+    const { ledger } = this.#host
     for (const seen of ledger.open.values()) {
-      const { reason = '' } = seen.record
-      if (!['login', 'version', 'unreadable'].includes(reason)) continue
-      if (this.#host.contextFor(seen) && !this.#host.shown(seen))
-        await ledger.replace(seen, toState.due(seen.record, clock.wallNow()))
+      const { record } = seen
+      const isLifted = ['login', 'version', 'unreadable'].includes(record.reason as string)
+      if (isLifted && this.#host.contextFor(seen) && !this.#host.shown(seen))
+        await ledger.replace(seen, toState.due(record))
     }
   }
 
   /** A call of this identity has been answered: who waited for a login has one. */
   loggedIn(identity: string): void {
-    const { ledger, clock } = this.#host
+    const { ledger } = this.#host
     for (const seen of ledger.open.values()) {
       const { record } = seen
       if (record.identity === identity && record.reason === 'login')
-        ledger.replace(seen, toState.due(record, clock.wallNow())).catch(() => {})
+        ledger.replace(seen, toState.due(record)).catch(() => {})
     }
   }
 
   #work(): void {
-    if (this.#isStopped) return
+    if (this.isOver) return
     const { clock, ledger, lanes } = this.#host
     let next = Number.POSITIVE_INFINITY
     // The network that comes back, or a run that ends, is heard of.
@@ -137,12 +138,13 @@ export class Pump {
   #dueAt(seen: Seen, ahead: Ahead): number {
     const { clock, settings } = this.#host
     const { place, seenAt } = seen
-    const { state, nextAt, by } = seen.record
+    const { state, nextAt, by, at } = seen.record
     const restsUntil = this.#restsUntil.get(place) ?? 0
     if (state === 'pending' || this.#runs.isRunning(place)) return Number.POSITIVE_INFINITY
     if (state === 'sending') return this.#dead.has(by) ? restsUntil : Math.max(restsUntil, seenAt + settings.leaseMs)
     if (ahead(seen)) return Number.POSITIVE_INFINITY
-    return Math.max(restsUntil, nextAt === undefined ? 0 : clock.now() + nextAt - clock.wallNow())
+    // A wall clock that was set back since makes no wait longer.
+    return Math.max(restsUntil, nextAt ? nextAt + Math.min(clock.now() - clock.wallNow(), seenAt - at) : 0)
   }
 
   /** One timer for what is due next, and for the next look at the store. */
@@ -223,7 +225,7 @@ export class Pump {
     const migrated = kept && (await this.#migrated(seen, durable, kept))
     if (!kept || migrated === false) {
       const why = reason ?? (kept ? 'version' : 'unreadable')
-      await ledger.replace(seen, toState.pending(seen.record, clock.wallNow(), why))
+      await ledger.replace(seen, toState.pending(seen.record, why))
       return true
     }
     if (seen.record.lane !== undefined && seen.record.state === 'queued' && !(await host.lanes.claim(seen)))
@@ -232,14 +234,15 @@ export class Pump {
     if (!context) return false
     const run = new Run(clock, host.settings.fenceMs)
     const written = migrated && (await host.write(migrated, seen.place, durable.version))
-    const claimed = await ledger.replace(
-      seen,
-      toState.claimed(seen.record, {
-        owner: host.owner,
-        wallNow: clock.wallNow(),
-        isSend,
-        migrated: written && { ...written, version: durable.version },
-      }),
+    const next = toState.claimed(seen.record, {
+      owner: host.owner,
+      wallNow: clock.wallNow(),
+      isSend,
+      migrated: written && { ...written, version: durable.version },
+    })
+    // Of a client that was closed meanwhile it is left as it was, for whoever else looks.
+    const claimed = await host.keep(ledger.replace(seen, next), this, (taken) =>
+      ledger.replace(taken, { ...seen.record, fence: next.fence }),
     )
     if (!claimed) return false
     const claim = { seen: claimed, before: seen.record, run, durable, kept: migrated ?? kept, context }
@@ -249,10 +252,11 @@ export class Pump {
   }
 
   /** Whether an entry is sent, asked about, or waits for a person. */
-  #wayOf({ record }: Seen, durable: Durable): Way {
+  #wayOf(seen: Seen, durable: Durable): Way {
+    const { record } = seen
     const { maxSends } = this.#host.settings
     const plan = this.#host.planOf(durable.inner)
-    const isKeyYoung = durable.isKeyYoung(plan, record, this.#host.clock)
+    const isKeyYoung = durable.isKeyYoung(plan, seen, this.#host.clock)
     const { settle, version = 1 } = durable.options
     const isSafe = !ranBefore(record) || durable.inner.isIdempotent || isKeyYoung
     // What an older release has written may be sent as another body today.

@@ -71,20 +71,16 @@ export class Runs {
       this.#onEnd(place)
     })
     this.#running.set(place, held)
-    held.catch(() => {})
   }
 
   #start({ seen: { place } }: Claim, work: () => Promise<void>): void {
-    const { lastWork } = this.#host.services
     const done = work()
       .catch((cause: unknown) => this.#host.warn(`what came of a send could not be written (${nameOf(cause)})`))
       .then(() => {
-        lastWork?.delete(done)
         const stands = this.#host.ledger.get(place)
         if (!stands || isFinal(stands.record)) this.#endedAt.delete(place)
       })
-    lastWork?.add(done)
-    this.hold(place, done)
+    this.hold(place, this.#host.keep(done))
   }
 
   async #send(claim: Claim): Promise<void> {
@@ -118,26 +114,25 @@ export class Runs {
     const { place, record } = seen
     const isAwaited = host.waiters.count(place) > 0
     const verdict = verdictOf(error, { dispatches: run.dispatches, ranBefore: ranBefore(before), isAwaited })
-    const wallNow = host.clock.wallNow()
     switch (verdict.kind) {
       case 'failed': {
         const outcome = isAnyCallError(error) ? outcomeOf(error) : { code: 'unknown' as const, message: nameOf(error) }
-        const next = toState.failed(record, before, wallNow, 'reply', outcome)
+        const next = toState.failed(record, before, 'reply', outcome)
         if (await this.#last(seen, next)) host.waiters.reject(place, error, next)
         return
       }
       case 'unsent': {
         const nextAt = host.nextAt(verdict.isCounted ? record.sends : before.sends, verdict.waitMs)
-        await host.ledger.replace(seen, toState.unsent(record, before, wallNow, nextAt, verdict.isCounted))
+        await host.ledger.replace(seen, toState.unsent(record, before, nextAt, verdict.isCounted))
         return
       }
       case 'unclear':
-        await host.ledger.replace(seen, toState.unclear(record, wallNow, host.nextAt(record.sends, verdict.waitMs)))
+        await host.ledger.replace(seen, toState.unclear(record, host.nextAt(record.sends, verdict.waitMs)))
         return
       case 'pending': {
         const unsent = !run.dispatches || verdict.reason === 'login' || verdict.reason === 'forbidden'
         const hasRun = isAnyCallError(error) && error.failures.some(({ sent }) => sent !== 'no')
-        const next = toState.pending(record, wallNow, verdict.reason, unsent && !hasRun ? before : undefined)
+        const next = toState.pending(record, verdict.reason, unsent && !hasRun ? before : undefined)
         if (await host.ledger.replace(seen, next)) host.waiters.reject(place, error, next)
       }
     }
@@ -148,7 +143,7 @@ export class Runs {
     const { seen, durable } = claim
     const host = this.#host
     const { place, record } = seen
-    const next = toState.confirmed(record, host.clock.wallNow(), by, this.#keptOf(durable, answer))
+    const next = toState.confirmed(record, by, this.#keptOf(durable, answer))
     // A caller whose reply is there does not wait for a store that is away; the entry ends by the next claim.
     await this.#last(seen, next)
     if (answer) host.waiters.resolve(place, answer)
@@ -156,11 +151,10 @@ export class Runs {
   }
 
   /** The last write of an entry, for as long as a caller may wait for it. */
-  async #last(seen: Seen, next: EntryRecord): Promise<boolean> {
+  async #last(seen: Seen, next: EntryRecord): Promise<boolean | undefined> {
     const host = this.#host
     const isConfirmed = next.state === 'confirmed'
     const write = isConfirmed ? this.#confirm(seen, next) : host.ledger.replace(seen, next)
-    const { lastWork } = host.services
     const told = write.then(
       (done) => done !== undefined,
       (cause: unknown) => {
@@ -170,9 +164,7 @@ export class Runs {
         return true
       },
     )
-    lastWork?.add(told)
-    told.finally(() => lastWork?.delete(told)).catch(() => {})
-    return within(host.clock, lastWriteMs, () => told).catch(() => true)
+    return within(host.clock, lastWriteMs, () => host.keep(told)).catch(() => true)
   }
 
   async #confirm(seen: Seen, next: EntryRecord): Promise<Seen | undefined> {
@@ -217,9 +209,9 @@ export class Runs {
     await host.ledger.replace(
       seen,
       askedAt >= absentAt
-        ? toState.absent(record, wallNow)
+        ? toState.absent(record)
         : // It may lie in a buffer still: asked again when it cannot.
-          toState.unclear(record, wallNow, Math.ceil(wallNow + absentAt - host.clock.now())),
+          toState.unclear(record, Math.ceil(wallNow + absentAt - host.clock.now())),
     )
   }
 
@@ -236,15 +228,14 @@ export class Runs {
   async #untold({ seen, before }: Claim, error: unknown): Promise<void> {
     const host = this.#host
     const { record, place } = seen
-    const wallNow = host.clock.wallNow()
     const asks = record.asks + 1
     const isLogin = isAnyCallError(error) && error.code === 'unauthenticated' && !error.isRetryable
     if (!isLogin && asks < host.settings.maxSends) {
       const waitMs = isAnyCallError(error) ? (error.retryAfterMs ?? 0) : 0
-      await host.ledger.replace(seen, toState.unclear(record, wallNow, host.nextAt(asks, waitMs), asks))
+      await host.ledger.replace(seen, toState.unclear(record, host.nextAt(asks, waitMs), asks))
       return
     }
-    const next = toState.pending(record, wallNow, isLogin ? 'login' : 'unsettled', before)
+    const next = toState.pending(record, isLogin ? 'login' : 'unsettled', before)
     if (await host.ledger.replace(seen, next)) host.waiters.reject(place, error, next)
   }
 

@@ -1,4 +1,3 @@
-import { uuid } from '../core/call/uuid.ts'
 import { type EntryRecord, type FailedOutcome, ranBefore } from './record.ts'
 import type { PendingReason } from './types.ts'
 
@@ -17,9 +16,9 @@ export interface ClaimFacts {
 
 type Changes = { readonly [Name in keyof EntryRecord]?: EntryRecord[Name] | undefined }
 
-/** A changed record, with a token of its own; a member that is undefined goes. */
-function changed(record: EntryRecord, at: number, changes: Changes): EntryRecord {
-  return { ...record, at, token: uuid(), ...changes } as EntryRecord
+/** A changed record; a member that is undefined goes. */
+function changed(record: EntryRecord, changes: Changes): EntryRecord {
+  return { ...record, ...changes } as EntryRecord
 }
 
 const ended: Changes = { input: undefined, isSealed: undefined, nextAt: undefined, reason: undefined }
@@ -27,7 +26,7 @@ const ended: Changes = { input: undefined, isSealed: undefined, nextAt: undefine
 /** Rows 3 and 4. What was taken over may have run, whoever had it. A send is counted before, so that one that crashes the process counts. */
 export function claimed(record: EntryRecord, { owner, wallNow, isSend, migrated }: ClaimFacts): EntryRecord {
   const fence = record.fence + 1
-  return changed(record, wallNow, {
+  return changed(record, {
     state: 'sending',
     fence,
     by: owner,
@@ -40,13 +39,8 @@ export function claimed(record: EntryRecord, { owner, wallNow, isSend, migrated 
 }
 
 /** Row 5. */
-export function confirmed(
-  record: EntryRecord,
-  wallNow: number,
-  by: 'reply' | 'settle' | 'user',
-  kept?: string,
-): EntryRecord {
-  return changed(record, wallNow, {
+export function confirmed(record: EntryRecord, by: 'reply' | 'settle' | 'user', kept?: string): EntryRecord {
+  return changed(record, {
     ...ended,
     state: 'confirmed',
     mayHaveRun: true,
@@ -58,11 +52,10 @@ export function confirmed(
 export function failed(
   record: EntryRecord,
   before: EntryRecord,
-  wallNow: number,
   by: 'reply' | 'user',
   error: FailedOutcome,
 ): EntryRecord {
-  return changed(record, wallNow, {
+  return changed(record, {
     ...ended,
     state: 'failed',
     mayHaveRun: ranBefore(before),
@@ -75,14 +68,8 @@ export function failed(
  *
  * @param isCounted - something is wrong here that may be so for ever: it counts as a send.
  */
-export function unsent(
-  record: EntryRecord,
-  before: EntryRecord,
-  wallNow: number,
-  nextAt: number,
-  isCounted: boolean,
-): EntryRecord {
-  return changed(record, wallNow, {
+export function unsent(record: EntryRecord, before: EntryRecord, nextAt: number, isCounted: boolean): EntryRecord {
+  return changed(record, {
     state: 'queued',
     nextAt,
     mayHaveRun: ranBefore(before),
@@ -93,31 +80,26 @@ export function unsent(
 }
 
 /** Row 8: of a send, or of a question that told nothing. */
-export function unclear(record: EntryRecord, wallNow: number, nextAt: number, asks = record.asks): EntryRecord {
-  return changed(record, wallNow, { state: 'queued', mayHaveRun: true, nextAt, asks })
+export function unclear(record: EntryRecord, nextAt: number, asks = record.asks): EntryRecord {
+  return changed(record, { state: 'queued', mayHaveRun: true, nextAt, asks })
 }
 
 /** The end of row 10: it has not run, and the key is as new. */
-export function absent(record: EntryRecord, wallNow: number): EntryRecord {
-  return changed(record, wallNow, { state: 'queued', mayHaveRun: false, keyAt: undefined, asks: 0 })
+export function absent(record: EntryRecord): EntryRecord {
+  return changed(record, { state: 'queued', mayHaveRun: false, keyAt: undefined, asks: 0 })
 }
 
 /** Row 9. */
-export function pending(
-  record: EntryRecord,
-  wallNow: number,
-  reason: PendingReason,
-  before?: EntryRecord,
-): EntryRecord {
+export function pending(record: EntryRecord, reason: PendingReason, before?: EntryRecord): EntryRecord {
   // What was not sent this time is as it was before the claim.
   const unsent = before && { mayHaveRun: ranBefore(before), sentFence: before.sentFence }
-  return changed(record, wallNow, { state: 'pending', reason, nextAt: undefined, ...unsent })
+  return changed(record, { state: 'pending', reason, nextAt: undefined, ...unsent })
 }
 
 /** Due at once; a person, a login or a release begins the count anew. */
-export function due(record: EntryRecord, wallNow: number): EntryRecord {
+export function due(record: EntryRecord): EntryRecord {
   const isWaiting = record.state === 'pending'
-  return changed(record, wallNow, {
+  return changed(record, {
     state: 'queued',
     nextAt: undefined,
     reason: undefined,
@@ -126,6 +108,6 @@ export function due(record: EntryRecord, wallNow: number): EntryRecord {
 }
 
 /** Whoever is about to claim it finds another text. */
-export function fenced(record: EntryRecord, wallNow: number, fence: number): EntryRecord {
-  return changed(record, wallNow, { fence: Math.max(record.fence, fence) })
+export function fenced(record: EntryRecord, fence: number): EntryRecord {
+  return changed(record, { fence: Math.max(record.fence, fence) })
 }

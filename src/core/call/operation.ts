@@ -67,7 +67,7 @@ export interface DurableMachinery {
 /** What `outbox()` of `polywire/outbox` makes; only durable operations know what else it is. */
 export interface AnyOutbox {
   /** For the client that takes it up; returns what ends that, when the client is closed. */
-  readonly '~join': (services: object, timeoutMs: number | undefined) => () => Promise<void>
+  readonly '~join': (services: object, timeoutMs: number | undefined) => () => void
 }
 
 /** The run-time half of an operation: everything but its types. */
