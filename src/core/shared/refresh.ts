@@ -2,7 +2,7 @@ import { CallError, isAnyCallError } from '../errors/error.ts'
 import { isTransient } from '../errors/transient.ts'
 import type { Store } from '../store/store.ts'
 import { within } from '../time/bounded.ts'
-import { type Ground, parse } from './ground.ts'
+import { type Answer, type Ground, parse } from './ground.ts'
 import { Seal } from './seal.ts'
 import type { RefreshSharing, Renewal, SharedToken } from './sharing.ts'
 
@@ -28,6 +28,9 @@ const repeatableStoreMs = 1000
 const doubtMs = 250
 /** So long nobody else may take what is asked for, and does not come, for lost; ms. */
 const lateMs = 30_000
+/** What a store did not take is written again this often, and so many times; ms. */
+const againMs = 3000
+const maxAgain = 100
 /** How often is looked again while another one renews; ms. */
 const lookMs = 100
 /** As many tokens may have been replaced while nobody looked here. */
@@ -74,6 +77,8 @@ class Run {
   hasAsked = false
   /** What was asked for did not come in time, and may come. */
   #late: Promise<unknown> | undefined
+  /** The store did not take what has become of it, and may take it. */
+  #again: Promise<void> | undefined
 
   constructor(ground: Ground, timeoutMs: number, isRepeatable: boolean, ask: () => Promise<SharedToken | undefined>) {
     this.#ground = ground
@@ -111,12 +116,10 @@ class Run {
 
   /** Gives the lease up; but while what may be used up already is only late, nobody is to hold it for lost. */
   #release(lease: string): void {
-    const isLate = this.#late && !this.#isRepeatable
-    if (isLate)
+    const late = this.#isRepeatable ? undefined : (this.#late ?? this.#again)
+    if (late)
       void this.#ground.ask((store) => store.compareAndSet(lease, this.#me, this.#me, { ttlMs: lateMs }), storeMs)
-    void Promise.resolve(isLate ? this.#late : undefined).then(() =>
-      this.#ground.ask((store) => store.delete(lease, { ifValue: this.#me })),
-    )
+    void Promise.resolve(late).then(() => this.#ground.ask((store) => store.delete(lease, { ifValue: this.#me })))
   }
 
   /** With the lease: marks, asks, writes down. */
@@ -132,7 +135,11 @@ class Run {
       typeof text === 'string'
         ? store.compareAndSet(key, text, using, { ttlMs: keepMs })
         : store.add(key, using, { ttlMs: keepMs }),
-    )
+    ).catch(async (error: unknown) => {
+      // It may stand there all the same, and nobody has asked.
+      await this.#settle(key, (store) => store.delete(key, { ifValue: using }))
+      throw error
+    })
     // Another one was quicker, or the answer to the same words was lost.
     if (!isMarked && (await this.#store((store) => store.get(key))) !== using)
       throw unavailable('another tab or process has come between')
@@ -155,6 +162,7 @@ class Run {
           (late) => this.#write(seal, key, using, late),
           (failure) => this.#fail(key, using, failure),
         )
+        .then(() => this.#again)
         .catch(() => {})
       throw unavailable('its server did not answer in time', cause)
     }
@@ -169,12 +177,9 @@ class Run {
     const shared = typeof expiresInMs !== 'number' ? rest : { ...rest, expiresAt: clock.wallNow() + expiresInMs }
     // A source that gives nothing has none to share: the mark goes.
     const next = token && JSON.stringify({ sealed: await seal.seal(JSON.stringify(shared)) })
-    const answer = await this.#ground.ask(
-      (store) =>
-        next === undefined ? store.delete(key, { ifValue: using }) : replace(store, key, [using, lost], next),
-      storeMs,
+    const answer = await this.#settle(key, (store) =>
+      next === undefined ? store.delete(key, { ifValue: using }) : replace(store, key, [using, lost], next),
     )
-    this.#ground.tell({ kind: 'token', about: key })
     // The token is good, whether others know of it or not.
     if (!answer || answer.value) return undefined
     const kept = await this.#ground.ask((store) => store.get(key), storeMs)
@@ -189,8 +194,29 @@ class Run {
     if (isPassing && !isAnswered(cause)) await new Promise<void>((done) => clock.setTimer(done, doubtMs))
     const failed: Entry['failed'] = isPassing ? 'unavailable' : 'refused'
     const ttlMs = isPassing ? unavailableMs : refusedMs
-    await this.#ground.ask((store) => store.compareAndSet(key, using, JSON.stringify({ failed }), { ttlMs }), storeMs)
-    this.#ground.tell({ kind: 'token', about: key })
+    await this.#settle(key, (store) => store.compareAndSet(key, using, JSON.stringify({ failed }), { ttlMs }))
+  }
+
+  /**
+   * Writes what has become of the renewal. Where the store fails it is written again, behind whoever waits: others would
+   * take the mark for one that somebody left who is gone.
+   */
+  async #settle<T>(key: string, write: (store: Store) => T | Promise<T>): Promise<Answer<T>> {
+    const answer = await this.#ground.ask(write, storeMs)
+    if (answer) this.#ground.tell({ kind: 'token', about: key })
+    else this.#again ??= this.#writeAgain(key, write)
+    return answer
+  }
+
+  async #writeAgain(key: string, write: (store: Store) => unknown): Promise<void> {
+    const { clock } = this.#ground.services
+    for (let tries = 0; tries < maxAgain; tries++) {
+      await new Promise<void>((done) => clock.setTimer(done, againMs).hold(false))
+      const answer = await this.#ground.ask(write, storeMs)
+      if (!answer) continue
+      this.#ground.tell({ kind: 'token', about: key })
+      return
+    }
   }
 
   /** What replaced the token already, however often it was replaced. */

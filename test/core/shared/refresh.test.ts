@@ -376,3 +376,77 @@ it('a renewal of another process is waited for by calls that come later, too: no
   expect(await Promise.all(calls)).toEqual(['ok', 'ok', 'ok'])
   await Promise.all([holder, other].map((client) => client.close()))
 })
+
+it.each([
+  ['what replaced the token', 'sealed', 'ok'],
+  ['that it could not be renewed now', 'failed', 'unavailable'],
+  ['that it is being renewed', 'using', 'unavailable'],
+] as const)('a store that does not take %s is written to again: nobody takes it for lost', async (_, word, first) => {
+  const clock = virtualClock()
+  const base = memoryStore({ clock })
+  let isFailing = true
+  const failing = async <T>(next: string, write: () => T | Promise<T>): Promise<T> => {
+    if (!isFailing || !next.includes(`"${word}"`)) return write()
+    // The mark stands there, and the answer is lost.
+    if (word === 'using') await write()
+    throw new Error('away')
+  }
+  const store: Store = {
+    ...bound(base),
+    add: (key, value, write) => failing(value, () => base.add(key, value, write)),
+    compareAndSet: (key, expected, next, write) => failing(next, () => base.compareAndSet(key, expected, next, write)),
+    delete: (key, condition) =>
+      isFailing && !key.endsWith('/lease') ? Promise.reject(new Error('away')) : base.delete(key, condition),
+  }
+  let isDown = word === 'failed'
+  let refreshes = 0
+  const transports = {
+    memory: memoryTransport({
+      handle(call) {
+        if (call.credential?.secret === 't1') return 'ok'
+        throw new CallError({ code: 'unauthenticated', message: 'refused', sent: 'yes' }, call)
+      },
+    }),
+  }
+  const member = (at: Store) => {
+    let token = 't0'
+    const auth = bearerAuth(() => token, {
+      refresh() {
+        refreshes++
+        if (isDown)
+          throw new CallError({ code: 'unavailable', message: 'down', status: 503, isRetryable: true, sent: 'yes' })
+        token = 't1'
+        return { token }
+      },
+      adopt: (renewed) => {
+        token = renewed.token
+      },
+    })
+    return createClient({ transports, clock, auth, retry: false, shared: processes(at, 'shop') })
+  }
+  const [holder, other] = [member(store), member(base)]
+  const endOf = async (call: Promise<unknown>): Promise<unknown> => {
+    let end: unknown
+    call.then(
+      (value) => {
+        end = value
+      },
+      (error: CallError) => {
+        end = error.reason ?? error.code
+      },
+    )
+    while (end === undefined) {
+      await new Promise((done) => setImmediate(done))
+      await clock.advance(100)
+    }
+    return end
+  }
+  expect(await endOf(holder.call(unaryOperation()))).toBe(first)
+  const waiting = endOf(other.call(unaryOperation()))
+  isFailing = isDown = false
+  expect(['ok', 'unavailable']).toContain(await waiting)
+  await clock.advance(10_000)
+  expect(await endOf(other.call(unaryOperation()))).toBe('ok')
+  expect(refreshes).toBe(word === 'failed' ? 2 : 1)
+  await Promise.all([holder, other].map((client) => client.close()))
+})
