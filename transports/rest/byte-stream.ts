@@ -84,6 +84,11 @@ class RestStream implements ByteStream, AsyncIterator<Uint8Array, undefined> {
     this.#idleMs = idleMs
   }
 
+  /** As for HeaderMap. */
+  get [Symbol.toStringTag](): string {
+    return 'ByteStream'
+  }
+
   [Symbol.asyncIterator](): this {
     return this
   }

@@ -81,6 +81,11 @@ export class HeaderMap implements Iterable<[string, string]> {
     }
   }
 
+  /** Vue makes no proxy of what has a tag of its own, in a component's state: private members cannot be read through one. */
+  get [Symbol.toStringTag](): string {
+    return 'HeaderMap'
+  }
+
   /** Names without values, which may be secrets: a console shows no more of an error either. */
   [inspect](): string {
     return `HeaderMap ${JSON.stringify([...this.keys()])}`
@@ -134,7 +139,7 @@ export function readHeaders(init: HeadersInit | undefined, origin?: ErrorOrigin)
 }
 
 /** Headers as they go on the wire: the last step after all layers are merged, later ones over earlier ones. */
-export function withoutRemoved(merged: Record<string, string | undefined>): Record<string, string> {
+export function withoutRemoved<T = string>(merged: Record<string, T | undefined>): Record<string, T> {
   for (const name in merged) if (merged[name] === undefined) delete merged[name]
-  return merged as Record<string, string>
+  return merged as Record<string, T>
 }

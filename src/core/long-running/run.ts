@@ -22,6 +22,11 @@ export class RunHandle implements Run<unknown, unknown> {
     this.progress = { [Symbol.asyncIterator]: () => new ProgressReader(asking) }
   }
 
+  /** As for HeaderMap. */
+  get [Symbol.toStringTag](): string {
+    return 'Run'
+  }
+
   get id(): string {
     return this.#asking.state.id
   }

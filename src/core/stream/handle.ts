@@ -47,7 +47,7 @@ export class StreamHandle<Message> implements Stream<Message>, AsyncIterator<Mes
     scope.onStreamState = (state, reason) => this.#tellState(state, reason)
   }
 
-  /** Vue makes no proxy of what has a tag of its own, in a component's state: private members cannot be read through one. */
+  /** As for HeaderMap. */
   get [Symbol.toStringTag](): string {
     return 'Stream'
   }

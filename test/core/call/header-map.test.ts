@@ -2,6 +2,10 @@ import { inspect } from 'node:util'
 import { HeaderMap } from 'polywire'
 import { expect, it } from 'vitest'
 import { readHeaders } from '../../../src/core/call/header-map.ts'
+import { RunHandle } from '../../../src/core/long-running/run.ts'
+import { StreamHandle } from '../../../src/core/stream/handle.ts'
+import { ResumableDownload } from '../../../transports/rest/downloads/resumable.ts'
+import { UploadRun } from '../../../transports/rest/uploads/run.ts'
 
 const headers = new HeaderMap({ 'x-one': 'a', 'x-many': ['a', 'b'], 'x-none': undefined, 'x-empty': [] })
 
@@ -50,3 +54,12 @@ it("Node's console shows which headers there are, and none of their values", () 
   ])
   expect(inspect({ headers: reply })).toBe('{ headers: HeaderMap ["set-cookie","x-request-id"] }')
 })
+
+it.each([HeaderMap, StreamHandle, RunHandle, UploadRun, ResumableDownload])(
+  '$name has a tag of its own, so that Vue makes no proxy of one in the state of a component',
+  ({ prototype }) => {
+    // The kinds that Vue's reactive() does make a proxy of.
+    const kinds = ['Object', 'Array', 'Map', 'Set', 'WeakMap', 'WeakSet']
+    expect(kinds).not.toContain(Object.prototype.toString.call(prototype).slice(8, -1))
+  },
+)

@@ -30,12 +30,6 @@ describe('a stream', () => {
     expect(await (stream as unknown as AsyncIterator<unknown>).next()).toEqual({ value: undefined, done: true })
   })
 
-  it('has a tag of its own, so that Vue makes no proxy of one that stands in the state of a component', async () => {
-    const { client } = memoryClient(source([1]))
-    await using stream = client.call(streamOperation())
-    expect(Object.prototype.toString.call(stream)).toBe('[object Stream]')
-  })
-
   it('gives its messages in order and ends', async () => {
     const { client } = memoryClient(source([1, 2, 3]))
     const got: unknown[] = []

@@ -67,9 +67,7 @@ export class ResumableDownload implements Download, AsyncIterator<Uint8Array, un
     this.#response = response
     this.#digest = new DigestCheck(options.digest)
     this.#backoff = newBackoff(this.#call, this.#options)
-    this.finished = new Promise((resolve) => {
-      this.#finish = resolve
-    })
+    this.finished = new Promise((resolve) => (this.#finish = resolve))
     const { idleTimeoutMs = 60_000 } = options
     const onIdle = () => this.#response.body.abort(silence(idleTimeoutMs, call))
     this.#watch = new IdleWatch(call.scope.services, { onIdle })
@@ -93,6 +91,10 @@ export class ResumableDownload implements Download, AsyncIterator<Uint8Array, un
   get resumeHeaders(): Readonly<Record<string, string>> | undefined {
     const { validator } = this.#representation
     return this.#mayResume && validator !== undefined ? this.#headersAt(validator) : undefined
+  }
+
+  get [Symbol.toStringTag](): string {
+    return 'Download'
   }
 
   [Symbol.asyncIterator](): this {
@@ -163,8 +165,8 @@ export class ResumableDownload implements Download, AsyncIterator<Uint8Array, un
   /** All of one file. */
   async #collect(): Promise<Uint8Array[]> {
     for (;;) {
-      const chunks: Uint8Array[] = []
       try {
+        const chunks: Uint8Array[] = []
         for await (const chunk of this) chunks.push(chunk)
         return chunks
       } catch (error) {
@@ -183,13 +185,12 @@ export class ResumableDownload implements Download, AsyncIterator<Uint8Array, un
       for (;;) {
         const chunk = await this.#read()
         if (chunk) return { done: false, value: chunk }
-        // What was given up ends here, too.
-        if (this.#isOver) return over
-        if (this.#isWhole) {
+        if (this.#isWhole && !this.#isOver) {
           await this.#check()
           this.#settle()
-          return over
         }
+        // What was given up ends here, too.
+        if (this.#isOver) return over
         await this.#goOn(undefined)
       }
     } catch (error) {

@@ -1,5 +1,6 @@
 import { absoluteDeadline, checkCallOptions, type Progress } from '../../../src/core/call/call-options.ts'
 import type { UnaryResult } from '../../../src/core/call/call-types.ts'
+import { withoutRemoved } from '../../../src/core/call/header-map.ts'
 import type { OperationInfo } from '../../../src/core/call/operation.ts'
 import type { Plan } from '../../../src/core/call/plan.ts'
 import { Scope } from '../../../src/core/call/scope.ts'
@@ -60,6 +61,11 @@ export class UploadRun implements Upload<unknown> {
     this.#result.catch(() => undefined)
   }
 
+  /** As for HeaderMap. */
+  get [Symbol.toStringTag](): string {
+    return 'Upload'
+  }
+
   get url(): string | undefined {
     return this.#remote.url
   }
@@ -105,17 +111,10 @@ export class UploadRun implements Upload<unknown> {
 
   toJSON(): UploadState {
     const { url, offset, input, metadata, totalBytes, expiresAt } = this.#remote
-    return {
-      version: 1,
-      protocol: this.#plan.spec.by.name,
-      offset,
-      input,
-      metadata,
-      ...(url !== undefined && { url }),
-      ...(totalBytes !== undefined && { totalBytes }),
-      ...(this.#fingerprint !== undefined && { fingerprint: this.#fingerprint }),
-      ...(expiresAt !== undefined && { expiresAt }),
-    }
+    const protocol = this.#plan.spec.by.name
+    const fingerprint = this.#fingerprint
+    const state = { version: 1, protocol, url, offset, input, metadata, totalBytes, fingerprint, expiresAt }
+    return withoutRemoved<unknown>(state) as unknown as UploadState
   }
 
   async #leave(message: string): Promise<void> {
