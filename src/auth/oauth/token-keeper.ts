@@ -62,9 +62,13 @@ export class TokenKeeper {
     return isSaved
   }
 
-  /** Saves them in the place of those that were seen last; false where somebody else has changed or removed those. */
+  /**
+   * Saves them in the place of those that were seen last; false where somebody else has changed or removed those. Once more
+   * where the store fails: whoever finds the old ones there brings a refresh token that is used up.
+   */
   replace(tokens: OAuthTokens): Promise<boolean> {
-    return this.save(tokens, this.#seen)
+    const save = () => this.save(tokens, this.#seen)
+    return save().catch(save)
   }
 
   async clear(): Promise<void> {

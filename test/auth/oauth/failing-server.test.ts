@@ -412,6 +412,30 @@ describe('a refresh token', () => {
     await client.close()
   })
 
+  it('that is rotated is written once more where the store fails for a moment: nobody brings the old one', async () => {
+    const lost = [false, true]
+    for (const isApplied of lost) {
+      const store = memoryStore()
+      const { as, asked } = slow()
+      await store.set('login', JSON.stringify(over))
+      const write = store.compareAndSet.bind(store)
+      vi.spyOn(store, 'compareAndSet').mockImplementationOnce(async (...all) => {
+        if (isApplied) await write(...all)
+        throw new Error('the connection was reset')
+      })
+      const [one, two] = [0, 1].map(() => refreshTokens(as, { keep: { store, key: 'login' } })) as [
+        OAuthSession,
+        OAuthSession,
+      ]
+      const first = one.token()
+      await vi.waitFor(() => expect(asked).toHaveLength(1))
+      asked[0]?.answer(renewed('a1', 'r1'))
+      expect(await first).toMatchObject({ token: 'a1' })
+      expect(await two.token()).toMatchObject({ token: 'a1' })
+      expect(asked).toHaveLength(1)
+    }
+  })
+
   it('is held for longer than one request to the server may take', async () => {
     const clock = virtualClock()
     const store = memoryStore()
