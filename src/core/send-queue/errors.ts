@@ -1,4 +1,4 @@
-import { CallError, type ErrorOrigin } from '../errors/error.ts'
+import { CallError, type ErrorOrigin, isAnyCallError } from '../errors/error.ts'
 import type { Failure } from '../errors/failure.ts'
 
 /** What the send queue asks its owner for, since errors name the call. */
@@ -24,13 +24,6 @@ const tooOld: Failure = {
   phase: 'send',
   sent: 'no',
 }
-const notSent: Failure = {
-  code: 'unavailable',
-  message: 'the channel closed before the message was sent: it may be sent again',
-  phase: 'send',
-  sent: 'no',
-  isRetryable: true,
-}
 const notAcknowledged: Failure = {
   code: 'unavailable',
   message:
@@ -50,7 +43,20 @@ export function sendQueueErrors({ operation }: Pick<ErrorOrigin, 'operation'>): 
   const errors: SendQueueErrors = {
     overflow: () => new CallError(full, origin),
     expired: () => new CallError(tooOld, origin),
-    unsent: (cause) => new CallError({ ...notSent, cause }, origin),
+    // The caller's own abort is told as it is, and what ended the channel for good is no trouble that passes.
+    unsent: (cause: any) =>
+      cause === undefined || isAnyCallError(cause)
+        ? new CallError(
+            {
+              ...tooOld,
+              code: cause?.code ?? 'unavailable',
+              message: 'the channel is closed: the message was not sent',
+              isRetryable: cause?.isRetryable ?? true,
+              cause,
+            },
+            origin,
+          )
+        : cause,
     unknownOutcome: (cause) => new CallError({ ...notAcknowledged, cause }, origin),
   }
   made.set(operation, errors)

@@ -361,7 +361,7 @@ describe('a channel that is over', () => {
     server.client.send({ type: 'error', channel: 'chat:a', error: { code: 'permission_denied' } })
     await sent
     await note('b', room.send({ text: 'b' }))
-    expect(seen).toEqual({ a: 'unavailable, sent: maybe', b: 'unavailable, sent: no' })
+    expect(seen).toEqual({ a: 'unavailable, sent: maybe', b: 'permission_denied, sent: no' })
     const iterator = room[Symbol.asyncIterator]()
     expect(await iterator.next()).toEqual({ value: { text: 'last' }, done: false })
     await expect(iterator.next()).rejects.toMatchObject({ code: 'permission_denied' })
