@@ -1,5 +1,5 @@
 import { defineConfig, type Options } from 'tsup'
-import { entries, platforms, readers } from './scripts/entries.ts'
+import { entries, framings, platforms, readers } from './scripts/entries.ts'
 
 /**
  * Heads every declaration file, since the bundler of declarations drops what the sources say: the types compile for
@@ -13,7 +13,7 @@ const common: Options = {
   target: 'es2022',
   sourcemap: true,
   removeNodeProtocol: false,
-  external: ['#platform', '#graphql-reader'],
+  external: ['#platform', '#graphql-reader', '#grpc-framing'],
   // What the sources name by a constant stands in dist/ as its value: bundlers take `var` for what may change.
   esbuildOptions(options) {
     options.minifySyntax = true
@@ -27,7 +27,7 @@ const { msw, ...shared } = entries
 export default defineConfig([
   {
     ...common,
-    entry: { ...shared, ...platforms, ...readers },
+    entry: { ...shared, ...platforms, ...readers, ...framings },
     splitting: true,
     clean: ['!msw.js*'],
     dts: { entry: { ...entries }, banner },

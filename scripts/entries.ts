@@ -41,10 +41,17 @@ export const readers = {
   'graphql-by-hand': 'transports/graphql/by-hand.ts',
 } as const
 
-/** Where a bundle of the sources for a page finds the two. */
+/** The sides of `#grpc-framing`: who has connect-web make the frames without being told how. */
+export const framings = {
+  'grpc-connect-web': 'transports/grpc/connect-web.ts',
+  'grpc-framing-by-value': 'transports/grpc/framing-by-value.ts',
+} as const
+
+/** Where a bundle of the sources for a page finds the three. */
 export const browserSides = {
   '#platform': fileURLToPath(new URL(`../${platforms['platform-browser']}`, import.meta.url)),
   '#graphql-reader': fileURLToPath(new URL(`../${readers['graphql-by-hand']}`, import.meta.url)),
+  '#grpc-framing': fileURLToPath(new URL(`../${framings['grpc-framing-by-value']}`, import.meta.url)),
 }
 
 export type Entry = keyof typeof entries

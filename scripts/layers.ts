@@ -173,7 +173,7 @@ export const libraries: Readonly<Record<string, string | readonly string[]>> = {
   'isomorphic-ws': 'transports/socket/driver/ws.ts',
   'graphql-request': 'transports/graphql/peers.ts',
   graphql: 'transports/graphql/peer-graphql.ts',
-  '@connectrpc/connect-web': 'transports/grpc/peer-connect-web.ts',
+  '@connectrpc/connect-web': 'transports/grpc/peers.ts',
   '@bufbuild/protobuf': ['transports/grpc/peer-protobuf.ts', 'transports/grpc/peer-protobuf-health.ts'],
   '@connectrpc/connect': 'transports/msw/grpc.ts',
   msw: 'transports/msw/peer-msw.ts',
@@ -193,6 +193,7 @@ export const builtIns: Readonly<Record<string, readonly string[]>> = {
     'transports/node/*.ts',
   ],
   '#graphql-reader': ['transports/graphql/exchange.ts'],
+  '#grpc-framing': ['transports/grpc/request.ts'],
   '#platform': ['transports/*', 'transports/**', 'src/interceptors/retry.ts', 'src/auth/*', 'src/auth/session/*'],
 }
 
@@ -215,5 +216,5 @@ export const limits = {
 export const smallFiles: Readonly<Record<string, string>> = {
   'transports/graphql/peer-graphql.ts': 'names what is used of graphql, so that a bundle has no more of it',
   'transports/graphql/by-hand.ts': 'a side of #graphql-reader, which exchange.ts imports by that name',
-  'transports/grpc/peer-connect-web.ts': 'the same of connect-web, which `framing` may leave out',
+  'transports/grpc/framing-by-value.ts': 'a side of #grpc-framing, which request.ts imports by that name',
 }

@@ -8,6 +8,7 @@ import type { MethodSpec, RpcCheck, RpcSpec, ServiceOperations, SpecifiedCall, U
 export type { AnyStop, OtherVia } from '../src/core/resume/continuation.ts'
 export { type ConnectGet, type ConnectGetOptions, connectGet } from './grpc/connect-get.ts'
 export type { ConnectResponseLike, ConnectTransportLike } from './grpc/connect-transport.ts'
+export { type ConnectWeb, connectWeb } from './grpc/connect-web.ts'
 export { type GrpcDetail, type GrpcRegistry, grpcDetail, grpcDetails, type StandardDetails } from './grpc/details.ts'
 export { type GrpcHealthSpec, type HealthNews, health, watchHealth } from './grpc/health.ts'
 export { type AnyMessage, type LongRunningRpcSpec, longRunning } from './grpc/long-running.ts'

@@ -1,7 +1,7 @@
 import { globSync } from 'node:fs'
 import { basename } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { type Entry, entries, platforms, readers, specifier } from '../../scripts/entries.ts'
+import { type Entry, entries, framings, platforms, readers, specifier } from '../../scripts/entries.ts'
 import { publishedManifest } from '../../scripts/manifest.ts'
 import { readManifest, root } from './support/packed.ts'
 
@@ -24,7 +24,7 @@ test("package.json's exports are the entries of the build, with the same conditi
   expect(self).toBe('./package.json')
 })
 
-test("package.json's #platform is the web side everywhere but in Node and browsers; #graphql-reader, the library's in Node alone", () => {
+test("package.json's #platform is the web side everywhere but in Node and browsers; #graphql-reader, the library's in Node alone; #grpc-framing, connect-web's where nothing is bundled", () => {
   const sides = (source: string, web: string, browser: string, node: string) => ({
     'polywire-source': `./${source}`,
     ...{ deno: web, bun: web, workerd: web, browser, node, default: web },
@@ -35,9 +35,14 @@ test("package.json's #platform is the web side everywhere but in Node and browse
     string,
   ]
   const [byHand, byLibrary] = ['./dist/graphql-by-hand.js', './dist/graphql-by-library.js']
+  const [atHand, byValue] = ['./dist/grpc-connect-web.js', './dist/grpc-framing-by-value.js']
   const expected = {
     '#platform': sides(platforms['platform-node'], web, browser, node),
     '#graphql-reader': sides(readers['graphql-by-library'], byHand, byHand, byLibrary),
+    '#grpc-framing': {
+      'polywire-source': `./${framings['grpc-connect-web']}`,
+      ...{ deno: atHand, bun: atHand, workerd: byValue, browser: byValue, node: atHand, default: byValue },
+    },
   }
   expect(JSON.stringify(manifest.imports)).toBe(JSON.stringify(expected))
 })

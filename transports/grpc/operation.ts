@@ -7,7 +7,6 @@ import type { Streaming } from '../../src/core/stream/streaming.ts'
 import { declare, idempotencyRule, operationRules, resumeOf, resumeRule, stopRule } from '../shared/option-rules.ts'
 import type { DescMethod, DescService } from './peer-protobuf.ts'
 import type { GrpcWebWire } from './request.ts'
-import type { ConnectAttempt } from './send.ts'
 import type { GrpcStreamTimes } from './stream.ts'
 import type { BidiStreamSpec, MethodSpec, ServerStreamSpec, UnarySpec } from './types.ts'
 
@@ -23,7 +22,6 @@ export interface GrpcStreams {
   readonly server_stream: Streaming
   readonly bidi_stream: Streaming
   sendFramed(call: Call, wire: GrpcWebWire, input: unknown, times: GrpcStreamTimes): Promise<Reply>
-  send(call: Call, attempt: ConnectAttempt, input: unknown, times: GrpcStreamTimes): Promise<Reply>
 }
 
 /** The method of a call; only calls of operations made by `rpc` come here. */

@@ -11,9 +11,9 @@ export const protobuf: Peer<Protobuf> = /*#__PURE__*/ new Peer(
   () => import('./peer-protobuf.ts'),
 )
 /** @connectrpc/connect-web */
-export const connectWeb: Peer<typeof import('./peer-connect-web.ts')> = /*#__PURE__*/ new Peer(
+export const webTransport: Peer<typeof import('@connectrpc/connect-web')> = /*#__PURE__*/ new Peer(
   ['grpc-web', '@connectrpc/connect-web', packages],
-  () => import('./peer-connect-web.ts'),
+  () => import('@connectrpc/connect-web'),
 )
 /** What describes the standard health service, of @bufbuild/protobuf, too. */
 export const healthDescriptor: Peer<typeof import('./peer-protobuf-health.ts')> = /*#__PURE__*/ new Peer(

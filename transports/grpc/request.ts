@@ -1,3 +1,4 @@
+import { atHand } from '#grpc-framing'
 import type { Call } from '../../src/core/call/call.ts'
 import type { CallHeaders, HeadersInit } from '../../src/core/call/header-map.ts'
 import { readHeaders, withoutRemoved } from '../../src/core/call/header-map.ts'
@@ -6,15 +7,15 @@ import { CallError } from '../../src/core/errors/error.ts'
 import { refusal } from '../../src/core/errors/refusal.ts'
 import { fetchOptionsOf, selectEngine } from '../http/choose.ts'
 import type { FetchOptions, HttpEngine, HttpOptions } from '../http/contract.ts'
-import { isFetchReplaced } from '../http/engine/stock-fetch.ts'
 import { isCrossOrigin, readBaseUrl } from '../shared/base-url.ts'
 import { type CrossOriginFilter, crossOriginFilter } from '../shared/cross-origin.ts'
 import { grpcTimeout } from '../shared/grpc-timeout.ts'
+import type { ConnectWeb, ConnectWebFraming } from './connect-web.ts'
 import { methodOf } from './operation.ts'
 import type { GrpcWebText, TextFormat } from './text.ts'
 
 /** Who makes frames of messages and messages of frames. */
-export type Framing = 'auto' | 'connect-web' | 'own'
+export type Framing = 'auto' | 'connect-web' | 'own' | ConnectWeb
 
 /** One gRPC-Web endpoint: what every request of it needs, worked out once. */
 export interface GrpcWebWire {
@@ -33,8 +34,8 @@ export interface GrpcWebWire {
   readonly maxMessageBytes: number
   /** What goes to connect-web as it is. */
   readonly connectOptions: ConnectOptions
-  /** Whether the next call is framed by ourselves; looked at for each, since a `fetch` may be replaced at any time. */
-  isFramed(): boolean
+  /** What makes the frames, where we do not. */
+  readonly connectWeb: ConnectWebFraming | undefined
 }
 
 interface ConnectOptions {
@@ -75,19 +76,20 @@ export function grpcWebWire(options: GrpcWebWireOptions): GrpcWebWire {
     operation: { name: 'grpcWebTransport()', protocol: 'grpc-web', via: 'grpc-web' },
   })
   const interceptors = connectInterceptors.length > 0 ? [...connectInterceptors] : undefined
-  const isConnectNeeded = !useBinaryFormat || interceptors !== undefined
-  if (framing === 'own' && isConnectNeeded) {
-    const message = "grpcWebTransport({ framing: 'own' }): JSON and connectInterceptors need 'connect-web'"
+  const isConnectNeeded = !useBinaryFormat || interceptors !== undefined || framing === 'connect-web'
+  const given = typeof framing === 'object' ? (framing as ConnectWebFraming) : undefined
+  const connectWeb = given ?? (isConnectNeeded && framing !== 'own' ? atHand : undefined)
+  if (isConnectNeeded && !connectWeb) {
+    const message = 'grpcWebTransport(): JSON and connectInterceptors need framing: connectWeb() of polywire/grpc-web'
     throw new CallError({ code: 'invalid_argument', message })
   }
-  const isOwn = framing === 'own' || (framing === 'auto' && !isConnectNeeded && engine.name !== 'fetch')
   const always = ['grpc-timeout', ...Object.keys(headers)]
   return {
     origin,
     baseUrl: prefix,
     isCrossOrigin: isCrossOrigin(origin),
     engine,
-    isFramed: () => isOwn && (framing === 'own' || engine.name !== 'auto' || !isFetchReplaced()),
+    connectWeb,
     fetchOptions: { ...fetchOptionsOf(options), ...noRedirect },
     headers,
     filterHeaders: crossOriginFilter({ factory: 'grpcWebTransport', origin, always, crossOriginHeaders }),

@@ -1,7 +1,6 @@
 import { receiving, type Streaming } from '../../src/core/stream/streaming.ts'
 import { sendFramedStream } from './framed.ts'
 import type { Duplexing, GrpcStreams } from './operation.ts'
-import { sendServerStream } from './send.ts'
 
 /** Sends by what the transport brings; where it brings nothing, a send is refused as the opening is. */
 const bidi = (): Streaming => ({
@@ -20,5 +19,4 @@ export const grpcStreams = (): GrpcStreams => ({
   server_stream: receiving,
   bidi_stream: bidi(),
   sendFramed: sendFramedStream,
-  send: sendServerStream,
 })

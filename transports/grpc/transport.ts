@@ -25,12 +25,11 @@ import { requestRules } from '../http/option-rules.ts'
 import { idempotencyRule } from '../shared/option-rules.ts'
 import type { ConnectGet, ConnectReads } from './connect-get.ts'
 import { ConnectTransportAttempt, type ConnectTransportLike } from './connect-transport.ts'
-import { ConnectWebAttempt } from './connect-web.ts'
 import { sendFramedUnary } from './framed.ts'
 import { type Duplexing, methodOf, streamsOf } from './operation.ts'
-import { connectWeb, protobuf } from './peers.ts'
+import { protobuf } from './peers.ts'
 import { type Framing, grpcWebWire, inputOf } from './request.ts'
-import { needsConnectTransport, sendByConnect, sendUnary } from './send.ts'
+import { needsConnectTransport, sendByConnect } from './send.ts'
 import type { GrpcStreamTimes } from './stream.ts'
 import type { GrpcWebText } from './text.ts'
 
@@ -70,11 +69,10 @@ export interface GrpcWebTransportOptions extends GrpcOptions, Omit<HttpOptions, 
   /** A reply's message longer than this fails with `resource_exhausted` before it is read. @defaultValue 16_777_216 (16 MiB) */
   readonly maxMessageBytes?: number | undefined
   /**
-   * Who makes frames of messages: `connect-web`, or Polywire itself, at a quarter of the cost and for the binary format
-   * only.
+   * Who makes frames of messages: Polywire itself, at a quarter of the cost and for the binary format only, or
+   * connect-web. In a bundle for browsers or workerd that is `connectWeb()`, so that who does without carries nothing of it.
    *
-   * @defaultValue 'auto': connect-web where the wire is `fetch` (browsers, msw …), for JSON, and with Connect's
-   * interceptors; else own
+   * @defaultValue 'auto': connect-web for JSON and with Connect's interceptors; else own
    */
   readonly framing?: Framing | undefined
   /** How protobuf-es reads and writes JSON. */
@@ -118,7 +116,7 @@ export interface GrpcTransport extends Transport<'grpc-web'>, Duplexing {
 }
 
 /**
- * Speaks gRPC-Web over Polywire's own HTTP engine, through @connectrpc/connect-web or by itself (see `framing`): unary
+ * Speaks gRPC-Web over Polywire's own HTTP engine, by itself or through @connectrpc/connect-web (see `framing`): unary
  * calls and server streams.
  *
  * Each attempt tells the server what is left of the deadline (`grpc-timeout`). Client and bidi streams fail with
@@ -131,12 +129,13 @@ export interface GrpcTransport extends Transport<'grpc-web'>, Duplexing {
 export function grpcWebTransport(options: GrpcWebTransportOptions): GrpcTransport {
   checkOptions('grpcWebTransport()', options, grpcWebRules())
   const wire = grpcWebWire(options)
+  const { connectWeb } = wire
   const { auth, idempotency, opening, get } = options
   const times = timesOf(options)
   const post = (call: Call, input: unknown): Promise<Reply> =>
-    wire.isFramed() ? sendFramedUnary(call, wire, input) : sendUnary(new ConnectWebAttempt(call, wire), input)
+    connectWeb ? connectWeb.send(call, wire, input, times) : sendFramedUnary(call, wire, input)
   protobuf.preload()
-  if (!wire.isFramed()) connectWeb.preload()
+  connectWeb?.preload()
   return {
     protocol: 'grpc-web',
     auth,
@@ -154,10 +153,9 @@ export function grpcWebTransport(options: GrpcWebTransportOptions): GrpcTranspor
       }
       if (kind !== 'server_stream') throw needsConnectTransport(call)
       const input = inputOf(call, idempotency)
-      const streams = streamsOf(call)
-      return wire.isFramed()
-        ? streams.sendFramed(call, wire, input, times)
-        : streams.send(call, new ConnectWebAttempt(call, wire), input, times)
+      return connectWeb
+        ? connectWeb.send(call, wire, input, times)
+        : streamsOf(call).sendFramed(call, wire, input, times)
     },
     close: () => wire.engine.close(),
   }
@@ -203,13 +201,17 @@ const grpcRules = (): RulesOf<GrpcOptions> => ({
 
 const grpcWebRules = (): OptionRules => {
   const { redirect: _redirect, deadlineHeader: _deadlineHeader, ...request } = requestRules
+  const framings = oneOf('auto', 'connect-web', 'own')
   return {
     ...request,
     ...grpcRules(),
     baseUrl: anything,
     useBinaryFormat: flag,
     maxMessageBytes: aboveZero,
-    framing: oneOf('auto', 'connect-web', 'own'),
+    framing: takes(
+      `${framings.takes}, or what connectWeb() makes`,
+      (value) => framings.fits(value) || (value as { name?: unknown } | null)?.name === 'connect-web',
+    ),
     jsonOptions: object('an object'),
     binaryOptions: object('an object'),
     connectInterceptors: list,

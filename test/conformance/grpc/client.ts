@@ -1,6 +1,6 @@
 /**
  * The client under test of the official conformance suite: reads calls from stdin, makes them, writes what came of them
- * to stdout. `node client.ts own | connect-web | connect-node`
+ * to stdout. `node client.ts own | own-by-fetch | connect-web | connect-node`
  */
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
 import {

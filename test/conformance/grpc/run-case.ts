@@ -4,7 +4,7 @@ import { type Any, AnySchema, anyUnpack } from '@bufbuild/protobuf/wkt'
 import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from '@connectrpc/connect-node'
 import { type CallOptions, createClient, HeaderMap, type Interceptor, isCallError } from 'polywire'
 import { connectGet, connectTransport, type GrpcTransport, grpcDetails, grpcWebTransport, rpc } from 'polywire/grpc-web'
-import { Agent } from 'undici'
+import { Agent, fetch } from 'undici'
 import type { ClientCompatRequest } from './gen/connectrpc/conformance/v1/client_compat_pb.js'
 import { ClientResponseResultSchema } from './gen/connectrpc/conformance/v1/client_compat_pb.js'
 import { Code, Codec, HTTPVersion, Protocol, StreamType } from './gen/connectrpc/conformance/v1/config_pb.js'
@@ -12,7 +12,7 @@ import * as service from './gen/connectrpc/conformance/v1/service_pb.js'
 import { ConformanceService, type Header } from './gen/connectrpc/conformance/v1/service_pb.js'
 
 /** Which of our ways to speak is tested. */
-export type Carrier = 'own' | 'connect-web' | 'connect-node'
+export type Carrier = 'own' | 'own-by-fetch' | 'connect-web' | 'connect-node'
 
 const registry = createRegistry(service.file_connectrpc_conformance_v1_service)
 
@@ -56,7 +56,7 @@ function clientOf(request: ClientCompatRequest, carrier: Carrier, outcome: Outco
   }) as never
 }
 
-function webTransport(request: ClientCompatRequest, framing: 'own' | 'connect-web'): GrpcTransport {
+function webTransport(request: ClientCompatRequest, carrier: 'own' | 'own-by-fetch' | 'connect-web'): GrpcTransport {
   const isH2 = request.httpVersion === HTTPVersion.HTTP_VERSION_2
   const isTls = request.serverTlsCert.length > 0
   // Plain HTTP/2, which undici has, is not in its types.
@@ -64,12 +64,16 @@ function webTransport(request: ClientCompatRequest, framing: 'own' | 'connect-we
   const dispatcher = (isH2 || isTls) && new Agent({ ...http2, connect: tlsOf(request) })
   return grpcWebTransport({
     baseUrl: baseUrlOf(request),
-    framing,
+    framing: carrier === 'connect-web' ? 'connect-web' : 'own',
     useBinaryFormat: request.codec === Codec.PROTO,
     jsonOptions: { registry },
     maxMessageBytes: request.messageReceiveLimit || undefined,
     ...(request.protocol === Protocol.CONNECT && { get: connectGet() }),
-    ...(dispatcher && { dispatcher }),
+    ...(dispatcher && carrier !== 'own-by-fetch' && { dispatcher }),
+    // As a page has it, but for the certificates of the suite.
+    ...(carrier === 'own-by-fetch' && {
+      http: (url, init) => fetch(url as string, { ...init, ...(dispatcher && { dispatcher }) } as never) as never,
+    }),
   })
 }
 

@@ -38,6 +38,7 @@ const why = await obstacle()
 describe(`connectrpc conformance${why ? ` (skipped: ${why})` : ''}`, { skip: why !== undefined }, () => {
   it.each<[name: string, carrier: string, config: string, cases: number, pattern?: string]>([
     ['own framing', 'own', 'grpc-web.yaml', 484],
+    ['own framing over fetch, as pages have it', 'own-by-fetch', 'grpc-web.yaml', 484],
     ['connect-web', 'connect-web', 'grpc-web-json.yaml', 756],
     ['connect-node: gRPC, gRPC-Web and Connect', 'connect-node', 'connect-node.yaml', 2382],
     ['connectGet()', 'own', 'connect-get.yaml', 4, 'Connect with GET/**'],

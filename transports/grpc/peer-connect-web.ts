@@ -1,1 +1,0 @@
-export { createGrpcWebTransport } from '@connectrpc/connect-web'
