@@ -185,10 +185,7 @@ export class ResumableDownload implements Download, AsyncIterator<Uint8Array, un
       for (;;) {
         const chunk = await this.#read()
         if (chunk) return { done: false, value: chunk }
-        if (this.#isWhole && !this.#isOver) {
-          await this.#check()
-          this.#settle()
-        }
+        if (this.#isWhole && !this.#isOver) await this.#complete()
         // What was given up ends here, too.
         if (this.#isOver) return over
         await this.#goOn(undefined)
@@ -321,11 +318,12 @@ export class ResumableDownload implements Download, AsyncIterator<Uint8Array, un
     this.#representation = { ...before, totalBytes: before.totalBytes ?? read.totalBytes }
   }
 
-  /** @throws {CallError} `data_loss` where the bytes are not those that a digest was made of. */
-  async #check(): Promise<void> {
+  /** It has come whole. @throws {CallError} `data_loss` where the bytes are not those that a digest was made of. */
+  async #complete(): Promise<void> {
     const trailing = async () => digestsOf(await this.#response.body.finished, 'repr-digest')
     const fault = await this.#digest.faultOf(this.start === this.#earlier, trailing)
     if (fault) throw this.#error(fault.code, fault.message, fault.reason)
+    this.#settle()
   }
 
   #settle(): void {
