@@ -24,6 +24,13 @@ const tooOld: Failure = {
   phase: 'send',
   sent: 'no',
 }
+const closed: Failure = {
+  code: 'unavailable',
+  message: 'the channel is closed: the message was not sent',
+  phase: 'send',
+  sent: 'no',
+  isRetryable: true,
+}
 const notAcknowledged: Failure = {
   code: 'unavailable',
   message:
@@ -44,19 +51,11 @@ export function sendQueueErrors({ operation }: Pick<ErrorOrigin, 'operation'>): 
     overflow: () => new CallError(full, origin),
     expired: () => new CallError(tooOld, origin),
     // The caller's own abort is told as it is, and what ended the channel for good is no trouble that passes.
-    unsent: (cause: any) =>
-      cause === undefined || isAnyCallError(cause)
-        ? new CallError(
-            {
-              ...tooOld,
-              code: cause?.code ?? 'unavailable',
-              message: 'the channel is closed: the message was not sent',
-              isRetryable: cause?.isRetryable ?? true,
-              cause,
-            },
-            origin,
-          )
-        : cause,
+    unsent: (cause) => {
+      if (cause && !isAnyCallError(cause)) return cause
+      const { code, isRetryable } = (cause ?? closed) as CallError
+      return new CallError({ ...closed, code, isRetryable, cause }, origin)
+    },
     unknownOutcome: (cause) => new CallError({ ...notAcknowledged, cause }, origin),
   }
   made.set(operation, errors)

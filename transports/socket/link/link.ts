@@ -215,7 +215,7 @@ export class SocketLink implements ConnectionOwner {
   #connect(): void {
     this.#timer?.clear()
     const isOld = this.#options.clock.now() - this.#joinedAt > trialMs
-    const loss = this.#untold ?? (isOld && { verdict: renewed, isFinal: false })
+    const loss = this.#untold ?? (isOld && { verdict: renewed })
     this.#untold = undefined
     // Streams come back at once, with a credential of this moment.
     for (const [user] of this.#users)
@@ -278,9 +278,11 @@ export class SocketLink implements ConnectionOwner {
   #judge({ credential }: Connection, verdict: CloseVerdict): Loss {
     const { action } = verdict
     // A refused credential is another try once, where the socket was ready with it.
-    if (action === 'refresh-auth')
-      return { verdict, isFinal: !this.#refusals.onOpen(credential) || this.#state !== 'open' }
-    return { verdict, isFinal: action === 'fatal' || this.schedule.isExhausted }
+    const isFinal =
+      action === 'refresh-auth'
+        ? !this.#refusals.onOpen(credential) || this.#state !== 'open'
+        : action === 'fatal' || this.schedule.isExhausted
+    return { verdict, isFinal }
   }
 
   #lost(connection: Connection, loss: Loss): void {

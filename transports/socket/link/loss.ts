@@ -11,7 +11,7 @@ import { isSameCredential } from './credential.ts'
 export interface Loss {
   readonly verdict: CloseVerdict
   /** The link does not try again by itself. */
-  readonly isFinal: boolean
+  readonly isFinal?: boolean
 }
 
 /** Who needs the socket: while there is one, the link keeps it open. */
