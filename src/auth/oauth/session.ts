@@ -160,7 +160,7 @@ export class Session implements OAuthSession {
   #exclusively(rejected: string | undefined, login: number): Promise<OAuthTokens> {
     const keeper = this.#keeper
     if (!keeper) return this.#ask(this.#tokens, login)
-    return keeper.exclusively(async () => {
+    return keeper.exclusively(async (hold) => {
       // Where they stood, and stand no more, another tab has signed out.
       const kept = await keeper.load(this.#tokens)
       if (login === this.#login) {
@@ -170,6 +170,7 @@ export class Session implements OAuthSession {
       }
       // Another tab or process has renewed them: one refresh token is used once.
       if (kept && kept.accessToken !== rejected && !this.#isOver(kept)) return kept
+      await hold()
       return this.#ask(kept, login)
     })
   }

@@ -76,21 +76,25 @@ export class TokenKeeper {
     this.#seen = undefined
   }
 
-  /** One at a time among all who share the store; who waited long enough is told to come back. */
-  async exclusively<T>(run: () => Promise<T>): Promise<T> {
+  /**
+   * One at a time among all who share the store; who waited long enough is told to come back.
+   *
+   * @param run - says `hold` before it uses what can be used once: that its turn is not over, and lasts on.
+   */
+  async exclusively<T>(run: (hold: () => Promise<void>) => Promise<T>): Promise<T> {
     const lease = `${this.#key} lease`
     const me = uuid()
     const ttlMs = this.#leaseMs
     const until = this.#clock.now() + ttlMs
+    const busy = 'another tab or process is renewing the token, and has not come to an end'
     while (!(await this.#ask((store) => store.add(lease, me, { ttlMs })))) {
-      if (this.#clock.now() >= until) {
-        const message = 'another tab or process is renewing the token, and has not come to an end'
-        throw new CallError({ code: 'unavailable', message, isRetryable: true })
-      }
+      if (this.#clock.now() >= until) throw unavailable(busy)
       await new Promise<void>((resolve) => this.#clock.setTimer(resolve, retryMs))
     }
     try {
-      return await run()
+      return await run(async () => {
+        if (!(await this.#ask((store) => store.compareAndSet(lease, me, me, { ttlMs })))) throw unavailable(busy)
+      })
     } finally {
       // A lease that cannot be given back ends by itself.
       await this.#ask((store) => store.delete(lease, { ifValue: me })).catch(() => undefined)
@@ -102,10 +106,13 @@ export class TokenKeeper {
     try {
       return await within(this.#clock, storeMs, async () => work(this.#store))
     } catch (cause) {
-      const message = 'the store of the tokens failed, or did not answer: see cause'
-      throw new CallError({ code: 'unavailable', message, isRetryable: true, cause })
+      throw unavailable('the store of the tokens failed, or did not answer: see cause', cause)
     }
   }
+}
+
+function unavailable(message: string, cause?: unknown): CallError {
+  return new CallError({ code: 'unavailable', message, isRetryable: true, cause })
 }
 
 /** What stands in a store may be of any shape: nobody's tokens are as if there were none. */

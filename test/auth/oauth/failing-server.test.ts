@@ -419,7 +419,9 @@ describe('a refresh token', () => {
       const { as, asked } = slow()
       await store.set('login', JSON.stringify(over))
       const write = store.compareAndSet.bind(store)
-      vi.spyOn(store, 'compareAndSet').mockImplementationOnce(async (...all) => {
+      let writes = 0
+      vi.spyOn(store, 'compareAndSet').mockImplementation(async (...all) => {
+        if (all[0] !== 'login' || ++writes > 1) return write(...all)
         if (isApplied) await write(...all)
         throw new Error('the connection was reset')
       })
@@ -434,6 +436,26 @@ describe('a refresh token', () => {
       expect(await two.token()).toMatchObject({ token: 'a1' })
       expect(asked).toHaveLength(1)
     }
+  })
+
+  it('is not brought by who was so slow that his turn has passed: another one may bring it', async () => {
+    const store = memoryStore()
+    const { as, asked } = slow()
+    await store.set('login', JSON.stringify(over))
+    const session = refreshTokens(as, { keep: { store, key: 'login' } })
+    const read = store.get.bind(store)
+    let reads = 0
+    // The second look is behind the lease, which ends meanwhile: a laptop that sleeps, a store that takes seconds.
+    vi.spyOn(store, 'get').mockImplementation((key) => {
+      if (key === 'login' && ++reads === 2) void store.delete('login lease')
+      return read(key)
+    })
+    expect(await failureOf(session.token())).toMatchObject({ code: 'unavailable', isRetryable: true })
+    expect(asked).toHaveLength(0)
+    const again = session.token()
+    await vi.waitFor(() => expect(asked).toHaveLength(1))
+    asked[0]?.answer(renewed('a1', 'r1'))
+    expect(await again).toMatchObject({ token: 'a1' })
   })
 
   it('is held for longer than one request to the server may take', async () => {
@@ -465,6 +487,7 @@ describe('a refresh token', () => {
     }
     const full = Object.assign(memoryStore(), {
       add: () => true,
+      compareAndSet: () => true,
       set() {
         throw new DOMException('full', 'QuotaExceededError')
       },
@@ -493,7 +516,8 @@ describe('a refresh token', () => {
       return renewed(`a${n}`, `r${n}`)
     })
     const { compareAndSet } = store
-    store.compareAndSet = () => Promise.reject(new Error('away'))
+    store.compareAndSet = (key, ...words) =>
+      key === 'login' ? Promise.reject(new Error('away')) : compareAndSet.call(store, key, ...words)
     const session = refreshTokens(as, { keep: { store, key: 'login' } })
     expect(await failureOf(session.token())).toMatchObject({ code: 'unavailable', isRetryable: true })
     store.compareAndSet = compareAndSet
