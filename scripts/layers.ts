@@ -171,7 +171,7 @@ export const libraries: Readonly<Record<string, string | readonly string[]>> = {
   undici: ['agent', 'cached', 'tls-agent'].map((file) => `transports/http/engine/undici/${file}.ts`),
   'eventsource-parser': 'transports/http/event-stream/by-library.ts',
   'isomorphic-ws': 'transports/socket/driver/ws.ts',
-  'graphql-request': 'transports/graphql/peers.ts',
+  'graphql-request': 'transports/graphql/by-library.ts',
   graphql: 'transports/graphql/peer-graphql.ts',
   '@connectrpc/connect-web': 'transports/grpc/peers.ts',
   '@bufbuild/protobuf': ['transports/grpc/peer-protobuf.ts', 'transports/grpc/peer-protobuf-health.ts'],

@@ -1,6 +1,13 @@
 import { guard } from '../../src/core/guard.ts'
+import { Peer } from '../shared/peer.ts'
 import type { AnswerReader } from './by-hand.ts'
-import { graphqlRequest } from './peers.ts'
+import { packages } from './peers.ts'
+
+/** graphql-request; named here alone, since bundlers resolve what they will not keep, too. */
+const graphqlRequest: Peer<typeof import('graphql-request')> = /*#__PURE__*/ new Peer(
+  ['graphql', 'graphql-request', packages],
+  () => import('graphql-request'),
+)
 
 /** What graphql-request asks of a response that it is to read as GraphQL; `parse` judges the HTTP status. */
 const seen = { ok: true, status: 200, headers: { get: () => 'application/json' } }

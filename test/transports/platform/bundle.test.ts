@@ -26,6 +26,21 @@ it('a bundle for the web holds no undici and asks for nothing of Node', async ()
   expect(outputFiles[0]?.text).not.toMatch(/\brequire\(|getBuiltinModule|from"node:/)
 })
 
+it('a bundle of GraphQL for the web asks for no graphql-request: without the package it could not be resolved', async () => {
+  const { metafile } = await build({
+    entryPoints: [file('graphql.ts')],
+    alias: { '#platform': file('platform/browser.ts'), '#graphql-reader': file('graphql/by-hand.ts') },
+    conditions: ['polywire-source'],
+    bundle: true,
+    write: false,
+    metafile: true,
+    platform: 'browser',
+    format: 'esm',
+  })
+  // What is resolved, whether or not it is kept.
+  expect(Object.keys(metafile.inputs).filter((path) => path.includes('graphql-request'))).toEqual([])
+})
+
 /** A whole program in one file, in a folder that has no node_modules. */
 it.each([
   ['esm', 'node'],
