@@ -50,7 +50,7 @@ export class ConnectWebFraming implements ConnectWeb {
 
 /**
  * Lets connect-web make the frames: for JSON, for Connect's own interceptors, and to compare. It brings both formats of
- * protobuf-es with it, 25 KB (gzip) of a page; Node has it at hand without.
+ * protobuf-es with it, 26 KB (gzip) of a page; Node has it at hand without.
  *
  * @example
  * grpcWebTransport({ baseUrl: 'https://rpc.example.com', framing: connectWeb(), useBinaryFormat: false })
